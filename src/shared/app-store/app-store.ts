@@ -1,0 +1,17 @@
+import type { App, AppFields } from '../app.ts';
+
+/**
+ * Where apps are registered. Reading is asked for by the workers (through a cache), writing by `gusher apps`.
+ * Any method rejects if the place cannot be reached; the rejection's message is fit for a person.
+ */
+export interface AppStore {
+  /** One app; `undefined` if there is none of that key or what is stored there is no app. */
+  load(key: string): Promise<App | undefined>;
+  /** All apps that can be found, sorted by key. */
+  list(): Promise<App[]>;
+  /** Registers an app, or replaces the given fields of the one that is there. */
+  save(key: string, fields: AppFields): Promise<void>;
+  /** Answers whether there was one. */
+  remove(key: string): Promise<boolean>;
+  close(): Promise<void>;
+}

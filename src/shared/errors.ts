@@ -1,0 +1,116 @@
+/** What a refused client should do next. Custom close codes follow it: 40xx, 41xx, 42xx. */
+export type ComeBack = 'never' | 'later' | 'now';
+
+/** One way in which gusher says no. */
+export interface Refusal {
+  readonly code: string;
+  /** One sentence for a person; it never contains what the client sent. */
+  readonly sentence: string;
+  /** Status when told over HTTP, before an upgrade or on the API. */
+  readonly http?: number;
+  /** WebSocket close code when it ends a connection. */
+  readonly close?: number;
+  readonly comeBack: ComeBack;
+}
+
+function catalogue<const T extends Record<string, Omit<Refusal, 'code'>>>(entries: T) {
+  const refusals = Object.entries(entries).map(([code, entry]) => [code, { code, ...entry }]);
+  return Object.fromEntries(refusals) as { readonly [Code in keyof T]: Refusal };
+}
+
+/** Every refusal there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
+export const REFUSALS = catalogue({
+  // Told as a reply; the connection stays.
+  malformed_frame: { sentence: 'The message is not one JSON object.', comeBack: 'never' },
+  unknown_command: { sentence: 'The event is not a command of this protocol.', comeBack: 'never' },
+  bad_command: { sentence: 'The command lacks a field or has one of the wrong type.', comeBack: 'never' },
+  bad_channel: {
+    sentence: 'The channel name is empty, too long or has control characters.',
+    http: 400,
+    comeBack: 'never',
+  },
+  not_granted: { sentence: 'The channel is not among those granted to this connection.', comeBack: 'never' },
+  too_many_subscriptions: {
+    sentence: 'The connection is subscribed to as many channels as it may be.',
+    comeBack: 'never',
+  },
+
+  // Told as a close code; the connection ends.
+  too_many_faults: {
+    sentence: 'Too many malformed or unknown commands.',
+    close: 4029,
+    comeBack: 'never',
+  },
+  too_slow: {
+    sentence: 'The client reads more slowly than its channels speak; messages were lost.',
+    close: 4101,
+    comeBack: 'later',
+  },
+  server_stopping: { sentence: 'The server is restarting.', http: 503, close: 4200, comeBack: 'now' },
+  heartbeat_lost: { sentence: 'No sign of life from the client.', close: 4201, comeBack: 'now' },
+
+  // Told as an HTTP status before an upgrade.
+  bad_request: { sentence: 'The request is not HTTP that this server speaks.', http: 400, comeBack: 'never' },
+  no_credential: {
+    sentence: 'The app wants a credential and none was presented.',
+    http: 401,
+    comeBack: 'never',
+  },
+  unknown_app: { sentence: 'There is no such app.', http: 401, comeBack: 'never' },
+  app_disabled: { sentence: 'The app is disabled.', http: 403, comeBack: 'never' },
+  auth_refused: { sentence: 'The webhook of the app refused the credential.', http: 401, comeBack: 'never' },
+  auth_unusable: { sentence: 'The webhook of the app gave no usable answer.', http: 502, comeBack: 'later' },
+  auth_timeout: { sentence: 'The webhook of the app did not answer in time.', http: 504, comeBack: 'later' },
+  auth_busy: {
+    sentence: 'Too many connections wait for the webhook of their app.',
+    http: 503,
+    comeBack: 'later',
+  },
+  greeting_timeout: { sentence: 'The request did not arrive in time.', http: 408, comeBack: 'now' },
+  head_too_large: { sentence: 'The request head is too large.', http: 431, comeBack: 'never' },
+  body_not_allowed: { sentence: 'A request on this port has no body.', http: 400, comeBack: 'never' },
+  upgrade_required: {
+    sentence: 'This address speaks WebSocket; send an upgrade request.',
+    http: 426,
+    comeBack: 'never',
+  },
+  no_worker: { sentence: 'No worker is ready to serve.', http: 503, comeBack: 'later' },
+  apps_unavailable: {
+    sentence: 'The app cannot be looked up: Redis is not reachable.',
+    http: 503,
+    comeBack: 'later',
+  },
+
+  // Told as an HTTP status, on either port or on the API alone.
+  not_found: { sentence: 'There is nothing at this address.', http: 404, comeBack: 'never' },
+  method_not_allowed: { sentence: 'The address does not answer this method.', http: 405, comeBack: 'never' },
+  unauthorized: { sentence: 'The API token is missing or wrong.', http: 401, comeBack: 'never' },
+  bad_body: { sentence: 'The body is not JSON of the expected form.', http: 400, comeBack: 'never' },
+  body_too_large: { sentence: 'The body is larger than this server takes.', http: 413, comeBack: 'never' },
+  bad_event: {
+    sentence: 'The event name is empty, too long or has control characters.',
+    http: 400,
+    comeBack: 'never',
+  },
+  no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },
+  bad_app: { sentence: 'The app key is not of the allowed form.', http: 400, comeBack: 'never' },
+  broker_lost: {
+    sentence: 'The broker is not reachable; nothing was published.',
+    http: 503,
+    comeBack: 'later',
+  },
+  broker_busy: { sentence: 'The broker is behind; nothing was published.', http: 503, comeBack: 'later' },
+  internal: { sentence: 'The server failed; the fault is in its log.', http: 500, comeBack: 'later' },
+});
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** A refusal on its way out: thrown where it is found, told where the client can be reached. */
+export class RefusalError extends Error {
+  readonly refusal: Refusal;
+
+  constructor(code: RefusalCode) {
+    super(REFUSALS[code].sentence);
+    this.refusal = REFUSALS[code];
+  }
+}

@@ -1,0 +1,55 @@
+import type { App } from './app.ts';
+import type { Settings } from './config.ts';
+import type { Publication } from './publication.ts';
+import type { Stats } from './stats.ts';
+
+/**
+ * What crosses between the primary and a worker: two closed unions, keyed by `type`. @socket.io/sticky reads
+ * `type` of every message on the same channel, so none of ours may begin with its `sticky:`.
+ */
+
+/** One publication and the topic that carries it. */
+export interface RelayItem {
+  readonly topic: string;
+  readonly publication: Publication;
+}
+
+/** What an item costs in memory, in bytes: about two per character, and the objects around them. */
+export function sizeOfItem({ topic, publication }: RelayItem): number {
+  const { channel, event, data } = publication;
+  return 2 * (topic.length + channel.length + event.length + data.length) + 200;
+}
+
+export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
+
+export type ToWorker =
+  /** The answer to `born`: everything a worker needs to know. */
+  | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
+  /** The state of the whole host, after each change. `live`: every worker's broker link is. */
+  | { type: 'host'; live: boolean; stopping: boolean }
+  /** Close your clients within the deadline, tell them to come back, and exit. */
+  | { type: 'drain'; deadlineMs: number }
+  /** Publications for topics that this worker asked for. */
+  | { type: 'relay'; items: RelayItem[] }
+  /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
+  | { type: 'relaySubscribed' }
+  /** Your oldest `relayPublish` that was not confirmed yet was passed on. */
+  | { type: 'relayTaken' };
+
+export type ToPrimary =
+  /** First message: this process listens now; what was sent to it before is lost. */
+  | { type: 'born' }
+  /** Settings arrived, API port open, connections welcome. */
+  | { type: 'ready'; apiPort: number }
+  /** This worker cannot run, and neither could its successor. */
+  | { type: 'fatal'; reason: string }
+  /** Sent at a steady pace: proof that the event loop turns. */
+  | { type: 'beat'; stats: Stats }
+  /** Since the last such message: sockets taken over, sockets ended, and the ids that `sid=` may name. */
+  | { type: 'sockets'; taken: number; ended: number; opened: string[]; closed: string[] }
+  | { type: 'link'; state: BrokerLink }
+  | { type: 'relaySubscribe'; topics: string[] }
+  | { type: 'relayUnsubscribe'; topics: string[] }
+  | { type: 'relayPublish'; items: RelayItem[] }
+  /** Your oldest `relay` message that was not confirmed yet was delivered. */
+  | { type: 'relayTaken' };

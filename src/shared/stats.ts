@@ -1,0 +1,53 @@
+/**
+ * Everything that is counted is counted here, once: plain numbers that a worker adds to and the primary sums.
+ * Gauges go up and down; the others only grow, for the life of their worker.
+ */
+export interface Stats {
+  /** Gauge: WebSocket clients open now. */
+  connections: number;
+  /** Gauge: pairs of client and channel now. */
+  subscriptions: number;
+  /** Gauge: topics this worker wants from its broker. */
+  topics: number;
+  connectionsOpened: number;
+  connectionsRefused: number;
+  connectionsTooSlow: number;
+  connectionsHeartbeatLost: number;
+  connectionsTooManyFaults: number;
+  framesReceived: number;
+  faults: number;
+  publicationsAccepted: number;
+  publicationsRefused: number;
+  /** Publications that came from the broker for somebody here. */
+  publicationsReceived: number;
+  /** What came from Redis and was no publication. */
+  publicationsMalformed: number;
+  /** Publications that the embedded broker had to drop because a worker was too far behind. */
+  publicationsShed: number;
+  /** One publication to one client. */
+  deliveries: number;
+  /** Deliveries not made because the client was too slow. */
+  deliveriesDropped: number;
+}
+
+export function createStats(): Stats {
+  return {
+    connections: 0,
+    subscriptions: 0,
+    topics: 0,
+    connectionsOpened: 0,
+    connectionsRefused: 0,
+    connectionsTooSlow: 0,
+    connectionsHeartbeatLost: 0,
+    connectionsTooManyFaults: 0,
+    framesReceived: 0,
+    faults: 0,
+    publicationsAccepted: 0,
+    publicationsRefused: 0,
+    publicationsReceived: 0,
+    publicationsMalformed: 0,
+    publicationsShed: 0,
+    deliveries: 0,
+    deliveriesDropped: 0,
+  };
+}

@@ -1,0 +1,7 @@
+import { readFileSync } from 'node:fs';
+
+/** The package is two folders above the compiled file and one above the source: `dist/src/shared`. */
+const PACKAGE = new URL('../../../package.json', import.meta.url);
+
+/** The version of gusher, as its package says. */
+export const version: string = (JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string }).version;
