@@ -1,0 +1,37 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Refusal } from '../../shared/errors.ts';
+import { refusalBody } from '../../shared/refusal-body.ts';
+
+const INTERNAL = 500;
+const SERVICE_UNAVAILABLE = 503;
+
+/** One request of the API and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** The decoded parameters of the path. */
+  readonly params: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a resource does with an exchange: answers it, or throws a `RefusalError`. */
+export type Handler = (exchange: Exchange) => Promise<void> | void;
+
+/** Answers with JSON text. */
+export function answer(response: ServerResponse, status: number, json: string): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(json),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  response.end(json);
+}
+
+/** Answers with a refusal. */
+export function refuse(response: ServerResponse, refusal: Refusal): void {
+  if (response.headersSent || response.destroyed) return;
+  const status = refusal.http ?? INTERNAL;
+  if (status === SERVICE_UNAVAILABLE) response.setHeader('Retry-After', '1');
+  answer(response, status, refusalBody(refusal));
+}

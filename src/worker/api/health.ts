@@ -1,0 +1,25 @@
+import { answer, type Handler } from './exchange.ts';
+
+/** Whether this gusher should be sent work, and if not, why. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reason?: string;
+}
+
+/** `GET /healthz`: 200 as long as the event loop turns. */
+export const health: Handler = ({ response }) => answer(response, 200, '{"status":"ok"}');
+
+/** `GET /readyz`: 200, or 503 with the reason. */
+export function readiness(state: () => Readiness): Handler {
+  return ({ response }) => {
+    const { ready, reason } = state();
+    if (ready) answer(response, 200, '{"status":"ready"}');
+    else answer(response, 503, JSON.stringify({ status: 'not ready', reason }));
+  };
+}
+
+/** `GET /version`. */
+export function versionOf(version: string): Handler {
+  const json = JSON.stringify({ name: 'gusher', version, node: process.versions.node });
+  return ({ response }) => answer(response, 200, json);
+}

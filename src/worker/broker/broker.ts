@@ -1,0 +1,42 @@
+import type { BrokerLink } from '../../shared/ipc.ts';
+import type { Publication } from '../../shared/publication.ts';
+
+/** Who hears what a broker brings: the hub. */
+export interface BrokerListener {
+  /** A publication for a topic this worker is subscribed to; also this worker's own, so all see one order. */
+  deliver(topic: string, publication: Publication): void;
+  /** The link changed its state. */
+  linkChanged(state: BrokerLink): void;
+}
+
+/**
+ * Carries publications between the workers of one host, or of many.
+ *
+ * Promises: per topic and publisher, order is kept and nothing is delivered twice; at most once. What is
+ * published while a subscriber's link is lost does not reach it.
+ */
+export interface Broker {
+  readonly link: BrokerLink;
+
+  /** Opens the link. Resolves once it was tried; a broker that is not there yet is no error. */
+  open(listener: BrokerListener): Promise<void>;
+
+  /**
+   * From now on this worker wants the topic. Resolves once publications made after it will arrive; while the
+   * link is lost it resolves at once, and the subscription is made good when the link returns. Never rejects.
+   * The caller subscribes to a topic once, and unsubscribes once.
+   */
+  subscribe(topic: string): Promise<void>;
+
+  /** This worker no longer wants the topic. What is on its way may still arrive. */
+  unsubscribe(topic: string): void;
+
+  /**
+   * Resolves once the broker has taken the publication. Rejects with a `RefusalError`: `broker_lost` at once
+   * while the link is not live, `broker_busy` when more is in flight than the broker's bound.
+   */
+  publish(topic: string, publication: Publication): Promise<void>;
+
+  /** Ends the link; publications taken before are sent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,304 @@
+import { isUtf8 } from 'node:buffer';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseEnvelope } from '../../shared/envelope.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import type { BrokerLink } from '../../shared/ipc.ts';
+import type { Logger } from '../../shared/log.ts';
+import { envelopeOf, type Publication } from '../../shared/publication.ts';
+import { createRedisClient, type Redis, redisFault } from '../../shared/redis.ts';
+import type { Stats } from '../../shared/stats.ts';
+import { isAppKey, topicOf } from '../../shared/topic.ts';
+import { parseBackpush } from './backpush.ts';
+import type { Broker, BrokerListener } from './broker.ts';
+
+/** Beside its data an envelope holds two names and some punctuation. */
+const ENVELOPE_ROOM_BYTES = 4_096;
+const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
+/** Topics in one SUBSCRIBE: large enough to be few, small enough not to keep Redis busy with one. */
+const TOPICS_PER_COMMAND = 500;
+/** A link that is dead without a word is found after this and the time-out of a command. */
+const PROBE_MS = 3_000;
+const QUIT_DEADLINE_MS = 1_000;
+
+const BACKPUSH = 'gusher:backpush';
+
+export interface RedisBrokerOptions {
+  readonly url: string;
+  readonly prefix: string;
+  /** Longest `data` that is taken. */
+  readonly maxBytes: number;
+  readonly stats: Stats;
+  readonly log: Logger;
+}
+
+/**
+ * Redis pub/sub: one connection to publish, one to subscribe; each topic is a Redis channel `{prefix}{topic}`
+ * that carries envelopes. What anybody may type into redis-cli is hostile until parsed.
+ *
+ * A publication whose connection dies before Redis has answered is refused with `broker_lost`, although Redis
+ * may have taken it.
+ */
+export class RedisBroker implements Broker {
+  readonly #prefix: string;
+  readonly #maxBytes: number;
+  readonly #stats: Stats;
+  readonly #log: Logger;
+  readonly #subscriber: Redis;
+  readonly #publisher: Redis;
+  #listener: BrokerListener | undefined;
+  #link: BrokerLink = 'connecting';
+  #lostAt = performance.now();
+  #fault: unknown;
+
+  /** What this worker wants: the one truth. `#asked`: what the present connection was asked for. */
+  readonly #wanted = new Set<string>();
+  readonly #asked = new Set<string>();
+  readonly #changed = new Set<string>();
+  #joining: (() => void)[] = [];
+  #flushRequested = false;
+  #subscribed = false;
+
+  #inFlightBytes = 0;
+  #prober: NodeJS.Timeout | undefined;
+  #announceTried: () => void = () => undefined;
+
+  constructor({ url, prefix, maxBytes, stats, log }: RedisBrokerOptions) {
+    this.#prefix = prefix;
+    this.#maxBytes = maxBytes;
+    this.#stats = stats;
+    this.#log = log;
+    const onError = (error: Error): void => {
+      this.#fault = error;
+    };
+    this.#subscriber = createRedisClient(url, { name: 'subscriber', onError });
+    this.#publisher = createRedisClient(url, { name: 'publisher', onError });
+    this.#subscriber.on('ready', () => void this.#resubscribe());
+    this.#subscriber.on('close', this.#onSubscriberClose);
+    this.#subscriber.on('messageBuffer', this.#onMessage);
+    this.#subscriber.on('pmessageBuffer', this.#onPatternMessage);
+    this.#publisher.on('ready', this.#judgeLink);
+    this.#publisher.on('close', this.#judgeLink);
+  }
+
+  get link(): BrokerLink {
+    return this.#link;
+  }
+
+  async open(listener: BrokerListener): Promise<void> {
+    this.#listener = listener;
+    const tried = new Promise<void>((resolve) => {
+      this.#announceTried = resolve;
+    });
+    for (const client of [this.#subscriber, this.#publisher]) {
+      client.connect().catch((error: unknown) => {
+        this.#fault = error;
+        this.#judgeLink();
+        this.#announceTried();
+      });
+    }
+    this.#prober = setInterval(this.#probe, PROBE_MS);
+    await tried;
+    if (this.#link !== 'live') this.#lose();
+  }
+
+  subscribe(topic: string): Promise<void> {
+    this.#wanted.add(topic);
+    if (this.#link !== 'live') return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#joining.push(resolve);
+      this.#change(topic);
+    });
+  }
+
+  unsubscribe(topic: string): void {
+    this.#wanted.delete(topic);
+    this.#change(topic);
+  }
+
+  async publish(topic: string, publication: Publication): Promise<void> {
+    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    const envelope = envelopeOf(publication);
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + envelope.length > IN_FLIGHT_MAX_BYTES) {
+      throw new RefusalError('broker_busy');
+    }
+    this.#inFlightBytes += envelope.length;
+    try {
+      await this.#publisher.publish(this.#prefix + topic, envelope);
+    } catch (error) {
+      this.#fault = error;
+      throw new RefusalError('broker_lost');
+    } finally {
+      this.#inFlightBytes -= envelope.length;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#become('closed');
+    clearInterval(this.#prober);
+    const quits = [this.#subscriber, this.#publisher].map((client) => client.quit());
+    await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
+    this.#subscriber.disconnect();
+    this.#publisher.disconnect();
+  }
+
+  // The link
+
+  readonly #onSubscriberClose = (): void => {
+    this.#subscribed = false;
+    this.#asked.clear();
+    this.#judgeLink();
+  };
+
+  /** The link is live when both connections are, and Redis knows of every topic that is wanted. */
+  readonly #judgeLink = (): void => {
+    if (this.#link === 'closed') return;
+    if (this.#subscribed && this.#publisher.status === 'ready') this.#become('live');
+    else if (this.#link === 'live') this.#lose();
+  };
+
+  #lose(): void {
+    this.#lostAt = performance.now();
+    this.#become('lost');
+    this.#letJoinersGo();
+  }
+
+  #become(state: BrokerLink): void {
+    if (this.#link === state || this.#link === 'closed') return;
+    if (state === 'lost') this.#log.warn({ reason: redisFault(this.#fault) }, 'the link to Redis is lost');
+    if (state === 'live' && this.#link === 'lost') {
+      this.#log.info({ outageMs: Math.round(performance.now() - this.#lostAt) }, 'the link to Redis is back');
+    }
+    this.#link = state;
+    this.#listener?.linkChanged(state);
+    this.#announceTried();
+  }
+
+  /** A connection can be dead without a word: ask for one. */
+  readonly #probe = (): void => {
+    for (const client of [this.#subscriber, this.#publisher]) {
+      if (client.status === 'ready') void this.#expectAnswer(client, client.ping());
+    }
+  };
+
+  /** A command that fails on a connection leaves it in doubt; a new one is certain. */
+  async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
+    try {
+      await command;
+      return true;
+    } catch (error) {
+      this.#fault = error;
+      if (client.status === 'ready' && this.#link !== 'closed') client.disconnect(true);
+      return false;
+    }
+  }
+
+  // Subscriptions
+
+  /** Tells a new connection of everything that is wanted. */
+  async #resubscribe(): Promise<void> {
+    this.#asked.clear();
+    const channel = this.#prefix + BACKPUSH;
+    const commands: Promise<unknown>[] = [
+      this.#subscriber.subscribe(channel),
+      this.#subscriber.psubscribe(`${escapePattern(channel)}:*`),
+      ...this.#askFor([...this.#wanted]),
+    ];
+    this.#subscribed = await this.#expectAnswer(this.#subscriber, Promise.all(commands));
+    this.#judgeLink();
+  }
+
+  #askFor(topics: readonly string[]): Promise<unknown>[] {
+    const commands: Promise<unknown>[] = [];
+    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
+      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
+      for (const topic of some) this.#asked.add(topic);
+      commands.push(this.#subscriber.subscribe(...some.map((topic) => this.#prefix + topic)));
+    }
+    return commands;
+  }
+
+  #giveUp(topics: readonly string[]): Promise<unknown>[] {
+    const commands: Promise<unknown>[] = [];
+    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
+      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
+      for (const topic of some) this.#asked.delete(topic);
+      commands.push(this.#subscriber.unsubscribe(...some.map((topic) => this.#prefix + topic)));
+    }
+    return commands;
+  }
+
+  #change(topic: string): void {
+    this.#changed.add(topic);
+    if (this.#flushRequested) return;
+    this.#flushRequested = true;
+    setImmediate(() => void this.#flush());
+  }
+
+  /** Brings what Redis was asked for in line with what is wanted, once per turn. */
+  async #flush(): Promise<void> {
+    this.#flushRequested = false;
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    // Without a connection there is nothing to do: the next one is told everything.
+    if (this.#subscriber.status !== 'ready') return this.#letJoinersGo();
+    const joining = this.#joining;
+    this.#joining = [];
+    const added = changed.filter((topic) => this.#wanted.has(topic) && !this.#asked.has(topic));
+    const removed = changed.filter((topic) => !this.#wanted.has(topic) && this.#asked.has(topic));
+    // Redis answers in order: an answer to the last command is one to those of earlier turns too.
+    const commands = [...this.#giveUp(removed), ...this.#askFor(added)];
+    if (commands.length === 0 && joining.length > 0) commands.push(this.#subscriber.ping());
+    await this.#expectAnswer(this.#subscriber, Promise.all(commands));
+    for (const resolve of joining) resolve();
+  }
+
+  #letJoinersGo(): void {
+    const joining = this.#joining;
+    this.#joining = [];
+    for (const resolve of joining) resolve();
+  }
+
+  // Arrivals
+
+  readonly #onMessage = (name: Buffer, message: Buffer): void => {
+    const topic = name.toString('utf8').slice(this.#prefix.length);
+    if (topic === BACKPUSH) this.#takeBackpush(undefined, message);
+    else if (this.#wanted.has(topic)) this.#takeEnvelope(topic, message);
+  };
+
+  readonly #onPatternMessage = (_pattern: Buffer, name: Buffer, message: Buffer): void => {
+    const appKey = name.toString('utf8').slice(this.#prefix.length + BACKPUSH.length + 1);
+    this.#takeBackpush(appKey, message);
+  };
+
+  #takeEnvelope(topic: string, message: Buffer): void {
+    const publication = this.#isText(message) ? parseEnvelope(message.toString('utf8')) : undefined;
+    const channel = topic.slice(topic.indexOf('@') + 1);
+    if (publication?.channel === channel) this.#listener?.deliver(topic, publication);
+    else this.#countMalformed(topic);
+  }
+
+  #takeBackpush(appKey: string | undefined, message: Buffer): void {
+    const pushed = this.#isText(message) ? parseBackpush(message.toString('utf8'), appKey) : undefined;
+    if (pushed === undefined || !isAppKey(pushed.appKey)) {
+      this.#countMalformed(BACKPUSH);
+      return;
+    }
+    const topic = topicOf(pushed.appKey, pushed.publication.channel);
+    if (this.#wanted.has(topic)) this.#listener?.deliver(topic, pushed.publication);
+  }
+
+  #isText(message: Buffer): boolean {
+    return message.length <= this.#maxBytes + ENVELOPE_ROOM_BYTES && isUtf8(message);
+  }
+
+  #countMalformed(topic: string): void {
+    this.#stats.publicationsMalformed += 1;
+    this.#log.debug({ topic }, 'what came from Redis is no publication');
+  }
+}
+
+/** Redis matches glob patterns (PSUBSCRIBE); a prefix is meant as it stands. */
+function escapePattern(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&');
+}

@@ -1,0 +1,74 @@
+import type { Refusal } from '../shared/errors.ts';
+import type { Grants } from './auth/grants.ts';
+import type { Audience } from './channel.ts';
+import type { Dialect } from './dialect/dialect.ts';
+import type { Frames } from './frame.ts';
+
+/** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
+export interface Transport {
+  /** Bytes handed over by `write` that the system has not taken yet. */
+  readonly unsentBytes: number;
+  write(frames: Frames): void;
+  /** Says goodbye, after what was written before; the socket is gone some seconds later at the latest. */
+  close(code: number, reason: string): void;
+  /** Ends the socket without a word. */
+  terminate(): void;
+  /** Stops and restarts reading: what the client sends meanwhile waits in its own socket. */
+  pause(): void;
+  resume(): void;
+}
+
+/** `open` → `closing` (goodbye said) → `closed` (socket gone). */
+export type ConnectionState = 'open' | 'closing' | 'closed';
+
+export interface Identity {
+  /** 20 characters of `[A-Za-z0-9_-]`: what `?sid=` names and what replies carry as `socket_id`. */
+  readonly id: string;
+  readonly appKey: string;
+  readonly userId: string;
+}
+
+/**
+ * One client. A plain record beside one socket: nothing holds a connection through a closure, so that it can
+ * be described, and one day moved, by its fields alone.
+ */
+export class Connection {
+  readonly id: string;
+  readonly appKey: string;
+  readonly userId: string;
+  readonly dialect: Dialect;
+  readonly transport: Transport;
+  grants: Grants;
+  state: ConnectionState = 'open';
+  /** The refusal that ended it; the first one wins. */
+  refusal: Refusal | undefined = undefined;
+
+  /** Owned by the hub: where it is subscribed. */
+  readonly audiences: Audience[] = [];
+  /** Owned by the outbox: what leaves at the end of this turn. */
+  pending: Frames[] | undefined = undefined;
+  /** Owned by the inbox: messages that wait until the command before them is finished. */
+  backlog: InboundMessage[] | undefined = undefined;
+  /** Owned by the inbox: commands in the second, and faults in the minute, in which it last looked. */
+  commandSecond = 0;
+  commands = 0;
+  faultMinute = 0;
+  faults = 0;
+  /** Owned by the heartbeat. */
+  heard = true;
+  pinged = false;
+
+  constructor(identity: Identity, grants: Grants, dialect: Dialect, transport: Transport) {
+    this.id = identity.id;
+    this.appKey = identity.appKey;
+    this.userId = identity.userId;
+    this.grants = grants;
+    this.dialect = dialect;
+    this.transport = transport;
+  }
+}
+
+export interface InboundMessage {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+}

@@ -1,0 +1,23 @@
+import type { Refusal } from '../../shared/errors.ts';
+import type { Publication } from '../../shared/publication.ts';
+import type { Connection } from '../connection.ts';
+
+/**
+ * One language on the wire, over the one hub. A dialect turns frames into commands of the hub and
+ * publications into frames; it knows nothing of sockets.
+ */
+export interface Dialect {
+  readonly name: string;
+
+  /**
+   * Takes one message of a client. Never throws for anything a client can send. A returned promise means: the
+   * command is not finished, take no other message of this connection until it is.
+   */
+  receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined;
+
+  /** The text of a publication; called once per publication however many clients get it. */
+  encode(publication: Publication): string;
+
+  /** The close code and reason by which this dialect tells a refusal that ends a connection. */
+  closeOf(refusal: Refusal): { code: number; reason: string };
+}

@@ -1,0 +1,59 @@
+import { REFUSALS } from '../shared/errors.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Connection } from './connection.ts';
+import { PING } from './frame.ts';
+import type { Hub } from './hub.ts';
+import type { Outbox } from './outbox.ts';
+
+/** Each interval's work is spread over so many ticks, so that no turn has to ping everybody. */
+const TICKS_PER_INTERVAL = 16;
+
+/**
+ * Finds clients that are gone without a word, with one timer for all. Each client is looked at once in an
+ * interval: heard since the last look, it is left alone; silent, it is pinged; still silent at the next look,
+ * it is closed. So a dead client is noticed after two to three intervals.
+ */
+export class Heartbeat {
+  readonly #hub: Hub;
+  readonly #outbox: Outbox;
+  readonly #stats: Stats;
+  readonly #timer: NodeJS.Timeout;
+  #round: IterableIterator<Connection>;
+
+  constructor(options: { intervalMs: number; hub: Hub; outbox: Outbox; stats: Stats }) {
+    this.#hub = options.hub;
+    this.#outbox = options.outbox;
+    this.#stats = options.stats;
+    this.#round = this.#hub.connections();
+    this.#timer = setInterval(this.#tick, options.intervalMs / TICKS_PER_INTERVAL);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  readonly #tick = (): void => {
+    for (let looks = Math.ceil(this.#hub.size / TICKS_PER_INTERVAL); looks > 0; looks -= 1) {
+      const next = this.#round.next();
+      if (next.done) {
+        this.#round = this.#hub.connections();
+        return;
+      }
+      this.#lookAt(next.value);
+    }
+  };
+
+  #lookAt(connection: Connection): void {
+    if (connection.state !== 'open') return;
+    if (connection.heard) {
+      connection.heard = false;
+      connection.pinged = false;
+    } else if (!connection.pinged) {
+      connection.pinged = true;
+      this.#outbox.post(connection, PING);
+    } else {
+      this.#stats.connectionsHeartbeatLost += 1;
+      this.#outbox.close(connection, REFUSALS.heartbeat_lost);
+    }
+  }
+}

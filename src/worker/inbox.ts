@@ -1,0 +1,111 @@
+import { REFUSALS } from '../shared/errors.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Connection } from './connection.ts';
+import type { Outbox } from './outbox.ts';
+
+const SECONDS_PER_MINUTE = 60;
+
+/**
+ * The one way in from clients. Hands the messages of a connection to its dialect one after another: each only
+ * when the command before it is finished, and no more of them in a second than allowed. What has to wait stays
+ * in the client's socket, except for the rest of the chunk that was just read.
+ */
+export class Inbox {
+  readonly #commandsPerSecond: number;
+  readonly #faultsPerMinute: number;
+  readonly #outbox: Outbox;
+  readonly #stats: Stats;
+  readonly #ticker: NodeJS.Timeout;
+  readonly #throttled = new Set<Connection>();
+  #second = 0;
+
+  constructor(options: { commandsPerSecond: number; faultsPerMinute: number; outbox: Outbox; stats: Stats }) {
+    this.#commandsPerSecond = options.commandsPerSecond;
+    this.#faultsPerMinute = options.faultsPerMinute;
+    this.#outbox = options.outbox;
+    this.#stats = options.stats;
+    this.#ticker = setInterval(this.#tick, 1_000);
+  }
+
+  /** Takes one message from a client. */
+  take(connection: Connection, data: Buffer, isBinary: boolean): void {
+    this.#stats.framesReceived += 1;
+    connection.heard = true;
+    if (connection.backlog === undefined) this.#handle(connection, data, isBinary);
+    else connection.backlog.push({ data, isBinary });
+  }
+
+  /** Counts a fault of a client against it; too many in a minute end the connection. */
+  fault(connection: Connection): void {
+    this.#stats.faults += 1;
+    const minute = Math.floor(this.#second / SECONDS_PER_MINUTE);
+    if (connection.faultMinute !== minute) {
+      connection.faultMinute = minute;
+      connection.faults = 0;
+    }
+    connection.faults += 1;
+    if (connection.faults <= this.#faultsPerMinute || connection.state !== 'open') return;
+    this.#stats.connectionsTooManyFaults += 1;
+    this.#outbox.close(connection, REFUSALS.too_many_faults);
+  }
+
+  /** Lets go of what a closed connection left behind. */
+  forget(connection: Connection): void {
+    connection.backlog = undefined;
+    this.#throttled.delete(connection);
+  }
+
+  close(): void {
+    clearInterval(this.#ticker);
+  }
+
+  #handle(connection: Connection, data: Buffer, isBinary: boolean): void {
+    if (connection.state !== 'open') return;
+    if (!this.#mayGoOn(connection)) {
+      this.#hold(connection, [{ data, isBinary }]);
+      this.#throttled.add(connection);
+      return;
+    }
+    const unfinished = connection.dialect.receive(connection, data, isBinary);
+    if (unfinished === undefined) return;
+    this.#hold(connection, []);
+    void unfinished.then(() => this.#release(connection));
+  }
+
+  #mayGoOn(connection: Connection): boolean {
+    if (connection.commandSecond !== this.#second) {
+      connection.commandSecond = this.#second;
+      connection.commands = 0;
+    }
+    if (connection.commands >= this.#commandsPerSecond) return false;
+    connection.commands += 1;
+    return true;
+  }
+
+  #hold(connection: Connection, first: NonNullable<Connection['backlog']>): void {
+    connection.backlog = first;
+    connection.transport.pause();
+  }
+
+  #release(connection: Connection): void {
+    const waiting = connection.backlog ?? [];
+    connection.backlog = undefined;
+    for (const [index, { data, isBinary }] of waiting.entries()) {
+      this.#handle(connection, data, isBinary);
+      // `#handle` may hold the connection again; then the rest waits behind what it holds.
+      const held = connection.backlog as Connection['backlog'];
+      if (held !== undefined) {
+        held.push(...waiting.slice(index + 1));
+        return;
+      }
+    }
+    if (connection.state !== 'closed') connection.transport.resume();
+  }
+
+  readonly #tick = (): void => {
+    this.#second += 1;
+    const throttled = [...this.#throttled];
+    this.#throttled.clear();
+    for (const connection of throttled) this.#release(connection);
+  };
+}

@@ -1,0 +1,95 @@
+import { REFUSALS } from '../shared/errors.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Connection } from './connection.ts';
+import { type Frames, joinFrames } from './frame.ts';
+
+/**
+ * The one way out to clients. What is posted during a turn leaves at its end, in one write per client. A
+ * client for which more than `maxBytes` would wait unsent is closed as too slow; nobody else notices.
+ */
+export class Outbox {
+  readonly #maxBytes: number;
+  readonly #stats: Stats;
+  readonly #requestFlush: () => void;
+  #posted: Connection[] = [];
+
+  constructor(options: { maxBytes: number; stats: Stats; requestFlush: () => void }) {
+    this.#maxBytes = options.maxBytes;
+    this.#stats = options.stats;
+    this.#requestFlush = options.requestFlush;
+  }
+
+  /** Adds to what leaves for this client at the end of the turn, after what was posted before. */
+  post(connection: Connection, frames: Frames): void {
+    if (connection.pending !== undefined) {
+      connection.pending.push(frames);
+      return;
+    }
+    connection.pending = [frames];
+    this.#posted.push(connection);
+    this.#requestFlush();
+  }
+
+  /** Sends at once, unless something posted before has to go first. */
+  send(connection: Connection, frames: Frames): void {
+    if (connection.pending !== undefined) connection.pending.push(frames);
+    else this.#write(connection, frames);
+  }
+
+  /** Writes what was posted since the last flush. */
+  readonly flush = (): void => {
+    const posted = this.#posted;
+    if (posted.length === 0) return;
+    this.#posted = [];
+    // Clients of the same channels hold the same frames in the same order: joined once, shared by all of them.
+    let list: readonly Frames[] = [];
+    let joined: Frames | undefined;
+    for (const connection of posted) {
+      const pending = connection.pending;
+      if (pending === undefined) continue;
+      connection.pending = undefined;
+      if (joined === undefined || !sameFrames(list, pending)) {
+        list = pending;
+        joined = joinFrames(pending);
+      }
+      this.#write(connection, joined);
+    }
+  };
+
+  /**
+   * Ends a connection: what was posted is written, then the goodbye. The first refusal wins; closing twice
+   * does nothing.
+   */
+  close(connection: Connection, refusal: Connection['refusal'] & object): void {
+    if (connection.state !== 'open') return;
+    const { pending } = connection;
+    connection.pending = undefined;
+    if (pending !== undefined) this.#write(connection, joinFrames(pending));
+    this.#sayGoodbye(connection, refusal);
+  }
+
+  #write(connection: Connection, frames: Frames): void {
+    if (connection.state !== 'open') return;
+    const { unsentBytes } = connection.transport;
+    if (unsentBytes > 0 && unsentBytes + frames.bytes.length > this.#maxBytes) {
+      this.#stats.connectionsTooSlow += 1;
+      this.#stats.deliveriesDropped += frames.messages.length;
+      this.#sayGoodbye(connection, REFUSALS.too_slow);
+      return;
+    }
+    connection.transport.write(frames);
+  }
+
+  #sayGoodbye(connection: Connection, refusal: Connection['refusal'] & object): void {
+    // `#write` may have found the client too slow a moment ago.
+    if (connection.state !== 'open') return;
+    connection.state = 'closing';
+    connection.refusal = refusal;
+    const { code, reason } = connection.dialect.closeOf(refusal);
+    connection.transport.close(code, reason);
+  }
+}
+
+function sameFrames(one: readonly Frames[], other: readonly Frames[]): boolean {
+  return one.length === other.length && one.every((frames, index) => frames === other[index]);
+}

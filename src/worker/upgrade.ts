@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
+import { REFUSALS, type Refusal, RefusalError } from '../shared/errors.ts';
+import { httpRefusal } from '../shared/http-refusal.ts';
+import type { Logger } from '../shared/log.ts';
+import { refusalBody } from '../shared/refusal-body.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Admission, Admitted } from './auth/admission.ts';
+import { Grants } from './auth/grants.ts';
+import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
+import { Connection } from './connection.ts';
+import type { Dialect } from './dialect/dialect.ts';
+import type { Hub } from './hub.ts';
+import type { Inbox } from './inbox.ts';
+import type { StickyPort } from './sticky-port.ts';
+
+/** How long a client may take to answer a goodbye, in ms. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** 15 bytes are the 20 characters of base64url that @socket.io/sticky looks for after `sid=`. */
+const ID_BYTES = 15;
+
+export interface UpgradeParts {
+  readonly server: Server;
+  readonly admission: Admission;
+  readonly dialect: Dialect;
+  readonly hub: Hub;
+  readonly inbox: Inbox;
+  readonly stickyPort: StickyPort;
+  readonly stats: Stats;
+  readonly log: Logger;
+  readonly frameMaxBytes: number;
+  readonly compression: boolean;
+}
+
+/**
+ * The door of a worker: turns an HTTP request on the public port into a connection of the hub, or refuses it
+ * with a status and a reason before anything is upgraded. The only file that knows how ws serves.
+ */
+export class Upgrade implements ClientSocketEvents {
+  readonly #parts: UpgradeParts;
+  readonly #handshakes: HandshakeServer<typeof ClientSocket>;
+  #stopping = false;
+
+  constructor(parts: UpgradeParts) {
+    this.#parts = parts;
+    // `closeTimeout` is documented by ws 8.23 and not yet in its types.
+    const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: parts.compression,
+      maxPayload: parts.frameMaxBytes,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+      WebSocket: ClientSocket,
+    };
+    this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
+    parts.server.on('upgrade', this.#onUpgrade);
+    parts.server.on('request', this.#onRequest);
+    parts.server.on('clientError', this.#onClientError);
+  }
+
+  /** From now on everybody is refused with a status that says "come back". */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  message(connection: Connection, data: Buffer, isBinary: boolean): void {
+    this.#parts.inbox.take(connection, data, isBinary);
+  }
+
+  closed(connection: Connection): void {
+    const { hub, inbox, stickyPort } = this.#parts;
+    inbox.forget(connection);
+    hub.remove(connection);
+    stickyPort.closed(connection.id);
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+    socket.on('error', destroySocket);
+    this.#letIn(request, socket, head).catch((error: unknown) => {
+      this.#parts.stats.connectionsRefused += 1;
+      if (!(error instanceof RefusalError)) this.#parts.log.error({ err: error }, 'a connect failed');
+      refuse(socket, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+    });
+  };
+
+  async #letIn(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    const { appKey, auth } = readTarget(request);
+    this.#refuseWhenStopping();
+    const admitted = await this.#parts.admission.admit({ appKey, auth });
+    this.#refuseWhenStopping();
+    this.#handshakes.handleUpgrade(request, socket, head, (client) => this.#greet(client, socket, admitted));
+  }
+
+  #greet(client: ClientSocket, socket: Socket, { app, userId, grants }: Admitted): void {
+    const { dialect, hub, stickyPort } = this.#parts;
+    const id = randomBytes(ID_BYTES).toString('base64url');
+    const connection = new Connection({ id, appKey: app.key, userId }, new Grants(grants), dialect, client);
+    client.attach(connection, socket, this);
+    hub.add(connection);
+    stickyPort.opened(id);
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#stopping) throw new RefusalError('server_stopping');
+  }
+
+  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const refusal = targetOf(request) === undefined ? REFUSALS.not_found : REFUSALS.upgrade_required;
+    response.writeHead(refusal.http ?? 400, {
+      'Content-Type': 'application/json; charset=utf-8',
+      ...(refusal === REFUSALS.upgrade_required && { Upgrade: 'websocket', Connection: 'upgrade, close' }),
+    });
+    response.end(refusalBody(refusal));
+  };
+
+  readonly #onClientError = (_error: Error, socket: Socket): void => {
+    refuse(socket, REFUSALS.bad_request);
+  };
+}
+
+const TARGET = /^\/ws\/([^/?]+)\/?(?:\?|$)/;
+
+/** The app key of `/ws/{app_key}`; `undefined` if the request is for something else. */
+function targetOf(request: IncomingMessage): string | undefined {
+  return TARGET.exec(request.url ?? '')?.[1];
+}
+
+function readTarget(request: IncomingMessage): { appKey: string; auth: string | undefined } {
+  const appKey = targetOf(request);
+  if (appKey === undefined) throw new RefusalError('not_found');
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket') throw new RefusalError('bad_request');
+  if (request.headers['sec-websocket-key'] === undefined) throw new RefusalError('bad_request');
+  const url = request.url ?? '';
+  const mark = url.indexOf('?');
+  const auth = mark < 0 ? null : new URLSearchParams(url.slice(mark + 1)).get('auth');
+  return { appKey: decodeSegment(appKey), auth: auth ?? undefined };
+}
+
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    // Not percent-encoding: no app has such a key either.
+    throw new RefusalError('unknown_app');
+  }
+}
+
+function refuse(socket: Socket, refusal: Refusal): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.once('finish', socket.destroy);
+  socket.end(httpRefusal(refusal));
+}
+
+function destroySocket(this: Socket): void {
+  this.destroy();
+}

@@ -1,0 +1,174 @@
+import { createServer, type Server } from 'node:http';
+import type { AppStore } from '../shared/app-store/app-store.ts';
+import { openAppStore } from '../shared/app-store/open-store.ts';
+import { RefusalError } from '../shared/errors.ts';
+import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { Logger } from '../shared/log.ts';
+import type { Publication } from '../shared/publication.ts';
+import { createStats, type Stats } from '../shared/stats.ts';
+import { topicOf } from '../shared/topic.ts';
+import { version } from '../shared/version.ts';
+import { ApiServer } from './api/server.ts';
+import { Apps } from './apps.ts';
+import { Admission } from './auth/admission.ts';
+import { Webhook } from './auth/webhook.ts';
+import type { Broker } from './broker/broker.ts';
+import { RedisBroker } from './broker/redis.ts';
+import { RelayBroker } from './broker/relay.ts';
+import { GusherDialect } from './dialect/gusher/gusher.ts';
+import { drain } from './drain.ts';
+import { FanOut } from './fan-out.ts';
+import { frameText } from './frame.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Hub } from './hub.ts';
+import { Inbox } from './inbox.ts';
+import { Outbox } from './outbox.ts';
+import { StickyPort } from './sticky-port.ts';
+import { Turn } from './turn.ts';
+import { Upgrade } from './upgrade.ts';
+
+const BEAT_MS = 500;
+/** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
+const CLIENTS_PART = 0.9;
+
+export interface WorkerOptions {
+  readonly settings: (ToWorker & { type: 'start' })['settings'];
+  readonly demoApp: (ToWorker & { type: 'start' })['demoApp'];
+  readonly send: (message: ToPrimary) => void;
+  readonly log: Logger;
+}
+
+/** The one place where the parts of a worker are joined. Each part gets just what it uses. */
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #stats: Stats = createStats();
+  readonly #server: Server = createServer();
+  readonly #store: AppStore;
+  readonly #webhook: Webhook;
+  readonly #broker: Broker;
+  readonly #relay: RelayBroker | undefined;
+  readonly #outbox: Outbox;
+  readonly #inbox: Inbox;
+  readonly #hub: Hub;
+  readonly #heartbeat: Heartbeat;
+  readonly #upgrade: Upgrade;
+  readonly #api: ApiServer;
+  #host = { live: false, stopping: false };
+  #beat: NodeJS.Timeout | undefined;
+  #draining = false;
+
+  constructor(options: WorkerOptions) {
+    const { settings, demoApp, send, log } = options;
+    const stats = this.#stats;
+    this.#options = options;
+
+    this.#store = openAppStore(settings);
+    const apps = new Apps({ store: this.#store, demoApp, log });
+    this.#webhook = new Webhook(settings);
+    const admission = new Admission({ apps, webhook: this.#webhook });
+
+    this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
+    this.#broker = this.#relay ?? redisBroker(options, stats);
+
+    const turn: Turn = new Turn([() => fanOut.flush(), () => this.#outbox.flush()]);
+    const requestFlush = (): void => turn.request();
+    this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
+    const fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
+    this.#hub = new Hub({ broker: this.#broker, fanOut, stats });
+    this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
+    this.#heartbeat = new Heartbeat({
+      intervalMs: settings.heartbeatIntervalMs,
+      hub: this.#hub,
+      outbox: this.#outbox,
+      stats,
+    });
+
+    const dialect = new GusherDialect({
+      hub: this.#hub,
+      reply: (connection, text) => this.#outbox.post(connection, frameText(text)),
+      fault: (connection) => this.#inbox.fault(connection),
+      subscriptionsMax: settings.subscriptionsMax,
+      now: Date.now,
+    });
+    this.#upgrade = new Upgrade({
+      server: this.#server,
+      admission,
+      dialect,
+      hub: this.#hub,
+      inbox: this.#inbox,
+      stickyPort: new StickyPort(this.#server, send),
+      stats,
+      log,
+      frameMaxBytes: settings.frameMaxBytes,
+      compression: settings.compression,
+    });
+    this.#api = new ApiServer({
+      settings,
+      log,
+      stats,
+      apps,
+      publisher: { publish: (appKey, publication) => this.#publish(appKey, publication) },
+      readiness: () => this.#readiness(),
+      version,
+    });
+  }
+
+  /** Opens the broker, then the API. Resolves with the API's port; rejects if it cannot be had. */
+  async open(): Promise<number> {
+    const { send } = this.#options;
+    this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
+    await this.#broker.open({
+      deliver: (topic, publication) => this.#hub.deliver(topic, publication),
+      linkChanged: (state: BrokerLink) => send({ type: 'link', state }),
+    });
+    return this.#api.open();
+  }
+
+  receive(message: Exclude<ToWorker, { type: 'start' | 'drain' }>): void {
+    if (message.type === 'host') this.#host = { live: message.live, stopping: message.stopping };
+    else this.#relay?.receive(message);
+  }
+
+  /** Says goodbye to every client, finishes what is begun, and lets go of everything. */
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const { drainPerSecond } = this.#options.settings;
+    const until = performance.now() + deadlineMs;
+    this.#upgrade.stop();
+    await drain({
+      hub: this.#hub,
+      outbox: this.#outbox,
+      perSecond: drainPerSecond,
+      deadlineMs: deadlineMs * CLIENTS_PART,
+    });
+    await this.#api.close(until - performance.now());
+    await this.#broker.close();
+    await this.#store.close();
+    this.#webhook.close();
+    this.#heartbeat.close();
+    this.#inbox.close();
+    clearInterval(this.#beat);
+  }
+
+  /**
+   * A publication is taken only while every worker of this host hears its broker: one that is acknowledged is
+   * not lost to a neighbour whose link has still to come back.
+   */
+  async #publish(appKey: string, publication: Publication): Promise<void> {
+    if (!this.#host.live) throw new RefusalError('broker_lost');
+    await this.#broker.publish(topicOf(appKey, publication.channel), publication);
+  }
+
+  #readiness(): { ready: boolean; reason?: string } {
+    if (this.#host.stopping) return { ready: false, reason: 'stopping' };
+    if (!this.#host.live) return { ready: false, reason: 'broker not reachable' };
+    return { ready: true };
+  }
+}
+
+function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {
+  const { redisUrl, redisPrefix, bodyMaxBytes } = settings;
+  if (redisUrl === undefined) throw new Error('a Redis broker needs a Redis URL');
+  return new RedisBroker({ url: redisUrl, prefix: redisPrefix, maxBytes: bodyMaxBytes, log, stats });
+}
