@@ -1,0 +1,58 @@
+import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/address.ts';
+import { type App, DEMO_APP } from '../shared/app.ts';
+import { openAppStore } from '../shared/app-store/open-store.ts';
+import type { SettingName, Settings } from '../shared/config.ts';
+import type { Logger } from '../shared/log.ts';
+
+const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
+
+/**
+ * Decides whether this is a first try: no app is registered anywhere and clients can only come from this
+ * machine. Then there is an app `demo` that lets everybody in, for as long as gusher runs. Where neither an
+ * address nor Redis was named, a first try stays on loopback by itself.
+ */
+export async function chooseDemo(
+  settings: Settings,
+  given: ReadonlySet<SettingName>,
+  log: Logger,
+): Promise<{ settings: Settings; demoApp: App | undefined }> {
+  const unconfigured = !given.has('listen') && settings.redisUrl === undefined;
+  const listen = unconfigured ? DEMO_LISTEN : settings.listen;
+  if (!isLoopback(listen) || (await hasApps(settings, log))) return { settings, demoApp: undefined };
+  return { settings: { ...settings, listen }, demoApp: DEMO_APP };
+}
+
+async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
+  const store = openAppStore(settings);
+  try {
+    return (await store.list()).length > 0;
+  } catch (error) {
+    // Not knowing is no licence to let everybody in.
+    log.warn({ reason: (error as Error).message }, 'the registered apps cannot be read yet');
+    return true;
+  } finally {
+    await store.close();
+  }
+}
+
+/** What a person pastes into other terminals to see a message arrive. */
+export function demoLines({ listen, apiListen }: Settings): string {
+  const key = DEMO_APP.key;
+  return `
+gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
+No app is registered, so there is an app "${key}" for a try. In a second terminal:
+
+  npx gusher subscribe news
+
+and in a third:
+
+  npx gusher publish news hello '{"text":"it works"}'
+
+or with any WebSocket client, and curl:
+
+  ws://${reachableFromHere(listen)}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
+  curl -d '{"event":"hello","data":{"text":"it works"}}' http://${reachableFromHere(apiListen)}/v1/apps/${key}/channels/news/messages
+
+Your own app: npx gusher apps add my-app --url http://127.0.0.1:3000/auth
+`;
+}

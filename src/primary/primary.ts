@@ -1,0 +1,62 @@
+import type { Address } from '../shared/address.ts';
+import type { SettingName, Settings } from '../shared/config.ts';
+import { createLog, type Logger } from '../shared/log.ts';
+import { chooseDemo, demoLines } from './demo.ts';
+import { FrontDoor } from './front-door.ts';
+import type { Guest } from './guest.ts';
+import { HandOver } from './hand-over.ts';
+import { waitForStop } from './signals.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
+const DRAIN_PART = 0.9;
+
+/**
+ * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
+ * reverse. Resolves with the exit code: 0 after a graceful stop, 1 otherwise.
+ */
+export async function runPrimary(given: Settings, names: ReadonlySet<SettingName>): Promise<number> {
+  const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
+  const { settings, demoApp } = await chooseDemo(given, names, log);
+  const handOver = new HandOver();
+  const frontDoor = new FrontDoor({
+    doors: settings,
+    place: (guest: Guest) => handOver.place(guest),
+    log,
+  });
+  const supervisor = new Supervisor({ settings, demoApp, frontDoor, handOver, log });
+  const stop = waitForStop();
+  try {
+    const listen = await frontDoor.open();
+    const started = await Promise.race([supervisor.start(), stop.first]);
+    if (typeof started === 'number') {
+      announce(log, { ...settings, listen, apiListen: { ...settings.apiListen, port: started } }, demoApp);
+    }
+    const signal = await Promise.race([stop.first, supervisor.failure]);
+    log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
+  } catch (error) {
+    log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
+    process.stderr.write(`gusher: ${(error as Error).message}\n`);
+    frontDoor.close();
+    supervisor.announceStop();
+    supervisor.killAll('gusher cannot run');
+    return 1;
+  }
+  supervisor.announceStop();
+  frontDoor.close();
+  const drained = supervisor.drain(settings.shutdownDeadlineMs * DRAIN_PART);
+  const outcome = await Promise.race([drained, stop.second]);
+  if (typeof outcome === 'string') supervisor.killAll(`a second ${outcome}`);
+  log.info({ clean: outcome === true }, 'stopped');
+  return outcome === true ? 0 : 1;
+}
+
+function announce(
+  log: Logger,
+  settings: Settings & { listen: Address },
+  demoApp: Awaited<ReturnType<typeof chooseDemo>>['demoApp'],
+): void {
+  const { listen, apiListen, workers } = settings;
+  log.info({ listen, apiListen, workers, broker: settings.redisUrl ? 'redis' : 'relay' }, 'gusher is ready');
+  if (demoApp !== undefined) process.stdout.write(demoLines(settings));
+}

@@ -1,0 +1,142 @@
+import { type RelayItem, sizeOfItem, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
+import type { Logger } from '../shared/log.ts';
+
+/** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
+const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
+
+type FromWorker = Extract<ToPrimary, { type: `relay${string}` }>;
+
+/** A worker as a destination. */
+interface Destination {
+  readonly topics: Set<string>;
+  /** To be sent at the end of this turn. */
+  outgoing: RelayItem[];
+  outgoingBytes: number;
+  /** Sizes of the messages sent and not confirmed, oldest first, and their sum. */
+  readonly unconfirmed: number[];
+  backlogBytes: number;
+  shedding: boolean;
+}
+
+/**
+ * The embedded broker's half in the primary: passes the publications of each worker on to all workers that are
+ * subscribed to the topic, the publisher's own included, so that everybody sees one order. An IPC message costs
+ * as much as six publications in it do, so each destination gets one per turn.
+ */
+export class Relay {
+  readonly #send: (slot: number, message: ToWorker) => void;
+  readonly #log: Logger;
+  readonly #destinations = new Map<number, Destination>();
+  readonly #subscribers = new Map<string, Set<number>>();
+  #flushRequested = false;
+  /** Publications dropped because a worker was too far behind. */
+  shed = 0;
+
+  constructor(options: { send: (slot: number, message: ToWorker) => void; log: Logger }) {
+    this.#send = options.send;
+    this.#log = options.log;
+  }
+
+  receive(slot: number, message: FromWorker): void {
+    switch (message.type) {
+      case 'relaySubscribe':
+        for (const topic of message.topics) this.#subscribe(slot, topic);
+        this.#send(slot, { type: 'relaySubscribed' });
+        break;
+      case 'relayUnsubscribe':
+        for (const topic of message.topics) this.#unsubscribe(slot, topic);
+        break;
+      case 'relayPublish':
+        for (const item of message.items) this.#pass(item);
+        this.#send(slot, { type: 'relayTaken' });
+        break;
+      case 'relayTaken':
+        this.#confirm(slot);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** A worker is gone: nothing is passed to it any more. */
+  dropWorker(slot: number): void {
+    const destination = this.#destinations.get(slot);
+    for (const topic of destination?.topics ?? []) this.#unsubscribe(slot, topic);
+    this.#destinations.delete(slot);
+  }
+
+  #subscribe(slot: number, topic: string): void {
+    this.#destination(slot).topics.add(topic);
+    const subscribers = this.#subscribers.get(topic);
+    if (subscribers === undefined) this.#subscribers.set(topic, new Set([slot]));
+    else subscribers.add(slot);
+  }
+
+  #unsubscribe(slot: number, topic: string): void {
+    this.#destination(slot).topics.delete(topic);
+    const subscribers = this.#subscribers.get(topic);
+    subscribers?.delete(slot);
+    if (subscribers?.size === 0) this.#subscribers.delete(topic);
+  }
+
+  #destination(slot: number): Destination {
+    const present = this.#destinations.get(slot);
+    if (present !== undefined) return present;
+    const destination: Destination = {
+      topics: new Set(),
+      outgoing: [],
+      outgoingBytes: 0,
+      unconfirmed: [],
+      backlogBytes: 0,
+      shedding: false,
+    };
+    this.#destinations.set(slot, destination);
+    return destination;
+  }
+
+  #pass(item: RelayItem): void {
+    const subscribers = this.#subscribers.get(item.topic);
+    if (subscribers === undefined) return;
+    const bytes = sizeOfItem(item);
+    for (const slot of subscribers) this.#offer(slot, item, bytes);
+    this.#requestFlush();
+  }
+
+  #offer(slot: number, item: RelayItem, bytes: number): void {
+    const destination = this.#destination(slot);
+    if (destination.backlogBytes + bytes > BACKLOG_MAX_BYTES) {
+      this.shed += 1;
+      if (!destination.shedding)
+        this.#log.warn({ slot }, 'a worker is far behind: publications to it are lost');
+      destination.shedding = true;
+      return;
+    }
+    destination.outgoing.push(item);
+    destination.outgoingBytes += bytes;
+    destination.backlogBytes += bytes;
+  }
+
+  #confirm(slot: number): void {
+    const destination = this.#destinations.get(slot);
+    if (destination === undefined) return;
+    destination.backlogBytes -= destination.unconfirmed.shift() ?? 0;
+    if (destination.backlogBytes < BACKLOG_MAX_BYTES / 2) destination.shedding = false;
+  }
+
+  #requestFlush(): void {
+    if (this.#flushRequested) return;
+    this.#flushRequested = true;
+    setImmediate(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushRequested = false;
+    for (const [slot, destination] of this.#destinations) {
+      if (destination.outgoing.length === 0) continue;
+      this.#send(slot, { type: 'relay', items: destination.outgoing });
+      destination.unconfirmed.push(destination.outgoingBytes);
+      destination.outgoing = [];
+      destination.outgoingBytes = 0;
+    }
+  };
+}

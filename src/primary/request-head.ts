@@ -1,0 +1,35 @@
+/**
+ * What the front door has to know of an HTTP/1.1 request head (RFC 9112), and no more: a worker parses it
+ * whole. Heads are read as latin1 text, one character per byte.
+ */
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+const METHOD = /^[A-Z]{1,16}(?: |$)/;
+const LONGEST_METHOD = 17;
+/** As @socket.io/sticky reads it, but in the request target alone. */
+const SID = /^[^\r\n ]* [^\r\n ]*[?&]sid=([\w-]{20})(?:[&# ]|$)/;
+const BODY = /\r\n(?:content-length[ \t]*:(?!\s*0+\s*(?:\r\n|$))|transfer-encoding[ \t]*:)/i;
+
+/** False as soon as the first bytes cannot be those of an HTTP request. */
+export function startsLikeHttp(data: Buffer): boolean {
+  const [line = ''] = data.toString('latin1', 0, LONGEST_METHOD).split(' ', 1);
+  return METHOD.test(line.length < Math.min(data.length, LONGEST_METHOD) ? `${line} ` : line);
+}
+
+/** Where the head ends; -1 if it has not yet. `searched` bytes were looked through before. */
+export function headEnd(data: Buffer, searched: number): number {
+  return data.indexOf(HEAD_END, Math.max(0, searched - HEAD_END.length + 1));
+}
+
+export function methodOf(head: string): string {
+  return head.slice(0, head.indexOf(' '));
+}
+
+/** Whether a body follows the head (RFC 9112 §6.3). */
+export function bodyIsAnnounced(head: string): boolean {
+  return BODY.test(head);
+}
+
+export function sidOf(head: string): string | undefined {
+  return SID.exec(head)?.[1];
+}

@@ -1,0 +1,47 @@
+/** How a worker ended. Times are ms of one monotonic clock. */
+export interface Death {
+  readonly at: number;
+  readonly slot: number;
+  /** How long it lived after it had become ready; `undefined` if it never did. */
+  readonly servedMs: number | undefined;
+  /** Ended by SIGKILL from outside: an operator, or a system short of memory. */
+  readonly killed: boolean;
+}
+
+export type Step =
+  | { readonly kind: 'respawn'; readonly delayMs: number }
+  | { readonly kind: 'give up'; readonly reason: string };
+
+/** A worker that served for this long was well. */
+const HEALTHY_MS = 10_000;
+const MEMORY_MS = 60_000;
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 5_000;
+const STILLBIRTHS_PER_SLOT = 3;
+const CRASHES_PER_SLOT = 5;
+const CRASHES_AT_LEAST = 10;
+
+/**
+ * What to do after the last death in `deaths` (oldest first). The first crash of a worker is answered at once,
+ * each further one a while later. Given up is: a start in which no worker ever becomes ready, and more crashes
+ * in a minute than bad luck explains. A kill from outside is no crash, or a tired operator could stop gusher.
+ */
+export function nextStep(deaths: readonly Death[], workers: number, everReady: boolean): Step {
+  const last = deaths.at(-1);
+  if (last === undefined) return { kind: 'respawn', delayMs: 0 };
+  const crashes = deaths.filter((death) => isCrash(death) && last.at - death.at < MEMORY_MS);
+  if (!everReady && crashes.length >= STILLBIRTHS_PER_SLOT * workers) {
+    return { kind: 'give up', reason: 'no worker became ready: each died while it started' };
+  }
+  if (crashes.length >= Math.max(CRASHES_AT_LEAST, CRASHES_PER_SLOT * workers)) {
+    return { kind: 'give up', reason: `workers crashed ${crashes.length} times within a minute` };
+  }
+  const inThisSlot = crashes.filter((death) => death.slot === last.slot).length;
+  if (inThisSlot <= 1) return { kind: 'respawn', delayMs: 0 };
+  return { kind: 'respawn', delayMs: Math.min(FIRST_DELAY_MS * 2 ** (inThisSlot - 2), LONGEST_DELAY_MS) };
+}
+
+function isCrash({ servedMs, killed }: Death): boolean {
+  if (servedMs === undefined) return true;
+  return !killed && servedMs < HEALTHY_MS;
+}

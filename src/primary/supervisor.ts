@@ -1,0 +1,224 @@
+import cluster from 'node:cluster';
+import { fileURLToPath } from 'node:url';
+import type { App } from '../shared/app.ts';
+import type { Settings } from '../shared/config.ts';
+import type { ToPrimary } from '../shared/ipc.ts';
+import type { Logger } from '../shared/log.ts';
+import type { FrontDoor } from './front-door.ts';
+import type { HandOver } from './hand-over.ts';
+import { Relay } from './relay.ts';
+import { type Death, nextStep } from './respawn.ts';
+import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
+
+const WATCH_MS = 500;
+/** A watch later than this was not on time itself (a suspended machine): it proves nothing of the workers. */
+const LATE_WATCH_MS = 3 * WATCH_MS;
+const START_DEADLINE_MS = 15_000;
+
+export interface SupervisorParts {
+  readonly settings: Settings;
+  readonly demoApp: App | undefined;
+  readonly frontDoor: Pick<FrontDoor, 'receive' | 'retry'>;
+  readonly handOver: HandOver;
+  readonly log: Logger;
+}
+
+/** Keeps every worker slot filled, and brings the workers down when the time has come. */
+export class Supervisor implements SlotListener {
+  readonly #parts: SupervisorParts;
+  readonly #log: Logger;
+  readonly #slots: WorkerSlot[] = [];
+  readonly #relay: Relay;
+  readonly #deaths: Death[] = [];
+  readonly #respawns = new Set<NodeJS.Timeout>();
+  #watcher: NodeJS.Timeout | undefined;
+  #watchedAt = 0;
+  #everReady = false;
+  #stopping = false;
+  #failed = false;
+  #changed: () => void = () => undefined;
+  readonly #fail: (error: Error) => void;
+  /** Rejects when gusher cannot go on; never resolves. */
+  readonly failure: Promise<never>;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#relay = new Relay({
+      send: (slot, message) => this.#slots[slot]?.send(message),
+      log: parts.log,
+    });
+    let fail: (error: Error) => void = () => undefined;
+    this.failure = new Promise<never>((_resolve, reject) => {
+      fail = reject;
+    });
+    this.#fail = fail;
+    // Whoever waits for it hears it; nobody has to.
+    this.failure.catch(() => undefined);
+  }
+
+  /** Forks all workers; resolves with the API port when every one is ready. */
+  async start(): Promise<number> {
+    cluster.setupPrimary({
+      exec: fileURLToPath(new URL('../worker/main.js', import.meta.url)),
+      args: [],
+      // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.
+      serialization: 'advanced',
+    });
+    this.#watchedAt = performance.now();
+    this.#watcher = setInterval(this.#watch, WATCH_MS);
+    for (let number = 0; number < this.#parts.settings.workers; number += 1) {
+      const slot = new WorkerSlot(number, this);
+      this.#slots.push(slot);
+      this.#fill(slot);
+    }
+    await Promise.race([
+      this.#until(() => this.#slots.every((slot) => slot.state === 'ready')),
+      this.failure,
+    ]);
+    return this.#slots[0]?.apiPort ?? 0;
+  }
+
+  /** Readiness goes off on every worker; nothing else changes yet. */
+  announceStop(): void {
+    this.#stopping = true;
+    for (const timer of this.#respawns) clearTimeout(timer);
+    this.#tellHost();
+  }
+
+  /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
+  async drain(deadlineMs: number): Promise<boolean> {
+    const { handOver } = this.#parts;
+    let clean = true;
+    for (const slot of this.#slots) {
+      if (slot.worker !== undefined) handOver.close(slot.worker);
+      slot.drain(deadlineMs);
+    }
+    const deadline = setTimeout(() => {
+      clean = false;
+      this.killAll('it did not end before the deadline');
+    }, deadlineMs);
+    await this.#until(() => this.#slots.every((slot) => slot.state === 'gone'));
+    clearTimeout(deadline);
+    clearInterval(this.#watcher);
+    return clean && !this.#failed;
+  }
+
+  killAll(reason: string): void {
+    for (const slot of this.#slots) if (slot.state !== 'gone') slot.kill(reason);
+  }
+
+  message(slot: WorkerSlot, message: ToPrimary): void {
+    switch (message.type) {
+      case 'born':
+        this.#instruct(slot);
+        break;
+      case 'ready':
+        slot.becomeReady(message.apiPort);
+        this.#welcome(slot);
+        break;
+      case 'fatal':
+        this.#fail(new Error(message.reason));
+        break;
+      case 'beat':
+        slot.stats = message.stats;
+        break;
+      case 'sockets':
+        if (slot.worker !== undefined) this.#parts.handOver.report(slot.worker, message);
+        break;
+      case 'link':
+        slot.link = message.state;
+        this.#tellHost();
+        break;
+      case 'relaySubscribe':
+      case 'relayUnsubscribe':
+      case 'relayPublish':
+      case 'relayTaken':
+        this.#relay.receive(slot.number, message);
+        break;
+      default:
+        // sticky's own messages pass here too; it hears them itself.
+        message satisfies never;
+    }
+  }
+
+  exited(slot: WorkerSlot, exit: SlotExit): void {
+    const { handOver, frontDoor } = this.#parts;
+    this.#relay.dropWorker(slot.number);
+    const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
+    if (this.#stopping) {
+      for (const { socket } of untaken) socket.destroy();
+      if (exit.code !== 0) this.#failed = true;
+    } else {
+      this.#replace(slot, exit);
+      for (const guest of untaken) frontDoor.receive(guest);
+      this.#tellHost();
+    }
+    this.#changed();
+  }
+
+  #fill(slot: WorkerSlot): void {
+    this.#parts.handOver.add(slot.fill());
+  }
+
+  #instruct(slot: WorkerSlot): void {
+    const { settings, demoApp } = this.#parts;
+    slot.send({ type: 'start', settings, slot: slot.number, demoApp });
+  }
+
+  #welcome(slot: WorkerSlot): void {
+    this.#everReady = true;
+    if (slot.worker !== undefined) this.#parts.handOver.open(slot.worker);
+    this.#log.info({ slot: slot.number, worker: slot.worker?.process.pid }, 'worker ready');
+    this.#tellHost();
+    this.#parts.frontDoor.retry();
+    this.#changed();
+  }
+
+  #replace(slot: WorkerSlot, exit: SlotExit): void {
+    const { code, signal, servedMs, killedAs } = exit;
+    const killed = signal === 'SIGKILL' && killedAs === undefined;
+    this.#deaths.push({ at: performance.now(), slot: slot.number, servedMs, killed });
+    const step = nextStep(this.#deaths, this.#parts.settings.workers, this.#everReady);
+    const facts = { slot: slot.number, code, signal, servedMs, killedAs };
+    if (step.kind === 'give up') {
+      this.#log.fatal(facts, `giving up: ${step.reason}`);
+      this.#fail(new Error(`${step.reason} (last: ${signal ?? `exit code ${code}`})`));
+      return;
+    }
+    this.#log.error({ ...facts, respawnInMs: step.delayMs }, 'a worker died');
+    const timer = setTimeout(() => {
+      this.#respawns.delete(timer);
+      this.#fill(slot);
+    }, step.delayMs);
+    this.#respawns.add(timer);
+  }
+
+  /** Finds workers that no longer turn their loop, or never began to. */
+  readonly #watch = (): void => {
+    const now = performance.now();
+    const late = now - this.#watchedAt > LATE_WATCH_MS;
+    this.#watchedAt = now;
+    for (const slot of this.#slots) {
+      if (slot.state === 'gone' || slot.state === 'draining') continue;
+      if (late) slot.lastSignAt = now;
+      const silentMs = now - slot.lastSignAt;
+      const allowedMs = slot.state === 'starting' ? START_DEADLINE_MS : this.#parts.settings.stuckAfterMs;
+      if (silentMs > allowedMs) slot.kill(`it gave no sign for ${Math.round(silentMs)} ms`);
+    }
+  };
+
+  #tellHost(): void {
+    const ready = this.#slots.filter((slot) => slot.state === 'ready');
+    const live = ready.length > 0 && ready.every((slot) => slot.link === 'live');
+    for (const slot of this.#slots) slot.send({ type: 'host', live, stopping: this.#stopping });
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import cluster, { type Worker } from 'node:cluster';
+import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import { createStats, type Stats } from '../shared/stats.ts';
+
+/** `starting` → `ready` → `draining` → `gone`; from `gone` the slot may be filled again. */
+export type SlotState = 'starting' | 'ready' | 'draining' | 'gone';
+
+/** How the process in a slot ended. */
+export interface SlotExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly servedMs: number | undefined;
+  /** Why the primary itself killed it, if it did. */
+  readonly killedAs: string | undefined;
+}
+
+/** Who hears of what happens in a slot. */
+export interface SlotListener {
+  message(slot: WorkerSlot, message: ToPrimary): void;
+  /** The process has ended and everything it had said was heard. */
+  exited(slot: WorkerSlot, exit: SlotExit): void;
+}
+
+/** One place for a worker process, and the process that is in it now. */
+export class WorkerSlot {
+  readonly number: number;
+  readonly #listener: SlotListener;
+  state: SlotState = 'gone';
+  link: BrokerLink = 'connecting';
+  stats: Stats = createStats();
+  apiPort = 0;
+  /** When the process last gave a sign, in ms of `performance.now()`. */
+  lastSignAt = 0;
+  #worker: Worker | undefined;
+  #readyAt: number | undefined;
+  #killedAs: string | undefined;
+
+  constructor(number: number, listener: SlotListener) {
+    this.number = number;
+    this.#listener = listener;
+  }
+
+  get worker(): Worker | undefined {
+    return this.#worker;
+  }
+
+  /** Forks a process into the empty slot. */
+  fill(): Worker {
+    const worker = cluster.fork();
+    this.#worker = worker;
+    this.#readyAt = undefined;
+    this.#killedAs = undefined;
+    this.state = 'starting';
+    this.link = 'connecting';
+    this.stats = createStats();
+    this.lastSignAt = performance.now();
+    worker.on('message', (message: ToPrimary) => {
+      this.lastSignAt = performance.now();
+      this.#listener.message(this, message);
+    });
+    worker.on('error', ignoreUntilExit);
+    worker.process.on('error', ignoreUntilExit);
+    void this.#waitForEnd(worker);
+    return worker;
+  }
+
+  becomeReady(apiPort: number): void {
+    if (this.state === 'starting') this.state = 'ready';
+    this.apiPort = apiPort;
+    this.#readyAt = performance.now();
+  }
+
+  drain(deadlineMs: number): void {
+    if (this.state === 'gone') return;
+    this.state = 'draining';
+    this.send({ type: 'drain', deadlineMs });
+  }
+
+  /** Sends, unless the process is gone; a message to a dying process is lost with it. */
+  send(message: ToWorker): void {
+    if (this.#worker?.isConnected()) this.#worker.process.send(message, ignoreUntilExit);
+  }
+
+  kill(reason: string): void {
+    this.#killedAs ??= reason;
+    this.#worker?.process.kill('SIGKILL');
+  }
+
+  /** The end is both: the process gone, and its channel read to the end. */
+  async #waitForEnd(worker: Worker): Promise<void> {
+    const exit = new Promise<[number | null, string | null]>((resolve) => {
+      worker.process.once('exit', (code, signal) => resolve([code, signal]));
+    });
+    const disconnect = new Promise<void>((resolve) => {
+      worker.process.once('disconnect', resolve);
+    });
+    const [[code, signal]] = await Promise.all([exit, disconnect]);
+    const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
+    this.state = 'gone';
+    this.#listener.exited(this, { code, signal, servedMs, killedAs: this.#killedAs });
+  }
+}
+
+/** What failed to reach a process, or to start one, is told by its exit. */
+function ignoreUntilExit(): void {}
