@@ -1,0 +1,49 @@
+import { expect } from 'chai';
+import { type Death, nextStep } from '../../src/primary/respawn.ts';
+
+function death(at: number, more: Partial<Death> = {}): Death {
+  return { at, slot: 0, servedMs: 1_000, killed: false, ...more };
+}
+
+describe('the respawn rule', () => {
+  it('answers a first crash at once', () => {
+    expect(nextStep([death(0)], 2, true)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
+  });
+
+  it('waits longer after each further crash of the same slot, up to a limit', () => {
+    const delays = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((count) => {
+      const deaths = Array.from({ length: count }, (_, index) => death(index));
+      const step = nextStep(deaths, 2, true);
+      return step.kind === 'respawn' ? step.delayMs : -1;
+    });
+    expect(delays).to.deep.equal([0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+  });
+
+  it('forgets what is a minute old', () => {
+    const deaths = [death(0), death(1), death(2), death(70_000)];
+    expect(nextStep(deaths, 2, true)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
+  });
+
+  it('takes the death of a worker that served for long as a first one', () => {
+    const deaths = [death(0, { servedMs: 60_000 }), death(1, { servedMs: 60_000 })];
+    expect(nextStep(deaths, 2, true)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
+  });
+
+  it('gives up when no worker ever becomes ready', () => {
+    const deaths = Array.from({ length: 6 }, (_, index) =>
+      death(index, { slot: index % 2, servedMs: undefined }),
+    );
+    expect(nextStep(deaths.slice(0, 5), 2, false).kind).to.equal('respawn');
+    expect(nextStep(deaths, 2, false).kind).to.equal('give up');
+  });
+
+  it('gives up on a crash loop', () => {
+    const deaths = Array.from({ length: 10 }, (_, index) => death(index * 1_000));
+    expect(nextStep(deaths, 2, true).kind).to.equal('give up');
+  });
+
+  it('never gives up because of kills from outside', () => {
+    const deaths = Array.from({ length: 50 }, (_, index) => death(index * 100, { killed: true }));
+    expect(nextStep(deaths, 2, true)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
+  });
+});

@@ -1,0 +1,116 @@
+import { type ClientOptions, WebSocket } from 'ws';
+import { within } from './deadline.ts';
+
+export interface Message {
+  readonly event: string;
+  readonly channel?: string;
+  readonly socket_id?: string;
+  readonly id?: unknown;
+  readonly time?: number;
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  readonly data?: any;
+}
+
+/** A WebSocket client that speaks the gusher protocol by hand. */
+export class Client {
+  readonly socket: WebSocket;
+  readonly closed: Promise<{ code: number; reason: string }>;
+  readonly #received: string[] = [];
+  #wanted: ((text: string) => void) | undefined;
+
+  constructor(socket: WebSocket) {
+    this.socket = socket;
+    this.closed = new Promise((resolve) => {
+      socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+    });
+    socket.on('error', () => undefined);
+    socket.on('message', (data) => {
+      const text = data.toString();
+      const wanted = this.#wanted;
+      this.#wanted = undefined;
+      if (wanted === undefined) this.#received.push(text);
+      else wanted(text);
+    });
+  }
+
+  /** The next message as text, in order; waits for it. */
+  nextText(deadlineMs?: number): Promise<string> {
+    const first = this.#received.shift();
+    if (first !== undefined) return Promise.resolve(first);
+    const coming = new Promise<string>((resolve) => {
+      this.#wanted = resolve;
+    });
+    return within(coming, 'a message', deadlineMs);
+  }
+
+  async next(deadlineMs?: number): Promise<Message> {
+    return JSON.parse(await this.nextText(deadlineMs)) as Message;
+  }
+
+  /** Messages that are here and were not asked for. */
+  get unread(): number {
+    return this.#received.length;
+  }
+
+  /** The one helper that lets time pass: fails if any message is here or comes within `forMs`. */
+  async expectNothing(forMs = 200): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, forMs));
+    const [first] = this.#received;
+    if (first !== undefined) throw new Error(`expected nothing, got ${first.slice(0, 200)}`);
+  }
+
+  send(event: string, data?: unknown, more: object = {}): void {
+    this.socket.send(JSON.stringify({ event, ...(data !== undefined && { data }), ...more }));
+  }
+
+  /** Sends a command and gives back its reply, which has to be the next message. */
+  ask(event: string, data?: unknown, more?: object): Promise<Message> {
+    this.send(event, data, more);
+    return this.next();
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    const reply = await this.ask('gusher.subscribe', { channel });
+    if (reply.event !== 'gusher.subscribe_succeeded') throw new Error(`not subscribed: ${reply.event}`);
+  }
+
+  /** Closes politely and waits until the socket is gone. */
+  async close(): Promise<void> {
+    this.socket.close();
+    await within(this.closed, 'the end of a client');
+  }
+}
+
+/** Connects and waits until the socket is open. */
+export async function connectClient(url: string, options?: ClientOptions): Promise<Client> {
+  const socket = new WebSocket(url, options);
+  const client = new Client(socket);
+  const open = new Promise<void>((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.once('error', reject);
+  });
+  await within(open, `a connection to ${url}`);
+  return client;
+}
+
+/** Tries to connect and gives back the refusal. */
+export async function expectRefusal(url: string): Promise<{ status: number; code: string }> {
+  const socket = new WebSocket(url);
+  socket.on('error', () => undefined);
+  const refusal = new Promise<{ status: number; code: string }>((resolve, reject) => {
+    socket.once('open', () => reject(new Error(`${url} let the client in`)));
+    socket.once('unexpected-response', (_request, response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => {
+        const { error } = JSON.parse(Buffer.concat(chunks).toString()) as { error: { code: string } };
+        resolve({ status: response.statusCode ?? 0, code: error.code });
+      });
+    });
+  });
+  try {
+    return await within(refusal, `a refusal from ${url}`, 15_000);
+  } finally {
+    socket.terminate();
+  }
+}

@@ -1,0 +1,63 @@
+import { envelopeOf } from '../../src/shared/publication.ts';
+import { Grants } from '../../src/worker/auth/grants.ts';
+import { Connection, type Transport } from '../../src/worker/connection.ts';
+import type { Dialect } from '../../src/worker/dialect/dialect.ts';
+import type { Frames } from '../../src/worker/frame.ts';
+
+/** A transport that remembers, for tests of the parts above the sockets. */
+export class RecordingTransport implements Transport {
+  readonly writes: string[][] = [];
+  readonly frames: Frames[] = [];
+  unsentBytes = 0;
+  paused = false;
+  closedWith: { code: number; reason: string } | undefined;
+  terminated = false;
+
+  write(frames: Frames): void {
+    this.frames.push(frames);
+    this.writes.push(frames.messages.map(String));
+  }
+
+  close(code: number, reason: string): void {
+    this.closedWith = { code, reason };
+  }
+
+  terminate(): void {
+    this.terminated = true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+}
+
+/** A dialect that does nothing with what it receives. */
+export const deafDialect: Dialect = {
+  name: 'deaf',
+  receive: () => undefined,
+  encode: envelopeOf,
+  closeOf: ({ close = 4000, sentence }) => ({ code: close, reason: sentence }),
+};
+
+let count = 0;
+
+export function makeConnection(
+  dialect: Dialect = deafDialect,
+  appKey = 'demo',
+): { connection: Connection; transport: RecordingTransport } {
+  const transport = new RecordingTransport();
+  count += 1;
+  const id = String(count).padStart(20, '0');
+  const connection = new Connection({ id, appKey, userId: '' }, new Grants(['*']), dialect, transport);
+  return { connection, transport };
+}
+
+/** Lets the current turn of the loop end, and the one that its end has requested. */
+export async function turnEnds(): Promise<void> {
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+}

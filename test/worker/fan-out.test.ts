@@ -1,0 +1,178 @@
+import { expect } from 'chai';
+import type { Publication } from '../../src/shared/publication.ts';
+import { createStats } from '../../src/shared/stats.ts';
+import type { Connection } from '../../src/worker/connection.ts';
+import { FanOut } from '../../src/worker/fan-out.ts';
+import { frameText } from '../../src/worker/frame.ts';
+import { Hub } from '../../src/worker/hub.ts';
+import { Outbox } from '../../src/worker/outbox.ts';
+import { Turn } from '../../src/worker/turn.ts';
+import { deafDialect, makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
+
+function publication(channel: string, data: unknown): Publication {
+  return { channel, event: 'e', data: JSON.stringify(data) };
+}
+
+function makeHub({ maxBytes = 1_000_000 } = {}) {
+  const stats = createStats();
+  const asked: string[] = [];
+  const turn: Turn = new Turn([() => fanOut.flush(), () => outbox.flush()]);
+  const requestFlush = (): void => turn.request();
+  const outbox = new Outbox({ maxBytes, stats, requestFlush });
+  const fanOut = new FanOut({ outbox, stats, requestFlush });
+  const broker = {
+    subscribe: async (topic: string) => void asked.push(`+${topic}`),
+    unsubscribe: (topic: string) => void asked.push(`-${topic}`),
+  };
+  const hub = new Hub({ broker, fanOut, stats });
+  const join = async (channel: string, dialect = deafDialect) => {
+    const client = makeConnection(dialect);
+    hub.add(client.connection);
+    await hub.subscribe(client.connection, channel);
+    return client;
+  };
+  const publish = (channel: string, data: unknown) =>
+    hub.deliver(`demo@${channel}`, publication(channel, data));
+  return { hub, outbox, stats, asked, join, publish };
+}
+
+const dataOf = ({ writes }: RecordingTransport): unknown[] =>
+  writes.flat().map((text) => JSON.parse(text).data);
+
+describe('fan-out', () => {
+  it('shares one frame among all subscribers', async () => {
+    const { join, publish } = makeHub();
+    const [a, b] = [await join('c'), await join('c')];
+    publish('c', 1);
+    await turnEnds();
+    expect(dataOf(a.transport)).to.deep.equal([1]);
+    expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
+  });
+
+  it('writes once per client for all that is published in a turn, in order', async () => {
+    const { join, publish } = makeHub();
+    const [a, b] = [await join('c'), await join('c')];
+    for (let n = 0; n < 5; n += 1) publish('c', n);
+    await turnEnds();
+    expect(a.transport.writes).to.have.length(1);
+    expect(dataOf(a.transport)).to.deep.equal([0, 1, 2, 3, 4]);
+    expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
+  });
+
+  it('writes once per turn to a client of several channels, and joins for equal clients once', async () => {
+    const { hub, join, publish } = makeHub();
+    const [a, b] = [await join('c'), await join('c')];
+    for (const { connection } of [a, b]) await hub.subscribe(connection, 'd');
+    publish('c', 1);
+    publish('d', 2);
+    publish('c', 3);
+    await turnEnds();
+    expect(a.transport.writes).to.have.length(1);
+    expect(dataOf(a.transport)).to.have.members([1, 2, 3]);
+    expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
+  });
+
+  it('encodes a publication once per dialect', async () => {
+    let encoded = 0;
+    const other = { ...deafDialect, name: 'other', encode: () => `{"data":"other ${++encoded}"}` };
+    const { join, publish } = makeHub();
+    const [a, b, c] = [await join('c'), await join('c', other), await join('c', other)];
+    publish('c', 1);
+    await turnEnds();
+    expect(encoded).to.equal(1);
+    expect(dataOf(a.transport)).to.deep.equal([1]);
+    expect(b.transport.frames[0]).to.equal(c.transport.frames[0]);
+  });
+
+  it('keeps the order for everybody when a large audience takes several turns', async () => {
+    const { join, publish } = makeHub();
+    const clients = [];
+    for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
+    const small = await join('small');
+    publish('c', 1);
+    publish('small', 'first');
+    await new Promise(setImmediate);
+    expect(dataOf(small.transport), 'a small channel does not wait').to.deep.equal(['first']);
+    expect(clients.some(({ transport }) => transport.writes.length === 0)).to.equal(true);
+    publish('c', 2);
+    for (let turns = 0; turns < 10; turns += 1) await turnEnds();
+    for (const { transport } of clients) expect(dataOf(transport)).to.deep.equal([1, 2]);
+  });
+
+  it('reaches nobody who left in the middle, and everybody else once', async () => {
+    const { hub, join, publish } = makeHub();
+    const clients = [];
+    for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
+    publish('c', 1);
+    await new Promise(setImmediate);
+    const gone = clients.filter((_, index) => index % 3 === 0);
+    for (const { connection } of gone) hub.remove(connection);
+    const reached = new Set(gone.filter(({ transport }) => transport.writes.length > 0));
+    for (let turns = 0; turns < 10; turns += 1) await turnEnds();
+    for (const client of clients) {
+      const expected = gone.includes(client) ? Number(reached.has(client)) : 1;
+      expect(client.transport.writes.length).to.equal(expected);
+    }
+  });
+
+  it('puts a reply before what is published after it', async () => {
+    const { hub, outbox, publish } = makeHub();
+    const { connection, transport } = makeConnection();
+    hub.add(connection);
+    await hub.subscribe(connection, 'c');
+    outbox.post(connection, frameText('{"data":"subscribed"}'));
+    publish('c', 1);
+    await turnEnds();
+    expect(dataOf(transport)).to.deep.equal(['subscribed', 1]);
+  });
+
+  it('asks the broker for a topic with its first subscriber and gives it up with the last', async () => {
+    const { hub, asked, stats, join } = makeHub();
+    const [a, b] = [await join('c'), await join('c')];
+    expect(asked).to.deep.equal(['+demo@c']);
+    hub.unsubscribe(a.connection, 'c');
+    hub.unsubscribe(a.connection, 'c');
+    expect(asked).to.deep.equal(['+demo@c']);
+    hub.remove(b.connection);
+    expect(asked).to.deep.equal(['+demo@c', '-demo@c']);
+    expect([stats.subscriptions, stats.topics, stats.connections]).to.deep.equal([0, 0, 1]);
+  });
+});
+
+describe('the outbox', () => {
+  const fill = (connection: Connection, outbox: Outbox, length: number): void =>
+    outbox.send(connection, frameText('x'.repeat(length)));
+
+  it('closes a client for which more than the bound would wait, and counts it', async () => {
+    const { outbox, stats } = makeHub({ maxBytes: 1_000 });
+    const { connection, transport } = makeConnection();
+    transport.unsentBytes = 600;
+    fill(connection, outbox, 300);
+    expect(transport.closedWith).to.equal(undefined);
+    fill(connection, outbox, 500);
+    expect(transport.closedWith?.code).to.equal(4101);
+    expect(connection.state).to.equal('closing');
+    expect(stats.connectionsTooSlow).to.equal(1);
+    fill(connection, outbox, 1);
+    expect(transport.writes, 'nothing follows the goodbye').to.have.length(1);
+  });
+
+  it('takes one message of any size when nothing waits', () => {
+    const { outbox } = makeHub({ maxBytes: 1_000 });
+    const { connection, transport } = makeConnection();
+    fill(connection, outbox, 5_000);
+    expect(transport.writes).to.have.length(1);
+  });
+
+  it('writes what was posted before it says goodbye; the first refusal wins', async () => {
+    const { outbox } = makeHub();
+    const { connection, transport } = makeConnection();
+    outbox.post(connection, frameText('last'));
+    outbox.close(connection, { code: 'a', sentence: 'A.', close: 4200, comeBack: 'now' });
+    outbox.close(connection, { code: 'b', sentence: 'B.', close: 4201, comeBack: 'now' });
+    expect(transport.writes).to.deep.equal([['last']]);
+    expect(transport.closedWith).to.deep.equal({ code: 4200, reason: 'A.' });
+    await turnEnds();
+    expect(transport.writes).to.have.length(1);
+  });
+});
