@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net';
+
 /**
  * A TCP listening address as people write it: `:8000`, `127.0.0.1:8001`, `[::1]:8000`, `localhost:0`.
  * No host means every interface; port 0 lets the system choose.
@@ -7,16 +9,18 @@ export interface Address {
   readonly port: number;
 }
 
+const HIGHEST_PORT = 65_535;
 const FORM = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*)):(\d{1,5})$/;
 
 /** Reads an address; throws an `Error` whose message says what was expected. */
 export function parseAddress(text: string): Address {
   const match = FORM.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) {
+  const ipv6 = match?.[1];
+  if (match === null || port > HIGHEST_PORT || (ipv6 !== undefined && !isIPv6(ipv6))) {
     throw new Error('must be host:port, [ipv6]:port or :port, with a port from 0 to 65535');
   }
-  return { host: match[1] ?? (match[2] || undefined), port };
+  return { host: ipv6 ?? (match[2] || undefined), port };
 }
 
 /** The address as it would be typed. */
@@ -30,8 +34,12 @@ export function isLoopback({ host }: Address): boolean {
   return host === 'localhost' || host === '::1' || (host !== undefined && /^127(\.\d{1,3}){3}$/.test(host));
 }
 
+/** True if every interface of this machine listens. */
+export function isEveryInterface({ host }: Address): boolean {
+  return host === undefined || host === '0.0.0.0' || host === '::';
+}
+
 /** Host and port by which a program on this machine reaches the address, fit for a URL. */
-export function reachableFromHere({ host, port }: Address): string {
-  const everyInterface = host === undefined || host === '0.0.0.0' || host === '::';
-  return formatAddress({ host: everyInterface ? '127.0.0.1' : host, port });
+export function reachableFromHere(address: Address): string {
+  return formatAddress(isEveryInterface(address) ? { ...address, host: '127.0.0.1' } : address);
 }

@@ -1,24 +1,29 @@
 import { availableParallelism } from 'node:os';
-import { type Address, formatAddress, isLoopback, parseAddress } from './address.ts';
+import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from './address.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */
 export interface Setting<T> {
   readonly env: string;
-  /** Flag of `gusher start`, without the dashes; absent where the value is a secret (flags show in `ps`). */
+  /** Flag of `gusher start`, without the dashes. */
   readonly flag?: string;
   /** Older environment names that mean the same. */
   readonly aliases?: readonly string[];
   readonly unit?: string;
-  /** The default as it would be typed; empty where the setting is off or computed by default. */
+  /** The values that are taken, where they can be told in a few words. */
+  readonly allowed?: string;
+  /** The default as it would be typed; empty where the setting is off by default. */
   readonly example: string;
+  /** What the default is, where it depends on the machine. */
+  readonly computed?: string;
   readonly about: string;
+  /** The value is in no log and no error. */
   readonly secret?: true;
   readonly fallback: T;
   /** Throws an `Error` saying what was expected. */
   readonly parse: (text: string) => T;
 }
 
-type Naming = Omit<Setting<unknown>, 'fallback' | 'parse' | 'example'>;
+type Naming = Omit<Setting<unknown>, 'fallback' | 'parse' | 'example' | 'allowed'>;
 
 function address(naming: Naming & { fallback: string }): Setting<Address> {
   return {
@@ -33,7 +38,8 @@ function integer(naming: Naming & { fallback: number; least: number; most: numbe
   const { least, most, ...rest } = naming;
   return {
     ...rest,
-    example: String(naming.fallback),
+    allowed: `${least} to ${most}`,
+    example: naming.computed === undefined ? String(naming.fallback) : '',
     parse(text) {
       const value = Number(text);
       if (!/^\d+$/.test(text) || value < least || value > most) {
@@ -47,6 +53,7 @@ function integer(naming: Naming & { fallback: number; least: number; most: numbe
 function flag(naming: Naming & { fallback: boolean }): Setting<boolean> {
   return {
     ...naming,
+    allowed: 'true, false',
     example: String(naming.fallback),
     parse(text) {
       if (text === 'true' || text === '1') return true;
@@ -62,6 +69,7 @@ function oneOf<const T extends string>(
   const { values, ...rest } = naming;
   return {
     ...rest,
+    allowed: values.join(', '),
     example: naming.fallback,
     parse(text) {
       const value = values.find((candidate) => candidate === text);
@@ -110,21 +118,22 @@ export const SETTINGS = {
     env: 'GUSHER_API_TOKEN',
     secret: true,
     about: 'bearer token that every request to the API must present',
-    check: atLeast16,
+    check: apiToken,
   }),
   workers: integer({
     env: 'GUSHER_WORKERS',
     flag: 'workers',
     fallback: availableParallelism(),
+    computed: 'one per CPU',
     least: 1,
     most: 1024,
-    about: 'how many workers serve clients; by default one per CPU',
+    about: 'how many workers serve clients',
   }),
   redisUrl: optionalText({
     env: 'GUSHER_REDIS_URL',
     flag: 'redis-url',
     aliases: ['REDIS_ADDR'],
-    about: 'redis://, rediss:// or unix:// (host:port is understood too); unset: the embedded broker',
+    about: 'the Redis to use: redis://…, rediss://…, unix:///path or host:port; unset: the embedded broker',
     secret: true,
     check: redisUrl,
   }),
@@ -145,7 +154,7 @@ export const SETTINGS = {
     flag: 'log-level',
     fallback: 'info',
     values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-    about: 'trace, debug, info, warn, error, fatal or silent',
+    about: 'what is logged: this level and what is graver',
   }),
   greetingDeadlineMs: integer({
     env: 'GUSHER_GREETING_DEADLINE_MS',
@@ -284,6 +293,13 @@ export type Settings = {
 
 export type SettingName = keyof Settings;
 
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** The definition of a setting, whatever its values are. */
+export function settingOf(name: SettingName): Setting<unknown> {
+  return SETTINGS[name];
+}
+
 /** Where values come from, strongest first: flags by setting name, the environment, the `.env` file. */
 export interface SettingSources {
   readonly flags?: Readonly<Record<string, string | undefined>>;
@@ -291,37 +307,51 @@ export interface SettingSources {
   readonly file?: Readonly<Record<string, string | undefined>>;
 }
 
-export type Resolution =
-  | { readonly settings: Settings; readonly given: ReadonlySet<SettingName> }
+export type Resolution<Name extends SettingName = SettingName> =
+  | { readonly settings: Pick<Settings, Name>; readonly given: ReadonlySet<SettingName> }
   | { readonly faults: readonly string[] };
 
 /**
- * Resolves every setting: flag > environment > `.env` file > default; in each source the `GUSHER_` name wins
- * over an alias, and an empty value counts as unset. All faults are returned together, each beginning with
- * the name under which the value was given; no fault repeats the value of a secret.
+ * Resolves settings, all of them unless `names` says which: flag > environment > `.env` file > default. In each
+ * source the `GUSHER_` name wins over an alias. Empty counts as unset, but as a fault in a flag. All faults are
+ * returned together, each beginning with the name under which the value was given; no fault repeats the value
+ * of a secret.
  */
-export function resolveSettings(sources: SettingSources): Resolution {
+export function resolveSettings(sources: SettingSources): Resolution;
+export function resolveSettings<Name extends SettingName>(
+  sources: SettingSources,
+  names: readonly Name[],
+): Resolution<Name>;
+export function resolveSettings(
+  sources: SettingSources,
+  names: readonly SettingName[] = SETTING_NAMES,
+): Resolution {
   const faults: string[] = [];
   const given = new Set<SettingName>();
-  const values: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]) {
+  const sound: Partial<Record<SettingName, unknown>> = {};
+  for (const name of names) {
+    const setting = settingOf(name);
     const found = lookUp(name, setting, sources);
-    values[name] = setting.fallback;
-    if (found === undefined) continue;
     try {
-      values[name] = setting.parse(found.text);
-      given.add(name);
+      sound[name] = found === undefined ? setting.fallback : parseFound(setting, found.text);
+      if (found !== undefined) given.add(name);
     } catch (error) {
-      const shown = setting.secret ? '' : ` (got "${found.text}")`;
-      faults.push(`${found.origin} ${(error as Error).message}${shown}`);
+      const shown = setting.secret || found?.text === '' ? '' : ` (got "${found?.text}")`;
+      faults.push(`${found?.origin} ${(error as Error).message}${shown}`);
     }
   }
-  const settings = values as unknown as Settings;
-  faults.push(...crossFaults(settings));
-  return faults.length > 0 ? { faults } : { settings, given };
+  // A rule cannot judge values that are not there.
+  const rules = RULES.filter((rule) => rule.names.every((name) => name in sound));
+  faults.push(...rules.flatMap((rule) => rule.faultOf(sound as Settings) ?? []));
+  return faults.length > 0 ? { faults } : { settings: sound as Settings, given };
 }
 
-function lookUp(name: string, setting: Setting<unknown>, { flags, environment, file }: SettingSources) {
+function parseFound(setting: Setting<unknown>, text: string): unknown {
+  if (text === '') throw new Error('must not be empty');
+  return setting.parse(text);
+}
+
+function lookUp(name: SettingName, setting: Setting<unknown>, { flags, environment, file }: SettingSources) {
   const byFlag = flags?.[name];
   if (byFlag !== undefined) return { text: byFlag, origin: `--${setting.flag ?? name}` };
   for (const source of [environment, file]) {
@@ -333,33 +363,72 @@ function lookUp(name: string, setting: Setting<unknown>, { flags, environment, f
   return undefined;
 }
 
-/** Faults that no value has alone. */
-function crossFaults(settings: Settings): string[] {
-  const faults: string[] = [];
-  if (!isLoopback(settings.apiListen) && settings.apiToken === undefined) {
-    const where = formatAddress(settings.apiListen);
-    faults.push(`GUSHER_API_TOKEN must be set when the API listens beyond loopback (${where})`);
-  }
-  if (settings.outboxMaxBytes < 2 * settings.bodyMaxBytes) {
-    faults.push('GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES');
-  }
-  const { listen, apiListen } = settings;
-  if (listen.port !== 0 && listen.port === apiListen.port && sameInterface(listen, apiListen)) {
-    faults.push('GUSHER_API_LISTEN must not be the address of GUSHER_LISTEN');
-  }
-  return faults;
+/** What no value can break alone. */
+interface Rule {
+  readonly names: readonly SettingName[];
+  readonly faultOf: (settings: Settings) => string | undefined;
 }
 
-function sameInterface(one: Address, other: Address): boolean {
-  return one.host === other.host || one.host === undefined || other.host === undefined;
+const RULES: readonly Rule[] = [
+  {
+    names: ['apiListen', 'apiToken'],
+    faultOf: ({ apiListen, apiToken }) =>
+      isLoopback(apiListen) || apiToken !== undefined
+        ? undefined
+        : `GUSHER_API_TOKEN must be set when the API listens beyond loopback (${formatAddress(apiListen)})`,
+  },
+  {
+    names: ['outboxMaxBytes', 'bodyMaxBytes'],
+    faultOf: ({ outboxMaxBytes, bodyMaxBytes }) =>
+      outboxMaxBytes < 2 * bodyMaxBytes
+        ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES'
+        : undefined,
+  },
+  {
+    names: ['listen', 'apiListen'],
+    faultOf: ({ listen, apiListen }) =>
+      overlap(listen, apiListen) ? 'GUSHER_API_LISTEN must not be the address of GUSHER_LISTEN' : undefined,
+  },
+];
+
+function overlap(one: Address, other: Address): boolean {
+  if (one.port !== other.port || one.port === 0) return false;
+  return one.host === other.host || isEveryInterface(one) || isEveryInterface(other);
 }
 
-function atLeast16(value: string): void {
-  if (value.length < 16) throw new Error('must have at least 16 characters');
+/** It travels in an HTTP header. */
+function apiToken(value: string): void {
+  if (!/^[\x21-\x7e]{16,}$/.test(value)) {
+    throw new Error('must have at least 16 characters, all of them ASCII and none a space');
+  }
 }
 
 function redisUrl(value: string): void {
-  if (/^[^\s:/]+:\d{1,5}$/.test(value)) return;
-  if (/^(rediss?|unix):\/\/\S+$/.test(value) && URL.canParse(value)) return;
-  throw new Error('must be redis://, rediss:// or unix:// and a place, or host:port');
+  if (isSocketPath(value) || isRedisUrl(value) || isHostAndPort(value)) return;
+  throw new Error('must be redis://…, rediss://…, unix:///path or host:port');
+}
+
+function isSocketPath(value: string): boolean {
+  return /^unix:\/\/\/\S+$/.test(value);
+}
+
+function isRedisUrl(value: string): boolean {
+  if (!/^rediss?:\/\/\S+$/.test(value)) return false;
+  try {
+    const { username, password } = new URL(value);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    // No URL, or a password whose percent signs are not those of one.
+    return false;
+  }
+}
+
+function isHostAndPort(value: string): boolean {
+  try {
+    return parseAddress(value).port !== 0;
+  } catch {
+    // No address.
+    return false;
+  }
 }

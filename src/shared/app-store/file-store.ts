@@ -1,82 +1,100 @@
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
-import * as v from 'valibot';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { type App, type AppFields, parseApp } from '../app.ts';
 import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
 
-const appsFile = v.object({ apps: v.record(v.string(), v.record(v.string(), v.unknown())) });
-type AppsFile = v.InferOutput<typeof appsFile>;
+/** Entries by app key, as they stand in the file; what is not ours to read is kept. */
+type Entries = ReadonlyMap<string, unknown>;
 
 /** Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps. */
 export class FileAppStore implements AppStore {
   readonly #path: string;
   /** What was read last, and the file's time and size then. */
-  #read: { stamp: string; content: AppsFile } | undefined;
+  #read: { stamp: string; entries: Entries } | undefined;
 
   constructor(path: string) {
     this.#path = path;
   }
 
   async load(key: string): Promise<App | undefined> {
-    const { apps } = await this.#content();
-    return Object.hasOwn(apps, key) ? parseApp(key, apps[key]) : undefined;
+    return parseApp(key, (await this.#entries()).get(key));
   }
 
   async list(): Promise<App[]> {
-    const { apps } = await this.#content();
-    return Object.keys(apps)
-      .sort()
-      .flatMap((key) => parseApp(key, apps[key]) ?? []);
+    const entries = [...(await this.#entries())];
+    return entries
+      .flatMap(([key, fields]) => parseApp(key, fields) ?? [])
+      .sort((one, other) => (one.key < other.key ? -1 : 1));
   }
 
   async save(key: string, fields: AppFields): Promise<void> {
-    const { apps } = await this.#content();
-    await this.#write({ apps: { ...apps, [key]: { ...apps[key], ...fields } } });
+    const entries = await this.#entries();
+    const known = entries.get(key);
+    const entry = { ...(isObject(known) && known), ...fields };
+    await this.#write(new Map([...entries, [key, entry]]));
   }
 
   async remove(key: string): Promise<boolean> {
-    const { [key]: found, ...rest } = (await this.#content()).apps;
-    if (found === undefined) return false;
-    await this.#write({ apps: rest });
+    const entries = new Map(await this.#entries());
+    if (!entries.delete(key)) return false;
+    await this.#write(entries);
     return true;
   }
 
   async close(): Promise<void> {}
 
-  async #content(): Promise<AppsFile> {
-    const stamp = await this.#stamp();
-    if (stamp === undefined) return { apps: {} };
-    if (this.#read?.stamp === stamp) return this.#read.content;
-    const content = this.#parse(await readFile(this.#path, 'utf8'));
-    this.#read = { stamp, content };
-    return content;
-  }
-
-  async #stamp(): Promise<string | undefined> {
+  async #entries(): Promise<Entries> {
     try {
       const { mtimeMs, size, ino } = await stat(this.#path);
-      return `${mtimeMs} ${size} ${ino}`;
+      const stamp = `${mtimeMs} ${size} ${ino}`;
+      if (this.#read?.stamp !== stamp) {
+        this.#read = { stamp, entries: this.#parse(await readFile(this.#path, 'utf8')) };
+      }
+      return this.#read.entries;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      if (code === 'ENOENT') return new Map();
+      throw new Error(`the apps file ${this.#path} cannot be read (${code})`);
+    }
+  }
+
+  /** What is wrong is told without the text around it: it may be a secret. */
+  #parse(text: string): Entries {
+    const json = parseJson(text);
+    if (json === undefined) throw new Error(`the apps file ${this.#path} is not JSON`);
+    if (!isObject(json) || !isObject(json.apps)) {
+      throw new Error(`the apps file ${this.#path} does not have the form {"apps": {"my-app": {…}}}`);
+    }
+    return new Map(Object.entries(json.apps));
+  }
+
+  /** A reader, and the next start after a crash, sees the old file or the new one, never a part. */
+  async #write(entries: Entries): Promise<void> {
+    const fresh = `${this.#path}.${process.pid}.tmp`;
+    try {
+      const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
+      await writeFile(fresh, text, { mode: OWNER_ONLY, flush: true });
+      await rename(fresh, this.#path);
+    } catch (error) {
+      await rm(fresh, { force: true });
       throw new Error(
-        `the apps file ${this.#path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+        `the apps file ${this.#path} cannot be written (${(error as NodeJS.ErrnoException).code})`,
       );
     }
   }
+}
 
-  #parse(text: string): AppsFile {
-    try {
-      return v.parse(appsFile, JSON.parse(text));
-    } catch {
-      throw new Error(`the apps file ${this.#path} is not {"apps": {…}} in JSON`);
-    }
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // No JSON text means `undefined`.
+    return undefined;
   }
+}
 
-  /** A reader sees the old file or the new one, never a part. */
-  async #write(content: AppsFile): Promise<void> {
-    const fresh = `${this.#path}.${process.pid}.tmp`;
-    await writeFile(fresh, `${JSON.stringify(content, undefined, 2)}\n`, { mode: OWNER_ONLY });
-    await rename(fresh, this.#path);
-  }
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

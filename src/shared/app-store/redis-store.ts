@@ -1,47 +1,56 @@
 import { type App, type AppFields, parseApp } from '../app.ts';
-import { createRedisClient, type Redis, redisFault } from '../redis.ts';
+import { connectRedis, createRedisClient, isRedisReply, type Redis, redisFault } from '../redis.ts';
 import { isAppKey } from '../topic.ts';
 import type { AppStore } from './app-store.ts';
 
-const SCAN_COUNT = 500;
-/** A Redis that is full of other hashes must not keep a start waiting. */
-const SCANNED_KEYS_MAX = 100_000;
+const SCAN_COUNT = 1_000;
+/** A Redis that is full of other things must not keep a start waiting. */
+const SCANNED_KEYS_MAX = 1_000_000;
 
 /**
  * Apps in Redis, the seed's way: each is the hash `{prefix}{app_key}`, registered with no more than
  * `HSET {app_key} url http://…`. Fields are text: `channels` a JSON array or names between commas, `enabled`
- * `true` or `false`. Fields of other programs are left alone.
+ * `true` or `false`. Other fields, of whatever size and number, are neither read nor touched.
  */
 export class RedisAppStore implements AppStore {
   readonly #prefix: string;
   readonly #redis: Redis;
   #connected: Promise<void> | undefined;
+  /** What ails the link, which a command that fails of it does not know. */
+  #linkFault: Error | undefined;
 
   constructor(options: { url: string; prefix: string }) {
     this.#prefix = options.prefix;
-    // What is wrong is told by the command that fails of it.
-    this.#redis = createRedisClient(options.url, { name: 'apps', onError: () => undefined });
+    const onError = (error: Error): void => {
+      this.#linkFault = error;
+    };
+    this.#redis = createRedisClient(options.url, { name: 'apps', onError });
+    this.#redis.on('ready', () => {
+      this.#linkFault = undefined;
+    });
   }
 
-  async load(key: string): Promise<App | undefined> {
-    const fields = await this.#ask((redis) => this.#hash(redis, key));
-    return fields === undefined ? undefined : parseApp(key, fields);
+  load(key: string): Promise<App | undefined> {
+    return this.#ask((redis) => this.#read(redis, key));
   }
 
-  async list(): Promise<App[]> {
+  list(): Promise<App[]> {
     return this.#ask(async (redis) => {
-      const apps: App[] = [];
-      for (const key of await this.#keys(redis)) {
-        const fields = await this.#hash(redis, key);
-        const app = fields === undefined ? undefined : parseApp(key, fields);
-        if (app !== undefined) apps.push(app);
+      // By key, because SCAN may name one twice.
+      const apps = new Map<string, App>();
+      for await (const keys of this.#scan(redis)) {
+        for (const app of await Promise.all(keys.map((key) => this.#read(redis, key)))) {
+          if (app !== undefined) apps.set(app.key, app);
+        }
       }
-      return apps;
+      return [...apps.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
     });
   }
 
   async save(key: string, fields: AppFields): Promise<void> {
-    await this.#ask((redis) => redis.hset(this.#prefix + key, textsOf(fields)));
+    const texts = textsOf(fields);
+    if (Object.keys(texts).length === 0) return;
+    await this.#ask((redis) => redis.hset(this.#prefix + key, texts));
   }
 
   async remove(key: string): Promise<boolean> {
@@ -52,45 +61,48 @@ export class RedisAppStore implements AppStore {
     this.#redis.disconnect();
   }
 
-  async #hash(redis: Redis, key: string): Promise<unknown> {
+  async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
-      const texts = await redis.hgetall(this.#prefix + key);
-      return Object.keys(texts).length === 0 ? undefined : fieldsOf(texts);
+      const [url, channels, enabled] = await redis.hmget(this.#prefix + key, 'url', 'channels', 'enabled');
+      return parseApp(key, fieldsOf({ url, channels, enabled }));
     } catch (error) {
-      if (/WRONGTYPE/.test((error as Error).message)) return undefined;
+      if (isWrongType(error)) return undefined;
       throw error;
     }
   }
 
-  async #keys(redis: Redis): Promise<string[]> {
-    const keys = new Set<string>();
+  /** Names of hashes that could be apps, some at a time. */
+  async *#scan(redis: Redis): AsyncGenerator<string[]> {
     const pattern = `${this.#prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
     let cursor = '0';
     let scanned = 0;
     do {
-      const [next, found] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT, 'TYPE', 'hash');
-      for (const name of found) keys.add(name.slice(this.#prefix.length));
+      const [next, names] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT, 'TYPE', 'hash');
+      yield names.map((name) => name.slice(this.#prefix.length)).filter(isAppKey);
       cursor = next;
       scanned += SCAN_COUNT;
     } while (cursor !== '0' && scanned < SCANNED_KEYS_MAX);
-    return [...keys].filter(isAppKey).sort();
   }
 
   async #ask<T>(question: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      this.#connected ??= this.#redis.connect();
+      this.#connected ??= connectRedis(this.#redis);
       await this.#connected;
       return await question(this.#redis);
     } catch (error) {
       // A first connect that failed goes on in the background; later questions find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
-      throw new Error(redisFault(error));
+      if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
+      throw new Error(redisFault(isRedisReply(error) ? error : (this.#linkFault ?? error)));
     }
   }
 }
 
-function textsOf(fields: AppFields): Record<string, string> {
-  const { url, channels, enabled } = fields;
+function isWrongType(error: unknown): boolean {
+  return isRedisReply(error) && error.message.startsWith('WRONGTYPE');
+}
+
+function textsOf({ url, channels, enabled }: AppFields): Record<string, string> {
   return {
     ...(url !== undefined && { url }),
     ...(channels !== undefined && { channels: JSON.stringify(channels) }),
@@ -98,11 +110,13 @@ function textsOf(fields: AppFields): Record<string, string> {
   };
 }
 
-function fieldsOf({ url, channels, enabled }: Record<string, string>): unknown {
+type FieldText = string | null | undefined;
+
+function fieldsOf(texts: { url: FieldText; channels: FieldText; enabled: FieldText }): unknown {
   return {
-    ...(url !== undefined && { url }),
-    ...(channels !== undefined && { channels: listOf(channels) }),
-    ...(enabled !== undefined && { enabled: booleanOf(enabled) }),
+    url: texts.url ?? undefined,
+    channels: typeof texts.channels === 'string' ? listOf(texts.channels) : undefined,
+    enabled: typeof texts.enabled === 'string' ? booleanOf(texts.enabled) : undefined,
   };
 }
 

@@ -1,0 +1,310 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { AppStore } from '../../src/shared/app-store/app-store.ts';
+import { FileAppStore } from '../../src/shared/app-store/file-store.ts';
+import { openAppStore } from '../../src/shared/app-store/open-store.ts';
+import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';
+import { eventually } from '../support/deadline.ts';
+import { freePort, RedisServer } from '../support/redis-server.ts';
+
+const URL = 'http://127.0.0.1:3000/auth';
+
+async function rejectionOf(work: Promise<unknown>): Promise<string> {
+  const outcome = await work.then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  if (outcome === undefined) throw new Error('it did not reject');
+  return outcome;
+}
+
+/** `openStore` opens the same place again each time it is called within one test. */
+function appStoreContract(name: string, openStore: () => AppStore): void {
+  describe(`the apps in ${name}`, () => {
+    let store: AppStore;
+
+    beforeEach(() => {
+      store = openStore();
+    });
+    afterEach(() => store.close());
+
+    it('are none at first', async () => {
+      expect(await store.load('shop')).to.equal(undefined);
+      expect(await store.list()).to.deep.equal([]);
+      expect(await store.remove('shop')).to.equal(false);
+    });
+
+    it('are read as they were saved', async () => {
+      await store.save('shop', { url: URL, channels: ['a', 'b*', 'c,d', 'ü'], enabled: false });
+      expect(await store.load('shop')).to.deep.equal({
+        key: 'shop',
+        url: URL,
+        channels: ['a', 'b*', 'c,d', 'ü'],
+        enabled: false,
+      });
+    });
+
+    it('are enabled unless it is said otherwise', async () => {
+      await store.save('shop', { channels: [] });
+      expect(await store.load('shop')).to.deep.equal({ key: 'shop', channels: [], enabled: true });
+    });
+
+    it('are changed in the given fields only', async () => {
+      await store.save('shop', { url: URL });
+      await store.save('shop', { enabled: false });
+      await store.save('shop', {});
+      expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: false });
+    });
+
+    it('are listed by key', async () => {
+      for (const key of ['b', 'C', 'a', '1']) await store.save(key, { url: URL });
+      expect((await store.list()).map(({ key }) => key)).to.deep.equal(['1', 'C', 'a', 'b']);
+    });
+
+    it('are gone once they are removed, and others are not', async () => {
+      await store.save('shop', { url: URL });
+      await store.save('board', { channels: ['*'] });
+      expect(await store.remove('shop')).to.equal(true);
+      expect(await store.remove('shop')).to.equal(false);
+      expect(await store.load('shop')).to.equal(undefined);
+      expect((await store.list()).map(({ key }) => key)).to.deep.equal(['board']);
+    });
+
+    it('are seen by another process, changes too', async () => {
+      const other = openStore();
+      try {
+        expect(await other.load('shop')).to.equal(undefined);
+        await store.save('shop', { url: URL });
+        expect((await other.load('shop'))?.enabled).to.equal(true);
+        await store.save('shop', { enabled: false });
+        expect((await other.load('shop'))?.enabled).to.equal(false);
+        await store.remove('shop');
+        expect(await other.load('shop')).to.equal(undefined);
+      } finally {
+        await other.close();
+      }
+    });
+
+    it('may have a key that every object knows', async () => {
+      for (const key of ['__proto__', 'constructor', 'toString']) {
+        expect(await store.remove(key), key).to.equal(false);
+        await store.save(key, { url: URL });
+        expect(await store.load(key), key).to.deep.equal({ key, url: URL, enabled: true });
+      }
+      expect(await store.list()).to.have.length(3);
+    });
+
+    it('are many', async () => {
+      const keys = Array.from({ length: 50 }, (_, n) => `app-${String(n).padStart(2, '0')}`);
+      for (const key of keys) await store.save(key, { url: URL });
+      expect((await store.list()).map(({ key }) => key)).to.deep.equal(keys);
+    });
+  });
+}
+
+describe('with a file', () => {
+  let folder: string;
+  let path: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gusher-apps-'));
+    path = join(folder, 'apps.json');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  appStoreContract('a file', () => openAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }));
+
+  it('keeps it to its owner', async () => {
+    await new FileAppStore(path).save('shop', { url: URL });
+    expect(statSync(path).mode & 0o777).to.equal(0o600);
+  });
+
+  it('sees an edit by hand, and keeps what it does not know', async () => {
+    const store = new FileAppStore(path);
+    await store.save('shop', { url: URL });
+    writeFileSync(path, '{"apps":{"shop":{"url":"http://h/","colour":"red"},"bad":7}}');
+    expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: 'http://h/', enabled: true });
+    expect(await store.load('bad')).to.equal(undefined);
+    await store.save('shop', { enabled: false });
+    const { apps } = JSON.parse(readFileSync(path, 'utf8')) as { apps: unknown };
+    expect(apps).to.deep.equal({ shop: { url: 'http://h/', colour: 'red', enabled: false }, bad: 7 });
+  });
+
+  it('does not read it again while it is the same', async () => {
+    const store = new FileAppStore(path);
+    writeFileSync(path, '{"apps":{"a":{"url":"http://h/"}}}');
+    utimesSync(path, 1_000, 1_000);
+    expect(await store.load('a')).not.to.equal(undefined);
+    writeFileSync(path, '{"apps":{"b":{"url":"http://h/"}}}');
+    utimesSync(path, 1_000, 1_000);
+    expect(await store.load('a')).not.to.equal(undefined);
+    utimesSync(path, 1_001, 1_001);
+    expect(await store.load('a')).to.equal(undefined);
+  });
+
+  const faults: [content: string, fault: string][] = [
+    ['{"apps":', 'is not JSON'],
+    ['', 'is not JSON'],
+    ['[]', 'does not have the form'],
+    ['{"apps":[{"key":"a"}]}', 'does not have the form'],
+    ['{"shop":{"url":"http://h/"}}', 'does not have the form'],
+  ];
+  for (const [content, fault] of faults) {
+    it(`names the file and the fault when it holds ${content || 'nothing'}, and leaves it alone`, async () => {
+      writeFileSync(path, content);
+      const store = new FileAppStore(path);
+      for (const work of [store.load('a'), store.list(), store.save('a', { url: URL }), store.remove('a')]) {
+        expect(await rejectionOf(work))
+          .to.contain(path)
+          .and.to.contain(fault);
+      }
+      expect(statSync(path).size).to.equal(content.length);
+    });
+  }
+
+  it('says what it cannot read or write', async () => {
+    expect(await rejectionOf(new FileAppStore(folder).list())).to.contain('cannot be read (EISDIR)');
+    const nowhere = new FileAppStore(join(folder, 'no', 'apps.json'));
+    expect(await nowhere.list()).to.deep.equal([]);
+    expect(await rejectionOf(nowhere.save('a', { url: URL }))).to.contain('cannot be written (ENOENT)');
+  });
+});
+
+describe('with a real Redis', () => {
+  let redis: RedisServer;
+
+  before(async () => {
+    redis = await RedisServer.start();
+  });
+  beforeEach(() => redis.command('FLUSHALL'));
+  after(() => redis.stop());
+
+  function open(prefix = ''): AppStore {
+    return openAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' });
+  }
+
+  appStoreContract('Redis', () => open());
+  appStoreContract('Redis under a prefix', () => open('we[i]rd*:'));
+
+  describe('the apps in Redis', () => {
+    let store: AppStore;
+
+    beforeEach(() => {
+      store = open();
+    });
+    afterEach(() => store.close());
+
+    it('are registered by one HSET', async () => {
+      await redis.command('HSET', 'shop', 'url', URL);
+      expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: true });
+    });
+
+    it('may be written by hand in any of the accepted ways', async () => {
+      await redis.command('HSET', 'a', 'channels', ' news , app* ', 'enabled', '0', 'colour', 'red');
+      await redis.command('HSET', 'b', 'channels', '["x,y"]', 'enabled', '1');
+      expect(await store.list()).to.deep.equal([
+        { key: 'a', channels: ['news', 'app*'], enabled: false },
+        { key: 'b', channels: ['x,y'], enabled: true },
+      ]);
+    });
+
+    it('are none where something else is stored', async () => {
+      await redis.command('SET', 'text', 'x');
+      await redis.command('RPUSH', 'list', 'x');
+      await redis.command('HSET', 'foreign', 'name', 'x');
+      await redis.command('HSET', 'bad-url', 'url', 'x');
+      await redis.command('HSET', 'bad-list', 'channels', '{"a":1}');
+      await redis.command('HSET', 'bad-state', 'url', URL, 'enabled', 'maybe');
+      await redis.command('HSET', 'gusher:x', 'url', URL);
+      await redis.command('HSET', 'good', 'url', URL);
+      expect((await store.list()).map(({ key }) => key)).to.deep.equal(['good']);
+      for (const key of ['text', 'list', 'foreign', 'bad-url', 'bad-list', 'bad-state', 'none']) {
+        expect(await store.load(key), key).to.equal(undefined);
+      }
+      expect(await rejectionOf(store.save('text', { url: URL }))).to.contain('taken');
+    });
+
+    it('are apart from those under another prefix', async () => {
+      const other = open('other:');
+      try {
+        await other.save('shop', { url: URL });
+        expect(await store.list()).to.deep.equal([]);
+        expect(await store.load('shop')).to.equal(undefined);
+        expect(await redis.command('EXISTS', 'other:shop')).to.contain('1');
+      } finally {
+        await other.close();
+      }
+    });
+  });
+
+  it('fails at once while Redis is gone, and works again when it is back', async () => {
+    const mortal = await RedisServer.start();
+    const store = new RedisAppStore({ url: mortal.url, prefix: '' });
+    try {
+      await store.save('shop', { url: URL });
+      await mortal.kill();
+      const asked = performance.now();
+      expect(await rejectionOf(store.load('shop'))).to.contain('Redis');
+      expect(await rejectionOf(store.list())).to.contain('Redis');
+      expect(performance.now() - asked).to.be.lessThan(1_000);
+      await mortal.restart();
+      const works = (): Promise<boolean> =>
+        store.save('shop', { url: URL }).then(
+          () => true,
+          () => false,
+        );
+      await eventually(works, 'an app can be saved again');
+      expect(await store.load('shop')).not.to.equal(undefined);
+    } finally {
+      await store.close();
+      await mortal.stop();
+    }
+  });
+
+  it('says in a sentence, without the password, why Redis cannot be used', async () => {
+    const guarded = await RedisServer.start('--requirepass', 'open-sesame');
+    const reasonFor = async (url: string): Promise<string> => {
+      const store = new RedisAppStore({ url, prefix: '' });
+      return rejectionOf(store.list()).finally(() => store.close());
+    };
+    try {
+      const { port } = guarded;
+      expect(await reasonFor(`redis://127.0.0.1:${port}`)).to.equal('Redis refuses the password');
+      expect(await reasonFor(`redis://:hush@127.0.0.1:${port}`)).to.equal('Redis refuses the password');
+      expect(await reasonFor(`redis://:hush@127.0.0.1:${await freePort()}`)).to.equal(
+        'nothing listens at the Redis address',
+      );
+      expect(await reasonFor('unix:///nowhere/redis.sock')).to.equal('nothing listens at the Redis address');
+      guarded.signal('SIGSTOP');
+      const asked = performance.now();
+      expect(await reasonFor(`redis://:open-sesame@127.0.0.1:${port}`)).to.equal('Redis does not answer');
+      expect(performance.now() - asked).to.be.lessThan(3_000);
+    } finally {
+      guarded.signal('SIGCONT');
+      await guarded.stop();
+    }
+  });
+
+  it('is found by a unix socket, and by host and port alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gusher-sock-'));
+    const near = await RedisServer.start('--unixsocket', join(folder, 'redis.sock'));
+    try {
+      const urls = [
+        `unix://${folder}/redis.sock`,
+        `unix://${folder}/redis.sock?db=1`,
+        `127.0.0.1:${near.port}`,
+      ];
+      for (const [n, url] of [...urls, `:${near.port}`].entries()) {
+        const store = new RedisAppStore({ url, prefix: `${n}:` });
+        await store.save('shop', { url: URL });
+        expect(await store.list(), url).to.have.length(1);
+        await store.close();
+      }
+    } finally {
+      await near.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,174 @@
+import { expect } from 'chai';
+import {
+  resolveSettings,
+  SETTING_NAMES,
+  type SettingName,
+  type SettingSources,
+  type Settings,
+  settingOf,
+} from '../../src/shared/config.ts';
+
+function settingsOf(sources: SettingSources): Settings {
+  const resolution = resolveSettings(sources);
+  if ('faults' in resolution) throw new Error(resolution.faults.join('\n'));
+  return resolution.settings;
+}
+
+function faultsOf(sources: SettingSources): readonly string[] {
+  const resolution = resolveSettings(sources);
+  return 'faults' in resolution ? resolution.faults : [];
+}
+
+describe('the settings', () => {
+  it('have defaults that have no fault', () => {
+    const { listen, apiListen, redisUrl, workers } = settingsOf({});
+    expect(listen).to.deep.equal({ host: undefined, port: 8000 });
+    expect(apiListen).to.deep.equal({ host: '127.0.0.1', port: 8001 });
+    expect(redisUrl).to.equal(undefined);
+    expect(workers).to.be.greaterThan(0);
+  });
+
+  it('have names of their own, each', () => {
+    const names = SETTING_NAMES.map(settingOf).flatMap(({ env, flag, aliases }) => [
+      env,
+      ...(flag === undefined ? [] : [flag]),
+      ...(aliases ?? []),
+    ]);
+    expect(new Set(names).size).to.equal(names.length);
+  });
+
+  it('take a flag before the environment, and the environment before the file', () => {
+    const file = { GUSHER_WORKERS: '1', GUSHER_LOG_LEVEL: 'warn', GUSHER_APPS_FILE: 'f' };
+    const environment = { GUSHER_WORKERS: '2', GUSHER_LOG_LEVEL: 'error' };
+    const { workers, logLevel, appsFile } = settingsOf({ flags: { workers: '3' }, environment, file });
+    expect([workers, logLevel, appsFile]).to.deep.equal([3, 'error', 'f']);
+  });
+
+  it("understand the first gusher's .env", () => {
+    const file = { REDIS_ADDR: '127.0.0.1:6379', PUBLIC_API_ADDR: ':8000' };
+    const { redisUrl, listen } = settingsOf({ file });
+    expect(redisUrl).to.equal('127.0.0.1:6379');
+    expect(listen).to.deep.equal({ host: undefined, port: 8000 });
+  });
+
+  it('take the GUSHER_ name before an older one of the same place, and no weaker place for it', () => {
+    const both = { PUBLIC_API_ADDR: ':1', GUSHER_LISTEN: ':2' };
+    expect(settingsOf({ environment: both }).listen.port).to.equal(2);
+    const { listen } = settingsOf({
+      environment: { PUBLIC_API_ADDR: ':1' },
+      file: { GUSHER_LISTEN: ':2' },
+    });
+    expect(listen.port).to.equal(1);
+  });
+
+  it('take an empty variable for none', () => {
+    expect(
+      settingsOf({ environment: { GUSHER_WORKERS: '' }, file: { GUSHER_WORKERS: '5' } }).workers,
+    ).to.equal(5);
+  });
+
+  it('tell which ones were given', () => {
+    const resolution = resolveSettings({ flags: { workers: '1' }, file: { PUBLIC_API_ADDR: ':1' } });
+    const given = 'given' in resolution ? [...resolution.given] : [];
+    expect(given.sort()).to.deep.equal(['listen', 'workers'] satisfies SettingName[]);
+  });
+
+  it('tell all faults at once, by the names under which the values were given', () => {
+    const faults = faultsOf({
+      flags: { workers: 'abc', appsFile: '' },
+      environment: { PUBLIC_API_ADDR: 'nonsense', GUSHER_LOG_LEVEL: 'loud' },
+      file: { GUSHER_COMPRESSION: 'yes', GUSHER_BODY_MAX_BYTES: '8388608' },
+    });
+    expect(faults).to.deep.equal([
+      'PUBLIC_API_ADDR must be host:port, [ipv6]:port or :port, with a port from 0 to 65535 (got "nonsense")',
+      '--workers must be a whole number from 1 to 1024 (got "abc")',
+      '--apps-file must not be empty',
+      'GUSHER_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent (got "loud")',
+      'GUSHER_COMPRESSION must be true or false (got "yes")',
+      'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES',
+    ]);
+  });
+
+  for (const text of ['0', '1025', '-1', '1.5', '2 ', '1e2', '0x2', 'two']) {
+    it(`do not take "${text}" for a number of workers`, () => {
+      expect(faultsOf({ environment: { GUSHER_WORKERS: text } })).to.have.length(1);
+    });
+  }
+
+  const redisUrls = [
+    'redis://h',
+    'redis://:p%40ss@h:6379/2',
+    'rediss://u:p@h',
+    'unix:///run/redis.sock',
+    'h:6379',
+    ':6379',
+    '[::1]:6379',
+  ];
+  for (const url of redisUrls) {
+    it(`take ${url} for a Redis`, () => {
+      expect(settingsOf({ environment: { GUSHER_REDIS_URL: url } }).redisUrl).to.equal(url);
+    });
+  }
+
+  const notRedis = [
+    'h',
+    'http://h',
+    'redis://',
+    'redis://a b',
+    'redis://:%zz@h',
+    'unix://run/x',
+    'h:0',
+    'h:99999',
+  ];
+  for (const url of notRedis) {
+    it(`do not take ${url} for a Redis`, () => {
+      expect(faultsOf({ environment: { GUSHER_REDIS_URL: url } })).to.have.length(1);
+    });
+  }
+
+  it('repeat no secret in a fault', () => {
+    const faults = faultsOf({
+      flags: { redisUrl: 'redis//:hush@h' },
+      environment: { GUSHER_API_TOKEN: 'hush' },
+    });
+    expect(faults).to.have.length(2);
+    expect(faults.join()).not.to.contain('hush');
+  });
+
+  it('want a token for an API beyond loopback', () => {
+    const environment = { GUSHER_API_LISTEN: ':8001' };
+    expect(faultsOf({ environment })).to.deep.equal([
+      'GUSHER_API_TOKEN must be set when the API listens beyond loopback (:8001)',
+    ]);
+    expect(faultsOf({ environment: { ...environment, GUSHER_API_TOKEN: 'x'.repeat(16) } })).to.deep.equal([]);
+  });
+
+  it('want a token that no header breaks', () => {
+    for (const token of ['x'.repeat(15), `${'x'.repeat(16)} y`, 'ü'.repeat(16), `${'x'.repeat(16)}\n`]) {
+      expect(faultsOf({ environment: { GUSHER_API_TOKEN: token } }), token).to.have.length(1);
+    }
+  });
+
+  it('judge by no rule what has a fault of its own', () => {
+    const faults = faultsOf({ environment: { GUSHER_API_LISTEN: ':8001', GUSHER_API_TOKEN: 'short' } });
+    expect(faults).to.have.length(1);
+  });
+
+  it('want two addresses, unless the system chooses the ports', () => {
+    const same = (listen: string, apiListen: string): number =>
+      faultsOf({ flags: { listen, apiListen }, environment: { GUSHER_API_TOKEN: 'x'.repeat(16) } }).length;
+    expect(same('127.0.0.1:9', '127.0.0.1:9')).to.equal(1);
+    expect(same(':9', '127.0.0.1:9')).to.equal(1);
+    expect(same('127.0.0.1:9', '0.0.0.0:9')).to.equal(1);
+    expect(same('127.0.0.1:9', '127.0.0.2:9')).to.equal(0);
+    expect(same('127.0.0.1:0', '127.0.0.1:0')).to.equal(0);
+  });
+
+  it('are resolved in part for a command that uses some', () => {
+    const environment = { GUSHER_WORKERS: 'abc', GUSHER_LISTEN: ':7' };
+    const resolution = resolveSettings({ environment }, ['listen']);
+    expect('settings' in resolution && resolution.settings).to.deep.equal({
+      listen: { host: undefined, port: 7 },
+    });
+  });
+});
