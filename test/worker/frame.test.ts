@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import WebSocket from 'ws';
+import * as ws from 'ws';
 import { frameText, joinFrames } from '../../src/worker/frame.ts';
 
 /** What ws itself would put on the wire. */
 function frameOfWs(text: string): Buffer {
   type Framer = { frame(data: Buffer, options: object): Buffer[] };
-  const { Sender } = WebSocket as unknown as { Sender: Framer };
+  const { Sender } = ws as unknown as { Sender: Framer };
   const parts = Sender.frame(Buffer.from(text), {
     fin: true,
     opcode: 1,

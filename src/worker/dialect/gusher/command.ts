@@ -1,42 +1,78 @@
+import type { RefusalCode } from '../../../shared/errors.ts';
 import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
-
-/** Longest `id` that is echoed, as JSON text. */
-const ID_MAX_LENGTH = 256;
-const ID = /^(?:"|-?\d)/;
+import type { Connection } from '../../connection.ts';
+import type { Hub } from '../../hub.ts';
 
 /**
- * One command of a client: `{"event", "id"?, "data"?}`. Ids and data are kept as the JSON text the client
+ * One message of a client: `{"event", "id"?, "data"?}`. Ids and data are kept as the JSON text the client
  * wrote, so that they come back to it unchanged.
  */
 export interface Command {
-  readonly event: string;
-  /** `id` beside `event`. */
+  readonly event: string | undefined;
+  /** `id` beside `event`, if it can be echoed. */
   readonly outerId: string | undefined;
-  /** `id` inside `data`, where the seed has it. */
+  /** `id` inside `data`, where the seed has it, if it can be echoed. */
   readonly innerId: string | undefined;
+  /** An id is there that cannot be echoed. */
+  readonly hasBadId: boolean;
   /** The text of `data`, whatever it is. */
   readonly data: string | undefined;
   /** The members of `data` if it is an object. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
+/** What the commands work with. */
+export interface Context {
+  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed'>;
+  /** Sends one message, after those posted before. */
+  readonly reply: (connection: Connection, text: string) => void;
+  /** Counts a fault against a client. */
+  readonly fault: (connection: Connection) => void;
+  readonly subscriptionsMax: number;
+  /** Ms since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * Carries out a command and answers it; a promise means that it is not finished yet. A code means that the
+ * message is no such command: nothing was done, nothing was answered.
+ */
+export type CommandHandler = (
+  context: Context,
+  connection: Connection,
+  command: Command,
+) => Promise<void> | RefusalCode | undefined;
+
+/** Longest `id` that is echoed, as JSON text. */
+const ID_MAX_BYTES = 256;
+/** How the text of a string or a number begins. */
+const ID = /^["\d-]/;
 const NO_FIELDS: ReadonlyMap<string, string> = new Map();
 
-/** Reads a message; `undefined` if it is not one JSON object with a string `event`. */
+/** Reads a message; `undefined` if it is not one JSON object. */
 export function parseCommand(text: string): Command | undefined {
   const members = sliceMembers(text);
-  const event = stringOf(members?.get('event'));
-  if (members === undefined || event === undefined) return undefined;
+  if (members === undefined) return undefined;
+  const event = stringOf(members.get('event'));
   const data = members.get('data');
-  const fields = (data?.startsWith('{') ? sliceMembers(data) : undefined) ?? NO_FIELDS;
-  return { event, outerId: members.get('id'), innerId: fields.get('id'), data, fields };
+  const fields = event === 'gusher.ping' ? NO_FIELDS : fieldsOf(data);
+  const outerId = members.get('id');
+  const innerId = fields.get('id');
+  return {
+    event,
+    outerId: isEchoable(outerId) ? outerId : undefined,
+    innerId: isEchoable(innerId) ? innerId : undefined,
+    hasBadId: !isEchoable(outerId) || !isEchoable(innerId),
+    data,
+    fields,
+  };
 }
 
-/** Whether the ids of a command can be echoed: strings or numbers of bounded length. */
-export function hasGoodIds({ outerId, innerId }: Command): boolean {
-  return isGoodId(outerId) && isGoodId(innerId);
+function fieldsOf(data: string | undefined): ReadonlyMap<string, string> {
+  return (data?.startsWith('{') ? sliceMembers(data) : undefined) ?? NO_FIELDS;
 }
 
-function isGoodId(id: string | undefined): boolean {
-  return id === undefined || (id.length <= ID_MAX_LENGTH && ID.test(id));
+/** An id that is absent is one too. */
+function isEchoable(id: string | undefined): boolean {
+  return id === undefined || (ID.test(id) && Buffer.byteLength(id) <= ID_MAX_BYTES);
 }

@@ -1,20 +1,18 @@
-import type { Refusal, RefusalCode } from '../../../shared/errors.ts';
+import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors.ts';
 import { envelopeOf, type Publication } from '../../../shared/publication.ts';
-import { stringOf } from '../../../shared/raw-json.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';
 import { textOf } from './binary.ts';
-import { type Command, hasGoodIds, parseCommand } from './command.ts';
-import type { Context } from './context.ts';
+import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
 import { multiSubscribe } from './multi-subscribe.ts';
 import { ping } from './ping.ts';
 import { queryChannel } from './query-channel.ts';
-import { errorText } from './reply.ts';
+import { errorText } from './replies.ts';
 import { subscribe } from './subscribe.ts';
 import { unsubscribe } from './unsubscribe.ts';
 
-/** For refusals that name no close code of their own. */
-const FALLBACK_CLOSE = 4000;
+/** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
+const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
 
 /** The native protocol, as `PROTOCOL.md` tells it. */
 export class GusherDialect implements Dialect {
@@ -28,53 +26,42 @@ export class GusherDialect implements Dialect {
   receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined {
     const text = textOf(message, isBinary);
     const command = text === undefined ? undefined : parseCommand(text);
-    if (command === undefined) return this.#blame(connection, 'malformed_frame');
-    if (!hasGoodIds(command)) return this.#blame(connection, 'bad_command', command);
-    return this.#obey(connection, command);
+    const outcome = command === undefined ? 'malformed_frame' : this.#obey(connection, command);
+    if (typeof outcome !== 'string') return outcome;
+    this.#context.reply(connection, errorText(connection, command, outcome));
+    this.#context.fault(connection);
+    return undefined;
   }
 
   encode(publication: Publication): string {
     return envelopeOf(publication);
   }
 
-  closeOf({ close = FALLBACK_CLOSE, sentence }: Refusal): { code: number; reason: string } {
-    return { code: close, reason: sentence };
+  closeOf({ close, comeBack, sentence }: Refusal): { code: number; reason: string } {
+    return { code: close ?? CLOSE_CODES[comeBack], reason: sentence };
   }
 
-  #obey(connection: Connection, command: Command): Promise<void> | undefined {
-    const context = this.#context;
-    switch (command.event) {
-      case 'gusher.subscribe':
-        if (!hasString(command, 'channel')) return this.#blame(connection, 'bad_command', command);
-        return subscribe(context, connection, command);
-      case 'gusher.unsubscribe':
-        if (!hasString(command, 'channel')) return this.#blame(connection, 'bad_command', command);
-        return unsubscribe(context, connection, command) as undefined;
-      case 'gusher.multi_subscribe': {
-        const channels = stringsOf(command.fields.get('multi_channel') ?? '[]');
-        if (channels === undefined) return this.#blame(connection, 'bad_command', command);
-        return multiSubscribe(context, connection, command, channels);
-      }
-      case 'gusher.querychannel':
-        return queryChannel(context, connection, command) as undefined;
-      case 'gusher.ping':
-        return ping(context, connection, command) as undefined;
-      default:
-        return this.#blame(connection, 'unknown_command', command);
-    }
-  }
-
-  #blame(connection: Connection, code: RefusalCode, command?: Command): undefined {
-    this.#context.reply(connection, errorText(connection, code, command));
-    this.#context.fault(connection);
+  #obey(connection: Connection, command: Command): Promise<void> | RefusalCode | undefined {
+    if (command.event === undefined) return 'malformed_frame';
+    const handler = handlerOf(command.event);
+    if (handler === undefined) return 'unknown_command';
+    return command.hasBadId ? 'bad_command' : handler(this.#context, connection, command);
   }
 }
 
-function hasString({ fields }: Command, name: string): boolean {
-  return stringOf(fields.get(name)) !== undefined;
-}
-
-function stringsOf(raw: string): string[] | undefined {
-  const list = JSON.parse(raw) as unknown;
-  return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;
+function handlerOf(event: string): CommandHandler | undefined {
+  switch (event) {
+    case 'gusher.subscribe':
+      return subscribe;
+    case 'gusher.unsubscribe':
+      return unsubscribe;
+    case 'gusher.multi_subscribe':
+      return multiSubscribe;
+    case 'gusher.querychannel':
+      return queryChannel;
+    case 'gusher.ping':
+      return ping;
+    default:
+      return undefined;
+  }
 }

@@ -1,17 +1,17 @@
 import { stringOf } from '../../../shared/raw-json.ts';
-import type { Connection } from '../../connection.ts';
-import type { Command } from './command.ts';
-import type { Context } from './context.ts';
-import { refusalText, replyText } from './reply.ts';
+import type { CommandHandler } from './command.ts';
+import { type Members, refusalText, successText } from './replies.ts';
 
 /** `gusher.unsubscribe` `{"channel"}`; succeeds also for a channel that was not subscribed to. */
-export function unsubscribe({ hub, reply }: Context, connection: Connection, command: Command): void {
-  const channel = stringOf(command.fields.get('channel')) ?? '';
-  const members = [['channel', JSON.stringify(channel)]] as const;
+export const unsubscribe: CommandHandler = ({ hub, reply }, connection, command) => {
+  const channel = stringOf(command.fields.get('channel'));
+  if (channel === undefined) return 'bad_command';
+  const members: Members = [['channel', JSON.stringify(channel)]];
   if (!connection.grants.allows(channel)) {
-    reply(connection, refusalText(connection, 'gusher.unsubscribe_error', command, members, 'not_granted'));
-    return;
+    reply(connection, refusalText(connection, command, members, 'not_granted'));
+    return undefined;
   }
   hub.unsubscribe(connection, channel);
-  reply(connection, replyText(connection, 'gusher.unsubscribe_succeeded', command, members));
-}
+  reply(connection, successText(connection, command, members));
+  return undefined;
+};

@@ -1,0 +1,46 @@
+import type { RefusalCode } from '../../../shared/errors.ts';
+import { isChannelName } from '../../../shared/topic.ts';
+import type { Connection } from '../../connection.ts';
+import type { Command, Context } from './command.ts';
+import { type Members, refusalText, successText } from './replies.ts';
+
+/**
+ * Subscribes to all of the channels or to none, and answers once whatever is published from then on will
+ * arrive. `members` say in the reply what it is about.
+ */
+export function join(
+  context: Context,
+  connection: Connection,
+  command: Command,
+  channels: readonly string[],
+  members: Members,
+): Promise<void> | undefined {
+  const { hub, reply } = context;
+  const refused = refusalOf(context, connection, channels);
+  if (refused !== undefined) {
+    reply(connection, refusalText(connection, command, members, refused));
+    return undefined;
+  }
+  const answer = (): undefined => {
+    // It may have left while it waited.
+    if (connection.state === 'open') reply(connection, successText(connection, command, members));
+  };
+  const joining = channels
+    .map((channel) => hub.subscribe(connection, channel))
+    .filter((promise) => promise !== undefined);
+  return joining.length === 0 ? answer() : Promise.all(joining).then(answer);
+}
+
+/** Attack: a long list makes work for each grant. So its length is looked at before any name in it. */
+function refusalOf(
+  { hub, subscriptionsMax }: Context,
+  connection: Connection,
+  channels: readonly string[],
+): RefusalCode | undefined {
+  if (channels.length > subscriptionsMax) return 'too_many_subscriptions';
+  if (!channels.every(isChannelName)) return 'bad_channel';
+  if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
+  const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
+  const subscriptions = connection.audiences.length + fresh.length;
+  return fresh.length > 0 && subscriptions > subscriptionsMax ? 'too_many_subscriptions' : undefined;
+}

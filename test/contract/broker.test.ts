@@ -1,0 +1,212 @@
+import { MessageChannel } from 'node:worker_threads';
+import { expect } from 'chai';
+import { Relay } from '../../src/primary/relay.ts';
+import { RefusalError } from '../../src/shared/errors.ts';
+import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import { silentLog } from '../../src/shared/log.ts';
+import type { Publication } from '../../src/shared/publication.ts';
+import { createStats } from '../../src/shared/stats.ts';
+import type { Broker } from '../../src/worker/broker/broker.ts';
+import { RedisBroker } from '../../src/worker/broker/redis.ts';
+import { RelayBroker } from '../../src/worker/broker/relay.ts';
+import { eventually } from '../support/deadline.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** A worker's broker, and what it brought. */
+interface Member {
+  readonly broker: Broker;
+  readonly heard: { topic: string; publication: Publication }[];
+  readonly links: BrokerLink[];
+}
+
+/** The brokers of some workers that share one host. */
+interface Host {
+  readonly members: Member[];
+  end(): Promise<void>;
+}
+
+async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
+  return Promise.all(
+    brokers.map(async (broker) => {
+      const member: Member = { broker, heard: [], links: [] };
+      await broker.open({
+        deliver: (topic, publication) => void member.heard.push({ topic, publication }),
+        linkChanged: (state) => void member.links.push(state),
+      });
+      return member;
+    }),
+  );
+}
+
+/** Relay brokers joined with a relay by real asynchronous channels, as the processes are by IPC. */
+async function relayHost(count: number): Promise<Host> {
+  const channels = Array.from({ length: count }, () => new MessageChannel());
+  const relay = new Relay({
+    send: (slot, message) => channels[slot]?.port1.postMessage(message),
+    log: silentLog(),
+  });
+  const brokers = channels.map(({ port1, port2 }, slot) => {
+    const broker = new RelayBroker({ send: (message) => port2.postMessage(message) });
+    port1.on('message', (message: ToPrimary) => relay.receive(slot, message as never));
+    port2.on('message', (message: ToWorker) => broker.receive(message as never));
+    return broker;
+  });
+  const members = await openAll(brokers);
+  const end = async (): Promise<void> => {
+    for (const { port1 } of channels) port1.close();
+  };
+  return { members, end };
+}
+
+async function redisHost(count: number, url: string): Promise<Host> {
+  const make = (): Broker =>
+    new RedisBroker({ url, prefix: 'test:', maxBytes: 2 * MEBIBYTE, stats: createStats(), log: silentLog() });
+  const members = await openAll(Array.from({ length: count }, make));
+  return { members, end: async () => undefined };
+}
+
+function numbered(channel: string, data: unknown): Publication {
+  return { channel, event: 'e', data: JSON.stringify(data) };
+}
+
+function brokerContract(name: string, openHost: (count: number) => Promise<Host>): void {
+  describe(`the ${name} broker`, () => {
+    let host: Host;
+    let one: Member;
+    let two: Member;
+
+    beforeEach(async () => {
+      host = await openHost(3);
+      [one, two] = host.members as [Member, Member];
+    });
+
+    afterEach(async () => {
+      for (const { broker } of host.members) await broker.close();
+      await host.end();
+    });
+
+    const dataOf = ({ heard }: Member): unknown[] =>
+      heard.map(({ publication }) => JSON.parse(publication.data));
+
+    it('is live once it is open', () => {
+      expect(one.broker.link).to.equal('live');
+      expect(one.links.at(-1)).to.equal('live');
+    });
+
+    it('brings a publication to every subscribed worker, its own included, and to no other', async () => {
+      await one.broker.subscribe('a@c');
+      await two.broker.subscribe('a@c');
+      await one.broker.publish('a@c', numbered('c', 1));
+      await eventually(() => one.heard.length === 1 && two.heard.length === 1, 'both heard it');
+      expect(one.heard[0]).to.deep.equal({ topic: 'a@c', publication: numbered('c', 1) });
+      expect(host.members[2]?.heard).to.deep.equal([]);
+    });
+
+    it('keeps the order of a publisher, and brings nothing twice', async () => {
+      await one.broker.subscribe('a@c');
+      const sent = Array.from({ length: 500 }, (_, n) => n);
+      await Promise.all(sent.map((n) => two.broker.publish('a@c', numbered('c', n))));
+      await eventually(() => one.heard.length >= sent.length, 'everything was heard');
+      expect(dataOf(one)).to.deep.equal(sent);
+    });
+
+    it('shows all workers one order', async () => {
+      await one.broker.subscribe('a@c');
+      await two.broker.subscribe('a@c');
+      for (let n = 0; n < 200; n += 1) {
+        void one.broker.publish('a@c', numbered('c', `one ${n}`));
+        void two.broker.publish('a@c', numbered('c', `two ${n}`));
+        if (n % 20 === 0) await new Promise(setImmediate);
+      }
+      await eventually(() => one.heard.length === 400 && two.heard.length === 400, 'everything was heard');
+      expect(dataOf(one)).to.deep.equal(dataOf(two));
+    });
+
+    it('brings whatever any worker publishes once a subscription has resolved', async () => {
+      for (let n = 0; n < 200; n += 1) {
+        await one.broker.subscribe(`a@c${n}`);
+        await two.broker.publish(`a@c${n}`, numbered(`c${n}`, n));
+      }
+      await eventually(() => one.heard.length === 200, 'nothing was missed');
+    });
+
+    it('ends in the state that was asked for last', async () => {
+      for (let n = 0; n < 20; n += 1) {
+        void one.broker.subscribe('a@on');
+        one.broker.unsubscribe('a@on');
+        void one.broker.subscribe('a@off');
+        one.broker.unsubscribe('a@off');
+        if (n % 3 === 0) await new Promise(setImmediate);
+      }
+      await one.broker.subscribe('a@on');
+      await two.broker.publish('a@off', numbered('off', 1));
+      await two.broker.publish('a@on', numbered('on', 2));
+      await eventually(() => one.heard.length > 0, 'it was heard');
+      expect(dataOf(one)).to.deep.equal([2]);
+    });
+
+    it('stops after unsubscribing', async () => {
+      await one.broker.subscribe('a@c');
+      await one.broker.subscribe('a@d');
+      one.broker.unsubscribe('a@c');
+      await one.broker.subscribe('a@e');
+      await two.broker.publish('a@c', numbered('c', 1));
+      await two.broker.publish('a@d', numbered('d', 2));
+      await eventually(() => one.heard.length > 0, 'the other topic was heard');
+      expect(dataOf(one)).to.deep.equal([2]);
+    });
+
+    it('keeps topics of the same channel name apart', async () => {
+      await one.broker.subscribe('a@c');
+      await two.broker.subscribe('b@c');
+      await one.broker.publish('b@c', numbered('c', 'b'));
+      await one.broker.publish('a@c', numbered('c', 'a'));
+      await eventually(() => one.heard.length === 1 && two.heard.length === 1, 'each heard its own');
+      expect([dataOf(one), dataOf(two)]).to.deep.equal([['a'], ['b']]);
+    });
+
+    it('leaves data as it was written', async () => {
+      const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9\\/","dup":1,"dup":2, "sp" : [ 1 ]}';
+      await one.broker.subscribe('a@ü/日本 c');
+      await two.broker.publish('a@ü/日本 c', { channel: 'ü/日本 c', event: 'é"x', data });
+      await eventually(() => one.heard.length === 1, 'it was heard');
+      expect(one.heard[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
+    });
+
+    it('carries a message of a mebibyte', async () => {
+      const data = JSON.stringify('x'.repeat(MEBIBYTE));
+      await one.broker.subscribe('a@c');
+      await two.broker.publish('a@c', { channel: 'c', event: 'e', data });
+      await eventually(() => one.heard.length === 1, 'it was heard');
+      expect(one.heard[0]?.publication.data.length).to.equal(data.length);
+    });
+
+    it('carries thousands of topics', async () => {
+      const topics = Array.from({ length: 2_000 }, (_, n) => `a@c${n}`);
+      await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
+      await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
+      await eventually(() => one.heard.length === topics.length, 'all were heard');
+    });
+
+    it('refuses to publish once it is closed', async () => {
+      await one.broker.close();
+      const outcome = await one.broker.publish('a@c', numbered('c', 1)).catch((error: unknown) => error);
+      expect(outcome).to.be.instanceOf(RefusalError);
+      expect((outcome as RefusalError).refusal.code).to.equal('broker_lost');
+    });
+  });
+}
+
+brokerContract('relay', relayHost);
+
+describe('with a real Redis', () => {
+  let redis: RedisServer;
+  before(async () => {
+    redis = await RedisServer.start();
+  });
+  after(() => redis.stop());
+
+  brokerContract('redis', (count) => redisHost(count, redis.url));
+});

@@ -1,0 +1,117 @@
+import { expect } from 'chai';
+import { RefusalError } from '../../src/shared/errors.ts';
+import { silentLog } from '../../src/shared/log.ts';
+import type { Publication } from '../../src/shared/publication.ts';
+import { createStats } from '../../src/shared/stats.ts';
+import { RedisBroker } from '../../src/worker/broker/redis.ts';
+import { eventually } from '../support/deadline.ts';
+import { freePort, RedisServer } from '../support/redis-server.ts';
+
+describe('the redis broker', () => {
+  const stats = createStats();
+  let redis: RedisServer;
+  let broker: RedisBroker;
+  let heard: { topic: string; publication: Publication }[];
+
+  async function open(url = redis.url): Promise<void> {
+    heard = [];
+    broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log: silentLog() });
+    await broker.open({
+      deliver: (topic, publication) => void heard.push({ topic, publication }),
+      linkChanged: () => undefined,
+    });
+  }
+
+  const refusalOf = (error: unknown): string =>
+    error instanceof RefusalError ? error.refusal.code : String(error);
+  const publish = (data: string): Promise<string> =>
+    broker.publish('demo@news', { channel: 'news', event: 'e', data }).then(() => 'taken', refusalOf);
+
+  beforeEach(async () => {
+    redis = await RedisServer.start();
+  });
+
+  afterEach(async () => {
+    await broker.close();
+    await redis.stop();
+  });
+
+  it('takes an envelope typed into redis-cli', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    await redis.command('PUBLISH', 'demo@news', '{"channel":"news","event":"tick","data":{"n":1.0}}');
+    await eventually(() => heard.length === 1, 'it was heard');
+    expect(heard[0]?.publication).to.deep.equal({ channel: 'news', event: 'tick', data: '{"n":1.0}' });
+  });
+
+  it('takes the forms of the seed, whose event is gusher.push unless it is named', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    await redis.command('PUBLISH', 'gusher:backpush', '{"app_key":"demo","channel":"news","data":{"a":1}}');
+    await redis.command('PUBLISH', 'gusher:backpush:demo', '{"channel":"news","event":"x","data":[]}');
+    await redis.command('PUBLISH', 'gusher:backpush:other', '{"channel":"news","data":{}}');
+    await eventually(() => heard.length === 2, 'both were heard');
+    expect(heard.map(({ publication }) => publication)).to.deep.equal([
+      { channel: 'news', event: 'gusher.push', data: '{"a":1}' },
+      { channel: 'news', event: 'x', data: '[]' },
+    ]);
+  });
+
+  it('drops and counts what is no publication', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    const before = stats.publicationsMalformed;
+    const rubbish = ['', 'x', '[]', '{}', '{"channel":"news"}', '{"channel":1,"event":"e"}', '{"event":"e"}'];
+    const wrong = [
+      '{"channel":"other","event":"e","data":1}',
+      `{"channel":"news","event":"${'e'.repeat(300)}"}`,
+    ];
+    const tooLong = `{"channel":"news","event":"e","data":"${'x'.repeat(20_000)}"}`;
+    const all = [...rubbish, ...wrong, tooLong];
+    for (const text of all) await redis.command('PUBLISH', 'demo@news', text);
+    await redis.command('PUBLISH', 'gusher:backpush', '{"channel":"news"}');
+    await redis.command('PUBLISH', 'demo@news', '{"channel":"news","event":"good","data":1}');
+    await eventually(() => heard.length > 0, 'the good one was heard');
+    expect(heard.map(({ publication }) => publication.event)).to.deep.equal(['good']);
+    expect(stats.publicationsMalformed - before).to.equal(all.length + 1);
+  });
+
+  it('refuses at once while Redis is gone, and is whole again when Redis is back', async () => {
+    await open();
+    for (let n = 0; n < 1_200; n += 1) void broker.subscribe(`demo@c${n}`);
+    await broker.subscribe('demo@news');
+    await redis.kill();
+    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    const asked = performance.now();
+    expect(await publish('1')).to.equal('broker_lost');
+    expect(performance.now() - asked).to.be.lessThan(100);
+    await broker.subscribe('demo@late');
+    broker.unsubscribe('demo@c7');
+    await redis.restart();
+    await eventually(() => broker.link === 'live', 'the link is back');
+    expect(await publish('2')).to.equal('taken');
+    for (const name of ['late', 'c7', 'c1199']) {
+      await broker.publish(`demo@${name}`, { channel: name, event: 'e', data: '3' });
+    }
+    await eventually(() => heard.length === 3, 'everything wanted was heard');
+    expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@news', 'demo@late', 'demo@c1199']);
+  });
+
+  it('notices a Redis that has stopped without a word', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    redis.signal('SIGSTOP');
+    await eventually(() => broker.link === 'lost', 'the loss is noticed', 12_000);
+    redis.signal('SIGCONT');
+    await eventually(() => broker.link === 'live', 'the link is back');
+    expect(await publish('1')).to.equal('taken');
+    await eventually(() => heard.length === 1, 'it was heard');
+  });
+
+  it('waits for a Redis that is not there yet', async () => {
+    const port = await freePort();
+    await open(`redis://127.0.0.1:${port}`);
+    expect(broker.link).to.equal('lost');
+    expect(await publish('1')).to.equal('broker_lost');
+  });
+});
