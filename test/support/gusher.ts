@@ -33,10 +33,12 @@ export class RunningGusher {
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   output = '';
   readonly #folder: string;
+  readonly #token: string | undefined;
 
-  constructor(child: ChildProcess, folder: string) {
+  constructor(child: ChildProcess, folder: string, token: string | undefined) {
     this.process = child;
     this.#folder = folder;
+    this.#token = token;
     this.exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
     child.stdout?.on('data', (chunk: Buffer) => {
       this.output += chunk.toString();
@@ -90,6 +92,7 @@ export class RunningGusher {
   async publish(channel: string, event: string, data: unknown, app = DEMO): Promise<Response> {
     return fetch(`${this.api}/v1/apps/${app}/channels/${encodeURIComponent(channel)}/messages`, {
       method: 'POST',
+      headers: this.#token === undefined ? {} : { Authorization: `Bearer ${this.#token}` },
       body: JSON.stringify({ event, data }),
     });
   }
@@ -138,7 +141,7 @@ export function spawnGusher({ workers = 2, redisUrl, env = {} }: GusherOptions =
   });
   running.add(child);
   child.once('exit', () => running.delete(child));
-  return new RunningGusher(child, folder);
+  return new RunningGusher(child, folder, env.GUSHER_API_TOKEN);
 }
 
 /** Starts the built program and waits until it is ready. Without apps it has the app `demo`. */

@@ -1,0 +1,59 @@
+import { SETTING_NAMES, type Setting, settingOf } from '../../src/shared/config.ts';
+
+/** Of `docs/settings.md`, the part that is written by these functions: between two lines. */
+export const TABLE_BEGIN = '<!-- The table is generated; test/documents/settings.test.ts compares it. -->';
+export const TABLE_END = '<!-- End of the table. -->';
+
+const SETTINGS = SETTING_NAMES.map(settingOf);
+
+/** The text of `.env.example`. */
+export function envExample(): string {
+  return `# Settings of gusher. Copy this file to .env, beside where gusher is started, and take away the # before what
+# you change. Every line shows a default. Stronger than this file are environment variables of the same names;
+# stronger than those are flags (gusher start --help).
+
+${SETTINGS.map(envEntry).join('\n')}`;
+}
+
+function envEntry(setting: Setting<unknown>): string {
+  const facts = [
+    setting.unit === undefined ? undefined : `In ${setting.unit}.`,
+    setting.computed === undefined ? undefined : `Default: ${setting.computed}.`,
+    setting.allowed === undefined ? undefined : `Allowed: ${setting.allowed}.`,
+    setting.flag === undefined ? undefined : `Flag: --${setting.flag}.`,
+    setting.aliases === undefined ? undefined : `Also read as ${setting.aliases.join(', ')}.`,
+  ].filter((fact) => fact !== undefined);
+  const lines = [sentence(setting.about), ...(facts.length > 0 ? [facts.join(' ')] : [])];
+  return `${lines.map((line) => `# ${line}\n`).join('')}#${setting.env}=${setting.example}\n`;
+}
+
+function sentence(about: string): string {
+  return `${about.charAt(0).toUpperCase()}${about.slice(1)}.`;
+}
+
+/** The table of `docs/settings.md`. */
+export function settingsTable(): string {
+  const head = [
+    '| setting | flag | also read as | default | unit | allowed | meaning |',
+    '|---|---|---|---|---|---|---|',
+  ];
+  return [...head, ...SETTINGS.map(row)].join('\n');
+}
+
+function row(setting: Setting<unknown>): string {
+  const { env, flag, aliases, example, computed, unit, allowed, about } = setting;
+  const cells = [
+    code(env),
+    flag === undefined ? '' : code(`--${flag}`),
+    (aliases ?? []).map(code).join(', '),
+    computed ?? (example === '' ? 'unset' : code(example)),
+    unit ?? '',
+    allowed ?? '',
+    about,
+  ];
+  return `| ${cells.join(' | ')} |`.replace(/ {2,}/g, ' ');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
