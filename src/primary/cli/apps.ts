@@ -1,76 +1,86 @@
 import * as v from 'valibot';
 import type { CommandModule } from 'yargs';
-import { type App, type AppFields, appFields } from '../../shared/app.ts';
+import { type AppFields, appFields } from '../../shared/app.ts';
 import type { AppStore } from '../../shared/app-store/app-store.ts';
 import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { isAppKey } from '../../shared/topic.ts';
-import { CommandFailedError } from './exit.ts';
+import { type Arguments, textOption } from './arguments.ts';
+import { CommandFailedError, UsageError } from './exit.ts';
+import { print, remark } from './output.ts';
 import { settingOptions, settingsOf } from './settings.ts';
+
+const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
+const KEY = { type: 'string', describe: 'letters, digits and _ . ~ -', demandOption: true } as const;
 
 const add: CommandModule = {
   command: 'add <key>',
-  describe: 'register an app, or change the given fields of one',
+  describe: 'register an app, or change what is given of one',
   builder: (yargs) =>
     yargs
-      .positional('key', {
-        type: 'string',
-        describe: 'app key: letters, digits and _ . ~ -',
-        demandOption: true,
-      })
-      .option('url', { type: 'string', describe: 'auth webhook', requiresArg: true })
-      .option('channels', {
-        type: 'string',
-        describe: 'grants, between commas, of clients that present no credential',
-        requiresArg: true,
-      })
+      .positional('key', KEY)
+      .option('url', textOption('webhook that checks credentials'))
+      .option('channels', textOption('grants, between commas, of clients that present no credential'))
       .option('enabled', { type: 'boolean', describe: 'let its clients in' })
+      .option('disabled', { type: 'boolean', describe: 'refuse its clients' })
+      .conflicts('enabled', 'disabled')
       .example('$0 apps add shop --url http://127.0.0.1:3000/auth', 'clients are checked by a webhook')
-      .example("$0 apps add board --channels 'news,app*'", 'everybody may subscribe to these'),
-  handler: async (argv) => {
+      .example("$0 apps add board --channels 'news,app*'", 'everybody may subscribe to these')
+      .example('$0 apps add board --disabled', 'nobody is let in until --enabled'),
+  handler: (argv) => {
     const key = checkedKey(argv.key);
     const fields = checkedFields(argv);
-    await withStore(argv, async (store) => {
+    return withStore(argv, async (store, place) => {
       const known = await store.load(key);
       if (known === undefined && fields.url === undefined && fields.channels === undefined) {
-        throw new Error('a new app needs --url or --channels, or nobody could come in');
+        throw new UsageError('a new app needs --url or --channels, or nobody could come in');
       }
       await store.save(key, fields);
-      print(`${known === undefined ? 'added' : 'changed'} ${key}`);
+      print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
     });
   },
 };
 
 const list: CommandModule = {
   command: 'list',
-  describe: 'all registered apps',
+  describe: 'print all apps, a line of JSON each',
+  builder: (yargs) => yargs.example('$0 apps list', 'all apps'),
   handler: (argv) =>
-    withStore(argv, async (store) => {
-      for (const app of await store.list()) print(JSON.stringify(app));
+    withStore(argv, async (store, place) => {
+      const apps = await store.list();
+      for (const app of apps) print(JSON.stringify(app));
+      if (apps.length === 0) remark(`no app is registered in ${place}`);
     }),
 };
 
 const show: CommandModule = {
   command: 'show <key>',
-  describe: 'one app',
-  builder: (yargs) => yargs.positional('key', { type: 'string', demandOption: true }),
-  handler: (argv) =>
-    withStore(argv, async (store) => {
-      const app: App | undefined = await store.load(checkedKey(argv.key));
-      if (app === undefined) throw new CommandFailedError(`there is no app ${String(argv.key)}`);
+  describe: 'print one app',
+  builder: (yargs) => yargs.positional('key', KEY).example('$0 apps show shop', 'the app "shop"'),
+  handler: (argv) => {
+    const key = checkedKey(argv.key);
+    return withStore(argv, async (store, place) => {
+      const app = await store.load(key);
+      if (app === undefined) throw new CommandFailedError(`there is no app ${key} in ${place}`);
       print(JSON.stringify(app, undefined, 2));
-    }),
+    });
+  },
 };
 
 const remove: CommandModule = {
   command: 'remove <key>',
   describe: 'forget an app; nobody is let in to it any more',
-  builder: (yargs) => yargs.positional('key', { type: 'string', demandOption: true }),
-  handler: (argv) =>
-    withStore(argv, async (store) => {
-      const key = checkedKey(argv.key);
-      if (!(await store.remove(key))) throw new CommandFailedError(`there is no app ${key}`);
-      print(`removed ${key}`);
-    }),
+  builder: (yargs) => yargs.positional('key', KEY).example('$0 apps remove shop', 'the app "shop"'),
+  handler: (argv) => {
+    const key = checkedKey(argv.key);
+    return withStore(argv, async (store, place) => {
+      // What is no app is not ours to delete.
+      const known = await store.load(key);
+      if (known === undefined || !(await store.remove(key))) {
+        throw new CommandFailedError(`there is no app ${key} in ${place}`);
+      }
+      print(`removed ${key} from ${place}`);
+    });
+  },
 };
 
 /** `gusher apps`: registers apps where `gusher start` looks them up; changes need no restart. */
@@ -79,60 +89,53 @@ export const appsCommand: CommandModule = {
   describe: 'register the apps that clients belong to',
   builder: (yargs) =>
     yargs
-      .options(settingOptions(['redisUrl', 'redisPrefix', 'appsFile']))
+      .options(settingOptions(STORE_SETTINGS))
       .command(add)
       .command(list)
       .command(show)
       .command(remove)
+      .example('$0 apps add shop --url http://127.0.0.1:3000/auth', 'register an app')
+      .example('$0 apps list --redis-url redis://127.0.0.1:6379', 'those registered in Redis')
       .demandCommand(1, 'Name one of add, list, show, remove.'),
   handler: () => undefined,
 };
 
+/** `place` says in a word or two where the apps are. */
 async function withStore(
-  argv: Record<string, unknown>,
-  work: (store: AppStore) => Promise<void>,
+  argv: Arguments,
+  work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
-  const { settings } = settingsOf(argv);
+  const { settings } = settingsOf(argv, STORE_SETTINGS);
   const store = openAppStore(settings);
   try {
-    await work({
-      load: (key) => failing(store.load(key)),
-      list: () => failing(store.list()),
-      save: (key, fields) => failing(store.save(key, fields)),
-      remove: (key) => failing(store.remove(key)),
-      close: () => store.close(),
-    });
+    await work(store, settings.redisUrl === undefined ? settings.appsFile : 'Redis');
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    // A store's own errors are written for people.
+    throw new CommandFailedError((error as Error).message);
   } finally {
     await store.close();
   }
 }
 
-/** What the place of the apps cannot do is no fault in the usage. */
-async function failing<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw new CommandFailedError((error as Error).message);
-  }
-}
-
 function checkedKey(key: unknown): string {
   if (typeof key === 'string' && isAppKey(key)) return key;
-  throw new Error('an app key has 1 to 128 letters, digits and _ . ~ -');
+  throw new UsageError('an app key has 1 to 128 letters, digits and _ . ~ -');
 }
 
-function checkedFields({ url, channels, enabled }: Record<string, unknown>): AppFields {
-  const names = typeof channels === 'string' ? channels.split(',').map((name) => name.trim()) : undefined;
-  const parsed = v.safeParse(appFields, {
+function checkedFields(argv: Arguments): AppFields {
+  const { url, channels } = argv;
+  const given = {
     ...(url !== undefined && { url }),
-    ...(names !== undefined && { channels: names }),
-    ...(enabled !== undefined && { enabled }),
-  });
+    ...(typeof channels === 'string' && { channels: channels.split(',').map((name) => name.trim()) }),
+    ...(argv.enabled === true && { enabled: true }),
+    ...(argv.disabled === true && { enabled: false }),
+  };
+  if (Object.keys(given).length === 0) {
+    throw new UsageError('give at least one of --url, --channels, --enabled, --disabled');
+  }
+  const parsed = v.safeParse(appFields, given);
   if (parsed.success) return parsed.output;
-  const faults = parsed.issues.map((issue) => `--${v.getDotPath(issue)}: ${issue.message}`);
-  throw new Error(faults.join('\n'));
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  const faults = parsed.issues.map(({ path, message }) => `--${String(path?.[0].key)}: ${message}`);
+  throw new UsageError(faults.join('\n'));
 }

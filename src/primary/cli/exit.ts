@@ -1,14 +1,25 @@
-const USAGE = 2;
 const FAILURE = 1;
+const USAGE = 2;
 
 /** The command was understood and could not be done: exit code 1. */
 export class CommandFailedError extends Error {}
 
-/** Says on standard error what went wrong, a line each, and answers the exit code: 2 for wrong usage. */
+/** The command, or a setting that it needs, is wrong; a line for each fault: exit code 2. */
+export class UsageError extends Error {}
+
+/** Says on standard error what went wrong and answers the exit code. */
 export function exitCodeOf(error: unknown): number {
-  const failed = error instanceof CommandFailedError;
-  const message = error instanceof Error ? error.message : String(error);
-  const hint = failed ? '' : '\nTry: gusher --help\n';
-  process.stderr.write(`gusher: ${message.split('\n').join('\ngusher: ')}\n${hint}`);
-  return failed ? FAILURE : USAGE;
+  if (error instanceof UsageError) {
+    complain(error.message);
+    process.stderr.write('\nTry: gusher --help\n');
+    return USAGE;
+  }
+  // Anything unforeseen is a fault of gusher's own: where it happened matters then.
+  const unforeseen = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  complain(error instanceof CommandFailedError ? error.message : unforeseen);
+  return FAILURE;
+}
+
+function complain(message: string): void {
+  for (const line of message.split('\n')) process.stderr.write(`gusher: ${line}\n`);
 }

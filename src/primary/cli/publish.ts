@@ -1,10 +1,17 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { CommandModule } from 'yargs';
 import { reachableFromHere } from '../../shared/address.ts';
 import { DEMO_APP } from '../../shared/app.ts';
+import { textOption, wordsAfterDashes } from './arguments.ts';
 import { CommandFailedError } from './exit.ts';
+import { oneLine, print } from './output.ts';
+import { sentenceOf } from './refusal.ts';
 import { settingOptions, settingsOf } from './settings.ts';
 
 const DEADLINE_MS = 10_000;
+const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
 /** `gusher publish <channel> <event> <data>`: through the API of a gusher that runs. */
 export const publishCommand: CommandModule = {
@@ -16,24 +23,31 @@ export const publishCommand: CommandModule = {
       .positional('event', { type: 'string', demandOption: true })
       .positional('data', {
         type: 'string',
-        describe: 'JSON; what is none is sent as a string',
-        default: 'null',
+        describe: 'JSON, sent as it was typed; anything else is sent as a string; by default null',
       })
-      .option('app', { type: 'string', describe: 'app key', default: DEMO_APP.key })
-      .options(settingOptions(['apiListen']))
+      .option('app', textOption('app key', { default: DEMO_APP.key }))
+      .options(settingOptions(API_SETTINGS))
       .example(`$0 publish news hello '{"text":"it works"}'`, 'to the channel "news" of the app "demo"')
-      .example('$0 publish --app shop orders paid 4711', 'to another app'),
+      .example('$0 publish --app shop orders paid 4711', 'to another app')
+      .example("$0 publish news note -- '-- all quiet --'", 'data that begins with a dash')
+      .epilogue('Prints what the subscribers get. The token of the API is read from GUSHER_API_TOKEN.'),
   handler: async (argv) => {
-    const { settings } = settingsOf(argv);
-    const path = ['v1', 'apps', argv.app, 'channels', argv.channel, 'messages'];
-    const url = `http://${reachableFromHere(settings.apiListen)}/${path.map(encodeSegment).join('/')}`;
-    const response = await post(url, bodyOf(String(argv.event), String(argv.data)), settings.apiToken);
-    process.stdout.write(`${response}\n`);
+    const { settings } = settingsOf(argv, API_SETTINGS);
+    const [afterDashes] = wordsAfterDashes(argv, argv.data === undefined ? 1 : 0);
+    const data = String(argv.data ?? afterDashes ?? 'null');
+    const answer = await post({
+      host: reachableFromHere(settings.apiListen),
+      path: pathOf(String(argv.app), String(argv.channel)),
+      body: bodyOf(String(argv.event), data),
+      token: settings.apiToken,
+    });
+    if (answer.status !== 200) throw new CommandFailedError(`not published: ${sentenceOf(answer.body)}`);
+    print(oneLine(answer.body));
   },
 };
 
-function encodeSegment(segment: unknown): string {
-  return encodeURIComponent(String(segment));
+function pathOf(app: string, channel: string): string {
+  return `/v1/apps/${encodeURIComponent(app)}/channels/${encodeURIComponent(channel)}/messages`;
 }
 
 /** Data that is JSON goes out as it was typed. */
@@ -41,9 +55,9 @@ function bodyOf(event: string, data: string): string {
   return `{"event":${JSON.stringify(event)},"data":${isJson(data) ? data : JSON.stringify(data)}}`;
 }
 
-function isJson(text: string): boolean {
+function isJson(data: string): boolean {
   try {
-    JSON.parse(text);
+    JSON.parse(data);
     return true;
   } catch {
     // Then it is meant as a string.
@@ -51,30 +65,35 @@ function isJson(text: string): boolean {
   }
 }
 
-async function post(url: string, body: string, token: string | undefined): Promise<string> {
-  const headers = {
-    'Content-Type': 'application/json',
-    ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-  };
-  const response = await fetch(url, {
-    method: 'POST',
-    headers,
-    body,
-    signal: AbortSignal.timeout(DEADLINE_MS),
-  }).catch((error: Error) => {
-    const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-    throw new CommandFailedError(`no gusher answers at ${new URL(url).host} (${code ?? error.name})`);
-  });
-  const text = await response.text();
-  if (!response.ok) throw new CommandFailedError(`not published: ${sentenceOf(text)}`);
-  return text;
+interface Posting {
+  /** Host and port. */
+  readonly host: string;
+  readonly path: string;
+  readonly body: string;
+  readonly token: string | undefined;
 }
 
-function sentenceOf(text: string): string {
+async function post({ host, path, body, token }: Posting): Promise<{ status: number; body: string }> {
+  // The path is given apart: as part of a URL, a channel ".." would be resolved.
+  const posting = request(`http://${host}`, {
+    path,
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+    },
+    signal: AbortSignal.timeout(DEADLINE_MS),
+  });
+  // What fails is told by what is awaited below; an error after the answer has begun is emitted here too.
+  posting.on('error', () => undefined);
+  posting.end(body);
   try {
-    return (JSON.parse(text) as { error: { message: string } }).error.message;
-  } catch {
-    // Somebody else answered at that address.
-    return 'the answer is not one of gusher';
+    const [response] = (await once(posting, 'response')) as [IncomingMessage];
+    const { statusCode: status = 0 } = response;
+    return { status, body: await text(response) };
+  } catch (error) {
+    const { code, name } = error as NodeJS.ErrnoException;
+    const reason = name === 'AbortError' ? `not within ${DEADLINE_MS / 1_000} seconds` : (code ?? name);
+    throw new CommandFailedError(`no gusher answers at ${host} (${reason})`);
   }
 }

@@ -2,67 +2,63 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'dotenv';
 import type { Options } from 'yargs';
 import {
+  type Resolution,
   resolveSettings,
-  SETTINGS,
-  type Setting,
+  SETTING_NAMES,
   type SettingName,
-  type Settings,
+  settingOf,
 } from '../../shared/config.ts';
+import { type Arguments, textOption } from './arguments.ts';
+import { UsageError } from './exit.ts';
 
+const ENV_FILE_FLAG = 'env-file';
 const DEFAULT_ENV_FILE = '.env';
 
-/** The names of the settings that `commands` take as flags. */
-type FlagName = SettingName;
-
 /** Command line options for settings, and for the file that more of them may be in. */
-export function settingOptions(names: readonly FlagName[]): Record<string, Options> {
-  const options: Record<string, Options> = {
-    'env-file': { type: 'string', describe: 'file with settings; by default .env if there is one' },
-  };
+export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): Record<string, Options> {
+  const options: Record<string, Options> = {};
   for (const name of names) {
-    const { flag, about, env } = SETTINGS[name] as Setting<unknown>;
-    if (flag === undefined) continue;
+    const { flag, about, env } = settingOf(name);
     // Text, so that whatever is wrong with a value is told together with all other faults.
-    options[flag] = { type: 'string', requiresArg: true, describe: `${about} [${env}]` };
+    if (flag !== undefined) options[flag] = textOption(`${about} [${env}]`);
   }
+  options[ENV_FILE_FLAG] = textOption(`file with settings; by default ${DEFAULT_ENV_FILE} if there is one`);
   return options;
 }
 
-/** All settings that have a flag. */
-export const allFlags = (Object.keys(SETTINGS) as SettingName[]).filter((name) => 'flag' in SETTINGS[name]);
-
 /**
- * Resolves the settings of a command: its flags, the environment, the `.env` file. Throws one error that names
- * every fault.
+ * Resolves the settings that a command uses: its flags, the environment, the `.env` file. Throws one error that
+ * names every fault.
  */
-export function settingsOf(argv: Readonly<Record<string, unknown>>): {
-  settings: Settings;
-  given: ReadonlySet<SettingName>;
-} {
-  const { file, fault } = readEnvFile(argv['env-file']);
-  const flags: Record<string, string | undefined> = {};
-  for (const name of allFlags) {
-    const value = argv[(SETTINGS[name] as Setting<unknown>).flag ?? ''];
-    if (value !== undefined) flags[name] = Array.isArray(value) ? String(value.at(-1)) : String(value);
-  }
-  const resolution = resolveSettings({ flags, environment: process.env, file });
-  const faults = [
-    ...(fault === undefined ? [] : [fault]),
-    ...('faults' in resolution ? resolution.faults : []),
-  ];
-  if ('faults' in resolution || faults.length > 0) throw new Error(faults.join('\n'));
+export function settingsOf<Name extends SettingName>(
+  argv: Arguments,
+  names: readonly Name[],
+): Exclude<Resolution<Name>, { faults: unknown }> {
+  const { values: file, fault } = readEnvFile(argv[ENV_FILE_FLAG]);
+  const resolution = resolveSettings({ flags: flagsOf(argv, names), environment: process.env, file }, names);
+  const faults = [...(fault ?? []), ...('faults' in resolution ? resolution.faults : [])];
+  if ('faults' in resolution || faults.length > 0) throw new UsageError(faults.join('\n'));
   return resolution;
 }
 
-function readEnvFile(named: unknown): { file: Record<string, string>; fault?: string } {
-  const path = typeof named === 'string' ? named : DEFAULT_ENV_FILE;
+function flagsOf(argv: Arguments, names: readonly SettingName[]): Record<string, string> {
+  const flags: Record<string, string> = {};
+  for (const name of names) {
+    const { flag } = settingOf(name);
+    const value = flag === undefined ? undefined : argv[flag];
+    if (value !== undefined) flags[name] = String(value);
+  }
+  return flags;
+}
+
+/** A file that was named must be there; the default one need not. */
+function readEnvFile(named: unknown): { values: Record<string, string>; fault?: readonly [string] } {
+  const path = named === undefined ? DEFAULT_ENV_FILE : String(named);
   try {
-    return { file: parse(readFileSync(path)) };
+    return { values: parse(readFileSync(path)) };
   } catch (error) {
-    if (named === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return { file: {} };
-    return {
-      file: {},
-      fault: `--env-file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-    };
+    const { code } = error as NodeJS.ErrnoException;
+    if (named === undefined && code === 'ENOENT') return { values: {} };
+    return { values: {}, fault: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
   }
 }

@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
-import { allFlags, settingOptions, settingsOf } from './settings.ts';
+import { SETTING_NAMES } from '../../shared/config.ts';
+import { settingOptions, settingsOf } from './settings.ts';
 
 /** `gusher start`. */
 export const startCommand: CommandModule = {
@@ -7,15 +8,16 @@ export const startCommand: CommandModule = {
   describe: 'run gusher until it is told to stop',
   builder: (yargs) =>
     yargs
-      .options(settingOptions(allFlags))
+      .options(settingOptions())
       .example('$0 start', 'one worker per CPU, no Redis; without any app a "demo" app on loopback')
       .example('$0 start --workers 4 --listen :8000', 'four workers, clients on port 8000')
       .example('$0 start --redis-url redis://127.0.0.1:6379', 'share channels with other hosts')
       .epilogue(
-        'Every setting is also an environment variable, in brackets, and may stand in the .env file.',
+        'Every setting is also an environment variable, in brackets, and may stand in the .env file; ' +
+          'docs/settings.md lists those that have no flag too.',
       ),
   handler: async (argv) => {
-    const { settings, given } = settingsOf(argv);
+    const { settings, given } = settingsOf(argv, SETTING_NAMES);
     // Loaded here, so that the other commands start without a server's parts.
     const { runPrimary } = await import('../primary.ts');
     process.exit(await runPrimary(settings, given));

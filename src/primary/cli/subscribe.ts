@@ -1,12 +1,12 @@
-import type { IncomingMessage } from 'node:http';
-import { WebSocket } from 'ws';
 import type { CommandModule } from 'yargs';
 import { reachableFromHere } from '../../shared/address.ts';
 import { DEMO_APP } from '../../shared/app.ts';
-import { CommandFailedError } from './exit.ts';
+import { type Arguments, textOption, wordsAfterDashes } from './arguments.ts';
+import { UsageError } from './exit.ts';
+import { Listener } from './listener.ts';
 import { settingOptions, settingsOf } from './settings.ts';
 
-const HANDSHAKE_TIMEOUT_MS = 15_000;
+const LISTEN_SETTINGS = ['listen'] as const;
 
 /** `gusher subscribe <channel…>`: prints deliveries until it is interrupted. */
 export const subscribeCommand: CommandModule = {
@@ -15,65 +15,36 @@ export const subscribeCommand: CommandModule = {
   builder: (yargs) =>
     yargs
       .positional('channel', { type: 'string', array: true, demandOption: true })
-      .option('app', { type: 'string', describe: 'app key', default: DEMO_APP.key })
-      .option('auth', {
-        type: 'string',
-        describe: 'credential for the webhook of the app',
-        requiresArg: true,
-      })
-      .options(settingOptions(['listen']))
+      .option('app', textOption('app key', { default: DEMO_APP.key }))
+      .option('auth', textOption('credential for the webhook of the app'))
+      .option('url', textOption('ws:// or wss:// address of a gusher elsewhere, instead of --listen'))
+      .options(settingOptions(LISTEN_SETTINGS))
       .example('$0 subscribe news', 'the channel "news" of the app "demo"')
-      .example('$0 subscribe --app shop --auth s3cr3t orders stock', 'two channels of another app'),
+      .example('$0 subscribe --app shop --auth s3cr3t orders stock', 'two channels of another app')
+      .example('$0 subscribe --url wss://push.example.com news', 'from another host')
+      .epilogue('Prints one line of JSON for each message. Exit code 0 after Ctrl-C, 1 when the link ends.'),
   handler: async (argv) => {
-    const { settings } = settingsOf(argv);
-    const query = argv.auth === undefined ? '' : `?auth=${encodeURIComponent(String(argv.auth))}`;
-    const app = encodeURIComponent(String(argv.app));
-    const url = `ws://${reachableFromHere(settings.listen)}/ws/${app}${query}`;
-    await listen(url, (argv.channel as unknown[]).map(String));
+    const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
+    const signals = ['SIGINT', 'SIGTERM'] as const;
+    const listener = new Listener(urlOf(argv), channels);
+    for (const signal of signals) process.once(signal, () => listener.stop());
+    await listener.ended;
   },
 };
 
-/** Resolves when the user interrupts; rejects when the connection ends otherwise. */
-function listen(url: string, channels: readonly string[]): Promise<void> {
-  const socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
-  return new Promise((resolve, reject) => {
-    const fail = (sentence: string): void => reject(new CommandFailedError(sentence));
-    process.once('SIGINT', () => {
-      resolve();
-      socket.close();
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      fail(`cannot connect: ${error.code ?? error.message}`),
-    );
-    socket.on('unexpected-response', (_request, response) => void told(response).then(fail));
-    socket.on('close', (code, reason) => fail(`the connection was closed (${code} ${reason.toString()})`));
-    socket.on('open', () => {
-      socket.send(JSON.stringify({ event: 'gusher.multi_subscribe', data: { multi_channel: channels } }));
-    });
-    socket.on('message', (data) => {
-      const text = data.toString();
-      const { event, data: details } = JSON.parse(text) as { event?: string; data?: { message?: string } };
-      if (event === 'gusher.multi_subscribe_succeeded') {
-        process.stderr.write(`subscribed to ${channels.join(', ')}; Ctrl-C ends\n`);
-      } else if (event === 'gusher.multi_subscribe_error') {
-        fail(`not subscribed: ${details?.message ?? ''}`);
-        socket.close();
-      } else {
-        process.stdout.write(`${text}\n`);
-      }
-    });
-  });
+function urlOf(argv: Arguments): URL {
+  const url = argv.url === undefined ? urlOfSettings(argv) : checkedUrl(String(argv.url));
+  if (url.pathname === '/') url.pathname = `/ws/${encodeURIComponent(String(argv.app))}`;
+  if (argv.auth !== undefined) url.searchParams.set('auth', String(argv.auth));
+  return url;
 }
 
-/** The sentence in a refusal. */
-async function told(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
-  try {
-    const { error } = JSON.parse(Buffer.concat(chunks).toString()) as { error: { message: string } };
-    return `refused (${response.statusCode}): ${error.message}`;
-  } catch {
-    // Somebody else answered at that address.
-    return `refused (${response.statusCode})`;
-  }
+function urlOfSettings(argv: Arguments): URL {
+  const { settings } = settingsOf(argv, LISTEN_SETTINGS);
+  return new URL(`ws://${reachableFromHere(settings.listen)}`);
+}
+
+function checkedUrl(text: string): URL {
+  if (/^wss?:\/\/[^#]+$/.test(text) && URL.canParse(text)) return new URL(text);
+  throw new UsageError('--url must be ws:// or wss:// and a place');
 }

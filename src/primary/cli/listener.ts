@@ -1,0 +1,136 @@
+import type { IncomingMessage } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
+import * as v from 'valibot';
+import { WebSocket } from 'ws';
+import { CommandFailedError } from './exit.ts';
+import { oneLine, remark } from './output.ts';
+import { sentenceOf } from './refusal.ts';
+
+/** The webhook of the app is asked in this time. */
+const HANDSHAKE_TIMEOUT_MS = 15_000;
+const CLOSE_DEADLINE_MS = 1_000;
+/** A link that is silent for between one and two of these, after it was asked for a sign, is dead. */
+const SILENCE_MS = 20_000;
+
+const reply = v.object({
+  event: v.string(),
+  data: v.optional(v.object({ message: v.optional(v.string()) })),
+});
+
+/** One connection that subscribes to channels and prints what they bring, a line of JSON each. */
+export class Listener {
+  /** Resolves after `stop`, or when nobody reads the output any more; rejects when the link ends otherwise. */
+  readonly ended: Promise<void>;
+  readonly #socket: WebSocket;
+  readonly #channels: readonly string[];
+  #subscribed = false;
+  #heard = true;
+  #watcher: NodeJS.Timeout | undefined;
+  #resolve: () => void = () => undefined;
+  #reject: (error: Error) => void = () => undefined;
+
+  constructor(url: URL, channels: readonly string[]) {
+    this.#channels = channels;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
+    this.#socket
+      .on('open', () => this.#open())
+      .on('message', (data) => this.#take(data.toString()))
+      .on('ping', this.#noteSign)
+      .on('pong', this.#noteSign)
+      .on('error', ({ code, message }: NodeJS.ErrnoException) =>
+        this.#fail(`no gusher answers at ${url.host} (${code ?? message})`),
+      )
+      .on('unexpected-response', (_request, response) => void this.#tellRefusal(response))
+      .on('close', (code, reason) => this.#closed(code, reason.toString()));
+    // The reader of a pipe may leave first, as `head` does.
+    process.stdout.on('error', () => this.stop());
+  }
+
+  /** Says goodbye to the server and ends. */
+  stop(): void {
+    this.#resolve();
+    this.#hangUp();
+  }
+
+  #open(): void {
+    this.#watcher = setInterval(() => this.#watch(), SILENCE_MS);
+    const data = { multi_channel: this.#channels };
+    this.#socket.send(JSON.stringify({ event: 'gusher.multi_subscribe', data }));
+  }
+
+  #take(text: string): void {
+    this.#heard = true;
+    const answer = this.#subscribed ? undefined : replyIn(text);
+    switch (answer?.event) {
+      case 'gusher.multi_subscribe_succeeded':
+        this.#subscribed = true;
+        remark(`subscribed to ${this.#channels.join(', ')}; Ctrl-C ends`);
+        break;
+      case 'gusher.multi_subscribe_error':
+      case 'gusher.error':
+        this.#fail(`not subscribed: ${answer.data?.message ?? 'no reason was given'}`);
+        break;
+      default:
+        this.#print(text);
+    }
+  }
+
+  /** While nobody takes the output, the server's bytes wait where they are. */
+  #print(text: string): void {
+    if (process.stdout.write(`${oneLine(text)}\n`)) return;
+    this.#socket.pause();
+    process.stdout.once('drain', () => this.#socket.resume());
+  }
+
+  #watch(): void {
+    if (!this.#heard) {
+      this.#fail('no sign of life from the server');
+      return;
+    }
+    // While nothing is read no sign can be heard.
+    this.#heard = this.#socket.isPaused;
+    this.#socket.ping();
+  }
+
+  readonly #noteSign = (): void => {
+    this.#heard = true;
+  };
+
+  async #tellRefusal(response: IncomingMessage): Promise<void> {
+    const body = await textOf(response).catch(() => '');
+    this.#fail(`refused (${response.statusCode}): ${sentenceOf(body)}`);
+  }
+
+  #closed(code: number, reason: string): void {
+    clearInterval(this.#watcher);
+    const told = reason === '' ? '' : `: ${reason}`;
+    this.#fail(`the connection was closed (${code}${told})`);
+  }
+
+  /** The first reason counts. */
+  #fail(sentence: string): void {
+    this.#reject(new CommandFailedError(sentence));
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
+    clearInterval(this.#watcher);
+    if (this.#socket.readyState === WebSocket.CLOSED) return;
+    this.#socket.close();
+    setTimeout(() => this.#socket.terminate(), CLOSE_DEADLINE_MS).unref();
+  }
+}
+
+function replyIn(text: string): v.InferOutput<typeof reply> | undefined {
+  try {
+    const parsed = v.safeParse(reply, JSON.parse(text));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    // Not JSON: printed as it is.
+    return undefined;
+  }
+}

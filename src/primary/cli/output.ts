@@ -1,0 +1,14 @@
+/** Prints one line of a command's result. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Says something beside the result, which may go to another program. */
+export function remark(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** JSON on one line, else unchanged: outside of strings a line break is but white space, inside there is none. */
+export function oneLine(json: string): string {
+  return json.replace(/[\r\n]+/g, ' ');
+}

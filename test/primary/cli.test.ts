@@ -1,0 +1,397 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { freePort, RedisServer } from '../support/redis-server.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
+const TOKEN = 'a-token-of-some-length';
+
+const running = new Set<ChildProcess>();
+
+/** One run of the command line. */
+class Run {
+  readonly ended: Promise<number | null>;
+  output = '';
+  complaints = '';
+  readonly #child: ChildProcess;
+
+  constructor(words: readonly string[], folder: string, env: Readonly<Record<string, string>> = {}) {
+    // Two dashes keep Node 20 from taking --env-file for itself.
+    const child = spawn(process.execPath, ['--', PROGRAM, ...words], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH ?? '', ...env },
+    });
+    running.add(child);
+    this.#child = child;
+    this.ended = once(child, 'close').then(([code]) => {
+      running.delete(child);
+      return code as number | null;
+    });
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.output += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.complaints += chunk.toString();
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null;
+  }
+
+  /** Nobody reads the output from now on. */
+  leaveOutput(): void {
+    this.#child.stdout?.destroy();
+  }
+
+  /** Its faults, a line each, without the name of the program and the hint. */
+  get faults(): string[] {
+    const lines = this.complaints.split('\n').filter((line) => line.startsWith('gusher: '));
+    return lines.map((line) => line.slice('gusher: '.length));
+  }
+}
+
+describe('the command line', () => {
+  let folder: string;
+
+  /** Runs a command to its end. */
+  async function gusher(words: readonly string[], env?: Readonly<Record<string, string>>) {
+    const run = new Run(words, folder, env);
+    const code = await within(run.ended, `the end of gusher ${words.join(' ')}`, 15_000);
+    return { code, output: run.output, faults: run.faults, complaints: run.complaints };
+  }
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gusher-cli-'));
+  });
+  afterEach(() => {
+    for (const child of running) child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  describe('in general', () => {
+    it('tells the version of the package', async () => {
+      const { version } = JSON.parse(
+        readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+      ) as {
+        version: string;
+      };
+      expect(await gusher(['--version'])).to.include({ code: 0, output: `${version}\n` });
+    });
+
+    for (const words of [[], ['start'], ['apps'], ['apps', 'add'], ['publish'], ['subscribe']]) {
+      const name = ['gusher', ...words].join(' ');
+      it(`helps with examples: ${name} --help`, async () => {
+        const { code, output } = await gusher([...words, '--help']);
+        expect(code).to.equal(0);
+        expect(output).to.contain(name).and.to.contain('Examples:');
+      });
+    }
+
+    const wrong: [fault: string, words: string[]][] = [
+      ['Name a command.', []],
+      ['Unknown argument: nonsense', ['nonsense']],
+      ['Unknown argument: bogus', ['start', '--bogus']],
+      ['Unknown argument: extra', ['start', 'extra']],
+      ['Not enough arguments following: workers', ['start', '--workers']],
+      ['Name one of add, list, show, remove.', ['apps']],
+      ['Unknown argument: nonsense', ['apps', 'nonsense']],
+      ['Not enough non-option arguments: got 1, need at least 2', ['publish', 'news']],
+      ['--url must be ws:// or wss:// and a place', ['subscribe', 'news', '--url', 'http://h']],
+    ];
+    for (const [fault, words] of wrong) {
+      it(`answers "gusher ${words.join(' ')}" with one sentence and 2`, async () => {
+        const { code, faults, output } = await gusher(words);
+        expect({ code, faults, output }).to.deep.equal({ code: 2, faults: [fault], output: '' });
+      });
+    }
+  });
+
+  describe('gusher start', () => {
+    it('tells all faults of all places at once, and starts nothing', async () => {
+      writeFileSync(join(folder, '.env'), 'GUSHER_LOG_LEVEL=loud\n');
+      const { code, faults, output } = await gusher(
+        ['start', '--workers', 'abc', '--redis-prefix=', '--api-listen=:8001'],
+        { PUBLIC_API_ADDR: 'nonsense' },
+      );
+      expect(code).to.equal(2);
+      expect(output).to.equal('');
+      expect(faults).to.deep.equal([
+        'PUBLIC_API_ADDR must be host:port, [ipv6]:port or :port, with a port from 0 to 65535 (got "nonsense")',
+        '--workers must be a whole number from 1 to 1024 (got "abc")',
+        '--redis-prefix must not be empty',
+        'GUSHER_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent (got "loud")',
+        'GUSHER_API_TOKEN must be set when the API listens beyond loopback (:8001)',
+      ]);
+    });
+
+    it('takes a named file that is missing for one fault among the others', async () => {
+      const { code, faults } = await gusher(['start', '--env-file', 'none.env', '--workers=0']);
+      expect(code).to.equal(2);
+      expect(faults).to.deep.equal([
+        '--env-file "none.env" cannot be read (ENOENT)',
+        '--workers must be a whole number from 1 to 1024 (got "0")',
+      ]);
+    });
+
+    it('reads the file that is named instead of .env; of a flag given twice the last one counts', async () => {
+      writeFileSync(join(folder, '.env'), 'GUSHER_WORKERS=abc\n');
+      writeFileSync(join(folder, 'my.env'), 'GUSHER_LOG_LEVEL=loud\n');
+      const { faults } = await gusher(['start', '--env-file=my.env', '--workers=1', '--workers=0']);
+      expect(faults.map((fault) => fault.split(' ')[0])).to.deep.equal(['--workers', 'GUSHER_LOG_LEVEL']);
+    });
+
+    it('prints no password', async () => {
+      const { code, complaints } = await gusher(['start', '--redis-url', 'redis//:hush@h']);
+      expect(code).to.equal(2);
+      expect(complaints).not.to.contain('hush');
+    });
+  });
+
+  function appsContract(place: string, environment: () => Readonly<Record<string, string>>): void {
+    describe(`gusher apps, in ${place}`, () => {
+      it('adds, lists, shows, changes and removes', async () => {
+        const env = environment();
+        const done = async (...words: string[]): Promise<string> => {
+          const { code, output, complaints } = await gusher(['apps', ...words], env);
+          expect(code, complaints).to.equal(0);
+          return output;
+        };
+        const shop = { key: 'shop', enabled: true, url: 'http://127.0.0.1:3000/auth' };
+        const board = { key: 'board', enabled: false, channels: ['news', 'app*'] };
+        expect(await done('add', 'shop', '--url', shop.url)).to.equal(`added shop in ${place}\n`);
+        await done('add', 'board', '--channels', 'news, app*', '--disabled');
+        const listed = (await done('list')).trim().split('\n');
+        expect(listed.map((line) => JSON.parse(line))).to.deep.equal([board, shop]);
+        expect(await done('add', 'board', '--enabled')).to.equal(`changed board in ${place}\n`);
+        expect(JSON.parse(await done('show', 'board'))).to.deep.equal({ ...board, enabled: true });
+        expect(await done('remove', 'board')).to.equal(`removed board from ${place}\n`);
+        for (const word of ['show', 'remove']) {
+          const { code, faults } = await gusher(['apps', word, 'board'], env);
+          expect({ code, faults }).to.deep.equal({ code: 1, faults: [`there is no app board in ${place}`] });
+        }
+      });
+    });
+  }
+
+  appsContract('gusher-apps.json', () => ({}));
+
+  describe('gusher apps', () => {
+    const wrong: [fault: string, words: string[]][] = [
+      ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
+      ['give at least one of --url, --channels, --enabled, --disabled', ['shop']],
+      ['a new app needs --url or --channels, or nobody could come in', ['shop', '--disabled']],
+      ['--url: must be an http:// or https:// URL', ['shop', '--url', 'ftp://h']],
+      ['Arguments enabled and disabled are mutually exclusive', ['shop', '--enabled', '--disabled']],
+    ];
+    for (const [fault, words] of wrong) {
+      it(`does not add ${words.join(' ')}`, async () => {
+        const { code, faults } = await gusher(['apps', 'add', ...words]);
+        expect({ code, faults }).to.deep.equal({ code: 2, faults: [fault] });
+      });
+    }
+
+    it('says what is wrong with the file', async () => {
+      writeFileSync(join(folder, 'gusher-apps.json'), '{');
+      expect(await gusher(['apps', 'list'])).to.deep.include({
+        code: 1,
+        faults: ['the apps file gusher-apps.json is not JSON'],
+      });
+    });
+
+    it('says at once, in one line and without the password, that Redis is gone', async () => {
+      writeFileSync(join(folder, '.env'), `REDIS_ADDR=redis://:hush@127.0.0.1:${await freePort()}\n`);
+      const asked = performance.now();
+      const { code, complaints } = await gusher(['apps', 'list']);
+      expect(performance.now() - asked).to.be.lessThan(3_000);
+      expect({ code, complaints }).to.deep.equal({
+        code: 1,
+        complaints: 'gusher: nothing listens at the Redis address\n',
+      });
+    });
+
+    it('is not kept from its work by a setting that it does not use', async () => {
+      expect(await gusher(['apps', 'list'], { GUSHER_WORKERS: 'abc' })).to.include({ code: 0 });
+    });
+  });
+
+  describe('with a real Redis', () => {
+    let redis: RedisServer;
+    before(async () => {
+      redis = await RedisServer.start();
+    });
+    after(() => redis.stop());
+
+    appsContract('Redis', () => ({ REDIS_ADDR: `127.0.0.1:${redis.port}` }));
+  });
+
+  describe('with a gusher that runs', () => {
+    let server: RunningGusher;
+    let env: Readonly<Record<string, string>>;
+
+    before(async () => {
+      server = await startGusher({ env: { GUSHER_API_TOKEN: TOKEN } });
+      env = {
+        GUSHER_LISTEN: server.url.slice('ws://'.length),
+        GUSHER_API_LISTEN: server.api.slice('http://'.length),
+        GUSHER_API_TOKEN: TOKEN,
+      };
+    });
+    after(() => server.stop());
+
+    const publish = (...words: string[]) => gusher(['publish', ...words], env);
+
+    async function subscribed(...words: string[]): Promise<Run> {
+      const run = new Run(['subscribe', ...words], folder, env);
+      await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+      return run;
+    }
+
+    it('publishes data as it was typed, and prints what subscribers get', async () => {
+      const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9"}';
+      const line = `{"channel":"news","event":"tick","data":${data}}\n`;
+      expect(await publish('news', 'tick', data)).to.include({ code: 0, output: line });
+    });
+
+    const kinds: [words: string[], data: string][] = [
+      [['hello there'], '"hello there"'],
+      [['007'], '"007"'],
+      [['1.0'], '1.0'],
+      [['-5'], '-5'],
+      [[''], '""'],
+      [['{"a":\n1}'], '{"a": 1}'],
+      [['--', '--dashes'], '"--dashes"'],
+      [[], 'null'],
+    ];
+    for (const [words, data] of kinds) {
+      it(`publishes ${JSON.stringify(words.join(' '))} as ${data}`, async () => {
+        const { output } = await publish('a/b..', 'e', ...words);
+        expect(output).to.equal(`{"channel":"a/b..","event":"e","data":${data}}\n`);
+      });
+    }
+
+    it('publishes to a channel that looks like a path', async () => {
+      expect((await publish('..', 'e', '1')).output).to.equal('{"channel":"..","event":"e","data":1}\n');
+    });
+
+    it('prints the sentence of a refusal to publish', async () => {
+      expect(await publish('news', 'e', '--app', 'nobody')).to.deep.include({
+        code: 1,
+        faults: ['not published: No app of that key is registered.'],
+      });
+      const { code, faults } = await gusher(['publish', 'news', 'e'], {
+        ...env,
+        GUSHER_API_TOKEN: 'not-the-right-token',
+      });
+      expect({ code, faults }).to.deep.equal({
+        code: 1,
+        faults: ['not published: The API token is missing or wrong.'],
+      });
+    });
+
+    it('prints deliveries of all its channels, one line each, until it is interrupted', async () => {
+      const run = await subscribed('news', '123', '--', '--dashes');
+      await server.publish('--dashes', 'e', null);
+      const sent = [
+        '{"channel":"--dashes","event":"e","data":null}\n',
+        (await publish('news', 'e', '{"n":\n1.0}')).output,
+        (await publish('123', 'gusher.multi_subscribe_succeeded', 'x')).output,
+      ];
+      await eventually(() => run.output.split('\n').length > sent.length, 'all was printed');
+      run.signal('SIGINT');
+      expect(await within(run.ended, 'its end', 5_000)).to.equal(0);
+      expect(run.output).to.equal(sent.join(''));
+      expect(run.complaints).to.equal('subscribed to news, 123, --dashes; Ctrl-C ends\n');
+    });
+
+    it('connects to where --url says', async () => {
+      const elsewhere = { GUSHER_LISTEN: '127.0.0.1:1' };
+      const run = new Run(['subscribe', 'news', '--url', server.url], folder, elsewhere);
+      await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+      run.signal('SIGTERM');
+      expect(await within(run.ended, 'its end', 5_000)).to.equal(0);
+    });
+
+    it('ends quietly when nobody reads its output any more', async () => {
+      const run = await subscribed('news');
+      run.leaveOutput();
+      await eventually(async () => {
+        await fetch(`${server.api}/v1/apps/demo/channels/news/messages`, {
+          method: 'POST',
+          headers: { Authorization: `Bearer ${TOKEN}` },
+          body: '{"event":"e"}',
+        });
+        return run.hasEnded;
+      }, 'it has ended');
+      expect(await run.ended).to.equal(0);
+      expect(run.faults).to.deep.equal([]);
+    });
+
+    it('says why it may not come in or subscribe', async () => {
+      expect(await gusher(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
+        code: 1,
+        faults: ['refused (401): There is no such app.'],
+      });
+      expect(await gusher(['subscribe', 'a\x01'], env)).to.deep.include({
+        code: 1,
+        faults: ['not subscribed: The channel name is empty, too long or has control characters.'],
+      });
+    });
+
+    it('says with what code its connection was closed', async () => {
+      const mortal = await startGusher({ workers: 1 });
+      try {
+        const run = new Run(['subscribe', 'news', '--url', mortal.url], folder);
+        await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+        await mortal.stop();
+        expect(await within(run.ended, 'its end')).to.equal(1);
+        expect(run.faults).to.deep.equal(['the connection was closed (4200: The server is restarting.)']);
+      } finally {
+        await mortal.stop();
+      }
+    });
+  });
+
+  describe('with no gusher that runs', () => {
+    it('says in one line that nothing listens', async () => {
+      const port = await freePort();
+      const env = { GUSHER_LISTEN: `:${port}`, GUSHER_API_LISTEN: `127.0.0.1:${port + 1}` };
+      expect(await gusher(['subscribe', 'news'], env)).to.include({
+        code: 1,
+        complaints: `gusher: no gusher answers at 127.0.0.1:${port} (ECONNREFUSED)\n`,
+      });
+      expect(await gusher(['publish', 'news', 'e'], env)).to.include({
+        code: 1,
+        complaints: `gusher: no gusher answers at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
+      });
+    });
+
+    it('says so too where somebody else answers', async () => {
+      const stranger = createServer((_request, response) => response.writeHead(500).end('<html>'));
+      stranger.listen(0, '127.0.0.1');
+      await once(stranger, 'listening');
+      const { port } = stranger.address() as { port: number };
+      try {
+        const { code, faults } = await gusher(['publish', 'news', 'e', '--api-listen', `127.0.0.1:${port}`]);
+        expect({ code, faults }).to.deep.equal({
+          code: 1,
+          faults: ['not published: the answer is not one of gusher'],
+        });
+      } finally {
+        stranger.close();
+      }
+    });
+  });
+});
