@@ -41,6 +41,7 @@ export const REFUSALS = catalogue({
     close: 4029,
     comeBack: 'never',
   },
+  terminated: { sentence: 'The app has ended the connections of this user.', close: 4009, comeBack: 'never' },
   too_slow: {
     sentence: 'The client reads more slowly than its channels speak; messages were lost.',
     close: 4101,

@@ -1,5 +1,6 @@
 import type { App } from './app.ts';
 import type { Settings } from './config.ts';
+import type { CONTROL_TOPIC } from './control.ts';
 import type { Publication } from './publication.ts';
 import type { Stats } from './stats.ts';
 
@@ -9,15 +10,24 @@ import type { Stats } from './stats.ts';
  */
 
 /** One publication and the topic that carries it. */
-export interface RelayItem {
+export interface RelayedPublication {
   readonly topic: string;
   readonly publication: Publication;
 }
 
+/** One control message, as the text that brokers carry. */
+export interface RelayedControl {
+  readonly topic: typeof CONTROL_TOPIC;
+  readonly control: string;
+}
+
+export type RelayItem = RelayedPublication | RelayedControl;
+
 /** What an item costs in memory, in bytes: about two per character, and the objects around them. */
-export function sizeOfItem({ topic, publication }: RelayItem): number {
-  const { channel, event, data } = publication;
-  return 2 * (topic.length + channel.length + event.length + data.length) + 200;
+export function sizeOfItem(item: RelayItem): number {
+  if ('control' in item) return 2 * (item.topic.length + item.control.length) + 200;
+  const { channel, event, data } = item.publication;
+  return 2 * (item.topic.length + channel.length + event.length + data.length) + 200;
 }
 
 export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';

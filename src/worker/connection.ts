@@ -35,7 +35,8 @@ export interface Identity {
 export class Connection {
   readonly id: string;
   readonly appKey: string;
-  readonly userId: string;
+  /** Owned by the hub, which finds connections by it. Empty for a client without a name. */
+  userId: string;
   readonly dialect: Dialect;
   readonly transport: Transport;
   grants: Grants;

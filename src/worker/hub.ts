@@ -5,6 +5,7 @@ import type { Broker } from './broker/broker.ts';
 import { Audience, Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
+import { Users } from './users.ts';
 
 /**
  * Who is here, and who hears what: the clients of this worker and their channels. It asks the broker for a
@@ -16,6 +17,7 @@ export class Hub {
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel>();
+  readonly #users = new Users();
 
   constructor(options: {
     broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
@@ -38,6 +40,7 @@ export class Hub {
 
   add(connection: Connection): void {
     this.#connections.set(connection.id, connection);
+    this.#users.add(connection);
     this.#stats.connections += 1;
     this.#stats.connectionsOpened += 1;
   }
@@ -46,8 +49,27 @@ export class Hub {
   remove(connection: Connection): void {
     if (!this.#connections.delete(connection.id)) return;
     this.#stats.connections -= 1;
+    this.#users.remove(connection);
     for (const audience of connection.audiences) this.#leave(connection, audience);
     connection.audiences.length = 0;
+  }
+
+  /** A client gets a name after it came in. */
+  identify(connection: Connection, userId: string): void {
+    this.#users.remove(connection);
+    connection.userId = userId;
+    this.#users.add(connection);
+  }
+
+  /** The client of that id, if it is here and of that app. */
+  connectionOf(appKey: string, id: string): Connection | undefined {
+    const connection = this.#connections.get(id);
+    return connection?.appKey === appKey ? connection : undefined;
+  }
+
+  /** The clients of a user that are here. */
+  connectionsOf(appKey: string, userId: string): Iterable<Connection> {
+    return this.#users.find(appKey, userId);
   }
 
   isSubscribed(connection: Connection, channelName: string): boolean {

@@ -15,6 +15,7 @@ import { Webhook } from './auth/webhook.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';
+import { Control } from './control.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
 import { drain } from './drain.ts';
 import { FanOut } from './fan-out.ts';
@@ -50,6 +51,7 @@ export class Worker {
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #hub: Hub;
+  readonly #control: Control;
   readonly #heartbeat: Heartbeat;
   readonly #upgrade: Upgrade;
   readonly #api: ApiServer;
@@ -75,6 +77,7 @@ export class Worker {
     this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
     const fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
     this.#hub = new Hub({ broker: this.#broker, fanOut, stats });
+    this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
     this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatIntervalMs,
@@ -119,6 +122,7 @@ export class Worker {
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
     await this.#broker.open({
       deliver: (topic, publication) => this.#hub.deliver(topic, publication),
+      control: (message) => this.#control.obey(message),
       linkChanged: (state: BrokerLink) => send({ type: 'link', state }),
     });
     return this.#api.open();

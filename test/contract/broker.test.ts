@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/relay.ts';
+import type { ControlMessage } from '../../src/shared/control.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import { silentLog } from '../../src/shared/log.ts';
@@ -18,6 +19,7 @@ const MEBIBYTE = 1024 * 1024;
 interface Member {
   readonly broker: Broker;
   readonly heard: { topic: string; publication: Publication }[];
+  readonly controls: ControlMessage[];
   readonly links: BrokerLink[];
 }
 
@@ -30,9 +32,10 @@ interface Host {
 async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
   return Promise.all(
     brokers.map(async (broker) => {
-      const member: Member = { broker, heard: [], links: [] };
+      const member: Member = { broker, heard: [], controls: [], links: [] };
       await broker.open({
         deliver: (topic, publication) => void member.heard.push({ topic, publication }),
+        control: (message) => void member.controls.push(message),
         linkChanged: (state) => void member.links.push(state),
       });
       return member;
@@ -188,6 +191,32 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
       await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
       await eventually(() => one.heard.length === topics.length, 'all were heard');
+    });
+
+    it('brings control messages to every worker, its own included, in order and once', async () => {
+      const sent = Array.from({ length: 100 }, (_, n): ControlMessage => {
+        const data = `{"n": ${n}.0,"e":"\\u00e9"}`;
+        return { kind: 'toUser', app: 'a', user: 'ü', data, ...(n % 2 === 0 && { event: 'e' }) };
+      });
+      sent.push({ kind: 'grants', app: 'a', user: 'u', mode: 'replace', channels: ['x*'] });
+      await Promise.all(sent.map((message) => one.broker.broadcast(message)));
+      await eventually(
+        () => host.members.every(({ controls }) => controls.length >= sent.length),
+        'everybody heard everything',
+      );
+      for (const { controls } of host.members) expect(controls).to.deep.equal(sent);
+    });
+
+    it('keeps control messages and publications of one sender in order', async () => {
+      const order: string[] = [];
+      await two.broker.subscribe('a@c');
+      two.heard.push = () => order.push('publication');
+      two.controls.push = () => order.push('control');
+      void one.broker.publish('a@c', numbered('c', 1));
+      void one.broker.broadcast({ kind: 'terminate', app: 'a', user: 'u' });
+      void one.broker.publish('a@c', numbered('c', 2));
+      await eventually(() => order.length === 3, 'all three were heard');
+      expect(order).to.deep.equal(['publication', 'control', 'publication']);
     });
 
     it('refuses to publish once it is closed', async () => {

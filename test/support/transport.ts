@@ -40,6 +40,7 @@ export const deafDialect: Dialect = {
   name: 'deaf',
   receive: () => undefined,
   encode: envelopeOf,
+  encodeDirect: ({ data }) => data,
   closeOf: ({ close = 4000, sentence }) => ({ code: close, reason: sentence }),
 };
 
@@ -48,11 +49,12 @@ let count = 0;
 export function makeConnection(
   dialect: Dialect = deafDialect,
   appKey = 'demo',
+  userId = '',
 ): { connection: Connection; transport: RecordingTransport } {
   const transport = new RecordingTransport();
   count += 1;
   const id = String(count).padStart(20, '0');
-  const connection = new Connection({ id, appKey, userId: '' }, new Grants(['*']), dialect, transport);
+  const connection = new Connection({ id, appKey, userId }, new Grants(['*']), dialect, transport);
   return { connection, transport };
 }
 

@@ -18,6 +18,7 @@ describe('the redis broker', () => {
     broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log: silentLog() });
     await broker.open({
       deliver: (topic, publication) => void heard.push({ topic, publication }),
+      control: () => undefined,
       linkChanged: () => undefined,
     });
   }

@@ -9,10 +9,10 @@ import * as v from 'valibot';
 import { grantList } from '../../shared/app.ts';
 import type { Settings } from '../../shared/config.ts';
 import { RefusalError } from '../../shared/errors.ts';
+import { USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
 
 /** Attack: a webhook, or what sits at its address, that never stops answering. */
 const ANSWER_MAX_BYTES = 256 * 1024;
-const USER_ID_MAX_LENGTH = 256;
 /** Calls that may wait for a free place, as a multiple of the places. */
 const QUEUE_FACTOR = 10;
 

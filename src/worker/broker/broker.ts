@@ -1,3 +1,4 @@
+import type { ControlMessage } from '../../shared/control.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Publication } from '../../shared/publication.ts';
 
@@ -5,6 +6,8 @@ import type { Publication } from '../../shared/publication.ts';
 export interface BrokerListener {
   /** A publication for a topic this worker is subscribed to; also this worker's own, so all see one order. */
   deliver(topic: string, publication: Publication): void;
+  /** A control message of any worker, this one included. */
+  control(message: ControlMessage): void;
   /** The link changed its state. */
   linkChanged(state: BrokerLink): void;
 }
@@ -36,6 +39,12 @@ export interface Broker {
    * while the link is not live, `broker_busy` when more is in flight than the broker's bound.
    */
   publish(topic: string, publication: Publication): Promise<void>;
+
+  /**
+   * Brings a control message to every worker of every host, this one included: at most once, in the order of
+   * this sender's broadcasts and publications. Resolves and rejects as `publish` does.
+   */
+  broadcast(message: ControlMessage): Promise<void>;
 
   /** Ends the link; publications taken before are sent. */
   close(): Promise<void>;

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { setTimeout as pause } from 'node:timers/promises';
+import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
@@ -115,21 +116,12 @@ export class RedisBroker implements Broker {
     this.#change(topic);
   }
 
-  async publish(topic: string, publication: Publication): Promise<void> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
-    const envelope = envelopeOf(publication);
-    if (this.#inFlightBytes > 0 && this.#inFlightBytes + envelope.length > IN_FLIGHT_MAX_BYTES) {
-      throw new RefusalError('broker_busy');
-    }
-    this.#inFlightBytes += envelope.length;
-    try {
-      await this.#publisher.publish(this.#prefix + topic, envelope);
-    } catch (error) {
-      this.#fault = error;
-      throw new RefusalError('broker_lost');
-    } finally {
-      this.#inFlightBytes -= envelope.length;
-    }
+  publish(topic: string, publication: Publication): Promise<void> {
+    return this.#hand(topic, envelopeOf(publication));
+  }
+
+  broadcast(message: ControlMessage): Promise<void> {
+    return this.#hand(CONTROL_TOPIC, controlText(message));
   }
 
   async close(): Promise<void> {
@@ -139,6 +131,22 @@ export class RedisBroker implements Broker {
     await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
     this.#subscriber.disconnect();
     this.#publisher.disconnect();
+  }
+
+  async #hand(topic: string, text: string): Promise<void> {
+    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
+      throw new RefusalError('broker_busy');
+    }
+    this.#inFlightBytes += text.length;
+    try {
+      await this.#publisher.publish(this.#prefix + topic, text);
+    } catch (error) {
+      this.#fault = error;
+      throw new RefusalError('broker_lost');
+    } finally {
+      this.#inFlightBytes -= text.length;
+    }
   }
 
   // The link
@@ -199,7 +207,7 @@ export class RedisBroker implements Broker {
     this.#asked.clear();
     const channel = this.#prefix + BACKPUSH;
     const commands: Promise<unknown>[] = [
-      this.#subscriber.subscribe(channel),
+      this.#subscriber.subscribe(channel, this.#prefix + CONTROL_TOPIC),
       this.#subscriber.psubscribe(`${escapePattern(channel)}:*`),
       ...this.#askFor([...this.#wanted]),
     ];
@@ -263,6 +271,7 @@ export class RedisBroker implements Broker {
   readonly #onMessage = (name: Buffer, message: Buffer): void => {
     const topic = name.toString('utf8').slice(this.#prefix.length);
     if (topic === BACKPUSH) this.#takeBackpush(undefined, message);
+    else if (topic === CONTROL_TOPIC) this.#takeControl(message);
     else if (this.#wanted.has(topic)) this.#takeEnvelope(topic, message);
   };
 
@@ -286,6 +295,12 @@ export class RedisBroker implements Broker {
     }
     const topic = topicOf(pushed.appKey, pushed.publication.channel);
     if (this.#wanted.has(topic)) this.#listener?.deliver(topic, pushed.publication);
+  }
+
+  #takeControl(message: Buffer): void {
+    const control = this.#isText(message) ? parseControl(message.toString('utf8')) : undefined;
+    if (control === undefined) this.#countMalformed(CONTROL_TOPIC);
+    else this.#listener?.control(control);
   }
 
   #isText(message: Buffer): boolean {

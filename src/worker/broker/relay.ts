@@ -1,3 +1,4 @@
+import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import {
   type BrokerLink,
@@ -41,6 +42,7 @@ export class RelayBroker implements Broker {
 
   async open(listener: BrokerListener): Promise<void> {
     this.#listener = listener;
+    await this.subscribe(CONTROL_TOPIC);
     this.#link = 'live';
     listener.linkChanged('live');
   }
@@ -67,24 +69,18 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
-    const item: RelayItem = { topic, publication };
-    const bytes = sizeOfItem(item);
-    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
-      throw new RefusalError('broker_busy');
-    }
-    this.#inFlightBytes += bytes;
-    const last = this.#outgoing.at(-1);
-    if (last?.type === 'relayPublish') last.items.push(item);
-    else this.#outgoing.push({ type: 'relayPublish', items: [item] });
-    this.#requestFlush();
+    this.#pass({ topic, publication });
+  }
+
+  async broadcast(message: ControlMessage): Promise<void> {
+    this.#pass({ topic: CONTROL_TOPIC, control: controlText(message) });
   }
 
   /** Takes what the primary's half says. */
   receive(message: FromRelay): void {
     switch (message.type) {
       case 'relay':
-        for (const { topic, publication } of message.items) this.#listener?.deliver(topic, publication);
+        for (const item of message.items) this.#take(item);
         this.#send({ type: 'relayTaken' });
         break;
       case 'relaySubscribed':
@@ -102,6 +98,28 @@ export class RelayBroker implements Broker {
     this.#flush();
     this.#link = 'closed';
     this.#listener?.linkChanged('closed');
+  }
+
+  #pass(item: RelayItem): void {
+    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    const bytes = sizeOfItem(item);
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
+      throw new RefusalError('broker_busy');
+    }
+    this.#inFlightBytes += bytes;
+    const last = this.#outgoing.at(-1);
+    if (last?.type === 'relayPublish') last.items.push(item);
+    else this.#outgoing.push({ type: 'relayPublish', items: [item] });
+    this.#requestFlush();
+  }
+
+  #take(item: RelayItem): void {
+    if (!('control' in item)) {
+      this.#listener?.deliver(item.topic, item.publication);
+      return;
+    }
+    const message = parseControl(item.control);
+    if (message !== undefined) this.#listener?.control(message);
   }
 
   #requestFlush(): void {

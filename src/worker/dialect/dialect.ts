@@ -1,3 +1,4 @@
+import type { DirectMessage, GrantsChange } from '../../shared/control.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Publication } from '../../shared/publication.ts';
 import type { Connection } from '../connection.ts';
@@ -17,6 +18,12 @@ export interface Dialect {
 
   /** The text of a publication; called once per publication however many clients get it. */
   encode(publication: Publication): string;
+
+  /** The text of a message to a user or a socket; called once however many clients get it. */
+  encodeDirect(message: DirectMessage): string;
+
+  /** The text by which clients are told of a change of grants. A dialect without it has no grants to change. */
+  encodeGrantsChange?(change: GrantsChange): string;
 
   /** The close code and reason by which this dialect tells a refusal that ends a connection. */
   closeOf(refusal: Refusal): { code: number; reason: string };

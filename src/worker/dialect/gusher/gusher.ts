@@ -1,3 +1,4 @@
+import type { DirectMessage, GrantsChange } from '../../../shared/control.ts';
 import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors.ts';
 import { envelopeOf, type Publication } from '../../../shared/publication.ts';
 import type { Connection } from '../../connection.ts';
@@ -35,6 +36,20 @@ export class GusherDialect implements Dialect {
 
   encode(publication: Publication): string {
     return envelopeOf(publication);
+  }
+
+  /** Bare as upstream has it, unless there is an event. */
+  encodeDirect({ event, data }: DirectMessage): string {
+    return event === undefined ? data : `{"event":${JSON.stringify(event)},"data":${data}}`;
+  }
+
+  /** As upstream spells it, the empty `socket_id` too: one frame for all connections of the user. */
+  encodeGrantsChange({ mode, channels }: GrantsChange): string {
+    if (mode === 'replace') {
+      return JSON.stringify({ data: { channels }, event: 'gusher.reloadchannel', socket_id: '' });
+    }
+    const channel = channels.length === 1 ? channels[0] : channels;
+    return JSON.stringify({ data: { channel }, event: 'gusher.addchannel', socket_id: '' });
   }
 
   closeOf({ close, comeBack, sentence }: Refusal): { code: number; reason: string } {

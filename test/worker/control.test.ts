@@ -1,0 +1,125 @@
+import { expect } from 'chai';
+import { createStats } from '../../src/shared/stats.ts';
+import { topicOf } from '../../src/shared/topic.ts';
+import { Grants } from '../../src/worker/auth/grants.ts';
+import type { Connection } from '../../src/worker/connection.ts';
+import { Control } from '../../src/worker/control.ts';
+import { GusherDialect } from '../../src/worker/dialect/gusher/gusher.ts';
+import { FanOut } from '../../src/worker/fan-out.ts';
+import { Hub } from '../../src/worker/hub.ts';
+import { Outbox } from '../../src/worker/outbox.ts';
+import { Turn } from '../../src/worker/turn.ts';
+import { makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
+
+/** A hub with its outbox and a broker that takes everything. */
+function openHub() {
+  const stats = createStats();
+  const turn: Turn = new Turn([() => fanOut.flush(), () => outbox.flush()]);
+  const requestFlush = (): void => turn.request();
+  const outbox = new Outbox({ maxBytes: 100_000, stats, requestFlush });
+  const fanOut = new FanOut({ outbox, stats, requestFlush });
+  const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
+  const hub = new Hub({ broker, fanOut, stats });
+  return { hub, control: new Control({ hub, outbox, stats }) };
+}
+
+describe('control messages', () => {
+  const dialect = new GusherDialect({
+    hub: { subscribe: () => undefined, unsubscribe: () => undefined, isSubscribed: () => false },
+    reply: () => undefined,
+    fault: () => undefined,
+    subscriptionsMax: 10,
+    now: Date.now,
+  });
+  let hub: Hub;
+  let control: Control;
+
+  beforeEach(() => {
+    ({ hub, control } = openHub());
+  });
+
+  function join(userId: string, appKey = 'shop'): { connection: Connection; transport: RecordingTransport } {
+    const made = makeConnection(dialect, appKey, userId);
+    hub.add(made.connection);
+    return made;
+  }
+
+  const messagesOf = ({ writes }: RecordingTransport): string[] => writes.flat();
+
+  it('reach every connection of the user in that app, and nobody else', async () => {
+    const tabs = [join('u'), join('u')];
+    const others = [join('v'), join('u', 'board'), join('')];
+    control.obey({ kind: 'toUser', app: 'shop', user: 'u', data: '{"x":1.0}' });
+    control.obey({ kind: 'toUser', app: 'shop', user: 'u', event: 'hi', data: '[]' });
+    await turnEnds();
+    for (const { transport } of tabs) {
+      expect(messagesOf(transport)).to.deep.equal(['{"x":1.0}', '{"event":"hi","data":[]}']);
+    }
+    for (const { transport } of others) expect(messagesOf(transport)).to.deep.equal([]);
+  });
+
+  it('reach one socket, of that app alone', async () => {
+    const one = join('u');
+    const two = join('u');
+    control.obey({ kind: 'toSocket', app: 'shop', socket: one.connection.id, data: '1' });
+    control.obey({ kind: 'toSocket', app: 'board', socket: two.connection.id, data: '2' });
+    await turnEnds();
+    expect(messagesOf(one.transport)).to.deep.equal(['1']);
+    expect(messagesOf(two.transport)).to.deep.equal([]);
+  });
+
+  it('do not reach who has left or has got another name', async () => {
+    const gone = join('u');
+    hub.remove(gone.connection);
+    const renamed = join('u');
+    hub.identify(renamed.connection, 'v');
+    control.obey({ kind: 'toUser', app: 'shop', user: 'u', data: '1' });
+    control.obey({ kind: 'toUser', app: 'shop', user: 'v', data: '2' });
+    await turnEnds();
+    expect(messagesOf(gone.transport)).to.deep.equal([]);
+    expect(messagesOf(renamed.transport)).to.deep.equal(['2']);
+  });
+
+  it('add a grant and tell so as upstream does', async () => {
+    const { connection, transport } = join('u');
+    connection.grants = new Grants(['a']);
+    control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: ['b*'] });
+    await turnEnds();
+    expect(connection.grants.list).to.deep.equal(['a', 'b*']);
+    expect(messagesOf(transport)).to.deep.equal([
+      '{"data":{"channel":"b*"},"event":"gusher.addchannel","socket_id":""}',
+    ]);
+  });
+
+  it('replace grants, and end the subscriptions that the new ones do not allow by the one wildcard rule', async () => {
+    const { connection, transport } = join('u');
+    for (const channel of ['A1', 'A2', 'B']) hub.subscribe(connection, channel);
+    control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'replace', channels: ['A*'] });
+    await turnEnds();
+    const subscribed = ['A1', 'A2', 'B'].filter((channel) => hub.isSubscribed(connection, channel));
+    expect(subscribed).to.deep.equal(['A1', 'A2']);
+    expect(messagesOf(transport)).to.deep.equal([
+      '{"data":{"channels":["A*"]},"event":"gusher.reloadchannel","socket_id":""}',
+    ]);
+    hub.deliver(topicOf('shop', 'B'), { channel: 'B', event: 'e', data: '1' });
+    await turnEnds();
+    expect(messagesOf(transport)).to.have.length(1);
+  });
+
+  it('hold the grants of a connection within bounds, however often some are added', () => {
+    const { connection } = join('u');
+    for (let n = 0; n < 1_500; n += 1) {
+      control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: [`c${n}`] });
+    }
+    expect(connection.grants.list).to.have.length(1_000);
+    expect(connection.grants.allows('c1499')).to.equal(true);
+  });
+
+  it('end all connections of a user', () => {
+    const tabs = [join('u'), join('u')];
+    const other = join('v');
+    control.obey({ kind: 'terminate', app: 'shop', user: 'u' });
+    for (const { transport } of tabs) expect(transport.closedWith?.code).to.equal(4009);
+    expect(other.transport.closedWith).to.equal(undefined);
+  });
+});
