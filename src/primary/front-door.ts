@@ -154,7 +154,7 @@ export class FrontDoor {
   #sayNo(socket: Socket, refusal: Refusal): void {
     socket.removeAllListeners('data');
     socket.end(httpRefusal(refusal));
-    socket.resume();
+    startReading(socket);
   }
 
   readonly #sweep = (): void => {
@@ -179,14 +179,28 @@ function destroySocket(this: Socket): void {
   this.destroy();
 }
 
+/** The part of a socket's handle that is used here; it is not public, and may be missing. */
+interface ReadableHandle {
+  readStart?: () => void;
+  readStop?: () => void;
+}
+
 /**
  * Stops reading within this turn. `pause` alone stops the stream; the handle below it goes on until the system
- * has given it more, and what it reads after the handle was passed on would be lost for the worker.
+ * has given it more, and what it reads after the handle was passed on would be lost for the worker. The handle's
+ * `reading` stays true on purpose: a moment later the stream looks there whether it has to start it again.
  */
 function stopReading(socket: Socket): void {
   socket.pause();
-  const handle = (socket as Socket & { _handle?: { reading: boolean; readStop?: () => void } })._handle;
-  if (handle?.readStop === undefined) return;
-  handle.readStop();
-  handle.reading = false;
+  handleOf(socket)?.readStop?.();
+}
+
+/** Undoes `stopReading`; does nothing to a socket that is being read. */
+function startReading(socket: Socket): void {
+  handleOf(socket)?.readStart?.();
+  socket.resume();
+}
+
+function handleOf(socket: Socket): ReadableHandle | null | undefined {
+  return (socket as Socket & { _handle?: ReadableHandle | null })._handle;
 }
