@@ -1,6 +1,5 @@
 import type { Refusal } from '../shared/errors.ts';
 import type { Grants } from './auth/grants.ts';
-import type { Audience } from './channel.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { Frames } from './frame.ts';
 
@@ -37,7 +36,7 @@ export class Connection {
   readonly appKey: string;
   /** Owned by the hub, which finds connections by it. Empty for a client without a name. */
   userId: string;
-  readonly dialect: Dialect;
+  readonly dialect: Dialect<Connection>;
   readonly transport: Transport;
   grants: Grants;
   state: ConnectionState = 'open';
@@ -59,7 +58,7 @@ export class Connection {
   heard = true;
   pinged = false;
 
-  constructor(identity: Identity, grants: Grants, dialect: Dialect, transport: Transport) {
+  constructor(identity: Identity, grants: Grants, dialect: Dialect<Connection>, transport: Transport) {
     this.id = identity.id;
     this.appKey = identity.appKey;
     this.userId = identity.userId;
@@ -72,4 +71,36 @@ export class Connection {
 export interface InboundMessage {
   readonly data: Buffer;
   readonly isBinary: boolean;
+}
+
+/** This worker's subscribers to one channel of one app, and its one subscription to the topic. */
+export class Channel {
+  readonly topic: string;
+  /** Resolves when the topic is live; `undefined` once it is. */
+  joining: Promise<void> | undefined = undefined;
+  /** One for each dialect that has a subscriber here. */
+  readonly audiences: Audience[] = [];
+
+  constructor(topic: string) {
+    this.topic = topic;
+  }
+}
+
+/** The subscribers of one channel that speak one dialect: those who share the same bytes. */
+export class Audience {
+  readonly channel: Channel;
+  readonly dialect: Dialect;
+  readonly connections = new Set<Connection>();
+
+  /** Owned by the fan-out: frames published and not yet begun. */
+  waiting: Frames[] = [];
+  waitingBytes = 0;
+  /** Owned by the fan-out: the frames being written, and who has still to get them. */
+  current: Frames | undefined = undefined;
+  remaining: IterableIterator<Connection> | undefined = undefined;
+
+  constructor(channel: Channel, dialect: Dialect) {
+    this.channel = channel;
+    this.dialect = dialect;
+  }
 }

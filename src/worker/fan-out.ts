@@ -1,6 +1,6 @@
 import type { Publication } from '../shared/publication.ts';
 import type { Stats } from '../shared/stats.ts';
-import type { Audience, Channel } from './channel.ts';
+import type { Audience, Channel } from './connection.ts';
 import { type Frames, frameText, joinFrames } from './frame.ts';
 import type { Outbox } from './outbox.ts';
 

@@ -2,8 +2,7 @@ import type { Publication } from '../shared/publication.ts';
 import type { Stats } from '../shared/stats.ts';
 import { topicOf } from '../shared/topic.ts';
 import type { Broker } from './broker/broker.ts';
-import { Audience, Channel } from './channel.ts';
-import type { Connection } from './connection.ts';
+import { Audience, Channel, type Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
 import { Users } from './users.ts';
 

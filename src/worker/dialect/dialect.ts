@@ -1,20 +1,20 @@
 import type { DirectMessage, GrantsChange } from '../../shared/control.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import type { Publication } from '../../shared/publication.ts';
-import type { Connection } from '../connection.ts';
 
 /**
  * One language on the wire, over the one hub. A dialect turns frames into commands of the hub and
- * publications into frames; it knows nothing of sockets.
+ * publications into frames; it knows nothing of sockets. `Client` is the connection, which holds its dialect and
+ * so is not imported here.
  */
-export interface Dialect {
+export interface Dialect<Client = never> {
   readonly name: string;
 
   /**
    * Takes one message of a client. Never throws for anything a client can send. A returned promise means: the
-   * command is not finished, take no other message of this connection until it is.
+   * command is not finished, take no other message of this client until it is.
    */
-  receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined;
+  receive(client: Client, message: Buffer, isBinary: boolean): Promise<void> | undefined;
 
   /** The text of a publication; called once per publication however many clients get it. */
   encode(publication: Publication): string;

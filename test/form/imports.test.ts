@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { readSources, type SourceFile } from '../support/source-files.ts';
+
+/** What is started, and so need not be imported. */
+const ENTRIES = ['primary/main.ts', 'worker/main.ts'];
+
+/**
+ * Where each npm package lives: files, or folders that end with `/`. One home for each process; the command line
+ * is a program of its own beside the primary. A new package gets a line here.
+ */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  '@socket.io/sticky': ['primary/hand-over.ts', 'worker/sticky-port.ts'],
+  dotenv: ['primary/cli/settings.ts'],
+  'find-my-way': ['worker/api/'],
+  ioredis: ['shared/redis.ts'],
+  pino: ['shared/log.ts'],
+  valibot: ['primary/cli/', 'shared/app.ts', 'shared/control.ts', 'worker/auth/'],
+  ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts'],
+  yargs: ['primary/main.ts', 'primary/cli/'],
+};
+
+/**
+ * What the files of a folder may import, besides `shared/` and the folder itself; of folders within each other
+ * the inner one counts. So no process knows the other, and a broker or a dialect nothing of what is built on it.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'shared/': [],
+  'primary/': ['primary/'],
+  'primary/cli/': ['primary/primary.ts'],
+  'worker/': ['worker/'],
+  'worker/api/': ['worker/apps.ts'],
+  'worker/auth/': ['worker/apps.ts'],
+  'worker/broker/': [],
+  'worker/dialect/': ['worker/connection.ts', 'worker/hub.ts'],
+};
+
+/** The tops: what joins parts is imported by nobody but these. */
+const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
+  'primary/main.ts': [],
+  'primary/primary.ts': ['primary/cli/start.ts'],
+  'primary/supervisor.ts': ['primary/primary.ts'],
+  'worker/main.ts': [],
+  'worker/worker.ts': ['worker/main.ts'],
+  'worker/upgrade.ts': ['worker/worker.ts'],
+  'worker/api/server.ts': ['worker/worker.ts'],
+};
+
+describe('the imports of src', () => {
+  const sources = readSources();
+  const byPath = new Map(sources.map((source) => [source.path, source]));
+
+  it('lead to files that are there', () => {
+    const astray = arrows().filter(([, to]) => !byPath.has(to));
+    expect(astray.map(say), 'imports of files that are not there').to.deep.equal([]);
+    // A reader of imports that finds none would find no fault either.
+    expect(arrows().length).to.be.greaterThan(sources.length);
+  });
+
+  it('have no cycle', () => {
+    expect(cyclesOf(byPath), 'files that import each other').to.deep.equal([]);
+  });
+
+  it('go from a folder only to itself, to shared and to what it is built on', () => {
+    const faults = arrows().filter(([from, to]) => !mayImport(from, to));
+    expect(faults.map(say), 'arrows that MAY_IMPORT in this test does not know').to.deep.equal([]);
+  });
+
+  it('never go to the top of a process', () => {
+    const faults = arrows().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
+    expect(faults.map(say), 'imports of what joins the parts').to.deep.equal([]);
+  });
+
+  it('give each npm package one home in each process', () => {
+    const faults = packages().filter(
+      ([from, name]) => !(HOMES[name] ?? []).some((home) => from.startsWith(home)),
+    );
+    expect(faults.map(say), 'packages away from home (HOMES in this test)').to.deep.equal([]);
+  });
+
+  it('use every npm package that is depended on, and no other', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
+    const used = [...new Set(packages().map(([, name]) => name))].sort();
+    expect(used, 'packages imported').to.deep.equal(Object.keys(manifest.dependencies).sort());
+    expect(Object.keys(HOMES).sort(), 'packages in HOMES of this test').to.deep.equal(used);
+  });
+
+  it('reach every file', () => {
+    const reached = new Set([...ENTRIES, ...arrows().map(([, to]) => to)]);
+    const dead = sources.map(({ path }) => path).filter((path) => !reached.has(path));
+    expect(dead, 'files that nothing imports').to.deep.equal([]);
+  });
+
+  function arrows(): [from: string, to: string][] {
+    return sources.flatMap(({ path, imports }) =>
+      imports.flatMap((one) => (one.kind === 'file' ? [[path, one.path] as [string, string]] : [])),
+    );
+  }
+
+  function packages(): [from: string, name: string][] {
+    return sources.flatMap(({ path, imports }) =>
+      imports.flatMap((one) => (one.kind === 'package' ? [[path, one.name] as [string, string]] : [])),
+    );
+  }
+});
+
+describe('the files of src', () => {
+  const sources = readSources();
+
+  it('have names in kebab-case', () => {
+    const faults = sources
+      .map(({ path }) => path)
+      .filter((path) => !/^([a-z0-9]+(-[a-z0-9]+)*[/.])+ts$/.test(path));
+    expect(faults, 'files named otherwise').to.deep.equal([]);
+  });
+
+  it('have no `any`', () => {
+    const form = /[:<|&(,[=]\s*any\b(?=\s*(?:[\][,;)>|&={]|$))|\bas any\b/;
+    expect(linesWith(sources, form), 'types that say nothing').to.deep.equal([]);
+  });
+
+  it('have no enum and no namespace', () => {
+    const found = linesWith(sources, /^\s*(?:export\s+|declare\s+|const\s+)*(?:enum|namespace)\s+\w/);
+    expect(found, 'enums and namespaces').to.deep.equal([]);
+  });
+});
+
+function mayImport(from: string, to: string): boolean {
+  const folders = Object.keys(MAY_IMPORT).filter((folder) => from.startsWith(folder));
+  const folder = folders.sort((one, other) => other.length - one.length)[0] ?? from;
+  return ['shared/', folder, ...(MAY_IMPORT[folder] ?? [])].some((allowed) => to.startsWith(allowed));
+}
+
+function say([from, to]: readonly [from: string, to: string]): string {
+  return `${from} -> ${to}`;
+}
+
+/** Each knot of files that import each other, as the way round. */
+function cyclesOf(files: ReadonlyMap<string, SourceFile>): string[] {
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    const met = trail.indexOf(path);
+    if (met >= 0) cycles.push([...trail.slice(met), path].join(' -> '));
+    if (met >= 0 || done.has(path)) return;
+    for (const one of files.get(path)?.imports ?? []) {
+      if (one.kind === 'file') visit(one.path, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const path of files.keys()) visit(path, []);
+  return cycles;
+}
+
+function linesWith(sources: readonly SourceFile[], form: RegExp): string[] {
+  return sources.flatMap(({ path, text }) =>
+    text
+      .split('\n')
+      .flatMap((line, index) => (form.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])),
+  );
+}
