@@ -5,7 +5,16 @@ import { REFUSALS, type Refusal } from '../shared/errors.ts';
 import { httpRefusal } from '../shared/http-refusal.ts';
 import type { Logger } from '../shared/log.ts';
 import type { Guest } from './guest.ts';
-import { bodyIsAnnounced, headEnd, methodOf, sidOf, startsLikeHttp } from './request-head.ts';
+import { isPublicPost } from './public-post.ts';
+import {
+  bodyIsAnnounced,
+  bodyLength,
+  headEnd,
+  methodOf,
+  pathOf,
+  sidOf,
+  startsLikeHttp,
+} from './request-head.ts';
 
 const BACKLOG = 4_096;
 const SWEEP_MS = 250;
@@ -13,12 +22,21 @@ const SWEEP_MS = 250;
 const LINGER_MS = 1_000;
 const METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-type Doors = Pick<Settings, 'listen' | 'greetingDeadlineMs' | 'greetingMaxSockets' | 'headMaxBytes'>;
+type Doors = Pick<
+  Settings,
+  | 'listen'
+  | 'greetingDeadlineMs'
+  | 'greetingMaxSockets'
+  | 'headMaxBytes'
+  | 'bodyMaxBytes'
+  | 'pusherPathPrefix'
+>;
 
 /**
  * The public port. Each socket is a guest until it has sent one whole request head in time and in size; only
  * then is it placed with a worker. The door reads no byte more than it has to, so that whatever follows the
- * head is still in the socket for the worker.
+ * head is still in the socket for the worker. So is the body, where an address takes one: its head says how
+ * long it is, and what has not come with the head never passes through here.
  *
  * Against: sockets that stay silent or trickle (deadline, one sweep for all), many of them (a cap; the one
  * that waited longest goes first, since honest clients speak at once), endless heads (a cap), other protocols,
@@ -133,8 +151,16 @@ export class FrontDoor {
     if (headLength > this.#doors.headMaxBytes) return REFUSALS.head_too_large;
     if (end < 0) return undefined;
     const head = data.toString('latin1', 0, end);
-    if (!METHODS.has(methodOf(head))) return REFUSALS.method_not_allowed;
-    return bodyIsAnnounced(head) ? REFUSALS.body_not_allowed : undefined;
+    if (METHODS.has(methodOf(head))) return bodyIsAnnounced(head) ? REFUSALS.body_not_allowed : undefined;
+    return this.#objectionToBody(head);
+  }
+
+  #objectionToBody(head: string): Refusal | undefined {
+    const { bodyMaxBytes, pusherPathPrefix } = this.#doors;
+    if (!isPublicPost(methodOf(head), pathOf(head), pusherPathPrefix)) return REFUSALS.method_not_allowed;
+    const length = bodyLength(head);
+    if (length === undefined) return REFUSALS.length_required;
+    return length > bodyMaxBytes ? REFUSALS.body_too_large : undefined;
   }
 
   #letPass(guest: Guest, headLength: number): void {

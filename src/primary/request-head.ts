@@ -8,6 +8,9 @@ const METHOD = /^[A-Z]{1,16}(?: |$)/;
 const LONGEST_METHOD = 17;
 /** As @socket.io/sticky reads it, but in the request target alone. */
 const SID = /^[^\r\n ]* [^\r\n ]*[?&]sid=([\w-]{20})(?:[&# ]|$)/;
+const PATH = /^[^\r\n ]* ([^\r\n ?#]*)/;
+const CONTENT_LENGTH = /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)/gi;
+const TRANSFER_ENCODING = /\r\ntransfer-encoding[ \t]*:/i;
 const BODY = /\r\n(?:content-length[ \t]*:(?!\s*0+\s*(?:\r\n|$))|transfer-encoding[ \t]*:)/i;
 
 /** False as soon as the first bytes cannot be those of an HTTP request. */
@@ -28,6 +31,23 @@ export function methodOf(head: string): string {
 /** Whether a body follows the head (RFC 9112 §6.3). */
 export function bodyIsAnnounced(head: string): boolean {
   return BODY.test(head);
+}
+
+/** The path that the request is for, as it was sent: without the query, not decoded. */
+export function pathOf(head: string): string {
+  return PATH.exec(head)?.[1] ?? '';
+}
+
+/**
+ * How long the body is that follows the head, in bytes. `undefined` if that is not told by one plain
+ * `Content-Length`.
+ */
+export function bodyLength(head: string): number | undefined {
+  if (TRANSFER_ENCODING.test(head)) return undefined;
+  const lengths = [...head.matchAll(CONTENT_LENGTH)];
+  if (lengths.length === 0) return 0;
+  const [, length = ''] = lengths[0] ?? [];
+  return lengths.length === 1 && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
 export function sidOf(head: string): string | undefined {

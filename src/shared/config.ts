@@ -92,8 +92,16 @@ function optionalText(naming: Naming & { check?: (text: string) => void }): Sett
   };
 }
 
-function text(naming: Naming & { fallback: string }): Setting<string> {
-  return { ...naming, example: naming.fallback, parse: (value) => value };
+function text(naming: Naming & { fallback: string; check?: (text: string) => void }): Setting<string> {
+  const { check, ...rest } = naming;
+  return {
+    ...rest,
+    example: naming.fallback,
+    parse(value) {
+      check?.(value);
+      return value;
+    },
+  };
 }
 
 const KIBIBYTE = 1024;
@@ -259,6 +267,12 @@ export const SETTINGS = {
     fallback: false,
     about: 'offer permessage-deflate: less traffic, about 250 KB more memory per client and no shared frames',
   }),
+  pusherPathPrefix: text({
+    env: 'GUSHER_PUSHER_PATH_PREFIX',
+    fallback: '',
+    about: 'a path that may stand before /app and /apps (Pusher); both are served without it too',
+    check: pathPrefix,
+  }),
   stuckAfterMs: integer({
     env: 'GUSHER_STUCK_AFTER_MS',
     unit: 'ms',
@@ -400,6 +414,12 @@ function overlap(one: Address, other: Address): boolean {
 function apiToken(value: string): void {
   if (!/^[\x21-\x7e]{16,}$/.test(value)) {
     throw new Error('must have at least 16 characters, all of them ASCII and none a space');
+  }
+}
+
+function pathPrefix(value: string): void {
+  if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(value)) {
+    throw new Error('must be a path such as /pusher: no slash at its end, and no percent signs');
   }
 }
 

@@ -69,7 +69,12 @@ export const REFUSALS = catalogue({
   },
   greeting_timeout: { sentence: 'The request did not arrive in time.', http: 408, comeBack: 'now' },
   head_too_large: { sentence: 'The request head is too large.', http: 431, comeBack: 'never' },
-  body_not_allowed: { sentence: 'A request on this port has no body.', http: 400, comeBack: 'never' },
+  body_not_allowed: { sentence: 'A request for this address has no body.', http: 400, comeBack: 'never' },
+  length_required: {
+    sentence: 'A body on this port needs its length in one Content-Length.',
+    http: 411,
+    comeBack: 'never',
+  },
   upgrade_required: {
     sentence: 'This address speaks WebSocket; send an upgrade request.',
     http: 426,
@@ -88,6 +93,7 @@ export const REFUSALS = catalogue({
   unauthorized: { sentence: 'The API token is missing or wrong.', http: 401, comeBack: 'never' },
   bad_body: { sentence: 'The body is not JSON of the expected form.', http: 400, comeBack: 'never' },
   body_too_large: { sentence: 'The body is larger than this server takes.', http: 413, comeBack: 'never' },
+  body_timeout: { sentence: 'The body did not arrive in time.', http: 408, comeBack: 'now' },
   bad_event: {
     sentence: 'The event name is empty, too long or has control characters.',
     http: 400,

@@ -7,6 +7,7 @@ import { httpRefusal } from '../shared/http-refusal.ts';
 import type { Logger } from '../shared/log.ts';
 import { refusalBody } from '../shared/refusal-body.ts';
 import type { Stats } from '../shared/stats.ts';
+import type { Router } from './api/router.ts';
 import type { Admission, Admitted } from './auth/admission.ts';
 import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
@@ -32,6 +33,8 @@ export interface UpgradeParts {
   readonly log: Logger;
   readonly frameMaxBytes: number;
   readonly compression: boolean;
+  /** Answers what is no upgrade and no address of clients. */
+  readonly requests: Pick<Router, 'serve'>;
 }
 
 /**
@@ -54,9 +57,12 @@ export class Upgrade implements ClientSocketEvents {
       closeTimeout: CLOSE_TIMEOUT_MS,
       WebSocket: ClientSocket,
     };
+    // The front door has seen the head of one request; a second one on the same socket would pass unseen.
+    parts.server.maxRequestsPerSocket = 1;
     this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
     parts.server.on('upgrade', this.#onUpgrade);
     parts.server.on('request', this.#onRequest);
+    parts.server.on('checkContinue', this.#onRequest);
     parts.server.on('clientError', this.#onClientError);
   }
 
@@ -107,12 +113,8 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    const refusal = targetOf(request) === undefined ? REFUSALS.not_found : REFUSALS.upgrade_required;
-    response.writeHead(refusal.http ?? 400, {
-      'Content-Type': 'application/json; charset=utf-8',
-      ...(refusal === REFUSALS.upgrade_required && { Upgrade: 'websocket', Connection: 'upgrade, close' }),
-    });
-    response.end(refusalBody(refusal));
+    if (targetOf(request) === undefined) this.#parts.requests.serve(request, response);
+    else refuseToAnswer(response);
   };
 
   readonly #onClientError = (_error: Error, socket: Socket): void => {
@@ -125,6 +127,17 @@ const TARGET = /^\/ws\/([^/?]+)\/?(?:\?|$)/;
 /** The app key of `/ws/{app_key}`; `undefined` if the request is for something else. */
 function targetOf(request: IncomingMessage): string | undefined {
   return TARGET.exec(request.url ?? '')?.[1];
+}
+
+/** A client address was asked for without an upgrade. */
+function refuseToAnswer(response: ServerResponse): void {
+  const refusal = REFUSALS.upgrade_required;
+  response.writeHead(refusal.http ?? 400, {
+    'Content-Type': 'application/json; charset=utf-8',
+    Upgrade: 'websocket',
+    Connection: 'upgrade, close',
+  });
+  response.end(refusalBody(refusal));
 }
 
 function readTarget(request: IncomingMessage): { appKey: string; auth: string | undefined } {

@@ -8,6 +8,7 @@ import type { Publication } from '../shared/publication.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { topicOf } from '../shared/topic.ts';
 import { version } from '../shared/version.ts';
+import { Router } from './api/router.ts';
 import { ApiServer } from './api/server.ts';
 import { Apps } from './apps.ts';
 import { Admission } from './auth/admission.ts';
@@ -53,6 +54,7 @@ export class Worker {
   readonly #hub: Hub;
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
+  readonly #publicRequests: Router;
   readonly #upgrade: Upgrade;
   readonly #api: ApiServer;
   #host = { live: false, stopping: false };
@@ -93,6 +95,7 @@ export class Worker {
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
+    this.#publicRequests = new Router({ log });
     this.#upgrade = new Upgrade({
       server: this.#server,
       admission,
@@ -104,6 +107,7 @@ export class Worker {
       log,
       frameMaxBytes: settings.frameMaxBytes,
       compression: settings.compression,
+      requests: this.#publicRequests,
     });
     this.#api = new ApiServer({
       settings,
@@ -146,6 +150,7 @@ export class Worker {
       perSecond: drainPerSecond,
       deadlineMs: deadlineMs * CLIENTS_PART,
     });
+    await this.#publicRequests.finish(until - performance.now());
     await this.#api.close(until - performance.now());
     await this.#broker.close();
     await this.#store.close();

@@ -1,5 +1,13 @@
 import { expect } from 'chai';
-import { bodyIsAnnounced, headEnd, methodOf, sidOf, startsLikeHttp } from '../../src/primary/request-head.ts';
+import {
+  bodyIsAnnounced,
+  bodyLength,
+  headEnd,
+  methodOf,
+  pathOf,
+  sidOf,
+  startsLikeHttp,
+} from '../../src/primary/request-head.ts';
 
 const SID = 'abcdefghij_-KLMNOP12';
 
@@ -32,6 +40,34 @@ describe('the request head', () => {
 
   it('names its method', () => {
     expect(methodOf('DELETE /x HTTP/1.1')).to.equal('DELETE');
+  });
+
+  it('names its path as it was sent, without the query', () => {
+    expect(pathOf('GET /a%2Fb?c=/d HTTP/1.1\r\nHost: x')).to.equal('/a%2Fb');
+    expect(pathOf('GET')).to.equal('');
+    expect(pathOf('GET\r\nX: /a HTTP/1.1')).to.equal('');
+  });
+
+  it('tells the length of the body only by one plain Content-Length', () => {
+    const length = (...headers: string[]): number | undefined =>
+      bodyLength(['POST / HTTP/1.1', ...headers].join('\r\n'));
+    expect(length('Host: x')).to.equal(0);
+    expect(length('Content-Length: 12', 'Host: x')).to.equal(12);
+    expect(length('content-length:0')).to.equal(0);
+    expect(length('CONTENT-LENGTH:\t7 \t')).to.equal(7);
+    for (const headers of [
+      ['Content-Length: 1', 'Content-Length: 1'],
+      ['Content-Length: 1, 1'],
+      ['Content-Length: +1'],
+      ['Content-Length: 0x10'],
+      ['Content-Length: -1'],
+      ['Content-Length:'],
+      ['Content-Length: 9999999999999999'],
+      ['Transfer-Encoding: chunked'],
+      ['Content-Length: 3', 'transfer-encoding : chunked'],
+    ]) {
+      expect(length(...headers), headers.join(' | ')).to.equal(undefined);
+    }
   });
 
   it('announces a body by a length other than zero or by a transfer encoding', () => {

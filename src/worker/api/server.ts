@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
 import { formatAddress } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config.ts';
 import { REFUSALS, RefusalError } from '../../shared/errors.ts';
@@ -9,17 +8,15 @@ import { httpRefusal } from '../../shared/http-refusal.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Apps } from '../apps.ts';
-import { ClientGoneError } from './body.ts';
-import { type Handler, refuse } from './exchange.ts';
+import type { Handler } from './exchange.ts';
 import { health, type Readiness, readiness, versionOf } from './health.ts';
 import { type Publisher, publishMessage } from './messages.ts';
+import { type Permit, Router } from './router.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than the idle time-outs of common proxies, which then are the ones to close. */
 const KEEP_ALIVE_MS = 65_000;
-const PARAM_MAX_LENGTH = 2_048;
-const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export interface ApiParts {
   readonly settings: Pick<Settings, 'apiListen' | 'apiToken' | 'bodyMaxBytes'>;
@@ -32,27 +29,26 @@ export interface ApiParts {
 }
 
 /**
- * The API port of this worker; Node shares the port among all of them. Everything answered is JSON, every
- * refusal is one of the catalogue. Knows routes and tokens; what a route does is in the file of its resource.
+ * The API port of this worker; Node shares the port among all of them. Knows which routes there are and which
+ * need the token; what a route does is in the file of its resource.
  */
 export class ApiServer {
   readonly #parts: ApiParts;
   readonly #tokenDigest: Buffer | undefined;
-  readonly #routes: Instance<never>;
   readonly #server: Server;
 
   constructor(parts: ApiParts) {
     this.#parts = parts;
     const { apiToken } = parts.settings;
     this.#tokenDigest = apiToken === undefined ? undefined : digest(apiToken);
-    this.#routes = this.#drawRoutes() as Instance<never>;
+    const routes = this.#drawRoutes();
     this.#server = createServer({
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     });
-    this.#server.on('request', this.#onRequest);
-    this.#server.on('checkContinue', this.#onRequest);
+    this.#server.on('request', routes.serve);
+    this.#server.on('checkContinue', routes.serve);
     this.#server.on('clientError', onClientError);
   }
 
@@ -83,18 +79,18 @@ export class ApiServer {
     clearTimeout(cut);
   }
 
-  #drawRoutes() {
-    const { apps, publisher, settings, version } = this.#parts;
-    const routes = findMyWay({ maxParamLength: PARAM_MAX_LENGTH, ignoreTrailingSlash: true });
-    const get = (path: string, handler: Handler): void => {
-      routes.on(['GET', 'HEAD'], path, noHandler, { handler, open: true });
-    };
-    get('/healthz', health);
-    get('/readyz', readiness(this.#parts.readiness));
-    get('/version', versionOf(version));
-    routes.on('POST', '/v1/apps/:app/channels/:channel/messages', noHandler, {
-      handler: this.#counted(publishMessage({ apps, publisher, bodyMaxBytes: settings.bodyMaxBytes })),
-    });
+  #drawRoutes(): Router {
+    const { apps, publisher, settings, version, log } = this.#parts;
+    const routes = new Router({ log });
+    routes.get('/healthz', health);
+    routes.get('/readyz', readiness(this.#parts.readiness));
+    routes.get('/version', versionOf(version));
+    routes.on(
+      'POST',
+      '/v1/apps/:app/channels/:channel/messages',
+      this.#counted(publishMessage({ apps, publisher, bodyMaxBytes: settings.bodyMaxBytes })),
+      this.#mustBeAuthorized,
+    );
     return routes;
   }
 
@@ -111,72 +107,19 @@ export class ApiServer {
     };
   }
 
-  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    response.on('error', ignoreHangUp);
-    this.#serve(request, response).catch((error: unknown) => this.#refuse(error, request, response));
-  };
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const method = request.method as HTTPMethod;
-    const path = request.url ?? '/';
-    const route = this.#find(method, path);
-    if (route === undefined) throw this.#noRoute(path, response);
-    const { handler, open } = route.store as { handler: Handler; open?: true };
-    if (open === undefined && !this.#isAuthorized(request)) {
-      response.setHeader('WWW-Authenticate', 'Bearer');
-      throw new RefusalError('unauthorized');
-    }
-    if (request.headers.expect !== undefined) response.writeContinue();
-    await handler({ request, response, params: route.params });
-  }
-
-  #find(method: HTTPMethod, path: string) {
-    try {
-      return this.#routes.find(method, path) ?? undefined;
-    } catch {
-      // A path that cannot be decoded leads nowhere.
-      return undefined;
-    }
-  }
-
-  /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
-  #noRoute(path: string, response: ServerResponse): RefusalError {
-    const allowed = METHODS.filter((method) => this.#find(method, path) !== undefined);
-    if (allowed.length === 0) return new RefusalError('not_found');
-    response.setHeader('Allow', allowed.join(', '));
-    return new RefusalError('method_not_allowed');
-  }
-
-  #isAuthorized(request: IncomingMessage): boolean {
-    if (this.#tokenDigest === undefined) return true;
+  readonly #mustBeAuthorized: Permit = (request, response) => {
+    if (this.#tokenDigest === undefined) return;
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    return token !== undefined && timingSafeEqual(digest(token), this.#tokenDigest);
-  }
-
-  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
-    if (error instanceof ClientGoneError || response.destroyed) return;
-    if (!(error instanceof RefusalError)) {
-      this.#parts.log.error({ err: error, method: request.method }, 'a request failed');
-    }
-    // What is left of a body that is not wanted is not waited for.
-    if (!request.complete) {
-      response.setHeader('Connection', 'close');
-      request.resume();
-    }
-    refuse(response, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
-  }
+    if (token !== undefined && timingSafeEqual(digest(token), this.#tokenDigest)) return;
+    response.setHeader('WWW-Authenticate', 'Bearer');
+    throw new RefusalError('unauthorized');
+  };
 }
 
 /** Equal lengths, so that a comparison tells nothing of the token. */
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
-
-/** Routes are found, not called, by the router. */
-function noHandler(): void {}
-
-/** A client that is gone is told by the request; the answer has nobody to go to. */
-function ignoreHangUp(): void {}
 
 function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {

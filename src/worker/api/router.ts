@@ -1,0 +1,115 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
+import { REFUSALS, RefusalError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import { ClientGoneError } from './body.ts';
+import { type Handler, refuse } from './exchange.ts';
+
+const PARAM_MAX_LENGTH = 2_048;
+const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/** Throws a `RefusalError` unless the request may go to its route; it is asked before a body is read. */
+export type Permit = (request: IncomingMessage, response: ServerResponse) => void;
+
+interface Route {
+  readonly handler: Handler;
+  readonly permit: Permit | undefined;
+}
+
+/**
+ * Brings requests to the resources of one port, and tells refusals. Everything it answers itself is JSON, every
+ * refusal is one of the catalogue.
+ */
+export class Router {
+  readonly #log: Logger;
+  readonly #routes: Instance<never> = findMyWay({
+    maxParamLength: PARAM_MAX_LENGTH,
+    ignoreTrailingSlash: true,
+  }) as Instance<never>;
+
+  #unanswered = 0;
+  #idle: () => void = () => undefined;
+
+  constructor(options: { log: Logger }) {
+    this.#log = options.log;
+  }
+
+  /** A route that reads, at a path in the syntax of find-my-way. */
+  get(path: string, handler: Handler, permit?: Permit): void {
+    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit } satisfies Route);
+  }
+
+  /** Any other route. */
+  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit): void {
+    this.#routes.on(method, path, noHandler, { handler, permit } satisfies Route);
+  }
+
+  /** Answers a request, whatever it is. Never throws. */
+  readonly serve = (request: IncomingMessage, response: ServerResponse): void => {
+    response.on('error', ignoreHangUp);
+    this.#unanswered += 1;
+    response.once('close', this.#onClose);
+    this.#serve(request, response).catch((error: unknown) => this.#refuse(error, request, response));
+  };
+
+  /** Resolves when every request that came is answered, or the deadline has passed. */
+  async finish(deadlineMs: number): Promise<void> {
+    if (this.#unanswered === 0) return;
+    const deadline = setTimeout(() => this.#idle(), Math.max(0, deadlineMs));
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+    clearTimeout(deadline);
+  }
+
+  readonly #onClose = (): void => {
+    this.#unanswered -= 1;
+    if (this.#unanswered === 0) this.#idle();
+  };
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? '/';
+    const found = this.#find(request.method as HTTPMethod, path);
+    if (found === undefined) throw this.#noRoute(path, response);
+    const { handler, permit } = found.store as Route;
+    permit?.(request, response);
+    if (request.headers.expect !== undefined) response.writeContinue();
+    await handler({ request, response, params: found.params });
+  }
+
+  #find(method: HTTPMethod, path: string) {
+    try {
+      return this.#routes.find(method, path) ?? undefined;
+    } catch {
+      // A path that cannot be decoded leads nowhere.
+      return undefined;
+    }
+  }
+
+  /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
+  #noRoute(path: string, response: ServerResponse): RefusalError {
+    const allowed = METHODS.filter((method) => this.#find(method, path) !== undefined);
+    if (allowed.length === 0) return new RefusalError('not_found');
+    response.setHeader('Allow', allowed.join(', '));
+    return new RefusalError('method_not_allowed');
+  }
+
+  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    if (error instanceof ClientGoneError || response.destroyed) return;
+    if (!(error instanceof RefusalError)) {
+      this.#log.error({ err: error, method: request.method }, 'a request failed');
+    }
+    // What is left of a body that is not wanted is not waited for.
+    if (!request.complete) {
+      response.setHeader('Connection', 'close');
+      request.resume();
+    }
+    refuse(response, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+  }
+}
+
+/** Routes are found, not called, by find-my-way. */
+function noHandler(): void {}
+
+/** A client that is gone is told by the request; the answer has nobody to go to. */
+function ignoreHangUp(): void {}
