@@ -1,9 +1,5 @@
 import { SETTING_NAMES, type Setting, settingOf } from '../../src/shared/config.ts';
 
-/** Of `docs/settings.md`, the part that is written by these functions: between two lines. */
-export const TABLE_BEGIN = '<!-- The table is generated; test/documents/settings.test.ts compares it. -->';
-export const TABLE_END = '<!-- End of the table. -->';
-
 const SETTINGS = SETTING_NAMES.map(settingOf);
 
 /** The text of `.env.example`. */
