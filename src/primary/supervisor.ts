@@ -2,10 +2,11 @@ import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { App } from '../shared/app.ts';
 import type { Settings } from '../shared/config.ts';
-import type { ToPrimary } from '../shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import type { FrontDoor } from './front-door.ts';
 import type { HandOver } from './hand-over.ts';
+import { IdempotencyLedger } from './idempotency-ledger.ts';
 import { Relay } from './relay.ts';
 import { type Death, nextStep } from './respawn.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
@@ -29,6 +30,7 @@ export class Supervisor implements SlotListener {
   readonly #log: Logger;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
+  readonly #idempotency: IdempotencyLedger;
   readonly #deaths: Death[] = [];
   readonly #respawns = new Set<NodeJS.Timeout>();
   #watcher: NodeJS.Timeout | undefined;
@@ -44,10 +46,9 @@ export class Supervisor implements SlotListener {
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     this.#log = parts.log;
-    this.#relay = new Relay({
-      send: (slot, message) => this.#slots[slot]?.send(message),
-      log: parts.log,
-    });
+    const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
+    this.#relay = new Relay({ send, log: parts.log });
+    this.#idempotency = new IdempotencyLedger({ send });
     let fail: (error: Error) => void = () => undefined;
     this.failure = new Promise<never>((_resolve, reject) => {
       fail = reject;
@@ -136,6 +137,10 @@ export class Supervisor implements SlotListener {
       case 'relayTaken':
         this.#relay.receive(slot.number, message);
         break;
+      case 'idempotencyClaim':
+      case 'idempotencySettled':
+        this.#idempotency.receive(slot.number, message);
+        break;
       default:
         // sticky's own messages pass here too; it hears them itself.
         message satisfies never;
@@ -145,6 +150,7 @@ export class Supervisor implements SlotListener {
   exited(slot: WorkerSlot, exit: SlotExit): void {
     const { handOver, frontDoor } = this.#parts;
     this.#relay.dropWorker(slot.number);
+    this.#idempotency.dropWorker(slot.number);
     const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
     if (this.#stopping) {
       for (const { socket } of untaken) socket.destroy();

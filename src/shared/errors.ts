@@ -99,6 +99,23 @@ export const REFUSALS = catalogue({
     http: 400,
     comeBack: 'never',
   },
+  bad_user: { sentence: 'The user id is empty or too long.', http: 400, comeBack: 'never' },
+  bad_socket: { sentence: 'The socket id is empty or too long.', http: 400, comeBack: 'never' },
+  batch_too_large: {
+    sentence: 'The batch has more messages than are taken at once.',
+    http: 413,
+    comeBack: 'never',
+  },
+  bad_idempotency_key: {
+    sentence: 'The Idempotency-Key has more than 255 characters, or others than printable ASCII.',
+    http: 400,
+    comeBack: 'never',
+  },
+  idempotency_mismatch: {
+    sentence: 'The Idempotency-Key was used for another request in the last five minutes.',
+    http: 422,
+    comeBack: 'never',
+  },
   no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },
   bad_app: { sentence: 'The app key is not of the allowed form.', http: 400, comeBack: 'never' },
   broker_lost: {

@@ -44,7 +44,13 @@ export type ToWorker =
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
   | { type: 'relaySubscribed' }
   /** Your oldest `relayPublish` that was not confirmed yet was passed on. */
-  | { type: 'relayTaken' };
+  | { type: 'relayTaken' }
+  /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */
+  | {
+      type: 'idempotencyVerdict';
+      id: number;
+      verdict: { kind: 'yours' } | { kind: 'done'; answer: string } | { kind: 'mismatch' };
+    };
 
 export type ToPrimary =
   /** First message: this process listens now; what was sent to it before is lost. */
@@ -62,4 +68,8 @@ export type ToPrimary =
   | { type: 'relayUnsubscribe'; topics: string[] }
   | { type: 'relayPublish'; items: RelayItem[] }
   /** Your oldest `relay` message that was not confirmed yet was delivered. */
-  | { type: 'relayTaken' };
+  | { type: 'relayTaken' }
+  /** A request came under this key; `fingerprint` tells whether another one is the same. */
+  | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
+  /** The work under the key is done, or with no answer was not done. */
+  | { type: 'idempotencySettled'; key: string; answer: string | undefined };

@@ -37,6 +37,20 @@ export function sliceMembers(text: string): Map<string, string> | undefined {
   return members;
 }
 
+/** As `sliceMembers`, for the elements of one JSON array. */
+export function sliceElements(text: string): string[] | undefined {
+  if (!Array.isArray(parse(text))) return undefined;
+  const elements: string[] = [];
+  let at = skipSpace(text, text.indexOf('[') + 1);
+  while (text.charCodeAt(at) !== CLOSE_BRACKET) {
+    const end = valueEnd(text, at);
+    elements.push(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1);
+  }
+  return elements;
+}
+
 /** The string that a JSON text stands for; `undefined` if it stands for something else. */
 export function stringOf(raw: string | undefined): string | undefined {
   return raw?.charCodeAt(0) === QUOTE ? (JSON.parse(raw) as string) : undefined;

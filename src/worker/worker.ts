@@ -1,14 +1,13 @@
 import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
-import { RefusalError } from '../shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
-import type { Publication } from '../shared/publication.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
-import { topicOf } from '../shared/topic.ts';
 import { version } from '../shared/version.ts';
+import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { Router } from './api/router.ts';
+import { drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
 import { Apps } from './apps.ts';
 import { Admission } from './auth/admission.ts';
@@ -25,6 +24,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
+import { Publisher } from './publisher.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Turn } from './turn.ts';
 import { Upgrade } from './upgrade.ts';
@@ -56,6 +56,7 @@ export class Worker {
   readonly #heartbeat: Heartbeat;
   readonly #publicRequests: Router;
   readonly #upgrade: Upgrade;
+  readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
   #host = { live: false, stopping: false };
   #beat: NodeJS.Timeout | undefined;
@@ -109,14 +110,21 @@ export class Worker {
       compression: settings.compression,
       requests: this.#publicRequests,
     });
+    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
+    this.#idempotency = new IdempotencyDesk({ send });
     this.#api = new ApiServer({
       settings,
       log,
-      stats,
-      apps,
-      publisher: { publish: (appKey, publication) => this.#publish(appKey, publication) },
-      readiness: () => this.#readiness(),
-      version,
+      requests: drawRoutes({
+        settings,
+        stats,
+        log,
+        apps,
+        publisher,
+        idempotency: this.#idempotency,
+        readiness: () => this.#readiness(),
+        version,
+      }),
     });
   }
 
@@ -133,8 +141,16 @@ export class Worker {
   }
 
   receive(message: Exclude<ToWorker, { type: 'start' | 'drain' }>): void {
-    if (message.type === 'host') this.#host = { live: message.live, stopping: message.stopping };
-    else this.#relay?.receive(message);
+    switch (message.type) {
+      case 'host':
+        this.#host = { live: message.live, stopping: message.stopping };
+        break;
+      case 'idempotencyVerdict':
+        this.#idempotency.receive(message);
+        break;
+      default:
+        this.#relay?.receive(message);
+    }
   }
 
   /** Says goodbye to every client, finishes what is begun, and lets go of everything. */
@@ -158,15 +174,6 @@ export class Worker {
     this.#heartbeat.close();
     this.#inbox.close();
     clearInterval(this.#beat);
-  }
-
-  /**
-   * A publication is taken only while every worker of this host hears its broker: one that is acknowledged is
-   * not lost to a neighbour whose link has still to come back.
-   */
-  async #publish(appKey: string, publication: Publication): Promise<void> {
-    if (!this.#host.live) throw new RefusalError('broker_lost');
-    await this.#broker.publish(topicOf(appKey, publication.channel), publication);
   }
 
   #readiness(): { ready: boolean; reason?: string } {

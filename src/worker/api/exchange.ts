@@ -5,12 +5,14 @@ import { refusalBody } from '../../shared/refusal-body.ts';
 const INTERNAL = 500;
 const SERVICE_UNAVAILABLE = 503;
 
+/** The decoded parameters of a path. */
+export type Params = Readonly<Record<string, string | undefined>>;
+
 /** One request of the API and its answer. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** The decoded parameters of the path. */
-  readonly params: Readonly<Record<string, string | undefined>>;
+  readonly params: Params;
 }
 
 /** What a resource does with an exchange: answers it, or throws a `RefusalError`. */

@@ -1,17 +1,11 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { formatAddress } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config.ts';
-import { REFUSALS, RefusalError } from '../../shared/errors.ts';
+import { REFUSALS } from '../../shared/errors.ts';
 import { httpRefusal } from '../../shared/http-refusal.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Stats } from '../../shared/stats.ts';
-import type { Apps } from '../apps.ts';
-import type { Handler } from './exchange.ts';
-import { health, type Readiness, readiness, versionOf } from './health.ts';
-import { type Publisher, publishMessage } from './messages.ts';
-import { type Permit, Router } from './router.ts';
+import type { Router } from './router.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -19,36 +13,27 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 65_000;
 
 export interface ApiParts {
-  readonly settings: Pick<Settings, 'apiListen' | 'apiToken' | 'bodyMaxBytes'>;
-  readonly apps: Pick<Apps, 'find'>;
-  readonly publisher: Publisher;
-  readonly readiness: () => Readiness;
-  readonly version: string;
-  readonly stats: Stats;
+  readonly settings: Pick<Settings, 'apiListen'>;
+  readonly requests: Pick<Router, 'serve'>;
   readonly log: Logger;
 }
 
 /**
- * The API port of this worker; Node shares the port among all of them. Knows which routes there are and which
- * need the token; what a route does is in the file of its resource.
+ * The API port of this worker; Node shares the port among all of them. Knows nothing of what is asked there.
  */
 export class ApiServer {
   readonly #parts: ApiParts;
-  readonly #tokenDigest: Buffer | undefined;
   readonly #server: Server;
 
   constructor(parts: ApiParts) {
     this.#parts = parts;
-    const { apiToken } = parts.settings;
-    this.#tokenDigest = apiToken === undefined ? undefined : digest(apiToken);
-    const routes = this.#drawRoutes();
     this.#server = createServer({
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     });
-    this.#server.on('request', routes.serve);
-    this.#server.on('checkContinue', routes.serve);
+    this.#server.on('request', parts.requests.serve);
+    this.#server.on('checkContinue', parts.requests.serve);
     this.#server.on('clientError', onClientError);
   }
 
@@ -78,47 +63,6 @@ export class ApiServer {
     await closed;
     clearTimeout(cut);
   }
-
-  #drawRoutes(): Router {
-    const { apps, publisher, settings, version, log } = this.#parts;
-    const routes = new Router({ log });
-    routes.get('/healthz', health);
-    routes.get('/readyz', readiness(this.#parts.readiness));
-    routes.get('/version', versionOf(version));
-    routes.on(
-      'POST',
-      '/v1/apps/:app/channels/:channel/messages',
-      this.#counted(publishMessage({ apps, publisher, bodyMaxBytes: settings.bodyMaxBytes })),
-      this.#mustBeAuthorized,
-    );
-    return routes;
-  }
-
-  #counted(publish: Handler): Handler {
-    const { stats } = this.#parts;
-    return async (exchange) => {
-      try {
-        await publish(exchange);
-        stats.publicationsAccepted += 1;
-      } catch (error) {
-        stats.publicationsRefused += 1;
-        throw error;
-      }
-    };
-  }
-
-  readonly #mustBeAuthorized: Permit = (request, response) => {
-    if (this.#tokenDigest === undefined) return;
-    const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (token !== undefined && timingSafeEqual(digest(token), this.#tokenDigest)) return;
-    response.setHeader('WWW-Authenticate', 'Bearer');
-    throw new RefusalError('unauthorized');
-  };
-}
-
-/** Equal lengths, so that a comparison tells nothing of the token. */
-function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }
 
 function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {

@@ -1,0 +1,52 @@
+import { isSocketId, isUserId } from '../../shared/control.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
+import { isEventName } from '../../shared/topic.ts';
+import type { Apps } from '../apps.ts';
+import type { Publisher } from '../publisher.ts';
+import { findApp } from './find-app.ts';
+import type { Publish } from './publishing.ts';
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly publisher: Pick<Publisher, 'broadcast'>;
+}
+
+/**
+ * `POST /v1/apps/{app}/users/{user}/messages` with `{"data","event"?}`: to every connection of a user. Nobody being
+ * there is no fault.
+ */
+export function publishToUser({ apps, publisher }: Parts): Publish {
+  return async ({ app: key, user = '' }, body) => {
+    const app = await findApp(apps, key);
+    if (!isUserId(user)) throw new RefusalError('bad_user');
+    const content = readContent(body);
+    await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content });
+    return echo('user_id', user, content.data);
+  };
+}
+
+/** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: to one connection. */
+export function publishToSocket({ apps, publisher }: Parts): Publish {
+  return async ({ app: key, socket = '' }, body) => {
+    const app = await findApp(apps, key);
+    if (!isSocketId(socket)) throw new RefusalError('bad_socket');
+    const content = readContent(body);
+    await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content });
+    return echo('socket_id', socket, content.data);
+  };
+}
+
+function readContent(body: string): { event?: string; data: string } {
+  const members = sliceMembers(body);
+  if (members === undefined) throw new RefusalError('bad_body');
+  const data = members.get('data') ?? 'null';
+  if (!members.has('event')) return { data };
+  const event = stringOf(members.get('event'));
+  if (event === undefined || !isEventName(event)) throw new RefusalError('bad_event');
+  return { event, data };
+}
+
+function echo(name: string, id: string, data: string): string {
+  return `{"${name}":${JSON.stringify(id)},"data":${data}}`;
+}

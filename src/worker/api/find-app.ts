@@ -1,0 +1,13 @@
+import type { App } from '../../shared/app.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import { isAppKey } from '../../shared/topic.ts';
+import type { Apps } from '../apps.ts';
+
+/** The app that a path names. Rejects with `bad_app`, `no_such_app` or `app_disabled`. */
+export async function findApp(apps: Pick<Apps, 'find'>, key = ''): Promise<App> {
+  if (!isAppKey(key)) throw new RefusalError('bad_app');
+  const app = await apps.find(key);
+  if (app === undefined) throw new RefusalError('no_such_app');
+  if (!app.enabled) throw new RefusalError('app_disabled');
+  return app;
+}

@@ -1,0 +1,20 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { RefusalError } from '../../shared/errors.ts';
+import type { Permit } from './router.ts';
+
+/** Lets in who presents the API token; without one, everybody who can reach the port. */
+export function permitOf(apiToken: string | undefined): Permit {
+  if (apiToken === undefined) return () => undefined;
+  const expected = digest(apiToken);
+  return (request, response) => {
+    const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    if (token !== undefined && timingSafeEqual(digest(token), expected)) return;
+    response.setHeader('WWW-Authenticate', 'Bearer');
+    throw new RefusalError('unauthorized');
+  };
+}
+
+/** Equal lengths, so that a comparison tells nothing of the token. */
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

@@ -1,0 +1,59 @@
+import * as v from 'valibot';
+import { grantList } from '../../shared/app.ts';
+import { type GrantsChange, isUserId } from '../../shared/control.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import type { Apps } from '../apps.ts';
+import type { Publisher } from '../publisher.ts';
+import { parseJson } from './body.ts';
+import type { Params } from './exchange.ts';
+import { findApp } from './find-app.ts';
+import type { Publish } from './publishing.ts';
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly publisher: Pick<Publisher, 'broadcast'>;
+}
+
+const addition = v.object({ channel: v.string() });
+const replacement = v.object({ channels: grantList });
+
+/**
+ * `POST /v1/apps/{app}/users/{user}/channels` with `{"channel"}`: one more grant for the open connections of a user,
+ * which are told by `gusher.addchannel`.
+ */
+export function addUserChannel(parts: Parts): Publish {
+  return async (params, body) => {
+    const parsed = v.safeParse(addition, parseJson(body));
+    if (!parsed.success) throw new RefusalError('bad_body');
+    const { channel } = parsed.output;
+    const channels = v.safeParse(grantList, [channel]);
+    if (!channels.success) throw new RefusalError('bad_channel');
+    return change(parts, params, 'add', channels.output, channel);
+  };
+}
+
+/**
+ * `PUT /v1/apps/{app}/users/{user}/channels` with `{"channels"}`: other grants for the open connections of a user,
+ * which are told by `gusher.reloadchannel` and lose what they are subscribed to and no longer granted.
+ */
+export function replaceUserChannels(parts: Parts): Publish {
+  return async (params, body) => {
+    const parsed = v.safeParse(replacement, parseJson(body));
+    if (!parsed.success) throw new RefusalError('bad_body');
+    const { channels } = parsed.output;
+    return change(parts, params, 'replace', channels, channels);
+  };
+}
+
+async function change(
+  { apps, publisher }: Parts,
+  { app: key, user = '' }: Params,
+  mode: GrantsChange['mode'],
+  channels: string[],
+  echoed: unknown,
+): Promise<string> {
+  const app = await findApp(apps, key);
+  if (!isUserId(user)) throw new RefusalError('bad_user');
+  await publisher.broadcast({ kind: 'grants', app: app.key, user, mode, channels });
+  return JSON.stringify({ user_id: user, data: echoed });
+}

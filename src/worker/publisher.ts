@@ -1,0 +1,40 @@
+import type { ControlMessage } from '../shared/control.ts';
+import { RefusalError } from '../shared/errors.ts';
+import type { Publication } from '../shared/publication.ts';
+import type { Stats } from '../shared/stats.ts';
+import { topicOf } from '../shared/topic.ts';
+import type { Broker } from './broker/broker.ts';
+
+/**
+ * The one door in for whatever is to reach clients, from the API and from clients themselves. It is open only
+ * while every worker of this host hears its broker: what is acknowledged is not lost to a neighbour whose link
+ * has still to come back. Rejects with `broker_lost` or `broker_busy`.
+ */
+export class Publisher {
+  readonly #broker: Pick<Broker, 'publish' | 'broadcast'>;
+  readonly #isLive: () => boolean;
+  readonly #stats: Stats;
+
+  constructor(options: {
+    broker: Pick<Broker, 'publish' | 'broadcast'>;
+    isLive: () => boolean;
+    stats: Stats;
+  }) {
+    this.#broker = options.broker;
+    this.#isLive = options.isLive;
+    this.#stats = options.stats;
+  }
+
+  /** To the subscribers of a channel. */
+  async publish(appKey: string, publication: Publication): Promise<void> {
+    if (!this.#isLive()) throw new RefusalError('broker_lost');
+    await this.#broker.publish(topicOf(appKey, publication.channel), publication);
+    this.#stats.publicationsAccepted += 1;
+  }
+
+  /** To the connections of a user, or to one socket. */
+  async broadcast(message: ControlMessage): Promise<void> {
+    if (!this.#isLive()) throw new RefusalError('broker_lost');
+    await this.#broker.broadcast(message);
+  }
+}
