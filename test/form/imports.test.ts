@@ -15,7 +15,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'find-my-way': ['worker/api/'],
   ioredis: ['shared/redis.ts'],
   pino: ['shared/log.ts'],
-  valibot: ['primary/cli/', 'shared/app.ts', 'shared/control.ts', 'worker/auth/'],
+  valibot: ['primary/cli/', 'shared/app.ts', 'shared/control.ts', 'worker/api/', 'worker/auth/'],
   ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts'],
   yargs: ['primary/main.ts', 'primary/cli/'],
 };
@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'primary/': ['primary/'],
   'primary/cli/': ['primary/primary.ts'],
   'worker/': ['worker/'],
-  'worker/api/': ['worker/apps.ts'],
+  'worker/api/': ['worker/apps.ts', 'worker/publisher.ts'],
   'worker/auth/': ['worker/apps.ts'],
   'worker/broker/': [],
   'worker/dialect/': ['worker/connection.ts', 'worker/hub.ts'],
