@@ -21,7 +21,7 @@ function catalogue<const T extends Record<string, Omit<Refusal, 'code'>>>(entrie
 /** Every refusal there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
 export const REFUSALS = catalogue({
   // Told as a reply; the connection stays.
-  malformed_frame: { sentence: 'The message is not one JSON object.', comeBack: 'never' },
+  malformed_frame: { sentence: 'The message is not one JSON object with an event.', comeBack: 'never' },
   unknown_command: { sentence: 'The event is not a command of this protocol.', comeBack: 'never' },
   bad_command: { sentence: 'The command lacks a field or has one of the wrong type.', comeBack: 'never' },
   bad_channel: {
@@ -95,7 +95,7 @@ export const REFUSALS = catalogue({
   body_too_large: { sentence: 'The body is larger than this server takes.', http: 413, comeBack: 'never' },
   body_timeout: { sentence: 'The body did not arrive in time.', http: 408, comeBack: 'now' },
   bad_event: {
-    sentence: 'The event name is empty, too long or has control characters.',
+    sentence: 'The event name is missing, empty, too long or has control characters.',
     http: 400,
     comeBack: 'never',
   },

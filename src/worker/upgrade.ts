@@ -60,6 +60,7 @@ export class Upgrade implements ClientSocketEvents {
     // The front door has seen the head of one request; a second one on the same socket would pass unseen.
     parts.server.maxRequestsPerSocket = 1;
     this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
+    this.#handshakes.on('wsClientError', (_error, socket) => refuse(socket as Socket, REFUSALS.bad_request));
     parts.server.on('upgrade', this.#onUpgrade);
     parts.server.on('request', this.#onRequest);
     parts.server.on('checkContinue', this.#onRequest);
@@ -122,6 +123,8 @@ export class Upgrade implements ClientSocketEvents {
   };
 }
 
+/** 16 bytes as base64. */
+const HANDSHAKE_KEY = /^[A-Za-z0-9+/]{22}==$/;
 const TARGET = /^\/ws\/([^/?]+)\/?(?:\?|$)/;
 
 /** The app key of `/ws/{app_key}`; `undefined` if the request is for something else. */
@@ -132,23 +135,35 @@ function targetOf(request: IncomingMessage): string | undefined {
 /** A client address was asked for without an upgrade. */
 function refuseToAnswer(response: ServerResponse): void {
   const refusal = REFUSALS.upgrade_required;
+  const body = refusalBody(refusal);
   response.writeHead(refusal.http ?? 400, {
     'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
     Upgrade: 'websocket',
     Connection: 'upgrade, close',
   });
-  response.end(refusalBody(refusal));
+  response.end(body);
 }
 
 function readTarget(request: IncomingMessage): { appKey: string; auth: string | undefined } {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new RefusalError('not_found');
-  if (request.headers.upgrade?.toLowerCase() !== 'websocket') throw new RefusalError('bad_request');
-  if (request.headers['sec-websocket-key'] === undefined) throw new RefusalError('bad_request');
+  if (!isHandshake(request)) throw new RefusalError('bad_request');
   const url = request.url ?? '';
   const mark = url.indexOf('?');
   const auth = mark < 0 ? null : new URLSearchParams(url.slice(mark + 1)).get('auth');
   return { appKey: decodeSegment(appKey), auth: auth ?? undefined };
+}
+
+/** RFC 6455 §4.2.1; looked at before the webhook of the app is asked. */
+function isHandshake({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === 'GET' &&
+    headers.host !== undefined &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['sec-websocket-version'] === '13' &&
+    HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '')
+  );
 }
 
 function decodeSegment(segment: string): string {

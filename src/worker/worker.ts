@@ -44,7 +44,8 @@ export interface WorkerOptions {
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #stats: Stats = createStats();
-  readonly #server: Server = createServer();
+  // Node would refuse a request without a host without a word; those who serve it say why.
+  readonly #server: Server = createServer({ requireHostHeader: false });
   readonly #store: AppStore;
   readonly #webhook: Webhook;
   readonly #broker: Broker;

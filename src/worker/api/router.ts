@@ -68,6 +68,9 @@ export class Router {
   };
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // RFC 9112 §3.2.
+    if (request.httpVersion === '1.1' && request.headers.host === undefined)
+      throw new RefusalError('bad_request');
     const path = request.url ?? '/';
     const found = this.#find(request.method as HTTPMethod, path);
     if (found === undefined) throw this.#noRoute(path, response);

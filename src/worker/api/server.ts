@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { formatAddress } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config.ts';
 import { REFUSALS } from '../../shared/errors.ts';
@@ -31,9 +32,13 @@ export class ApiServer {
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      // Node would refuse without a word; the routes say why.
+      requireHostHeader: false,
     });
     this.#server.on('request', parts.requests.serve);
     this.#server.on('checkContinue', parts.requests.serve);
+    this.#server.on('checkExpectation', parts.requests.serve);
+    this.#server.on('connect', onConnectMethod);
     this.#server.on('clientError', onClientError);
   }
 
@@ -63,6 +68,12 @@ export class ApiServer {
     await closed;
     clearTimeout(cut);
   }
+}
+
+/** `CONNECT`: this is no proxy. */
+function onConnectMethod(_request: unknown, socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  socket.end(httpRefusal(REFUSALS.method_not_allowed));
 }
 
 function onClientError(error: NodeJS.ErrnoException, socket: Socket): void {

@@ -45,8 +45,8 @@ export type CommandHandler = (
 
 /** Longest `id` that is echoed, as JSON text. */
 const ID_MAX_BYTES = 256;
-/** How the text of a string or a number begins. */
-const ID = /^["\d-]/;
+/** How the text of an object or a list begins. */
+const NESTED = /^[{[]/;
 const NO_FIELDS: ReadonlyMap<string, string> = new Map();
 
 /** Reads a message; `undefined` if it is not one JSON object. */
@@ -74,5 +74,5 @@ function fieldsOf(data: string | undefined): ReadonlyMap<string, string> {
 
 /** An id that is absent is one too. */
 function isEchoable(id: string | undefined): boolean {
-  return id === undefined || (ID.test(id) && Buffer.byteLength(id) <= ID_MAX_BYTES);
+  return id === undefined || (!NESTED.test(id) && Buffer.byteLength(id) <= ID_MAX_BYTES);
 }

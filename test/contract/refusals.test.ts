@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import { REFUSALS, type RefusalCode } from '../../src/shared/errors.ts';
+import { refusalBody } from '../../src/shared/refusal-body.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { sendRaw } from '../support/raw-http.ts';
+
+const TOKEN = 'a-token-for-the-tests';
+const HANDSHAKE = {
+  Host: 'localhost',
+  Connection: 'Upgrade',
+  Upgrade: 'websocket',
+  'Sec-WebSocket-Version': '13',
+  'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+};
+const PUBLISH = '/v1/apps/demo/channels/news/messages';
+
+/** A request as it goes over the wire, its connection closed by the answer. */
+function request(
+  line: string,
+  headers: Readonly<Record<string, string>> = { Host: 'localhost' },
+  body = '',
+): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${line} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+}
+
+function handshake(target: string, changes: Readonly<Record<string, string>> = {}): string {
+  return request(`GET ${target}`, { ...HANDSHAKE, ...changes });
+}
+
+function without(name: keyof typeof HANDSHAKE): string {
+  const { [name]: _gone, ...headers } = HANDSHAKE;
+  return request('GET /ws/demo', headers);
+}
+
+function api(line: string, headers: Readonly<Record<string, string>> = {}, body = ''): string {
+  return request(line, { Host: 'localhost', Connection: 'close', ...headers }, body);
+}
+
+function publishing(body: string, path = PUBLISH, token = TOKEN): string {
+  const length = String(Buffer.byteLength(body));
+  return api(`POST ${path}`, { Authorization: `Bearer ${token}`, 'Content-Length': length }, body);
+}
+
+/** What a stranger may send to the port of clients, and what is said to it. */
+const TO_CLIENT_PORT: readonly [what: string, text: string, code: RefusalCode][] = [
+  ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
+  ['a version of HTTP that is none', 'GET /ws/demo HTTP/9.9\r\n\r\n', 'bad_request'],
+  ['a handshake without a key', without('Sec-WebSocket-Key'), 'bad_request'],
+  ['a handshake with a bad key', handshake('/ws/demo', { 'Sec-WebSocket-Key': 'short' }), 'bad_request'],
+  ['a handshake without a version', without('Sec-WebSocket-Version'), 'bad_request'],
+  ['a handshake of an old version', handshake('/ws/demo', { 'Sec-WebSocket-Version': '7' }), 'bad_request'],
+  ['a handshake without a host', without('Host'), 'bad_request'],
+  ['an upgrade to something else', handshake('/ws/demo', { Upgrade: 'h2c' }), 'bad_request'],
+  ['a bad subprotocol', handshake('/ws/demo', { 'Sec-WebSocket-Protocol': 'a,,b' }), 'bad_request'],
+  ['an app that is not there', handshake('/ws/nope'), 'unknown_app'],
+  ['an app key that cannot be', handshake('/ws/%00'), 'unknown_app'],
+  ['an app key that cannot be decoded', handshake('/ws/%zz'), 'unknown_app'],
+  ['another address', handshake('/elsewhere'), 'not_found'],
+  ['no upgrade', request('GET /ws/demo'), 'upgrade_required'],
+  ['another method', request('DELETE /ws/demo'), 'method_not_allowed'],
+  ['a body', request('GET /ws/demo', { 'Content-Length': '5' }, 'hello'), 'body_not_allowed'],
+  ['a long head', handshake('/ws/demo', { 'X-Long': 'x'.repeat(10_000) }), 'head_too_large'],
+];
+
+const TO_API_PORT: readonly [what: string, text: string, code: RefusalCode][] = [
+  ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
+  ['a request without a host', request('GET /healthz', { Connection: 'close' }), 'bad_request'],
+  ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'head_too_large'],
+  ['an address where nothing is', api('GET /'), 'not_found'],
+  ['an address that cannot be decoded', api('GET /v1/apps/%zz'), 'not_found'],
+  ['another method', api('DELETE /healthz'), 'method_not_allowed'],
+  ['a request to a proxy', api('CONNECT elsewhere:443'), 'method_not_allowed'],
+  ['no token', api(`POST ${PUBLISH}`), 'unauthorized'],
+  ['a wrong token', publishing('{}', PUBLISH, `${TOKEN}x`), 'unauthorized'],
+  ['no JSON', publishing('news'), 'bad_body'],
+  ['no object', publishing('[]'), 'bad_body'],
+  ['no body', publishing(''), 'bad_body'],
+  ['no event', publishing('{"data":1}'), 'bad_event'],
+  [
+    'a body beyond the limit',
+    publishing(JSON.stringify({ event: 'e', data: 'x'.repeat(2_000) })),
+    'body_too_large',
+  ],
+  ['an app that is not there', publishing('{"event":"e"}', '/v1/apps/no/channels/c/messages'), 'no_such_app'],
+  ['an app key that cannot be', publishing('{"event":"e"}', '/v1/apps/%40/channels/c/messages'), 'bad_app'],
+  [
+    'a channel that cannot be',
+    publishing('{"event":"e"}', '/v1/apps/demo/channels/%07/messages'),
+    'bad_channel',
+  ],
+];
+
+describe('a refusal over HTTP', () => {
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_API_TOKEN: TOKEN, GUSHER_BODY_MAX_BYTES: '1024' },
+    });
+  });
+
+  after(async () => {
+    await gusher.stop();
+  });
+
+  async function expectRefusal(port: number, text: string, code: RefusalCode): Promise<void> {
+    const { status, headers, body } = await sendRaw(port, text);
+    expect(body).to.equal(refusalBody(REFUSALS[code]));
+    expect(status).to.equal(REFUSALS[code].http);
+    expect(headers['content-type']).to.equal('application/json; charset=utf-8');
+  }
+
+  for (const [what, text, code] of TO_CLIENT_PORT) {
+    it(`tells ${what} on the port of clients: ${code}`, () => expectRefusal(gusher.port, text, code));
+  }
+
+  for (const [what, text, code] of TO_API_PORT) {
+    it(`tells ${what} on the port of the API: ${code}`, () =>
+      expectRefusal(Number(new URL(gusher.api).port), text, code));
+  }
+
+  it('names the method of authorization (RFC 9110 §11.6.1) and the methods allowed (§15.5.6)', async () => {
+    const port = Number(new URL(gusher.api).port);
+    expect((await sendRaw(port, api(`POST ${PUBLISH}`))).headers['www-authenticate']).to.equal('Bearer');
+    expect((await sendRaw(port, api('DELETE /healthz'))).headers.allow).to.equal('GET, HEAD');
+  });
+
+  it('does not stand in the way of those who need no token', async () => {
+    const port = Number(new URL(gusher.api).port);
+    for (const path of ['/healthz', '/readyz', '/version']) {
+      expect((await sendRaw(port, api(`GET ${path}`))).status, path).to.equal(200);
+    }
+  });
+});
