@@ -273,6 +273,12 @@ export const SETTINGS = {
     about: 'a path that may stand before /app and /apps (Pusher); both are served without it too',
     check: pathPrefix,
   }),
+  directWrites: flag({
+    env: 'GUSHER_DIRECT_WRITES',
+    fallback: true,
+    about:
+      'write to sockets below the stream where a probe at start finds that it works; same bytes, less CPU',
+  }),
   stuckAfterMs: integer({
     env: 'GUSHER_STUCK_AFTER_MS',
     unit: 'ms',

@@ -13,6 +13,7 @@ import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
 import { Connection } from './connection.ts';
 import type { Dialect } from './dialect/dialect.ts';
+import type { FrameWriter } from './frame-writer.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
 import type { StickyPort } from './sticky-port.ts';
@@ -29,6 +30,7 @@ export interface UpgradeParts {
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly stickyPort: StickyPort;
+  readonly frameWriter: FrameWriter;
   readonly stats: Stats;
   readonly log: Logger;
   readonly frameMaxBytes: number;
@@ -101,10 +103,10 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   #greet(client: ClientSocket, socket: Socket, { app, userId, grants }: Admitted): void {
-    const { dialect, hub, stickyPort } = this.#parts;
+    const { dialect, hub, stickyPort, frameWriter } = this.#parts;
     const id = randomBytes(ID_BYTES).toString('base64url');
     const connection = new Connection({ id, appKey: app.key, userId }, new Grants(grants), dialect, client);
-    client.attach(connection, socket, this);
+    client.attach(connection, socket, frameWriter, this);
     hub.add(connection);
     stickyPort.opened(id);
   }

@@ -20,6 +20,7 @@ import { GusherDialect } from './dialect/gusher/gusher.ts';
 import { drain } from './drain.ts';
 import { FanOut } from './fan-out.ts';
 import { frameText } from './frame.ts';
+import { FrameWriter } from './frame-writer.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
@@ -50,6 +51,7 @@ export class Worker {
   readonly #webhook: Webhook;
   readonly #broker: Broker;
   readonly #relay: RelayBroker | undefined;
+  readonly #frameWriter = new FrameWriter();
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #hub: Hub;
@@ -105,6 +107,7 @@ export class Worker {
       hub: this.#hub,
       inbox: this.#inbox,
       stickyPort: new StickyPort(this.#server, send),
+      frameWriter: this.#frameWriter,
       stats,
       log,
       frameMaxBytes: settings.frameMaxBytes,
@@ -133,11 +136,12 @@ export class Worker {
   async open(): Promise<number> {
     const { send } = this.#options;
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
-    await this.#broker.open({
+    const broker = this.#broker.open({
       deliver: (topic, publication) => this.#hub.deliver(topic, publication),
       control: (message) => this.#control.obey(message),
       linkChanged: (state: BrokerLink) => send({ type: 'link', state }),
     });
+    await Promise.all([broker, this.#chooseWay()]);
     return this.#api.open();
   }
 
@@ -175,6 +179,13 @@ export class Worker {
     this.#heartbeat.close();
     this.#inbox.close();
     clearInterval(this.#beat);
+  }
+
+  /** How frames get to the sockets. */
+  async #chooseWay(): Promise<void> {
+    const { settings, log } = this.#options;
+    if (!settings.directWrites || (await this.#frameWriter.probe())) return;
+    log.warn('this Node writes differently than expected: frames take the public way, at some more cost');
   }
 
   #readiness(): { ready: boolean; reason?: string } {
