@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { publicKeyOf } from './public-key.ts';
 import { isAppKey } from './topic.ts';
 
 /** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
@@ -18,24 +19,60 @@ export const webhookUrl = v.pipe(
   v.check((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'must be an http:// or https:// URL'),
 );
 
-/** A tenant. Everything a client can see or do is inside one app. */
-export interface App {
-  readonly key: string;
-  /** Auth webhook. */
-  readonly url?: string;
-  /** Grants of clients that present no credential; absent: such clients are refused. */
-  readonly channels?: readonly string[];
-  readonly enabled: boolean;
-}
+/** A public key as PEM. */
+const publicKeyPem = v.pipe(
+  v.string(),
+  v.maxLength(16_384),
+  v.check((text) => publicKeyOf(text) !== undefined, 'must be a public key in PEM'),
+);
 
-/** An app as it is stored: the fields of the Redis hash, or of the entry in the apps file. */
+const secretText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+
+/**
+ * An app as it is stored, under the same names in a Redis hash, in the apps file and over HTTP. Each field is
+ * optional.
+ */
 export const appFields = v.object({
-  url: v.optional(webhookUrl),
-  channels: v.optional(grantList),
-  enabled: v.optional(v.boolean()),
+  /** Auth webhook. */
+  url: v.exactOptional(webhookUrl),
+  /** Grants of clients that present no credential; absent: such clients are refused. */
+  channels: v.exactOptional(grantList),
+  enabled: v.exactOptional(v.boolean()),
+  secret: v.exactOptional(secretText),
+  /** Verifies the tokens of its clients. */
+  jwt_public_key: v.exactOptional(publicKeyPem),
+  /** Where the keys are that verify the tokens of its clients (RFC 7517). */
+  jwks_url: v.exactOptional(webhookUrl),
+  /** Tokens signed with HS256 by the secret are taken too. */
+  jwt_hs256: v.exactOptional(v.boolean()),
+  /** Where `gusher.remote` goes when there is no Redis. */
+  remote_url: v.exactOptional(webhookUrl),
+  /** Clients may send events to the channels they are subscribed to. */
+  client_events: v.exactOptional(v.boolean()),
 });
 
 export type AppFields = v.InferOutput<typeof appFields>;
+
+/** What is to become of fields: a value is set, null is taken away, what is absent stays. */
+export type AppChanges = { readonly [Field in keyof AppFields]: AppFields[Field] | null };
+
+/** How a field is written where there is only text. */
+export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' | 'boolean'>> = {
+  url: 'text',
+  channels: 'list',
+  enabled: 'boolean',
+  secret: 'text',
+  jwt_public_key: 'text',
+  jwks_url: 'text',
+  jwt_hs256: 'boolean',
+  remote_url: 'text',
+  client_events: 'boolean',
+};
+
+export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)[];
+
+/** A tenant. Everything a client can see or do is inside one app. */
+export type App = Readonly<AppFields> & { readonly key: string; readonly enabled: boolean };
 
 /**
  * Joins a key and its stored fields; `undefined` if either does not keep the rules, or if no field says who may
@@ -44,14 +81,19 @@ export type AppFields = v.InferOutput<typeof appFields>;
 export function parseApp(key: string, fields: unknown): App | undefined {
   const parsed = v.safeParse(appFields, fields);
   if (!parsed.success || !isAppKey(key)) return undefined;
-  const { url, channels, enabled } = parsed.output;
-  if (url === undefined && channels === undefined) return undefined;
-  return {
-    key,
-    enabled: enabled ?? true,
-    ...(url !== undefined && { url }),
-    ...(channels !== undefined && { channels }),
-  };
+  const app = { key, enabled: true, ...parsed.output };
+  return hasDoor(app) ? app : undefined;
+}
+
+/** Whether a field says who may come in. */
+function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret }: App): boolean {
+  if (jwt_hs256 === true && secret !== undefined) return true;
+  return [url, channels, jwt_public_key, jwks_url].some((field) => field !== undefined);
+}
+
+/** An app as it may be shown: what is secret in it is only told to be there. */
+export function withoutSecrets(app: App): object {
+  return app.secret === undefined ? app : { ...app, secret: '***' };
 }
 
 /** The app of a first start: everybody may subscribe to everything. Never served beyond loopback. */

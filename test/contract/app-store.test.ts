@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,9 @@ import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';
 import { eventually } from '../support/deadline.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
 
+const PUBLIC_KEY = generateKeyPairSync('ed25519')
+  .publicKey.export({ type: 'spki', format: 'pem' })
+  .toString();
 const URL = 'http://127.0.0.1:3000/auth';
 
 async function rejectionOf(work: Promise<unknown>): Promise<string> {
@@ -56,6 +60,40 @@ function appStoreContract(name: string, openStore: () => AppStore): void {
       await store.save('shop', { enabled: false });
       await store.save('shop', {});
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: false });
+    });
+
+    it('keep every field there is, and lose those that are taken away', async () => {
+      const fields = {
+        url: URL,
+        channels: ['*'],
+        secret: 'hush',
+        jwt_public_key: PUBLIC_KEY,
+        jwks_url: 'https://example.com/keys',
+        jwt_hs256: true,
+        remote_url: 'http://127.0.0.1:3000/jobs',
+        client_events: true,
+      };
+      await store.save('shop', fields);
+      expect(await store.load('shop')).to.deep.equal({ key: 'shop', enabled: true, ...fields });
+      await store.save('shop', { url: null, secret: null, client_events: false, jwt_public_key: null });
+      const { url, secret, jwt_public_key, ...rest } = fields;
+      expect(await store.load('shop')).to.deep.equal({
+        key: 'shop',
+        enabled: true,
+        ...rest,
+        client_events: false,
+      });
+    });
+
+    it('are all there when several are saved at once', async () => {
+      const other = openStore();
+      try {
+        const keys = Array.from({ length: 20 }, (_, n) => `k${n}`);
+        await Promise.all(keys.map((key, n) => (n % 2 === 0 ? store : other).save(key, { channels: [key] })));
+        expect(await store.list()).to.have.length(20);
+      } finally {
+        await other.close();
+      }
     });
 
     it('are listed by key', async () => {

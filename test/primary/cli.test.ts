@@ -191,8 +191,11 @@ describe('the command line', () => {
   describe('gusher apps', () => {
     const wrong: [fault: string, words: string[]][] = [
       ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
-      ['give at least one of --url, --channels, --enabled, --disabled', ['shop']],
-      ['a new app needs --url or --channels, or nobody could come in', ['shop', '--disabled']],
+      ['give at least one of the options', ['shop']],
+      [
+        'a new app needs --url, --channels, --jwt-public-key or --jwks-url, or nobody could come in',
+        ['shop', '--disabled'],
+      ],
       ['--url: must be an http:// or https:// URL', ['shop', '--url', 'ftp://h']],
       ['Arguments enabled and disabled are mutually exclusive', ['shop', '--enabled', '--disabled']],
     ];

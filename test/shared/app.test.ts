@@ -1,5 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'chai';
 import { GRANTS_MAX, parseApp } from '../../src/shared/app.ts';
+
+const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const PUBLIC_KEY = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+const PRIVATE_KEY = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 
 describe('an app', () => {
   it('needs no more than a webhook, and is enabled then', () => {
@@ -16,6 +21,16 @@ describe('an app', () => {
       channels: ['a', 'b*'],
       enabled: false,
     });
+  });
+
+  it('may take tokens alone', () => {
+    for (const fields of [
+      { jwt_public_key: PUBLIC_KEY },
+      { jwks_url: 'https://example.com/keys' },
+      { jwt_hs256: true, secret: 'hush' },
+    ]) {
+      expect(parseApp('shop', fields)).to.deep.equal({ key: 'shop', enabled: true, ...fields });
+    }
   });
 
   it('may have fields that this version does not know', () => {
@@ -38,6 +53,9 @@ describe('an app', () => {
     ['an empty grant', 'shop', { channels: [''] }],
     ['more grants than are looked through', 'shop', { channels: Array(GRANTS_MAX + 1).fill('a') }],
     ['a doubtful state', 'shop', { url: 'http://h/', enabled: 'maybe' }],
+    ['a key that is none', 'shop', { jwt_public_key: 'x' }],
+    ['a private key', 'shop', { jwt_public_key: PRIVATE_KEY }],
+    ['HS256 without a secret', 'shop', { jwt_hs256: true }],
     ['a list of fields', 'shop', []],
     ['no fields', 'shop', null],
   ];

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import type { CommandModule } from 'yargs';
-import { type AppFields, appFields } from '../../shared/app.ts';
+import { type AppFields, appFields, parseApp, withoutSecrets } from '../../shared/app.ts';
 import type { AppStore } from '../../shared/app-store/app-store.ts';
 import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { isAppKey } from '../../shared/topic.ts';
@@ -20,6 +21,14 @@ const add: CommandModule = {
       .positional('key', KEY)
       .option('url', textOption('webhook that checks credentials'))
       .option('channels', textOption('grants, between commas, of clients that present no credential'))
+      .option('jwt-public-key', textOption('file with the public key (PEM) that verifies tokens'))
+      .option('jwks-url', textOption('where the keys are that verify tokens'))
+      .option('remote-url', textOption('where gusher.remote goes when there is no Redis'))
+      .option('client-events', {
+        type: 'string',
+        choices: ['on', 'off'],
+        describe: 'let clients send events',
+      })
       .option('enabled', { type: 'boolean', describe: 'let its clients in' })
       .option('disabled', { type: 'boolean', describe: 'refuse its clients' })
       .conflicts('enabled', 'disabled')
@@ -31,8 +40,10 @@ const add: CommandModule = {
     const fields = checkedFields(argv);
     return withStore(argv, async (store, place) => {
       const known = await store.load(key);
-      if (known === undefined && fields.url === undefined && fields.channels === undefined) {
-        throw new UsageError('a new app needs --url or --channels, or nobody could come in');
+      if (parseApp(key, { ...known, ...fields }) === undefined) {
+        throw new UsageError(
+          'a new app needs --url, --channels, --jwt-public-key or --jwks-url, or nobody could come in',
+        );
       }
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
@@ -47,7 +58,7 @@ const list: CommandModule = {
   handler: (argv) =>
     withStore(argv, async (store, place) => {
       const apps = await store.list();
-      for (const app of apps) print(JSON.stringify(app));
+      for (const app of apps) print(JSON.stringify(withoutSecrets(app)));
       if (apps.length === 0) remark(`no app is registered in ${place}`);
     }),
 };
@@ -61,7 +72,7 @@ const show: CommandModule = {
     return withStore(argv, async (store, place) => {
       const app = await store.load(key);
       if (app === undefined) throw new CommandFailedError(`there is no app ${key} in ${place}`);
-      print(JSON.stringify(app, undefined, 2));
+      print(JSON.stringify(withoutSecrets(app), undefined, 2));
     });
   },
 };
@@ -125,17 +136,35 @@ function checkedKey(key: unknown): string {
 
 function checkedFields(argv: Arguments): AppFields {
   const { url, channels } = argv;
+  const { 'jwt-public-key': keyFile, 'jwks-url': jwksUrl, 'remote-url': remoteUrl } = argv;
+  const clientEvents = argv['client-events'];
   const given = {
     ...(url !== undefined && { url }),
     ...(typeof channels === 'string' && { channels: channels.split(',').map((name) => name.trim()) }),
+    ...(typeof keyFile === 'string' && { jwt_public_key: textIn(keyFile) }),
+    ...(jwksUrl !== undefined && { jwks_url: jwksUrl }),
+    ...(remoteUrl !== undefined && { remote_url: remoteUrl }),
+    ...(clientEvents !== undefined && { client_events: clientEvents === 'on' }),
     ...(argv.enabled === true && { enabled: true }),
     ...(argv.disabled === true && { enabled: false }),
   };
   if (Object.keys(given).length === 0) {
-    throw new UsageError('give at least one of --url, --channels, --enabled, --disabled');
+    throw new UsageError('give at least one of the options');
   }
   const parsed = v.safeParse(appFields, given);
   if (parsed.success) return parsed.output;
-  const faults = parsed.issues.map(({ path, message }) => `--${String(path?.[0].key)}: ${message}`);
+  const faults = parsed.issues.map(
+    ({ path, message }) => `--${String(path?.[0].key).replaceAll('_', '-')}: ${message}`,
+  );
   throw new UsageError(faults.join('\n'));
+}
+
+function textIn(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(
+      `--jwt-public-key: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+    );
+  }
 }

@@ -1,4 +1,4 @@
-import type { App, AppFields } from '../app.ts';
+import type { App, AppChanges } from '../app.ts';
 
 /**
  * Where apps are registered. Reading is asked for by the workers (through a cache), writing by `gusher apps`.
@@ -9,8 +9,8 @@ export interface AppStore {
   load(key: string): Promise<App | undefined>;
   /** All apps that can be found, sorted by key. */
   list(): Promise<App[]>;
-  /** Registers an app, or replaces the given fields of the one that is there. */
-  save(key: string, fields: AppFields): Promise<void>;
+  /** Registers an app, or changes the given fields of the one that is there; null takes a field away. */
+  save(key: string, changes: AppChanges): Promise<void>;
   /** Answers whether there was one. */
   remove(key: string): Promise<boolean>;
   close(): Promise<void>;

@@ -1,8 +1,13 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { type App, type AppFields, parseApp } from '../app.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type App, type AppChanges, parseApp } from '../app.ts';
 import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
+/** A change takes some ms: who holds the lock for longer is dead. */
+const LOCK_STALE_MS = 2_000;
+const LOCK_RETRY_MS = 10;
+const LOCK_DEADLINE_MS = 10_000;
 
 /** Entries by app key, as they stand in the file; what is not ours to read is kept. */
 type Entries = ReadonlyMap<string, unknown>;
@@ -28,21 +33,57 @@ export class FileAppStore implements AppStore {
       .sort((one, other) => (one.key < other.key ? -1 : 1));
   }
 
-  async save(key: string, fields: AppFields): Promise<void> {
-    const entries = await this.#entries();
-    const known = entries.get(key);
-    const entry = { ...(isObject(known) && known), ...fields };
-    await this.#write(new Map([...entries, [key, entry]]));
+  save(key: string, changes: AppChanges): Promise<void> {
+    return this.#alone(async () => {
+      const entries = await this.#entries();
+      const known = entries.get(key);
+      const fields = Object.entries({ ...(isObject(known) && known), ...changes });
+      const entry = Object.fromEntries(fields.filter(([, value]) => value !== null));
+      await this.#write(new Map([...entries, [key, entry]]));
+    });
   }
 
-  async remove(key: string): Promise<boolean> {
-    const entries = new Map(await this.#entries());
-    if (!entries.delete(key)) return false;
-    await this.#write(entries);
-    return true;
+  remove(key: string): Promise<boolean> {
+    return this.#alone(async () => {
+      const entries = new Map(await this.#entries());
+      if (!entries.delete(key)) return false;
+      await this.#write(entries);
+      return true;
+    });
   }
 
   async close(): Promise<void> {}
+
+  /**
+   * Changes are made one at a time among all processes: each reads the whole file and writes it. Whoever makes
+   * one holds a lock file; one that a dead process has left behind is taken away.
+   */
+  async #alone<T>(change: () => Promise<T>): Promise<T> {
+    const lock = `${this.#path}.lock`;
+    await this.#take(lock);
+    try {
+      return await change();
+    } finally {
+      await rm(lock, { force: true });
+    }
+  }
+
+  async #take(lock: string): Promise<void> {
+    const until = performance.now() + LOCK_DEADLINE_MS;
+    for (;;) {
+      try {
+        await writeFile(lock, '', { flag: 'wx', mode: OWNER_ONLY });
+        return;
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== 'EEXIST' || performance.now() > until) {
+          throw new Error(`the apps file ${this.#path} cannot be written (${code})`);
+        }
+        if (await isStale(lock)) await rm(lock, { force: true });
+        else await pause(LOCK_RETRY_MS);
+      }
+    }
+  }
 
   async #entries(): Promise<Entries> {
     try {
@@ -83,6 +124,15 @@ export class FileAppStore implements AppStore {
         `the apps file ${this.#path} cannot be written (${(error as NodeJS.ErrnoException).code})`,
       );
     }
+  }
+}
+
+async function isStale(lock: string): Promise<boolean> {
+  try {
+    return Date.now() - (await stat(lock)).mtimeMs > LOCK_STALE_MS;
+  } catch {
+    // It is gone already.
+    return false;
   }
 }
 

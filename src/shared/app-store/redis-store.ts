@@ -1,4 +1,11 @@
-import { type App, type AppFields, parseApp } from '../app.ts';
+import {
+  APP_FIELD_FORMS,
+  APP_FIELD_NAMES,
+  type App,
+  type AppChanges,
+  type AppFields,
+  parseApp,
+} from '../app.ts';
 import { connectRedis, createRedisClient, isRedisReply, type Redis, redisFault } from '../redis.ts';
 import { isAppKey } from '../topic.ts';
 import type { AppStore } from './app-store.ts';
@@ -47,10 +54,16 @@ export class RedisAppStore implements AppStore {
     });
   }
 
-  async save(key: string, fields: AppFields): Promise<void> {
-    const texts = textsOf(fields);
-    if (Object.keys(texts).length === 0) return;
-    await this.#ask((redis) => redis.hset(this.#prefix + key, texts));
+  async save(key: string, changes: AppChanges): Promise<void> {
+    const texts = textsOf(changes);
+    const removed = APP_FIELD_NAMES.filter((name) => changes[name] === null);
+    await this.#ask(async (redis) => {
+      const change = redis.multi();
+      if (Object.keys(texts).length > 0) change.hset(this.#prefix + key, texts);
+      if (removed.length > 0) change.hdel(this.#prefix + key, ...removed);
+      if (change.length === 0) return;
+      for (const [error] of (await change.exec()) ?? []) if (error !== null) throw error;
+    });
   }
 
   async remove(key: string): Promise<boolean> {
@@ -63,8 +76,7 @@ export class RedisAppStore implements AppStore {
 
   async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
-      const [url, channels, enabled] = await redis.hmget(this.#prefix + key, 'url', 'channels', 'enabled');
-      return parseApp(key, fieldsOf({ url, channels, enabled }));
+      return parseApp(key, fieldsOf(await redis.hmget(this.#prefix + key, ...APP_FIELD_NAMES)));
     } catch (error) {
       if (isWrongType(error)) return undefined;
       throw error;
@@ -102,23 +114,27 @@ function isWrongType(error: unknown): boolean {
   return isRedisReply(error) && error.message.startsWith('WRONGTYPE');
 }
 
-function textsOf({ url, channels, enabled }: AppFields): Record<string, string> {
-  return {
-    ...(url !== undefined && { url }),
-    ...(channels !== undefined && { channels: JSON.stringify(channels) }),
-    ...(enabled !== undefined && { enabled: String(enabled) }),
-  };
+function textsOf(changes: AppChanges): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const name of APP_FIELD_NAMES) {
+    const value = changes[name];
+    if (value === undefined || value === null) continue;
+    texts[name] = typeof value === 'string' ? value : JSON.stringify(value);
+  }
+  return texts;
 }
 
-type FieldText = string | null | undefined;
-
-function fieldsOf(texts: { url: FieldText; channels: FieldText; enabled: FieldText }): unknown {
-  return {
-    url: texts.url ?? undefined,
-    channels: typeof texts.channels === 'string' ? listOf(texts.channels) : undefined,
-    enabled: typeof texts.enabled === 'string' ? booleanOf(texts.enabled) : undefined,
-  };
+/** Fields from their texts, which are in the order of `APP_FIELD_NAMES`. */
+function fieldsOf(texts: readonly (string | null)[]): Partial<Record<keyof AppFields, unknown>> {
+  const fields: Partial<Record<keyof AppFields, unknown>> = {};
+  for (const [index, name] of APP_FIELD_NAMES.entries()) {
+    const text = texts[index];
+    if (typeof text === 'string') fields[name] = VALUE_OF[APP_FIELD_FORMS[name]](text);
+  }
+  return fields;
 }
+
+const VALUE_OF = { text: (text: string) => text, list: listOf, boolean: booleanOf };
 
 function listOf(text: string): unknown {
   try {
