@@ -5,6 +5,8 @@ import { chooseDemo, demoLines } from './demo.ts';
 import { FrontDoor } from './front-door.ts';
 import type { Guest } from './guest.ts';
 import { HandOver } from './hand-over.ts';
+import { Roster } from './roster/roster.ts';
+import { RosterDesk } from './roster/roster-desk.ts';
 import { waitForStop } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -24,7 +26,8 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
     place: (guest: Guest) => handOver.place(guest),
     log,
   });
-  const supervisor = new Supervisor({ settings, demoApp, frontDoor, handOver, log });
+  const rosterDesk = new RosterDesk(new Roster());
+  const supervisor = new Supervisor({ settings, demoApp, frontDoor, handOver, rosterDesk, log });
   const stop = waitForStop();
   try {
     const listen = await frontDoor.open();

@@ -9,6 +9,7 @@ import type { HandOver } from './hand-over.ts';
 import { IdempotencyLedger } from './idempotency-ledger.ts';
 import { Relay } from './relay.ts';
 import { type Death, nextStep } from './respawn.ts';
+import type { RosterDesk } from './roster/roster-desk.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const WATCH_MS = 500;
@@ -21,6 +22,7 @@ export interface SupervisorParts {
   readonly demoApp: App | undefined;
   readonly frontDoor: Pick<FrontDoor, 'receive' | 'retry'>;
   readonly handOver: HandOver;
+  readonly rosterDesk: RosterDesk;
   readonly log: Logger;
 }
 
@@ -141,6 +143,11 @@ export class Supervisor implements SlotListener {
       case 'idempotencySettled':
         this.#idempotency.receive(slot.number, message);
         break;
+      case 'roster':
+      case 'rosterQuery':
+      case 'rosterUnwatch':
+        this.#parts.rosterDesk.receive(slot.processName, message);
+        break;
       default:
         // sticky's own messages pass here too; it hears them itself.
         message satisfies never;
@@ -148,9 +155,10 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { handOver, frontDoor } = this.#parts;
+    const { handOver, frontDoor, rosterDesk } = this.#parts;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
+    rosterDesk.close(slot.processName);
     const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
     if (this.#stopping) {
       for (const { socket } of untaken) socket.destroy();
@@ -164,7 +172,9 @@ export class Supervisor implements SlotListener {
   }
 
   #fill(slot: WorkerSlot): void {
-    this.#parts.handOver.add(slot.fill());
+    const { handOver, rosterDesk } = this.#parts;
+    handOver.add(slot.fill());
+    rosterDesk.open(slot.processName, (message) => slot.send(message));
   }
 
   #instruct(slot: WorkerSlot): void {

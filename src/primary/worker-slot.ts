@@ -44,6 +44,11 @@ export class WorkerSlot {
     return this.#worker;
   }
 
+  /** The name of the process that is in the slot, or was last; no other process of this primary ever has it. */
+  get processName(): string {
+    return `worker ${this.#worker?.id}`;
+  }
+
   /** Forks a process into the empty slot. */
   fill(): Worker {
     const worker = cluster.fork();

@@ -123,6 +123,12 @@ export const REFUSALS = catalogue({
     http: 503,
     comeBack: 'later',
   },
+  roster_busy: {
+    sentence: 'Too many questions about who is present wait for an answer.',
+    http: 503,
+    comeBack: 'later',
+  },
+  roster_late: { sentence: 'Who is present could not be told in time.', http: 503, comeBack: 'later' },
   broker_busy: { sentence: 'The broker is behind; nothing was published.', http: 503, comeBack: 'later' },
   internal: { sentence: 'The server failed; the fault is in its log.', http: 500, comeBack: 'later' },
 });

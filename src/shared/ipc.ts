@@ -2,6 +2,7 @@ import type { App } from './app.ts';
 import type { Settings } from './config.ts';
 import type { CONTROL_TOPIC } from './control.ts';
 import type { Publication } from './publication.ts';
+import type { RosterAnswer, RosterDelta, RosterEvent, RosterQuery, Watchable } from './roster.ts';
 import type { Stats } from './stats.ts';
 
 /**
@@ -50,7 +51,11 @@ export type ToWorker =
       type: 'idempotencyVerdict';
       id: number;
       verdict: { kind: 'yours' } | { kind: 'done'; answer: string } | { kind: 'mismatch' };
-    };
+    }
+  /** The answer to the `rosterQuery` of that id. Answers and events are in the order in which things came to be. */
+  | { type: 'rosterAnswer'; id: number; answer: RosterAnswer }
+  /** What changed, since the answer, in what this worker watches. */
+  | { type: 'rosterEvents'; events: RosterEvent[] };
 
 export type ToPrimary =
   /** First message: this process listens now; what was sent to it before is lost. */
@@ -72,4 +77,10 @@ export type ToPrimary =
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
   /** The work under the key is done, or with no answer was not done. */
-  | { type: 'idempotencySettled'; key: string; answer: string | undefined };
+  | { type: 'idempotencySettled'; key: string; answer: string | undefined }
+  /** Connections and subscriptions that came and went here, netted. */
+  | { type: 'roster'; deltas: RosterDelta[] }
+  /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */
+  | { type: 'rosterQuery'; id: number; query: RosterQuery; watch: false }
+  | { type: 'rosterQuery'; id: number; query: Watchable; watch: true }
+  | { type: 'rosterUnwatch'; query: Watchable };

@@ -1,4 +1,5 @@
 import type { Refusal } from '../shared/errors.ts';
+import type { Member } from '../shared/roster.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { Frames } from './frame.ts';
@@ -45,6 +46,8 @@ export class Connection {
 
   /** Owned by the hub: where it is subscribed. */
   readonly audiences: Audience[] = [];
+  /** Owned by the hub: the channels in which it goes by another name than its own. */
+  members: Map<string, Member> | undefined = undefined;
   /** Owned by the outbox: what leaves at the end of this turn. */
   pending: Frames[] | undefined = undefined;
   /** Owned by the inbox: messages that wait until the command before them is finished. */

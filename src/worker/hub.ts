@@ -1,9 +1,11 @@
 import type { Publication } from '../shared/publication.ts';
+import type { Member } from '../shared/roster.ts';
 import type { Stats } from '../shared/stats.ts';
 import { topicOf } from '../shared/topic.ts';
 import type { Broker } from './broker/broker.ts';
 import { Audience, Channel, type Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
+import type { RosterReporter } from './roster/reporter.ts';
 import { Users } from './users.ts';
 
 /**
@@ -13,6 +15,7 @@ import { Users } from './users.ts';
 export class Hub {
   readonly #broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
   readonly #fanOut: FanOut;
+  readonly #roster: Pick<RosterReporter, 'report'>;
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel>();
@@ -21,10 +24,12 @@ export class Hub {
   constructor(options: {
     broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
     fanOut: FanOut;
+    roster: Pick<RosterReporter, 'report'>;
     stats: Stats;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
+    this.#roster = options.roster;
     this.#stats = options.stats;
   }
 
@@ -40,6 +45,7 @@ export class Hub {
   add(connection: Connection): void {
     this.#connections.set(connection.id, connection);
     this.#users.add(connection);
+    this.#roster.report(connection.appKey, '', connection.userId, 1);
     this.#stats.connections += 1;
     this.#stats.connectionsOpened += 1;
   }
@@ -51,13 +57,16 @@ export class Hub {
     this.#users.remove(connection);
     for (const audience of connection.audiences) this.#leave(connection, audience);
     connection.audiences.length = 0;
+    this.#roster.report(connection.appKey, '', connection.userId, -1);
   }
 
-  /** A client gets a name after it came in. */
+  /** A client gets a name after it came in; it goes by it wherever it is no member by another. */
   identify(connection: Connection, userId: string): void {
+    this.#reportPresence(connection, -1);
     this.#users.remove(connection);
     connection.userId = userId;
     this.#users.add(connection);
+    this.#reportPresence(connection, 1);
   }
 
   /** The client of that id, if it is here and of that app. */
@@ -77,14 +86,18 @@ export class Hub {
 
   /**
    * Subscribes a client; subscribing twice is once. The promise, where there is one, resolves when whatever is
-   * published from then on will reach the client; without one, that is so already.
+   * published from then on will reach the client; without one, that is so already. In the roster it goes by the
+   * name of the connection, or as the given member.
    */
-  subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
+  subscribe(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
     const channel = this.#join(topicOf(connection.appKey, channelName));
     const audience = audienceFor(channel, connection);
     if (!audience.connections.has(connection)) {
       audience.connections.add(connection);
       connection.audiences.push(audience);
+      if (member !== undefined) rememberMember(connection, channelName, member);
+      const { user, info } = memberOf(connection, channelName);
+      this.#roster.report(connection.appKey, channelName, user, 1, info);
       this.#stats.subscriptions += 1;
     }
     return channel.joining;
@@ -125,11 +138,24 @@ export class Hub {
     return channel;
   }
 
+  #reportPresence(connection: Connection, change: 1 | -1): void {
+    const { appKey, userId, audiences, members } = connection;
+    this.#roster.report(appKey, '', userId, change);
+    for (const { channel } of audiences) {
+      const channelName = channelNameOf(connection, channel);
+      if (members?.has(channelName) !== true) this.#roster.report(appKey, channelName, userId, change);
+    }
+  }
+
   #leave(connection: Connection, audience: Audience): void {
+    const { channel } = audience;
+    const channelName = channelNameOf(connection, channel);
+    const { user } = memberOf(connection, channelName);
+    this.#roster.report(connection.appKey, channelName, user, -1);
+    connection.members?.delete(channelName);
     audience.connections.delete(connection);
     this.#stats.subscriptions -= 1;
     if (audience.connections.size > 0) return;
-    const { channel } = audience;
     channel.audiences.splice(channel.audiences.indexOf(audience), 1);
     if (channel.audiences.length > 0) return;
     this.#channels.delete(channel.topic);
@@ -144,4 +170,18 @@ function audienceFor(channel: Channel, connection: Connection): Audience {
   const audience = new Audience(channel, connection.dialect);
   channel.audiences.push(audience);
   return audience;
+}
+
+/** Its channels are all of its own app. */
+function channelNameOf({ appKey }: Connection, { topic }: Channel): string {
+  return topic.slice(topicOf(appKey, '').length);
+}
+
+function memberOf(connection: Connection, channelName: string): Member {
+  return connection.members?.get(channelName) ?? { user: connection.userId };
+}
+
+function rememberMember(connection: Connection, channelName: string, member: Member): void {
+  connection.members ??= new Map();
+  connection.members.set(channelName, member);
 }

@@ -26,6 +26,8 @@ import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
+import { RosterReporter } from './roster/reporter.ts';
+import { RosterClient } from './roster/roster-client.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Turn } from './turn.ts';
 import { Upgrade } from './upgrade.ts';
@@ -54,6 +56,7 @@ export class Worker {
   readonly #frameWriter = new FrameWriter();
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
+  readonly #roster: RosterClient;
   readonly #hub: Hub;
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
@@ -78,11 +81,13 @@ export class Worker {
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
-    const turn: Turn = new Turn([() => fanOut.flush(), () => this.#outbox.flush()]);
+    const turn: Turn = new Turn([() => fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()]);
     const requestFlush = (): void => turn.request();
+    const reporter = new RosterReporter({ send, requestFlush });
+    this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
     this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
     const fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
-    this.#hub = new Hub({ broker: this.#broker, fanOut, stats });
+    this.#hub = new Hub({ broker: this.#broker, fanOut, roster: reporter, stats });
     this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
     this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
     this.#heartbeat = new Heartbeat({
@@ -153,8 +158,17 @@ export class Worker {
       case 'idempotencyVerdict':
         this.#idempotency.receive(message);
         break;
-      default:
+      case 'relay':
+      case 'relaySubscribed':
+      case 'relayTaken':
         this.#relay?.receive(message);
+        break;
+      case 'rosterAnswer':
+      case 'rosterEvents':
+        this.#roster.receive(message);
+        break;
+      default:
+        message satisfies never;
     }
   }
 
@@ -174,6 +188,7 @@ export class Worker {
     await this.#publicRequests.finish(until - performance.now());
     await this.#api.close(until - performance.now());
     await this.#broker.close();
+    this.#roster.close();
     await this.#store.close();
     this.#webhook.close();
     this.#heartbeat.close();

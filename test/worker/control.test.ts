@@ -19,7 +19,7 @@ function openHub() {
   const outbox = new Outbox({ maxBytes: 100_000, stats, requestFlush });
   const fanOut = new FanOut({ outbox, stats, requestFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
-  const hub = new Hub({ broker, fanOut, stats });
+  const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
   return { hub, control: new Control({ hub, outbox, stats }) };
 }
 

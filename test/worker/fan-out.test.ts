@@ -24,7 +24,7 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
     subscribe: async (topic: string) => void asked.push(`+${topic}`),
     unsubscribe: (topic: string) => void asked.push(`-${topic}`),
   };
-  const hub = new Hub({ broker, fanOut, stats });
+  const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
   const join = async (channel: string, dialect = deafDialect) => {
     const client = makeConnection(dialect);
     hub.add(client.connection);

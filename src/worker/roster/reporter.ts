@@ -1,0 +1,45 @@
+import type { ToPrimary } from '../../shared/ipc.ts';
+import type { RosterDelta } from '../../shared/roster.ts';
+
+/** Most deltas in one message: what the primary takes in one go, some milliseconds. */
+const DELTAS_PER_MESSAGE = 2_000;
+
+type Change = { -readonly [Field in keyof RosterDelta]: RosterDelta[Field] };
+
+/**
+ * Tells the primary who came and who went, once per turn and netted: whoever leaves and returns within a turn
+ * did neither.
+ */
+export class RosterReporter {
+  readonly #send: (message: ToPrimary) => void;
+  readonly #requestFlush: () => void;
+  readonly #changes = new Map<string, Change>();
+
+  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
+    this.#send = options.send;
+    this.#requestFlush = options.requestFlush;
+  }
+
+  /** `channel` is empty for a connection to the app, `user` for somebody without a name. */
+  report(app: string, channel: string, user: string, change: 1 | -1, info?: string): void {
+    // Neither an app key nor a channel name has control characters.
+    const key = `${app}\n${channel}\n${user}`;
+    const present = this.#changes.get(key);
+    if (present !== undefined) {
+      present.change += change;
+      if (info !== undefined) present.info ??= info;
+      return;
+    }
+    this.#changes.set(key, { app, channel, user, change, ...(info !== undefined && { info }) });
+    this.#requestFlush();
+  }
+
+  flush(): void {
+    if (this.#changes.size === 0) return;
+    const deltas = [...this.#changes.values()].filter(({ change }) => change !== 0);
+    this.#changes.clear();
+    for (let at = 0; at < deltas.length; at += DELTAS_PER_MESSAGE) {
+      this.#send({ type: 'roster', deltas: deltas.slice(at, at + DELTAS_PER_MESSAGE) });
+    }
+  }
+}

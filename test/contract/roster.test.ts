@@ -1,0 +1,175 @@
+import { MessageChannel } from 'node:worker_threads';
+import { expect } from 'chai';
+import { Roster } from '../../src/primary/roster/roster.ts';
+import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { RefusalError } from '../../src/shared/errors.ts';
+import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import type { MemberList, RosterEvent } from '../../src/shared/roster.ts';
+import { RosterReporter } from '../../src/worker/roster/reporter.ts';
+import { RosterClient } from '../../src/worker/roster/roster-client.ts';
+import { eventually } from '../support/deadline.ts';
+
+/** A worker's part of the roster, joined with the desk by a real asynchronous channel, as the processes are. */
+class Member {
+  readonly channel = new MessageChannel();
+  readonly events: RosterEvent[] = [];
+  readonly reports: ToPrimary[] = [];
+  readonly reporter: RosterReporter;
+  readonly client: RosterClient;
+
+  constructor(desk: RosterDesk, name: string) {
+    const { port1, port2 } = this.channel;
+    const send = (message: ToPrimary): void => {
+      if (message.type === 'roster') this.reports.push(message);
+      port2.postMessage(message);
+    };
+    this.reporter = new RosterReporter({
+      send,
+      requestFlush: () => setImmediate(() => this.reporter.flush()),
+    });
+    this.client = new RosterClient({ send, flushReports: () => this.reporter.flush() });
+    this.client.listen((events) => void this.events.push(...events));
+    desk.open(name, (message) => port1.postMessage(message));
+    port1.on('message', (message: ToPrimary) => desk.receive(name, message as never));
+    port2.on('message', (message: ToWorker) => this.client.receive(message as never));
+  }
+
+  end(): void {
+    this.client.close();
+    this.channel.port1.close();
+  }
+}
+
+describe('the roster between a worker and the primary', () => {
+  let desk: RosterDesk;
+  let one: Member;
+  let two: Member;
+
+  beforeEach(() => {
+    desk = new RosterDesk(new Roster());
+    one = new Member(desk, 'w1');
+    two = new Member(desk, 'w2');
+  });
+
+  afterEach(() => {
+    one.end();
+    two.end();
+  });
+
+  const usersOf = async (member: Member, channel: string): Promise<readonly string[]> => {
+    const page = await member.client.ask({ kind: 'usersOfChannel', app: 'shop', channel, limit: 100 });
+    return page.users;
+  };
+
+  it('answers a question with all that the asker reported before it', async () => {
+    one.reporter.report('shop', 'a', 'u', 1);
+    const asked = usersOf(one, 'a');
+    one.reporter.report('shop', 'a', 'late', 1);
+    expect(await asked).to.deep.equal(['u']);
+    expect(await usersOf(one, 'a')).to.deep.equal(['late', 'u']);
+  });
+
+  it('reports once per turn, and nothing of what came and went within it', async () => {
+    for (let n = 0; n < 3; n += 1) one.reporter.report('shop', 'a', 'u', 1);
+    one.reporter.report('shop', 'a', 'u', -1);
+    one.reporter.report('shop', 'a', 'ghost', 1);
+    one.reporter.report('shop', 'a', 'ghost', -1);
+    one.reporter.report('shop', 'b', 'v', 1, '{"n":1}');
+    await eventually(() => one.reports.length > 0, 'a report was sent');
+    expect(one.reports).to.deep.equal([
+      {
+        type: 'roster',
+        deltas: [
+          { app: 'shop', channel: 'a', user: 'u', change: 2 },
+          { app: 'shop', channel: 'b', user: 'v', change: 1, info: '{"n":1}' },
+        ],
+      },
+    ]);
+  });
+
+  it('follows the answer of a watched question with every change since, none missed and none twice', async () => {
+    const members = new Set<string>();
+    for (let n = 0; n < 50; n += 1) two.reporter.report('shop', 'presence-a', `before${n}`, 1);
+    two.reporter.flush();
+    const watching = new Promise<void>((resolve) => {
+      one.client.watch({ kind: 'members', app: 'shop', channel: 'presence-a', limit: 1_000 }, (answer) => {
+        for (const { user } of (answer as MemberList).members) members.add(user);
+        // Events that came before their snapshot would be those of no watch.
+        expect(one.events).to.deep.equal([]);
+        resolve();
+      });
+    });
+    for (let n = 0; n < 50; n += 1) {
+      two.reporter.report('shop', 'presence-a', `after${n}`, 1);
+      two.reporter.report('shop', 'presence-b', `elsewhere${n}`, 1);
+      two.reporter.flush();
+      if (n % 5 === 0) await new Promise(setImmediate);
+      if (n % 2 === 0) two.reporter.report('shop', 'presence-a', `before${n}`, -1);
+    }
+    await watching;
+    const expected = await usersOf(two, 'presence-a');
+    const apply = (): string[] => {
+      const now = new Set(members);
+      for (const event of one.events) {
+        if (event.kind === 'joined' && !now.has(event.user)) now.add(event.user);
+        else if (event.kind === 'left' && now.has(event.user)) now.delete(event.user);
+        else throw new Error(`doubled: ${JSON.stringify(event)}`);
+      }
+      return [...now].sort();
+    };
+    await eventually(() => apply().length === expected.length, 'the events have come');
+    expect(apply()).to.deep.equal(expected);
+  });
+
+  it('tells a watcher of counts as they are, and of users who come and go; nothing once it is unwatched', async () => {
+    const channel = { kind: 'channel', app: 'shop', channel: 'a' } as const;
+    const user = { kind: 'user', app: 'shop', user: 'u' } as const;
+    one.client.watch(channel, () => undefined);
+    one.client.watch(user, () => undefined);
+    await usersOf(one, 'a');
+    two.reporter.report('shop', '', 'u', 1);
+    two.reporter.report('shop', 'a', 'u', 1);
+    two.reporter.report('shop', 'a', '', 1);
+    await eventually(() => one.events.length === 2, 'two events have come');
+    expect(one.events).to.deep.equal([
+      { kind: 'online', app: 'shop', user: 'u' },
+      { kind: 'counted', app: 'shop', channel: 'a', subscriptions: 2, users: 1 },
+    ]);
+    one.client.unwatch(channel);
+    one.client.unwatch(user);
+    await usersOf(one, 'a');
+    two.reporter.report('shop', 'a', '', 1);
+    two.reporter.report('shop', '', 'u', -1);
+    await usersOf(two, 'a');
+    await usersOf(one, 'a');
+    expect(one.events).to.have.length(2);
+  });
+
+  it('tells those who watch of everybody who was only at a worker that died, at once and once', async () => {
+    two.reporter.report('shop', 'a', 'gone', 1);
+    two.reporter.report('shop', 'a', 'gone', 1);
+    two.reporter.report('shop', 'a', 'stays', 1);
+    one.reporter.report('shop', 'a', 'stays', 1);
+    await usersOf(two, 'a');
+    one.client.watch({ kind: 'members', app: 'shop', channel: 'a', limit: 9 }, () => undefined);
+    await usersOf(one, 'a');
+    desk.close('w2');
+    two.reporter.report('shop', 'a', 'ghost', 1);
+    two.reporter.flush();
+    expect(await usersOf(one, 'a')).to.deep.equal(['stays']);
+    expect(one.events).to.deep.equal([{ kind: 'left', app: 'shop', channel: 'a', user: 'gone' }]);
+  });
+
+  it('refuses questions beyond a bound, and those that are not answered in time', async () => {
+    const deaf = new RosterClient({ send: () => undefined, flushReports: () => undefined, deadlineMs: 100 });
+    const outcomes = Array.from({ length: 1_001 }, () =>
+      deaf.ask({ kind: 'totals' }).then(
+        () => 'answered',
+        (error: unknown) => (error instanceof RefusalError ? error.refusal.code : 'failed'),
+      ),
+    );
+    expect(await outcomes.at(-1)).to.equal('roster_busy');
+    expect(await outcomes[0]).to.equal('roster_late');
+    deaf.close();
+  });
+});

@@ -1,0 +1,191 @@
+import { expect } from 'chai';
+import { answerTo } from '../../src/primary/roster/answers.ts';
+import { Roster } from '../../src/primary/roster/roster.ts';
+import type {
+  RosterAnswers,
+  RosterDelta,
+  RosterQueryKind,
+  RosterQueryOf,
+  RosterTransition,
+} from '../../src/shared/roster.ts';
+
+function delta(channel: string, user: string, change = 1, info?: string, app = 'shop'): RosterDelta {
+  return { app, channel, user, change, ...(info !== undefined && { info }) };
+}
+
+function say(transition: RosterTransition): string {
+  const { kind, app, ...rest } = transition;
+  return [kind, app, ...Object.values(rest)].join(' ');
+}
+
+describe('the roster', () => {
+  let roster: Roster;
+  let told: string[];
+  let counted: string[];
+
+  beforeEach(() => {
+    roster = new Roster();
+    told = [];
+    counted = [];
+    roster.listen({
+      transition: (transition) => void told.push(say(transition)),
+      counted: (app, channel) => void counted.push(`${app} ${channel}`),
+    });
+    roster.addColumn('w1');
+    roster.addColumn('w2');
+  });
+
+  function ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): RosterAnswers[Kind] {
+    return answerTo(roster, query) as RosterAnswers[Kind];
+  }
+
+  it('has one user and one join, however many tabs on however many workers', () => {
+    roster.change('w1', [delta('', 'u', 2), delta('news', 'u', 2)]);
+    roster.change('w2', [delta('', 'u'), delta('news', 'u')]);
+    expect(told).to.deep.equal(['online shop u', 'occupied shop news', 'joined shop news u']);
+    expect(ask({ kind: 'channel', app: 'shop', channel: 'news' })).to.deep.equal({
+      subscriptions: 3,
+      users: 1,
+    });
+    expect(ask({ kind: 'user', app: 'shop', user: 'u' })).to.equal(3);
+    told.length = 0;
+    roster.change('w1', [delta('news', 'u', -2), delta('', 'u', -2)]);
+    expect(told).to.deep.equal([]);
+    roster.change('w2', [delta('news', 'u', -1), delta('', 'u', -1)]);
+    expect(told).to.deep.equal(['left shop news u', 'vacated shop news', 'offline shop u']);
+    expect(ask({ kind: 'totals' })).to.deep.equal({
+      apps: 0,
+      connections: 0,
+      users: 0,
+      channels: 0,
+      subscriptions: 0,
+    });
+  });
+
+  it('takes back all that a dropped column said, each leave once, and nothing of the others', () => {
+    roster.change('w1', [delta('', 'only'), delta('', 'both'), delta('', '')]);
+    roster.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
+    roster.change('w2', [delta('', 'both'), delta('a', 'both')]);
+    told.length = 0;
+    roster.dropColumn('w1');
+    expect(told.sort()).to.deep.equal([
+      'left shop a only',
+      'left shop b only',
+      'offline shop only',
+      'vacated shop b',
+    ]);
+    expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
+      connections: 1,
+      users: 1,
+      channels: 1,
+      subscriptions: 1,
+    });
+  });
+
+  it('does not hear a column that was dropped or never was', () => {
+    roster.dropColumn('w1');
+    roster.change('w1', [delta('a', 'u')]);
+    roster.change('w9', [delta('a', 'u')]);
+    expect(told).to.deep.equal([]);
+    expect(ask({ kind: 'totals' }).apps).to.equal(0);
+  });
+
+  it('never counts below zero, whatever it is told', () => {
+    roster.change('w1', [delta('a', 'u', -5), delta('', 'u', -1)]);
+    roster.change('w1', [delta('a', 'u')]);
+    expect(ask({ kind: 'channel', app: 'shop', channel: 'a' }).subscriptions).to.equal(1);
+    expect(told).to.deep.equal(['occupied shop a', 'joined shop a u']);
+  });
+
+  it('counts those without a name, who are no users', () => {
+    roster.change('w1', [delta('', '', 3), delta('a', '', 2)]);
+    expect(told).to.deep.equal(['occupied shop a']);
+    expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
+      connections: 3,
+      users: 0,
+      channels: 1,
+      subscriptions: 2,
+    });
+    expect(ask({ kind: 'usersOfChannel', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
+      users: [],
+    });
+  });
+
+  it('keeps apps apart', () => {
+    roster.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
+    roster.change('w1', [delta('a', 'u', -1)]);
+    expect(told.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
+    expect(ask({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
+    expect(ask({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
+  });
+
+  it("keeps a member's first info until it leaves", () => {
+    roster.change('w1', [delta('a', 'u', 1, '{"n":1}')]);
+    roster.change('w2', [delta('a', 'u', 1, '{"n":2}'), delta('a', 'v')]);
+    roster.change('w1', [delta('a', 'u', -1)]);
+    expect(ask({ kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
+      subscriptions: 2,
+      users: 2,
+      members: [{ user: 'u', info: '{"n":1}' }, { user: 'v' }],
+    });
+    roster.change('w2', [delta('a', 'u', -1)]);
+    expect(told.at(-1)).to.equal('left shop a u {"n":1}');
+    roster.change('w2', [delta('a', 'u', 1, '{"n":3}')]);
+    expect(told.at(-1)).to.equal('joined shop a u {"n":3}');
+  });
+
+  it('tells of every change of the counts', () => {
+    roster.change('w1', [delta('a', 'u'), delta('a', 'u'), delta('b', '')]);
+    expect(counted).to.deep.equal(['shop a', 'shop a', 'shop b']);
+  });
+
+  it('lists by pages, in order, from a cursor and with a prefix', () => {
+    const names = Array.from({ length: 25 }, (_, n) => `c${n}`);
+    roster.change('w1', [...names.map((name) => delta(name, 'u')), delta('d', 'u')]);
+    const seen: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = ask({
+        kind: 'channels',
+        app: 'shop',
+        prefix: 'c',
+        limit: 10,
+        ...(after !== undefined && { after }),
+      });
+      expect(page.channels.length).to.be.at.most(10);
+      seen.push(...page.channels.map(({ channel }) => channel));
+      after = page.next;
+    } while (after !== undefined);
+    expect(seen).to.deep.equal(names.sort());
+    expect(ask({ kind: 'channelCount', app: 'shop', prefix: 'c' })).to.equal(25);
+    expect(ask({ kind: 'channelCount', app: 'shop' })).to.equal(26);
+    expect(ask({ kind: 'channels', app: 'shop', prefix: 'd', limit: 1 }).next).to.equal(undefined);
+  });
+
+  it('finds who is in all of several channels', () => {
+    roster.change('w1', [
+      delta('a', 'u'),
+      delta('a', 'v'),
+      delta('a', 'w'),
+      delta('b', 'w'),
+      delta('b', 'v'),
+    ]);
+    roster.change('w2', [delta('c', 'v'), delta('c', 'w'), delta('c', 'x')]);
+    const inAll = (...channels: string[]): readonly string[] =>
+      ask({ kind: 'usersInAll', app: 'shop', channels, limit: 9 }).users;
+    expect(inAll('a', 'b', 'c')).to.deep.equal(['v', 'w']);
+    expect(inAll('a')).to.deep.equal(['u', 'v', 'w']);
+    expect(inAll('a', 'nowhere')).to.deep.equal([]);
+    expect(inAll()).to.deep.equal([]);
+    expect(
+      ask({ kind: 'usersInAll', app: 'shop', channels: ['a', 'b'], limit: 1, after: 'v' }).users,
+    ).to.deep.equal(['w']);
+  });
+
+  it('answers of what is not there with nothing', () => {
+    expect(ask({ kind: 'channels', app: 'none', limit: 9 })).to.deep.equal({ channels: [] });
+    expect(ask({ kind: 'channel', app: 'none', channel: 'a' })).to.deep.equal({ subscriptions: 0, users: 0 });
+    expect(ask({ kind: 'usersOfApp', app: 'none', limit: 9 })).to.deep.equal({ users: [] });
+    expect(ask({ kind: 'user', app: 'none', user: 'u' })).to.equal(0);
+  });
+});
