@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { publicKeyOf } from './public-key.ts';
 import { isAppKey } from './topic.ts';
+import { WEBHOOK_EVENT_NAMES } from './webhook-event.ts';
 
 /** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
 export const GRANTS_MAX = 1_000;
@@ -28,6 +29,22 @@ const publicKeyPem = v.pipe(
 
 const secretText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 
+/** SDKs of Pusher read the id from a URL as a number; as text it stands in a hash or a file. */
+const appId = v.pipe(
+  v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
+  v.regex(/^\d{1,20}$/, 'must have digits only, 20 at most'),
+);
+
+/** `https://shop.example`, or a host with or without a port; `*` for any part between dots. */
+const originList = v.pipe(
+  v.array(
+    v.pipe(v.string(), v.regex(/^(?:https?:\/\/)?[^\s/]+$/, 'must be hosts or origins'), v.maxLength(256)),
+  ),
+  v.maxLength(100),
+);
+
+const limit = v.pipe(v.number(), v.integer(), v.minValue(0));
+
 /**
  * An app as it is stored, under the same names in a Redis hash, in the apps file and over HTTP. Each field is
  * optional.
@@ -49,6 +66,22 @@ export const appFields = v.object({
   remote_url: v.exactOptional(webhookUrl),
   /** Clients may send events to the channels they are subscribed to. */
   client_events: v.exactOptional(v.boolean()),
+  /** The app's number for SDKs of Pusher; with `secret` it makes the app one of Pusher's kind. */
+  id: v.exactOptional(appId),
+  /** Origins from which browsers may come; absent: all. */
+  origins: v.exactOptional(originList),
+  /** Pusher clients are told how many are subscribed to their channels. */
+  subscription_count: v.exactOptional(v.boolean()),
+  /** Where Pusher webhooks go. */
+  webhook_url: v.exactOptional(webhookUrl),
+  /** Which events they tell; absent: all. */
+  webhook_events: v.exactOptional(v.array(v.picklist(WEBHOOK_EVENT_NAMES))),
+  /** Pusher connections the app may have at once. */
+  max_connections: v.exactOptional(limit),
+  /** Users that a presence channel may have. */
+  max_presence_members: v.exactOptional(limit),
+  /** Client events that a connection may send in a second. */
+  client_events_per_second: v.exactOptional(limit),
 });
 
 export type AppFields = v.InferOutput<typeof appFields>;
@@ -57,7 +90,7 @@ export type AppFields = v.InferOutput<typeof appFields>;
 export type AppChanges = { readonly [Field in keyof AppFields]: AppFields[Field] | null };
 
 /** How a field is written where there is only text. */
-export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' | 'boolean'>> = {
+export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' | 'boolean' | 'number'>> = {
   url: 'text',
   channels: 'list',
   enabled: 'boolean',
@@ -67,6 +100,14 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
   jwt_hs256: 'boolean',
   remote_url: 'text',
   client_events: 'boolean',
+  id: 'text',
+  origins: 'list',
+  subscription_count: 'boolean',
+  webhook_url: 'text',
+  webhook_events: 'list',
+  max_connections: 'number',
+  max_presence_members: 'number',
+  client_events_per_second: 'number',
 };
 
 export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)[];
@@ -86,8 +127,8 @@ export function parseApp(key: string, fields: unknown): App | undefined {
 }
 
 /** Whether a field says who may come in. */
-function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret }: App): boolean {
-  if (jwt_hs256 === true && secret !== undefined) return true;
+function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, id }: App): boolean {
+  if (secret !== undefined && (jwt_hs256 === true || id !== undefined)) return true;
   return [url, channels, jwt_public_key, jwks_url].some((field) => field !== undefined);
 }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { grantList } from './app.ts';
 import { sliceMembers } from './raw-json.ts';
-import { isAppKey, isEventName, USER_ID_MAX_LENGTH } from './topic.ts';
+import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
 
 /**
  * What a backend tells the connections of a user, or one socket, rather than the subscribers of a channel. It
@@ -11,8 +11,6 @@ import { isAppKey, isEventName, USER_ID_MAX_LENGTH } from './topic.ts';
 
 /** The topic on which brokers carry control messages. It has no `@`, so it is the topic of no channel. */
 export const CONTROL_TOPIC = 'gusher:control';
-
-const SOCKET_ID_MAX_LENGTH = 64;
 
 const app = v.pipe(v.string(), v.check(isAppKey));
 /** Not empty: that would be everybody who has no name. */

@@ -1,6 +1,17 @@
-import type { Publication } from './publication.ts';
+import * as v from 'valibot';
+import { envelopeOf, type Publication } from './publication.ts';
 import { sliceMembers, stringOf } from './raw-json.ts';
-import { isChannelName, isEventName } from './topic.ts';
+import { isChannelName, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
+
+/** What a publication has beside the envelope; one member, so that it takes no name from a backend. */
+const MEMBER = 'gusher';
+
+const extras = v.object({
+  text: v.exactOptional(v.string()),
+  except: v.exactOptional(v.pipe(v.string(), v.maxLength(SOCKET_ID_MAX_LENGTH))),
+  fromClient: v.exactOptional(v.literal(true)),
+  userId: v.exactOptional(v.pipe(v.string(), v.maxLength(USER_ID_MAX_LENGTH))),
+});
 
 /**
  * Reads an envelope `{"channel","event","data"}` that somebody else wrote. `data` is kept byte for byte, and
@@ -12,5 +23,17 @@ export function parseEnvelope(text: string): Publication | undefined {
   const event = stringOf(members?.get('event'));
   if (channel === undefined || event === undefined) return undefined;
   if (!isChannelName(channel) || !isEventName(event)) return undefined;
-  return { channel, event, data: members?.get('data') ?? 'null' };
+  const publication = { channel, event, data: members?.get('data') ?? 'null' };
+  const raw = members?.get(MEMBER);
+  if (raw === undefined) return publication;
+  const parsed = v.safeParse(extras, JSON.parse(raw));
+  return parsed.success ? { ...publication, ...parsed.output } : undefined;
+}
+
+/** The text by which Redis carries a publication: its envelope, and what else there is to it. */
+export function envelopeText(publication: Publication): string {
+  const { channel: _channel, event: _event, data: _data, ...rest } = publication;
+  const envelope = envelopeOf(publication);
+  if (Object.keys(rest).length === 0) return envelope;
+  return `${envelope.slice(0, -1)},"${MEMBER}":${JSON.stringify(rest)}}`;
 }

@@ -27,8 +27,8 @@ export type RelayItem = RelayedPublication | RelayedControl;
 /** What an item costs in memory, in bytes: about two per character, and the objects around them. */
 export function sizeOfItem(item: RelayItem): number {
   if ('control' in item) return 2 * (item.topic.length + item.control.length) + 200;
-  const { channel, event, data } = item.publication;
-  return 2 * (item.topic.length + channel.length + event.length + data.length) + 200;
+  const { channel, event, data, text = '' } = item.publication;
+  return 2 * (item.topic.length + channel.length + event.length + data.length + text.length) + 200;
 }
 
 export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';

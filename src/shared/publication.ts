@@ -6,9 +6,50 @@ export interface Publication {
   readonly event: string;
   /** The JSON text of `data`, byte for byte as the publisher wrote it. */
   readonly data: string;
+  /** What a publisher of the Pusher protocol wrote, a string, where that is not `data` itself. */
+  readonly text?: string;
+  /** The id of the connection that does not get it: the one it came from. */
+  readonly except?: string;
+  /** A client sent it, not a backend: a cache channel does not keep it. */
+  readonly fromClient?: true;
+  /** Who that client is in the presence channel. */
+  readonly userId?: string;
 }
 
-/** The envelope `{"channel","event","data"}`, in that order: what native clients get and what Redis carries. */
+/** The envelope `{"channel","event","data"}`, in that order: what native clients get. */
 export function envelopeOf({ channel, event, data }: Publication): string {
   return `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}}`;
+}
+
+/**
+ * A publication of the Pusher protocol, whose data is a string. By the custom of its SDKs that is JSON text, and is
+ * then the data itself; any other string is data as the JSON string that stands for it.
+ */
+export function publicationOfText(
+  channel: string,
+  event: string,
+  text: string,
+  except?: string,
+): Publication {
+  const origin = { channel, event, ...(except !== undefined && { except }) };
+  if (isPlainJson(text)) return { ...origin, data: text };
+  const data = parse(text) === undefined || HALF_CHARACTER.test(text) ? JSON.stringify(text) : text.trim();
+  return { ...origin, data, text };
+}
+
+/** A surrogate without its partner, which no UTF-8 text can carry. */
+const HALF_CHARACTER = /\p{Cs}/u;
+
+/** JSON text that comes out of an envelope, and through UTF-8, as the same characters. */
+function isPlainJson(text: string): boolean {
+  return parse(text) !== undefined && text.trim() === text && !HALF_CHARACTER.test(text);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON is an answer here, not a failure. No JSON text means `undefined`.
+    return undefined;
+  }
 }

@@ -4,6 +4,7 @@ export const APP_KEY_MAX_LENGTH = 128;
 export const CHANNEL_MAX_LENGTH = 256;
 export const EVENT_MAX_LENGTH = 256;
 export const USER_ID_MAX_LENGTH = 256;
+export const SOCKET_ID_MAX_LENGTH = 64;
 
 const APP_KEY = /^[A-Za-z0-9_.~-]+$/;
 // C0, DEL and C1 controls, and lone surrogates: none survives a log line, a terminal or UTF-8.

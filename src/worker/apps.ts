@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../shared/app.ts';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { RefusalError } from '../shared/errors.ts';
@@ -9,6 +10,8 @@ const FRESH_MS = 500;
 /** Attack: connects to keys that do not exist, each of which would be remembered. */
 const REMEMBERED_MAX = 10_000;
 const LOOKUPS_MAX = 100;
+/** Looking an id up reads every app: no more than this part of the time goes into it. */
+const SEARCH_SHARE = 0.1;
 
 interface Remembered {
   app: App | undefined;
@@ -20,14 +23,23 @@ interface Remembered {
  * and a connect in between waits for nothing. While the store cannot be reached, what was known goes on.
  */
 export class Apps {
-  readonly #store: Pick<AppStore, 'load'>;
+  readonly #store: Pick<AppStore, 'load' | 'findById'>;
   readonly #demoApp: App | undefined;
   readonly #log: Logger;
   /** Least recently used first. */
   readonly #remembered = new Map<string, Remembered>();
   readonly #lookups = new Map<string, Promise<App | undefined>>();
+  /** Keys of apps by id, as they were found last. */
+  readonly #keys = new Map<string, string>();
+  #search: Promise<unknown> = Promise.resolve();
+  #searches = 0;
+  #nextSearchAt = 0;
 
-  constructor(options: { store: Pick<AppStore, 'load'>; demoApp: App | undefined; log: Logger }) {
+  constructor(options: {
+    store: Pick<AppStore, 'load' | 'findById'>;
+    demoApp: App | undefined;
+    log: Logger;
+  }) {
     this.#store = options.store;
     this.#demoApp = options.demoApp;
     this.#log = options.log;
@@ -43,6 +55,52 @@ export class Apps {
     const fresh = known !== undefined && performance.now() - known.readAt < FRESH_MS;
     const app = fresh ? known.app : await this.#lookUp(key);
     return app ?? (key === this.#demoApp?.key ? this.#demoApp : undefined);
+  }
+
+  /**
+   * The app of that number, or nothing. One that nobody asked for before is searched among all apps, one search
+   * at a time. Rejects with `apps_unavailable` as `find` does, and when too many wait for a search.
+   */
+  async findById(id: string): Promise<App | undefined> {
+    const key = this.#keys.get(id);
+    const app = key === undefined ? undefined : await this.find(key);
+    if (app?.id === id) return app;
+    this.#keys.delete(id);
+    // Attack: ids that do not exist, each of which would be searched for.
+    if (this.#searches >= LOOKUPS_MAX) throw new RefusalError('apps_unavailable');
+    this.#searches += 1;
+    const search = this.#search
+      .then(() => this.#searchFor(id))
+      .finally(() => {
+        this.#searches -= 1;
+      });
+    this.#search = search.catch(() => undefined);
+    return search;
+  }
+
+  async #searchFor(id: string): Promise<App | undefined> {
+    // Whoever waited for the one before may have been waiting for the same app.
+    const known = this.#keys.get(id);
+    if (known !== undefined) return this.find(known);
+    const startsAt = Math.max(performance.now(), this.#nextSearchAt);
+    await pause(startsAt - performance.now());
+    try {
+      const app = await this.#store.findById(id);
+      if (app !== undefined) this.#rememberId(id, app.key);
+      return app;
+    } catch (error) {
+      this.#log.debug({ reason: (error as Error).message }, 'an app could not be searched for');
+      throw new RefusalError('apps_unavailable');
+    } finally {
+      const tookMs = performance.now() - startsAt;
+      this.#nextSearchAt = performance.now() + tookMs * (1 / SEARCH_SHARE - 1);
+    }
+  }
+
+  #rememberId(id: string, key: string): void {
+    this.#keys.set(id, key);
+    const [oldest] = this.#keys.keys();
+    if (this.#keys.size > REMEMBERED_MAX && oldest !== undefined) this.#keys.delete(oldest);
   }
 
   #lookUp(key: string): Promise<App | undefined> {

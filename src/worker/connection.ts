@@ -98,6 +98,8 @@ export class Audience {
   /** Owned by the fan-out: frames published and not yet begun. */
   waiting: Frames[] = [];
   waitingBytes = 0;
+  /** Owned by the fan-out: of waiting and current frames, those that somebody here does not get. */
+  exceptions: Map<Frames, Connection> | undefined = undefined;
   /** Owned by the fan-out: the frames being written, and who has still to get them. */
   current: Frames | undefined = undefined;
   remaining: IterableIterator<Connection> | undefined = undefined;

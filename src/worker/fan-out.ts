@@ -1,6 +1,6 @@
 import type { Publication } from '../shared/publication.ts';
 import type { Stats } from '../shared/stats.ts';
-import type { Audience, Channel } from './connection.ts';
+import type { Audience, Channel, Connection } from './connection.ts';
 import { type Frames, frameText, joinFrames } from './frame.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -29,9 +29,14 @@ export class FanOut {
     this.#requestFlush = options.requestFlush;
   }
 
-  publish(channel: Channel, publication: Publication): void {
+  /** `except` is the one connection that does not get it. */
+  publish(channel: Channel, publication: Publication, except?: Connection): void {
     for (const audience of channel.audiences) {
       const frames = frameText(audience.dialect.encode(publication));
+      if (except !== undefined && audience.connections.has(except)) {
+        audience.exceptions ??= new Map();
+        audience.exceptions.set(frames, except);
+      }
       if (audience.current === undefined && audience.waiting.length === 0) this.#busy.push(audience);
       audience.waiting.push(frames);
       audience.waitingBytes += frames.bytes.length;
@@ -60,6 +65,7 @@ export class FanOut {
     const frames = audience.current ?? this.#beginBatch(audience);
     const remaining = audience.remaining;
     if (frames === undefined || remaining === undefined) return 0;
+    if (audience.exceptions !== undefined) return this.#serveOthers(audience, frames, remaining, most);
     const outbox = this.#outbox;
     let writes = 0;
     for (; writes < most; writes += 1) {
@@ -76,6 +82,32 @@ export class FanOut {
     return writes;
   }
 
+  /** As `#serve`, where somebody gets less than the others: what all of them get is still joined by the outbox. */
+  #serveOthers(
+    audience: Audience,
+    frames: Frames,
+    remaining: IterableIterator<Connection>,
+    most: number,
+  ): number {
+    const except = audience.exceptions?.get(frames);
+    let writes = 0;
+    let skipped = 0;
+    for (; writes < most; writes += 1) {
+      const next = remaining.next();
+      if (next.done) {
+        audience.current = undefined;
+        audience.remaining = undefined;
+        audience.exceptions?.delete(frames);
+        if (audience.exceptions?.size === 0) audience.exceptions = undefined;
+        break;
+      }
+      if (next.value === except) skipped += 1;
+      else this.#outbox.post(next.value, frames);
+    }
+    this.#stats.deliveries += (writes - skipped) * frames.messages.length;
+    return writes;
+  }
+
   #beginBatch(audience: Audience): Frames | undefined {
     if (audience.waiting.length === 0) return undefined;
     // When publishers outrun the worker, larger batches let it catch up.
@@ -83,9 +115,12 @@ export class FanOut {
     let count = 0;
     let bytes = 0;
     for (const frames of audience.waiting) {
+      // What somebody does not get goes alone.
+      if (count > 0 && audience.exceptions?.has(frames)) break;
       if (count > 0 && bytes + frames.bytes.length > mostBytes) break;
       count += 1;
       bytes += frames.bytes.length;
+      if (audience.exceptions?.has(frames)) break;
     }
     const batch = count === audience.waiting.length ? audience.waiting : audience.waiting.slice(0, count);
     audience.waiting = count === audience.waiting.length ? [] : audience.waiting.slice(count);

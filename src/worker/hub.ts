@@ -116,7 +116,12 @@ export class Hub {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
     this.#stats.publicationsReceived += 1;
-    this.#fanOut.publish(channel, publication);
+    const { except } = publication;
+    this.#fanOut.publish(
+      channel,
+      publication,
+      except === undefined ? undefined : this.#connections.get(except),
+    );
   }
 
   #audienceOf(connection: Connection, channelName: string): Audience | undefined {

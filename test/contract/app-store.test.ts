@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { AppFields } from '../../src/shared/app.ts';
 import type { AppStore } from '../../src/shared/app-store/app-store.ts';
 import { FileAppStore } from '../../src/shared/app-store/file-store.ts';
 import { openAppStore } from '../../src/shared/app-store/open-store.ts';
@@ -94,6 +95,39 @@ function appStoreContract(name: string, openStore: () => AppStore): void {
       } finally {
         await other.close();
       }
+    });
+
+    it('are found by the id that SDKs of Pusher name them by', async () => {
+      expect(await store.findById('4242')).to.equal(undefined);
+      await store.save('shop', { id: '4242', secret: 's3cr3t' });
+      await store.save('board', { id: '7', channels: ['*'] });
+      expect(await store.findById('4242')).to.deep.equal({
+        key: 'shop',
+        enabled: true,
+        id: '4242',
+        secret: 's3cr3t',
+      });
+      expect((await store.findById('7'))?.key).to.equal('board');
+      await store.save('board', { id: '4242' });
+      expect((await store.findById('4242'))?.key, 'the first by key').to.equal('board');
+      expect(await store.findById('42')).to.equal(undefined);
+    });
+
+    it('keep every field of a Pusher app', async () => {
+      const fields: AppFields = {
+        id: '4242',
+        secret: 's3cr3t',
+        origins: ['https://shop.example', '*.shop.example'],
+        client_events: true,
+        subscription_count: true,
+        webhook_url: 'https://shop.example/pusher',
+        webhook_events: ['channel_occupied', 'member_added'],
+        max_connections: 100,
+        max_presence_members: 0,
+        client_events_per_second: 5,
+      };
+      await store.save('shop', fields);
+      expect(await store.load('shop')).to.deep.equal({ key: 'shop', enabled: true, ...fields });
     });
 
     it('are listed by key', async () => {
@@ -237,6 +271,25 @@ describe('with a real Redis', () => {
     it('are registered by one HSET', async () => {
       await redis.command('HSET', 'shop', 'url', URL);
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: true });
+    });
+
+    it('are Pusher apps with an id and a secret', async () => {
+      await redis.command('HSET', 'k1', 'id', '4242', 'secret', 's3cr3t');
+      expect(await store.load('k1')).to.deep.equal({
+        key: 'k1',
+        enabled: true,
+        id: '4242',
+        secret: 's3cr3t',
+      });
+      expect((await store.findById('4242'))?.key).to.equal('k1');
+      const more = ['origins', 'shop.example, *.shop.example', 'max_connections', '10', 'client_events', '1'];
+      await redis.command('HSET', 'k1', ...more, 'webhook_events', 'member_added,member_removed');
+      expect(await store.load('k1')).to.deep.include({
+        origins: ['shop.example', '*.shop.example'],
+        max_connections: 10,
+        client_events: true,
+        webhook_events: ['member_added', 'member_removed'],
+      });
     });
 
     it('may be written by hand in any of the accepted ways', async () => {

@@ -15,7 +15,14 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'find-my-way': ['worker/api/'],
   ioredis: ['shared/redis.ts'],
   pino: ['shared/log.ts'],
-  valibot: ['primary/cli/', 'shared/app.ts', 'shared/control.ts', 'worker/api/', 'worker/auth/'],
+  valibot: [
+    'primary/cli/',
+    'shared/app.ts',
+    'shared/control.ts',
+    'shared/envelope.ts',
+    'worker/api/',
+    'worker/auth/',
+  ],
   ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts'],
   yargs: ['primary/main.ts', 'primary/cli/'],
 };

@@ -189,11 +189,43 @@ describe('the command line', () => {
   appsContract('gusher-apps.json', () => ({}));
 
   describe('gusher apps', () => {
+    it('makes a Pusher app with an id and a secret that are told once', async () => {
+      const { code, output } = await gusher([
+        'apps',
+        'add',
+        'shop',
+        '--pusher',
+        '--origins',
+        'shop.example, a.b',
+      ]);
+      const [, id, secret] =
+        /^added shop in gusher-apps.json\nid (\d{6,9})\nsecret ([0-9a-f]{40})\n$/.exec(output) ?? [];
+      expect([code, id !== undefined]).to.deep.equal([0, true]);
+      const { output: shown } = await gusher(['apps', 'list']);
+      expect(JSON.parse(shown)).to.deep.include({ id, secret: '***', origins: ['shop.example', 'a.b'] });
+      const again = await gusher(['apps', 'add', 'shop', '--pusher', '--subscription-count', 'on']);
+      expect(again.output).to.equal('changed shop in gusher-apps.json\n');
+      const { apps } = JSON.parse(readFileSync(join(folder, 'gusher-apps.json'), 'utf8'));
+      expect(apps.shop).to.deep.include({ id, secret, subscription_count: true });
+    });
+
+    it('refuses fields of a Pusher app that are none', async () => {
+      const wrong: [option: string, value: string][] = [
+        ['--id', 'abc'],
+        ['--webhook-events', 'member_added,nonsense'],
+        ['--max-connections', 'many'],
+      ];
+      for (const [option, value] of wrong) {
+        const { code, faults } = await gusher(['apps', 'add', 'shop', '--pusher', option, value]);
+        expect([code, faults[0]?.startsWith(`${option}: `)], option).to.deep.equal([2, true]);
+      }
+    });
+
     const wrong: [fault: string, words: string[]][] = [
       ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
       ['give at least one of the options', ['shop']],
       [
-        'a new app needs --url, --channels, --jwt-public-key or --jwks-url, or nobody could come in',
+        'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
         ['shop', '--disabled'],
       ],
       ['--url: must be an http:// or https:// URL', ['shop', '--url', 'ftp://h']],

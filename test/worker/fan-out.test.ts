@@ -126,6 +126,27 @@ describe('fan-out', () => {
     expect(dataOf(transport)).to.deep.equal(['subscribed', 1]);
   });
 
+  it('leaves out the one connection that is excepted, and keeps the order for everybody', async () => {
+    const { hub, stats, join, publish } = makeHub();
+    const clients = [await join('c'), await join('c'), await join('c')];
+    const [a, b, c] = clients as [(typeof clients)[0], (typeof clients)[0], (typeof clients)[0]];
+    const say = (data: string, except?: string): void =>
+      hub.deliver('demo@c', { channel: 'c', event: 'e', data, ...(except !== undefined && { except }) });
+    say('1');
+    say('2', a.connection.id);
+    say('3', b.connection.id);
+    say('4', 'somebody elsewhere');
+    publish('c', 5);
+    for (let turns = 0; turns < 5; turns += 1) await turnEnds();
+    expect(dataOf(a.transport)).to.deep.equal([1, 3, 4, 5]);
+    expect(dataOf(b.transport)).to.deep.equal([1, 2, 4, 5]);
+    expect(dataOf(c.transport)).to.deep.equal([1, 2, 3, 4, 5]);
+    expect(stats.deliveries).to.equal(13);
+    publish('c', 6);
+    await turnEnds();
+    expect(a.transport.frames.at(-1), 'frames are shared again').to.equal(b.transport.frames.at(-1));
+  });
+
   it('asks the broker for a topic with its first subscriber and gives it up with the last', async () => {
     const { hub, asked, stats, join } = makeHub();
     const [a, b] = [await join('c'), await join('c')];

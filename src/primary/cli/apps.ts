@@ -1,16 +1,42 @@
+import { randomBytes, randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import type { CommandModule } from 'yargs';
-import { type AppFields, appFields, parseApp, withoutSecrets } from '../../shared/app.ts';
+import {
+  APP_FIELD_FORMS,
+  APP_FIELD_NAMES,
+  type AppFields,
+  appFields,
+  parseApp,
+  withoutSecrets,
+} from '../../shared/app.ts';
 import type { AppStore } from '../../shared/app-store/app-store.ts';
 import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { isAppKey } from '../../shared/topic.ts';
+import { WEBHOOK_EVENT_NAMES } from '../../shared/webhook-event.ts';
 import { type Arguments, textOption } from './arguments.ts';
 import { CommandFailedError, UsageError } from './exit.ts';
 import { print, remark } from './output.ts';
 import { settingOptions, settingsOf } from './settings.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
+/** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */
+const LEAST_MADE_ID = 100_000;
+const MOST_MADE_ID = 1_000_000_000;
+const MADE_SECRET_BYTES = 20;
+const PUSHER_FIELDS: ReadonlySet<string> = new Set([
+  'client_events',
+  'id',
+  'secret',
+  'origins',
+  'subscription_count',
+  'webhook_url',
+  'webhook_events',
+  'max_connections',
+  'max_presence_members',
+  'client_events_per_second',
+]);
+const onOff = (describe: string) => ({ type: 'string', choices: ['on', 'off'], describe }) as const;
 const KEY = { type: 'string', describe: 'letters, digits and _ . ~ -', demandOption: true } as const;
 
 const add: CommandModule = {
@@ -24,29 +50,46 @@ const add: CommandModule = {
       .option('jwt-public-key', textOption('file with the public key (PEM) that verifies tokens'))
       .option('jwks-url', textOption('where the keys are that verify tokens'))
       .option('remote-url', textOption('where gusher.remote goes when there is no Redis'))
-      .option('client-events', {
-        type: 'string',
-        choices: ['on', 'off'],
-        describe: 'let clients send events',
-      })
+      .option('client-events', onOff('let clients send events'))
+      .option('pusher', { type: 'boolean', describe: 'make an id and a secret for Pusher clients and SDKs' })
+      .option('id', textOption('app id of Pusher SDKs: digits'))
+      .option(
+        'secret',
+        textOption('app secret of Pusher SDKs; a line that begins with it shows in process lists'),
+      )
+      .option('origins', textOption('origins or hosts, between commas, from which browsers may come'))
+      .option('subscription-count', onOff('tell Pusher clients how many are subscribed'))
+      .option('webhook-url', textOption('where Pusher webhooks go'))
+      .option(
+        'webhook-events',
+        textOption(`which of them, between commas: ${WEBHOOK_EVENT_NAMES.join(', ')}`),
+      )
+      .option('max-connections', textOption('Pusher connections that the app may have at once'))
+      .option('max-presence-members', textOption('users that a presence channel may have'))
+      .option('client-events-per-second', textOption('client events that a connection may send in a second'))
       .option('enabled', { type: 'boolean', describe: 'let its clients in' })
       .option('disabled', { type: 'boolean', describe: 'refuse its clients' })
       .conflicts('enabled', 'disabled')
       .example('$0 apps add shop --url http://127.0.0.1:3000/auth', 'clients are checked by a webhook')
+      .example('$0 apps add shop --pusher', 'for pusher-js, Laravel Echo and the SDKs of Pusher')
       .example("$0 apps add board --channels 'news,app*'", 'everybody may subscribe to these')
       .example('$0 apps add board --disabled', 'nobody is let in until --enabled'),
   handler: (argv) => {
     const key = checkedKey(argv.key);
-    const fields = checkedFields(argv);
+    const given = checkedFields(argv);
     return withStore(argv, async (store, place) => {
       const known = await store.load(key);
+      const made = argv.pusher === true ? madeFor({ ...known, ...given }) : {};
+      const fields = { ...made, ...given };
       if (parseApp(key, { ...known, ...fields }) === undefined) {
         throw new UsageError(
-          'a new app needs --url, --channels, --jwt-public-key or --jwks-url, or nobody could come in',
+          'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
         );
       }
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
+      if (made.id !== undefined) print(`id ${made.id}`);
+      if (made.secret !== undefined) print(`secret ${made.secret}`);
     });
   },
 };
@@ -137,18 +180,17 @@ function checkedKey(key: unknown): string {
 function checkedFields(argv: Arguments): AppFields {
   const { url, channels } = argv;
   const { 'jwt-public-key': keyFile, 'jwks-url': jwksUrl, 'remote-url': remoteUrl } = argv;
-  const clientEvents = argv['client-events'];
   const given = {
     ...(url !== undefined && { url }),
-    ...(typeof channels === 'string' && { channels: channels.split(',').map((name) => name.trim()) }),
+    ...(typeof channels === 'string' && { channels: namesIn(channels) }),
     ...(typeof keyFile === 'string' && { jwt_public_key: textIn(keyFile) }),
     ...(jwksUrl !== undefined && { jwks_url: jwksUrl }),
     ...(remoteUrl !== undefined && { remote_url: remoteUrl }),
-    ...(clientEvents !== undefined && { client_events: clientEvents === 'on' }),
+    ...pusherFieldsOf(argv),
     ...(argv.enabled === true && { enabled: true }),
     ...(argv.disabled === true && { enabled: false }),
   };
-  if (Object.keys(given).length === 0) {
+  if (Object.keys(given).length === 0 && argv.pusher !== true) {
     throw new UsageError('give at least one of the options');
   }
   const parsed = v.safeParse(appFields, given);
@@ -167,4 +209,33 @@ function textIn(path: string): string {
       `--jwt-public-key: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
     );
   }
+}
+
+function pusherFieldsOf(argv: Arguments): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const name of APP_FIELD_NAMES.filter((field) => PUSHER_FIELDS.has(field))) {
+    const value = argv[name.replaceAll('_', '-')];
+    if (typeof value === 'string') fields[name] = VALUE_OF[APP_FIELD_FORMS[name]](value);
+  }
+  return fields;
+}
+
+const VALUE_OF = {
+  text: (text: string) => text,
+  list: namesIn,
+  boolean: (text: string) => text === 'on',
+  // What is no number is left as it is, for the schema to refuse.
+  number: (text: string) => (/^\d+$/.test(text) ? Number(text) : text),
+};
+
+function namesIn(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
+/** What a Pusher app has to have and this one has not. */
+function madeFor({ id, secret }: AppFields): AppFields {
+  return {
+    ...(id === undefined && { id: String(randomInt(LEAST_MADE_ID, MOST_MADE_ID)) }),
+    ...(secret === undefined && { secret: randomBytes(MADE_SECRET_BYTES).toString('hex') }),
+  };
 }

@@ -7,6 +7,8 @@ import type { App, AppChanges } from '../app.ts';
 export interface AppStore {
   /** One app; `undefined` if there is none of that key or what is stored there is no app. */
   load(key: string): Promise<App | undefined>;
+  /** The app of that number, the first by key if there are several. Looks through all of them. */
+  findById(id: string): Promise<App | undefined>;
   /** All apps that can be found, sorted by key. */
   list(): Promise<App[]>;
   /** Registers an app, or changes the given fields of the one that is there; null takes a field away. */

@@ -26,6 +26,10 @@ export class FileAppStore implements AppStore {
     return parseApp(key, (await this.#entries()).get(key));
   }
 
+  async findById(id: string): Promise<App | undefined> {
+    return (await this.list()).find((app) => app.id === id);
+  }
+
   async list(): Promise<App[]> {
     const entries = [...(await this.#entries())];
     return entries

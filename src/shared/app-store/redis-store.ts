@@ -41,6 +41,21 @@ export class RedisAppStore implements AppStore {
     return this.#ask((redis) => this.#read(redis, key));
   }
 
+  findById(id: string): Promise<App | undefined> {
+    return this.#ask(async (redis) => {
+      const keys = new Set<string>();
+      for await (const some of this.#scan(redis)) {
+        const ids = await Promise.all(some.map((key) => redis.hget(this.#prefix + key, 'id')));
+        for (const [index, key] of some.entries()) if (ids[index] === id) keys.add(key);
+      }
+      for (const key of [...keys].sort()) {
+        const app = await this.#read(redis, key);
+        if (app?.id === id) return app;
+      }
+      return undefined;
+    });
+  }
+
   list(): Promise<App[]> {
     return this.#ask(async (redis) => {
       // By key, because SCAN may name one twice.
@@ -134,7 +149,7 @@ function fieldsOf(texts: readonly (string | null)[]): Partial<Record<keyof AppFi
   return fields;
 }
 
-const VALUE_OF = { text: (text: string) => text, list: listOf, boolean: booleanOf };
+const VALUE_OF = { text: (text: string) => text, list: listOf, boolean: booleanOf, number: numberOf };
 
 function listOf(text: string): unknown {
   try {
@@ -150,4 +165,8 @@ function booleanOf(text: string): unknown {
   if (text === 'true' || text === '1') return true;
   if (text === 'false' || text === '0') return false;
   return text;
+}
+
+function numberOf(text: string): unknown {
+  return /^\d{1,15}$/.test(text) ? Number(text) : text;
 }

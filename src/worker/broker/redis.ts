@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
-import { parseEnvelope } from '../../shared/envelope.ts';
+import { envelopeText, parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
-import { envelopeOf, type Publication } from '../../shared/publication.ts';
+import type { Publication } from '../../shared/publication.ts';
 import { createRedisClient, type Redis, redisFault } from '../../shared/redis.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
@@ -117,7 +117,7 @@ export class RedisBroker implements Broker {
   }
 
   publish(topic: string, publication: Publication): Promise<void> {
-    return this.#hand(topic, envelopeOf(publication));
+    return this.#hand(topic, envelopeText(publication));
   }
 
   broadcast(message: ControlMessage): Promise<void> {

@@ -1,0 +1,61 @@
+import { expect } from 'chai';
+import { envelopeText, parseEnvelope } from '../../src/shared/envelope.ts';
+import { envelopeOf, type Publication, publicationOfText } from '../../src/shared/publication.ts';
+
+describe('an envelope', () => {
+  const plain: Publication = { channel: 'c', event: 'e', data: '{"n": 1.0}' };
+
+  it('is what a person would type, when there is nothing else to a publication', () => {
+    expect(envelopeText(plain)).to.equal('{"channel":"c","event":"e","data":{"n": 1.0}}');
+    expect(parseEnvelope(envelopeText(plain))).to.deep.equal(plain);
+  });
+
+  it('carries what else there is to a publication, which native clients do not see', () => {
+    const whole: Publication = {
+      ...plain,
+      text: ' {"n": 1.0}\n',
+      except: '12.34',
+      fromClient: true,
+      userId: 'ü',
+    };
+    expect(parseEnvelope(envelopeText(whole))).to.deep.equal(whole);
+    expect(envelopeOf(whole)).to.equal(envelopeOf(plain));
+  });
+
+  it('takes no other name from a backend', () => {
+    const typed = '{"channel":"c","event":"e","data":1,"text":"x","except":7,"userId":"u"}';
+    expect(parseEnvelope(typed)).to.deep.equal({ channel: 'c', event: 'e', data: '1' });
+  });
+
+  for (const extra of [
+    '7',
+    '{"except":7}',
+    '{"text":{}}',
+    '{"fromClient":"yes"}',
+    `{"except":"${'1'.repeat(65)}"}`,
+  ]) {
+    it(`is none with ${extra.slice(0, 20)} where those extras go`, () => {
+      expect(parseEnvelope(`{"channel":"c","event":"e","data":1,"gusher":${extra}}`)).to.equal(undefined);
+    });
+  }
+});
+
+describe('a publication of a string', () => {
+  const cases: [what: string, text: string, data: string, kept?: string][] = [
+    ['JSON', '{"a": 1.0,"e":"\\u00e9"}', '{"a": 1.0,"e":"\\u00e9"}'],
+    ['a JSON string', '"x"', '"x"'],
+    ['no JSON', 'hello', '"hello"', 'hello'],
+    ['nothing', '', '""', ''],
+    ['JSON with space around it', ' [1]\n', '[1]', ' [1]\n'],
+    ['half a character', '"\ud800"', '"\\"\\ud800\\""', '"\ud800"'],
+  ];
+  for (const [what, text, data, kept] of cases) {
+    it(`of ${what} is the JSON it holds for some and the string for others, through Redis too`, () => {
+      const publication = publicationOfText('c', 'e', text);
+      expect(publication.data).to.equal(data);
+      expect(publication.text).to.equal(kept);
+      const carried = Buffer.from(envelopeText(publication)).toString();
+      expect(parseEnvelope(carried)).to.deep.equal(publication);
+    });
+  }
+});
