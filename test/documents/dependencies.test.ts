@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+
+const CURE = 'docs/dependencies.md has to tell the reason of each package in package.json, and of no other';
+
+describe('docs/dependencies.md', () => {
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, object>;
+  const document = readFileSync('docs/dependencies.md', 'utf8');
+
+  it('lists what gusher runs with', () => {
+    expect(packagesUnder('## At run time'), CURE).to.deep.equal(namesIn('dependencies'));
+  });
+
+  it('lists what it is developed with', () => {
+    expect(packagesUnder('## For development'), CURE).to.deep.equal(namesIn('devDependencies'));
+  });
+
+  function namesIn(field: string): string[] {
+    return Object.keys(manifest[field] ?? {}).sort();
+  }
+
+  /** The first column of the table under a heading, in the order in which it stands. */
+  function packagesUnder(heading: string): string[] {
+    const begin = document.indexOf(heading);
+    const end = document.indexOf('\n## ', begin + 1);
+    const section = document.slice(begin, end < 0 ? undefined : end);
+    return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name);
+  }
+});
