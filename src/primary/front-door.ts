@@ -1,14 +1,17 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { type Address, formatAddress } from '../shared/address.ts';
+import type { Address } from '../shared/address.ts';
 import type { Settings } from '../shared/config.ts';
 import { REFUSALS, type Refusal } from '../shared/errors.ts';
-import { httpRefusal } from '../shared/http-refusal.ts';
 import type { Logger } from '../shared/log.ts';
-import type { Guest } from './guest.ts';
+import { createGuest, type Guest } from './guest.ts';
+import { listen } from './listener.ts';
+import type { Lobby } from './lobby.ts';
 import { isPublicPost } from './public-post.ts';
+import { stopReading } from './reading.ts';
 import {
   bodyIsAnnounced,
   bodyLength,
+  hasBareLineEnd,
   headEnd,
   methodOf,
   pathOf,
@@ -16,10 +19,7 @@ import {
   startsLikeHttp,
 } from './request-head.ts';
 
-const BACKLOG = 4_096;
 const SWEEP_MS = 250;
-/** How long a refused client may take to read why, before its socket is ended. */
-const LINGER_MS = 1_000;
 const METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 type Doors = Pick<
@@ -45,82 +45,42 @@ type Doors = Pick<
 export class FrontDoor {
   readonly #doors: Doors;
   readonly #log: Logger;
-  readonly #place: (guest: Guest) => boolean;
+  readonly #lobby: Pick<Lobby, 'receive' | 'refuse'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
   readonly #greeting = new Map<Socket, Guest>();
-  /** A whole head, and no worker to take it. */
-  readonly #waiting = new Set<Guest>();
-  /** Refused, and given a moment to read it; with the time at which it ends. */
-  readonly #leaving = new Map<Socket, number>();
   #sweeper: NodeJS.Timeout | undefined;
 
-  /** `place` answers false while there is no worker to take a guest. */
-  constructor(options: { doors: Doors; place: (guest: Guest) => boolean; log: Logger }) {
+  constructor(options: { doors: Doors; lobby: Pick<Lobby, 'receive' | 'refuse'>; log: Logger }) {
     this.#doors = options.doors;
-    this.#place = options.place;
+    this.#lobby = options.lobby;
     this.#log = options.log;
-    this.#server = createServer({ noDelay: true }, this.#onConnection);
+    // Half open, so that a client which ends in the middle of its request can be told what was wrong.
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
   }
 
   /** Opens the port; resolves with the address, rejects with a sentence if it cannot be had. */
-  async open(): Promise<Address> {
-    const { host, port } = this.#doors.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, ...(host !== undefined && { host }), backlog: BACKLOG }, resolve);
-    }).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`cannot listen on ${formatAddress({ host, port })} (GUSHER_LISTEN): ${error.code}`);
-    });
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (error) => this.#log.error({ err: error }, 'the public port failed'));
+  open(): Promise<Address> {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
-    const bound = this.#server.address();
-    return { host, port: bound !== null && typeof bound === 'object' ? bound.port : port };
+    const about = { address: this.#doors.listen, setting: 'GUSHER_LISTEN', name: 'public', log: this.#log };
+    return listen(this.#server, about);
   }
 
-  /** Sockets at the door now, refused ones included. */
-  get size(): number {
-    return this.#greeting.size + this.#waiting.size + this.#leaving.size;
-  }
-
-  /** Takes back a guest whose worker was lost, or tries again once a worker is ready. */
-  receive(guest: Guest): void {
-    if (guest.socket.destroyed) return;
-    if (!this.#place(guest)) this.#waiting.add(guest);
-  }
-
-  /** A worker became ready: whoever waits for one is placed. */
-  retry(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const guest of waiting) this.receive(guest);
-  }
-
-  /** Closes the port for good; whoever is still at the door is told that the server is stopping. */
+  /** Closes the port for good; whoever has not asked for anything yet is told that the server is stopping. */
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const socket of this.#greeting.keys()) socket.destroy();
-    for (const { socket } of this.#waiting) this.#sayNo(socket, REFUSALS.server_stopping);
-    for (const socket of this.#leaving.keys()) socket.destroySoon();
-    this.#greeting.clear();
-    this.#waiting.clear();
-    this.#leaving.clear();
+    for (const guest of this.#greeting.values()) this.#refuse(guest, REFUSALS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    const guest: Guest = {
-      socket,
-      data: Buffer.alloc(0),
-      sid: undefined,
-      arrivedAt: performance.now(),
-    };
+    const guest = createGuest(socket, 'public');
     if (this.#greeting.size >= this.#doors.greetingMaxSockets) this.#dropOldest();
     this.#greeting.set(socket, guest);
     socket.on('error', destroySocket);
     socket.on('data', (chunk: Buffer) => this.#hear(guest, chunk));
-    socket.on('close', () => this.#forget(guest));
+    socket.on('end', () => this.#onEnd(guest));
+    socket.on('close', () => this.#greeting.delete(socket));
   };
 
   #dropOldest(): void {
@@ -129,10 +89,11 @@ export class FrontDoor {
     if (oldest !== undefined) this.#greeting.delete(oldest);
   }
 
-  #forget(guest: Guest): void {
-    this.#greeting.delete(guest.socket);
-    this.#waiting.delete(guest);
-    this.#leaving.delete(guest.socket);
+  /** The client has said all it will say, and it was no whole head. */
+  #onEnd(guest: Guest): void {
+    if (!this.#greeting.has(guest.socket)) return;
+    if (guest.data.length > 0) this.#refuse(guest, REFUSALS.bad_request);
+    else guest.socket.destroy();
   }
 
   /** Adds what a guest said, and decides as soon as it can be decided. */
@@ -151,6 +112,7 @@ export class FrontDoor {
     if (headLength > this.#doors.headMaxBytes) return REFUSALS.head_too_large;
     if (end < 0) return undefined;
     const head = data.toString('latin1', 0, end);
+    if (hasBareLineEnd(head)) return REFUSALS.bad_request;
     if (METHODS.has(methodOf(head))) return bodyIsAnnounced(head) ? REFUSALS.body_not_allowed : undefined;
     return this.#objectionToBody(head);
   }
@@ -167,20 +129,12 @@ export class FrontDoor {
     this.#greeting.delete(guest.socket);
     stopReading(guest.socket);
     guest.sid = sidOf(guest.data.toString('latin1', 0, headLength));
-    this.receive(guest);
+    this.#lobby.receive(guest);
   }
 
   #refuse({ socket }: Guest, refusal: Refusal): void {
     this.#greeting.delete(socket);
-    this.#sayNo(socket, refusal);
-    this.#leaving.set(socket, performance.now() + LINGER_MS);
-  }
-
-  /** What is still unread would make the system send a reset, which destroys the answer: so read on. */
-  #sayNo(socket: Socket, refusal: Refusal): void {
-    socket.removeAllListeners('data');
-    socket.end(httpRefusal(refusal));
-    startReading(socket);
+    this.#lobby.refuse(socket, refusal);
   }
 
   readonly #sweep = (): void => {
@@ -189,44 +143,9 @@ export class FrontDoor {
       if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) break;
       this.#refuse(guest, REFUSALS.greeting_timeout);
     }
-    for (const guest of this.#waiting) {
-      if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) continue;
-      this.#waiting.delete(guest);
-      this.#refuse(guest, REFUSALS.no_worker);
-    }
-    for (const [socket, until] of this.#leaving) {
-      if (now < until) break;
-      socket.destroy();
-    }
   };
 }
 
 function destroySocket(this: Socket): void {
   this.destroy();
-}
-
-/** The part of a socket's handle that is used here; it is not public, and may be missing. */
-interface ReadableHandle {
-  readStart?: () => void;
-  readStop?: () => void;
-}
-
-/**
- * Stops reading within this turn. `pause` alone stops the stream; the handle below it goes on until the system
- * has given it more, and what it reads after the handle was passed on would be lost for the worker. The handle's
- * `reading` stays true on purpose: a moment later the stream looks there whether it has to start it again.
- */
-function stopReading(socket: Socket): void {
-  socket.pause();
-  handleOf(socket)?.readStop?.();
-}
-
-/** Undoes `stopReading`; does nothing to a socket that is being read. */
-function startReading(socket: Socket): void {
-  handleOf(socket)?.readStart?.();
-  socket.resume();
-}
-
-function handleOf(socket: Socket): ReadableHandle | null | undefined {
-  return (socket as Socket & { _handle?: ReadableHandle | null })._handle;
 }

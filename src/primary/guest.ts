@@ -1,12 +1,18 @@
 import type { Socket } from 'node:net';
 
-/** A socket on its way from the front door to a worker. */
+/** A socket on its way from a port of the primary to a worker. */
 export interface Guest {
   readonly socket: Socket;
-  /** Everything it has sent: the request head, and whatever came in the same segment. */
+  /** The port it came to: the public one, or that of the API. */
+  readonly port: 'public' | 'api';
+  /** Everything it has sent: on the public port the request head and whatever came in the same segment. */
   data: Buffer;
   /** The id after `sid=` in its request target, by which it asks for the worker it was with before. */
   sid: string | undefined;
   /** When it connected, in ms of `performance.now()`. */
   readonly arrivedAt: number;
+}
+
+export function createGuest(socket: Socket, port: Guest['port']): Guest {
+  return { socket, port, data: Buffer.alloc(0), sid: undefined, arrivedAt: performance.now() };
 }

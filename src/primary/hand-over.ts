@@ -7,16 +7,17 @@ import type { Guest } from './guest.ts';
 /** What is known of a worker as a place for clients. */
 interface Berth {
   readonly worker: Worker;
-  open: boolean;
-  /** Sockets given to it and not ended yet. */
+  /** The ports whose guests it takes now. */
+  readonly open: Set<Guest['port']>;
+  /** Clients given to it and not ended yet. */
   load: number;
-  /** Given to it, oldest first, and not yet taken over: ours until it says so. */
-  readonly inFlight: Guest[];
+  /** Given to it, by ticket, oldest first, and not yet taken over: ours until it says so. */
+  readonly inFlight: Map<number, Guest>;
 }
 
 /**
- * Gives guests to workers. @socket.io/sticky chooses: the worker that `sid` names, else the one with the fewest
- * sockets. The passing itself is done here, since nothing may be lost in it:
+ * Gives guests to workers. For a client @socket.io/sticky chooses: the worker that `sid` names, else the one with
+ * the fewest clients. API sockets go round. The passing itself is done here, since nothing may be lost in it:
  * - sticky is asked with a head that holds nothing but the `sid`; no client can confuse it;
  * - a worker that is not ready or is leaving gets nobody, not even by its `sid`;
  * - our copy of a socket, from which nothing more is read, is kept until the worker has taken over. If the
@@ -27,6 +28,7 @@ export class HandOver {
   readonly #berths = new Map<number, Berth>();
   /** The guest that sticky is being asked about; its answer is a call of some worker's `send`. */
   #asked: Guest | undefined;
+  #lastTicket = 0;
 
   constructor() {
     setupPrimary(this.#placement as Server, { loadBalancingMethod: 'least-connection' });
@@ -34,39 +36,41 @@ export class HandOver {
 
   /** A forked worker becomes known; it gets nobody before it is opened. */
   add(worker: Worker): void {
-    const berth: Berth = { worker, open: false, load: 0, inFlight: [] };
+    const berth: Berth = { worker, open: new Set(), load: 0, inFlight: new Map() };
     this.#berths.set(worker.id, berth);
     // sticky counts when a worker tells it, which lags in a burst; what it compares is replaced by the truth.
     Object.defineProperty(worker, 'clientsCount', {
-      get: () => (berth.open ? berth.load : Number.POSITIVE_INFINITY),
+      get: () => (berth.open.has('public') ? berth.load : Number.POSITIVE_INFINITY),
       set: () => undefined,
     });
     const send = worker.send.bind(worker);
     worker.send = ((message: { type?: unknown }, ...rest: []) => {
       if (message.type !== 'sticky:connection') return send(message as never, ...rest);
-      return this.#pass(berth);
+      return this.#answerIs(berth);
     }) as Worker['send'];
   }
 
+  /** The worker may be given guests of both ports. */
   open(worker: Worker): void {
-    const berth = this.#berths.get(worker.id);
-    if (berth !== undefined) berth.open = true;
+    this.#berths.get(worker.id)?.open.add('public').add('api');
   }
 
-  close(worker: Worker): void {
-    const berth = this.#berths.get(worker.id);
-    if (berth !== undefined) berth.open = false;
+  /** The worker is given no more guests of that port. */
+  close(worker: Worker, port: Guest['port']): void {
+    this.#berths.get(worker.id)?.open.delete(port);
   }
 
   /** Forgets a worker that is gone; answers the guests that it never took. */
   remove(worker: Worker): Guest[] {
-    const guests = this.#berths.get(worker.id)?.inFlight ?? [];
+    const berth = this.#berths.get(worker.id);
     this.#berths.delete(worker.id);
-    return guests;
+    berth?.open.clear();
+    return [...(berth?.inFlight.values() ?? [])];
   }
 
   /** Gives a guest to a worker; false if none is open. */
   place(guest: Guest): boolean {
+    if (guest.port === 'api') return this.#placeInTurn(guest);
     if (this.#leastLoaded() === undefined) return false;
     this.#asked = guest;
     this.#placement.emit('connection', guest.socket);
@@ -75,29 +79,65 @@ export class HandOver {
     return true;
   }
 
-  /** A worker reports what became of its sockets since it last did. */
+  /**
+   * A worker reports what became of its sockets since it last did. Answers guests that did not reach it: the
+   * system had no room for them in its process, and told nobody.
+   */
   report(
     worker: Worker,
-    sockets: { taken: number; ended: number; opened: string[]; closed: string[] },
-  ): void {
+    sockets: { taken: number[]; ended: number; opened: string[]; closed: string[] },
+  ): Guest[] {
     const berth = this.#berths.get(worker.id);
-    if (berth === undefined) return;
-    for (const { socket } of berth.inFlight.splice(0, sockets.taken)) socket.destroy();
+    if (berth === undefined) return [];
+    const lost = this.#settle(berth, sockets.taken);
     berth.load -= sockets.ended;
     for (const id of sockets.opened) cluster.emit('message', worker, { type: 'sticky:connection', data: id });
     for (const id of sockets.closed)
       cluster.emit('message', worker, { type: 'sticky:disconnection', data: id });
+    return lost;
   }
 
-  #pass(chosen: Berth): boolean {
+  /** Sockets arrive in the order in which they were sent: one that was passed over never will. */
+  #settle(berth: Berth, taken: readonly number[]): Guest[] {
+    const lost: Guest[] = [];
+    for (const ticket of taken) {
+      for (const [older, guest] of berth.inFlight) {
+        if (older > ticket) break;
+        berth.inFlight.delete(older);
+        if (older === ticket) guest.socket.destroy();
+        else lost.push(guest);
+      }
+    }
+    berth.load -= lost.filter(({ port }) => port === 'public').length;
+    return lost;
+  }
+
+  #answerIs(chosen: Berth): boolean {
     const guest = this.#asked;
-    const berth = chosen.open ? chosen : this.#leastLoaded();
+    const berth = chosen.open.has('public') ? chosen : this.#leastLoaded();
     if (guest === undefined || berth === undefined) return false;
     berth.load += 1;
-    berth.inFlight.push(guest);
+    return this.#pass(guest, berth, 'sticky:connection');
+  }
+
+  #placeInTurn(guest: Guest): boolean {
+    for (const [id, berth] of this.#berths) {
+      if (!berth.open.has('api')) continue;
+      // Behind the others, so that the next one gets the next.
+      this.#berths.delete(id);
+      this.#berths.set(id, berth);
+      this.#pass(guest, berth, 'api:connection');
+      return true;
+    }
+    return false;
+  }
+
+  #pass(guest: Guest, berth: Berth, type: 'sticky:connection' | 'api:connection'): boolean {
+    const ticket = ++this.#lastTicket;
+    berth.inFlight.set(ticket, guest);
     // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.
     return berth.worker.process.send(
-      { type: 'sticky:connection', data: guest.data },
+      { type, ticket, data: guest.data },
       guest.socket,
       { keepOpen: true },
       ignoreClosedChannel,
@@ -107,7 +147,7 @@ export class HandOver {
   #leastLoaded(): Berth | undefined {
     let least: Berth | undefined;
     for (const berth of this.#berths.values()) {
-      if (berth.open && (least === undefined || berth.load < least.load)) least = berth;
+      if (berth.open.has('public') && (least === undefined || berth.load < least.load)) least = berth;
     }
     return least;
   }

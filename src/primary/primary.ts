@@ -1,10 +1,12 @@
 import type { Address } from '../shared/address.ts';
 import type { SettingName, Settings } from '../shared/config.ts';
 import { createLog, type Logger } from '../shared/log.ts';
+import { ApiDoor } from './api-door.ts';
 import { chooseDemo, demoLines } from './demo.ts';
 import { FrontDoor } from './front-door.ts';
 import type { Guest } from './guest.ts';
 import { HandOver } from './hand-over.ts';
+import { Lobby } from './lobby.ts';
 import { Roster } from './roster/roster.ts';
 import { RosterDesk } from './roster/roster-desk.ts';
 import { waitForStop } from './signals.ts';
@@ -21,37 +23,36 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
   const { settings, demoApp } = await chooseDemo(given, names, log);
   const handOver = new HandOver();
-  const frontDoor = new FrontDoor({
-    doors: settings,
-    place: (guest: Guest) => handOver.place(guest),
-    log,
-  });
   const rosterDesk = new RosterDesk(new Roster());
-  const supervisor = new Supervisor({ settings, demoApp, frontDoor, handOver, rosterDesk, log });
+  const lobby = new Lobby({ settings, place: (guest: Guest) => handOver.place(guest) });
+  const frontDoor = new FrontDoor({ doors: settings, lobby, log });
+  const apiDoor = new ApiDoor({ settings, lobby, log });
+  const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, log });
   const stop = waitForStop();
+  let failed = false;
   try {
     const listen = await frontDoor.open();
+    const apiListen = await apiDoor.open();
     const started = await Promise.race([supervisor.start(), stop.first]);
-    if (typeof started === 'number') {
-      announce(log, { ...settings, listen, apiListen: { ...settings.apiListen, port: started } }, demoApp);
-    }
+    if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
     log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
   } catch (error) {
+    failed = true;
     log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
-    frontDoor.close();
-    supervisor.announceStop();
-    supervisor.killAll('gusher cannot run');
-    return 1;
   }
   supervisor.announceStop();
   frontDoor.close();
+  lobby.close('public');
   const drained = supervisor.drain(settings.shutdownDeadlineMs * DRAIN_PART);
-  const outcome = await Promise.race([drained, stop.second]);
+  const outcome = await Promise.race([drained, failed ? stop.first : stop.second]);
   if (typeof outcome === 'string') supervisor.killAll(`a second ${outcome}`);
+  apiDoor.close();
+  lobby.close('api');
+  lobby.end();
   log.info({ clean: outcome === true }, 'stopped');
-  return outcome === true ? 0 : 1;
+  return outcome === true && !failed ? 0 : 1;
 }
 
 function announce(

@@ -126,10 +126,11 @@ export class Relay {
   #requestFlush(): void {
     if (this.#flushRequested) return;
     this.#flushRequested = true;
-    setImmediate(this.#flush);
+    setImmediate(this.flush);
   }
 
-  readonly #flush = (): void => {
+  /** Sends what waits for the end of this turn; whatever is sent to a worker afterwards comes after it. */
+  readonly flush = (): void => {
     this.#flushRequested = false;
     for (const [slot, destination] of this.#destinations) {
       if (destination.outgoing.length === 0) continue;

@@ -11,7 +11,16 @@ const SID = /^[^\r\n ]* [^\r\n ]*[?&]sid=([\w-]{20})(?:[&# ]|$)/;
 const PATH = /^[^\r\n ]* ([^\r\n ?#]*)/;
 const CONTENT_LENGTH = /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)/gi;
 const TRANSFER_ENCODING = /\r\ntransfer-encoding[ \t]*:/i;
+const BARE_LINE_END = /(?<!\r)\n|\r(?!\n)/;
 const BODY = /\r\n(?:content-length[ \t]*:(?!\s*0+\s*(?:\r\n|$))|transfer-encoding[ \t]*:)/i;
+
+/**
+ * Whether a CR or an LF stands alone. Attack: parsers differ in whether that ends a line (RFC 9112 §2.2), so a
+ * header could be there for one and not for the other.
+ */
+export function hasBareLineEnd(head: string): boolean {
+  return BARE_LINE_END.test(head);
+}
 
 /** False as soon as the first bytes cannot be those of an HTTP request. */
 export function startsLikeHttp(data: Buffer): boolean {

@@ -4,9 +4,9 @@ import type { App } from '../shared/app.ts';
 import type { Settings } from '../shared/config.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
-import type { FrontDoor } from './front-door.ts';
 import type { HandOver } from './hand-over.ts';
 import { IdempotencyLedger } from './idempotency-ledger.ts';
+import type { Lobby } from './lobby.ts';
 import { Relay } from './relay.ts';
 import { type Death, nextStep } from './respawn.ts';
 import type { RosterDesk } from './roster/roster-desk.ts';
@@ -20,7 +20,7 @@ const START_DEADLINE_MS = 15_000;
 export interface SupervisorParts {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
-  readonly frontDoor: Pick<FrontDoor, 'receive' | 'retry'>;
+  readonly lobby: Pick<Lobby, 'receive' | 'retry'>;
   readonly handOver: HandOver;
   readonly rosterDesk: RosterDesk;
   readonly log: Logger;
@@ -60,8 +60,8 @@ export class Supervisor implements SlotListener {
     this.failure.catch(() => undefined);
   }
 
-  /** Forks all workers; resolves with the API port when every one is ready. */
-  async start(): Promise<number> {
+  /** Forks all workers; resolves when every one is ready. */
+  async start(): Promise<void> {
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('../worker/main.js', import.meta.url)),
       args: [],
@@ -79,7 +79,6 @@ export class Supervisor implements SlotListener {
       this.#until(() => this.#slots.every((slot) => slot.state === 'ready')),
       this.failure,
     ]);
-    return this.#slots[0]?.apiPort ?? 0;
   }
 
   /** Readiness goes off on every worker; nothing else changes yet. */
@@ -93,8 +92,10 @@ export class Supervisor implements SlotListener {
   async drain(deadlineMs: number): Promise<boolean> {
     const { handOver } = this.#parts;
     let clean = true;
+    // What was published goes first.
+    this.#relay.flush();
     for (const slot of this.#slots) {
-      if (slot.worker !== undefined) handOver.close(slot.worker);
+      if (slot.worker !== undefined) handOver.close(slot.worker, 'public');
       slot.drain(deadlineMs);
     }
     const deadline = setTimeout(() => {
@@ -108,7 +109,7 @@ export class Supervisor implements SlotListener {
   }
 
   killAll(reason: string): void {
-    for (const slot of this.#slots) if (slot.state !== 'gone') slot.kill(reason);
+    for (const slot of this.#slots) if (slot.state !== 'gone') this.#kill(slot, reason);
   }
 
   message(slot: WorkerSlot, message: ToPrimary): void {
@@ -117,7 +118,6 @@ export class Supervisor implements SlotListener {
         this.#instruct(slot);
         break;
       case 'ready':
-        slot.becomeReady(message.apiPort);
         this.#welcome(slot);
         break;
       case 'fatal':
@@ -127,7 +127,7 @@ export class Supervisor implements SlotListener {
         slot.stats = message.stats;
         break;
       case 'sockets':
-        if (slot.worker !== undefined) this.#parts.handOver.report(slot.worker, message);
+        this.#note(slot, message);
         break;
       case 'link':
         slot.link = message.state;
@@ -155,19 +155,16 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { handOver, frontDoor, rosterDesk } = this.#parts;
+    const { handOver, lobby, rosterDesk } = this.#parts;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
     const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
-    if (this.#stopping) {
-      for (const { socket } of untaken) socket.destroy();
-      if (exit.code !== 0) this.#failed = true;
-    } else {
-      this.#replace(slot, exit);
-      for (const guest of untaken) frontDoor.receive(guest);
-      this.#tellHost();
-    }
+    if (!this.#stopping) this.#replace(slot, exit);
+    // One that had not served yet has nothing to do well.
+    else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
+    for (const guest of untaken) lobby.receive(guest);
+    this.#tellHost();
     this.#changed();
   }
 
@@ -177,18 +174,30 @@ export class Supervisor implements SlotListener {
     rosterDesk.open(slot.processName, (message) => slot.send(message));
   }
 
+  /** A process listens: it is told what to do, which is to leave again if meanwhile all is to end. */
   #instruct(slot: WorkerSlot): void {
     const { settings, demoApp } = this.#parts;
-    slot.send({ type: 'start', settings, slot: slot.number, demoApp });
+    if (this.#stopping) slot.drain(settings.shutdownDeadlineMs);
+    else slot.send({ type: 'start', settings, slot: slot.number, demoApp });
   }
 
   #welcome(slot: WorkerSlot): void {
-    this.#everReady = true;
-    if (slot.worker !== undefined) this.#parts.handOver.open(slot.worker);
-    this.#log.info({ slot: slot.number, worker: slot.worker?.process.pid }, 'worker ready');
+    slot.becomeReady();
     this.#tellHost();
-    this.#parts.frontDoor.retry();
+    if (slot.state !== 'ready' || slot.worker === undefined) return;
+    this.#everReady = true;
+    this.#log.info({ slot: slot.number, worker: slot.worker.process.pid }, 'worker ready');
+    this.#parts.handOver.open(slot.worker);
+    this.#parts.lobby.retry();
     this.#changed();
+  }
+
+  #note(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
+    if (slot.worker === undefined) return;
+    const lost = this.#parts.handOver.report(slot.worker, sockets);
+    if (lost.length === 0) return;
+    this.#log.warn({ slot: slot.number, sockets: lost.length }, 'a worker has no room for more sockets');
+    for (const guest of lost) this.#parts.lobby.receive(guest);
   }
 
   #replace(slot: WorkerSlot, exit: SlotExit): void {
@@ -210,6 +219,14 @@ export class Supervisor implements SlotListener {
     this.#respawns.add(timer);
   }
 
+  #kill(slot: WorkerSlot, reason: string): void {
+    if (slot.worker !== undefined) {
+      this.#parts.handOver.close(slot.worker, 'public');
+      this.#parts.handOver.close(slot.worker, 'api');
+    }
+    slot.kill(reason);
+  }
+
   /** Finds workers that no longer turn their loop, or never began to. */
   readonly #watch = (): void => {
     const now = performance.now();
@@ -220,7 +237,7 @@ export class Supervisor implements SlotListener {
       if (late) slot.lastSignAt = now;
       const silentMs = now - slot.lastSignAt;
       const allowedMs = slot.state === 'starting' ? START_DEADLINE_MS : this.#parts.settings.stuckAfterMs;
-      if (silentMs > allowedMs) slot.kill(`it gave no sign for ${Math.round(silentMs)} ms`);
+      if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
     }
   };
 

@@ -1,6 +1,9 @@
 import cluster, { type Worker } from 'node:cluster';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
+
+const CHANNEL_LOOK_MS = 5;
 
 /** `starting` → `ready` → `draining` → `gone`; from `gone` the slot may be filled again. */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'gone';
@@ -28,7 +31,6 @@ export class WorkerSlot {
   state: SlotState = 'gone';
   link: BrokerLink = 'connecting';
   stats: Stats = createStats();
-  apiPort = 0;
   /** When the process last gave a sign, in ms of `performance.now()`. */
   lastSignAt = 0;
   #worker: Worker | undefined;
@@ -69,9 +71,8 @@ export class WorkerSlot {
     return worker;
   }
 
-  becomeReady(apiPort: number): void {
+  becomeReady(): void {
     if (this.state === 'starting') this.state = 'ready';
-    this.apiPort = apiPort;
     this.#readyAt = performance.now();
   }
 
@@ -96,10 +97,15 @@ export class WorkerSlot {
     const exit = new Promise<[number | null, string | null]>((resolve) => {
       worker.process.once('exit', (code, signal) => resolve([code, signal]));
     });
-    const disconnect = new Promise<void>((resolve) => {
-      worker.process.once('disconnect', resolve);
+    let disconnected = false;
+    worker.process.once('disconnect', () => {
+      disconnected = true;
     });
-    const [[code, signal]] = await Promise.all([exit, disconnect]);
+    const [code, signal] = await exit;
+    while (worker.process.connected) await pause(CHANNEL_LOOK_MS);
+    await nextTurn();
+    // Node never says so if a socket was on its way through the channel; cluster has to know all the same.
+    if (!disconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
     this.state = 'gone';
     this.#listener.exited(this, { code, signal, servedMs, killedAs: this.#killedAs });

@@ -31,6 +31,14 @@ export function sizeOfItem(item: RelayItem): number {
   return 2 * (item.topic.length + channel.length + event.length + data.length + text.length) + 200;
 }
 
+/** With a socket: a client, whose first bytes are `data` (@socket.io/sticky's own), or one for the API. */
+export interface SocketMessage {
+  readonly type: 'sticky:connection' | 'api:connection';
+  /** What the worker names it by when it has taken it over. */
+  readonly ticket: number;
+  readonly data: Buffer;
+}
+
 export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
 
 export type ToWorker =
@@ -60,14 +68,17 @@ export type ToWorker =
 export type ToPrimary =
   /** First message: this process listens now; what was sent to it before is lost. */
   | { type: 'born' }
-  /** Settings arrived, API port open, connections welcome. */
-  | { type: 'ready'; apiPort: number }
+  /** Settings arrived, broker tried, connections welcome. */
+  | { type: 'ready' }
   /** This worker cannot run, and neither could its successor. */
   | { type: 'fatal'; reason: string }
   /** Sent at a steady pace: proof that the event loop turns. */
   | { type: 'beat'; stats: Stats }
-  /** Since the last such message: sockets taken over, sockets ended, and the ids that `sid=` may name. */
-  | { type: 'sockets'; taken: number; ended: number; opened: string[]; closed: string[] }
+  /**
+   * Since the last such message: tickets of the sockets taken over, number of clients ended, and the ids that
+   * `sid=` may name.
+   */
+  | { type: 'sockets'; taken: number[]; ended: number; opened: string[]; closed: string[] }
   | { type: 'link'; state: BrokerLink }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }

@@ -1,30 +1,36 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { REFUSALS } from '../shared/errors.ts';
+import type { FanOut } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Outbox } from './outbox.ts';
 
 const SLICE_MS = 50;
+/** How long it waits for the end of a fan-out; where publications never stop, there is none. */
+const LAST_WORDS_MS = 1_000;
 /** Of the deadline, the part in which goodbyes are said; the rest is for clients to answer them. */
 const PACED_PART = 0.6;
 
 /**
- * Closes every client, telling it to come back, a slice at a time: clients that all return in the same
+ * Closes every client, after what was published before, telling it to come back, a slice at a time: clients that all return in the same
  * instant would be an attack on whoever has to take them. Resolves when the last socket is gone, or at the
  * deadline, when those that are left are ended without a word.
  */
 export async function drain(options: {
   hub: Hub;
   outbox: Outbox;
+  fanOut: Pick<FanOut, 'isIdle'>;
   perSecond: number;
   deadlineMs: number;
 }): Promise<void> {
-  const { hub, outbox, perSecond, deadlineMs } = options;
-  const until = performance.now() + deadlineMs;
-  const slices = Math.max(1, (deadlineMs * PACED_PART) / SLICE_MS);
-  const perSlice = Math.ceil(Math.max((perSecond * SLICE_MS) / 1_000, hub.size / slices));
+  const { hub, outbox, fanOut, perSecond, deadlineMs } = options;
+  const start = performance.now();
+  const until = start + deadlineMs;
+  while (!fanOut.isIdle && performance.now() - start < LAST_WORDS_MS) await nextTurn();
+  const perSlice = Math.max(perSecond, hub.size / ((deadlineMs * PACED_PART) / 1_000)) * (SLICE_MS / 1_000);
   const round = hub.connections();
+  let due = 0;
   while (hub.size > 0 && performance.now() < until) {
-    for (let left = perSlice; left > 0; left -= 1) {
+    for (due += perSlice; due > 0; due -= 1) {
       const next = round.next();
       if (next.done) break;
       outbox.close(next.value, REFUSALS.server_stopping);

@@ -29,6 +29,11 @@ export class FanOut {
     this.#requestFlush = options.requestFlush;
   }
 
+  /** Whether everything that was published is written, or posted. */
+  get isIdle(): boolean {
+    return this.#busy.length === 0;
+  }
+
   /** `except` is the one connection that does not get it. */
   publish(channel: Channel, publication: Publication, except?: Connection): void {
     for (const audience of channel.audiences) {

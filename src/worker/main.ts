@@ -1,10 +1,12 @@
 import cluster from 'node:cluster';
-import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { SocketMessage, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { Worker } from './worker.ts';
 
 /** How long clients get when the primary is gone: nobody listens any more, so they should leave soon. */
 const ORPHAN_DRAIN_MS = 5_000;
+/** What a drain may take beyond its deadline to let go of everything. */
+const ORPHAN_GRACE_MS = 1_500;
 const FATAL_EXIT = 3;
 
 let worker: Worker | undefined;
@@ -13,13 +15,15 @@ process.title = 'gusher: worker';
 // A terminal sends its signals to the whole process group; when to stop is the primary's to say.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
-process.on('message', (message: ToWorker | { type: `sticky:${string}` }) => {
-  if (isOurs(message)) receive(message);
+process.on('SIGHUP', () => undefined);
+process.on('message', (message: ToWorker | SocketMessage) => {
+  if (!carriesSocket(message)) receive(message);
 });
 process.on('disconnect', () => void leaveAsOrphan());
 
-function isOurs(message: ToWorker | { type: `sticky:${string}` }): message is ToWorker {
-  return !message.type.startsWith('sticky:');
+/** Those go to the ports, which listen for themselves. */
+function carriesSocket(message: ToWorker | SocketMessage): message is SocketMessage {
+  return 'ticket' in message;
 }
 
 function send(message: ToPrimary): void {
@@ -46,8 +50,8 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
   process.title = `gusher: worker ${slot}`;
   worker = new Worker({ settings, demoApp, send, log });
   try {
-    const apiPort = await worker.open();
-    send({ type: 'ready', apiPort });
+    await worker.open();
+    send({ type: 'ready' });
   } catch (error) {
     log.fatal({ err: error }, 'the worker cannot start');
     send({ type: 'fatal', reason: (error as Error).message });
@@ -59,8 +63,13 @@ async function leave(deadlineMs: number): Promise<void> {
   process.exit(0);
 }
 
-/** The primary died. Node would end this process at once; its clients deserve a goodbye. */
+/**
+ * The primary died. Node would end this process at once; its clients deserve a goodbye. A drain that is under
+ * way goes on, but no longer than this.
+ */
 async function leaveAsOrphan(): Promise<void> {
+  setTimeout(() => process.exit(0), ORPHAN_DRAIN_MS + ORPHAN_GRACE_MS);
+  worker?.receive({ type: 'host', live: false, stopping: true });
   await leave(ORPHAN_DRAIN_MS);
 }
 

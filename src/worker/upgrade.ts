@@ -16,7 +16,7 @@ import type { Dialect } from './dialect/dialect.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
-import type { StickyPort } from './sticky-port.ts';
+import type { SocketReport } from './socket-report.ts';
 
 /** How long a client may take to answer a goodbye, in ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -29,7 +29,7 @@ export interface UpgradeParts {
   readonly dialect: Dialect;
   readonly hub: Hub;
   readonly inbox: Inbox;
-  readonly stickyPort: StickyPort;
+  readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
   readonly log: Logger;
@@ -79,10 +79,10 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   closed(connection: Connection): void {
-    const { hub, inbox, stickyPort } = this.#parts;
+    const { hub, inbox, sockets } = this.#parts;
     inbox.forget(connection);
     hub.remove(connection);
-    stickyPort.closed(connection.id);
+    sockets.closed(connection.id);
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
@@ -103,12 +103,12 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   #greet(client: ClientSocket, socket: Socket, { app, userId, grants }: Admitted): void {
-    const { dialect, hub, stickyPort, frameWriter } = this.#parts;
+    const { dialect, hub, sockets, frameWriter } = this.#parts;
     const id = randomBytes(ID_BYTES).toString('base64url');
     const connection = new Connection({ id, appKey: app.key, userId }, new Grants(grants), dialect, client);
     client.attach(connection, socket, frameWriter, this);
     hub.add(connection);
-    stickyPort.opened(id);
+    sockets.opened(id);
   }
 
   #refuseWhenStopping(): void {

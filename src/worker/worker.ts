@@ -28,6 +28,7 @@ import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
 import { RosterReporter } from './roster/reporter.ts';
 import { RosterClient } from './roster/roster-client.ts';
+import { SocketReport } from './socket-report.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Turn } from './turn.ts';
 import { Upgrade } from './upgrade.ts';
@@ -56,6 +57,7 @@ export class Worker {
   readonly #frameWriter = new FrameWriter();
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
+  readonly #fanOut: FanOut;
   readonly #roster: RosterClient;
   readonly #hub: Hub;
   readonly #control: Control;
@@ -66,7 +68,7 @@ export class Worker {
   readonly #api: ApiServer;
   #host = { live: false, stopping: false };
   #beat: NodeJS.Timeout | undefined;
-  #draining = false;
+  #drained: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
     const { settings, demoApp, send, log } = options;
@@ -81,13 +83,13 @@ export class Worker {
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
-    const turn: Turn = new Turn([() => fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()]);
+    const turn: Turn = new Turn([() => this.#fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()]);
     const requestFlush = (): void => turn.request();
     const reporter = new RosterReporter({ send, requestFlush });
     this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
     this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
-    const fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
-    this.#hub = new Hub({ broker: this.#broker, fanOut, roster: reporter, stats });
+    this.#fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
+    this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: reporter, stats });
     this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
     this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
     this.#heartbeat = new Heartbeat({
@@ -105,13 +107,15 @@ export class Worker {
       now: Date.now,
     });
     this.#publicRequests = new Router({ log });
+    const sockets = new SocketReport({ send });
+    new StickyPort(this.#server, sockets);
     this.#upgrade = new Upgrade({
       server: this.#server,
       admission,
       dialect,
       hub: this.#hub,
       inbox: this.#inbox,
-      stickyPort: new StickyPort(this.#server, send),
+      sockets,
       frameWriter: this.#frameWriter,
       stats,
       log,
@@ -122,8 +126,7 @@ export class Worker {
     const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
     this.#idempotency = new IdempotencyDesk({ send });
     this.#api = new ApiServer({
-      settings,
-      log,
+      sockets,
       requests: drawRoutes({
         settings,
         stats,
@@ -137,8 +140,8 @@ export class Worker {
     });
   }
 
-  /** Opens the broker, then the API. Resolves with the API's port; rejects if it cannot be had. */
-  async open(): Promise<number> {
+  /** Opens the broker, then the API. */
+  async open(): Promise<void> {
     const { send } = this.#options;
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
     const broker = this.#broker.open({
@@ -147,7 +150,7 @@ export class Worker {
       linkChanged: (state: BrokerLink) => send({ type: 'link', state }),
     });
     await Promise.all([broker, this.#chooseWay()]);
-    return this.#api.open();
+    this.#api.open();
   }
 
   receive(message: Exclude<ToWorker, { type: 'start' | 'drain' }>): void {
@@ -174,16 +177,21 @@ export class Worker {
 
   /** Says goodbye to every client, finishes what is begun, and lets go of everything. */
   async drain(deadlineMs: number): Promise<void> {
-    if (this.#draining) return;
-    this.#draining = true;
+    this.#drained ??= this.#drain(deadlineMs);
+    await this.#drained;
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
     const { drainPerSecond } = this.#options.settings;
     const until = performance.now() + deadlineMs;
     this.#upgrade.stop();
+    await this.#broker.settle();
     await drain({
+      fanOut: this.#fanOut,
       hub: this.#hub,
       outbox: this.#outbox,
       perSecond: drainPerSecond,
-      deadlineMs: deadlineMs * CLIENTS_PART,
+      deadlineMs: (until - performance.now()) * CLIENTS_PART,
     });
     await this.#publicRequests.finish(until - performance.now());
     await this.#api.close(until - performance.now());

@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'primary/': ['primary/'],
   'primary/cli/': ['primary/primary.ts'],
   'worker/': ['worker/'],
-  'worker/api/': ['worker/apps.ts', 'worker/publisher.ts'],
+  'worker/api/': ['worker/apps.ts', 'worker/socket-report.ts', 'worker/publisher.ts'],
   'worker/auth/': ['worker/apps.ts'],
   'worker/broker/': [],
   'worker/dialect/': ['worker/connection.ts', 'worker/hub.ts'],

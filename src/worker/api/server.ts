@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { formatAddress } from '../../shared/address.ts';
-import type { Settings } from '../../shared/config.ts';
+import { setTimeout as pause } from 'node:timers/promises';
 import { REFUSALS } from '../../shared/errors.ts';
 import { httpRefusal } from '../../shared/http-refusal.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { SocketMessage } from '../../shared/ipc.ts';
+import type { SocketReport } from '../socket-report.ts';
 import type { Router } from './router.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -13,18 +13,22 @@ const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than the idle time-outs of common proxies, which then are the ones to close. */
 const KEEP_ALIVE_MS = 65_000;
 
+/** How often, while closing, it is looked for requests that have finished. */
+const CLOSE_LOOK_MS = 20;
+
 export interface ApiParts {
-  readonly settings: Pick<Settings, 'apiListen'>;
   readonly requests: Pick<Router, 'serve'>;
-  readonly log: Logger;
+  readonly sockets: Pick<SocketReport, 'taken'>;
 }
 
 /**
- * The API port of this worker; Node shares the port among all of them. Knows nothing of what is asked there.
+ * Serves the sockets of the API port that the primary gives to this worker; it never listens itself. Knows
+ * nothing of what is asked there.
  */
 export class ApiServer {
   readonly #parts: ApiParts;
   readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
 
   constructor(parts: ApiParts) {
     this.#parts = parts;
@@ -42,32 +46,36 @@ export class ApiServer {
     this.#server.on('clientError', onClientError);
   }
 
-  /** Opens the port; resolves with its number, rejects with a sentence if it cannot be had. */
-  async open(): Promise<number> {
-    const { host, port } = this.#parts.settings.apiListen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ port, ...(host !== undefined && { host }) }, resolve);
-    }).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`cannot listen on ${formatAddress({ host, port })} (GUSHER_API_LISTEN): ${error.code}`);
-    });
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (error) => this.#parts.log.error({ err: error }, 'the API port failed'));
-    const bound = this.#server.address();
-    return bound !== null && typeof bound === 'object' ? bound.port : port;
+  /** Begins to take sockets. */
+  open(): void {
+    // Node starts to look after its time-outs when a server begins to listen, which this one never does.
+    this.#server.emit('listening');
+    process.on('message', this.#onMessage);
   }
 
-  /** Stops listening and lets requests in flight finish; after the deadline they are cut. */
+  /** Takes no more sockets and lets requests in flight finish; after the deadline they are cut. */
   async close(deadlineMs: number): Promise<void> {
-    if (!this.#server.listening) return;
-    const cut = setTimeout(() => this.#server.closeAllConnections(), Math.max(0, deadlineMs));
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-    });
+    const until = performance.now() + deadlineMs;
+    process.off('message', this.#onMessage);
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     this.#server.closeIdleConnections();
-    await closed;
-    clearTimeout(cut);
+    while (this.#sockets.size > 0 && performance.now() < until) {
+      await pause(CLOSE_LOOK_MS);
+      this.#server.closeIdleConnections();
+    }
+    this.#server.closeAllConnections();
+    this.#server.close();
   }
+
+  readonly #onMessage = (message: SocketMessage, socket: Socket | undefined): void => {
+    if (message.type !== 'api:connection') return;
+    this.#parts.sockets.taken(message.ticket);
+    // The socket may have died on the way.
+    if (socket === undefined) return;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    this.#server.emit('connection', socket);
+  };
 }
 
 /** `CONNECT`: this is no proxy. */

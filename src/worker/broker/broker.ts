@@ -15,7 +15,8 @@ export interface BrokerListener {
 /**
  * Carries publications between the workers of one host, or of many.
  *
- * Promises: per topic and publisher, order is kept and nothing is delivered twice; at most once. What is
+ * Promises: per topic, whatever is published after another publication was taken is delivered after it; nothing
+ * is delivered twice; at most once. What is
  * published while a subscriber's link is lost does not reach it.
  */
 export interface Broker {
@@ -45,6 +46,12 @@ export interface Broker {
    * this sender's broadcasts and publications. Resolves and rejects as `publish` does.
    */
   broadcast(message: ControlMessage): Promise<void>;
+
+  /**
+   * Resolves once whatever anybody on this host was told is published has been delivered here. Within a few
+   * seconds, whatever the link does; never rejects.
+   */
+  settle(): Promise<void>;
 
   /** Ends the link; publications taken before are sent. */
   close(): Promise<void>;

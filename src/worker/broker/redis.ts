@@ -124,6 +124,11 @@ export class RedisBroker implements Broker {
     return this.#hand(CONTROL_TOPIC, controlText(message));
   }
 
+  /** Redis passes a publication on before it answers its publisher, and answers a connection in order. */
+  async settle(): Promise<void> {
+    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+  }
+
   async close(): Promise<void> {
     this.#become('closed');
     clearInterval(this.#prober);

@@ -16,6 +16,12 @@ const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 type ToRelay = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayPublish' }>;
 type FromRelay = Extract<ToWorker, { type: `relay${string}` }>;
 
+/** Publications that leave in one message. */
+interface Batch {
+  bytes: number;
+  readonly waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[];
+}
+
 /**
  * The embedded broker: publications go through the primary, which every worker has a channel to. What is asked
  * of it in one turn leaves in order, and in as few messages as that allows.
@@ -27,8 +33,8 @@ export class RelayBroker implements Broker {
   #outgoing: ToRelay[] = [];
   /** Of each `relaySubscribe`, oldest first: whoever waits for it to be in effect. */
   readonly #joining: (() => void)[][] = [];
-  /** Sizes of the `relayPublish` messages on their way, oldest first, and what is in flight with them. */
-  readonly #unconfirmed: number[] = [];
+  /** Of each `relayPublish` that the primary has not taken yet, oldest first: who waits for that. */
+  readonly #publishing: Batch[] = [];
   #inFlightBytes = 0;
   #flushRequested = false;
 
@@ -69,11 +75,11 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    this.#pass({ topic, publication });
+    await this.#pass({ topic, publication });
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
-    this.#pass({ topic: CONTROL_TOPIC, control: controlText(message) });
+    await this.#pass({ topic: CONTROL_TOPIC, control: controlText(message) });
   }
 
   /** Takes what the primary's half says. */
@@ -87,30 +93,59 @@ export class RelayBroker implements Broker {
         for (const resolve of this.#joining.shift() ?? []) resolve();
         break;
       case 'relayTaken':
-        this.#inFlightBytes -= this.#unconfirmed.shift() ?? 0;
+        this.#confirm();
         break;
       default:
         message satisfies never;
     }
   }
 
+  /** Nothing to do: what the primary sent before it asked for anything else has been heard before that. */
+  async settle(): Promise<void> {}
+
   async close(): Promise<void> {
     this.#flush();
     this.#link = 'closed';
+    for (const { waiting } of this.#publishing) {
+      for (const { reject } of waiting) reject(new RefusalError('broker_lost'));
+    }
     this.#listener?.linkChanged('closed');
   }
 
-  #pass(item: RelayItem): void {
+  /** What the primary has taken is not lost with this worker, and nothing can overtake it. */
+  async #pass(item: RelayItem): Promise<void> {
     if (this.#link !== 'live') throw new RefusalError('broker_lost');
     const bytes = sizeOfItem(item);
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
       throw new RefusalError('broker_busy');
     }
     this.#inFlightBytes += bytes;
+    await new Promise<void>((resolve, reject) => {
+      this.#batchFor(item, bytes).waiting.push({ resolve, reject });
+      this.#requestFlush();
+    });
+  }
+
+  /** Adds to the batch that leaves at the end of this turn. */
+  #batchFor(item: RelayItem, bytes: number): Batch {
     const last = this.#outgoing.at(-1);
-    if (last?.type === 'relayPublish') last.items.push(item);
-    else this.#outgoing.push({ type: 'relayPublish', items: [item] });
-    this.#requestFlush();
+    const open = last?.type === 'relayPublish' ? this.#publishing.at(-1) : undefined;
+    if (last?.type === 'relayPublish' && open !== undefined) {
+      last.items.push(item);
+      open.bytes += bytes;
+      return open;
+    }
+    const batch: Batch = { bytes, waiting: [] };
+    this.#outgoing.push({ type: 'relayPublish', items: [item] });
+    this.#publishing.push(batch);
+    return batch;
+  }
+
+  #confirm(): void {
+    const batch = this.#publishing.shift();
+    if (batch === undefined) return;
+    this.#inFlightBytes -= batch.bytes;
+    for (const { resolve } of batch.waiting) resolve();
   }
 
   #take(item: RelayItem): void {
@@ -132,13 +167,6 @@ export class RelayBroker implements Broker {
     this.#flushRequested = false;
     const outgoing = this.#outgoing;
     this.#outgoing = [];
-    for (const message of outgoing) {
-      if (message.type === 'relayPublish') this.#unconfirmed.push(weigh(message.items));
-      this.#send(message);
-    }
+    for (const message of outgoing) this.#send(message);
   };
-}
-
-function weigh(items: readonly RelayItem[]): number {
-  return items.reduce((sum, item) => sum + sizeOfItem(item), 0);
 }

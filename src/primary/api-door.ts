@@ -1,0 +1,48 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Address } from '../shared/address.ts';
+import type { Settings } from '../shared/config.ts';
+import type { Logger } from '../shared/log.ts';
+import { createGuest } from './guest.ts';
+import { listen } from './listener.ts';
+import type { Lobby } from './lobby.ts';
+
+/**
+ * The API port. Its sockets go to the workers unread. Were it shared among the workers by Node's cluster, it
+ * would close with the only worker, and whatever was on its way to a worker that dies would hang for ever.
+ */
+export class ApiDoor {
+  readonly #address: Address;
+  readonly #lobby: Pick<Lobby, 'receive'>;
+  readonly #log: Logger;
+  readonly #server: Server;
+
+  constructor(options: {
+    settings: Pick<Settings, 'apiListen'>;
+    lobby: Pick<Lobby, 'receive'>;
+    log: Logger;
+  }) {
+    this.#address = options.settings.apiListen;
+    this.#lobby = options.lobby;
+    this.#log = options.log;
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, this.#onConnection);
+  }
+
+  /** Opens the port; resolves with the address, rejects with a sentence if it cannot be had. */
+  open(): Promise<Address> {
+    const about = { address: this.#address, setting: 'GUSHER_API_LISTEN', name: 'API', log: this.#log };
+    return listen(this.#server, about);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  readonly #onConnection = (socket: Socket): void => {
+    socket.on('error', destroySocket);
+    this.#lobby.receive(createGuest(socket, 'api'));
+  };
+}
+
+function destroySocket(this: Socket): void {
+  this.destroy();
+}

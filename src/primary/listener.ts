@@ -1,0 +1,26 @@
+import type { Server } from 'node:net';
+import { type Address, formatAddress } from '../shared/address.ts';
+import type { Logger } from '../shared/log.ts';
+
+const BACKLOG = 4_096;
+
+/**
+ * Opens a port; resolves with the address, rejects with a sentence that names the setting if it cannot be had.
+ * Later errors are logged under `name`.
+ */
+export async function listen(
+  server: Server,
+  { address, setting, name, log }: { address: Address; setting: string; name: string; log: Logger },
+): Promise<Address> {
+  const { host, port } = address;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, ...(host !== undefined && { host }), backlog: BACKLOG }, resolve);
+  }).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`cannot listen on ${formatAddress(address)} (${setting}): ${error.code}`);
+  });
+  server.removeAllListeners('error');
+  server.on('error', (error) => log.error({ err: error }, `the ${name} port failed`));
+  const bound = server.address();
+  return { host, port: bound !== null && typeof bound === 'object' ? bound.port : port };
+}

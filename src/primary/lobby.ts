@@ -1,0 +1,98 @@
+import type { Socket } from 'node:net';
+import type { Settings } from '../shared/config.ts';
+import { REFUSALS, type Refusal } from '../shared/errors.ts';
+import { httpRefusal } from '../shared/http-refusal.ts';
+import type { Guest } from './guest.ts';
+import { startReading } from './reading.ts';
+
+const SWEEP_MS = 250;
+/** How long a refused client may take to read why, before its socket is ended. */
+const LINGER_MS = 1_000;
+
+/**
+ * Between the ports and the workers: whoever came in through a door is placed with a worker, waits here while
+ * there is none, or is told why not and shown out.
+ *
+ * Against: floods while no worker is ready (a cap on who waits, and a deadline), and refused clients that stay
+ * (a moment to read why, and a cap: the one that was refused first goes first).
+ */
+export class Lobby {
+  readonly #place: (guest: Guest) => boolean;
+  readonly #deadlineMs: number;
+  readonly #maxSockets: number;
+  /** No worker to take them. */
+  readonly #waiting = new Set<Guest>();
+  /** Refused, and given a moment to read it; with the time at which it ends. Oldest first. */
+  readonly #leaving = new Map<Socket, number>();
+  readonly #closed = new Set<Guest['port']>();
+  readonly #sweeper: NodeJS.Timeout;
+
+  /** `place` answers false while there is no worker to take a guest. */
+  constructor(options: {
+    settings: Pick<Settings, 'greetingDeadlineMs' | 'greetingMaxSockets'>;
+    place: (guest: Guest) => boolean;
+  }) {
+    this.#deadlineMs = options.settings.greetingDeadlineMs;
+    this.#maxSockets = options.settings.greetingMaxSockets;
+    this.#place = options.place;
+    this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
+  }
+
+  /** Takes a guest that came in, or one whose worker was lost before it took over. */
+  receive(guest: Guest): void {
+    if (guest.socket.destroyed || this.#place(guest)) return;
+    if (this.#closed.has(guest.port)) this.refuse(guest.socket, REFUSALS.server_stopping);
+    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest.socket, REFUSALS.no_worker);
+    else this.#waiting.add(guest);
+  }
+
+  /** A worker became ready: whoever waits for one is placed. */
+  retry(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const guest of waiting) this.receive(guest);
+  }
+
+  /** Tells a client why not. */
+  refuse(socket: Socket, refusal: Refusal): void {
+    if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
+    this.#leaving.set(socket, performance.now() + LINGER_MS);
+    socket.once('close', () => this.#leaving.delete(socket));
+    socket.removeAllListeners('data');
+    socket.end(httpRefusal(refusal));
+    // What is still unread would make the system send a reset, which destroys the answer: so read on.
+    startReading(socket);
+  }
+
+  /** From now on nobody who came to that port waits for a worker. */
+  close(port: Guest['port']): void {
+    this.#closed.add(port);
+    this.retry();
+  }
+
+  /** No guest comes any more. */
+  end(): void {
+    clearInterval(this.#sweeper);
+    for (const socket of this.#leaving.keys()) socket.destroySoon();
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#leaving.keys();
+    if (oldest === undefined) return;
+    this.#leaving.delete(oldest);
+    oldest.destroy();
+  }
+
+  readonly #sweep = (): void => {
+    const now = performance.now();
+    for (const guest of this.#waiting) {
+      if (now - guest.arrivedAt < this.#deadlineMs) continue;
+      this.#waiting.delete(guest);
+      this.refuse(guest.socket, REFUSALS.no_worker);
+    }
+    for (const [socket, until] of this.#leaving) {
+      if (now < until) break;
+      socket.destroy();
+    }
+  };
+}

@@ -1,0 +1,59 @@
+import type { ToPrimary } from '../shared/ipc.ts';
+
+/**
+ * What the primary has to know of the sockets that it gave away, told once per turn of the loop: which were
+ * taken over (its own copies may go), how many clients ended, and which ids `?sid=` may name.
+ */
+export class SocketReport {
+  readonly #send: (message: ToPrimary) => void;
+  #taken: number[] = [];
+  #ended = 0;
+  #opened: string[] = [];
+  #closed: string[] = [];
+  #requested = false;
+
+  constructor(options: { send: (message: ToPrimary) => void }) {
+    this.#send = options.send;
+  }
+
+  taken(ticket: number): void {
+    this.#taken.push(ticket);
+    this.#request();
+  }
+
+  ended(): void {
+    this.#ended += 1;
+    this.#request();
+  }
+
+  opened(id: string): void {
+    this.#opened.push(id);
+    this.#request();
+  }
+
+  closed(id: string): void {
+    this.#closed.push(id);
+    this.#request();
+  }
+
+  #request(): void {
+    if (this.#requested) return;
+    this.#requested = true;
+    setImmediate(this.#tell);
+  }
+
+  readonly #tell = (): void => {
+    this.#requested = false;
+    this.#send({
+      type: 'sockets',
+      taken: this.#taken,
+      ended: this.#ended,
+      opened: this.#opened,
+      closed: this.#closed,
+    });
+    this.#taken = [];
+    this.#ended = 0;
+    this.#opened = [];
+    this.#closed = [];
+  };
+}
