@@ -83,7 +83,11 @@ export class Worker {
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
-    const turn: Turn = new Turn([() => this.#fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()]);
+    const turn: Turn = new Turn([
+      () => this.#fanOut.flush(),
+      () => this.#outbox.flush(),
+      () => reporter.flush(),
+    ]);
     const requestFlush = (): void => turn.request();
     const reporter = new RosterReporter({ send, requestFlush });
     this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });

@@ -97,9 +97,14 @@ export class RunningGusher {
     });
   }
 
-  /** Waits for the end of the program; kills it if it is not asked to end. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+  /** Asks the program to end and waits for that; answers its exit code. */
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill(signal);
+    return this.end();
+  }
+
+  /** Waits for the end of the program, and kills it if that does not come. */
+  async end(): Promise<number | null> {
     try {
       const { code } = await within(this.exited, 'the end of gusher', 40_000);
       return code;

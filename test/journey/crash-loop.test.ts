@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { within } from '../support/deadline.ts';
+import { type GusherOptions, type RunningGusher, spawnGusher } from '../support/gusher.ts';
+
+const CRASH_WHEN_READY = `
+  const send = process.send;
+  process.send = function (message, ...rest) {
+    if (message.type === 'ready') setTimeout(() => { throw new Error('a bug'); }, 20);
+    return send.call(this, message, ...rest);
+  };
+`;
+
+describe('gusher that cannot go on', () => {
+  let folder: string;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gusher-crash-'));
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Runs some code in each worker before anything else, by way of NODE_OPTIONS. */
+  function inEveryWorker(code: string): Record<string, string> {
+    const file = join(folder, 'fault.cjs');
+    writeFileSync(file, `if (require('node:cluster').isWorker) { ${code} }\n`);
+    return { NODE_OPTIONS: `--require ${file}` };
+  }
+
+  it('ends with 1 and a sentence when every worker dies while it starts', async () => {
+    const { code, complaints, gusher } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
+    expect(code).to.equal(1);
+    expect(complaints).to.equal(
+      'gusher: no worker became ready: each died while it started (last: exit code 7)',
+    );
+    expect(gusher.logs.find((line) => line.level === 'fatal'))
+      .to.have.property('msg')
+      .that.matches(/^giving up/);
+  });
+
+  it('ends with 1 and a sentence when workers crash again and again', async () => {
+    const { code, complaints } = await runToItsEnd({
+      env: inEveryWorker(CRASH_WHEN_READY),
+    });
+    expect(code).to.equal(1);
+    expect(complaints.split('\n').at(-1)).to.equal(
+      'gusher: workers crashed 10 times within a minute (last: exit code 3)',
+    );
+  }).timeout(40_000);
+
+  for (const [setting, what] of [
+    ['GUSHER_LISTEN', 'public'],
+    ['GUSHER_API_LISTEN', 'API'],
+  ] as const) {
+    it(`ends with 1 and a sentence when the ${what} port is taken`, async () => {
+      const occupant = createServer().listen(0, '127.0.0.1');
+      await new Promise((resolve) => occupant.once('listening', resolve));
+      const { port } = occupant.address() as { port: number };
+      const { code, complaints } = await runToItsEnd({ env: { [setting]: `127.0.0.1:${port}` } });
+      occupant.close();
+      expect(code).to.equal(1);
+      expect(complaints).to.equal(`gusher: cannot listen on 127.0.0.1:${port} (${setting}): EADDRINUSE`);
+    });
+  }
+});
+
+async function runToItsEnd(
+  options: GusherOptions,
+): Promise<{ code: number | null; complaints: string; gusher: RunningGusher }> {
+  const gusher = spawnGusher({ workers: 2, ...options });
+  try {
+    const { code } = await within(gusher.exited, 'the end of gusher', 35_000);
+    return { code, complaints: gusher.complaints.join('\n'), gusher };
+  } finally {
+    await gusher.stop();
+  }
+}

@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { type GusherJs, loadGusherJs } from '../support/gusher-js.ts';
+
+const WSCAT = fileURLToPath(new URL('../../../node_modules/.bin/wscat', import.meta.url));
+
+describe('clients that exist already', () => {
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({ workers: 2 });
+  });
+
+  after(() => gusher.stop());
+
+  describe('wscat', () => {
+    it('subscribes and prints what is published', async () => {
+      const cat = openWscat(gusher.clientUrl(), '{"event":"gusher.subscribe","data":{"channel":"cats"}}');
+      await cat.prints('gusher.subscribe_succeeded');
+      await gusher.publish('cats', 'meow', { loud: true });
+      await cat.prints('{"channel":"cats","event":"meow","data":{"loud":true}}');
+      await cat.end();
+    });
+
+    it('is told of a typo and stays connected', async () => {
+      const cat = openWscat(
+        gusher.clientUrl(),
+        'subscribe cats',
+        '{"event":"gusher.ping","data":"still here"}',
+      );
+      await cat.prints('malformed_frame');
+      await cat.prints('still here');
+      await cat.end();
+    });
+  });
+
+  describe('gusher-js, as it is on npm', () => {
+    let library: ReturnType<typeof loadGusherJs>;
+
+    before(() => {
+      library = loadGusherJs();
+    });
+
+    after(() => library.unload());
+
+    for (const binary of [false, true]) {
+      const form = binary ? 'binary frames' : 'text frames';
+
+      it(`hears its channels, with ${form}`, async () => {
+        const client = library.create('demo', { url: gusher.clientUrl(), token: '', binary });
+        const heard: unknown[] = [];
+        const note = (data: never): void => void heard.push(data);
+        const early = client.subscribe('early').bind('tick', note);
+        await connect(client);
+        client.subscribe('late').bind('tick', note);
+        Object.values(client.subscribes(['one', 'two'])).map((channel) => channel.bind('tick', note));
+        expect(early).to.have.property('subscribed', true);
+        for (const channel of ['early', 'late', 'one', 'two']) {
+          await publishUntilHeard(gusher, heard, channel, `${channel} ✓`);
+        }
+        expect(new Set(heard)).to.deep.equal(new Set(['early ✓', 'late ✓', 'one ✓', 'two ✓']));
+        await leave(client);
+      });
+    }
+
+    it('subscribes to more channels than fit in one of its commands', async () => {
+      const client = library.create('demo', { url: gusher.clientUrl(), token: '' });
+      const names = Array.from({ length: 25 }, (_, number) => `a-rather-long-channel-name-${number}`);
+      const heard: unknown[] = [];
+      for (const channel of Object.values(client.subscribes(names))) {
+        channel.bind('tick', (data: never) => void heard.push(data));
+      }
+      await connect(client);
+      for (const name of names) await publishUntilHeard(gusher, heard, name, name);
+      await leave(client);
+    });
+
+    it('comes back after its worker was killed, and hears its channels again', async () => {
+      const client = library.create('demo', {
+        url: gusher.clientUrl(),
+        token: '',
+        reconnection: true,
+        reconnectionDelay: 50,
+      });
+      const heard: unknown[] = [];
+      client.subscribe('phoenix').bind('tick', (data: never) => void heard.push(data));
+      await connect(client);
+      await publishUntilHeard(gusher, heard, 'phoenix', 'before');
+      const closed = new Promise<{ code: number }>((resolve) => client.bind('@closed', resolve));
+      const again = nextEvent(client, 'connected');
+      for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
+      expect((await within(closed, 'the end of the connection')).code).to.equal(1006);
+      await within(again, 'the next connection');
+      await publishUntilHeard(gusher, heard, 'phoenix', 'after');
+      await leave(client);
+    });
+  });
+
+  it('a plain ws client that sends nothing at all stays connected', async () => {
+    const client = await connectClient(gusher.clientUrl());
+    await client.expectNothing();
+    await client.close();
+  });
+});
+
+function nextEvent(client: GusherJs, event: string): Promise<void> {
+  return new Promise((resolve) => client.bind(event, () => resolve()));
+}
+
+/** Connects and waits for the answer to the subscriptions made before, if there are any. */
+async function connect(client: GusherJs): Promise<void> {
+  const subscribed = nextEvent(client, 'gusher.multi_subscribe_succeeded');
+  client.bind('error', () => undefined);
+  client.connect();
+  await within(subscribed, 'the first subscriptions of gusher-js');
+}
+
+/** Waits for the end too: gusher-js needs its browser until then. */
+async function leave(client: GusherJs): Promise<void> {
+  const closed = nextEvent(client, 'closed');
+  client.disconnect();
+  await within(closed, 'the end of gusher-js');
+}
+
+/** gusher-js does not tell when a single subscription is in effect, so one has to try. */
+async function publishUntilHeard(
+  gusher: RunningGusher,
+  heard: unknown[],
+  channel: string,
+  data: string,
+): Promise<void> {
+  await eventually(async () => {
+    // A connection to the API may have ended with a worker that was killed.
+    await gusher.publish(channel, 'tick', data).catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return heard.includes(data);
+  }, `gusher-js heard ${data}`);
+}
+
+interface Wscat {
+  prints(text: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** Connects, sends the lines and stays. */
+function openWscat(url: string, ...lines: string[]): Wscat {
+  const send = lines.flatMap((line) => ['--execute', line]);
+  const child = spawn(process.execPath, [WSCAT, '--wait=-1', ...send, '--connect', url], {
+    // wscat ends with its input.
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  return {
+    prints: (text) => eventually(() => output.includes(text), `wscat prints ${text}`),
+    async end() {
+      const exited = once(child, 'exit');
+      child.kill();
+      await within(exited, 'the end of wscat');
+    },
+  };
+}

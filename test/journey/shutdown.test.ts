@@ -1,0 +1,121 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { type GusherOptions, type RunningGusher, spawnGusher, startGusher } from '../support/gusher.ts';
+import { childrenOf, isAlive } from '../support/processes.ts';
+import { leave, Receiver } from '../support/receiver.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const CLIENTS = 500;
+const MESSAGES = 20;
+
+describe('a graceful stop', () => {
+  let redis: RedisServer;
+
+  before(async () => {
+    redis = await RedisServer.start();
+  });
+
+  after(() => redis.stop());
+
+  for (const broker of ['embedded', 'Redis']) {
+    it(`tells 500 clients to come back, after everything published before (${broker})`, async () => {
+      const gusher = await startGusher({ ...(broker === 'Redis' && { redisUrl: redis.url }) });
+      const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+      const numbers = Array.from({ length: MESSAGES }, (_, number) => number);
+      const published = numbers.map((number) => gusher.publish('news', 'tick', number));
+      for (const { status } of await Promise.all(published)) expect(status).to.equal(200);
+
+      gusher.process.kill('SIGTERM');
+      const closes = await within(Promise.all(receivers.map(({ client }) => client.closed)), 'all goodbyes');
+      for (const { code } of closes) expect(code).to.equal(4200);
+      for (const { received } of receivers) expect(received).to.have.members(numbers);
+      expect(await gusher.end()).to.equal(0);
+      expect(gusher.workerPids.some(isAlive)).to.equal(false);
+      expect(gusher.logs.at(-1)).to.include({ msg: 'stopped', clean: true });
+    });
+  }
+
+  describe('of slow goodbyes', () => {
+    const slowly = { env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '8000' } };
+
+    it('is not ready and lets nobody in, while clients are there', async () => {
+      const { gusher, receivers } = await startWithClients(20, slowly);
+      gusher.process.kill('SIGTERM');
+      await eventually(async () => {
+        const response = await fetch(`${gusher.api}/readyz`);
+        const body = (await response.json()) as { reason?: string };
+        return response.status === 503 && body.reason === 'stopping';
+      }, 'readiness is off');
+      const refused = await connectClient(gusher.clientUrl()).then(
+        () => 'let in',
+        () => 'refused',
+      );
+      expect(refused).to.equal('refused');
+      const open = receivers.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
+      expect(open).to.have.length.above(0);
+      expect(await gusher.end()).to.equal(0);
+      for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+    });
+
+    it('ends at once, with 1, at a second signal', async () => {
+      const { gusher, receivers } = await startWithClients(20, {
+        env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '3600000' },
+      });
+      gusher.process.kill('SIGTERM');
+      await within(Promise.race(receivers.map(({ client }) => client.closed)), 'the first goodbye');
+      expect(await gusher.stop('SIGINT')).to.equal(1);
+      await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+      leave(receivers);
+    });
+  });
+
+  it('ends well at SIGINT, which a terminal sends to the workers too', async () => {
+    const { gusher, receivers } = await startWithClients(20, {});
+    for (const pid of gusher.workerPids) process.kill(pid, 'SIGINT');
+    expect(await gusher.stop('SIGINT')).to.equal(0);
+    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+  });
+
+  it('waits for clients that do not answer the goodbye no longer than the deadline', async () => {
+    const { gusher, receivers } = await startWithClients(20, {
+      env: { GUSHER_SHUTDOWN_DEADLINE_MS: '2000' },
+    });
+    for (const { client } of receivers) client.socket.pause();
+    expect(await gusher.stop()).to.equal(0);
+    for (const { client } of receivers) client.socket.resume();
+    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+  });
+
+  it('kills a worker that does not end before the deadline, and ends with 1', async () => {
+    const { gusher, receivers } = await startWithClients(4, { env: { GUSHER_SHUTDOWN_DEADLINE_MS: '1500' } });
+    const [stuck] = gusher.workerPids as [number];
+    process.kill(stuck, 'SIGSTOP');
+    expect(await gusher.stop()).to.equal(1);
+    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+    expect(gusher.logs.at(-1)).to.include({ msg: 'stopped', clean: false });
+    leave(receivers);
+  });
+
+  it('ends well at whatever moment of the start it is asked for', async () => {
+    const moments = [0, 1, 2, 3].map((birth) => async () => {
+      const gusher = spawnGusher({ workers: 2, env: { GUSHER_SHUTDOWN_DEADLINE_MS: '8000' } });
+      await eventually(() => descendants(gusher) >= Math.min(birth, 2), 'workers are there');
+      if (birth === 3) await gusher.log((line) => line.msg === 'worker ready', 'a worker');
+      return gusher.stop();
+    });
+    for (const stop of moments.slice(1)) expect(await stop()).to.equal(0);
+  });
+});
+
+async function startWithClients(
+  count: number,
+  options: GusherOptions,
+): Promise<{ gusher: RunningGusher; receivers: Receiver[] }> {
+  const gusher = await startGusher(options);
+  return { gusher, receivers: await Receiver.joinMany(count, gusher.clientUrl(), 'news') };
+}
+
+function descendants(gusher: RunningGusher): number {
+  return childrenOf(gusher.process.pid ?? 0).length;
+}

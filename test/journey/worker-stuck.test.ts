@@ -1,0 +1,58 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { isAlive } from '../support/processes.ts';
+
+const CLIENTS = 8;
+
+describe('a worker whose event loop no longer turns', () => {
+  let gusher: RunningGusher;
+
+  beforeEach(async () => {
+    gusher = await startGusher({ workers: 2, env: { GUSHER_STUCK_AFTER_MS: '2000' } });
+  });
+
+  afterEach(() => gusher.stop());
+
+  it('is noticed, killed and replaced; who was being handed to it gets another', async () => {
+    const [stuck] = gusher.workerPids as [number];
+    process.kill(stuck, 'SIGSTOP');
+    // Half of them are given to the worker that does not move.
+    const clients = await Promise.all(
+      Array.from({ length: CLIENTS }, () => within(connectClient(gusher.clientUrl()), 'a connect', 15_000)),
+    );
+    const replies = await Promise.all(clients.map((client) => client.ask('gusher.ping')));
+    for (const { event } of replies) expect(event).to.equal('gusher.pong_succeeded');
+    const died = await gusher.log((line) => line.msg === 'a worker died', 'the death of the worker');
+    expect(died.killedAs).to.match(/^it gave no sign for \d+ ms$/);
+    expect(isAlive(stuck)).to.equal(false);
+    for (const client of clients) client.socket.terminate();
+  });
+
+  it('killed while clients are handed to it, it leaves none of them hanging', async () => {
+    const [victim] = gusher.workerPids as [number];
+    process.kill(victim, 'SIGSTOP');
+    const clients = Array.from({ length: CLIENTS }, () => connectClient(gusher.clientUrl()));
+    // The other half is in: so all have been handed over.
+    await within(Promise.any(clients), 'the first connect');
+    process.kill(victim, 'SIGKILL');
+    const settled = await within(Promise.allSettled(clients), 'an end of all connects');
+    for (const result of settled) {
+      expect(result.status).to.equal('fulfilled');
+      if (result.status === 'fulfilled') result.value.socket.terminate();
+    }
+  });
+
+  it('API requests that were given to it end', async () => {
+    const [stuck] = gusher.workerPids as [number];
+    process.kill(stuck, 'SIGSTOP');
+    const requests = Array.from({ length: CLIENTS }, () =>
+      fetch(`${gusher.api}/healthz`, { headers: { Connection: 'close' } }),
+    );
+    const settled = await within(Promise.allSettled(requests), 'an end of all requests', 15_000);
+    expect(settled.some((result) => result.status === 'fulfilled' && result.value.status === 200)).to.equal(
+      true,
+    );
+  });
+});
