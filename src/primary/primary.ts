@@ -7,6 +7,7 @@ import { FrontDoor } from './front-door.ts';
 import type { Guest } from './guest.ts';
 import { HandOver } from './hand-over.ts';
 import { Lobby } from './lobby.ts';
+import { Hosts } from './roster/hosts.ts';
 import { Roster } from './roster/roster.ts';
 import { RosterDesk } from './roster/roster-desk.ts';
 import { waitForStop } from './signals.ts';
@@ -23,7 +24,9 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
   const { settings, demoApp } = await chooseDemo(given, names, log);
   const handOver = new HandOver();
-  const rosterDesk = new RosterDesk(new Roster());
+  const roster = new Roster();
+  const rosterDesk = new RosterDesk(roster);
+  const hosts = joinHosts(settings, roster, log);
   const lobby = new Lobby({ settings, place: (guest: Guest) => handOver.place(guest) });
   const frontDoor = new FrontDoor({ doors: settings, lobby, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
@@ -33,6 +36,7 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   try {
     const listen = await frontDoor.open();
     const apiListen = await apiDoor.open();
+    hosts?.open();
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
@@ -51,8 +55,14 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   apiDoor.close();
   lobby.close('api');
   lobby.end();
+  await hosts?.close();
   log.info({ clean: outcome === true }, 'stopped');
   return outcome === true && !failed ? 0 : 1;
+}
+
+/** Hosts know of each other by the Redis they share. */
+function joinHosts({ redisUrl, redisPrefix }: Settings, roster: Roster, log: Logger): Hosts | undefined {
+  return redisUrl === undefined ? undefined : new Hosts({ url: redisUrl, prefix: redisPrefix, roster, log });
 }
 
 function announce(

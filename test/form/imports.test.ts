@@ -17,6 +17,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   pino: ['shared/log.ts'],
   valibot: [
     'primary/cli/',
+    'primary/roster/',
     'shared/app.ts',
     'shared/control.ts',
     'shared/envelope.ts',

@@ -31,8 +31,8 @@ describe('the roster', () => {
       transition: (transition) => void told.push(say(transition)),
       counted: (app, channel) => void counted.push(`${app} ${channel}`),
     });
-    roster.addColumn('w1');
-    roster.addColumn('w2');
+    roster.addColumn('w1', 'process');
+    roster.addColumn('w2', 'process');
   });
 
   function ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): RosterAnswers[Kind] {
@@ -67,7 +67,7 @@ describe('the roster', () => {
     roster.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
     roster.change('w2', [delta('', 'both'), delta('a', 'both')]);
     told.length = 0;
-    roster.dropColumn('w1');
+    roster.dropProcess('w1');
     expect(told.sort()).to.deep.equal([
       'left shop a only',
       'left shop b only',
@@ -83,7 +83,7 @@ describe('the roster', () => {
   });
 
   it('does not hear a column that was dropped or never was', () => {
-    roster.dropColumn('w1');
+    roster.dropProcess('w1');
     roster.change('w1', [delta('a', 'u')]);
     roster.change('w9', [delta('a', 'u')]);
     expect(told).to.deep.equal([]);

@@ -1,12 +1,13 @@
+/** How many of each user (empty: those without a name). All counts are above 0. */
+export type UserCounts = ReadonlyMap<string, number>;
+
 /**
  * What one source of the roster says, a worker process or another host: how many connections and subscriptions
  * of whom it has. Dropped as one.
  */
 export class Column {
-  /** By app, by channel (empty: the app itself), by user (empty: those without a name). All counts are above 0. */
+  /** By app, and by channel (empty: the app itself). */
   readonly #apps = new Map<string, Map<string, Map<string, number>>>();
-  /** Counts that are held. */
-  size = 0;
 
   get(app: string, channel: string, user: string): number {
     return this.#apps.get(app)?.get(channel)?.get(user) ?? 0;
@@ -14,45 +15,40 @@ export class Column {
 
   /** Adds to a count and says by how much it changed: a count does not go below 0. */
   add(app: string, channel: string, user: string, change: number): number {
-    const before = this.get(app, channel, user);
-    return this.#set(app, channel, user, before, Math.max(0, before + change));
-  }
-
-  /** Sets a count and says by how much it changed. */
-  set(app: string, channel: string, user: string, count: number): number {
-    return this.#set(app, channel, user, this.get(app, channel, user), count);
-  }
-
-  /** Every count, apps themselves before or after their channels as they came. */
-  *entries(): Generator<[app: string, channel: string, user: string, count: number]> {
-    for (const [app, channels] of this.#apps) {
-      for (const [channel, users] of channels) {
-        for (const [user, count] of users) yield [app, channel, user, count];
-      }
-    }
-  }
-
-  #set(app: string, channel: string, user: string, before: number, after: number): number {
-    if (before === after) return 0;
-    if (after === 0) this.#delete(app, channel, user);
-    else this.#usersOf(app, channel).set(user, after);
-    if (before === 0) this.size += 1;
+    const users = this.#usersOf(app, channel);
+    const before = users.get(user) ?? 0;
+    const after = Math.max(0, before + change);
+    if (after > 0) users.set(user, after);
+    else this.#delete(users, app, channel, user);
     return after - before;
   }
 
+  /** All that it says, a channel at a time; it may be changed meanwhile. */
+  *channels(): Generator<[app: string, channel: string, users: UserCounts]> {
+    for (const [app, channels] of this.#apps) {
+      for (const [channel, users] of channels) yield [app, channel, users];
+    }
+  }
+
   #usersOf(app: string, channel: string): Map<string, number> {
-    const channels = this.#apps.get(app) ?? new Map<string, Map<string, number>>();
-    if (channels.size === 0) this.#apps.set(app, channels);
-    const users = channels.get(channel) ?? new Map<string, number>();
-    if (users.size === 0) channels.set(channel, users);
+    let channels = this.#apps.get(app);
+    if (channels === undefined) {
+      channels = new Map();
+      this.#apps.set(app, channels);
+    }
+    let users = channels.get(channel);
+    if (users === undefined) {
+      users = new Map();
+      channels.set(channel, users);
+    }
     return users;
   }
 
-  #delete(app: string, channel: string, user: string): void {
+  #delete(users: Map<string, number>, app: string, channel: string, user: string): void {
+    users.delete(user);
+    if (users.size > 0) return;
     const channels = this.#apps.get(app);
-    const users = channels?.get(channel);
-    if (users?.delete(user)) this.size -= 1;
-    if (users?.size === 0) channels?.delete(channel);
+    channels?.delete(channel);
     if (channels?.size === 0) this.#apps.delete(app);
   }
 }

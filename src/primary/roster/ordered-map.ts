@@ -30,9 +30,9 @@ export class OrderedMap<Value> {
   }
 
   set(name: string, value: Value): void {
-    const known = this.#entries.has(name);
+    const { size } = this.#entries;
     this.#entries.set(name, value);
-    if (known) return;
+    if (this.#entries.size === size) return;
     if (this.#blocks !== undefined) this.#insert(this.#blocks, name);
     else if (this.#entries.size >= INDEX_FROM) this.#buildIndex();
   }

@@ -36,7 +36,7 @@ export class RosterDesk implements RosterListener {
 
   /** A new process may speak; `name` is its own, and no other's ever. */
   open(name: string, send: (message: ToWorker) => void): void {
-    this.#roster.addColumn(name);
+    this.#roster.addColumn(name, 'process');
     this.#askers.set(name, { send, watched: new Map(), outgoing: [], counted: new Set() });
   }
 
@@ -44,7 +44,7 @@ export class RosterDesk implements RosterListener {
   close(name: string): void {
     for (const query of this.#askers.get(name)?.watched.values() ?? []) this.#unwatch(name, query);
     this.#askers.delete(name);
-    this.#roster.dropColumn(name);
+    this.#roster.dropProcess(name);
   }
 
   receive(name: string, message: FromWorker): void {
@@ -72,6 +72,7 @@ export class RosterDesk implements RosterListener {
   }
 
   transition(transition: RosterTransition): void {
+    if (this.#watchers.size === 0) return;
     switch (transition.kind) {
       case 'joined':
       case 'left':

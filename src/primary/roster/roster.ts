@@ -3,11 +3,30 @@ import { Column } from './column.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { AppPresence, ChannelPresence } from './presence.ts';
 
+/** `process`: a worker of this host. `host`: all that another host has. */
+export type ColumnKind = 'process' | 'host';
+
+/** How many connections (`channel` empty) or subscriptions a user has at one place. */
+export interface RosterRecord {
+  readonly app: string;
+  readonly channel: string;
+  readonly user: string;
+  readonly count: number;
+  readonly info?: string;
+}
+
+/** What a roster needs that is one of several. */
+export interface Sharing {
+  /** A count of this host, all of its processes together, may be another now. */
+  changed(app: string, channel: string, user: string): void;
+  /** Whether this host tells the world what happens there. */
+  speaksFor(app: string, channel: string): boolean;
+}
+
 /** Who hears of changes, at once and in their order; it must not change the roster. */
 export interface RosterListener {
   /**
-   * `mine`: of all the hosts, this one tells the world outside of it. It caused the change, or was chosen to
-   * speak for a host that died.
+   * `mine`: of all the hosts, which all see it, this one tells the world outside.
    */
   transition(transition: RosterTransition, mine: boolean): void;
   /** The counts of a channel have changed; they are read when they are needed. */
@@ -22,10 +41,15 @@ export interface RosterListener {
  * count. A transition is told once, on a count's way from 0 or to 0.
  */
 export class Roster {
-  readonly #columns = new Map<string, Column>();
+  readonly #columns: Readonly<Record<ColumnKind, Map<string, Column>>> = {
+    process: new Map(),
+    host: new Map(),
+  };
   readonly #apps = new OrderedMap<AppPresence>();
   readonly #listeners: RosterListener[] = [];
-  #mine = true;
+  #sharing: Sharing | undefined;
+  /** What is done now is no news. */
+  #silent = false;
 
   get apps(): OrderedMap<AppPresence> {
     return this.#apps;
@@ -39,29 +63,74 @@ export class Roster {
     this.#listeners.push(listener);
   }
 
-  addColumn(name: string): void {
-    this.#columns.set(name, new Column());
+  share(sharing: Sharing): void {
+    this.#sharing = sharing;
   }
 
-  /** What is said in the name of a column that is not there is not heard. */
-  change(name: string, deltas: readonly RosterDelta[], mine = true): void {
-    const column = this.#columns.get(name);
+  addColumn(name: string, kind: ColumnKind): void {
+    this.#columns[kind].set(name, new Column());
+  }
+
+  /** What a process reports. What is said in the name of a column that is not there is not heard. */
+  change(name: string, deltas: readonly RosterDelta[]): void {
+    const column = this.#columns.process.get(name);
     if (column === undefined) return;
-    this.#mine = mine;
     for (const { app, channel, user, change, info } of deltas) {
-      this.#add(app, channel, user, column.add(app, channel, user, change), info);
+      const changed = column.add(app, channel, user, change);
+      this.#add(app, channel, user, changed, info);
+      if (changed !== 0) this.#sharing?.changed(app, channel, user);
     }
   }
 
-  /** Takes back all that the column said. */
-  dropColumn(name: string, mine = true): void {
-    const column = this.#columns.get(name);
+  /**
+   * What another host has now. `silent`: it had it before this host was there. Says by how many records the
+   * column has grown.
+   */
+  setCount(name: string, { app, channel, user, count, info }: RosterRecord, silent: boolean): number {
+    const column = this.#columns.host.get(name);
+    if (column === undefined) return 0;
+    const before = column.get(app, channel, user);
+    this.#silent = silent;
+    this.#add(app, channel, user, column.add(app, channel, user, count - before), info);
+    this.#silent = false;
+    return Math.sign(count) - Math.sign(before);
+  }
+
+  /** Takes back all that the column of a process said. */
+  dropProcess(name: string): void {
+    const column = this.#columns.process.get(name);
     if (column === undefined) return;
-    this.#columns.delete(name);
-    this.#mine = mine;
-    for (const [app, channel, user, count] of column.entries()) {
-      this.#add(app, channel, user, -count, undefined);
+    this.#columns.process.delete(name);
+    for (const [app, channel, users] of column.channels()) {
+      for (const [user, count] of users) {
+        this.#add(app, channel, user, -count, undefined);
+        this.#sharing?.changed(app, channel, user);
+      }
     }
+  }
+
+  /** Forgets the column of a host, whose counts are all 0. */
+  dropHost(name: string): void {
+    this.#columns.host.delete(name);
+  }
+
+  /** What the column of a host has; it may be changed meanwhile. */
+  *keysOfHost(name: string): Generator<[app: string, channel: string, user: string]> {
+    const column = this.#columns.host.get(name);
+    if (column !== undefined) yield* keysOf(column);
+  }
+
+  /** What the processes of this host have; a key may come more than once. */
+  *ownKeys(): Generator<[app: string, channel: string, user: string]> {
+    for (const column of this.#columns.process.values()) yield* keysOf(column);
+  }
+
+  /** What the processes of this host have together. */
+  ownRecord(app: string, channel: string, user: string): RosterRecord {
+    let count = 0;
+    for (const column of this.#columns.process.values()) count += column.get(app, channel, user);
+    const info = count > 0 ? this.channel(app, channel)?.infos?.get(user) : undefined;
+    return { app, channel, user, count, ...(info !== undefined && { info }) };
   }
 
   #add(app: string, channel: string, user: string, change: number, info: string | undefined): void {
@@ -92,7 +161,7 @@ export class Roster {
     presence.subscriptions += change;
     place.subscriptions += change;
     if (user !== '') this.#addMember(place, app, channel, user, change, info);
-    for (const listener of this.#listeners) listener.counted(app, channel, this.#mine);
+    for (const listener of this.#listeners) listener.counted(app, channel, this.#isMine(app, channel));
     if (place.subscriptions > 0) return;
     presence.channels.delete(channel);
     this.#tell({ kind: 'vacated', app, channel });
@@ -120,7 +189,12 @@ export class Roster {
   }
 
   #tell(transition: RosterTransition): void {
-    for (const listener of this.#listeners) listener.transition(transition, this.#mine);
+    const mine = this.#isMine(transition.app, 'channel' in transition ? transition.channel : '');
+    for (const listener of this.#listeners) listener.transition(transition, mine);
+  }
+
+  #isMine(app: string, channel: string): boolean {
+    return !this.#silent && (this.#sharing?.speaksFor(app, channel) ?? true);
   }
 
   #appOf(app: string): AppPresence {
@@ -157,4 +231,10 @@ function addTo(
 function keepInfo(place: ChannelPresence, user: string, info: string): void {
   place.infos ??= new Map();
   if (!place.infos.has(user)) place.infos.set(user, info);
+}
+
+function* keysOf(column: Column): Generator<[app: string, channel: string, user: string]> {
+  for (const [app, channel, users] of column.channels()) {
+    for (const user of users.keys()) yield [app, channel, user];
+  }
 }

@@ -1,0 +1,200 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createRedisClient, type Redis } from '../../shared/redis.ts';
+import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
+import type { RosterRecord } from './roster.ts';
+
+/** How long what a host says of itself outlives it. */
+const LIFE_SECONDS = 8;
+/** A host's records are spread over this many hashes: Redis frees one at a time without stopping for long. */
+const CHUNKS = 32;
+const SCAN_COUNT = 1_000;
+const QUIT_DEADLINE_MS = 1_000;
+/** A field that is in every chunk, so that one that is not there was lost and not just empty. */
+const MARKER = '';
+
+export interface HostStoreListener {
+  /** A connection is up and hears the other hosts. */
+  live(): void;
+  heard(message: HostMessage): void;
+  /** Something that is no message of a host. */
+  malformed(): void;
+}
+
+/**
+ * What the hosts keep in Redis: for each a key that expires and, beside it, hashes with its records; and one
+ * channel on which they tell each other of changes. Commands reject at once while the link is down.
+ */
+export class HostStore {
+  readonly #base: string;
+  readonly #channel: string;
+  readonly #subscriber: Redis;
+  readonly #commands: Redis;
+  /** How often the own part was begun. */
+  #begun = 0;
+  /** What went wrong last. */
+  fault: unknown;
+
+  constructor({ url, prefix }: { url: string; prefix: string }) {
+    this.#channel = `${prefix}gusher:roster`;
+    this.#base = `${prefix}gusher:host:`;
+    const onError = (error: Error): void => {
+      this.fault = error;
+    };
+    this.#subscriber = createRedisClient(url, { name: 'roster-subscriber', onError });
+    this.#commands = createRedisClient(url, { name: 'roster', onError });
+  }
+
+  get isLive(): boolean {
+    return this.#subscriber.status === 'ready' && this.#commands.status === 'ready';
+  }
+
+  /** Connects, and goes on trying; does not wait. */
+  open(listener: HostStoreListener): void {
+    const subscribe = async (): Promise<void> => {
+      if (!this.isLive) return;
+      if (await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel))) {
+        listener.live();
+      }
+    };
+    this.#subscriber.on('ready', () => void subscribe());
+    this.#commands.on('ready', () => void subscribe());
+    this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
+      const message = parseMessage(bytes);
+      if (message === undefined) listener.malformed();
+      else listener.heard(message);
+    });
+    for (const client of [this.#subscriber, this.#commands]) {
+      client.connect().catch((error: unknown) => {
+        this.fault = error;
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    const quits = [this.#subscriber, this.#commands].map((client) => client.quit());
+    await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
+    this.#subscriber.disconnect();
+    this.#commands.disconnect();
+  }
+
+  /** Begins a part anew: alive, and empty. */
+  async begin(host: string): Promise<void> {
+    this.#begun += 1;
+    const commands = this.#commands.multi().unlink(...this.#chunks(host));
+    commands.set(this.#alive(host), String(this.#begun), 'EX', LIFE_SECONDS);
+    for (const chunk of this.#chunks(host)) commands.hset(chunk, MARKER, '1').expire(chunk, LIFE_SECONDS);
+    await this.#run(commands);
+  }
+
+  /** Keeps the records of a change and tells the others, both or neither. */
+  async write(message: HostMessage): Promise<void> {
+    const commands = this.#commands.multi();
+    const kept = new Map<string, string[]>();
+    const gone = new Map<string, string[]>();
+    for (const record of message.records) {
+      const key = keyOf(record.app, record.channel, record.user);
+      const chunk = `${this.#alive(message.host)}:${chunkOf(key)}`;
+      if (record.count === 0) put(gone, chunk, key);
+      else put(kept, chunk, key, valueText(record));
+    }
+    // A chunk that was lost comes to be by this; nobody may be left to notice it.
+    for (const [chunk, fields] of kept) commands.hset(chunk, ...fields).expire(chunk, LIFE_SECONDS);
+    for (const [chunk, fields] of gone) commands.hdel(chunk, ...fields);
+    commands.publish(this.#channel, messageText(message));
+    await this.#run(commands);
+  }
+
+  /** Prolongs the life of a part and says so. False: something of it is not there any more. */
+  async keepAlive(message: HostMessage): Promise<boolean> {
+    const commands = this.#commands.multi().expire(this.#alive(message.host), LIFE_SECONDS);
+    for (const chunk of this.#chunks(message.host)) commands.expire(chunk, LIFE_SECONDS);
+    commands.publish(this.#channel, messageText(message));
+    void this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+    const replies = await this.#run(commands);
+    return replies.slice(0, -1).every((reply) => reply === 1);
+  }
+
+  /** Takes a part away and says so. */
+  async remove(message: HostMessage): Promise<void> {
+    const commands = this.#commands
+      .multi()
+      .unlink(this.#alive(message.host), ...this.#chunks(message.host))
+      .publish(this.#channel, messageText(message));
+    await this.#run(commands);
+  }
+
+  async say(message: HostMessage): Promise<void> {
+    await this.#commands.publish(this.#channel, messageText(message));
+  }
+
+  /**
+   * Reads a part, some records at a time; one may come twice. Resolves with false if the host is not alive, dies
+   * or begins anew meanwhile, when what was read may not be all.
+   */
+  async read(host: string, take: (records: readonly RosterRecord[]) => void): Promise<boolean> {
+    const begun = await this.#commands.get(this.#alive(host));
+    if (begun === null) return false;
+    for (const chunk of this.#chunks(host)) {
+      let cursor = '0';
+      do {
+        const [next, fields] = await this.#commands.hscan(chunk, cursor, 'COUNT', SCAN_COUNT);
+        take(recordsOf(fields));
+        cursor = next;
+      } while (cursor !== '0');
+    }
+    const chunks = await this.#commands.exists(...this.#chunks(host));
+    return chunks === CHUNKS && (await this.#commands.get(this.#alive(host))) === begun;
+  }
+
+  #alive(host: string): string {
+    // The braces keep a host's keys on one node of a Redis Cluster.
+    return `${this.#base}{${host}}`;
+  }
+
+  #chunks(host: string): string[] {
+    return Array.from({ length: CHUNKS }, (_, number) => `${this.#alive(host)}:${number}`);
+  }
+
+  async #run(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
+    const exec = commands.exec();
+    await this.#expectAnswer(this.#commands, exec);
+    const replies = (await exec) ?? [];
+    for (const [error] of replies) if (error !== null) throw error;
+    return replies.map(([, reply]) => reply);
+  }
+
+  /** A command that fails on a connection leaves it in doubt; a new one is certain. */
+  async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
+    try {
+      await command;
+      return true;
+    } catch (error) {
+      this.fault = error;
+      if (client.status === 'ready') client.disconnect(true);
+      return false;
+    }
+  }
+}
+
+function put(lists: Map<string, string[]>, name: string, ...items: string[]): void {
+  const list = lists.get(name);
+  if (list === undefined) lists.set(name, items);
+  else list.push(...items);
+}
+
+function recordsOf(fields: readonly string[]): RosterRecord[] {
+  const records: RosterRecord[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [key = '', value = ''] = [fields[at], fields[at + 1]];
+    const record = key === MARKER ? undefined : parseField(key, value);
+    if (record !== undefined && record.count > 0) records.push(record);
+  }
+  return records;
+}
+
+/** FNV-1a: cheap, and even enough. */
+function chunkOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % CHUNKS;
+}

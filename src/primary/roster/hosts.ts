@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../../shared/log.ts';
+import { redisFault } from '../../shared/redis.ts';
+import type { HostMessage } from './host-message.ts';
+import { HostStore } from './host-store.ts';
+import { OtherHosts } from './other-hosts.ts';
+import { OwnPart } from './own-part.ts';
+import type { Roster } from './roster.ts';
+
+const BEAT_MS = 2_000;
+const WATCH_MS = 500;
+/** A watch later than this was not on time itself: what it did not hear proves nothing. */
+const LATE_WATCH_MS = 3 * WATCH_MS;
+const ANSWER_MS = 50;
+/** How long after the first hello the hosts that were there before have answered it and were read. */
+const SETTLE_MS = 3_000;
+
+/**
+ * Joins this host's roster with those of the others on the same Redis. While Redis is away the own part stays
+ * exact, and those of the others stay as they were for some seconds.
+ */
+export class Hosts {
+  readonly #id = randomBytes(15).toString('base64url');
+  readonly #log: Logger;
+  readonly #store: HostStore;
+  readonly #own: OwnPart;
+  readonly #others: OtherHosts;
+  /** Says to the others that it speaks for all; does so when they have heard it. */
+  #settled = false;
+  #speaks = false;
+  #settling: NodeJS.Timeout | undefined;
+  #answering: NodeJS.Timeout | undefined;
+  #beat: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #watchedAt = 0;
+  #lost = false;
+
+  constructor({ url, prefix, roster, log }: { url: string; prefix: string; roster: Roster; log: Logger }) {
+    this.#log = log;
+    this.#store = new HostStore({ url, prefix });
+    this.#others = new OtherHosts({ roster, store: this.#store });
+    this.#own = new OwnPart({ host: this.#id, roster, store: this.#store, speaks: () => this.#settled });
+    roster.share({
+      changed: (app, channel, user) => this.#own.change(app, channel, user),
+      speaksFor: (app, channel) => this.#speaksFor(app, channel),
+    });
+  }
+
+  /** Whether it is one of those that speak for all. */
+  get speaks(): boolean {
+    return this.#speaks;
+  }
+
+  /** Does not wait: a Redis that is not there yet is no error. */
+  open(): void {
+    this.#watchedAt = performance.now();
+    this.#beat = setInterval(this.#onBeat, BEAT_MS);
+    this.#watch = setInterval(this.#onWatch, WATCH_MS);
+    this.#store.open({
+      live: () => this.#greet(),
+      heard: (message) => this.#hear(message),
+      malformed: () => this.#log.debug('what came from Redis is no message of a host'),
+    });
+  }
+
+  /** Tells the other hosts that all who were here have left. */
+  async close(): Promise<void> {
+    clearInterval(this.#beat);
+    clearInterval(this.#watch);
+    clearTimeout(this.#settling);
+    clearTimeout(this.#answering);
+    await this.#own.close();
+    await this.#store.close();
+  }
+
+  #greet(): void {
+    if (this.#lost) this.#log.info('the other hosts are heard again');
+    this.#lost = false;
+    void this.#own.greet();
+    this.#settling ??= setTimeout(() => {
+      this.#settled = true;
+      this.#others.settle();
+      void this.#own.beat();
+    }, SETTLE_MS);
+  }
+
+  #hear(message: HostMessage): void {
+    if (message.host === this.#id) {
+      // The others hear it now, too.
+      this.#speaks = message.speaks;
+      return;
+    }
+    this.#others.hear(message, performance.now());
+    if (message.kind === 'hello') this.#answer();
+  }
+
+  /** Attack: hellos without end. One answer is for all that came meanwhile. */
+  #answer(): void {
+    this.#answering ??= setTimeout(() => {
+      this.#answering = undefined;
+      void this.#own.beat();
+    }, ANSWER_MS);
+  }
+
+  readonly #onBeat = (): void => void this.#own.beat();
+
+  readonly #onWatch = (): void => {
+    const now = performance.now();
+    if (now - this.#watchedAt > LATE_WATCH_MS) this.#others.excuse(now);
+    this.#watchedAt = now;
+    if (!this.#store.isLive && !this.#lost) {
+      this.#lost = true;
+      this.#log.warn({ reason: redisFault(this.#store.fault) }, 'the other hosts are not heard');
+    }
+    for (const host of this.#others.bury(now)) this.#log.warn({ host }, 'a host is gone, and who was there');
+  };
+
+  /**
+   * Every host sees every transition; one of them tells the world. Rendezvous hashing: all hosts choose the same
+   * one without asking, and when one dies only what was its own is another's. Where nobody has been for long,
+   * those that have just come speak.
+   */
+  #speaksFor(app: string, channel: string): boolean {
+    const { ids, speakers } = this.#others;
+    if (ids.length === 0) return true;
+    if (!this.#speaks && speakers.length > 0) return false;
+    const weight = weigh(this.#id, app, channel);
+    return (this.#speaks ? speakers : ids).every((id) => weigh(id, app, channel) < weight);
+  }
+}
+
+/** FNV-1a with a last mix, since the ids differ by their first characters. */
+function weigh(id: string, app: string, channel: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [app, channel, id]) {
+    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 12)) >>> 0;
+}

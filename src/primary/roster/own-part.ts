@@ -1,0 +1,147 @@
+import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './host-message.ts';
+import type { HostStore } from './host-store.ts';
+import type { Roster, RosterRecord } from './roster.ts';
+import { inSlices } from './slices.ts';
+
+/** How long changes are collected before they are told: many at once cost little more than one. */
+const COLLECT_MS = 20;
+/** A message ends behind the record with which it gets longer than this, in characters. */
+const MESSAGE_LENGTH = 256 * 1024;
+/** Attack: changes without end while Redis is away. Beyond this many all is written anew instead. */
+const CHANGED_MAX = 200_000;
+
+/** `absent`: not in Redis, as far as is known → `writing` → `complete`. */
+type PartState = 'absent' | 'writing' | 'complete';
+
+/**
+ * This host's part of the roster, kept in Redis and told to the other hosts. Counts are written as they are, not
+ * by how much they changed, so to write one again does no harm; what may have failed is written again.
+ */
+export class OwnPart {
+  readonly #host: string;
+  readonly #roster: Roster;
+  readonly #store: HostStore;
+  readonly #speaks: () => boolean;
+  #state: PartState = 'absent';
+  #sequence = 0;
+  /** Keys whose counts in Redis may not be those of the roster. */
+  readonly #changed = new Set<string>();
+  /** Whether every key of the roster has been in `#changed` since the part was begun. */
+  #listed = false;
+  #working = false;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: { host: string; roster: Roster; store: HostStore; speaks: () => boolean }) {
+    this.#host = options.host;
+    this.#roster = options.roster;
+    this.#store = options.store;
+    this.#speaks = options.speaks;
+  }
+
+  /** A count of this host is another now. */
+  change(app: string, channel: string, user: string): void {
+    // Begun anew, the part gets all there is.
+    if (this.#state === 'absent') return;
+    this.#changed.add(keyOf(app, channel, user));
+    if (this.#changed.size > CHANGED_MAX && !this.#store.isLive) this.#lose();
+    this.#wake();
+  }
+
+  /** Says hello to the others, and makes good what was not written. */
+  async greet(): Promise<void> {
+    await this.#store.say(this.#message('hello', [])).catch(ignoreUntilNextBeat);
+    await this.beat();
+  }
+
+  /** To be called at a steady pace: keeps the part alive, and says so. */
+  async beat(): Promise<void> {
+    if (this.#closed || !this.#store.isLive) return;
+    if (this.#state !== 'absent') {
+      const alive = await this.#store.keepAlive(this.#message('beat', [])).catch(() => true);
+      if (!alive) this.#lose();
+    }
+    this.#wake();
+  }
+
+  /** Takes the part away from Redis and tells the others. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    if (!this.#store.isLive) return;
+    this.#sequence += 1;
+    await this.#store.remove(this.#message('bye', [])).catch(ignoreUntilNextBeat);
+  }
+
+  /** The part is begun anew when the link allows. */
+  #lose(): void {
+    this.#state = 'absent';
+    this.#changed.clear();
+  }
+
+  #wake(): void {
+    if (this.#working || this.#closed) return;
+    if (this.#state === 'complete' && this.#changed.size === 0) return;
+    this.#working = true;
+    this.#timer = setTimeout(() => void this.#work(), COLLECT_MS);
+  }
+
+  async #work(): Promise<void> {
+    let failed = false;
+    try {
+      if (this.#state === 'absent') await this.#begin();
+      while (this.#changed.size > 0 && !this.#closed) await this.#writeSome();
+      if (this.#state === 'writing' && this.#listed) await this.#complete();
+    } catch {
+      // The store knows why; the next beat, or the next link, tries again.
+      failed = true;
+    }
+    this.#working = false;
+    if (!failed) this.#wake();
+  }
+
+  async #begin(): Promise<void> {
+    await this.#store.begin(this.#host);
+    this.#state = 'writing';
+    this.#listed = false;
+    await inSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
+      this.#changed.add(keyOf(app, channel, user));
+    });
+    this.#listed = true;
+  }
+
+  async #writeSome(): Promise<void> {
+    const keys: string[] = [];
+    const records: RosterRecord[] = [];
+    let length = 0;
+    for (const key of this.#changed) {
+      if (records.length === RECORDS_PER_MESSAGE || length > MESSAGE_LENGTH) break;
+      this.#changed.delete(key);
+      const record = this.#roster.ownRecord(...namesOf(key));
+      keys.push(key);
+      records.push(record);
+      length += key.length + (record.info?.length ?? 0);
+    }
+    this.#sequence += 1;
+    try {
+      await this.#store.write(this.#message('change', records));
+    } catch (error) {
+      if (this.#state !== 'absent') for (const key of keys) this.#changed.add(key);
+      throw error;
+    }
+  }
+
+  async #complete(): Promise<void> {
+    this.#state = 'complete';
+    // A number is left out: whoever had an older part misses it, and reads this one.
+    this.#sequence += 1;
+    await this.beat();
+  }
+
+  #message(kind: HostMessage['kind'], records: readonly RosterRecord[]): HostMessage {
+    const complete = this.#state === 'complete';
+    return { kind, host: this.#host, sequence: this.#sequence, complete, speaks: this.#speaks(), records };
+  }
+}
+
+function ignoreUntilNextBeat(): void {}

@@ -1,0 +1,24 @@
+/** How much is done before others get their turn, in ms. */
+const SLICE_MS = 5;
+const STEPS_BETWEEN_LOOKS = 64;
+
+/**
+ * Does something with every item, a few milliseconds at a time, so that whatever else the process has to do is
+ * not late. `goesOn` is asked at the begin of each slice; after a no, the rest is left.
+ */
+export async function inSlices<Item>(
+  items: Iterable<Item>,
+  step: (item: Item) => void,
+  goesOn: () => boolean = () => true,
+): Promise<void> {
+  let until = performance.now() + SLICE_MS;
+  let steps = 0;
+  for (const item of items) {
+    step(item);
+    steps += 1;
+    if (steps % STEPS_BETWEEN_LOOKS !== 0 || performance.now() < until) continue;
+    await new Promise(setImmediate);
+    if (!goesOn()) return;
+    until = performance.now() + SLICE_MS;
+  }
+}
