@@ -7,6 +7,7 @@ import { exitCodeOf, UsageError } from './cli/exit.ts';
 import { publishCommand } from './cli/publish.ts';
 import { startCommand } from './cli/start.ts';
 import { subscribeCommand } from './cli/subscribe.ts';
+import { tokenCommand } from './cli/token.ts';
 
 const WIDEST = 110;
 
@@ -17,6 +18,7 @@ const cli = yargs(hideBin(process.argv))
   .command(appsCommand)
   .command(publishCommand)
   .command(subscribeCommand)
+  .command(tokenCommand)
   .example('$0 start', 'serve clients; with nothing configured there is an app "demo" for a try')
   .example('$0 subscribe news', 'in a second terminal: print what is published to "news"')
   .example(`$0 publish news hello '{"text":"it works"}'`, 'in a third: publish to it')

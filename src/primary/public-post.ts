@@ -1,5 +1,7 @@
 /** The addresses on the public port that take a POST; everything else with a body belongs on the API port. */
 const PATHS: readonly RegExp[] = [
+  // Where clients exchange a JWT for a token.
+  /^\/(?:v1\/)?auth\/?$/,
   // The Pusher HTTP API: many of its SDKs know one host and port, for clients and backends alike.
   /^\/apps\/[^/]+\/(?:events|batch_events|channels\/[^/]+\/events|users\/.+\/terminate_connections)\/?$/,
 ];

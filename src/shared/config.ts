@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from './address.ts';
+import { publicKeyOf } from './public-key.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */
 export interface Setting<T> {
@@ -102,6 +104,28 @@ function text(naming: Naming & { fallback: string; check?: (text: string) => voi
       return value;
     },
   };
+}
+
+/** The value is the text in the file: it travels to the workers, the file need not. */
+function publicPemFile(naming: Naming): Setting<string | undefined> {
+  return {
+    ...naming,
+    example: '',
+    fallback: undefined,
+    parse(path) {
+      const pem = readText(path);
+      if (publicKeyOf(pem) === undefined) throw new Error('must be a file with a public key in PEM');
+      return pem;
+    },
+  };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`must be a file that can be read (${(error as NodeJS.ErrnoException).code})`);
+  }
 }
 
 const KIBIBYTE = 1024;
@@ -260,6 +284,28 @@ export const SETTINGS = {
     least: 1,
     most: 10_000,
     about: 'how many auth webhook calls each worker makes at once; ten times as many may wait',
+  }),
+  publicPem: publicPemFile({
+    env: 'GUSHER_PUBLIC_PEM_FILE',
+    about:
+      'file with the public key (PEM) that verifies tokens of every app without a key of its own; with it an app ' +
+      'need not be registered for clients that have a token',
+  }),
+  tokenClockSkewMs: integer({
+    env: 'GUSHER_TOKEN_CLOCK_SKEW_MS',
+    unit: 'ms',
+    fallback: 5_000,
+    least: 0,
+    most: 600_000,
+    about: 'how far the clock of whoever signs tokens may be off',
+  }),
+  tokenGraceMs: integer({
+    env: 'GUSHER_TOKEN_GRACE_MS',
+    unit: 'ms',
+    fallback: 10_000,
+    least: 0,
+    most: 3_600_000,
+    about: 'how long a client whose token has expired may take to present a new one (gusher.refresh)',
   }),
   compression: flag({
     env: 'GUSHER_COMPRESSION',

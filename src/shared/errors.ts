@@ -57,6 +57,16 @@ export const REFUSALS = catalogue({
     http: 401,
     comeBack: 'never',
   },
+  token_refused: { sentence: 'The token is not one that this app accepts.', http: 401, comeBack: 'never' },
+  token_expired: { sentence: 'The token has expired.', http: 401, close: 4030, comeBack: 'never' },
+  token_not_yet_valid: { sentence: 'The token is not valid yet.', http: 401, comeBack: 'later' },
+  token_of_other_app: { sentence: 'The token is for another app.', http: 401, comeBack: 'never' },
+  token_of_other_user: { sentence: 'The token is for another user than the connection.', comeBack: 'never' },
+  keys_unavailable: {
+    sentence: 'The keys that would verify the token cannot be had.',
+    http: 503,
+    comeBack: 'later',
+  },
   unknown_app: { sentence: 'There is no such app.', http: 401, comeBack: 'never' },
   app_disabled: { sentence: 'The app is disabled.', http: 403, comeBack: 'never' },
   auth_refused: { sentence: 'The webhook of the app refused the credential.', http: 401, comeBack: 'never' },
@@ -137,10 +147,12 @@ export type RefusalCode = keyof typeof REFUSALS;
 
 /** A refusal on its way out: thrown where it is found, told where the client can be reached. */
 export class RefusalError extends Error {
+  readonly code: RefusalCode;
   readonly refusal: Refusal;
 
   constructor(code: RefusalCode) {
     super(REFUSALS[code].sentence);
+    this.code = code;
     this.refusal = REFUSALS[code];
   }
 }

@@ -25,6 +25,7 @@ interface Remembered {
 export class Apps {
   readonly #store: Pick<AppStore, 'load' | 'findById'>;
   readonly #demoApp: App | undefined;
+  readonly #takesAnyKey: boolean;
   readonly #log: Logger;
   /** Least recently used first. */
   readonly #remembered = new Map<string, Remembered>();
@@ -35,13 +36,19 @@ export class Apps {
   #searches = 0;
   #nextSearchAt = 0;
 
+  /**
+   * `takesAnyKey`: every key is an app that only tokens open, if it is not registered. So it was upstream, where one
+   * public key was all that an installation knew.
+   */
   constructor(options: {
     store: Pick<AppStore, 'load' | 'findById'>;
     demoApp: App | undefined;
+    takesAnyKey: boolean;
     log: Logger;
   }) {
     this.#store = options.store;
     this.#demoApp = options.demoApp;
+    this.#takesAnyKey = options.takesAnyKey;
     this.#log = options.log;
   }
 
@@ -54,7 +61,12 @@ export class Apps {
     const known = this.#remembered.get(key);
     const fresh = known !== undefined && performance.now() - known.readAt < FRESH_MS;
     const app = fresh ? known.app : await this.#lookUp(key);
-    return app ?? (key === this.#demoApp?.key ? this.#demoApp : undefined);
+    return app ?? this.#unregistered(key);
+  }
+
+  #unregistered(key: string): App | undefined {
+    if (key === this.#demoApp?.key) return this.#demoApp;
+    return this.#takesAnyKey ? { key, enabled: true } : undefined;
   }
 
   /**

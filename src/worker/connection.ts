@@ -40,6 +40,10 @@ export class Connection {
   readonly dialect: Dialect<Connection>;
   readonly transport: Transport;
   grants: Grants;
+  /** Names of the commands that it may send to the backend. */
+  remotes: readonly string[] = [];
+  /** When its token expires, in ms since 1970. */
+  expiresAt: number | undefined = undefined;
   state: ConnectionState = 'open';
   /** The refusal that ended it; the first one wins. */
   refusal: Refusal | undefined = undefined;
@@ -60,6 +64,8 @@ export class Connection {
   /** Owned by the heartbeat. */
   heard = true;
   pinged = false;
+  /** Owned by the expiry: the second in which it is looked at. */
+  expiryDue: number | undefined = undefined;
 
   constructor(identity: Identity, grants: Grants, dialect: Dialect<Connection>, transport: Transport) {
     this.id = identity.id;

@@ -2,7 +2,6 @@ import { GRANTS_MAX } from '../shared/app.ts';
 import type { ControlMessage, DirectMessage, GrantsChange } from '../shared/control.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';
-import { parseTopic } from '../shared/topic.ts';
 import { Grants } from './auth/grants.ts';
 import type { Connection } from './connection.ts';
 import type { Dialect } from './dialect/dialect.ts';
@@ -60,16 +59,8 @@ export class Control {
       if (connection.dialect.encodeGrantsChange === undefined) continue;
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
       // Attack: adding without end. The latest are what the backend wants now.
-      connection.grants = new Grants([...new Set(list)].slice(-GRANTS_MAX));
+      this.#hub.regrant(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
       this.#outbox.post(connection, framesFor(connection.dialect));
-      this.#leaveWhatIsNotGranted(connection);
-    }
-  }
-
-  #leaveWhatIsNotGranted(connection: Connection): void {
-    const channels = connection.audiences.map(({ channel }) => parseTopic(channel.topic)?.channel ?? '');
-    for (const channel of channels) {
-      if (!connection.grants.allows(channel)) this.#hub.unsubscribe(connection, channel);
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { Publication } from '../shared/publication.ts';
 import type { Member } from '../shared/roster.ts';
 import type { Stats } from '../shared/stats.ts';
-import { topicOf } from '../shared/topic.ts';
+import { parseTopic, topicOf } from '../shared/topic.ts';
+import type { Grants } from './auth/grants.ts';
 import type { Broker } from './broker/broker.ts';
 import { Audience, Channel, type Connection } from './connection.ts';
 import type { FanOut } from './fan-out.ts';
@@ -78,6 +79,13 @@ export class Hub {
   /** The clients of a user that are here. */
   connectionsOf(appKey: string, userId: string): Iterable<Connection> {
     return this.#users.find(appKey, userId);
+  }
+
+  /** Gives a client other grants, and ends the subscriptions that they do not allow. */
+  regrant(connection: Connection, grants: Grants): void {
+    connection.grants = grants;
+    const names = connection.audiences.map(({ channel }) => parseTopic(channel.topic)?.channel ?? '');
+    for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
   }
 
   isSubscribed(connection: Connection, channelName: string): boolean {

@@ -8,11 +8,12 @@ import type { Logger } from '../shared/log.ts';
 import { refusalBody } from '../shared/refusal-body.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Router } from './api/router.ts';
-import type { Admission, Admitted } from './auth/admission.ts';
+import type { Admission, Admitted, Applicant } from './auth/admission.ts';
 import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
 import { Connection } from './connection.ts';
 import type { Dialect } from './dialect/dialect.ts';
+import type { Expiry } from './expiry.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
@@ -30,6 +31,7 @@ export interface UpgradeParts {
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
+  readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
   readonly log: Logger;
@@ -79,8 +81,9 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   closed(connection: Connection): void {
-    const { hub, inbox, sockets } = this.#parts;
+    const { expiry, hub, inbox, sockets } = this.#parts;
     inbox.forget(connection);
+    expiry.forget(connection);
     hub.remove(connection);
     sockets.closed(connection.id);
   }
@@ -95,19 +98,26 @@ export class Upgrade implements ClientSocketEvents {
   };
 
   async #letIn(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    const { appKey, auth } = readTarget(request);
+    const applicant = readTarget(request);
     this.#refuseWhenStopping();
-    const admitted = await this.#parts.admission.admit({ appKey, auth });
+    const admitted = await this.#parts.admission.admit(applicant);
     this.#refuseWhenStopping();
     this.#handshakes.handleUpgrade(request, socket, head, (client) => this.#greet(client, socket, admitted));
   }
 
-  #greet(client: ClientSocket, socket: Socket, { app, userId, grants }: Admitted): void {
-    const { dialect, hub, sockets, frameWriter } = this.#parts;
+  #greet(
+    client: ClientSocket,
+    socket: Socket,
+    { app, userId, channels, remotes, expiresAt }: Admitted,
+  ): void {
+    const { dialect, expiry, hub, sockets, frameWriter } = this.#parts;
     const id = randomBytes(ID_BYTES).toString('base64url');
-    const connection = new Connection({ id, appKey: app.key, userId }, new Grants(grants), dialect, client);
+    const connection = new Connection({ id, appKey: app.key, userId }, new Grants(channels), dialect, client);
+    connection.remotes = remotes;
+    connection.expiresAt = expiresAt;
     client.attach(connection, socket, frameWriter, this);
     hub.add(connection);
+    expiry.watch(connection);
     sockets.opened(id);
   }
 
@@ -127,11 +137,13 @@ export class Upgrade implements ClientSocketEvents {
 
 /** 16 bytes as base64. */
 const HANDSHAKE_KEY = /^[A-Za-z0-9+/]{22}==$/;
-const TARGET = /^\/ws\/([^/?]+)\/?(?:\?|$)/;
+/** The address of the seed and of v1.13 (with its alias), and the one of v3. */
+const TARGETS = [/^\/(?:ws|wtf)\/([^/?]+)\/?(?:\?|$)/, /^\/v1\/apps\/([^/?]+)\/ws\/?(?:\?|$)/];
 
-/** The app key of `/ws/{app_key}`; `undefined` if the request is for something else. */
+/** The app key that a client address names; `undefined` if the request is for something else. */
 function targetOf(request: IncomingMessage): string | undefined {
-  return TARGET.exec(request.url ?? '')?.[1];
+  const url = request.url ?? '';
+  return TARGETS.map((target) => target.exec(url)?.[1]).find((key) => key !== undefined);
 }
 
 /** A client address was asked for without an upgrade. */
@@ -147,14 +159,18 @@ function refuseToAnswer(response: ServerResponse): void {
   response.end(body);
 }
 
-function readTarget(request: IncomingMessage): { appKey: string; auth: string | undefined } {
+function readTarget(request: IncomingMessage): Applicant {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new RefusalError('not_found');
   if (!isHandshake(request)) throw new RefusalError('bad_request');
   const url = request.url ?? '';
   const mark = url.indexOf('?');
-  const auth = mark < 0 ? null : new URLSearchParams(url.slice(mark + 1)).get('auth');
-  return { appKey: decodeSegment(appKey), auth: auth ?? undefined };
+  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  return {
+    appKey: decodeSegment(appKey),
+    auth: query.get('auth') ?? '',
+    token: query.get('token') ?? '',
+  };
 }
 
 /** RFC 6455 §4.2.1; looked at before the webhook of the app is asked. */

@@ -7,10 +7,12 @@ import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { Router } from './api/router.ts';
-import { drawRoutes } from './api/routes.ts';
+import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
 import { Apps } from './apps.ts';
 import { Admission } from './auth/admission.ts';
+import { TokenKeys } from './auth/token-keys.ts';
+import { Tokens } from './auth/tokens.ts';
 import { Webhook } from './auth/webhook.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
@@ -18,6 +20,7 @@ import { RelayBroker } from './broker/relay.ts';
 import { Control } from './control.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
 import { drain } from './drain.ts';
+import { Expiry } from './expiry.ts';
 import { FanOut } from './fan-out.ts';
 import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -26,6 +29,7 @@ import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
+import { Renewal } from './renewal.ts';
 import { RosterReporter } from './roster/reporter.ts';
 import { RosterClient } from './roster/roster-client.ts';
 import { SocketReport } from './socket-report.ts';
@@ -62,6 +66,7 @@ export class Worker {
   readonly #hub: Hub;
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
+  readonly #expiry: Expiry;
   readonly #publicRequests: Router;
   readonly #upgrade: Upgrade;
   readonly #idempotency: IdempotencyDesk;
@@ -76,9 +81,16 @@ export class Worker {
     this.#options = options;
 
     this.#store = openAppStore(settings);
-    const apps = new Apps({ store: this.#store, demoApp, log });
+    const apps = new Apps({
+      store: this.#store,
+      demoApp,
+      takesAnyKey: settings.publicPem !== undefined,
+      log,
+    });
     this.#webhook = new Webhook(settings);
-    const admission = new Admission({ apps, webhook: this.#webhook });
+    const keys = new TokenKeys({ publicPem: settings.publicPem });
+    const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs });
+    const admission = new Admission({ apps, webhook: this.#webhook, tokens });
 
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
@@ -103,14 +115,18 @@ export class Worker {
       stats,
     });
 
+    this.#expiry = new Expiry({ outbox: this.#outbox, graceMs: settings.tokenGraceMs, now: Date.now });
+    const renewal = new Renewal({ apps, tokens, hub: this.#hub, expiry: this.#expiry });
     const dialect = new GusherDialect({
       hub: this.#hub,
       reply: (connection, text) => this.#outbox.post(connection, frameText(text)),
       fault: (connection) => this.#inbox.fault(connection),
+      renew: (connection, token) => renewal.renew(connection, token),
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
     this.#publicRequests = new Router({ log });
+    drawPublicRoutes(this.#publicRequests, { apps, tokens });
     const sockets = new SocketReport({ send });
     new StickyPort(this.#server, sockets);
     this.#upgrade = new Upgrade({
@@ -119,6 +135,7 @@ export class Worker {
       dialect,
       hub: this.#hub,
       inbox: this.#inbox,
+      expiry: this.#expiry,
       sockets,
       frameWriter: this.#frameWriter,
       stats,
@@ -136,6 +153,7 @@ export class Worker {
         stats,
         log,
         apps,
+        tokens,
         publisher,
         idempotency: this.#idempotency,
         readiness: () => this.#readiness(),
@@ -205,6 +223,7 @@ export class Worker {
     this.#webhook.close();
     this.#heartbeat.close();
     this.#inbox.close();
+    this.#expiry.close();
     clearInterval(this.#beat);
   }
 

@@ -13,6 +13,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@socket.io/sticky': ['primary/hand-over.ts', 'worker/sticky-port.ts'],
   dotenv: ['primary/cli/settings.ts'],
   'find-my-way': ['worker/api/'],
+  jose: ['primary/cli/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis.ts'],
   pino: ['shared/log.ts'],
   valibot: [
@@ -37,7 +38,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'primary/': ['primary/'],
   'primary/cli/': ['primary/primary.ts'],
   'worker/': ['worker/'],
-  'worker/api/': ['worker/apps.ts', 'worker/socket-report.ts', 'worker/publisher.ts'],
+  'worker/api/': [
+    'worker/apps.ts',
+    'worker/auth/tokens.ts',
+    'worker/publisher.ts',
+    'worker/socket-report.ts',
+  ],
   'worker/auth/': ['worker/apps.ts'],
   'worker/broker/': [],
   'worker/dialect/': ['worker/connection.ts', 'worker/hub.ts'],

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { jwtVerify } from 'jose';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
+import { keyPairFor } from '../support/tokens.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const TOKEN = 'a-token-of-some-length';
@@ -91,7 +93,7 @@ describe('the command line', () => {
       expect(await gusher(['--version'])).to.include({ code: 0, output: `${version}\n` });
     });
 
-    for (const words of [[], ['start'], ['apps'], ['apps', 'add'], ['publish'], ['subscribe']]) {
+    for (const words of [[], ['start'], ['apps'], ['apps', 'add'], ['publish'], ['subscribe'], ['token']]) {
       const name = ['gusher', ...words].join(' ');
       it(`helps with examples: ${name} --help`, async () => {
         const { code, output } = await gusher([...words, '--help']);
@@ -187,6 +189,53 @@ describe('the command line', () => {
   }
 
   appsContract('gusher-apps.json', () => ({}));
+
+  describe('gusher token', () => {
+    const EXPECTED = {
+      gusher: { app_key: 'shop', user_id: 'ann', channels: ['a', 'b*'], remotes: { go: true } },
+    };
+    const WORDS = [
+      '--app',
+      'shop',
+      '--user',
+      'ann',
+      '--channels',
+      'a, b*',
+      '--remotes',
+      'go',
+      '--expires-in',
+      '2m',
+    ];
+
+    for (const alg of ['RS256', 'ES256', 'ES384', 'ES512', 'EdDSA']) {
+      it(`signs with ${alg} when the key is one for it`, async () => {
+        const { privateKey, publicKey } = keyPairFor(alg);
+        writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+        const { code, output } = await gusher(['token', '--private-key', 'key.pem', ...WORDS]);
+        expect(code).to.equal(0);
+        const { payload, protectedHeader } = await jwtVerify(output.trim(), publicKey);
+        expect(protectedHeader.alg).to.equal(alg);
+        const { iat = 0, exp, ...claims } = payload;
+        expect(claims).to.deep.equal(EXPECTED);
+        expect(exp).to.equal(iat + 120);
+      });
+    }
+
+    it('says what is wrong with a key or a time', async () => {
+      writeFileSync(join(folder, 'public.pem'), keyPairFor('EdDSA').publicPem);
+      const { privateKey } = keyPairFor('EdDSA');
+      writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+      const wrong: [words: string[], fault: string][] = [
+        [['none.pem'], '--private-key: none.pem cannot be read (ENOENT)'],
+        [['public.pem'], '--private-key: public.pem holds no private key in PEM'],
+        [['key.pem', '--expires-in', '3 weeks'], '--expires-in: must be like 90s, 15m, 12h or 7d'],
+      ];
+      for (const [words, fault] of wrong) {
+        const { code, faults } = await gusher(['token', '--private-key', ...words]);
+        expect([code, faults]).to.deep.equal([2, [fault]]);
+      }
+    });
+  });
 
   describe('gusher apps', () => {
     it('makes a Pusher app with an id and a secret that are told once', async () => {

@@ -28,6 +28,7 @@ describe('control messages', () => {
     hub: { subscribe: () => undefined, unsubscribe: () => undefined, isSubscribed: () => false },
     reply: () => undefined,
     fault: () => undefined,
+    renew: () => Promise.resolve(),
     subscriptionsMax: 10,
     now: Date.now,
   });

@@ -3,7 +3,9 @@ import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Apps } from '../apps.ts';
+import type { Tokens } from '../auth/tokens.ts';
 import type { Publisher } from '../publisher.ts';
+import { decodeToken, exchangeToken, preflight } from './auth.ts';
 import { publishBatch } from './batch-messages.ts';
 import { publishToSocket, publishToUser } from './direct-messages.ts';
 import { health, type Readiness, readiness, versionOf } from './health.ts';
@@ -16,6 +18,7 @@ import { addUserChannel, replaceUserChannels } from './user-channels.ts';
 
 export interface RouteParts {
   readonly apps: Pick<Apps, 'find'>;
+  readonly tokens: Tokens;
   readonly publisher: Publisher;
   readonly idempotency: Pick<IdempotencyDesk, 'once'>;
   readonly readiness: () => Readiness;
@@ -44,5 +47,14 @@ export function drawRoutes(parts: RouteParts): Router {
   publish('POST', '/v1/apps/:app/sockets/:socket/messages', publishToSocket(parts));
   publish('POST', '/v1/apps/:app/users/:user/channels', addUserChannel(parts));
   publish('PUT', '/v1/apps/:app/users/:user/channels', replaceUserChannels(parts));
+  router.on('POST', '/v1/auth/decode', decodeToken(parts), permit);
   return router;
+}
+
+/** The addresses on the public port that are no WebSockets. */
+export function drawPublicRoutes(router: Router, parts: Pick<RouteParts, 'apps' | 'tokens'>): void {
+  for (const path of ['/v1/auth', '/auth']) {
+    router.on('POST', path, exchangeToken(parts));
+    router.on('OPTIONS', path, preflight);
+  }
 }

@@ -9,23 +9,13 @@ import * as v from 'valibot';
 import { grantList } from '../../shared/app.ts';
 import type { Settings } from '../../shared/config.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import { USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
+import { type Identity, remotes, userId } from './identity.ts';
 
 /** Attack: a webhook, or what sits at its address, that never stops answering. */
 const ANSWER_MAX_BYTES = 256 * 1024;
 /** Calls that may wait for a free place, as a multiple of the places. */
 const QUEUE_FACTOR = 10;
 
-/** What a webhook says of a client it lets in. */
-export interface Identified {
-  readonly userId: string;
-  readonly channels: readonly string[];
-}
-
-const userId = v.pipe(
-  v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
-  v.maxLength(USER_ID_MAX_LENGTH),
-);
 const channels = v.union([
   grantList,
   v.pipe(
@@ -39,6 +29,7 @@ const answer = v.object({
   user_id: v.optional(v.nullable(userId)),
   channels: v.optional(v.nullable(channels)),
   channel: v.optional(v.nullable(channels)),
+  remotes: v.optional(v.nullable(remotes)),
 });
 
 /** A place among the calls in flight, or a wait for one. */
@@ -65,7 +56,7 @@ export class Webhook {
     this.#https = new HttpsAgent(keepAlive);
   }
 
-  async identify(url: string, auth: string): Promise<Identified> {
+  async identify(url: string, auth: string): Promise<Identity> {
     const deadline = AbortSignal.timeout(this.#deadlineMs);
     await this.#takePlace(deadline);
     try {
@@ -164,7 +155,7 @@ async function readAnswer(response: IncomingMessage): Promise<{ status: number; 
   return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
 }
 
-function judge(status: number, body: string): Identified {
+function judge(status: number, body: string): Identity {
   if (status >= 400 && status < 500) throw new RefusalError('auth_refused');
   if (status < 200 || status >= 300) throw new RefusalError('auth_unusable');
   const parsed = v.safeParse(answer, parseJson(body));
@@ -172,7 +163,12 @@ function judge(status: number, body: string): Identified {
   const { user_id: user, channels: several, channel: one } = parsed.output;
   const granted = several ?? one ?? [];
   if (granted.length === 0) throw new RefusalError('auth_refused');
-  return { userId: user ?? '', channels: granted };
+  return {
+    userId: user ?? '',
+    channels: granted,
+    remotes: parsed.output.remotes ?? [],
+    expiresAt: undefined,
+  };
 }
 
 function parseJson(text: string): unknown {

@@ -25,6 +25,9 @@ export interface Dialect<Client = never> {
   /** The text by which clients are told of a change of grants. A dialect without it has no grants to change. */
   encodeGrantsChange?(change: GrantsChange): string;
 
+  /** The text by which a client is told that its token has expired. A dialect without it has no tokens. */
+  encodeExpiry?(graceMs: number): string;
+
   /** The close code and reason by which this dialect tells a refusal that ends a connection. */
   closeOf(refusal: Refusal): { code: number; reason: string };
 }

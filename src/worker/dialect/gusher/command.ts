@@ -28,6 +28,8 @@ export interface Context {
   readonly reply: (connection: Connection, text: string) => void;
   /** Counts a fault against a client. */
   readonly fault: (connection: Connection) => void;
+  /** Gives a connection what a new token grants; rejects with a `RefusalError`. */
+  readonly renew: (connection: Connection, token: string) => Promise<void>;
   readonly subscriptionsMax: number;
   /** Ms since 1970. */
   readonly now: () => number;

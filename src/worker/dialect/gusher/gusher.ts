@@ -1,5 +1,5 @@
 import type { DirectMessage, GrantsChange } from '../../../shared/control.ts';
-import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors.ts';
+import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors.ts';
 import { envelopeOf, type Publication } from '../../../shared/publication.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';
@@ -8,6 +8,7 @@ import { type Command, type CommandHandler, type Context, parseCommand } from '.
 import { multiSubscribe } from './multi-subscribe.ts';
 import { ping } from './ping.ts';
 import { queryChannel } from './query-channel.ts';
+import { refresh } from './refresh.ts';
 import { errorText } from './replies.ts';
 import { subscribe } from './subscribe.ts';
 import { unsubscribe } from './unsubscribe.ts';
@@ -52,6 +53,12 @@ export class GusherDialect implements Dialect {
     return JSON.stringify({ data: { channel }, event: 'gusher.addchannel', socket_id: '' });
   }
 
+  encodeExpiry(graceMs: number): string {
+    const { code, sentence } = REFUSALS.token_expired;
+    const data = { code, message: sentence, grace_ms: graceMs };
+    return JSON.stringify({ event: 'gusher.token_expired', data });
+  }
+
   closeOf({ close, comeBack, sentence }: Refusal): { code: number; reason: string } {
     return { code: close ?? CLOSE_CODES[comeBack], reason: sentence };
   }
@@ -76,6 +83,8 @@ function handlerOf(event: string): CommandHandler | undefined {
       return queryChannel;
     case 'gusher.ping':
       return ping;
+    case 'gusher.refresh':
+      return refresh;
     default:
       return undefined;
   }

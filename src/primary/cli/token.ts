@@ -1,0 +1,104 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { SignJWT } from 'jose';
+import type { CommandModule } from 'yargs';
+import { DEMO_APP } from '../../shared/app.ts';
+import { type Arguments, textOption } from './arguments.ts';
+import { UsageError } from './exit.ts';
+import { print, remark } from './output.ts';
+
+const EC_ALGORITHMS: Readonly<Record<string, string>> = {
+  prime256v1: 'ES256',
+  secp384r1: 'ES384',
+  secp521r1: 'ES512',
+};
+const UNIT_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+/** What jose asks of RSA (RFC 7518 §3.3). */
+const RSA_MIN_BITS = 2_048;
+
+/** `gusher token`: signs a token as an app's own backend would, for a try. */
+export const tokenCommand: CommandModule = {
+  command: 'token',
+  describe: 'sign a token (JWT) for a client, for a try',
+  builder: (yargs) =>
+    yargs
+      .option(
+        'private-key',
+        textOption('file with the private key (PEM): RSA, EC or Ed25519', { demandOption: true }),
+      )
+      .option('app', textOption('app key', { default: DEMO_APP.key }))
+      .option('user', textOption('user id', { default: '' }))
+      .option('channels', textOption('grants, between commas', { default: '*' }))
+      .option('remotes', textOption('names, between commas, of commands to the backend (gusher.remote)'))
+      .option('expires-in', textOption('how long it is valid: 90s, 15m, 12h, 7d', { default: '1h' }))
+      .example('openssl genpkey -algorithm ed25519 -out private.pem', 'make a key')
+      .example('openssl pkey -in private.pem -pubout -out public.pem', 'and its public half')
+      .example('$0 apps add shop --jwt-public-key public.pem', 'let an app take tokens signed with it')
+      .example('$0 token --app shop --user ann --channels news --private-key private.pem', 'sign one')
+      .epilogue(
+        'A client presents it as ws://…/ws/{app}?token={token}. Your backend signs tokens with any JWT library.',
+      ),
+  handler: async (argv) => {
+    const key = privateKeyIn(String(argv['private-key']));
+    const alg = algorithmOf(key);
+    const now = Math.floor(Date.now() / 1_000);
+    const token = new SignJWT({ gusher: claimsOf(argv) })
+      .setProtectedHeader({ alg, typ: 'JWT' })
+      .setIssuedAt(now)
+      .setExpirationTime(now + secondsOf(String(argv['expires-in'])));
+    print(await token.sign(key));
+    remark(`signed with ${alg}, valid for ${argv['expires-in']}`);
+  },
+};
+
+function claimsOf({ app, user, channels, remotes }: Arguments): object {
+  const names = namesIn(remotes);
+  return {
+    app_key: app,
+    user_id: user,
+    channels: namesIn(channels),
+    ...(names.length > 0 && { remotes: Object.fromEntries(names.map((name) => [name, true])) }),
+  };
+}
+
+function namesIn(list: unknown): string[] {
+  if (typeof list !== 'string') return [];
+  return list
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+function privateKeyIn(path: string): KeyObject {
+  try {
+    return createPrivateKey(readFileSync(path, 'utf8'));
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const fault =
+      code.startsWith('E') && !code.startsWith('ERR_')
+        ? `cannot be read (${code})`
+        : 'holds no private key in PEM';
+    throw new UsageError(`--private-key: ${path} ${fault}`);
+  }
+}
+
+/** The algorithm that fits the key. */
+function algorithmOf(key: KeyObject): string {
+  const { asymmetricKeyType: type } = key;
+  const { namedCurve = '', modulusLength = 0 } = createPublicKey(key).asymmetricKeyDetails ?? {};
+  if (type === 'rsa' && modulusLength < RSA_MIN_BITS) {
+    throw new UsageError(`--private-key: an RSA key must have at least ${RSA_MIN_BITS} bits`);
+  }
+  const alg = type === 'rsa' ? 'RS256' : type === 'ed25519' ? 'EdDSA' : EC_ALGORITHMS[namedCurve];
+  if (alg === undefined)
+    throw new UsageError('--private-key: must be an RSA, EC (P-256, P-384, P-521) or Ed25519 key');
+  return alg;
+}
+
+function secondsOf(text: string): number {
+  const [, count, unit = ''] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+  const factor = UNIT_S[unit];
+  if (count === undefined || factor === undefined)
+    throw new UsageError('--expires-in: must be like 90s, 15m, 12h or 7d');
+  return Number(count) * factor;
+}

@@ -1,0 +1,71 @@
+import * as v from 'valibot';
+import { RefusalError } from '../../shared/errors.ts';
+import type { Apps } from '../apps.ts';
+import { appKeyOf, type Tokens } from '../auth/tokens.ts';
+import { parseJson, readBody } from './body.ts';
+import { answer, type Handler } from './exchange.ts';
+
+/** A token has to fit into a request head afterwards. */
+const BODY_MAX_BYTES = 32 * 1024;
+/** How long a browser may remember the answer to a preflight, in s. */
+const PREFLIGHT_FRESH_S = 86_400;
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly tokens: Tokens;
+}
+
+const jwtBody = v.object({ jwt: v.string() });
+
+/**
+ * `POST /v1/auth` with `{"jwt"}` or the form field `jwt`, on the public port: verifies a token and answers it as
+ * `{"token"}`, for `?token=`. It is the same one: nothing is stored, so any host takes it later, for as long as it is
+ * valid. Pages of any origin may ask.
+ */
+export function exchangeToken({ apps, tokens }: Parts): Handler {
+  return async ({ request, response }) => {
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    const token = tokenIn(await readBody(request, BODY_MAX_BYTES), 'jwt');
+    await tokens.identify(await findAppOf(apps, token), token);
+    answer(response, 200, JSON.stringify({ token }));
+  };
+}
+
+/** What a browser asks before it lets a page of another origin post JSON (Fetch standard, CORS preflight). */
+export const preflight: Handler = ({ response }) => {
+  response.writeHead(204, {
+    'Access-Control-Allow-Origin': '*',
+    'Access-Control-Allow-Methods': 'POST',
+    'Access-Control-Allow-Headers': 'Content-Type',
+    'Access-Control-Max-Age': PREFLIGHT_FRESH_S,
+  });
+  response.end();
+};
+
+/** `POST /v1/auth/decode` with `{"jwt"}`, on the API port: what a token claims, once it is verified. */
+export function decodeToken({ apps, tokens }: Parts): Handler {
+  return async ({ request, response }) => {
+    const token = tokenIn(await readBody(request, BODY_MAX_BYTES), 'jwt');
+    answer(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
+  };
+}
+
+/** The app of a token that nobody has verified yet. Rejects with `unknown_app` or `app_disabled`. */
+async function findAppOf(apps: Parts['apps'], token: string) {
+  const app = await apps.find(appKeyOf(token));
+  if (app === undefined) throw new RefusalError('unknown_app');
+  if (!app.enabled) throw new RefusalError('app_disabled');
+  return app;
+}
+
+/** Whatever the content type says: curl calls JSON a form unless it is told otherwise. */
+function tokenIn(body: string, field: string): string {
+  if (!body.trimStart().startsWith('{')) {
+    const token = new URLSearchParams(body).get(field);
+    if (token === null) throw new RefusalError('bad_body');
+    return token;
+  }
+  const parsed = v.safeParse(jwtBody, parseJson(body));
+  if (!parsed.success) throw new RefusalError('bad_body');
+  return parsed.output.jwt;
+}

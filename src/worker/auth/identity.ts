@@ -1,0 +1,30 @@
+import * as v from 'valibot';
+import { USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
+
+/** Attack: a list of remotes that costs memory for each connection. */
+const REMOTES_MAX = 1_000;
+const REMOTE_NAME_MAX_LENGTH = 256;
+
+/** Who a client is and what it may do, as a webhook or a token says. */
+export interface Identity {
+  /** Empty for a client without a name. */
+  readonly userId: string;
+  readonly channels: readonly string[];
+  /** Names of the commands that it may send to the backend by `gusher.remote`. */
+  readonly remotes: readonly string[];
+  /** When this ends, in ms since 1970; `undefined`: never. */
+  readonly expiresAt: number | undefined;
+}
+
+/** A user id as others write it: a string, or a number that is meant as one. */
+export const userId = v.pipe(
+  v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
+  v.maxLength(USER_ID_MAX_LENGTH),
+);
+
+/** `{"name": true}`: upstream's form of a list of names. */
+export const remotes = v.pipe(
+  v.record(v.pipe(v.string(), v.minLength(1), v.maxLength(REMOTE_NAME_MAX_LENGTH)), v.boolean()),
+  v.maxEntries(REMOTES_MAX),
+  v.transform((record) => Object.keys(record).filter((name) => record[name])),
+);

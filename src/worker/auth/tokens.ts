@@ -1,0 +1,87 @@
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import * as v from 'valibot';
+import { type App, grantList } from '../../shared/app.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import { type Identity, remotes, userId } from './identity.ts';
+import type { TokenKey, TokenKeys } from './token-keys.ts';
+
+const MS_PER_SECOND = 1_000;
+
+/** The claim `gusher`, as upstream has it (doc/protocal.md of gusher.cluster). */
+const claims = v.object({
+  gusher: v.object({
+    app_key: v.string(),
+    user_id: v.optional(v.nullable(userId)),
+    channels: v.optional(v.nullable(grantList)),
+    remotes: v.optional(v.nullable(remotes)),
+  }),
+});
+
+/**
+ * Verifies the tokens of clients: JWTs (RFC 7519) with a claim `gusher`. Refuses with `token_refused`,
+ * `token_expired`, `token_not_yet_valid`, `token_of_other_app` or `keys_unavailable`. No token, and nothing out of
+ * one that was not verified, is in an error.
+ */
+export class Tokens {
+  readonly #keys: TokenKeys;
+  readonly #clockSkewMs: number;
+
+  constructor(options: { keys: TokenKeys; clockSkewMs: number }) {
+    this.#keys = options.keys;
+    this.#clockSkewMs = options.clockSkewMs;
+  }
+
+  /** Whether tokens of this app can be verified at all. */
+  areKnownFor(app: App): boolean {
+    return this.#keys.has(app);
+  }
+
+  /** Who the bearer of a token is in this app. */
+  async identify(app: App, token: string): Promise<Identity> {
+    const { exp, ...payload } = await this.verify(app, token);
+    const parsed = v.safeParse(claims, payload);
+    if (!parsed.success) throw new RefusalError('token_refused');
+    const { gusher } = parsed.output;
+    return {
+      userId: gusher.user_id ?? '',
+      channels: gusher.channels ?? [],
+      remotes: gusher.remotes ?? [],
+      expiresAt: exp === undefined ? undefined : exp * MS_PER_SECOND,
+    };
+  }
+
+  /** Everything that a token of this app claims. */
+  async verify(app: App, token: string): Promise<JWTPayload> {
+    if (appKeyOf(token) !== app.key) throw new RefusalError('token_of_other_app');
+    try {
+      const { key, algorithms } = this.#keys.find(app, decodeProtectedHeader(token));
+      const options = { algorithms: [...algorithms], clockTolerance: this.#clockSkewMs / MS_PER_SECOND };
+      return (await verifyWith(token, key, options)).payload;
+    } catch (error) {
+      throw refusalOf(error);
+    }
+  }
+}
+
+/** The app that a token says it is for, which nobody has verified. Throws `token_refused` if it says none. */
+export function appKeyOf(token: string): string {
+  try {
+    const parsed = v.safeParse(claims, decodeJwt(token));
+    if (parsed.success) return parsed.output.gusher.app_key;
+  } catch {
+    // No JWT says nothing.
+  }
+  throw new RefusalError('token_refused');
+}
+
+/** jose has one function of two forms. */
+function verifyWith(token: string, key: TokenKey['key'], options: object): Promise<{ payload: JWTPayload }> {
+  return typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
+}
+
+function refusalOf(error: unknown): RefusalError {
+  if (error instanceof RefusalError) return error;
+  if (error instanceof errors.JWTExpired) return new RefusalError('token_expired');
+  const isEarly = error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf';
+  return new RefusalError(isEarly ? 'token_not_yet_valid' : 'token_refused');
+}

@@ -1,0 +1,25 @@
+import { RefusalError } from '../../../shared/errors.ts';
+import { stringOf } from '../../../shared/raw-json.ts';
+import type { CommandHandler } from './command.ts';
+import { refusalText, successText } from './replies.ts';
+
+/**
+ * `gusher.refresh` `{"token"}`: the connection goes on under a new token of the same user, with the grants of that
+ * one; subscriptions that it does not grant end. The reply tells the grants.
+ */
+export const refresh: CommandHandler = (context, connection, command) => {
+  const token = stringOf(command.fields.get('token'));
+  if (token === undefined) return 'bad_command';
+  const { renew, reply } = context;
+  return renew(connection, token).then(
+    () =>
+      reply(
+        connection,
+        successText(connection, command, [['channels', JSON.stringify(connection.grants.list)]]),
+      ),
+    (error: unknown) => {
+      const { code } = error instanceof RefusalError ? error : new RefusalError('internal');
+      reply(connection, refusalText(connection, command, [], code));
+    },
+  );
+};

@@ -1,0 +1,88 @@
+import { REFUSALS } from '../shared/errors.ts';
+import type { Connection } from './connection.ts';
+import { frameText } from './frame.ts';
+import type { Outbox } from './outbox.ts';
+
+const TICK_MS = 1_000;
+
+/**
+ * Ends connections whose token has expired: at that moment they are told, and a grace later those that have not
+ * presented a new one are closed. One timer for all; each connection waits in the second in which it is due, so a
+ * tick costs only those that are.
+ */
+export class Expiry {
+  readonly #outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly #graceMs: number;
+  readonly #now: () => number;
+  /** By the second in which something is to be done. */
+  readonly #due = new Map<number, Set<Connection>>();
+  #second: number;
+  readonly #timer: NodeJS.Timeout;
+
+  /** `now` is in ms since 1970, the clock of tokens. */
+  constructor(options: { outbox: Pick<Outbox, 'post' | 'close'>; graceMs: number; now: () => number }) {
+    this.#outbox = options.outbox;
+    this.#graceMs = options.graceMs;
+    this.#now = options.now;
+    this.#second = Math.floor(options.now() / 1_000);
+    this.#timer = setInterval(this.tick, TICK_MS);
+  }
+
+  /** Watches a connection from now on, or under its new `expiresAt`. */
+  watch(connection: Connection): void {
+    this.forget(connection);
+    if (connection.expiresAt !== undefined) this.#put(connection, connection.expiresAt);
+  }
+
+  /** Lets go of a connection. */
+  forget(connection: Connection): void {
+    if (connection.expiryDue === undefined) return;
+    const connections = this.#due.get(connection.expiryDue);
+    connections?.delete(connection);
+    if (connections?.size === 0) this.#due.delete(connection.expiryDue);
+    connection.expiryDue = undefined;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Does what is due by now. */
+  readonly tick = (): void => {
+    const first = this.#second + 1;
+    this.#second = Math.floor(this.#now() / 1_000);
+    for (const second of this.#passedSince(first)) {
+      for (const connection of [...(this.#due.get(second) ?? [])]) this.#lookAt(connection);
+    }
+  };
+
+  /** The clock may have been set forward by years: then what is due is looked through, not the seconds. */
+  #passedSince(first: number): number[] {
+    const count = Math.max(0, this.#second - first + 1);
+    if (count > this.#due.size) return [...this.#due.keys()].filter((second) => second <= this.#second);
+    return Array.from({ length: count }, (_, n) => first + n);
+  }
+
+  #lookAt(connection: Connection): void {
+    this.forget(connection);
+    const { expiresAt = Number.POSITIVE_INFINITY } = connection;
+    const closesAt = expiresAt + this.#graceMs;
+    if (this.#now() < expiresAt) this.#put(connection, expiresAt);
+    else if (this.#now() >= closesAt) this.#outbox.close(connection, REFUSALS.token_expired);
+    else this.#warn(connection, closesAt);
+  }
+
+  #warn(connection: Connection, closesAt: number): void {
+    const text = connection.dialect.encodeExpiry?.(this.#graceMs);
+    if (text !== undefined) this.#outbox.post(connection, frameText(text));
+    this.#put(connection, closesAt);
+  }
+
+  #put(connection: Connection, at: number): void {
+    const second = Math.max(Math.ceil(at / 1_000), this.#second + 1);
+    const connections = this.#due.get(second);
+    if (connections === undefined) this.#due.set(second, new Set([connection]));
+    else connections.add(connection);
+    connection.expiryDue = second;
+  }
+}

@@ -1,0 +1,44 @@
+import { RefusalError } from '../shared/errors.ts';
+import type { Apps } from './apps.ts';
+import { Grants } from './auth/grants.ts';
+import type { Tokens } from './auth/tokens.ts';
+import type { Connection } from './connection.ts';
+import type { Expiry } from './expiry.ts';
+import type { Hub } from './hub.ts';
+
+/** Lets a connection go on under a new token. */
+export class Renewal {
+  readonly #apps: Pick<Apps, 'find'>;
+  readonly #tokens: Pick<Tokens, 'identify'>;
+  readonly #hub: Pick<Hub, 'regrant'>;
+  readonly #expiry: Pick<Expiry, 'watch'>;
+
+  constructor(options: {
+    apps: Pick<Apps, 'find'>;
+    tokens: Pick<Tokens, 'identify'>;
+    hub: Pick<Hub, 'regrant'>;
+    expiry: Pick<Expiry, 'watch'>;
+  }) {
+    this.#apps = options.apps;
+    this.#tokens = options.tokens;
+    this.#hub = options.hub;
+    this.#expiry = options.expiry;
+  }
+
+  /**
+   * Gives the connection the grants of the token, which must be of the same app and user. Rejects with a
+   * `RefusalError`, and changes nothing then.
+   */
+  async renew(connection: Connection, token: string): Promise<void> {
+    const app = await this.#apps.find(connection.appKey);
+    if (app === undefined) throw new RefusalError('unknown_app');
+    if (!app.enabled) throw new RefusalError('app_disabled');
+    const { userId, channels, remotes, expiresAt } = await this.#tokens.identify(app, token);
+    if (userId !== connection.userId) throw new RefusalError('token_of_other_user');
+    if (connection.state !== 'open') return;
+    this.#hub.regrant(connection, new Grants(channels));
+    connection.remotes = remotes;
+    connection.expiresAt = expiresAt;
+    this.#expiry.watch(connection);
+  }
+}

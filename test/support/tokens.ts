@@ -1,0 +1,44 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { SignJWT } from 'jose';
+
+export interface KeyPair {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  readonly publicPem: string;
+}
+
+/** A key pair for an algorithm of JWS (RFC 7518 §3.1, RFC 8037). */
+export function keyPairFor(alg: string): KeyPair {
+  const { privateKey, publicKey } = generate(alg);
+  return { privateKey, publicKey, publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString() };
+}
+
+const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
+
+function generate(alg: string): { privateKey: KeyObject; publicKey: KeyObject } {
+  const namedCurve = CURVES[alg];
+  if (namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve });
+  if (alg === 'EdDSA') return generateKeyPairSync('ed25519');
+  return generateKeyPairSync('rsa', { modulusLength: 2_048 });
+}
+
+export interface TokenOptions {
+  readonly alg?: string;
+  readonly kid?: string;
+  /** Seconds from now. */
+  readonly expiresIn?: number;
+  readonly notBefore?: number;
+}
+
+/** Signs what an app's backend would sign. */
+export async function signToken(
+  key: KeyObject | Uint8Array,
+  gusher: object,
+  { alg = 'RS256', kid, expiresIn, notBefore }: TokenOptions = {},
+): Promise<string> {
+  const now = Math.floor(Date.now() / 1_000);
+  const token = new SignJWT({ gusher }).setProtectedHeader({ alg, ...(kid !== undefined && { kid }) });
+  if (expiresIn !== undefined) token.setExpirationTime(now + expiresIn);
+  if (notBefore !== undefined) token.setNotBefore(now + notBefore);
+  return token.sign(key);
+}

@@ -1,0 +1,88 @@
+import { expect } from 'chai';
+import { createStats } from '../../src/shared/stats.ts';
+import type { Connection } from '../../src/worker/connection.ts';
+import type { Dialect } from '../../src/worker/dialect/dialect.ts';
+import { Expiry } from '../../src/worker/expiry.ts';
+import { Outbox } from '../../src/worker/outbox.ts';
+import { deafDialect, makeConnection, type RecordingTransport } from '../support/transport.ts';
+
+const dialect: Dialect = { ...deafDialect, encodeExpiry: (graceMs) => `expired, ${graceMs} ms left` };
+
+describe('the expiry of tokens', () => {
+  let now: number;
+  let expiry: Expiry;
+  let outbox: Outbox;
+
+  beforeEach(() => {
+    now = 1_000_000_000;
+    outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), requestFlush: () => undefined });
+    expiry = new Expiry({ outbox, graceMs: 5_000, now: () => now });
+  });
+  afterEach(() => expiry.close());
+
+  function join(expiresInMs: number | undefined): { connection: Connection; transport: RecordingTransport } {
+    const made = makeConnection(dialect);
+    made.connection.expiresAt = expiresInMs === undefined ? undefined : now + expiresInMs;
+    expiry.watch(made.connection);
+    return made;
+  }
+
+  function pass(ms: number): void {
+    for (const until = now + ms; now < until; ) {
+      now = Math.min(now + 1_000, until);
+      expiry.tick();
+    }
+    outbox.flush();
+  }
+
+  const told = ({ writes }: RecordingTransport): number => writes.flat().length;
+
+  it('is told at its time, once, and ends the connection after the grace', () => {
+    const { transport } = join(10_000);
+    pass(9_000);
+    expect([told(transport), transport.closedWith]).to.deep.equal([0, undefined]);
+    pass(1_000);
+    expect(transport.writes).to.deep.equal([['expired, 5000 ms left']]);
+    pass(4_000);
+    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+    pass(1_000);
+    expect(transport.closedWith?.code).to.equal(4030);
+  });
+
+  it('is put off by a new token, before and after it was told', () => {
+    const { connection, transport } = join(10_000);
+    pass(10_000);
+    connection.expiresAt = now + 20_000;
+    expiry.watch(connection);
+    pass(15_000);
+    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+    connection.expiresAt = undefined;
+    expiry.watch(connection);
+    pass(3_600_000);
+    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+  });
+
+  it('does not concern tokens that never expire, nor connections that are gone', () => {
+    const forever = join(undefined);
+    const gone = join(2_000);
+    expiry.forget(gone.connection);
+    pass(60_000);
+    for (const { transport } of [forever, gone]) {
+      expect([told(transport), transport.closedWith]).to.deep.equal([0, undefined]);
+    }
+  });
+
+  it('is not missed when the clock jumps', () => {
+    const { transport } = join(10_000);
+    now += 10 * 365 * 86_400_000;
+    expiry.tick();
+    expect(transport.closedWith?.code).to.equal(4030);
+    const old = join(10_000);
+    now -= 86_400_000;
+    expiry.tick();
+    expect(old.transport.closedWith).to.equal(undefined);
+    now += 86_400_000;
+    pass(16_000);
+    expect(old.transport.closedWith?.code).to.equal(4030);
+  });
+});

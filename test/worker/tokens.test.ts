@@ -1,0 +1,212 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { exportJWK } from 'jose';
+import type { App } from '../../src/shared/app.ts';
+import { RefusalError } from '../../src/shared/errors.ts';
+import { TokenKeys } from '../../src/worker/auth/token-keys.ts';
+import { Tokens } from '../../src/worker/auth/tokens.ts';
+import { keyPairFor, signToken } from '../support/tokens.ts';
+
+const RSA = keyPairFor('RS256');
+const OTHER = keyPairFor('RS256');
+const CLAIMS = { app_key: 'shop', user_id: 'ann', channels: ['a', 'b*'], remotes: { go: true, no: false } };
+
+describe('tokens', () => {
+  const shop: App = { key: 'shop', enabled: true, jwt_public_key: RSA.publicPem };
+
+  function open(publicPem?: string): Tokens {
+    return new Tokens({ keys: new TokenKeys({ publicPem }), clockSkewMs: 5_000 });
+  }
+
+  async function outcomeOf(app: App, token: string, tokens = open()): Promise<string> {
+    return tokens.identify(app, token).then(
+      ({ userId }) => `is ${userId}`,
+      (error: unknown) => (error instanceof RefusalError ? error.code : String(error)),
+    );
+  }
+
+  for (const alg of [
+    'RS256',
+    'RS384',
+    'RS512',
+    'PS256',
+    'PS384',
+    'PS512',
+    'ES256',
+    'ES384',
+    'ES512',
+    'EdDSA',
+  ]) {
+    it(`are verified with ${alg}`, async () => {
+      const pair = /^[RP]S/.test(alg) ? RSA : keyPairFor(alg);
+      const token = await signToken(pair.privateKey, CLAIMS, { alg });
+      const app: App = { key: 'shop', enabled: true, jwt_public_key: pair.publicPem };
+      expect(await outcomeOf(app, token)).to.equal('is ann');
+    });
+  }
+
+  it('say who their bearer is and what is granted', async () => {
+    const token = await signToken(RSA.privateKey, CLAIMS, { expiresIn: 60 });
+    const { expiresAt = 0, ...identity } = await open().identify(shop, token);
+    expect(identity).to.deep.equal({ userId: 'ann', channels: ['a', 'b*'], remotes: ['go'] });
+    expect(expiresAt).to.be.within(Date.now() + 50_000, Date.now() + 61_000);
+  });
+
+  it('may say no more than their app', async () => {
+    const token = await signToken(RSA.privateKey, { app_key: 'shop' });
+    const identity = await open().identify(shop, token);
+    expect(identity).to.deep.equal({ userId: '', channels: [], remotes: [], expiresAt: undefined });
+  });
+
+  it('are refused when another key has signed them, or nobody', async () => {
+    expect(await outcomeOf(shop, await signToken(OTHER.privateKey, CLAIMS))).to.equal('token_refused');
+    const [, payload] = (await signToken(RSA.privateKey, CLAIMS)).split('.');
+    for (const header of [{ alg: 'none' }, { alg: 'None' }, { alg: 'nOnE', typ: 'JWT' }, {}]) {
+      const head = Buffer.from(JSON.stringify(header)).toString('base64url');
+      expect(await outcomeOf(shop, `${head}.${payload}.`)).to.equal('token_refused');
+    }
+    const other = Buffer.from(JSON.stringify({ gusher: { ...CLAIMS, user_id: 'eve' } })).toString(
+      'base64url',
+    );
+    const [head, , signature] = (await signToken(RSA.privateKey, CLAIMS)).split('.');
+    expect(await outcomeOf(shop, `${head}.${other}.${signature}`)).to.equal('token_refused');
+  });
+
+  it('are refused when the public key was used as a secret (key confusion)', async () => {
+    for (const alg of ['HS256', 'HS384', 'HS512']) {
+      const token = await signToken(Buffer.from(RSA.publicPem), CLAIMS, { alg });
+      expect(await outcomeOf(shop, token), alg).to.equal('token_refused');
+      expect(await outcomeOf({ ...shop, secret: 'hush', jwt_hs256: true }, token), alg).to.equal(
+        'token_refused',
+      );
+    }
+  });
+
+  it('are verified with the secret only when the app wants that, and only with HS256', async () => {
+    const secret = 'a-secret-of-some-length-for-hmac';
+    const app: App = { key: 'shop', enabled: true, secret };
+    const token = await signToken(Buffer.from(secret), CLAIMS, { alg: 'HS256' });
+    expect(await outcomeOf(app, token)).to.equal('token_refused');
+    expect(await outcomeOf({ ...app, jwt_hs256: false }, token)).to.equal('token_refused');
+    expect(await outcomeOf({ ...app, jwt_hs256: true }, token)).to.equal('is ann');
+    const longer = await signToken(Buffer.from(secret), CLAIMS, { alg: 'HS512' });
+    expect(await outcomeOf({ ...app, jwt_hs256: true }, longer)).to.equal('token_refused');
+  });
+
+  it('are refused before and after their time, but for the skew of clocks', async () => {
+    const at = (options: object): Promise<string> => signToken(RSA.privateKey, CLAIMS, options);
+    expect(await outcomeOf(shop, await at({ expiresIn: -60 }))).to.equal('token_expired');
+    expect(await outcomeOf(shop, await at({ expiresIn: -1 }))).to.equal('is ann');
+    expect(await outcomeOf(shop, await at({ notBefore: 60 }))).to.equal('token_not_yet_valid');
+    expect(await outcomeOf(shop, await at({ notBefore: 2 }))).to.equal('is ann');
+    const never = await signToken(OTHER.privateKey, CLAIMS, { expiresIn: -60 });
+    expect(await outcomeOf(shop, never), 'a forged one is not told more').to.equal('token_refused');
+  });
+
+  it('are refused in another app, also when both trust the same key', async () => {
+    const board: App = { ...shop, key: 'board' };
+    expect(await outcomeOf(board, await signToken(RSA.privateKey, CLAIMS))).to.equal('token_of_other_app');
+  });
+
+  it('are refused when they are no tokens, or claim what is out of bounds', async () => {
+    for (const text of ['', 'x', 'a.b.c', '..', `${'x'.repeat(10_000)}.y.z`]) {
+      expect(await outcomeOf(shop, text), text).to.equal('token_refused');
+    }
+    const wrong: object[] = [
+      { user_id: 'ann' },
+      { app_key: 7 },
+      { app_key: 'shop', user_id: {} },
+      { app_key: 'shop', user_id: 'u'.repeat(257) },
+      { app_key: 'shop', channels: 'a' },
+      { app_key: 'shop', channels: Array(1_001).fill('a') },
+      { app_key: 'shop', remotes: ['go'] },
+    ];
+    for (const claims of wrong) {
+      const token = await signToken(RSA.privateKey, claims);
+      expect(await outcomeOf(shop, token), JSON.stringify(claims)).to.equal('token_refused');
+    }
+  });
+
+  it('are verified with the key of the installation where an app has none of its own', async () => {
+    const plain: App = { key: 'shop', enabled: true };
+    const token = await signToken(RSA.privateKey, CLAIMS);
+    expect(await outcomeOf(plain, token)).to.equal('token_refused');
+    expect(await outcomeOf(plain, token, open(RSA.publicPem))).to.equal('is ann');
+    const own: App = { ...plain, jwt_public_key: OTHER.publicPem };
+    expect(await outcomeOf(own, token, open(RSA.publicPem))).to.equal('token_refused');
+  });
+
+  describe('of an app that publishes its keys', () => {
+    let server: Server;
+    let calls: number;
+    let answer: () => string;
+    let app: App;
+
+    beforeEach(async () => {
+      calls = 0;
+      server = createServer((_request, response) => {
+        calls += 1;
+        response.end(answer());
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      app = { key: 'shop', enabled: true, jwks_url: `http://127.0.0.1:${port}/keys` };
+    });
+    afterEach(() => server.close());
+
+    async function publish(...pairs: [kid: string, pair: typeof RSA][]): Promise<void> {
+      const keys = await Promise.all(
+        pairs.map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256' })),
+      );
+      answer = () => JSON.stringify({ keys });
+    }
+
+    it('are verified, and the keys asked for once', async () => {
+      await publish(['one', RSA], ['two', OTHER]);
+      const tokens = open();
+      const one = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      const two = await signToken(OTHER.privateKey, CLAIMS, { kid: 'two' });
+      for (const token of [one, two, one]) expect(await outcomeOf(app, token, tokens)).to.equal('is ann');
+      expect(calls).to.equal(1);
+      const stranger = await signToken(keyPairFor('RS256').privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, stranger, tokens)).to.equal('token_refused');
+    });
+
+    it('are verified with a key that was published later', async () => {
+      await publish(['one', RSA]);
+      const tokens = new Tokens({
+        keys: new TokenKeys({ publicPem: undefined, cooldownMs: 0 }),
+        clockSkewMs: 0,
+      });
+      const later = await signToken(OTHER.privateKey, CLAIMS, { kid: 'two' });
+      expect(await outcomeOf(app, later, tokens)).to.equal('token_refused');
+      await publish(['two', OTHER]);
+      expect(await outcomeOf(app, later, tokens)).to.equal('is ann');
+      const gone = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, gone, tokens)).to.equal('token_refused');
+    });
+
+    it('do not make a call for each key id that does not exist', async () => {
+      await publish(['one', RSA]);
+      const tokens = open();
+      for (let n = 0; n < 10; n += 1) {
+        const token = await signToken(RSA.privateKey, CLAIMS, { kid: `none ${n}` });
+        expect(await outcomeOf(app, token, tokens)).to.equal('token_refused');
+      }
+      expect(calls).to.equal(1);
+    });
+
+    it('are refused for a while when the keys cannot be had', async () => {
+      const token = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      const useless = ['', 'x', '[]', '{}', '{"keys":[7]}', `{"keys":[],"x":"${'x'.repeat(300_000)}"}`];
+      for (const text of useless) {
+        answer = () => text;
+        expect(await outcomeOf(app, token), text.slice(0, 20)).to.equal('keys_unavailable');
+      }
+      const nowhere: App = { ...app, jwks_url: 'http://127.0.0.1:1/keys' };
+      expect(await outcomeOf(nowhere, token)).to.equal('keys_unavailable');
+    });
+  });
+});
