@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
 import type { Guest } from './guest.ts';
 
@@ -133,6 +134,8 @@ export class HandOver {
   }
 
   #pass(guest: Guest, berth: Berth, type: 'sticky:connection' | 'api:connection'): boolean {
+    // Node keeps count of a server's sockets in other processes, a listener and messages for each; nobody asks.
+    (guest.socket as Socket & { server: unknown }).server = null;
     const ticket = ++this.#lastTicket;
     berth.inFlight.set(ticket, guest);
     // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.

@@ -1,5 +1,6 @@
 import { type RelayItem, sizeOfItem, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
+import { Turn } from '../shared/turn.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
@@ -28,7 +29,7 @@ export class Relay {
   readonly #log: Logger;
   readonly #destinations = new Map<number, Destination>();
   readonly #subscribers = new Map<string, Set<number>>();
-  #flushRequested = false;
+  readonly #turn = new Turn([() => this.flush()]);
   /** Publications dropped because a worker was too far behind. */
   shed = 0;
 
@@ -99,7 +100,7 @@ export class Relay {
     if (subscribers === undefined) return;
     const bytes = sizeOfItem(item);
     for (const slot of subscribers) this.#offer(slot, item, bytes);
-    this.#requestFlush();
+    this.#turn.request();
   }
 
   #offer(slot: number, item: RelayItem, bytes: number): void {
@@ -123,15 +124,8 @@ export class Relay {
     if (destination.backlogBytes < BACKLOG_MAX_BYTES / 2) destination.shedding = false;
   }
 
-  #requestFlush(): void {
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
-    setImmediate(this.flush);
-  }
-
   /** Sends what waits for the end of this turn; whatever is sent to a worker afterwards comes after it. */
-  readonly flush = (): void => {
-    this.#flushRequested = false;
+  flush(): void {
     for (const [slot, destination] of this.#destinations) {
       if (destination.outgoing.length === 0) continue;
       this.#send(slot, { type: 'relay', items: destination.outgoing });
@@ -139,5 +133,5 @@ export class Relay {
       destination.outgoing = [];
       destination.outgoingBytes = 0;
     }
-  };
+  }
 }

@@ -319,6 +319,15 @@ export const SETTINGS = {
     about: 'a path that may stand before /app and /apps (Pusher); both are served without it too',
     check: pathPrefix,
   }),
+  batchWindowMs: integer({
+    env: 'GUSHER_BATCH_WINDOW_MS',
+    unit: 'ms',
+    fallback: 0,
+    least: 0,
+    most: 1_000,
+    about:
+      'how long what is sent to clients may be held to leave in one write with what follows; 0: just what meets in a turn of the loop',
+  }),
   directWrites: flag({
     env: 'GUSHER_DIRECT_WRITES',
     fallback: true,

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type RawData, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import type { Connection, Transport } from './connection.ts';
 import type { Frames } from './frame.ts';
 import type { FrameWriter, WriteTarget } from './frame-writer.ts';
@@ -7,6 +7,8 @@ import type { FrameWriter, WriteTarget } from './frame-writer.ts';
 /** Who hears what happens on client sockets: one object for all of them. */
 export interface ClientSocketEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
+  pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
 }
 
@@ -30,11 +32,33 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
     this.writer = writer;
     this.events = events;
     this.compressed = this.extensions !== '';
-    this.on('message', onMessage);
-    this.on('ping', onSignOfLife);
-    this.on('pong', onSignOfLife);
-    this.on('error', onProtocolError);
-    this.on('close', onClose);
+  }
+
+  /** ws tells what happens by events; heard here, they need no listeners on each socket. */
+  override emit(event: string | symbol, data?: unknown, isBinary?: unknown): boolean {
+    const { connection, events } = this;
+    switch (event) {
+      case 'message':
+        // ws hands over one Buffer per message unless asked for something else.
+        events.message(connection, data as Buffer, isBinary as boolean);
+        return true;
+      case 'ping':
+        events.pinged(connection, data as Buffer);
+        return true;
+      case 'pong':
+        connection.heard = true;
+        return true;
+      case 'error':
+        // ws has answered with the fitting close code (1002, 1007, 1009) before it tells.
+        if (connection.state === 'open') connection.state = 'closing';
+        return true;
+      case 'close':
+        connection.state = 'closed';
+        events.closed(connection);
+        return true;
+      default:
+        return super.emit(event, data, isBinary);
+    }
   }
 
   get unsentBytes(): number {
@@ -44,35 +68,11 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   write(frames: Frames): void {
     // Nothing may follow a close frame (RFC 6455 §5.5.1), and ws may have answered one a moment ago.
     if (this.readyState !== WebSocket.OPEN) return;
-    // Control frames are never compressed (RFC 7692 §5).
-    if (!this.compressed || frames.messages.length === 0) {
+    if (!this.compressed) {
       this.writer.write(this, frames.bytes);
       return;
     }
+    for (const control of frames.controls) this.stream.write(control);
     for (const message of frames.messages) this.send(message, { binary: false });
   }
-}
-
-// One set of listeners for all sockets: ws calls them with the socket as `this`.
-
-function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
-  const { connection, events } = this as ClientSocket;
-  // ws hands over one Buffer per message unless asked for something else.
-  events.message(connection, data as Buffer, isBinary);
-}
-
-function onSignOfLife(this: WebSocket): void {
-  (this as ClientSocket).connection.heard = true;
-}
-
-/** ws has answered with the fitting close code (1002, 1007, 1009) before it tells. */
-function onProtocolError(this: WebSocket): void {
-  const { connection } = this as ClientSocket;
-  if (connection.state === 'open') connection.state = 'closing';
-}
-
-function onClose(this: WebSocket): void {
-  const { connection, events } = this as ClientSocket;
-  connection.state = 'closed';
-  events.closed(connection);
 }

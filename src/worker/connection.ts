@@ -49,7 +49,7 @@ export class Connection {
   refusal: Refusal | undefined = undefined;
 
   /** Owned by the hub: where it is subscribed. */
-  readonly audiences: Audience[] = [];
+  audiences: Audience[] = [];
   /** Owned by the hub: the channels in which it goes by another name than its own. */
   members: Map<string, Member> | undefined = undefined;
   /** Owned by the outbox: what leaves at the end of this turn. */

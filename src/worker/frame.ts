@@ -6,11 +6,16 @@ export interface Frames {
   readonly bytes: Buffer;
   /** The message in each frame, for connections whose frames must be made apart (compression). */
   readonly messages: readonly Buffer[];
+  /** The control frames among them, as they are: these are never compressed (RFC 7692 §5). */
+  readonly controls: readonly Buffer[];
 }
 
 const FIN_AND_TEXT = 0x81;
+const FIN_AND_PING = 0x89;
+const FIN_AND_PONG = 0x8a;
 const LONGEST_7_BIT = 125;
 const LONGEST_16_BIT = 0xffff;
+const NONE: readonly Buffer[] = [];
 
 /** Frames one text message (RFC 6455 §5.2: FIN, opcode 1, not masked). */
 export function frameText(text: string): Frames {
@@ -29,7 +34,7 @@ export function frameText(text: string): Frames {
     bytes.writeUInt32BE(length % 2 ** 32, 6);
   }
   bytes.write(text, headLength, 'utf8');
-  return { bytes, messages: [bytes.subarray(headLength)] };
+  return { bytes, messages: [bytes.subarray(headLength)], controls: NONE };
 }
 
 /** Joins frames so that they leave in one write. */
@@ -39,8 +44,19 @@ export function joinFrames(list: readonly Frames[]): Frames {
   return {
     bytes: Buffer.concat(list.map((frames) => frames.bytes)),
     messages: list.flatMap((frames) => frames.messages),
+    controls: list.flatMap((frames) => frames.controls),
   };
 }
 
 /** A ping without payload (RFC 6455 §5.5.2). */
-export const PING: Frames = { bytes: Buffer.from([0x89, 0x00]), messages: [] };
+export const PING: Frames = controlFrame(FIN_AND_PING, Buffer.alloc(0));
+
+/** The answer to a ping, with its payload of at most 125 bytes (RFC 6455 §5.5.3). */
+export function framePong(payload: Buffer): Frames {
+  return controlFrame(FIN_AND_PONG, payload);
+}
+
+function controlFrame(head: number, payload: Buffer): Frames {
+  const bytes = Buffer.concat([Buffer.from([head, payload.length]), payload]);
+  return { bytes, messages: [], controls: [bytes] };
+}

@@ -102,7 +102,9 @@ export class Hub {
     const audience = audienceFor(channel, connection);
     if (!audience.connections.has(connection)) {
       audience.connections.add(connection);
-      connection.audiences.push(audience);
+      // Most clients have one channel, and `push` would make room for 17.
+      if (connection.audiences.length === 0) connection.audiences = [audience];
+      else connection.audiences.push(audience);
       if (member !== undefined) rememberMember(connection, channelName, member);
       const { user, info } = memberOf(connection, channelName);
       this.#roster.report(connection.appKey, channelName, user, 1, info);

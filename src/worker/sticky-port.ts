@@ -1,23 +1,21 @@
 import { EventEmitter } from 'node:events';
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
 import type { SocketMessage } from '../shared/ipc.ts';
 import type { SocketReport } from './socket-report.ts';
 
 /**
- * Where the clients that came to the primary arrive. @socket.io/sticky injects them into an HTTP server that
- * itself never listens.
+ * Where the clients that came to the primary arrive: @socket.io/sticky tells of each by a `connection` event.
  */
 export class StickyPort {
   readonly #report: SocketReport;
 
-  constructor(server: Server, report: SocketReport) {
+  constructor(arrivals: EventEmitter, report: SocketReport) {
     this.#report = report;
     process.on('message', this.#onMessage);
     // sticky announces ids one message at a time through `engine`; ours go in batches, so it never speaks.
     type StickyServer = Parameters<typeof setupWorker>[0];
-    setupWorker({ httpServer: server, engine: new EventEmitter() } as unknown as StickyServer);
+    setupWorker({ httpServer: arrivals, engine: new EventEmitter() } as unknown as StickyServer);
   }
 
   readonly #onMessage = (message: SocketMessage, socket: Socket | undefined): void => {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
@@ -12,17 +11,19 @@ import type { Admission, Admitted, Applicant } from './auth/admission.ts';
 import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
 import { Connection } from './connection.ts';
+import { newConnectionId } from './connection-id.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { Expiry } from './expiry.ts';
+import { framePong } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
+import type { Outbox } from './outbox.ts';
 import type { SocketReport } from './socket-report.ts';
+import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** How long a client may take to answer a goodbye, in ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
-/** 15 bytes are the 20 characters of base64url that @socket.io/sticky looks for after `sid=`. */
-const ID_BYTES = 15;
 
 export interface UpgradeParts {
   readonly server: Server;
@@ -30,6 +31,7 @@ export interface UpgradeParts {
   readonly dialect: Dialect;
   readonly hub: Hub;
   readonly inbox: Inbox;
+  readonly outbox: Pick<Outbox, 'post'>;
   readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
   readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
@@ -56,6 +58,8 @@ export class Upgrade implements ClientSocketEvents {
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
+      // A pong leaves as everything does, by the outbox.
+      autoPong: false,
       perMessageDeflate: parts.compression,
       maxPayload: parts.frameMaxBytes,
       closeTimeout: CLOSE_TIMEOUT_MS,
@@ -80,6 +84,11 @@ export class Upgrade implements ClientSocketEvents {
     this.#parts.inbox.take(connection, data, isBinary);
   }
 
+  pinged(connection: Connection, data: Buffer): void {
+    connection.heard = true;
+    this.#parts.outbox.post(connection, framePong(data));
+  }
+
   closed(connection: Connection): void {
     const { expiry, hub, inbox, sockets } = this.#parts;
     inbox.forget(connection);
@@ -88,7 +97,7 @@ export class Upgrade implements ClientSocketEvents {
     sockets.closed(connection.id);
   }
 
-  readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+  readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
       this.#parts.stats.connectionsRefused += 1;
@@ -97,12 +106,15 @@ export class Upgrade implements ClientSocketEvents {
     });
   };
 
-  async #letIn(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+  async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const applicant = readTarget(request);
     this.#refuseWhenStopping();
     const admitted = await this.#parts.admission.admit(applicant);
     this.#refuseWhenStopping();
-    this.#handshakes.handleUpgrade(request, socket, head, (client) => this.#greet(client, socket, admitted));
+    // ws looks at the method, the target and the headers, and keeps nothing.
+    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, (client) =>
+      this.#greet(client, socket, admitted),
+    );
   }
 
   #greet(
@@ -111,8 +123,8 @@ export class Upgrade implements ClientSocketEvents {
     { app, userId, channels, remotes, expiresAt }: Admitted,
   ): void {
     const { dialect, expiry, hub, sockets, frameWriter } = this.#parts;
-    const id = randomBytes(ID_BYTES).toString('base64url');
-    const connection = new Connection({ id, appKey: app.key, userId }, new Grants(channels), dialect, client);
+    const id = newConnectionId();
+    const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), dialect, client);
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
     client.attach(connection, socket, frameWriter, this);
@@ -141,7 +153,7 @@ const HANDSHAKE_KEY = /^[A-Za-z0-9+/]{22}==$/;
 const TARGETS = [/^\/(?:ws|wtf)\/([^/?]+)\/?(?:\?|$)/, /^\/v1\/apps\/([^/?]+)\/ws\/?(?:\?|$)/];
 
 /** The app key that a client address names; `undefined` if the request is for something else. */
-function targetOf(request: IncomingMessage): string | undefined {
+function targetOf(request: UpgradeRequest): string | undefined {
   const url = request.url ?? '';
   return TARGETS.map((target) => target.exec(url)?.[1]).find((key) => key !== undefined);
 }
@@ -159,7 +171,7 @@ function refuseToAnswer(response: ServerResponse): void {
   response.end(body);
 }
 
-function readTarget(request: IncomingMessage): Applicant {
+function readTarget(request: UpgradeRequest): Applicant {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new RefusalError('not_found');
   if (!isHandshake(request)) throw new RefusalError('bad_request');
@@ -174,7 +186,7 @@ function readTarget(request: IncomingMessage): Applicant {
 }
 
 /** RFC 6455 §4.2.1; looked at before the webhook of the app is asked. */
-function isHandshake({ method, headers }: IncomingMessage): boolean {
+function isHandshake({ method, headers }: UpgradeRequest): boolean {
   return (
     method === 'GET' &&
     headers.host !== undefined &&

@@ -4,12 +4,14 @@ import { openAppStore } from '../shared/app-store/open-store.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
+import { Turn } from '../shared/turn.ts';
 import { version } from '../shared/version.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { Router } from './api/router.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
 import { Apps } from './apps.ts';
+import { Arrivals } from './arrivals.ts';
 import { Admission } from './auth/admission.ts';
 import { TokenKeys } from './auth/token-keys.ts';
 import { Tokens } from './auth/tokens.ts';
@@ -34,7 +36,6 @@ import { RosterReporter } from './roster/reporter.ts';
 import { RosterClient } from './roster/roster-client.ts';
 import { SocketReport } from './socket-report.ts';
 import { StickyPort } from './sticky-port.ts';
-import { Turn } from './turn.ts';
 import { Upgrade } from './upgrade.ts';
 
 const BEAT_MS = 500;
@@ -95,11 +96,10 @@ export class Worker {
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
-    const turn: Turn = new Turn([
-      () => this.#fanOut.flush(),
-      () => this.#outbox.flush(),
-      () => reporter.flush(),
-    ]);
+    const turn: Turn = new Turn(
+      [() => this.#fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()],
+      { windowMs: settings.batchWindowMs },
+    );
     const requestFlush = (): void => turn.request();
     const reporter = new RosterReporter({ send, requestFlush });
     this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
@@ -128,13 +128,14 @@ export class Worker {
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     const sockets = new SocketReport({ send });
-    new StickyPort(this.#server, sockets);
+    new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
       server: this.#server,
       admission,
       dialect,
       hub: this.#hub,
       inbox: this.#inbox,
+      outbox: this.#outbox,
       expiry: this.#expiry,
       sockets,
       frameWriter: this.#frameWriter,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { createStats } from '../../src/shared/stats.ts';
 import { topicOf } from '../../src/shared/topic.ts';
+import { Turn } from '../../src/shared/turn.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import { Control } from '../../src/worker/control.ts';
@@ -8,7 +9,6 @@ import { GusherDialect } from '../../src/worker/dialect/gusher/gusher.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { Hub } from '../../src/worker/hub.ts';
 import { Outbox } from '../../src/worker/outbox.ts';
-import { Turn } from '../../src/worker/turn.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
 
 /** A hub with its outbox and a broker that takes everything. */

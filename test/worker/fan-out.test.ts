@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import type { Publication } from '../../src/shared/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
+import { Turn } from '../../src/shared/turn.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { frameText } from '../../src/worker/frame.ts';
 import { Hub } from '../../src/worker/hub.ts';
 import { Outbox } from '../../src/worker/outbox.ts';
-import { Turn } from '../../src/worker/turn.ts';
 import { deafDialect, makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
 
 function publication(channel: string, data: unknown): Publication {
@@ -91,7 +91,7 @@ describe('fan-out', () => {
     const small = await join('small');
     publish('c', 1);
     publish('small', 'first');
-    await new Promise(setImmediate);
+    await turnEnds();
     expect(dataOf(small.transport), 'a small channel does not wait').to.deep.equal(['first']);
     expect(clients.some(({ transport }) => transport.writes.length === 0)).to.equal(true);
     publish('c', 2);
@@ -104,7 +104,7 @@ describe('fan-out', () => {
     const clients = [];
     for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
     publish('c', 1);
-    await new Promise(setImmediate);
+    await turnEnds();
     const gone = clients.filter((_, index) => index % 3 === 0);
     for (const { connection } of gone) hub.remove(connection);
     const reached = new Set(gone.filter(({ transport }) => transport.writes.length > 0));

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as ws from 'ws';
-import { frameText, joinFrames } from '../../src/worker/frame.ts';
+import { framePong, frameText, joinFrames, PING } from '../../src/worker/frame.ts';
 
 /** What ws itself would put on the wire. */
 function frameOfWs(text: string): Buffer {
@@ -39,5 +39,18 @@ describe('a text frame', () => {
   it('alone is not copied', () => {
     const frames = frameText('a');
     expect(joinFrames([frames])).to.equal(frames);
+  });
+});
+
+describe('a control frame', () => {
+  it('carries its payload (RFC 6455 §5.5)', () => {
+    expect([...PING.bytes]).to.deep.equal([0x89, 0]);
+    expect([...framePong(Buffer.from('hi')).bytes]).to.deep.equal([0x8a, 2, 0x68, 0x69]);
+  });
+
+  it('is not lost among the messages it is joined with, for connections that compress those', () => {
+    const joined = joinFrames([frameText('a'), PING, frameText('b'), framePong(Buffer.from('c'))]);
+    expect(joined.messages.map(String)).to.deep.equal(['a', 'b']);
+    expect(Buffer.concat(joined.controls).equals(Buffer.from([0x89, 0, 0x8a, 1, 0x63]))).to.equal(true);
   });
 });

@@ -10,9 +10,23 @@ export class Grants {
     this.list = list;
   }
 
+  /** The grants of a list; the same object as last time where the list is equal, as it is for most clients. */
+  static of(list: readonly string[]): Grants {
+    if (!isEqual(latest.list, list)) latest = new Grants(list);
+    return latest;
+  }
+
   allows(channel: string): boolean {
     return this.list.some((entry) => matches(entry, channel));
   }
+}
+
+let latest = new Grants([]);
+
+function isEqual(one: readonly string[], other: readonly string[]): boolean {
+  return (
+    one === other || (one.length === other.length && one.every((entry, index) => entry === other[index]))
+  );
 }
 
 /**

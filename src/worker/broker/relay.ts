@@ -8,6 +8,7 @@ import {
   type ToWorker,
 } from '../../shared/ipc.ts';
 import type { Publication } from '../../shared/publication.ts';
+import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
@@ -36,7 +37,7 @@ export class RelayBroker implements Broker {
   /** Of each `relayPublish` that the primary has not taken yet, oldest first: who waits for that. */
   readonly #publishing: Batch[] = [];
   #inFlightBytes = 0;
-  #flushRequested = false;
+  readonly #turn = new Turn([() => this.#flush()]);
 
   constructor(options: { send: (message: ToPrimary) => void }) {
     this.#send = options.send;
@@ -63,7 +64,7 @@ export class RelayBroker implements Broker {
         this.#outgoing.push({ type: 'relaySubscribe', topics: [topic] });
         this.#joining.push([resolve]);
       }
-      this.#requestFlush();
+      this.#turn.request();
     });
   }
 
@@ -71,7 +72,7 @@ export class RelayBroker implements Broker {
     const last = this.#outgoing.at(-1);
     if (last?.type === 'relayUnsubscribe') last.topics.push(topic);
     else this.#outgoing.push({ type: 'relayUnsubscribe', topics: [topic] });
-    this.#requestFlush();
+    this.#turn.request();
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
@@ -122,7 +123,7 @@ export class RelayBroker implements Broker {
     this.#inFlightBytes += bytes;
     await new Promise<void>((resolve, reject) => {
       this.#batchFor(item, bytes).waiting.push({ resolve, reject });
-      this.#requestFlush();
+      this.#turn.request();
     });
   }
 
@@ -157,16 +158,9 @@ export class RelayBroker implements Broker {
     if (message !== undefined) this.#listener?.control(message);
   }
 
-  #requestFlush(): void {
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
-    setImmediate(this.#flush);
-  }
-
-  readonly #flush = (): void => {
-    this.#flushRequested = false;
+  #flush(): void {
     const outgoing = this.#outgoing;
     this.#outgoing = [];
     for (const message of outgoing) this.#send(message);
-  };
+  }
 }
