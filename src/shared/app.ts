@@ -132,9 +132,12 @@ function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, i
   return [url, channels, jwt_public_key, jwks_url].some((field) => field !== undefined);
 }
 
+/** What stands for a secret where an app is shown. */
+export const SECRET_SHOWN = '***';
+
 /** An app as it may be shown: what is secret in it is only told to be there. */
 export function withoutSecrets(app: App): object {
-  return app.secret === undefined ? app : { ...app, secret: '***' };
+  return app.secret === undefined ? app : { ...app, secret: SECRET_SHOWN };
 }
 
 /** The app of a first start: everybody may subscribe to everything. Never served beyond loopback. */

@@ -307,6 +307,22 @@ export const SETTINGS = {
     most: 3_600_000,
     about: 'how long a client whose token has expired may take to present a new one (gusher.refresh)',
   }),
+  clientEventsPerSecond: integer({
+    env: 'GUSHER_CLIENT_EVENTS_PER_SECOND',
+    unit: 'events/s',
+    fallback: 10,
+    least: 1,
+    most: 100_000,
+    about: 'how many client events are taken from one client in a second, in apps that allow them',
+  }),
+  remoteListMaxLength: integer({
+    env: 'GUSHER_REMOTE_LIST_MAX_LENGTH',
+    unit: 'jobs',
+    fallback: 10_000,
+    least: 1,
+    most: 100_000_000,
+    about: 'how many jobs (gusher.remote) may wait in one list in Redis; beyond it they are refused',
+  }),
   compression: flag({
     env: 'GUSHER_COMPRESSION',
     flag: 'compression',

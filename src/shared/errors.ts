@@ -35,6 +35,23 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
 
+  client_events_off: { sentence: 'The app does not let clients send events.', comeBack: 'never' },
+  bad_client_event: {
+    sentence: 'The event of a client begins with client- and keeps the rules for names.',
+    comeBack: 'never',
+  },
+  not_subscribed: { sentence: 'The client is not subscribed to the channel.', comeBack: 'never' },
+  too_many_client_events: {
+    sentence: 'Too many events of this client in one second; it was not sent.',
+    comeBack: 'later',
+  },
+  remote_not_granted: {
+    sentence: 'The remote is not among those granted to this connection.',
+    comeBack: 'never',
+  },
+  remote_full: { sentence: 'The backend is behind with this remote; it was not taken.', comeBack: 'later' },
+  remote_unavailable: { sentence: 'The backend cannot be reached; it was not taken.', comeBack: 'later' },
+
   // Told as a close code; the connection ends.
   too_many_faults: {
     sentence: 'Too many malformed or unknown commands.',
@@ -124,6 +141,33 @@ export const REFUSALS = catalogue({
   idempotency_mismatch: {
     sentence: 'The Idempotency-Key was used for another request in the last five minutes.',
     http: 422,
+    comeBack: 'never',
+  },
+  bad_page: {
+    sentence: 'The limit is not 1 to 10000, or the cursor is not one of this server.',
+    http: 400,
+    comeBack: 'never',
+  },
+  too_many_channels: { sentence: 'More than 100 channels are named.', http: 400, comeBack: 'never' },
+  bad_pattern: {
+    sentence: 'The channel_pattern is missing or no regular expression of RE2.',
+    http: 400,
+    comeBack: 'never',
+  },
+  pattern_too_costly: {
+    sentence: 'The channel_pattern is too long or too costly.',
+    http: 400,
+    comeBack: 'never',
+  },
+  bad_app_fields: {
+    sentence: 'A field of the app is unknown or breaks its rule.',
+    http: 400,
+    comeBack: 'never',
+  },
+  app_without_door: {
+    sentence:
+      'The app needs url, channels, jwt_public_key, jwks_url or a secret for something, or nobody could come in.',
+    http: 400,
     comeBack: 'never',
   },
   no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },

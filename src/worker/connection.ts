@@ -61,6 +61,9 @@ export class Connection {
   commands = 0;
   faultMinute = 0;
   faults = 0;
+  /** Owned by the client events: those in the second in which one came last. */
+  clientEventSecond = 0;
+  clientEvents = 0;
   /** Owned by the heartbeat. */
   heard = true;
   pinged = false;

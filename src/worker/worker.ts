@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
+import { HttpCalls } from '../shared/http-calls.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
@@ -19,6 +20,7 @@ import { Webhook } from './auth/webhook.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';
+import { ClientEvents } from './client-events.ts';
 import { Control } from './control.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
 import { drain } from './drain.ts';
@@ -31,6 +33,9 @@ import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
+import { HttpPost } from './remote/http-post.ts';
+import { RedisList } from './remote/redis-list.ts';
+import { type RemoteSink, Remotes } from './remote/remotes.ts';
 import { Renewal } from './renewal.ts';
 import { RosterReporter } from './roster/reporter.ts';
 import { RosterClient } from './roster/roster-client.ts';
@@ -68,6 +73,7 @@ export class Worker {
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
   readonly #expiry: Expiry;
+  readonly #remoteSink: RemoteSink;
   readonly #publicRequests: Router;
   readonly #upgrade: Upgrade;
   readonly #idempotency: IdempotencyDesk;
@@ -117,10 +123,21 @@ export class Worker {
 
     this.#expiry = new Expiry({ outbox: this.#outbox, graceMs: settings.tokenGraceMs, now: Date.now });
     const renewal = new Renewal({ apps, tokens, hub: this.#hub, expiry: this.#expiry });
+    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
+    const clientEvents = new ClientEvents({
+      apps,
+      hub: this.#hub,
+      publisher,
+      perSecond: settings.clientEventsPerSecond,
+    });
+    this.#remoteSink = remoteSink(settings);
+    const remotes = new Remotes({ apps, sink: this.#remoteSink });
     const dialect = new GusherDialect({
       hub: this.#hub,
       reply: (connection, text) => this.#outbox.post(connection, frameText(text)),
       fault: (connection) => this.#inbox.fault(connection),
+      publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
+      callRemote: (connection, call) => remotes.call(connection, call),
       renew: (connection, token) => renewal.renew(connection, token),
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
@@ -145,7 +162,6 @@ export class Worker {
       compression: settings.compression,
       requests: this.#publicRequests,
     });
-    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
     this.#idempotency = new IdempotencyDesk({ send });
     this.#api = new ApiServer({
       sockets,
@@ -154,8 +170,10 @@ export class Worker {
         stats,
         log,
         apps,
+        store: this.#store,
         tokens,
         publisher,
+        roster: this.#roster,
         idempotency: this.#idempotency,
         readiness: () => this.#readiness(),
         version,
@@ -222,6 +240,7 @@ export class Worker {
     this.#roster.close();
     await this.#store.close();
     this.#webhook.close();
+    this.#remoteSink.close();
     this.#heartbeat.close();
     this.#inbox.close();
     this.#expiry.close();
@@ -240,6 +259,14 @@ export class Worker {
     if (!this.#host.live) return { ready: false, reason: 'broker not reachable' };
     return { ready: true };
   }
+}
+
+/** Lists in Redis; without it, the addresses of the apps. */
+function remoteSink(settings: WorkerOptions['settings']): RemoteSink {
+  const { redisUrl: url, redisPrefix: prefix, remoteListMaxLength: lengthMax } = settings;
+  if (url !== undefined) return new RedisList({ url, prefix, lengthMax });
+  const { webhookDeadlineMs: deadlineMs, webhookMaxInFlight: maxInFlight } = settings;
+  return new HttpPost({ calls: new HttpCalls({ deadlineMs, maxInFlight }) });
 }
 
 function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {

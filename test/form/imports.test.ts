@@ -15,6 +15,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis.ts'],
+  re2js: ['worker/api/pattern-messages.ts'],
   pino: ['shared/log.ts'],
   valibot: [
     'primary/cli/',
@@ -42,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/apps.ts',
     'worker/auth/tokens.ts',
     'worker/publisher.ts',
+    'worker/roster/roster-client.ts',
     'worker/socket-report.ts',
   ],
   'worker/auth/': ['worker/apps.ts'],

@@ -1,4 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SignJWT } from 'jose';
 
 export interface KeyPair {
@@ -41,4 +44,13 @@ export async function signToken(
   if (expiresIn !== undefined) token.setExpirationTime(now + expiresIn);
   if (notBefore !== undefined) token.setNotBefore(now + notBefore);
   return token.sign(key);
+}
+
+/** A key pair whose public half is in a file, for GUSHER_PUBLIC_PEM_FILE. */
+export function keyFolder(): { privateKey: KeyObject; publicPath: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'gusher-keys-'));
+  const publicPath = join(folder, 'public.pem');
+  const { privateKey, publicPem } = keyPairFor('RS256');
+  writeFileSync(publicPath, publicPem);
+  return { privateKey, publicPath, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -29,6 +29,8 @@ describe('control messages', () => {
     reply: () => undefined,
     fault: () => undefined,
     renew: () => Promise.resolve(),
+    publishFromClient: () => Promise.resolve(),
+    callRemote: () => Promise.resolve(),
     subscriptionsMax: 10,
     now: Date.now,
   });

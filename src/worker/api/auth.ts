@@ -4,6 +4,7 @@ import type { Apps } from '../apps.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';
 import { parseJson, readBody } from './body.ts';
 import { answer, type Handler } from './exchange.ts';
+import { queryOf } from './listing.ts';
 
 /** A token has to fit into a request head afterwards. */
 const BODY_MAX_BYTES = 32 * 1024;
@@ -42,10 +43,14 @@ export const preflight: Handler = ({ response }) => {
   response.end();
 };
 
-/** `POST /v1/auth/decode` with `{"jwt"}`, on the API port: what a token claims, once it is verified. */
-export function decodeToken({ apps, tokens }: Parts): Handler {
+/**
+ * `POST /v1/auth/decode` with `{"jwt"}`, on the API port: what a token claims, once it is verified. In a form, or the
+ * query, it is in `field`.
+ */
+export function decodeToken({ apps, tokens }: Parts, field = 'jwt'): Handler {
   return async ({ request, response }) => {
-    const token = tokenIn(await readBody(request, BODY_MAX_BYTES), 'jwt');
+    const body = await readBody(request, BODY_MAX_BYTES);
+    const token = queryOf(request).get(field) ?? tokenIn(body, field);
     answer(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
   };
 }

@@ -1,32 +1,26 @@
 import type { HTTPMethod } from 'find-my-way';
-import type { Settings } from '../../shared/config.ts';
-import type { Logger } from '../../shared/log.ts';
-import type { Stats } from '../../shared/stats.ts';
-import type { Apps } from '../apps.ts';
-import type { Tokens } from '../auth/tokens.ts';
-import type { Publisher } from '../publisher.ts';
+import {
+  deleteRegistered,
+  listRegistered,
+  patchRegistered,
+  putRegistered,
+  showRegistered,
+} from './admin-apps.ts';
 import { decodeToken, exchangeToken, preflight } from './auth.ts';
 import { publishBatch } from './batch-messages.ts';
+import { countChannels, listChannels } from './channels.ts';
 import { publishToSocket, publishToUser } from './direct-messages.ts';
-import { health, type Readiness, readiness, versionOf } from './health.ts';
-import type { IdempotencyDesk } from './idempotency-desk.ts';
+import { health, readiness, versionOf } from './health.ts';
 import { publishMessage } from './messages.ts';
+import { publishByPattern } from './pattern-messages.ts';
 import { permitOf } from './permit.ts';
 import { type Publish, publishing } from './publishing.ts';
+import type { RouteParts } from './route-parts.ts';
 import { Router } from './router.ts';
+import { listApps, totals } from './totals.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';
-
-export interface RouteParts {
-  readonly apps: Pick<Apps, 'find'>;
-  readonly tokens: Tokens;
-  readonly publisher: Publisher;
-  readonly idempotency: Pick<IdempotencyDesk, 'once'>;
-  readonly readiness: () => Readiness;
-  readonly version: string;
-  readonly stats: Stats;
-  readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
-  readonly log: Logger;
-}
+import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
+import { drawV113, ping } from './v1-13.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
 export function drawRoutes(parts: RouteParts): Router {
@@ -42,12 +36,30 @@ export function drawRoutes(parts: RouteParts): Router {
   router.get('/version', versionOf(parts.version));
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(parts));
+  publish('POST', '/v1/apps/:app/messages', publishByPattern(parts));
   publish('POST', '/v1/apps/:app/messages/batch', publishBatch(parts));
   publish('POST', '/v1/apps/:app/users/:user/messages', publishToUser(parts));
   publish('POST', '/v1/apps/:app/sockets/:socket/messages', publishToSocket(parts));
   publish('POST', '/v1/apps/:app/users/:user/channels', addUserChannel(parts));
   publish('PUT', '/v1/apps/:app/users/:user/channels', replaceUserChannels(parts));
+
+  router.get('/v1/apps/:app/channels', listChannels(parts), permit);
+  router.get('/v1/apps/:app/channels/count', countChannels(parts), permit);
+  router.get('/v1/apps/:app/channels/:channel/users', listChannelUsers(parts), permit);
+  router.get('/v1/apps/:app/channels/:channel/users/count', countChannelUsers(parts), permit);
+  router.get('/v1/apps/:app/users', listUsers(parts), permit);
+  router.get('/v1/apps/:app/users/count', countUsers(parts), permit);
+  router.get('/v1/apps', listApps(parts.roster), permit);
+  router.get('/v1/stats', totals(parts.roster), permit);
+
+  router.get('/v1/admin/apps', listRegistered(parts), permit);
+  router.get('/v1/admin/apps/:app', showRegistered(parts), permit);
+  router.on('PUT', '/v1/admin/apps/:app', putRegistered(parts), permit);
+  router.on('PATCH', '/v1/admin/apps/:app', patchRegistered(parts), permit);
+  router.on('DELETE', '/v1/admin/apps/:app', deleteRegistered(parts), permit);
+
   router.on('POST', '/v1/auth/decode', decodeToken(parts), permit);
+  drawV113(router, parts, permit);
   return router;
 }
 
@@ -57,4 +69,5 @@ export function drawPublicRoutes(router: Router, parts: Pick<RouteParts, 'apps' 
     router.on('POST', path, exchangeToken(parts));
     router.on('OPTIONS', path, preflight);
   }
+  router.get('/ping', ping);
 }

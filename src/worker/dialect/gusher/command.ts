@@ -1,4 +1,5 @@
 import type { RefusalCode } from '../../../shared/errors.ts';
+import type { Publication } from '../../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { Connection } from '../../connection.ts';
 import type { Hub } from '../../hub.ts';
@@ -15,6 +16,8 @@ export interface Command {
   readonly innerId: string | undefined;
   /** An id is there that cannot be echoed. */
   readonly hasBadId: boolean;
+  /** The text of `channel` beside `event`: where client events have it. */
+  readonly channel: string | undefined;
   /** The text of `data`, whatever it is. */
   readonly data: string | undefined;
   /** The members of `data` if it is an object. */
@@ -30,6 +33,13 @@ export interface Context {
   readonly fault: (connection: Connection) => void;
   /** Gives a connection what a new token grants; rejects with a `RefusalError`. */
   readonly renew: (connection: Connection, token: string) => Promise<void>;
+  /** Publishes an event of a client to the others in the channel; rejects with a `RefusalError`. */
+  readonly publishFromClient: (connection: Connection, publication: Publication) => Promise<void>;
+  /** Hands a command to the backend of the app; rejects with a `RefusalError`. */
+  readonly callRemote: (
+    connection: Connection,
+    call: { name: string; uid: string; payload: string },
+  ) => Promise<void>;
   readonly subscriptionsMax: number;
   /** Ms since 1970. */
   readonly now: () => number;
@@ -65,6 +75,7 @@ export function parseCommand(text: string): Command | undefined {
     outerId: isEchoable(outerId) ? outerId : undefined,
     innerId: isEchoable(innerId) ? innerId : undefined,
     hasBadId: !isEchoable(outerId) || !isEchoable(innerId),
+    channel: members.get('channel'),
     data,
     fields,
   };

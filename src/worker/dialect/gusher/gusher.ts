@@ -4,11 +4,13 @@ import { envelopeOf, type Publication } from '../../../shared/publication.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';
 import { textOf } from './binary.ts';
+import { CLIENT_EVENT_PREFIX, clientEvent } from './client-event.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
 import { multiSubscribe } from './multi-subscribe.ts';
 import { ping } from './ping.ts';
 import { queryChannel } from './query-channel.ts';
 import { refresh } from './refresh.ts';
+import { remote } from './remote.ts';
 import { errorText } from './replies.ts';
 import { subscribe } from './subscribe.ts';
 import { unsubscribe } from './unsubscribe.ts';
@@ -85,7 +87,9 @@ function handlerOf(event: string): CommandHandler | undefined {
       return ping;
     case 'gusher.refresh':
       return refresh;
+    case 'gusher.remote':
+      return remote;
     default:
-      return undefined;
+      return event.startsWith(CLIENT_EVENT_PREFIX) ? clientEvent : undefined;
   }
 }

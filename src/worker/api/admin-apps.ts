@@ -1,0 +1,129 @@
+import * as v from 'valibot';
+import {
+  APP_FIELD_NAMES,
+  type App,
+  type AppChanges,
+  appFields,
+  parseApp,
+  SECRET_SHOWN,
+  withoutSecrets,
+} from '../../shared/app.ts';
+import type { AppStore } from '../../shared/app-store/app-store.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import { isAppKey } from '../../shared/topic.ts';
+import { parseJson, readBody } from './body.ts';
+import { answer, type Handler, type Params } from './exchange.ts';
+
+const BODY_MAX_BYTES = 512 * 1024;
+
+interface Parts {
+  readonly store: AppStore;
+  readonly log: Logger;
+}
+
+/** Fields to set; null takes one away. */
+const changes = v.pipe(
+  v.record(v.string(), v.unknown()),
+  v.check((given) => !Array.isArray(given)),
+  v.check((given) => Object.keys(given).every((name) => (APP_FIELD_NAMES as string[]).includes(name))),
+);
+
+/** `GET /v1/admin/apps`: every app that is registered, without its secrets. */
+export function listRegistered({ store, log }: Parts): Handler {
+  return async ({ response }) => {
+    const apps = await reach(log, store.list());
+    answer(response, 200, JSON.stringify(apps.map(withoutSecrets)));
+  };
+}
+
+/** `GET /v1/admin/apps/{app}`: one app, without its secrets. */
+export function showRegistered({ store, log }: Parts): Handler {
+  return async ({ response, params }) => {
+    const app = await reach(log, store.load(keyIn(params)));
+    if (app === undefined) throw new RefusalError('no_such_app');
+    show(response, 200, app);
+  };
+}
+
+/** `PUT /v1/admin/apps/{app}`: registers an app (201), or replaces all fields of one that is there. */
+export function putRegistered(parts: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const key = keyIn(params);
+    const given = readChanges(await readBody(request, BODY_MAX_BYTES));
+    const known = await reach(parts.log, parts.store.load(key));
+    const none = Object.fromEntries(APP_FIELD_NAMES.map((name) => [name, null]));
+    const app = await change(parts, key, known, { ...none, ...keepingSecret(given, known) });
+    show(response, known === undefined ? 201 : 200, app);
+  };
+}
+
+/** `PATCH /v1/admin/apps/{app}`: changes the given fields of an app; null takes one away. */
+export function patchRegistered(parts: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const key = keyIn(params);
+    const given = readChanges(await readBody(request, BODY_MAX_BYTES));
+    const known = await reach(parts.log, parts.store.load(key));
+    if (known === undefined) throw new RefusalError('no_such_app');
+    show(response, 200, await change(parts, key, known, keepingSecret(given, known)));
+  };
+}
+
+/** `DELETE /v1/admin/apps/{app}`: 204. Nobody is let in to it any more; who is in stays. */
+export function deleteRegistered({ store, log }: Parts): Handler {
+  return async ({ response, params }) => {
+    const key = keyIn(params);
+    // What is no app is not ours to delete.
+    const known = await reach(log, store.load(key));
+    if (known === undefined || !(await reach(log, store.remove(key)))) throw new RefusalError('no_such_app');
+    response.writeHead(204).end();
+  };
+}
+
+async function change(
+  { store, log }: Parts,
+  key: string,
+  known: App | undefined,
+  given: AppChanges,
+): Promise<App> {
+  const { key: _, ...before } = known ?? { key };
+  const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
+  const app = parseApp(key, Object.fromEntries(after));
+  if (app === undefined) throw new RefusalError('app_without_door');
+  await reach(log, store.save(key, given));
+  return app;
+}
+
+/** An app that was shown and comes back has its secret as it was shown: that one is left as it is. */
+function keepingSecret(given: AppChanges, known: App | undefined): AppChanges {
+  if (given.secret !== SECRET_SHOWN || known?.secret === undefined) return given;
+  return { ...given, secret: known.secret };
+}
+
+function readChanges(body: string): AppChanges {
+  const parsed = v.safeParse(changes, parseJson(body));
+  if (!parsed.success) throw new RefusalError('bad_app_fields');
+  const given = Object.entries(parsed.output);
+  const values = v.safeParse(appFields, Object.fromEntries(given.filter(([, value]) => value !== null)));
+  if (!values.success) throw new RefusalError('bad_app_fields');
+  return { ...Object.fromEntries(given.filter(([, value]) => value === null)), ...values.output };
+}
+
+function keyIn({ app = '' }: Params): string {
+  if (!isAppKey(app)) throw new RefusalError('bad_app');
+  return app;
+}
+
+/** What fails at a store is for the log; it may name files and hosts. */
+async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    log.warn({ reason: (error as Error).message }, 'the registered apps cannot be reached');
+    throw new RefusalError('apps_unavailable');
+  }
+}
+
+function show(response: Parameters<typeof answer>[0], status: number, app: App): void {
+  answer(response, status, JSON.stringify(withoutSecrets(app)));
+}

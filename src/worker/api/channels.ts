@@ -1,0 +1,31 @@
+import type { Apps } from '../apps.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
+import { answer, type Handler } from './exchange.ts';
+import { findApp } from './find-app.ts';
+import { answerList, wantedBy } from './listing.ts';
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly roster: Pick<RosterClient, 'ask'>;
+}
+
+/** `GET /v1/apps/{app}/channels`: names of the channels that have a subscriber, sorted; `prefix`, `limit`, `cursor`. */
+export function listChannels({ apps, roster }: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    await answerList(response, wantedBy(request), async (page) => {
+      const { channels, next } = await roster.ask({ kind: 'channels', app, ...page });
+      return { items: channels.map(({ channel }) => JSON.stringify(channel)), next };
+    });
+  };
+}
+
+/** `GET /v1/apps/{app}/channels/count`: `{"count"}`; `prefix`. */
+export function countChannels({ apps, roster }: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    const { prefix } = wantedBy(request);
+    const count = await roster.ask({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
+    answer(response, 200, JSON.stringify({ count }));
+  };
+}

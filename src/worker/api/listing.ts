@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RefusalError } from '../../shared/errors.ts';
+import { type PageRequest, ROSTER_PAGE_MAX } from '../../shared/roster.ts';
+import { answer } from './exchange.ts';
+
+const LIMIT_DEFAULT = 1_000;
+/** Longest name that a cursor can stand for, in base64url. */
+const CURSOR_MAX_LENGTH = 2_048;
+
+/** Which part of a list a request asks for; without `limit` and `cursor`, all of it. */
+export interface Wanted {
+  readonly prefix: string;
+  /** The name behind which the page begins. */
+  readonly after: string | undefined;
+  readonly limit: number | undefined;
+}
+
+/** A part of a list, as JSON texts, and where the next one begins. */
+export interface Part {
+  readonly items: readonly string[];
+  readonly next: string | undefined;
+}
+
+/** The query of a request. */
+export function queryOf({ url = '' }: IncomingMessage): URLSearchParams {
+  const mark = url.indexOf('?');
+  return new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+}
+
+/** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` for what is none. */
+export function wantedBy(request: IncomingMessage): Wanted {
+  const query = queryOf(request);
+  const cursor = query.get('cursor');
+  const limit = query.get('limit') ?? (cursor === null ? undefined : String(LIMIT_DEFAULT));
+  return {
+    prefix: query.get('prefix') ?? '',
+    after: cursor === null ? undefined : nameIn(cursor),
+    limit: limit === undefined ? undefined : countIn(limit),
+  };
+}
+
+/**
+ * Answers a JSON array: all of a list, page by page as the client takes it, or the one page that is wanted. Where
+ * more follows a page, `X-Next-Cursor` says how to go on.
+ */
+export async function answerList(
+  response: ServerResponse,
+  { prefix, after, limit }: Wanted,
+  ask: (page: PageRequest) => Promise<Part>,
+): Promise<void> {
+  const page = { limit: limit ?? ROSTER_PAGE_MAX, ...(prefix !== '' && { prefix }) };
+  const first = await ask({ ...page, ...(after !== undefined && { after }) });
+  if (limit !== undefined && first.next !== undefined)
+    response.setHeader('X-Next-Cursor', cursorOf(first.next));
+  if (limit !== undefined || first.next === undefined) {
+    answer(response, 200, `[${first.items.join(',')}]`);
+    return;
+  }
+  response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });
+  await send(response, `[${first.items.join(',')}`);
+  for (let next: string | undefined = first.next; next !== undefined && !response.destroyed; ) {
+    const part = await ask({ ...page, after: next });
+    if (part.items.length > 0) await send(response, `,${part.items.join(',')}`);
+    next = part.next;
+  }
+  response.end(']');
+}
+
+/** Attack: a client that asks for a long list and reads none of it. */
+async function send(response: ServerResponse, text: string): Promise<void> {
+  if (response.write(text) || response.destroyed) return;
+  await Promise.race([once(response, 'drain'), once(response, 'close')]);
+}
+
+function countIn(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,6}$/.test(text) || count < 1 || count > ROSTER_PAGE_MAX) throw new RefusalError('bad_page');
+  return count;
+}
+
+function cursorOf(name: string): string {
+  return Buffer.from(name, 'utf8').toString('base64url');
+}
+
+function nameIn(cursor: string): string {
+  if (!/^[\w-]+$/.test(cursor) || cursor.length > CURSOR_MAX_LENGTH) throw new RefusalError('bad_page');
+  return Buffer.from(cursor, 'base64url').toString('utf8');
+}

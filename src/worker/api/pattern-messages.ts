@@ -1,0 +1,106 @@
+import { RE2JS } from 're2js';
+import { RefusalError } from '../../shared/errors.ts';
+import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
+import { ROSTER_PAGE_MAX } from '../../shared/roster.ts';
+import type { Apps } from '../apps.ts';
+import type { Publisher } from '../publisher.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
+import { findApp } from './find-app.ts';
+import { readMessage } from './messages.ts';
+import type { Publish } from './publishing.ts';
+
+const PATTERN_MAX_LENGTH = 512;
+/**
+ * Attack: `(a?){1000}`, which is a short pattern and a long program: linear in the name, but with a large factor.
+ * The length times all its counts bounds the size of the program before there is one.
+ */
+const PATTERN_MAX_WEIGHT = 8_000;
+/** How long names are looked through before others get their turn of the loop. */
+const SLICE_MS = 10;
+/** Of names looked through, how many before the clock is asked. */
+const NAMES_PER_LOOK = 16;
+const SEARCH_DEADLINE_MS = 10_000;
+/** Messages published before others get their turn of the loop. */
+const MESSAGES_PER_TURN = 250;
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly roster: Pick<RosterClient, 'ask'>;
+}
+
+/**
+ * `POST /v1/apps/{app}/messages` with `{"channel_pattern","event","data"}`: publishes to every channel that has a
+ * subscriber and a name in which the pattern is found; answers `{"total","pattern"}`. The syntax is that of Go
+ * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
+ */
+export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
+  return async ({ app: key }, body) => {
+    const app = await findApp(apps, key);
+    const members = sliceMembers(body);
+    if (members === undefined) throw new RefusalError('bad_body');
+    const pattern = stringOf(members.get('channel_pattern')) ?? '';
+    const matches = compile(pattern);
+    const { event, data } = readMessage(body, 'any');
+    const channels = await findChannels(roster, app.key, matches);
+    for (const [count, channel] of channels.entries()) {
+      // The last of each turn is waited for: what the broker refuses is told, and it sets the pace.
+      const taken = publisher.publish(app.key, { channel, event, data });
+      if (count % MESSAGES_PER_TURN === MESSAGES_PER_TURN - 1) await nextTurn();
+      await taken;
+    }
+    return JSON.stringify({ total: channels.length, pattern });
+  };
+}
+
+/** Answers how to find the pattern in a name. Throws `bad_pattern` or `pattern_too_costly`. */
+function compile(pattern: string): (name: string) => boolean {
+  if (pattern === '') throw new RefusalError('bad_pattern');
+  if (pattern.length > PATTERN_MAX_LENGTH || weightOf(pattern) > PATTERN_MAX_WEIGHT) {
+    throw new RefusalError('pattern_too_costly');
+  }
+  try {
+    const program = RE2JS.compile(pattern);
+    return (name) => program.test(name);
+  } catch {
+    // RE2JS tells a wrong pattern by an error.
+    throw new RefusalError('bad_pattern');
+  }
+}
+
+function weightOf(pattern: string): number {
+  const counts = [...pattern.matchAll(/\{(\d*),?(\d*)\}/g)].map(([, least, most]) =>
+    Math.max(1, Number(least), Number(most)),
+  );
+  return counts.reduce((product, count) => product * count, pattern.length);
+}
+
+async function findChannels(
+  roster: Parts['roster'],
+  app: string,
+  matches: (name: string) => boolean,
+): Promise<string[]> {
+  const found: string[] = [];
+  const until = performance.now() + SEARCH_DEADLINE_MS;
+  let sliceEnd = performance.now() + SLICE_MS;
+  let after: string | undefined;
+  do {
+    const page = { limit: ROSTER_PAGE_MAX, ...(after !== undefined && { after }) };
+    const { channels, next } = await roster.ask({ kind: 'channels', app, ...page });
+    for (const [count, { channel }] of channels.entries()) {
+      if (matches(channel)) found.push(channel);
+      if (count % NAMES_PER_LOOK !== 0 || performance.now() < sliceEnd) continue;
+      await nextTurn();
+      if (performance.now() > until) throw new RefusalError('pattern_too_costly');
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+    after = next;
+  } while (after !== undefined);
+  return found;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,25 @@
+import type { AppStore } from '../../shared/app-store/app-store.ts';
+import type { Settings } from '../../shared/config.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Stats } from '../../shared/stats.ts';
+import type { Apps } from '../apps.ts';
+import type { Tokens } from '../auth/tokens.ts';
+import type { Publisher } from '../publisher.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
+import type { Readiness } from './health.ts';
+import type { IdempotencyDesk } from './idempotency-desk.ts';
+
+/** What the routes of the API are made of; each handler gets what it uses. */
+export interface RouteParts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly store: AppStore;
+  readonly tokens: Tokens;
+  readonly publisher: Publisher;
+  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly idempotency: Pick<IdempotencyDesk, 'once'>;
+  readonly readiness: () => Readiness;
+  readonly version: string;
+  readonly stats: Stats;
+  readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
+  readonly log: Logger;
+}

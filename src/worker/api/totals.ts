@@ -1,0 +1,21 @@
+import type { RosterClient } from '../roster/roster-client.ts';
+import { answer, type Handler } from './exchange.ts';
+import { answerList, wantedBy } from './listing.ts';
+
+/** `GET /v1/stats`: `{"apps","connections","users"}`, of all hosts together. */
+export function totals(roster: Pick<RosterClient, 'ask'>): Handler {
+  return async ({ response }) => {
+    const { apps, connections, users } = await roster.ask({ kind: 'totals' });
+    answer(response, 200, JSON.stringify({ apps, connections, users }));
+  };
+}
+
+/** `GET /v1/apps`: `[{"app","connections","users"}]` of the apps that have a connection; `prefix`, `limit`, `cursor`. */
+export function listApps(roster: Pick<RosterClient, 'ask'>): Handler {
+  return ({ request, response }) =>
+    answerList(response, wantedBy(request), async (page) => {
+      const { apps, next } = await roster.ask({ kind: 'apps', ...page });
+      const items = apps.map(({ app, connections, users }) => JSON.stringify({ app, connections, users }));
+      return { items, next };
+    });
+}

@@ -1,0 +1,107 @@
+import type { IncomingMessage } from 'node:http';
+import { RefusalError } from '../../shared/errors.ts';
+import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/roster.ts';
+import { isChannelName } from '../../shared/topic.ts';
+import type { Apps } from '../apps.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
+import { answer, type Handler } from './exchange.ts';
+import { findApp } from './find-app.ts';
+import { answerList, wantedBy } from './listing.ts';
+
+/** Attack: a list of channels each of which is looked through. */
+const CHANNELS_MAX = 100;
+
+interface Parts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly roster: Pick<RosterClient, 'ask'>;
+}
+
+/**
+ * `GET /v1/apps/{app}/users`: ids of the users who are connected, sorted; with `?channel=a,b` those who are
+ * subscribed to every one of these (a comma in a name is written `%2C`). `prefix`, `limit`, `cursor`.
+ */
+export function listUsers({ apps, roster }: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    const ask = questionFor(roster, app, channelsIn(request));
+    await answerList(response, wantedBy(request), async (page) => partOf(await ask(page)));
+  };
+}
+
+/** `GET /v1/apps/{app}/users/count`: `{"count"}`; with `?channel=a,b` of those who are subscribed to all of these. */
+export function countUsers({ apps, roster }: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    const channels = channelsIn(request);
+    const count =
+      channels.length === 0
+        ? (await roster.ask({ kind: 'app', app })).users
+        : await countAll(questionFor(roster, app, channels));
+    answer(response, 200, JSON.stringify({ count }));
+  };
+}
+
+/** `GET /v1/apps/{app}/channels/{channel}/users`: ids of its users, sorted; `prefix`, `limit`, `cursor`. */
+export function listChannelUsers({ apps, roster }: Parts): Handler {
+  return async ({ request, response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    const channel = checkedChannel(params.channel);
+    await answerList(response, wantedBy(request), async (page) =>
+      partOf(await roster.ask({ kind: 'usersOfChannel', app, channel, ...page })),
+    );
+  };
+}
+
+/** `GET /v1/apps/{app}/channels/{channel}/users/count`: `{"count"}`. */
+export function countChannelUsers({ apps, roster }: Parts): Handler {
+  return async ({ response, params }) => {
+    const { key: app } = await findApp(apps, params.app);
+    const channel = checkedChannel(params.channel);
+    const { users: count } = await roster.ask({ kind: 'channel', app, channel });
+    answer(response, 200, JSON.stringify({ count }));
+  };
+}
+
+type Question = (page: PageRequest) => Promise<UserPage>;
+
+function questionFor(roster: Parts['roster'], app: string, channels: readonly string[]): Question {
+  const [channel] = channels;
+  if (channel === undefined) return (page) => roster.ask({ kind: 'usersOfApp', app, ...page });
+  if (channels.length === 1) return (page) => roster.ask({ kind: 'usersOfChannel', app, channel, ...page });
+  return (page) => roster.ask({ kind: 'usersInAll', app, channels, ...page });
+}
+
+async function countAll(ask: Question): Promise<number> {
+  let page = await ask({ limit: ROSTER_PAGE_MAX });
+  let count = page.users.length;
+  while (page.next !== undefined) {
+    page = await ask({ limit: ROSTER_PAGE_MAX, after: page.next });
+    count += page.users.length;
+  }
+  return count;
+}
+
+/** The channels after `channel=`, taken apart before they are decoded: so a name may have a comma. */
+function channelsIn({ url = '' }: IncomingMessage): string[] {
+  const texts = [...url.matchAll(/[?&]channel=([^&#]*)/g)].flatMap(([, list = '']) => list.split(','));
+  const channels = texts.filter((text) => text !== '').map((text) => checkedChannel(decode(text)));
+  if (channels.length > CHANNELS_MAX) throw new RefusalError('too_many_channels');
+  return [...new Set(channels)];
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new RefusalError('bad_channel');
+  }
+}
+
+function checkedChannel(name = ''): string {
+  if (!isChannelName(name)) throw new RefusalError('bad_channel');
+  return name;
+}
+
+function partOf({ users, next }: UserPage) {
+  return { items: users.map((user) => JSON.stringify(user)), next };
+}

@@ -1,0 +1,127 @@
+import { RefusalError } from '../../shared/errors.ts';
+import { decodeToken } from './auth.ts';
+import { publishBatch } from './batch-messages.ts';
+import { countChannels, listChannels } from './channels.ts';
+import { publishToSocket, publishToUser } from './direct-messages.ts';
+import type { Handler } from './exchange.ts';
+import { publishMessage } from './messages.ts';
+import { publishByPattern } from './pattern-messages.ts';
+import { type Publish, publishing } from './publishing.ts';
+import type { RouteParts } from './route-parts.ts';
+import type { Permit, Router } from './router.ts';
+import { addUserChannel, replaceUserChannels } from './user-channels.ts';
+import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
+
+/** The master's paths began with a prefix of the operator's choice; its own example was `/api/`. */
+const PREFIXES = ['', '/api'];
+
+/**
+ * The HTTP API of gusher.cluster v1.13 (doc/api.md there), for backends that were written for it. Nothing is done
+ * here: form fields become the bodies of v3, and answers get the shape of v1.13. Refusals are those of v3.
+ */
+export function drawV113(router: Router, parts: RouteParts, permit: Permit): void {
+  const publish = (path: string, translation: Publish): void => {
+    const handler = publishing({ ...parts, bodyMaxBytes: parts.settings.bodyMaxBytes }, translation);
+    for (const prefix of PREFIXES) router.on('POST', prefix + path, handler, permit);
+  };
+  const get = (path: string, handler: Handler, itsPermit?: Permit): void => {
+    for (const prefix of PREFIXES) router.get(prefix + path, handler, itsPermit);
+  };
+
+  publish('/push/:app/:channel/:event', push(publishMessage(parts)));
+  publish('/push/:app', pushByPattern(publishByPattern(parts)));
+  publish('/push_batch/:app', pushBatch(publishBatch(parts)));
+  publish('/push/user/:app/:user', pushDirect(publishToUser(parts), 'user_id', 'user'));
+  publish('/push/socket/:app/:socket', pushDirect(publishToSocket(parts), 'socket_id', 'socket'));
+  publish('/reload/channel/user/:app/:user', reload(replaceUserChannels(parts)));
+  publish('/add/channel/user/:app/:user', add(addUserChannel(parts)));
+
+  get('/:app/channels', listChannels(parts), permit);
+  get('/:app/channels/count', countChannels(parts), permit);
+  get('/:app/online', listUsers(parts), permit);
+  get('/:app/online/count', countUsers(parts), permit);
+  get('/:app/online/bychannel/:channel', listChannelUsers(parts), permit);
+  get('/:app/online/bychannel/:channel/count', countChannelUsers(parts), permit);
+  get('/ping', ping);
+  for (const prefix of PREFIXES) router.on('POST', `${prefix}/decode`, decodeToken(parts, 'data'), permit);
+}
+
+/** `GET /ping`, also on the public port: plain text, as upstream answers. */
+export const ping: Handler = ({ response }) => {
+  response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end('pong');
+};
+
+function push(work: Publish): Publish {
+  return (params, body, query) => {
+    const data = required(fieldsOf(body, query), 'data');
+    return work(params, message({ event: params.event }, data), query);
+  };
+}
+
+function pushByPattern(work: Publish): Publish {
+  return (params, body, query) => {
+    const fields = fieldsOf(body, query);
+    const { channel_pattern, event } = Object.fromEntries(fields);
+    return work(params, message({ channel_pattern, event }, required(fields, 'data')), query);
+  };
+}
+
+/** `cap` is the size of the batch in bytes. */
+function pushBatch(work: Publish): Publish {
+  return async (params, body, query) => {
+    const batch = required(fieldsOf(body, query), 'batch_data');
+    const { total } = JSON.parse(await work(params, batch, query)) as { total: number };
+    return JSON.stringify({ total, cap: Buffer.byteLength(batch) });
+  };
+}
+
+/** The answer has `data` as the text that came. */
+function pushDirect(work: Publish, name: string, param: string): Publish {
+  return async (params, body, query) => {
+    const data = fieldsOf(body, query).get('data') ?? '';
+    await work(params, message({}, data), query);
+    return JSON.stringify({ [name]: params[param], data });
+  };
+}
+
+function reload(work: Publish): Publish {
+  return async (params, body, query) => {
+    const data = required(fieldsOf(body, query), 'data');
+    await work(params, message({}, data, 'channels'), query);
+    return JSON.stringify({ user_id: params.user, data });
+  };
+}
+
+function add(work: Publish): Publish {
+  return (params, body, query) => {
+    const channel = required(fieldsOf(body, query), 'data');
+    return work(params, JSON.stringify({ channel }), query);
+  };
+}
+
+/** As Go reads a form: the body goes before the query. */
+function fieldsOf(body: string, query: URLSearchParams): Map<string, string> {
+  return new Map([...query, ...new URLSearchParams(body)]);
+}
+
+function required(fields: ReadonlyMap<string, string>, name: string): string {
+  const text = fields.get(name);
+  if (text === undefined || text === '') throw new RefusalError('bad_body');
+  return text;
+}
+
+/** A body of v3; `text` goes in as the JSON that it is, or as a string. */
+function message(members: object, text: string, name = 'data'): string {
+  const json = JSON.stringify(members).slice(1, -1);
+  return `{${json === '' ? '' : `${json},`}"${name}":${isJson(text) ? text : JSON.stringify(text)}}`;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    // Then it is a string.
+    return false;
+  }
+}

@@ -1,0 +1,26 @@
+import { RefusalError } from '../../../shared/errors.ts';
+import { stringOf } from '../../../shared/raw-json.ts';
+import type { CommandHandler } from './command.ts';
+import { type Members, refusalText, successText } from './replies.ts';
+
+/**
+ * `gusher.remote` `{"remote", "uid", "payload"}`: hands a command to the backend of the app. Always answered, whether
+ * it was accepted or not; upstream did that only under `debug`. `msg` is null, as upstream's.
+ */
+export const remote: CommandHandler = ({ callRemote, reply }, connection, command) => {
+  const name = stringOf(command.fields.get('remote'));
+  const uid = stringOf(command.fields.get('uid'));
+  const payload = command.fields.get('payload');
+  if (name === undefined || uid === undefined || payload === undefined) return 'bad_command';
+  const members: Members = [
+    ['remote', JSON.stringify(name)],
+    ['msg', 'null'],
+  ];
+  return callRemote(connection, { name, uid, payload }).then(
+    () => reply(connection, successText(connection, command, members)),
+    (error: unknown) => {
+      const { code } = error instanceof RefusalError ? error : new RefusalError('internal');
+      reply(connection, refusalText(connection, command, members, code));
+    },
+  );
+};

@@ -1,0 +1,49 @@
+import type { App } from '../../shared/app.ts';
+import { RefusalError } from '../../shared/errors.ts';
+import { connectRedis, createRedisClient, type Redis } from '../../shared/redis.ts';
+import { topicOf } from '../../shared/topic.ts';
+import type { RemoteSink } from './remotes.ts';
+
+/** One step, so that no number of workers can go beyond the bound. */
+const PUSH_IF_ROOM = `
+if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+return redis.call('RPUSH', KEYS[1], ARGV[2])`;
+
+/**
+ * Jobs in Redis lists, upstream's way: `RPUSH {prefix}{app_key}@{name}`, for workers of the backend that pop them.
+ * Attack: a client that sends faster than any worker pops; so a list has a greatest length.
+ */
+export class RedisList implements RemoteSink {
+  readonly #prefix: string;
+  readonly #lengthMax: number;
+  readonly #redis: Redis;
+  #connected: Promise<void> | undefined;
+
+  constructor(options: { url: string; prefix: string; lengthMax: number }) {
+    this.#prefix = options.prefix;
+    this.#lengthMax = options.lengthMax;
+    this.#redis = createRedisClient(options.url, { name: 'remote', onError: () => undefined });
+  }
+
+  async deliver(app: App, name: string, job: string): Promise<void> {
+    const length = await this.#push(this.#prefix + topicOf(app.key, name), job);
+    if (length === 0) throw new RefusalError('remote_full');
+  }
+
+  close(): void {
+    this.#redis.disconnect();
+  }
+
+  /** Connects with the first job: most installations have none. */
+  async #push(list: string, job: string): Promise<unknown> {
+    try {
+      this.#connected ??= connectRedis(this.#redis);
+      await this.#connected;
+      return await this.#redis.eval(PUSH_IF_ROOM, 1, list, this.#lengthMax, job);
+    } catch {
+      // A first connect that failed goes on in the background; later jobs find the link up or down.
+      this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
+      throw new RefusalError('remote_unavailable');
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import { expect } from 'chai';
+import { Api, type ApiAnswer, expectRefused } from '../support/api.ts';
+import { connectClient, expectRefusal } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { RedisServer } from '../support/redis-server.ts';
+
+const TOKEN = 'a-token-for-backends-and-operators';
+const APPS = '/v1/admin/apps';
+
+function administration(name: string, redisUrl: () => string | undefined): void {
+  describe(`the registration of apps over HTTP, in ${name}`, () => {
+    let gusher: RunningGusher;
+    const api = new Api(() => gusher.api, TOKEN);
+
+    before(async () => {
+      const url = redisUrl();
+      gusher = await startGusher({
+        workers: 2,
+        ...(url !== undefined && { redisUrl: url }),
+        env: { GUSHER_API_TOKEN: TOKEN },
+      });
+    });
+    after(() => gusher.stop());
+
+    const put = (key: string, fields: unknown): Promise<ApiAnswer> =>
+      api.request('PUT', `${APPS}/${key}`, fields);
+    const patch = (key: string, fields: unknown): Promise<ApiAnswer> =>
+      api.request('PATCH', `${APPS}/${key}`, fields);
+
+    it('wants the token, on loopback too', async () => {
+      const stranger = new Api(() => gusher.api);
+      expectRefused(await stranger.get(APPS), 401, 'unauthorized');
+      expectRefused(await stranger.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
+    });
+
+    it('registers, shows, changes, replaces and forgets', async () => {
+      const made = await put('shop', { channels: ['a'], secret: 'hush' });
+      expect([made.status, made.json]).to.deep.equal([
+        201,
+        { key: 'shop', enabled: true, channels: ['a'], secret: '***' },
+      ]);
+      expect((await patch('shop', { client_events: true })).json.client_events).to.equal(true);
+      const shown = await api.get(`${APPS}/shop`);
+      expect(shown.json).to.deep.equal({
+        key: 'shop',
+        enabled: true,
+        channels: ['a'],
+        secret: '***',
+        client_events: true,
+      });
+      const { key, ...same } = shown.json;
+      expect((await put('shop', same)).json).to.deep.equal(shown.json);
+      const replaced = await put('shop', { channels: ['b'] });
+      expect([replaced.status, replaced.json]).to.deep.equal([
+        200,
+        { key: 'shop', enabled: true, channels: ['b'] },
+      ]);
+      expect((await api.get(APPS)).json).to.deep.equal([replaced.json]);
+      expect((await api.request('DELETE', `${APPS}/shop`)).status).to.equal(204);
+      expectRefused(await api.get(`${APPS}/shop`), 404, 'no_such_app');
+      expectRefused(await api.request('DELETE', `${APPS}/shop`), 404, 'no_such_app');
+      expectRefused(await patch('shop', { enabled: true }), 404, 'no_such_app');
+    });
+
+    it('is effective in every worker in under a second', async () => {
+      const outcomes = async (): Promise<string[]> =>
+        Promise.all(
+          Array.from({ length: 6 }, () =>
+            connectClient(gusher.clientUrl('fresh')).then(
+              async (client) => {
+                await client.close();
+                return 'in';
+              },
+              () => 'out',
+            ),
+          ),
+        );
+      const becomes = async (state: string): Promise<void> => {
+        const started = performance.now();
+        await eventually(
+          async () => (await outcomes()).every((outcome) => outcome === state),
+          `all are ${state}`,
+        );
+        // A second, and what six handshakes take on a busy machine.
+        expect(performance.now() - started).to.be.lessThan(5_000);
+      };
+      expect((await expectRefusal(gusher.clientUrl('fresh'))).code).to.equal('unknown_app');
+      await put('fresh', { channels: ['*'] });
+      await becomes('in');
+      await patch('fresh', { enabled: false });
+      await becomes('out');
+      await patch('fresh', { enabled: null });
+      await becomes('in');
+      await api.request('DELETE', `${APPS}/fresh`);
+      await becomes('out');
+    });
+
+    it('keeps what several workers write at once', async () => {
+      const names = Array.from({ length: 12 }, (_, n) => `many-${n}`);
+      await Promise.all(names.map((name) => put(name, { channels: [name] })));
+      const keys = (await api.get(APPS)).json.map((app: { key: string }) => app.key);
+      expect(keys).to.include.members(names);
+    });
+
+    it('refuses what would be no app', async () => {
+      const wrong = [
+        { colour: 'red' },
+        { url: 'ftp://h/' },
+        { channels: 'a' },
+        { enabled: 'yes' },
+        { jwt_public_key: 'x' },
+        [],
+        7,
+        '{"channels":',
+      ];
+      for (const fields of wrong) expectRefused(await put('bad', fields), 400, 'bad_app_fields');
+      expectRefused(await put('bad', {}), 400, 'app_without_door');
+      expectRefused(await put('bad', { client_events: true }), 400, 'app_without_door');
+      expectRefused(await put('a%20b', { channels: [] }), 400, 'bad_app');
+      await put('good', { channels: ['a'] });
+      expectRefused(await patch('good', { channels: null }), 400, 'app_without_door');
+      expectRefused(await api.get(`${APPS}/bad`), 404, 'no_such_app');
+    });
+  });
+}
+
+administration('the apps file', () => undefined);
+
+describe('with a real Redis', () => {
+  let redis: RedisServer;
+  before(async () => {
+    redis = await RedisServer.start();
+  });
+  after(() => redis.stop());
+
+  administration('Redis', () => redis.url);
+});
