@@ -11,7 +11,7 @@ import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { Router } from './api/router.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
-import { Apps } from './apps.ts';
+import { Apps } from '../shared/apps.ts';
 import { Arrivals } from './arrivals.ts';
 import { Admission } from './auth/admission.ts';
 import { TokenKeys } from './auth/token-keys.ts';

@@ -1,6 +1,6 @@
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { sliceElements } from '../../shared/raw-json.ts';
-import type { Apps } from '../apps.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import { readMessage } from './messages.ts';

@@ -1,8 +1,8 @@
+import type { Apps } from '../../shared/apps.ts';
 import { isSocketId, isUserId } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isEventName } from '../../shared/topic.ts';
-import type { Apps } from '../apps.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import type { Publish } from './publishing.ts';

@@ -30,10 +30,10 @@ export function answer(response: ServerResponse, status: number, json: string): 
   response.end(json);
 }
 
-/** Answers with a refusal. */
-export function refuse(response: ServerResponse, refusal: Refusal): void {
+/** Answers with a refusal, told by `body`. */
+export function refuse(response: ServerResponse, refusal: Refusal, body = refusalBody): void {
   if (response.headersSent || response.destroyed) return;
   const status = refusal.http ?? INTERNAL;
   if (status === SERVICE_UNAVAILABLE) response.setHeader('Retry-After', '1');
-  answer(response, status, refusalBody(refusal));
+  answer(response, status, body(refusal));
 }

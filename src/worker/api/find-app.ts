@@ -1,7 +1,7 @@
 import type { App } from '../../shared/app.ts';
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { isAppKey } from '../../shared/topic.ts';
-import type { Apps } from '../apps.ts';
 
 /** The app that a path names. Rejects with `bad_app`, `no_such_app` or `app_disabled`. */
 export async function findApp(apps: Pick<Apps, 'find'>, key = ''): Promise<App> {

@@ -1,8 +1,8 @@
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { envelopeOf, type Publication } from '../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isChannelName, isEventName } from '../../shared/topic.ts';
-import type { Apps } from '../apps.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import type { Publish } from './publishing.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
-import { REFUSALS, RefusalError } from '../../shared/errors.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, refuse } from './exchange.ts';
@@ -11,10 +11,17 @@ const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', '
 /** Throws a `RefusalError` unless the request may go to its route; it is asked before a body is read. */
 export type Permit = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** The JSON body by which a refusal is told on a route, where it is not the usual one. */
+export type RefusalBody = (refusal: Refusal) => string;
+
 interface Route {
   readonly handler: Handler;
   readonly permit: Permit | undefined;
+  readonly refusalBody: RefusalBody | undefined;
 }
+
+/** How long what is still coming of a refused body is read, in ms, so that the refusal can be read as well. */
+const LINGER_MS = 1_000;
 
 /**
  * Brings requests to the resources of one port, and tells refusals. Everything it answers itself is JSON, every
@@ -35,13 +42,13 @@ export class Router {
   }
 
   /** A route that reads, at a path in the syntax of find-my-way. */
-  get(path: string, handler: Handler, permit?: Permit): void {
-    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit } satisfies Route);
+  get(path: string, handler: Handler, permit?: Permit, refusalBody?: RefusalBody): void {
+    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit, refusalBody } satisfies Route);
   }
 
   /** Any other route. */
-  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit): void {
-    this.#routes.on(method, path, noHandler, { handler, permit } satisfies Route);
+  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit, refusalBody?: RefusalBody): void {
+    this.#routes.on(method, path, noHandler, { handler, permit, refusalBody } satisfies Route);
   }
 
   /** Answers a request, whatever it is. Never throws. */
@@ -49,7 +56,7 @@ export class Router {
     response.on('error', ignoreHangUp);
     this.#unanswered += 1;
     response.once('close', this.#onClose);
-    this.#serve(request, response).catch((error: unknown) => this.#refuse(error, request, response));
+    void this.#serve(request, response);
   };
 
   /** Resolves when every request that came is answered, or the deadline has passed. */
@@ -73,11 +80,15 @@ export class Router {
       throw new RefusalError('bad_request');
     const path = request.url ?? '/';
     const found = this.#find(request.method as HTTPMethod, path);
-    if (found === undefined) throw this.#noRoute(path, response);
-    const { handler, permit } = found.store as Route;
-    permit?.(request, response);
-    if (request.headers.expect !== undefined) response.writeContinue();
-    await handler({ request, response, params: found.params });
+    const route = found?.store as Route | undefined;
+    try {
+      if (found === undefined || route === undefined) throw this.#noRoute(path, response);
+      route.permit?.(request, response);
+      if (request.headers.expect !== undefined) response.writeContinue();
+      await route.handler({ request, response, params: found.params });
+    } catch (error) {
+      await this.#refuse(error, request, response, route?.refusalBody);
+    }
   }
 
   #find(method: HTTPMethod, path: string) {
@@ -97,18 +108,42 @@ export class Router {
     return new RefusalError('method_not_allowed');
   }
 
-  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+  async #refuse(
+    error: unknown,
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: RefusalBody | undefined,
+  ): Promise<void> {
     if (error instanceof ClientGoneError || response.destroyed) return;
     if (!(error instanceof RefusalError)) {
       this.#log.error({ err: error, method: request.method }, 'a request failed');
     }
-    // What is left of a body that is not wanted is not waited for.
     if (!request.complete) {
       response.setHeader('Connection', 'close');
-      request.resume();
+      await readAway(request);
     }
-    refuse(response, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+    refuse(response, error instanceof RefusalError ? error.refusal : REFUSALS.internal, body);
   }
+}
+
+/**
+ * What is left of a body that is not wanted is read, for a moment, and thrown away: a socket that is closed with
+ * bytes unread is reset, which destroys the answer too. Who waits to be told to go on sends nothing.
+ */
+async function readAway(request: IncomingMessage): Promise<void> {
+  request.resume();
+  if (request.headers.expect !== undefined) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, LINGER_MS);
+    request.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    request.once('end', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** Routes are found, not called, by find-my-way. */

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import { grantList } from '../../shared/app.ts';
+import type { Apps } from '../../shared/apps.ts';
 import { type GrantsChange, isUserId } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import type { Apps } from '../apps.ts';
 import type { Publisher } from '../publisher.ts';
 import { parseJson } from './body.ts';
 import type { Params } from './exchange.ts';

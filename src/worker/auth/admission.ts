@@ -1,6 +1,6 @@
 import type { App } from '../../shared/app.ts';
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import type { Apps } from '../apps.ts';
 import type { Identity } from './identity.ts';
 import type { Tokens } from './tokens.ts';
 import type { Webhook } from './webhook.ts';

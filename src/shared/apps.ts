@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { App } from '../shared/app.ts';
-import type { AppStore } from '../shared/app-store/app-store.ts';
-import { RefusalError } from '../shared/errors.ts';
-import type { Logger } from '../shared/log.ts';
-import { isAppKey } from '../shared/topic.ts';
+import type { App } from './app.ts';
+import type { AppStore } from './app-store/app-store.ts';
+import { RefusalError } from './errors.ts';
+import type { Logger } from './log.ts';
+import { isAppKey } from './topic.ts';
 
 /** A change is effective within this time, by whatever means it was made; so it needs no notice. */
 const FRESH_MS = 500;
@@ -19,7 +19,7 @@ interface Remembered {
 }
 
 /**
- * The apps as this worker knows them. Each is looked up at most twice a second however many clients connect,
+ * The apps as this process knows them. Each is looked up at most twice a second however many clients connect,
  * and a connect in between waits for nothing. While the store cannot be reached, what was known goes on.
  */
 export class Apps {
