@@ -344,6 +344,43 @@ export const SETTINGS = {
     about:
       'how long what is sent to clients may be held to leave in one write with what follows; 0: just what meets in a turn of the loop',
   }),
+  pusherEventMaxBytes: integer({
+    env: 'GUSHER_PUSHER_EVENT_MAX_BYTES',
+    unit: 'bytes',
+    fallback: 10 * KIBIBYTE,
+    least: KIBIBYTE,
+    most: 64 * MEBIBYTE,
+    about: 'longest data of one event that a Pusher SDK publishes',
+  }),
+  pusherEventChannelsMax: integer({
+    env: 'GUSHER_PUSHER_EVENT_CHANNELS_MAX',
+    unit: 'channels',
+    fallback: 100,
+    least: 1,
+    most: 10_000,
+    about: 'how many channels a Pusher SDK may publish one event to',
+  }),
+  pusherBatchMaxEvents: integer({
+    env: 'GUSHER_PUSHER_BATCH_MAX_EVENTS',
+    unit: 'events',
+    fallback: 10,
+    least: 1,
+    most: 10_000,
+    about: 'how many events a Pusher SDK may publish in one batch',
+  }),
+  eventWebhookDeadlineMs: integer({
+    env: 'GUSHER_EVENT_WEBHOOK_DEADLINE_MS',
+    unit: 'ms',
+    fallback: 10_000,
+    least: 100,
+    most: 120_000,
+    about: 'how long the webhook that an app is told events by (webhook_url) may take to answer',
+  }),
+  webhookAllowPrivate: flag({
+    env: 'GUSHER_WEBHOOK_ALLOW_PRIVATE',
+    fallback: false,
+    about: 'tell events (webhook_url) to private addresses too: loopback, 10.0.0.0/8, fc00::/7 and the like',
+  }),
   directWrites: flag({
     env: 'GUSHER_DIRECT_WRITES',
     fallback: true,

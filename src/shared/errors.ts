@@ -184,6 +184,61 @@ export const REFUSALS = catalogue({
   },
   roster_late: { sentence: 'Who is present could not be told in time.', http: 503, comeBack: 'later' },
   broker_busy: { sentence: 'The broker is behind; nothing was published.', http: 503, comeBack: 'later' },
+
+  // Told by the Pusher HTTP API.
+  unknown_app_id: { sentence: 'No app of that id is registered.', http: 404, comeBack: 'never' },
+  bad_auth_key: { sentence: 'auth_key is missing or not the key of this app.', http: 401, comeBack: 'never' },
+  bad_auth_version: { sentence: 'auth_version must be 1.0.', http: 401, comeBack: 'never' },
+  stale_auth_timestamp: {
+    sentence: 'auth_timestamp is not within 600 seconds of the clock of this server.',
+    http: 401,
+    comeBack: 'later',
+  },
+  bad_signature: {
+    sentence: 'auth_signature is not the one of this method, path and query under the secret of the app.',
+    http: 401,
+    comeBack: 'never',
+  },
+  bad_body_md5: { sentence: 'body_md5 is not the MD5 of the body.', http: 401, comeBack: 'never' },
+  bad_pusher_event: {
+    sentence:
+      'An event is an object with name, data and channel as strings, or channels as a list of strings.',
+    http: 400,
+    comeBack: 'never',
+  },
+  bad_pusher_channel: {
+    sentence:
+      'A channel name has at most 200 characters, all of them letters, digits or one of _-=@,.; (Pusher).',
+    http: 400,
+    comeBack: 'never',
+  },
+  bad_pusher_socket: { sentence: 'socket_id is not of the form 123.456.', http: 400, comeBack: 'never' },
+  bad_info: { sentence: 'info is not a list of attributes between commas.', http: 400, comeBack: 'never' },
+  event_too_large: {
+    sentence: 'The data of an event is larger than this server takes.',
+    http: 413,
+    comeBack: 'never',
+  },
+  too_many_channels: {
+    sentence: 'The event names more channels than one request may.',
+    http: 400,
+    comeBack: 'never',
+  },
+  bad_batch: {
+    sentence: 'The body is not {"batch":[…]} with as many events as one request may have.',
+    http: 400,
+    comeBack: 'never',
+  },
+  encrypted_with_others: {
+    sentence: 'An encrypted channel is the only channel of its event: others have other keys.',
+    http: 400,
+    comeBack: 'never',
+  },
+  users_not_counted: {
+    sentence: 'Only presence channels count users: ask with filter_by_prefix=presence-.',
+    http: 400,
+    comeBack: 'never',
+  },
   internal: { sentence: 'The server failed; the fault is in its log.', http: 500, comeBack: 'later' },
 });
 

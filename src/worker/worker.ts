@@ -2,16 +2,17 @@ import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
 import { HttpCalls } from '../shared/http-calls.ts';
+import { Apps } from '../shared/apps.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { Turn } from '../shared/turn.ts';
 import { version } from '../shared/version.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
+import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { Router } from './api/router.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
-import { Apps } from '../shared/apps.ts';
 import { Arrivals } from './arrivals.ts';
 import { Admission } from './auth/admission.ts';
 import { TokenKeys } from './auth/token-keys.ts';
@@ -142,8 +143,11 @@ export class Worker {
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
+    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
+    const pusherApi = { settings, stats, apps, publisher, roster: this.#roster };
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
+    drawPusherRoutes(this.#publicRequests, pusherApi);
     const sockets = new SocketReport({ send });
     new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
@@ -163,22 +167,21 @@ export class Worker {
       requests: this.#publicRequests,
     });
     this.#idempotency = new IdempotencyDesk({ send });
-    this.#api = new ApiServer({
-      sockets,
-      requests: drawRoutes({
-        settings,
-        stats,
-        log,
-        apps,
-        store: this.#store,
-        tokens,
-        publisher,
-        roster: this.#roster,
-        idempotency: this.#idempotency,
-        readiness: () => this.#readiness(),
-        version,
-      }),
+    const apiRequests = drawRoutes({
+      settings,
+      stats,
+      log,
+      apps,
+      store: this.#store,
+      tokens,
+      publisher,
+      roster: this.#roster,
+      idempotency: this.#idempotency,
+      readiness: () => this.#readiness(),
+      version,
     });
+    drawPusherRoutes(apiRequests, pusherApi);
+    this.#api = new ApiServer({ sockets, requests: apiRequests });
   }
 
   /** Opens the broker, then the API. */

@@ -1,0 +1,10 @@
+import type { Roster } from './occupancy.ts';
+import type { SignedHandler } from './signed.ts';
+
+/** `GET /apps/{id}/connections`: how many there are, as Reverb has it. */
+export function countConnections(roster: Roster): SignedHandler {
+  return async ({ app }) => {
+    const { connections } = await roster.ask({ kind: 'app', app: app.key });
+    return JSON.stringify({ connections });
+  };
+}

@@ -1,0 +1,53 @@
+import * as v from 'valibot';
+import { RefusalError } from '../../../shared/errors.ts';
+import { isEncryptedChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
+import { type Attribute, attributesOf } from './info.ts';
+
+const EVENT_NAME_MAX_LENGTH = 200;
+/** As `connection_established` gives them. */
+const SOCKET_ID = /^\d{1,20}\.\d{1,20}$/;
+
+/** One event as an SDK asks for it to be published. */
+export interface PusherEvent {
+  readonly name: string;
+  readonly channels: readonly string[];
+  /** As the publisher wrote it; by the custom of the SDKs, JSON text. */
+  readonly data: string;
+  /** The connection that does not get it. */
+  readonly socketId: string | undefined;
+  readonly info: ReadonlySet<Attribute>;
+}
+
+export interface EventLimits {
+  readonly dataMaxBytes: number;
+  readonly channelsMax: number;
+}
+
+const optionalText = v.optional(v.nullable(v.string()));
+
+const fields = v.object({
+  name: v.string(),
+  data: v.string(),
+  channel: optionalText,
+  channels: v.optional(v.nullable(v.array(v.string()))),
+  socket_id: optionalText,
+  info: optionalText,
+});
+
+/** Checks one event; throws the refusal of what is wrong with it. */
+export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLimits): PusherEvent {
+  const parsed = v.safeParse(fields, raw);
+  if (!parsed.success) throw new RefusalError('bad_pusher_event');
+  const { name, data, channel, channels: several, socket_id: socketId, info } = parsed.output;
+  if (name.length === 0 || name.length > EVENT_NAME_MAX_LENGTH) throw new RefusalError('bad_event');
+  if (Buffer.byteLength(data) > dataMaxBytes) throw new RefusalError('event_too_large');
+  const channels = [...new Set(several ?? (typeof channel === 'string' ? [channel] : []))];
+  if (channels.length === 0) throw new RefusalError('bad_pusher_event');
+  if (channels.length > channelsMax) throw new RefusalError('too_many_channels');
+  if (!channels.every(isPusherChannel)) throw new RefusalError('bad_pusher_channel');
+  // Each channel has a key of its own: what is encrypted for one can be read in no other.
+  if (channels.length > 1 && channels.some(isEncryptedChannel))
+    throw new RefusalError('encrypted_with_others');
+  if (typeof socketId === 'string' && !SOCKET_ID.test(socketId)) throw new RefusalError('bad_pusher_socket');
+  return { name, channels, data, socketId: socketId ?? undefined, info: attributesOf(info) };
+}

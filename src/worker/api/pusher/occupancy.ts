@@ -1,0 +1,33 @@
+import { isPresenceChannel } from '../../../shared/pusher-channel.ts';
+import type { ChannelCounts, RosterAnswers, RosterQueryKind, RosterQueryOf } from '../../../shared/roster.ts';
+import type { Attribute } from './info.ts';
+
+/** Who knows who is where. Rejects with `roster_busy` or `roster_late`. */
+export interface Roster {
+  ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]>;
+}
+
+/** Counts of a channel by the names of the protocol. */
+export type Occupancy = Partial<Record<'subscription_count' | 'user_count', number>>;
+
+/** Of the counts of a channel, those that were asked for; users are counted on presence channels only. */
+export function occupancyOf(
+  channel: string,
+  { subscriptions, users }: ChannelCounts,
+  asked: ReadonlySet<Attribute>,
+): Occupancy {
+  return {
+    ...(asked.has('subscription_count') && { subscription_count: subscriptions }),
+    ...(asked.has('user_count') && isPresenceChannel(channel) && { user_count: users }),
+  };
+}
+
+/** Asks for the counts of one channel. */
+export async function askOccupancy(
+  roster: Roster,
+  app: string,
+  channel: string,
+  asked: ReadonlySet<Attribute>,
+): Promise<Occupancy> {
+  return occupancyOf(channel, await roster.ask({ kind: 'channel', app, channel }), asked);
+}

@@ -1,0 +1,70 @@
+import type { App } from '../../../shared/app.ts';
+import type { Settings } from '../../../shared/config.ts';
+import type { Stats } from '../../../shared/stats.ts';
+import type { Publisher } from '../../publisher.ts';
+import type { Router } from '../router.ts';
+import { publishBatch } from './batch-events.ts';
+import { showChannel } from './channel.ts';
+import { publishToChannel } from './channel-events.ts';
+import { listUsers } from './channel-users.ts';
+import { listChannels } from './channels.ts';
+import { countConnections } from './connections.ts';
+import { publishEvents } from './events.ts';
+import type { Roster } from './occupancy.ts';
+import { pusherRefusalBody, type SignedHandler, signed } from './signed.ts';
+import { terminateConnections } from './terminate-connections.ts';
+
+const OK = 200;
+const ACCEPTED = 202;
+
+export interface PusherApiParts {
+  readonly apps: { findById(id: string): Promise<App | undefined> };
+  readonly publisher: Pick<Publisher, 'publish' | 'broadcast'>;
+  readonly roster: Roster;
+  readonly stats: Stats;
+  readonly settings: Pick<
+    Settings,
+    | 'bodyMaxBytes'
+    | 'pusherPathPrefix'
+    | 'pusherEventMaxBytes'
+    | 'pusherEventChannelsMax'
+    | 'pusherBatchMaxEvents'
+  >;
+}
+
+/**
+ * Draws the Pusher HTTP API, the same on both ports: what server SDKs of Pusher ask for. Its requests carry their
+ * own credentials.
+ */
+export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
+  const { apps, publisher, roster, settings, stats } = parts;
+  const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
+  const batchMaxEvents = settings.pusherBatchMaxEvents;
+  const events = { publisher, roster, limits };
+
+  const counted = (resource: SignedHandler): SignedHandler => {
+    return async (exchange) => {
+      try {
+        return await resource(exchange);
+      } catch (error) {
+        stats.publicationsRefused += 1;
+        throw error;
+      }
+    };
+  };
+  const on = (method: 'GET' | 'POST', path: string, resource: SignedHandler, status = OK): void => {
+    const { bodyMaxBytes, pusherPathPrefix: pathPrefix } = settings;
+    const handler = signed({ apps, bodyMaxBytes, pathPrefix }, resource, status);
+    for (const prefix of new Set(['', pathPrefix])) {
+      router.on(method, `${prefix}/apps/:id${path}`, handler, undefined, pusherRefusalBody);
+    }
+  };
+  on('POST', '/events', counted(publishEvents(events)));
+  on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
+  on('GET', '/channels', listChannels(roster));
+  on('GET', '/channels/:channel', showChannel(roster));
+  on('GET', '/channels/:channel/users', listUsers(roster));
+  on('POST', '/channels/:channel/events', counted(publishToChannel(events)), ACCEPTED);
+  on('POST', '/users/*', terminateConnections(publisher));
+  on('GET', '/connections', countConnections(roster));
+}

@@ -1,0 +1,64 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import type { App } from '../../../shared/app.ts';
+import { type Refusal, RefusalError } from '../../../shared/errors.ts';
+import { parseJson, readBytes } from '../body.ts';
+import { answer, type Handler, type Params } from '../exchange.ts';
+import { mustBeSignedBody, type Query, verifiedQuery } from './signed-request.ts';
+
+/** A request that an app has signed. */
+export interface SignedExchange {
+  readonly app: App;
+  readonly params: Params;
+  readonly query: Query;
+  /** The bytes that were signed; not looked at yet. */
+  readonly body: Buffer;
+}
+
+/** What a resource of the Pusher HTTP API does: answers with JSON text, or throws a `RefusalError`. */
+export type SignedHandler = (exchange: SignedExchange) => Promise<string> | string;
+
+export interface SignedParts {
+  readonly apps: { findById(id: string): Promise<App | undefined> };
+  readonly bodyMaxBytes: number;
+  readonly pathPrefix: string;
+}
+
+/**
+ * A route of the Pusher HTTP API: known app, signature, enabled app, body and its MD5 are checked in this order,
+ * and nobody who has not signed makes this server read a body. `status` is that of a request that succeeds.
+ */
+export function signed(parts: SignedParts, handler: SignedHandler, status: number): Handler {
+  return async ({ request, response, params }) => {
+    const { app, query } = await verify(parts, request, params);
+    const body = await readBytes(request, parts.bodyMaxBytes);
+    mustBeSignedBody(query, body);
+    answer(response, status, await handler({ app, params, query, body }));
+  };
+}
+
+/** The members of a body that is one JSON object. Refuses anything else with `bad_body`. */
+export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
+  const value = isUtf8(body) ? parseJson(body.toString()) : undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RefusalError('bad_body');
+  return value as Record<string, unknown>;
+}
+
+/** The body by which refusals are told here: SDKs show it as it is. */
+export function pusherRefusalBody({ code, sentence }: Refusal): string {
+  return JSON.stringify({ error: sentence, code });
+}
+
+async function verify(
+  { apps, pathPrefix }: SignedParts,
+  request: IncomingMessage,
+  { id = '' }: Params,
+): Promise<{ app: App; query: Query }> {
+  const app = await apps.findById(id);
+  if (app?.secret === undefined) throw new RefusalError('unknown_app_id');
+  const { method = '', url: target = '' } = request;
+  const credentials = { key: app.key, secret: app.secret };
+  const query = verifiedQuery({ method, target, pathPrefix, nowMs: Date.now() }, credentials);
+  if (!app.enabled) throw new RefusalError('app_disabled');
+  return { app, query };
+}

@@ -1,0 +1,21 @@
+import { isUserId } from '../../../shared/control.ts';
+import { RefusalError } from '../../../shared/errors.ts';
+import type { Publisher } from '../../publisher.ts';
+import type { SignedHandler } from './signed.ts';
+
+const SUFFIX = '/terminate_connections';
+
+/**
+ * `POST /apps/{id}/users/{user}/terminate_connections`: closes every connection of a user. The Node SDK does not
+ * encode the name, so that a user with a slash in it takes several segments.
+ */
+export function terminateConnections(publisher: Pick<Publisher, 'broadcast'>): SignedHandler {
+  return async ({ app, params }) => {
+    const rest = params['*'] ?? '';
+    if (!rest.endsWith(SUFFIX)) throw new RefusalError('not_found');
+    const user = rest.slice(0, -SUFFIX.length);
+    if (!isUserId(user)) throw new RefusalError('bad_user');
+    await publisher.broadcast({ kind: 'terminate', app: app.key, user });
+    return '{}';
+  };
+}

@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { expect } from 'chai';
+import { RefusalError } from '../../../../src/shared/errors.ts';
+import { signatureOf } from '../../../../src/shared/signature.ts';
+import { mustBeSignedBody, verifiedQuery } from '../../../../src/worker/api/pusher/signed-request.ts';
+
+const CREDENTIALS = { key: '278d425bdf160c739803', secret: '7ad3773142a6692b25b8' };
+const NOW_S = 1_353_088_179;
+const BODY = '{"name":"foo","channels":["project-3"],"data":"{\\"some\\":\\"data\\"}"}';
+
+/** The example of the Pusher documentation. */
+const VECTOR =
+  '/apps/3/events?body_md5=ec365a775a4cd0599faeb73354201b6f&auth_version=1.0&auth_key=278d425bdf160c739803' +
+  '&auth_timestamp=1353088179&auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c';
+
+function verify(target: string, options: { method?: string; nowS?: number; prefix?: string } = {}) {
+  const { method = 'POST', nowS = NOW_S, prefix = '' } = options;
+  return verifiedQuery({ method, target, pathPrefix: prefix, nowMs: nowS * 1_000 }, CREDENTIALS);
+}
+
+function codeOf(work: () => unknown): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    if (error instanceof RefusalError) return error.refusal.code;
+    throw error;
+  }
+}
+
+/** A target as an SDK would send it: `signed` is what it signs over, `sent` what stands in the URL. */
+function target(path: { signed: string; sent: string }, query: { signed: string[]; sent: string[] }): string {
+  const credentials = [`auth_key=${CREDENTIALS.key}`, `auth_timestamp=${NOW_S}`, 'auth_version=1.0'];
+  const text = `GET\n${path.signed}\n${[...credentials, ...query.signed].sort().join('&')}`;
+  const signature = signatureOf(CREDENTIALS.secret, text);
+  return `${path.sent}?${[...credentials, ...query.sent, `auth_signature=${signature}`].join('&')}`;
+}
+
+const NOTHING = { signed: [], sent: [] };
+const same = (text: string) => ({ signed: text, sent: text });
+
+describe('a signed request', () => {
+  it('is taken as the protocol documents it, and its body', () => {
+    const query = verify(VECTOR);
+    expect(query.get('auth_key')).to.equal(CREDENTIALS.key);
+    mustBeSignedBody(query, Buffer.from(BODY));
+  });
+
+  it('is refused if one character of it is another', () => {
+    const changes: [from: string, to: string, code: string][] = [
+      ['/apps/3/', '/apps/4/', 'bad_signature'],
+      ['ec365a', 'ec365b', 'bad_signature'],
+      ['57e6c', '57e6d', 'bad_signature'],
+      ['auth_signature=da', 'auth_signature=DA', 'bad_signature'],
+      ['39803', '39804', 'bad_auth_key'],
+      ['auth_key=', 'auth_keys=', 'bad_auth_key'],
+      ['auth_version=1.0', 'auth_version=1.1', 'bad_auth_version'],
+      ['auth_timestamp=1353088179', 'auth_timestamp=1353088178', 'bad_signature'],
+      ['auth_timestamp=1353088179', 'auth_timestamp=now', 'stale_auth_timestamp'],
+      ['auth_timestamp=1353088179', 'auth_timestamp=1353088179.0', 'stale_auth_timestamp'],
+      ['&auth_timestamp=1353088179', '', 'stale_auth_timestamp'],
+    ];
+    for (const [from, to, code] of changes) {
+      expect(VECTOR).to.contain(from);
+      expect(
+        codeOf(() => verify(VECTOR.replace(from, to))),
+        `${from} -> ${to}`,
+      ).to.equal(code);
+    }
+    expect(codeOf(() => verify(`${VECTOR}&more=1`))).to.equal('bad_signature');
+    expect(codeOf(() => verify(`${VECTOR}&auth_key=${CREDENTIALS.key}`))).to.equal('bad_auth_key');
+    expect(codeOf(() => verify(VECTOR, { method: 'GET' }))).to.equal('bad_signature');
+    expect(codeOf(() => verify('/apps/3/events'))).to.equal('bad_auth_key');
+  });
+
+  it('is taken for ten minutes, before and after its time', () => {
+    for (const nowS of [NOW_S - 600, NOW_S + 600])
+      expect(codeOf(() => verify(VECTOR, { nowS }))).to.equal(undefined);
+    for (const nowS of [NOW_S - 601, NOW_S + 601]) {
+      expect(codeOf(() => verify(VECTOR, { nowS }))).to.equal('stale_auth_timestamp');
+    }
+  });
+
+  it('may be signed with the path prefix or without it, encoded or not', () => {
+    const prefix = '/realtime';
+    const bare = '/apps/3/channels';
+    const options = { method: 'GET', prefix };
+    for (const signed of [bare, prefix + bare]) {
+      for (const sent of [bare, prefix + bare]) {
+        expect(
+          codeOf(() => verify(target({ signed, sent }, NOTHING), options)),
+          `${signed} ${sent}`,
+        ).to.equal(undefined);
+      }
+    }
+    const other = target({ signed: `/other${bare}`, sent: bare }, NOTHING);
+    expect(codeOf(() => verify(other, options))).to.equal('bad_signature');
+    const spaced = { signed: '/apps/3/users/a b/x', sent: '/apps/3/users/a%20b/x' };
+    expect(codeOf(() => verify(target(spaced, NOTHING), { method: 'GET' }))).to.equal(undefined);
+  });
+
+  it('is signed over decoded values, sorted by name in lower case, lists joined by commas', () => {
+    const readings: [signed: string, sent: string][] = [
+      ['filter_by_prefix=presence-', 'filter_by_prefix=presence-'],
+      ['info=user_count,subscription_count', 'info=user_count%2Csubscription_count'],
+      ['info=user_count,subscription_count', 'info[]=user_count&info[]=subscription_count'],
+      ['info=user_count,subscription_count', 'info%5B0%5D=user_count&info%5B1%5D=subscription_count'],
+      ['info=', 'INFO='],
+      ['name=a b', 'name=a%20b'],
+      ['name=a b', 'name=a+b'],
+      ['name=a+b', 'name=a+b'],
+      ['name=50%', 'name=50%'],
+      ['name=a=b', 'name=a=b'],
+    ];
+    for (const [signed, sent] of readings) {
+      const one = target(same('/apps/3/channels'), { signed: [signed], sent: [sent] });
+      const query = verify(one, { method: 'GET' });
+      const [name = '', ...value] = signed.split('=');
+      expect(query.get(name), `${signed} sent as ${sent}`).to.equal(value.join('='));
+    }
+  });
+});
+
+describe('the MD5 of a body', () => {
+  const md5 = (body: Buffer | string): string => createHash('md5').update(body).digest('hex');
+  const check = (body: Buffer | string, claimed?: string): string | undefined => {
+    const query = new Map(claimed === undefined ? [] : [['body_md5', claimed]]);
+    return codeOf(() => mustBeSignedBody(query, Buffer.from(body)));
+  };
+
+  it('is over the bytes as they came', () => {
+    const bytes = Buffer.from([0x7b, 0xff, 0x7d]);
+    expect(check(bytes, md5(bytes))).to.equal(undefined);
+    expect(check(bytes, md5(bytes.toString()))).to.equal('bad_body_md5');
+  });
+
+  it('is wanted with every body that is not empty', () => {
+    expect(check('')).to.equal(undefined);
+    expect(check('', md5(''))).to.equal(undefined);
+    expect(check('{}')).to.equal('bad_body_md5');
+    expect(check('{}', md5('{ }'))).to.equal('bad_body_md5');
+    expect(check('', md5('{}'))).to.equal('bad_body_md5');
+  });
+});
