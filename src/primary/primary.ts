@@ -12,9 +12,12 @@ import { Roster } from './roster/roster.ts';
 import { RosterDesk } from './roster/roster-desk.ts';
 import { waitForStop } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
+import { openWebhooks } from './webhooks/open-webhooks.ts';
 
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
 const DRAIN_PART = 0.9;
+/** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
+const WEBHOOKS_DEADLINE_MS = 1_000;
 
 /**
  * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
@@ -27,10 +30,11 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
   const hosts = joinHosts(settings, roster, log);
+  const webhooks = openWebhooks({ settings, demoApp, roster, log });
   const lobby = new Lobby({ settings, place: (guest: Guest) => handOver.place(guest) });
   const frontDoor = new FrontDoor({ doors: settings, lobby, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
-  const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, log });
+  const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, webhooks, log });
   const stop = waitForStop();
   let failed = false;
   try {
@@ -46,6 +50,7 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
     log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
   }
+  webhooks.stop();
   supervisor.announceStop();
   frontDoor.close();
   lobby.close('public');
@@ -55,6 +60,7 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   apiDoor.close();
   lobby.close('api');
   lobby.end();
+  await webhooks.close(typeof outcome === 'string' || failed ? 0 : WEBHOOKS_DEADLINE_MS);
   await hosts?.close();
   log.info({ clean: outcome === true }, 'stopped');
   return outcome === true && !failed ? 0 : 1;

@@ -10,6 +10,7 @@ import type { Lobby } from './lobby.ts';
 import { Relay } from './relay.ts';
 import { type Death, nextStep } from './respawn.ts';
 import type { RosterDesk } from './roster/roster-desk.ts';
+import type { Webhooks } from './webhooks/webhooks.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const WATCH_MS = 500;
@@ -23,6 +24,7 @@ export interface SupervisorParts {
   readonly lobby: Pick<Lobby, 'receive' | 'retry'>;
   readonly handOver: HandOver;
   readonly rosterDesk: RosterDesk;
+  readonly webhooks: Pick<Webhooks, 'report'>;
   readonly log: Logger;
 }
 
@@ -142,6 +144,9 @@ export class Supervisor implements SlotListener {
       case 'idempotencyClaim':
       case 'idempotencySettled':
         this.#idempotency.receive(slot.number, message);
+        break;
+      case 'webhookReports':
+        this.#parts.webhooks.report(message.reports);
         break;
       case 'roster':
       case 'rosterQuery':

@@ -219,7 +219,7 @@ export const REFUSALS = catalogue({
     http: 413,
     comeBack: 'never',
   },
-  too_many_channels: {
+  too_many_event_channels: {
     sentence: 'The event names more channels than one request may.',
     http: 400,
     comeBack: 'never',

@@ -4,6 +4,7 @@ import type { CONTROL_TOPIC } from './control.ts';
 import type { Publication } from './publication.ts';
 import type { RosterAnswer, RosterDelta, RosterEvent, RosterQuery, Watchable } from './roster.ts';
 import type { Stats } from './stats.ts';
+import type { WebhookEvent } from './webhook-event.ts';
 
 /**
  * What crosses between the primary and a worker: two closed unions, keyed by `type`. @socket.io/sticky reads
@@ -37,6 +38,12 @@ export interface SocketMessage {
   /** What the worker names it by when it has taken it over. */
   readonly ticket: number;
   readonly data: Buffer;
+}
+
+/** What a worker saw that the webhook of an app may be told. */
+export interface WebhookReport {
+  readonly app: string;
+  readonly event: WebhookEvent;
 }
 
 export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
@@ -80,6 +87,7 @@ export type ToPrimary =
    */
   | { type: 'sockets'; taken: number[]; ended: number; opened: string[]; closed: string[] }
   | { type: 'link'; state: BrokerLink }
+  | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
   | { type: 'relayPublish'; items: RelayItem[] }

@@ -143,7 +143,6 @@ export class Worker {
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
-    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster };
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });

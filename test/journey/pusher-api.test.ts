@@ -206,7 +206,7 @@ describe('the Pusher HTTP API', () => {
           [{ ...event, channels: 'c' }, 400, 'bad_pusher_event'],
           [{ ...event, channels: [] }, 400, 'bad_pusher_event'],
           [{ ...event, channels: [1] }, 400, 'bad_pusher_event'],
-          [{ ...event, channels: channels(101) }, 400, 'too_many_channels'],
+          [{ ...event, channels: channels(101) }, 400, 'too_many_event_channels'],
           [{ ...event, channels: ['private-encrypted-a', 'b'] }, 400, 'encrypted_with_others'],
           [{ ...event, socket_id: '1234' }, 400, 'bad_pusher_socket'],
           [{ ...event, socket_id: '1.2:private-x' }, 400, 'bad_pusher_socket'],
@@ -231,7 +231,7 @@ describe('the Pusher HTTP API', () => {
           [{ batch: 'x' }, 'bad_batch'],
           [{ batch: Array(11).fill(event) }, 'bad_batch'],
           [{ batch: [event, null] }, 'bad_pusher_event'],
-          [{ batch: [event, { ...event, channels: ['whole', 'other'] }] }, 'too_many_channels'],
+          [{ batch: [event, { ...event, channels: ['whole', 'other'] }] }, 'too_many_event_channels'],
         ];
         for (const [body, code] of wrong) {
           const answer = await post(`${APP}/batch_events`, JSON.stringify(body));

@@ -43,7 +43,7 @@ export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLim
   if (Buffer.byteLength(data) > dataMaxBytes) throw new RefusalError('event_too_large');
   const channels = [...new Set(several ?? (typeof channel === 'string' ? [channel] : []))];
   if (channels.length === 0) throw new RefusalError('bad_pusher_event');
-  if (channels.length > channelsMax) throw new RefusalError('too_many_channels');
+  if (channels.length > channelsMax) throw new RefusalError('too_many_event_channels');
   if (!channels.every(isPusherChannel)) throw new RefusalError('bad_pusher_channel');
   // Each channel has a key of its own: what is encrypted for one can be read in no other.
   if (channels.length > 1 && channels.some(isEncryptedChannel))

@@ -1,0 +1,38 @@
+import type { FromCourier, ToCourier } from '../shared/courier-ipc.ts';
+import { Delivery } from './delivery.ts';
+
+/**
+ * The courier: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
+ * and receivers that hang are its trouble alone; neither clients nor the primary wait for it. It keeps nothing:
+ * what was not settled when it ends, the primary sends again.
+ */
+
+let delivery: Delivery | undefined;
+
+process.title = 'gusher: courier';
+// A terminal sends its signals to the whole process group; when to stop is the primary's to say.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+process.on('disconnect', () => process.exit(0));
+process.on('message', (message: ToCourier) => receive(message));
+
+function receive(message: ToCourier): void {
+  switch (message.type) {
+    case 'start':
+      delivery = new Delivery(message);
+      break;
+    case 'deliver':
+      delivery?.bring(message.parcel).then(
+        () => send({ type: 'settled', id: message.id }),
+        (error: Error) => send({ type: 'settled', id: message.id, fault: error.message }),
+      );
+      break;
+    default:
+      message satisfies never;
+  }
+}
+
+function send(message: FromCourier): void {
+  // Fails only when the primary is gone, which `disconnect` tells.
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}

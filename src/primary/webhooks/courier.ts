@@ -1,0 +1,72 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { FromCourier, Parcel, ToCourier } from '../../shared/courier-ipc.ts';
+import type { Logger } from '../../shared/log.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../courier/main.js', import.meta.url));
+
+type Settle = (fault: string | undefined) => void;
+
+/**
+ * The courier process as the primary sees it: started when there is something to deliver, and again after it
+ * has ended, whatever ended it. Parcels that were with it then come back with a fault, for another attempt.
+ */
+export class Courier {
+  readonly #start: ToCourier;
+  readonly #log: Logger;
+  readonly #unsettled = new Map<number, Settle>();
+  #process: ChildProcess | undefined;
+  #lastId = 0;
+  #closed = false;
+
+  constructor(options: { deadlineMs: number; allowPrivate: boolean; log: Logger }) {
+    const { deadlineMs, allowPrivate, log } = options;
+    this.#start = { type: 'start', deadlineMs, allowPrivate };
+    this.#log = log;
+  }
+
+  /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the parcel. */
+  deliver(parcel: Parcel): Promise<string | undefined> {
+    if (this.#closed) return Promise.resolve('gusher is stopping');
+    this.#process ??= this.#fork();
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const settled = new Promise<string | undefined>((resolve) => this.#unsettled.set(id, resolve));
+    send(this.#process, { type: 'deliver', id, parcel });
+    return settled;
+  }
+
+  /** Ends the process; what is with it is not waited for. */
+  close(): void {
+    this.#closed = true;
+    this.#process?.kill('SIGKILL');
+  }
+
+  #fork(): ChildProcess {
+    const child = fork(PROGRAM, [], { execArgv: [] });
+    child.on('message', (message: FromCourier) => this.#settle(message.id, message.fault));
+    child.on('error', ignoreUntilExit);
+    child.once('exit', (code, signal) => this.#lose(child, code, signal));
+    send(child, this.#start);
+    this.#log.info({ courier: child.pid }, 'the courier of webhooks was started');
+    return child;
+  }
+
+  #lose(child: ChildProcess, code: number | null, signal: string | null): void {
+    if (this.#process === child) this.#process = undefined;
+    if (!this.#closed) this.#log.error({ courier: child.pid, code, signal }, 'the courier of webhooks ended');
+    for (const id of [...this.#unsettled.keys()]) this.#settle(id, 'the courier ended');
+  }
+
+  #settle(id: number, fault: string | undefined): void {
+    this.#unsettled.get(id)?.(fault);
+    this.#unsettled.delete(id);
+  }
+}
+
+function send(child: ChildProcess, message: ToCourier): void {
+  if (child.connected) child.send(message, ignoreUntilExit);
+}
+
+/** What failed to reach the process, or to start it, is told by its exit. */
+function ignoreUntilExit(): void {}

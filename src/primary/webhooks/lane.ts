@@ -1,0 +1,128 @@
+import type { Logger } from '../../shared/log.ts';
+import type { WebhookEvent } from '../../shared/webhook-event.ts';
+
+/** How long events are collected before they leave in one body. */
+const COLLECT_MS = 50;
+const BATCH_MAX_EVENTS = 100;
+const BATCH_MAX_BYTES = 256 * 1024;
+/** Attack, or accident: a webhook that does not answer while its app is busy. */
+const QUEUE_MAX_BYTES = 16 * 1024 * 1024;
+
+/** How a body that was not taken is tried again, in ms: the first pause, the longest, and for how long. */
+export interface Pace {
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
+  readonly patienceMs: number;
+}
+
+const PACE: Pace = { firstPauseMs: 1_000, longestPauseMs: 60_000, patienceMs: 300_000 };
+
+/** What a lane does with a body: answers what went wrong, in a few words, or nothing. */
+export type Deliver = (body: string) => Promise<string | undefined>;
+
+interface Waiting {
+  readonly json: string;
+  readonly bytes: number;
+}
+
+/**
+ * The events of one app on their way to its webhook, in their order: several in a body, one body at a time, each
+ * tried again with growing pauses for five minutes. A webhook that fails keeps nobody waiting but its own app.
+ * `collecting` → `delivering` → (`pausing` → `delivering`)* → idle again.
+ */
+export class Lane {
+  readonly #app: string;
+  readonly #deliver: Deliver;
+  readonly #log: Logger;
+  readonly #pace: Pace;
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #state: 'idle' | 'collecting' | 'delivering' | 'pausing' = 'idle';
+  #shed = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #idle: () => void = () => undefined;
+
+  constructor(options: { app: string; deliver: Deliver; log: Logger; pace?: Pace }) {
+    this.#app = options.app;
+    this.#deliver = options.deliver;
+    this.#log = options.log;
+    this.#pace = options.pace ?? PACE;
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  push(event: WebhookEvent): void {
+    const json = JSON.stringify(event);
+    const bytes = Buffer.byteLength(json);
+    if (this.#waitingBytes + bytes > QUEUE_MAX_BYTES) {
+      this.#shedOne();
+      return;
+    }
+    this.#waiting.push({ json, bytes });
+    this.#waitingBytes += bytes;
+    if (this.#state !== 'idle') return;
+    this.#state = 'collecting';
+    this.#timer = setTimeout(this.#work, COLLECT_MS);
+  }
+
+  /** Resolves when everything is delivered or given up. */
+  async finish(): Promise<void> {
+    if (this.isIdle) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#waiting.length = 0;
+  }
+
+  readonly #work = async (): Promise<void> => {
+    while (this.#waiting.length > 0) await this.#deliverBatch(this.#takeBatch());
+    this.#state = 'idle';
+    this.#shed = 0;
+    this.#idle();
+  };
+
+  #takeBatch(): string {
+    let count = 0;
+    let bytes = 0;
+    for (const waiting of this.#waiting) {
+      if (count === BATCH_MAX_EVENTS || (count > 0 && bytes + waiting.bytes > BATCH_MAX_BYTES)) break;
+      count += 1;
+      bytes += waiting.bytes;
+    }
+    this.#waitingBytes -= bytes;
+    const events = this.#waiting.splice(0, count).map(({ json }) => json);
+    return `{"time_ms":${Date.now()},"events":[${events.join(',')}]}`;
+  }
+
+  async #deliverBatch(body: string): Promise<void> {
+    const { firstPauseMs, longestPauseMs, patienceMs } = this.#pace;
+    const until = performance.now() + patienceMs;
+    for (let attempt = 0; ; attempt += 1) {
+      this.#state = 'delivering';
+      const fault = await this.#deliver(body);
+      if (fault === undefined) return;
+      const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
+      if (performance.now() + pauseMs > until) {
+        this.#log.error({ app: this.#app, fault }, 'events for a webhook were given up');
+        return;
+      }
+      if (attempt === 0) this.#log.warn({ app: this.#app, fault }, 'a webhook failed; it is tried again');
+      this.#state = 'pausing';
+      await new Promise<void>((resolve) => {
+        this.#timer = setTimeout(resolve, pauseMs);
+      });
+    }
+  }
+
+  #shedOne(): void {
+    this.#shed += 1;
+    if (this.#shed > 1) return;
+    this.#log.error({ app: this.#app }, 'a webhook is so far behind that events for it are dropped');
+  }
+}

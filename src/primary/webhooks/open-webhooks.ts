@@ -1,0 +1,24 @@
+import type { App } from '../../shared/app.ts';
+import { openAppStore } from '../../shared/app-store/open-store.ts';
+import { Apps } from '../../shared/apps.ts';
+import type { Settings } from '../../shared/config.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Roster } from '../roster/roster.ts';
+import { Courier } from './courier.ts';
+import { Webhooks } from './webhooks.ts';
+
+/** Joins the parts of the webhooks; from now on they hear the roster. */
+export function openWebhooks(options: {
+  settings: Settings;
+  demoApp: App | undefined;
+  roster: Roster;
+  log: Logger;
+}): Webhooks {
+  const { settings, demoApp, roster, log } = options;
+  const store = openAppStore(settings);
+  const { eventWebhookDeadlineMs: deadlineMs, webhookAllowPrivate: allowPrivate } = settings;
+  const courier = new Courier({ deadlineMs, allowPrivate, log });
+  const webhooks = new Webhooks({ apps: new Apps({ store, demoApp, log }), store, roster, courier, log });
+  roster.listen(webhooks);
+  return webhooks;
+}

@@ -1,0 +1,244 @@
+import type { App } from '../../shared/app.ts';
+import type { AppStore } from '../../shared/app-store/app-store.ts';
+import type { Apps } from '../../shared/apps.ts';
+import type { WebhookReport } from '../../shared/ipc.ts';
+import type { Logger } from '../../shared/log.ts';
+import { isPresenceChannel } from '../../shared/pusher-channel.ts';
+import type { RosterTransition } from '../../shared/roster.ts';
+import type { WebhookEvent } from '../../shared/webhook-event.ts';
+import type { Roster, RosterListener } from '../roster/roster.ts';
+import type { Courier } from './courier.ts';
+import { Grace } from './grace.ts';
+import { Lane } from './lane.ts';
+
+/** How long a channel may be empty, or a member away, before that is told. */
+const GRACE_MS = 3_000;
+/** How long news is gathered before the app that it is of is looked up, once for all of it. */
+const GATHER_MS = 20;
+/** Attack: clients that speak faster than the apps can be looked up. */
+const GATHERED_MAX = 50_000;
+/** A hundred clients that find the same channel empty are one reason to fill it. */
+const CACHE_MISS_MS = 5_000;
+/** A count that changes all the time is told at this pace. */
+const COUNT_MS = 1_000;
+
+/** What an app may have to be told of: a transition of the roster, or what a worker saw. */
+type News =
+  | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly mine: boolean }
+  | { readonly kind: 'report'; readonly event: WebhookEvent };
+
+type ChannelTransition = Extract<RosterTransition, { channel: string }>;
+
+/** An app that can be told. */
+type Listening = App & { readonly webhook_url: string; readonly secret: string };
+
+/** What began or ended, and whether it is to be told at all. */
+interface Change {
+  readonly app: string;
+  readonly event: WebhookEvent;
+  readonly isTold: boolean;
+}
+
+export interface WebhooksParts {
+  readonly apps: Pick<Apps, 'find'>;
+  /** Behind `apps`; it is closed at the end. */
+  readonly store: Pick<AppStore, 'close'>;
+  readonly roster: Pick<Roster, 'channel'>;
+  readonly courier: Pick<Courier, 'deliver' | 'close'>;
+  readonly log: Logger;
+}
+
+/**
+ * Tells apps, by their webhooks, what happens in their channels. What it hears goes through the steps: does the
+ * app want to know; is it this host that tells; is it taken back within the grace; then it waits in the lane of
+ * its app for the courier. Lives in the primary, so that no worker's death loses anything.
+ */
+export class Webhooks implements RosterListener {
+  readonly #parts: WebhooksParts;
+  /** News of apps that are about to be looked up. */
+  readonly #gathered = new Map<string, News[]>();
+  readonly #grace: Grace<Change>;
+  readonly #lanes = new Map<string, Lane>();
+  /** Channels of which a cache miss was told a moment ago, oldest first, and until when that is so. */
+  readonly #missed = new Map<string, number>();
+  /** Channels whose counts are to be told at the next tick, by app. */
+  readonly #recounted = new Map<string, Set<string>>();
+  #countTimer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(parts: WebhooksParts) {
+    this.#parts = parts;
+    this.#grace = new Grace({ graceMs: GRACE_MS, tell: (change) => this.#tell(change) });
+  }
+
+  transition(transition: RosterTransition, mine: boolean): void {
+    if (!('channel' in transition)) return;
+    this.#hear(transition.app, { kind: 'transition', transition, mine });
+  }
+
+  counted(app: string, channel: string, mine: boolean): void {
+    if (!mine || this.#stopped || isPresenceChannel(channel)) return;
+    const channels = this.#recounted.get(app);
+    if (channels === undefined) this.#recounted.set(app, new Set([channel]));
+    else channels.add(channel);
+    this.#countTimer ??= setTimeout(this.#tellCounts, COUNT_MS);
+  }
+
+  /** Hears what a worker of this host saw. */
+  report(reports: readonly WebhookReport[]): void {
+    for (const { app, event } of reports) this.#hear(app, { kind: 'report', event });
+  }
+
+  /** Hears no more of what clients do: they leave because gusher stops, and will be back. */
+  stop(): void {
+    this.#stopped = true;
+    this.#grace.close();
+    clearTimeout(this.#countTimer);
+  }
+
+  /** Resolves when what is on its way is delivered, or at the deadline; then everything is let go of. */
+  async close(deadlineMs: number): Promise<void> {
+    this.stop();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, deadlineMs);
+    });
+    await Promise.race([Promise.all([...this.#lanes.values()].map((lane) => lane.finish())), late]);
+    clearTimeout(timer);
+    for (const lane of this.#lanes.values()) lane.close();
+    this.#parts.courier.close();
+    await this.#parts.store.close();
+  }
+
+  #hear(app: string, news: News): void {
+    if (this.#stopped) return;
+    const gathered = this.#gathered.get(app);
+    if (gathered === undefined) {
+      this.#gathered.set(app, [news]);
+      setTimeout(() => void this.#sift(app), GATHER_MS);
+    } else if (gathered.length < GATHERED_MAX) {
+      gathered.push(news);
+    }
+  }
+
+  /** Passes on what was gathered of an app, in its order, if the app listens. */
+  async #sift(key: string): Promise<void> {
+    const app = await this.#listening(key);
+    const gathered = this.#gathered.get(key) ?? [];
+    this.#gathered.delete(key);
+    if (app === undefined) return;
+    for (const news of gathered) {
+      if (news.kind === 'report') this.#takeReport(app, news.event);
+      else this.#takeTransition(app, news.transition, news.mine);
+    }
+  }
+
+  async #listening(key: string): Promise<Listening | undefined> {
+    try {
+      const app = await this.#parts.apps.find(key);
+      return isListening(app) ? app : undefined;
+    } catch (error) {
+      this.#parts.log.warn({ app: key, reason: (error as Error).message }, 'webhook events are lost');
+      return undefined;
+    }
+  }
+
+  /** The grace hears of everything: what one host or one half of a pair does not tell may cancel what another does. */
+  #takeTransition(app: Listening, transition: ChannelTransition, mine: boolean): void {
+    const told = eventOf(transition);
+    if (told === undefined) return;
+    const { event, begins } = told;
+    const subject = `${app.key}\n${event.channel}\n${'user_id' in event ? event.user_id : ''}`;
+    const change = { app: app.key, event, isTold: mine && wants(app, event.name) };
+    if (!begins) this.#grace.ended(subject, change);
+    else if (this.#grace.began(subject)) this.#tell(change);
+  }
+
+  #takeReport(app: Listening, event: WebhookEvent): void {
+    const isTold =
+      wants(app, event.name) && (event.name !== 'cache_miss' || this.#isFirstMiss(app.key, event));
+    this.#tell({ app: app.key, event, isTold });
+  }
+
+  #isFirstMiss(app: string, { channel }: WebhookEvent): boolean {
+    const now = performance.now();
+    for (const [known, until] of this.#missed) {
+      if (until > now) break;
+      this.#missed.delete(known);
+    }
+    const subject = `${app}\n${channel}`;
+    if (this.#missed.has(subject)) return false;
+    this.#missed.set(subject, now + CACHE_MISS_MS);
+    return true;
+  }
+
+  readonly #tellCounts = (): void => {
+    this.#countTimer = undefined;
+    const recounted = [...this.#recounted];
+    this.#recounted.clear();
+    for (const [key, channels] of recounted) void this.#tellCountsOf(key, channels);
+  };
+
+  async #tellCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
+    const app = await this.#listening(key);
+    if (app?.subscription_count !== true) return;
+    const isTold = wants(app, 'subscription_count');
+    for (const channel of channels) {
+      const count = this.#parts.roster.channel(key, channel)?.subscriptions ?? 0;
+      this.#tell({
+        app: key,
+        event: { name: 'subscription_count', channel, subscription_count: count },
+        isTold,
+      });
+    }
+  }
+
+  #tell({ app, event, isTold }: Change): void {
+    if (isTold && !this.#stopped) this.#lane(app).push(event);
+  }
+
+  #lane(app: string): Lane {
+    const present = this.#lanes.get(app);
+    if (present !== undefined) return present;
+    const { log } = this.#parts;
+    const lane = new Lane({ app, log, deliver: (body) => this.#deliver(app, body) });
+    this.#lanes.set(app, lane);
+    return lane;
+  }
+
+  /** Looks the app up anew at each attempt, so that a corrected address or secret is used at once. */
+  async #deliver(key: string, body: string): Promise<string | undefined> {
+    const app = await this.#listening(key);
+    // An app that no longer listens has nothing left to wait for.
+    if (app === undefined) return undefined;
+    return this.#parts.courier.deliver({ url: app.webhook_url, key, secret: app.secret, body });
+  }
+}
+
+/** How a transition is told, if at all, and whether it is a beginning. */
+function eventOf(transition: ChannelTransition): { event: WebhookEvent; begins: boolean } | undefined {
+  const { channel } = transition;
+  switch (transition.kind) {
+    case 'occupied':
+      return { event: { name: 'channel_occupied', channel }, begins: true };
+    case 'vacated':
+      return { event: { name: 'channel_vacated', channel }, begins: false };
+    case 'joined':
+      if (!isPresenceChannel(channel)) return undefined;
+      return { event: { name: 'member_added', channel, user_id: transition.user }, begins: true };
+    case 'left':
+      if (!isPresenceChannel(channel)) return undefined;
+      return { event: { name: 'member_removed', channel, user_id: transition.user }, begins: false };
+    default:
+      return transition satisfies never;
+  }
+}
+
+function isListening(app: App | undefined): app is Listening {
+  return app?.enabled === true && app.webhook_url !== undefined && app.secret !== undefined;
+}
+
+/** Whether the app wants to be told of it; without a list, of everything. */
+function wants({ webhook_events: names }: Listening, name: WebhookEvent['name']): boolean {
+  return names === undefined || names.includes(name);
+}

@@ -1,0 +1,20 @@
+/** What crosses between the primary and the courier, the process that calls the webhooks of apps. */
+
+/** One body on its way to the webhook of an app. */
+export interface Parcel {
+  readonly url: string;
+  /** Names the app to the receiver. */
+  readonly key: string;
+  /** Signs the body. */
+  readonly secret: string;
+  readonly body: string;
+}
+
+export type ToCourier =
+  /** First message. */
+  | { type: 'start'; deadlineMs: number; allowPrivate: boolean }
+  | { type: 'deliver'; id: number; parcel: Parcel };
+
+export type FromCourier =
+  /** What became of a parcel; `fault` is a few words for a log, absent when the receiver has taken it. */
+  { type: 'settled'; id: number; fault?: string };

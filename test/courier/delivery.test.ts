@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { Delivery } from '../../src/courier/delivery.ts';
+import { signatureOf } from '../../src/shared/signature.ts';
+
+interface Received {
+  readonly path: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+describe('a delivery to a webhook', () => {
+  const received: Received[] = [];
+  let server: Server;
+  let port = 0;
+
+  before(async () => {
+    server = createServer(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+      received.push({ path: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() });
+      if (request.url === '/hangs') return;
+      if (request.url === '/redirects') response.setHeader('Location', '/taken');
+      const [, status] = /^\/(\d{3})$/.exec(request.url ?? '') ?? [];
+      response.statusCode = request.url === '/redirects' ? 302 : Number(status ?? 200);
+      if (request.url === '/floods') {
+        for (let block = 0; block < 64; block += 1) response.write('x'.repeat(64 * 1024));
+      }
+      response.end();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    port = (server.address() as AddressInfo).port;
+  });
+
+  after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  const deliver = (path: string, options: { allowPrivate?: boolean; host?: string } = {}): Promise<void> => {
+    const { allowPrivate = true, host = '127.0.0.1' } = options;
+    const delivery = new Delivery({ deadlineMs: 500, allowPrivate });
+    return delivery.bring({
+      url: `http://${host}:${port}${path}`,
+      key: 'k1',
+      secret: 's3cr3t',
+      body: '{"é":1}',
+    });
+  };
+
+  const faultOf = (promise: Promise<void>): Promise<string> =>
+    promise.then(
+      () => 'none',
+      (error: Error) => error.message,
+    );
+
+  it('is a signed POST with exactly the headers that SDKs compare', async () => {
+    await deliver('/taken');
+    const { path, headers, body } = received.at(-1) ?? { path: '', headers: {}, body: '' };
+    expect(path).to.equal('/taken');
+    expect(headers['content-type']).to.equal('application/json');
+    expect(headers['x-pusher-key']).to.equal('k1');
+    expect(headers['x-pusher-signature']).to.equal(signatureOf('s3cr3t', '{"é":1}'));
+    expect(body).to.equal('{"é":1}');
+  });
+
+  it('is taken with any status of the two hundreds, and with no other', async () => {
+    for (const path of ['/200', '/201', '/204']) expect(await faultOf(deliver(path)), path).to.equal('none');
+    for (const path of ['/302', '/400', '/404', '/500', '/503']) {
+      expect(await faultOf(deliver(path)), path).to.equal(`it answered ${path.slice(1)}`);
+    }
+  });
+
+  it('follows no redirect', async () => {
+    const before = received.length;
+    expect(await faultOf(deliver('/redirects'))).to.equal('it answered 302');
+    expect(received.slice(before).map(({ path }) => path)).to.deep.equal(['/redirects']);
+  });
+
+  it('waits for no receiver longer than it may, and reads no answer to its end', async () => {
+    expect(await faultOf(deliver('/hangs'))).to.equal('no answer in 500 ms');
+    expect(await faultOf(deliver('/floods'))).to.equal('none');
+  });
+
+  it('is not made to a private address, however that is written', async () => {
+    const before = received.length;
+    for (const host of [
+      '127.0.0.1',
+      'localhost',
+      '127.1',
+      '0x7f000001',
+      '2130706433',
+      '[::1]',
+      '[::ffff:7f00:1]',
+    ]) {
+      const fault = await faultOf(deliver('/taken', { allowPrivate: false, host }));
+      expect(fault, host).to.contain('private');
+    }
+    expect(received.length).to.equal(before);
+  });
+
+  it('tells why nothing was there', async () => {
+    const delivery = new Delivery({ deadlineMs: 500, allowPrivate: true });
+    const parcel = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
+    expect(await faultOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
+  });
+});
