@@ -75,13 +75,14 @@ export class Router {
   };
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // RFC 9112 §3.2.
-    if (request.httpVersion === '1.1' && request.headers.host === undefined)
-      throw new RefusalError('bad_request');
     const path = request.url ?? '/';
     const found = this.#find(request.method as HTTPMethod, path);
     const route = found?.store as Route | undefined;
     try {
+      // RFC 9112 §3.2.
+      if (request.httpVersion === '1.1' && request.headers.host === undefined) {
+        throw new RefusalError('bad_request');
+      }
       if (found === undefined || route === undefined) throw this.#noRoute(path, response);
       route.permit?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();
