@@ -1,5 +1,5 @@
-import { RefusalError } from '../shared/errors.ts';
 import type { Apps } from '../shared/apps.ts';
+import { RefusalError } from '../shared/errors.ts';
 import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/tokens.ts';
 import type { Connection } from './connection.ts';

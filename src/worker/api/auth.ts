@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { RefusalError } from '../../shared/errors.ts';
 import type { Apps } from '../../shared/apps.ts';
+import { RefusalError } from '../../shared/errors.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';
 import { parseJson, readBody } from './body.ts';
 import { answer, type Handler } from './exchange.ts';
