@@ -18,7 +18,13 @@ export function openWebhooks(options: {
   const store = openAppStore(settings);
   const { eventWebhookDeadlineMs: deadlineMs, webhookAllowPrivate: allowPrivate } = settings;
   const courier = new Courier({ deadlineMs, allowPrivate, log });
-  const webhooks = new Webhooks({ apps: new Apps({ store, demoApp, log }), store, roster, courier, log });
+  const webhooks = new Webhooks({
+    apps: new Apps({ store, demoApp, takesAnyKey: false, log }),
+    store,
+    roster,
+    courier,
+    log,
+  });
   roster.listen(webhooks);
   return webhooks;
 }
