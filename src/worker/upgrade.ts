@@ -138,6 +138,8 @@ export class Upgrade implements ClientSocketEvents {
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    // The limit of one request tells the client to close; this makes the server do it.
+    response.shouldKeepAlive = false;
     if (targetOf(request) === undefined) this.#parts.requests.serve(request, response);
     else refuseToAnswer(response);
   };
