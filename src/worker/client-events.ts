@@ -1,7 +1,7 @@
+import type { Apps } from '../shared/apps.ts';
 import { RefusalError } from '../shared/errors.ts';
 import type { Publication } from '../shared/publication.ts';
 import { isChannelName, isEventName } from '../shared/topic.ts';
-import type { Apps } from '../shared/apps.ts';
 import type { Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
 import type { Publisher } from './publisher.ts';

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
-import { HttpCalls } from '../shared/http-calls.ts';
 import { Apps } from '../shared/apps.ts';
+import { HttpCalls } from '../shared/http-calls.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';

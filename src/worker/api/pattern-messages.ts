@@ -1,8 +1,8 @@
 import { RE2JS } from 're2js';
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../shared/roster.ts';
-import type { Apps } from '../../shared/apps.ts';
 import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { findApp } from './find-app.ts';

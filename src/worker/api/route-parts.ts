@@ -1,8 +1,8 @@
 import type { AppStore } from '../../shared/app-store/app-store.ts';
+import type { Apps } from '../../shared/apps.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
-import type { Apps } from '../../shared/apps.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/roster.ts';
 import { isChannelName } from '../../shared/topic.ts';
-import type { Apps } from '../../shared/apps.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { answer, type Handler } from './exchange.ts';
 import { findApp } from './find-app.ts';

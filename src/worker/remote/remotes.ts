@@ -1,6 +1,6 @@
 import type { App } from '../../shared/app.ts';
-import { RefusalError } from '../../shared/errors.ts';
 import type { Apps } from '../../shared/apps.ts';
+import { RefusalError } from '../../shared/errors.ts';
 import type { Connection } from '../connection.ts';
 
 /** A command of a client for the backend of its app. */
