@@ -104,7 +104,12 @@ export class Worker {
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
     const turn: Turn = new Turn(
-      [() => this.#fanOut.flush(), () => this.#outbox.flush(), () => reporter.flush()],
+      [
+        () => this.#fanOut.flush(),
+        // Before the replies: whoever reads one finds the roster up to date.
+        () => reporter.flush(),
+        () => this.#outbox.flush(),
+      ],
       { windowMs: settings.batchWindowMs },
     );
     const requestFlush = (): void => turn.request();

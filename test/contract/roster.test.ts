@@ -69,6 +69,16 @@ describe('the roster between a worker and the primary', () => {
     expect(await usersOf(one, 'a')).to.deep.equal(['late', 'u']);
   });
 
+  it('answers with all that anybody had reported before it was asked', async () => {
+    for (let n = 0; n < 50; n += 1) {
+      // What a loop that has much to read would do: the question is read first.
+      two.reporter.report('shop', 'a', `u${n}`, 1);
+      const asked = usersOf(one, 'a');
+      two.reporter.flush();
+      expect(await asked).to.have.length(n + 1);
+    }
+  });
+
   it('reports once per turn, and nothing of what came and went within it', async () => {
     for (let n = 0; n < 3; n += 1) one.reporter.report('shop', 'a', 'u', 1);
     one.reporter.report('shop', 'a', 'u', -1);

@@ -6,7 +6,11 @@ import type { Roster, RosterListener } from './roster.ts';
 /** Events that leave for one worker in one turn: some milliseconds of writing. The rest waits for the next. */
 const EVENTS_PER_TURN = 2_000;
 
+/** How long questions are answered in one turn, in ms. The rest waits for the next. */
+const ANSWERING_MS = 10;
+
 type FromWorker = Extract<ToPrimary, { type: `roster${string}` }>;
+type Question = Extract<FromWorker, { type: 'rosterQuery' | 'rosterUnwatch' }>;
 type Answer = Extract<ToWorker, { type: 'rosterAnswer' }>;
 
 /** A worker process as one who asks and watches. */
@@ -22,11 +26,16 @@ interface Asker {
 /**
  * Where workers report and ask. To each of them goes one ordered stream of answers and events, so whoever
  * watches what it asks misses nothing and hears nothing twice.
+ *
+ * Questions are answered at the end of a turn of the loop, after the reports of all workers that could be read in
+ * it. So an answer has whatever was reported, anywhere on this host, before the question was sent: a client whose
+ * subscription was confirmed by one worker is there when a backend then asks another.
  */
 export class RosterDesk implements RosterListener {
   readonly #roster: Roster;
   readonly #askers = new Map<string, Asker>();
   readonly #watchers = new Map<string, Set<Asker>>();
+  #questions: [asker: Asker, question: Question][] = [];
   #flushRequested = false;
 
   constructor(roster: Roster) {
@@ -42,8 +51,10 @@ export class RosterDesk implements RosterListener {
 
   /** A process is gone: whoever was only there is gone when this returns. */
   close(name: string): void {
-    for (const query of this.#askers.get(name)?.watched.values() ?? []) this.#unwatch(name, query);
+    const asker = this.#askers.get(name);
     this.#askers.delete(name);
+    this.#questions = this.#questions.filter(([other]) => other !== asker);
+    if (asker !== undefined) for (const query of asker.watched.values()) this.#unwatch(asker, query);
     this.#roster.dropProcess(name);
   }
 
@@ -55,16 +66,9 @@ export class RosterDesk implements RosterListener {
         this.#roster.change(name, message.deltas);
         break;
       case 'rosterQuery':
-        if (message.watch) this.#watch(asker, message.query);
-        asker.outgoing.push({
-          type: 'rosterAnswer',
-          id: message.id,
-          answer: answerTo(this.#roster, message.query),
-        });
-        this.#flushOne(asker);
-        break;
       case 'rosterUnwatch':
-        this.#unwatch(name, message.query);
+        this.#questions.push([asker, message]);
+        this.#requestFlush();
         break;
       default:
         message satisfies never;
@@ -108,9 +112,7 @@ export class RosterDesk implements RosterListener {
     else watchers.add(asker);
   }
 
-  #unwatch(name: string, query: Watchable): void {
-    const asker = this.#askers.get(name);
-    if (asker === undefined) return;
+  #unwatch(asker: Asker, query: Watchable): void {
     const key = watchKeyOf(query);
     asker.watched.delete(key);
     asker.counted.delete(key);
@@ -134,11 +136,34 @@ export class RosterDesk implements RosterListener {
 
   readonly #flush = (): void => {
     this.#flushRequested = false;
+    this.#takeQuestions();
     for (const asker of this.#askers.values()) {
       this.#collectCounts(asker);
       this.#flushOne(asker);
     }
   };
+
+  #takeQuestions(): void {
+    const until = performance.now() + ANSWERING_MS;
+    let taken = 0;
+    for (const [asker, question] of this.#questions) {
+      this.#take(asker, question);
+      taken += 1;
+      if (performance.now() > until) break;
+    }
+    this.#questions = this.#questions.slice(taken);
+    if (this.#questions.length > 0) this.#requestFlush();
+  }
+
+  #take(asker: Asker, question: Question): void {
+    if (question.type === 'rosterUnwatch') {
+      this.#unwatch(asker, question.query);
+      return;
+    }
+    if (question.watch) this.#watch(asker, question.query);
+    const answer = answerTo(this.#roster, question.query);
+    asker.outgoing.push({ type: 'rosterAnswer', id: question.id, answer });
+  }
 
   #collectCounts(asker: Asker): void {
     for (const key of asker.counted) {
