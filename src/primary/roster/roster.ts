@@ -145,8 +145,8 @@ export class Roster {
     presence.connections += change;
     if (user === '') return;
     const crossed = addTo(presence.users, user, change);
-    if (crossed === 'appeared') this.#tell({ kind: 'online', app, user });
-    if (crossed === 'vanished') this.#tell({ kind: 'offline', app, user });
+    if (crossed === 'appeared') this.#tell('', { kind: 'online', app, user });
+    if (crossed === 'vanished') this.#tell('', { kind: 'offline', app, user });
   }
 
   #addSubscriptions(
@@ -164,7 +164,7 @@ export class Roster {
     for (const listener of this.#listeners) listener.counted(app, channel, this.#isMine(app, channel));
     if (place.subscriptions > 0) return;
     presence.channels.delete(channel);
-    this.#tell({ kind: 'vacated', app, channel });
+    this.#tell(channel, { kind: 'vacated', app, channel });
   }
 
   #addMember(
@@ -178,18 +178,18 @@ export class Roster {
     const crossed = addTo(place.users, user, change);
     if (info !== undefined && change > 0) keepInfo(place, user, info);
     if (crossed === undefined) return;
+    const kind = crossed === 'appeared' ? 'joined' : 'left';
     const kept = place.infos?.get(user);
-    const about = { app, channel, user, ...(kept !== undefined && { info: kept }) };
-    if (crossed === 'appeared') {
-      this.#tell({ kind: 'joined', ...about });
+    if (kept === undefined) {
+      this.#tell(channel, { kind, app, channel, user });
     } else {
-      place.infos?.delete(user);
-      this.#tell({ kind: 'left', ...about });
+      if (kind === 'left') place.infos?.delete(user);
+      this.#tell(channel, { kind, app, channel, user, info: kept });
     }
   }
 
-  #tell(transition: RosterTransition): void {
-    const mine = this.#isMine(transition.app, 'channel' in transition ? transition.channel : '');
+  #tell(channel: string, transition: RosterTransition): void {
+    const mine = this.#isMine(transition.app, channel);
     for (const listener of this.#listeners) listener.transition(transition, mine);
   }
 
@@ -210,7 +210,7 @@ export class Roster {
     if (present !== undefined) return present;
     const place = new ChannelPresence();
     presence.channels.set(channel, place);
-    this.#tell({ kind: 'occupied', app, channel });
+    this.#tell(channel, { kind: 'occupied', app, channel });
     return place;
   }
 }

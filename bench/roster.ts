@@ -1,0 +1,123 @@
+import { deserialize, serialize } from 'node:v8';
+import { answerTo } from '../src/primary/roster/answers.ts';
+import { Roster } from '../src/primary/roster/roster.ts';
+import { RosterDesk } from '../src/primary/roster/roster-desk.ts';
+import type { ToPrimary } from '../src/shared/ipc.ts';
+import { RosterReporter } from '../src/worker/roster/reporter.ts';
+
+/**
+ * What the roster costs: `npm run build && node --expose-gc dist/bench/roster.js`. One user joins one channel by
+ * one connection, as most do. CPU times are of the whole process, garbage collection on other threads included.
+ */
+const USERS = 100_000;
+const CHANNELS = 1_000;
+const WORKERS = 4;
+/** How many join in one turn of a worker's loop. */
+const BATCH = 100;
+
+async function main(): Promise<void> {
+  // The first rounds warm up.
+  for (const round of ['warm', 'warm', 'measured']) {
+    const roster = new Roster();
+    const desk = new RosterDesk(roster);
+    for (let worker = 0; worker < WORKERS; worker += 1) desk.open(nameOf(worker), () => undefined);
+    const heapBefore = await heapBytes();
+    const join = await joinAll(desk);
+    const bytes = ((await heapBytes()) - heapBefore) / USERS;
+    const page = pageMs(roster);
+    const drop = await lateness(async () => desk.close(nameOf(0)));
+    if (round === 'warm') continue;
+    say('a join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`);
+    say('a join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`);
+    say('lateness of the loop while all join', `${join.lateMs.toFixed(0)} ms at most`);
+    say('memory of a present user, in the primary', `${bytes.toFixed(0)} bytes`);
+    say('a page of 1,000 users, of one channel of all', `${page.toFixed(1)} ms`);
+    say(`lateness of the loop when a worker with ${USERS / WORKERS} users is gone`, `${drop.toFixed(0)} ms`);
+  }
+}
+
+async function joinAll(desk: RosterDesk) {
+  let workerMs = 0;
+  let primaryMs = 0;
+  const joins = async (): Promise<void> => {
+    for (let first = 0; first < USERS; first += BATCH) {
+      const began = cpuMs();
+      const bytes = reportJoins(first);
+      const sent = cpuMs();
+      desk.receive(nameOf((first / BATCH) % WORKERS), deserialize(bytes));
+      primaryMs += cpuMs() - sent;
+      workerMs += sent - began;
+      await new Promise(setImmediate);
+    }
+  };
+  const lateMs = await lateness(joins);
+  return { workerUs: (workerMs / USERS) * 1_000, primaryUs: (primaryMs / USERS) * 1_000, lateMs };
+}
+
+/** What a worker does for the joins of one turn: the message, as it crosses. */
+function reportJoins(first: number): Buffer {
+  const messages: ToPrimary[] = [];
+  const send = (message: ToPrimary): void => void messages.push(message);
+  const reporter = new RosterReporter({ send, requestFlush: () => undefined });
+  for (let user = first; user < first + BATCH; user += 1) {
+    reporter.report('shop', '', `user-${user}`, 1);
+    reporter.report('shop', `channel-${user % CHANNELS}`, `user-${user}`, 1);
+    reporter.report('shop', 'everybody', `user-${user}`, 1);
+  }
+  reporter.flush();
+  return serialize(messages[0]);
+}
+
+function pageMs(roster: Roster): number {
+  const began = cpuMs();
+  for (let page = 0; page < 20; page += 1) {
+    answerTo(roster, {
+      kind: 'usersOfChannel',
+      app: 'shop',
+      channel: 'everybody',
+      after: `user-${page}`,
+      limit: 1_000,
+    });
+  }
+  return (cpuMs() - began) / 20;
+}
+
+/** By how many ms a timer was late at most while something was done. */
+async function lateness(work: () => Promise<void>): Promise<number> {
+  let last = performance.now();
+  let most = 0;
+  const look = (): void => {
+    const now = performance.now();
+    most = Math.max(most, now - last - 1);
+    last = now;
+  };
+  const timer = setInterval(look, 1);
+  await work();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  clearInterval(timer);
+  return most;
+}
+
+function nameOf(worker: number): string {
+  return `worker ${worker}`;
+}
+
+async function heapBytes(): Promise<number> {
+  for (let pass = 0; pass < 3; pass += 1) {
+    if (globalThis.gc === undefined) throw new Error('start it with node --expose-gc');
+    globalThis.gc();
+    await new Promise(setImmediate);
+  }
+  return process.memoryUsage().heapUsed;
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+function say(what: string, value: string): void {
+  process.stdout.write(`${what}: ${value}\n`);
+}
+
+await main();
