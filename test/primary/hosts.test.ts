@@ -82,7 +82,6 @@ describe('hosts on one Redis', () => {
     const one = start();
     one.report(delta('', 'u', 2), delta('a', 'u', 2, '{"n":1}'), delta('a', ''));
     const two = start();
-    await eventually(() => two.state().length > 0, 'the second host knows of the first');
     await agree(one, two, 'of the user that was there before');
     expect(answerTo(two.roster, { kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
       subscriptions: 3,
@@ -105,7 +104,7 @@ describe('hosts on one Redis', () => {
     const one = start();
     const two = start();
     two.report(delta('', 'u'), delta('a', 'u'));
-    await eventually(() => one.state().length > 0, 'the first host knows of the second');
+    await agree(one, two, 'of one user');
     await two.hosts.close();
     await eventually(() => one.state().length === 0, 'the first host has forgotten the second', 3_000);
     expect(one.told.slice(-3).sort()).to.deep.equal(['left shop a u', 'offline shop u', 'vacated shop a']);
@@ -125,7 +124,7 @@ describe('hosts on one Redis', () => {
     const one = start();
     const two = start();
     one.report(delta('', 'u'), delta('a', 'u'));
-    await eventually(() => two.state().length > 0, 'the second host knows of the first');
+    await agree(one, two, 'of one user');
     await redis.kill();
     one.report(delta('a', 'u', -1), delta('b', 'w'));
     two.report(delta('a', 'v'));
