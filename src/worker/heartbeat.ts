@@ -19,6 +19,7 @@ export class Heartbeat {
   readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
   #round: IterableIterator<Connection>;
+  #ticks = 0;
 
   constructor(options: { intervalMs: number; hub: Hub; outbox: Outbox; stats: Stats }) {
     this.#hub = options.hub;
@@ -33,14 +34,16 @@ export class Heartbeat {
   }
 
   readonly #tick = (): void => {
-    for (let looks = Math.ceil(this.#hub.size / TICKS_PER_INTERVAL); looks > 0; looks -= 1) {
+    this.#ticks += 1;
+    // The last tick looks at whoever is left, however many came meanwhile; then a round has taken an interval.
+    const isLast = this.#ticks % TICKS_PER_INTERVAL === 0;
+    const share = Math.ceil(this.#hub.size / TICKS_PER_INTERVAL);
+    for (let looks = isLast ? this.#hub.size : share; looks > 0; looks -= 1) {
       const next = this.#round.next();
-      if (next.done) {
-        this.#round = this.#hub.connections();
-        return;
-      }
+      if (next.done) break;
       this.#lookAt(next.value);
     }
+    if (isLast) this.#round = this.#hub.connections();
   };
 
   #lookAt(connection: Connection): void {

@@ -1,0 +1,69 @@
+import { expect } from 'chai';
+import { createStats } from '../../src/shared/stats.ts';
+import type { Connection } from '../../src/worker/connection.ts';
+import { Heartbeat } from '../../src/worker/heartbeat.ts';
+import type { Hub } from '../../src/worker/hub.ts';
+import type { Outbox } from '../../src/worker/outbox.ts';
+import { eventually } from '../support/deadline.ts';
+import { makeConnection } from '../support/transport.ts';
+
+const INTERVAL_MS = 320;
+
+describe('the heartbeat', () => {
+  for (const count of [1, 16, 40]) {
+    it(`gives each of ${count} silent clients an interval before the ping and one after it`, async () => {
+      const connections = Array.from({ length: count }, () => makeConnection().connection);
+      const { pinged, closed, stop } = watch(connections);
+      const start = performance.now();
+      await eventually(() => closed.size === count, 'all are closed');
+      stop();
+      for (const connection of connections) {
+        const pingedAt = pinged.get(connection) ?? Number.NaN;
+        const closedAt = closed.get(connection) ?? Number.NaN;
+        // Timers may be late, never early: so only the least can be told.
+        expect(pingedAt - start).to.be.at.least(INTERVAL_MS * 0.9);
+        expect(closedAt - pingedAt).to.be.at.least(INTERVAL_MS * 0.5);
+      }
+    });
+  }
+
+  it('leaves a client alone that is heard', async () => {
+    const { connection } = makeConnection();
+    const { pinged, closed, stop } = watch([connection]);
+    const speaker = setInterval(() => {
+      connection.heard = true;
+    }, 1);
+    const silent = makeConnection().connection;
+    const other = watch([silent]);
+    await eventually(() => other.closed.size === 1, 'a silent client is closed');
+    clearInterval(speaker);
+    stop();
+    other.stop();
+    expect(pinged.size + closed.size).to.equal(0);
+  });
+});
+
+/** When each connection was pinged first, and when it was closed, in ms of `performance.now()`. */
+function watch(connections: readonly Connection[]): {
+  pinged: Map<Connection, number>;
+  closed: Map<Connection, number>;
+  stop: () => void;
+} {
+  const pinged = new Map<Connection, number>();
+  const closed = new Map<Connection, number>();
+  const hub = { size: connections.length, connections: () => connections.values() };
+  const outbox = {
+    post: (connection: Connection) => void pinged.set(connection, performance.now()),
+    close: (connection: Connection) => {
+      connection.state = 'closing';
+      closed.set(connection, performance.now());
+    },
+  };
+  const heartbeat = new Heartbeat({
+    intervalMs: INTERVAL_MS,
+    hub: hub as unknown as Hub,
+    outbox: outbox as unknown as Outbox,
+    stats: createStats(),
+  });
+  return { pinged, closed, stop: () => heartbeat.close() };
+}
