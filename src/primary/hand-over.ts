@@ -3,13 +3,19 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
+import type { ToWorker } from '../shared/ipc.ts';
 import type { Guest } from './guest.ts';
+
+/** How long a worker into which a socket did not fit is left alone. */
+const FULL_MS = 1_000;
 
 /** What is known of a worker as a place for clients. */
 interface Berth {
   readonly worker: Worker;
   /** The ports whose guests it takes now. */
   readonly open: Set<Guest['port']>;
+  /** When it is given guests again after some did not fit in, in ms of `performance.now()`. */
+  fullUntil: number;
   /** Clients given to it and not ended yet. */
   load: number;
   /** Given to it, by ticket, oldest first, and not yet taken over: ours until it says so. */
@@ -30,6 +36,8 @@ export class HandOver {
   /** The guest that sticky is being asked about; its answer is a call of some worker's `send`. */
   #asked: Guest | undefined;
   #lastTicket = 0;
+  /** Given sockets in this turn. */
+  readonly #toBeTold = new Set<Berth>();
 
   constructor() {
     setupPrimary(this.#placement as Server, { loadBalancingMethod: 'least-connection' });
@@ -37,11 +45,11 @@ export class HandOver {
 
   /** A forked worker becomes known; it gets nobody before it is opened. */
   add(worker: Worker): void {
-    const berth: Berth = { worker, open: new Set(), load: 0, inFlight: new Map() };
+    const berth: Berth = { worker, open: new Set(), fullUntil: 0, load: 0, inFlight: new Map() };
     this.#berths.set(worker.id, berth);
     // sticky counts when a worker tells it, which lags in a burst; what it compares is replaced by the truth.
     Object.defineProperty(worker, 'clientsCount', {
-      get: () => (berth.open.has('public') ? berth.load : Number.POSITIVE_INFINITY),
+      get: () => (isOpen(berth, 'public') ? berth.load : Number.POSITIVE_INFINITY),
       set: () => undefined,
     });
     const send = worker.send.bind(worker);
@@ -86,11 +94,11 @@ export class HandOver {
    */
   report(
     worker: Worker,
-    sockets: { taken: number[]; ended: number; opened: string[]; closed: string[] },
+    sockets: { taken: number[]; passed: number; ended: number; opened: string[]; closed: string[] },
   ): Guest[] {
     const berth = this.#berths.get(worker.id);
     if (berth === undefined) return [];
-    const lost = this.#settle(berth, sockets.taken);
+    const lost = this.#settle(berth, sockets);
     berth.load -= sockets.ended;
     for (const id of sockets.opened) cluster.emit('message', worker, { type: 'sticky:connection', data: id });
     for (const id of sockets.closed)
@@ -98,24 +106,26 @@ export class HandOver {
     return lost;
   }
 
-  /** Sockets arrive in the order in which they were sent: one that was passed over never will. */
-  #settle(berth: Berth, taken: readonly number[]): Guest[] {
-    const lost: Guest[] = [];
+  /** What was sent before `passed` and is not among those taken never came in. */
+  #settle(berth: Berth, { taken, passed }: { taken: readonly number[]; passed: number }): Guest[] {
     for (const ticket of taken) {
-      for (const [older, guest] of berth.inFlight) {
-        if (older > ticket) break;
-        berth.inFlight.delete(older);
-        if (older === ticket) guest.socket.destroy();
-        else lost.push(guest);
-      }
+      berth.inFlight.get(ticket)?.socket.destroy();
+      berth.inFlight.delete(ticket);
     }
+    const lost: Guest[] = [];
+    for (const [ticket, guest] of berth.inFlight) {
+      if (ticket > passed) break;
+      berth.inFlight.delete(ticket);
+      lost.push(guest);
+    }
+    if (lost.length > 0) berth.fullUntil = performance.now() + FULL_MS;
     berth.load -= lost.filter(({ port }) => port === 'public').length;
     return lost;
   }
 
   #answerIs(chosen: Berth): boolean {
     const guest = this.#asked;
-    const berth = chosen.open.has('public') ? chosen : this.#leastLoaded();
+    const berth = isOpen(chosen, 'public') ? chosen : this.#leastLoaded();
     if (guest === undefined || berth === undefined) return false;
     berth.load += 1;
     return this.#pass(guest, berth, 'sticky:connection');
@@ -123,7 +133,7 @@ export class HandOver {
 
   #placeInTurn(guest: Guest): boolean {
     for (const [id, berth] of this.#berths) {
-      if (!berth.open.has('api')) continue;
+      if (!isOpen(berth, 'api')) continue;
       // Behind the others, so that the next one gets the next.
       this.#berths.delete(id);
       this.#berths.set(id, berth);
@@ -138,6 +148,8 @@ export class HandOver {
     (guest.socket as Socket & { server: unknown }).server = null;
     const ticket = ++this.#lastTicket;
     berth.inFlight.set(ticket, guest);
+    this.#toBeTold.add(berth);
+    if (this.#toBeTold.size === 1) setImmediate(this.#tell);
     // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.
     return berth.worker.process.send(
       { type, ticket, data: guest.data },
@@ -147,13 +159,24 @@ export class HandOver {
     );
   }
 
+  /** Behind the sockets goes a word that they were sent, since the system may lose them and tell nobody. */
+  readonly #tell = (): void => {
+    const message: ToWorker = { type: 'passed', ticket: this.#lastTicket };
+    for (const { worker } of this.#toBeTold) worker.process.send(message, ignoreClosedChannel);
+    this.#toBeTold.clear();
+  };
+
   #leastLoaded(): Berth | undefined {
     let least: Berth | undefined;
     for (const berth of this.#berths.values()) {
-      if (berth.open.has('public') && (least === undefined || berth.load < least.load)) least = berth;
+      if (isOpen(berth, 'public') && (least === undefined || berth.load < least.load)) least = berth;
     }
     return least;
   }
+}
+
+function isOpen({ open, fullUntil }: Berth, port: Guest['port']): boolean {
+  return open.has(port) && performance.now() >= fullUntil;
 }
 
 /** What sticky needs to see of a request. */

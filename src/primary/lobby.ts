@@ -90,6 +90,8 @@ export class Lobby {
       this.#waiting.delete(guest);
       this.refuse(guest.socket, REFUSALS.no_worker);
     }
+    // A worker that was full may have room again.
+    this.retry();
     for (const [socket, until] of this.#leaving) {
       if (now < until) break;
       socket.destroy();

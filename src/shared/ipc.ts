@@ -55,6 +55,8 @@ export type ToWorker =
   | { type: 'host'; live: boolean; stopping: boolean }
   /** Close your clients within the deadline, tell them to come back, and exit. */
   | { type: 'drain'; deadlineMs: number }
+  /** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
+  | { type: 'passed'; ticket: number }
   /** Publications for topics that this worker asked for. */
   | { type: 'relay'; items: RelayItem[] }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
@@ -82,10 +84,10 @@ export type ToPrimary =
   /** Sent at a steady pace: proof that the event loop turns. */
   | { type: 'beat'; stats: Stats }
   /**
-   * Since the last such message: tickets of the sockets taken over, number of clients ended, and the ids that
-   * `sid=` may name.
+   * Since the last such message: tickets of the sockets taken over, the ticket of the last `passed`, number of
+   * clients ended, and the ids that `sid=` may name.
    */
-  | { type: 'sockets'; taken: number[]; ended: number; opened: string[]; closed: string[] }
+  | { type: 'sockets'; taken: number[]; passed: number; ended: number; opened: string[]; closed: string[] }
   | { type: 'link'; state: BrokerLink }
   | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }

@@ -23,7 +23,7 @@ process.on('disconnect', () => void leaveAsOrphan());
 
 /** Those go to the ports, which listen for themselves. */
 function carriesSocket(message: ToWorker | SocketMessage): message is SocketMessage {
-  return 'ticket' in message;
+  return message.type === 'sticky:connection' || message.type === 'api:connection';
 }
 
 function send(message: ToPrimary): void {

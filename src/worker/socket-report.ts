@@ -2,11 +2,12 @@ import type { ToPrimary } from '../shared/ipc.ts';
 
 /**
  * What the primary has to know of the sockets that it gave away, told once per turn of the loop: which were
- * taken over (its own copies may go), how many clients ended, and which ids `?sid=` may name.
+ * taken over (its own copies may go) or never came, how many clients ended, and which ids `?sid=` may name.
  */
 export class SocketReport {
   readonly #send: (message: ToPrimary) => void;
   #taken: number[] = [];
+  #passed = 0;
   #ended = 0;
   #opened: string[] = [];
   #closed: string[] = [];
@@ -18,6 +19,12 @@ export class SocketReport {
 
   taken(ticket: number): void {
     this.#taken.push(ticket);
+    this.#request();
+  }
+
+  /** Sockets up to that ticket will not come any more, if they have not yet. */
+  passed(ticket: number): void {
+    this.#passed = ticket;
     this.#request();
   }
 
@@ -47,6 +54,7 @@ export class SocketReport {
     this.#send({
       type: 'sockets',
       taken: this.#taken,
+      passed: this.#passed,
       ended: this.#ended,
       opened: this.#opened,
       closed: this.#closed,

@@ -69,6 +69,7 @@ export class Worker {
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #fanOut: FanOut;
+  readonly #sockets: SocketReport;
   readonly #roster: RosterClient;
   readonly #hub: Hub;
   readonly #control: Control;
@@ -152,7 +153,8 @@ export class Worker {
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     drawPusherRoutes(this.#publicRequests, pusherApi);
-    const sockets = new SocketReport({ send });
+    this.#sockets = new SocketReport({ send });
+    const sockets = this.#sockets;
     new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
       server: this.#server,
@@ -205,6 +207,9 @@ export class Worker {
     switch (message.type) {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };
+        break;
+      case 'passed':
+        this.#sockets.passed(message.ticket);
         break;
       case 'idempotencyVerdict':
         this.#idempotency.receive(message);
