@@ -37,10 +37,12 @@ export class RawSocket {
   }
 }
 
-/** Status and code of a refusal as it came over the wire; an empty code if it was no JSON of ours. */
+/** Status and code of the first refusal that came over the wire; an empty code if it was no JSON of ours. */
 export function readRefusal(answer: string): { status: number; code: string } {
   const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(answer) ?? [];
-  const body = answer.slice(answer.indexOf('\r\n\r\n') + 4);
+  const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(answer) ?? [];
+  const start = answer.indexOf('\r\n\r\n') + 4;
+  const body = answer.slice(start, length === undefined ? undefined : start + Number(length));
   try {
     const { error } = JSON.parse(body) as { error: { code: string } };
     return { status: Number(status), code: error.code };

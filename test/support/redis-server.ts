@@ -30,6 +30,13 @@ export class RedisServer {
     return server;
   }
 
+  /** Starts one on a port that is known already. */
+  static async startOn(port: number): Promise<RedisServer> {
+    const server = new RedisServer(port, []);
+    await server.restart();
+    return server;
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
   }

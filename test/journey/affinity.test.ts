@@ -1,0 +1,38 @@
+import { expect } from 'chai';
+import { type Client, connectClient } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+
+describe('`sid` in the address of a connect', () => {
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({ workers: 2 });
+  });
+
+  after(() => gusher.stop());
+
+  it('leads to the worker that has the connection of that id', async () => {
+    const first = await connectClient(gusher.clientUrl());
+    const { socket_id: sid } = await first.ask('gusher.ping');
+    const clients: Client[] = [];
+    for (let count = 0; count < 6; count += 1) {
+      clients.push(await connectClient(gusher.clientUrl('demo', `?sid=${sid}`)));
+    }
+    // Killed, it takes all of them with it; by turns only half of them would be there.
+    const [one, other] = gusher.workerPids as [number, number];
+    const stranger = await connectClient(gusher.clientUrl());
+    process.kill(one, 'SIGKILL');
+    const isGone = ({ socket }: Client): boolean => socket.readyState === socket.CLOSED;
+    await eventually(() => isGone(first) || isGone(stranger), 'the worker takes its clients with it');
+    if (isGone(stranger)) process.kill(other, 'SIGKILL');
+    await eventually(() => [first, ...clients].every(isGone), 'all of them are gone');
+    stranger.socket.terminate();
+  });
+
+  it('of nobody is no harm', async () => {
+    const client = await connectClient(gusher.clientUrl('demo', '?sid=AAAAAAAAAAAAAAAAAAAA'));
+    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    await client.close();
+  });
+});

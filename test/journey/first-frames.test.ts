@@ -1,0 +1,94 @@
+import { expect } from 'chai';
+import { WebSocket } from 'ws';
+import { within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { handshake, maskedFrame, RawSocket } from '../support/raw-socket.ts';
+
+/** The long form is for a person: GUSHER_LONG_JOURNEYS=1. */
+const LONG = process.env.GUSHER_LONG_JOURNEYS === '1';
+const CLIENTS = LONG ? 3_000 : 150;
+const RATES = LONG ? [50, 200, 1_000] : [200, 1_000];
+const PING = '{"event":"gusher.ping","data":"first"}';
+
+describe(`the first frame of ${CLIENTS} clients`, () => {
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({ workers: 2 });
+  });
+
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+  });
+
+  for (const perSecond of RATES) {
+    it(`sent in the callback of the 101 is answered, at ${perSecond} connects/s`, async () => {
+      await comeAndBeAnswered(perSecond, speakAfterUpgrade);
+    }).timeout(120_000);
+
+    it(`sent in the segment of the request is answered, at ${perSecond} connects/s`, async () => {
+      await comeAndBeAnswered(perSecond, speakWithRequest);
+    }).timeout(120_000);
+  }
+
+  it('is answered while a worker is killed and restarts, or the client is told by a close', async () => {
+    const [victim] = gusher.workerPids as [number];
+    const killer = setTimeout(() => process.kill(victim, 'SIGKILL'), 100);
+    const outcomes = await come(300, CLIENTS, (port) => speakAfterUpgrade(port).catch(() => 'closed'));
+    clearTimeout(killer);
+    expect(outcomes.filter((outcome) => outcome !== 'answered' && outcome !== 'closed')).to.deep.equal([]);
+    // Only who was with the victim may have been cut off.
+    expect(outcomes.filter((outcome) => outcome === 'answered')).to.have.length.above(CLIENTS / 2);
+  }).timeout(60_000);
+
+  async function comeAndBeAnswered(
+    perSecond: number,
+    visit: (port: number) => Promise<string>,
+  ): Promise<void> {
+    const outcomes = await come(perSecond, CLIENTS, visit);
+    expect(outcomes.filter((outcome) => outcome !== 'answered')).to.deep.equal([]);
+  }
+
+  async function come(
+    perSecond: number,
+    count: number,
+    visit: (port: number) => Promise<string>,
+  ): Promise<string[]> {
+    const start = performance.now();
+    const visits: Promise<string>[] = [];
+    while (visits.length < count) {
+      const due = Math.min(count, Math.ceil(((performance.now() - start) / 1_000) * perSecond));
+      while (visits.length < due) visits.push(within(visit(gusher.port), 'an answer', 30_000).catch(String));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return Promise.all(visits);
+  }
+});
+
+/** A client whose first frame leaves in the callback of the 101. Rejects if it is closed without an answer. */
+function speakAfterUpgrade(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/demo`);
+    socket.on('open', () => socket.send(PING));
+    socket.on('message', () => {
+      resolve('answered');
+      socket.terminate();
+    });
+    socket.on('error', reject);
+    socket.on('close', (code) => reject(new Error(`closed with ${code}`)));
+  });
+}
+
+/** A client whose first frame is in the very segment of its request. */
+async function speakWithRequest(port: number): Promise<string> {
+  const raw = await RawSocket.connect(port);
+  raw.send(Buffer.concat([Buffer.from(handshake('/ws/demo')), maskedFrame(PING)]));
+  await new Promise<void>((resolve, reject) => {
+    raw.socket.on('data', () => {
+      if (raw.received.includes('gusher.pong_succeeded')) resolve();
+    });
+    void raw.ended.then((received) => reject(new Error(`closed after: ${received}`)));
+  });
+  raw.socket.destroy();
+  return 'answered';
+}

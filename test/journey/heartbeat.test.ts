@@ -1,0 +1,21 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { within } from '../support/deadline.ts';
+import { startGusher } from '../support/gusher.ts';
+
+describe('a client that is gone without a word', () => {
+  it('is closed, while one that answers pings is kept', async () => {
+    const gusher = await startGusher({ workers: 1, env: { GUSHER_HEARTBEAT_INTERVAL_MS: '500' } });
+    const gone = await connectClient(gusher.clientUrl(), { autoPong: false });
+    const there = await connectClient(gusher.clientUrl());
+    let pings = 0;
+    there.socket.on('ping', () => {
+      pings += 1;
+    });
+    expect(await within(gone.closed, 'the end of the one that is gone')).to.have.property('code', 4201);
+    expect(pings).to.be.above(0);
+    expect((await there.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    await there.close();
+    expect(await gusher.stop()).to.equal(0);
+  });
+});

@@ -1,0 +1,93 @@
+import { expect } from 'chai';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { leave, Receiver } from '../support/receiver.ts';
+import { freePort, RedisServer } from '../support/redis-server.ts';
+
+const CLIENTS = 20;
+
+describe('Redis that goes away', () => {
+  it('and comes back, under traffic: clients stay, publishers are told, subscriptions return', async () => {
+    const redis = await RedisServer.start();
+    const gusher = await startGusher({ workers: 2, redisUrl: redis.url });
+    const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    const traffic = publishOnAndOn(gusher);
+
+    await redis.kill();
+    await ready(gusher, 503);
+    const refused = await gusher.publish('news', 'tick', 'lost');
+    expect(refused.status).to.equal(503);
+    expect(await refused.json()).to.have.nested.property('error.code', 'broker_lost');
+    expect((await fetch(`${gusher.api}/healthz`)).status).to.equal(200);
+
+    await redis.restart();
+    await ready(gusher, 200);
+    expect((await gusher.publish('news', 'tick', 'back')).status).to.equal(200);
+    await Promise.all(receivers.map((receiver) => receiver.hasReceived('back')));
+    for (const { client } of receivers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
+    const statuses = await traffic.stop();
+    expect([...statuses].sort()).to.deep.equal([200, 503]);
+    for (const { received } of receivers) expect(new Set(received).size).to.equal(received.length);
+    leave(receivers);
+    expect(await gusher.stop()).to.equal(0);
+    await redis.stop();
+  });
+
+  it('and was not there at the start: gusher waits for it, and is not ready until then', async () => {
+    const port = await freePort();
+    const gusher = await startGusher({
+      workers: 2,
+      redisUrl: `redis://127.0.0.1:${port}`,
+      env: { GUSHER_GREETING_DEADLINE_MS: '2000' },
+    });
+    await ready(gusher, 503);
+    expect((await gusher.publish('news', 'tick', 1)).status).to.equal(503);
+    const redis = await RedisServer.startOn(port);
+    await redis.command('HSET', 'shop', 'channels', '["*"]');
+    await ready(gusher, 200);
+    const receivers = await Receiver.joinMany(4, gusher.clientUrl('shop'), 'news');
+    expect((await gusher.publish('news', 'tick', 'at last', 'shop')).status).to.equal(200);
+    await Promise.all(receivers.map((receiver) => receiver.hasReceived('at last')));
+    leave(receivers);
+    expect(await gusher.stop()).to.equal(0);
+    await redis.stop();
+  });
+});
+
+/** Until every worker says so: which of them answers is chance. */
+function ready(gusher: RunningGusher, status: number): Promise<void> {
+  return eventually(
+    async () => {
+      const asked = Array.from({ length: 6 }, () =>
+        fetch(`${gusher.api}/readyz`, { headers: { Connection: 'close' } }),
+      );
+      const answers = await Promise.all(asked);
+      await Promise.all(answers.map((answer) => answer.text()));
+      return answers.every((answer) => answer.status === status);
+    },
+    `readiness is ${status}`,
+    15_000,
+  );
+}
+
+/** Publishes without pause; `stop` answers the statuses that came. */
+function publishOnAndOn(gusher: RunningGusher): { stop: () => Promise<Set<number>> } {
+  const statuses = new Set<number>();
+  let stopped = false;
+  const run = async (): Promise<void> => {
+    for (let number = 0; !stopped; number += 1) {
+      const response = await gusher.publish('news', 'tick', number);
+      await response.text();
+      statuses.add(response.status);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  };
+  const running = run();
+  return {
+    async stop() {
+      stopped = true;
+      await running;
+      return statuses;
+    },
+  };
+}

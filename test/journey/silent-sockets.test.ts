@@ -1,0 +1,36 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { startGusher } from '../support/gusher.ts';
+import { socketCount } from '../support/processes.ts';
+import { RawSocket, readRefusal } from '../support/raw-socket.ts';
+
+const SOCKETS = 2_000;
+const CAP = 1_500;
+
+describe('2,000 sockets that never send a byte', () => {
+  it('are capped and closed after the deadline, while others get in', async () => {
+    const gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_GREETING_DEADLINE_MS: '4000', GUSHER_GREETING_MAX_SOCKETS: String(CAP) },
+    });
+    const primary = gusher.process.pid ?? 0;
+    const before = socketCount(primary);
+    const silent: RawSocket[] = [];
+    for (let count = 0; count < SOCKETS; count += 100) {
+      silent.push(...(await Promise.all(Array.from({ length: 100 }, () => RawSocket.connect(gusher.port)))));
+    }
+    expect(socketCount(primary) - before).to.be.at.most(CAP + 100);
+    const client = await connectClient(gusher.clientUrl());
+    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+
+    const answers = await within(Promise.all(silent.map(({ ended }) => ended)), 'the end of all', 20_000);
+    const told = answers.filter((answer) => answer !== '').map(readRefusal);
+    expect(told).to.have.length.within(1, CAP);
+    for (const refusal of told) expect(refusal).to.deep.equal({ status: 408, code: 'greeting_timeout' });
+    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    await client.close();
+    await eventually(() => socketCount(primary) <= before, 'no socket is left');
+    expect(await gusher.stop()).to.equal(0);
+  }).timeout(40_000);
+});

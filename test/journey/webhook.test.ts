@@ -1,0 +1,174 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { connectClient, expectRefusal } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { freePort, RedisServer } from '../support/redis-server.ts';
+import { WebhookServer } from '../support/webhook-server.ts';
+
+const DEADLINE_MS = 1_500;
+const MAX_IN_FLIGHT = 4;
+
+describe('the webhook of an app that was registered by hand', () => {
+  let redis: RedisServer;
+  let webhook: WebhookServer;
+  let gusher: RunningGusher;
+
+  before(async () => {
+    redis = await RedisServer.start();
+    webhook = await WebhookServer.start();
+    await redis.command('HSET', 'shop', 'url', webhook.url);
+    gusher = await startGusher({
+      workers: 1,
+      redisUrl: redis.url,
+      env: {
+        GUSHER_WEBHOOK_DEADLINE_MS: String(DEADLINE_MS),
+        GUSHER_WEBHOOK_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
+      },
+    });
+  });
+
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+    webhook.stop();
+    await redis.stop();
+  });
+
+  const connectUrl = (app = 'shop'): string => gusher.clientUrl(app, '?auth=t0k%26n+é');
+
+  it('is asked with a form, and its channels are granted', async () => {
+    webhook.answer = json({ user_id: 'u1', channels: ['news', 'room-*'] });
+    const client = await connectClient(connectUrl());
+    expect(webhook.calls.at(-1)).to.deep.equal({
+      method: 'POST',
+      contentType: 'application/x-www-form-urlencoded',
+      body: 'auth=t0k%26n+%C3%A9',
+    });
+    await client.subscribe('room-7');
+    const reply = await client.ask('gusher.subscribe', { channel: 'other' });
+    expect(reply.event).to.equal('gusher.subscribe_error');
+    await client.close();
+  });
+
+  for (const [what, answer] of [
+    ['`channel` with a list', { user_id: 'u1', channel: ['news'] }],
+    ['`channel` with one name', { user_id: 'u1', channel: 'news' }],
+    ['`channels` with one name', { user_id: 'u1', channels: 'news' }],
+    ['no `user_id`', { channels: ['news'] }],
+  ] as const) {
+    it(`may answer ${what}`, async () => {
+      webhook.answer = json(answer);
+      const client = await connectClient(connectUrl());
+      await client.subscribe('news');
+      await client.close();
+    });
+  }
+
+  const hang = (): void => undefined;
+  for (const [what, answer, status, code] of [
+    ['says 403', status403, 401, 'auth_refused'],
+    ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_refused'],
+    ['says 500', (response: ServerResponse) => response.writeHead(500).end(), 502, 'auth_unusable'],
+    ['leads elsewhere', redirect, 502, 'auth_unusable'],
+    ['answers no JSON', (response: ServerResponse) => response.end('<html>'), 502, 'auth_unusable'],
+    ['answers JSON of another form', json({ channels: [1, 2] }), 502, 'auth_unusable'],
+    ['answers without end', flood, 502, 'auth_unusable'],
+    ['closes the connection', (response: ServerResponse) => response.destroy(), 502, 'auth_unusable'],
+    ['closes it in the middle', truncate, 502, 'auth_unusable'],
+    ['hangs', hang, 504, 'auth_timeout'],
+    ['hangs in the middle', (response: ServerResponse) => response.write('{"cha'), 504, 'auth_timeout'],
+  ] as const) {
+    it(`lets nobody in when it ${what}`, async () => {
+      webhook.answer = answer;
+      expect(await expectRefusal(connectUrl())).to.deep.equal({ status, code });
+    });
+  }
+
+  it('lets nobody in when nothing listens there, or it is no URL', async () => {
+    await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
+    expect(await expectRefusal(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
+    await redis.command('HSET', 'typo', 'url', 'not a url');
+    expect(await expectRefusal(connectUrl('typo')))
+      .to.have.property('status')
+      .that.is.within(400, 599);
+  });
+
+  it('lets nobody in when its certificate is signed by itself', async () => {
+    const secure = await WebhookServer.start(selfSigned());
+    secure.answer = json({ channels: ['news'] });
+    await redis.command('HSET', 'secure', 'url', secure.url);
+    expect(await expectRefusal(connectUrl('secure'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
+    expect(secure.calls).to.deep.equal([]);
+    secure.stop();
+  });
+
+  it('is asked over connections that are kept', async () => {
+    webhook.answer = json({ channels: ['news'] });
+    await (await connectClient(connectUrl())).close();
+    const before = webhook.connections;
+    for (let time = 0; time < 5; time += 1) await (await connectClient(connectUrl())).close();
+    expect(webhook.connections).to.equal(before);
+  });
+
+  it('is never asked by more clients at once than it may be; the others wait, the rest is refused', async () => {
+    webhook.mostInFlight = 0;
+    const held: ServerResponse[] = [];
+    webhook.answer = (response) => void held.push(response);
+    const clients = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => connectClient(connectUrl()));
+    await eventually(() => held.length === MAX_IN_FLIGHT, 'the webhook is asked');
+    webhook.answer = json({ channels: ['news'] });
+    for (const response of held) json({ channels: ['news'] })(response);
+    for (const client of await Promise.all(clients)) client.socket.terminate();
+    expect(webhook.mostInFlight).to.equal(MAX_IN_FLIGHT);
+
+    webhook.answer = hang;
+    const flood = Array.from({ length: MAX_IN_FLIGHT * 12 }, () => expectRefusal(connectUrl()));
+    const refusals = (await Promise.all(flood)).map(({ code }) => code);
+    expect(refusals.filter((code) => code === 'auth_busy')).to.have.lengthOf(MAX_IN_FLIGHT);
+    expect(refusals.filter((code) => code === 'auth_timeout')).to.have.lengthOf(MAX_IN_FLIGHT * 11);
+  });
+});
+
+function json(body: unknown): (response: ServerResponse) => void {
+  return (response) => void response.end(JSON.stringify(body));
+}
+
+function status403(response: ServerResponse): void {
+  response.writeHead(403).end();
+}
+
+function redirect(response: ServerResponse): void {
+  response.writeHead(302, { Location: 'http://127.0.0.1:1/' }).end();
+}
+
+function truncate(response: ServerResponse): void {
+  response.writeHead(200, { 'Content-Length': 100 });
+  response.write('{"channels":["news"]}', () => response.destroy());
+}
+
+function flood(response: ServerResponse): void {
+  const chunk = Buffer.alloc(64 * 1024, ' ');
+  const pour = (): void => {
+    while (!response.destroyed && response.write(chunk));
+  };
+  response.on('drain', pour);
+  pour();
+}
+
+function selfSigned(): { key: Buffer; cert: Buffer } {
+  const folder = mkdtempSync(join(tmpdir(), 'gusher-tls-'));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const options = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'];
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  try {
+    const stdio = 'ignore' as const;
+    execFileSync('openssl', ['req', '-x509', ...options, ...names, '-keyout', key, '-out', cert], { stdio });
+    return { key: readFileSync(key), cert: readFileSync(cert) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

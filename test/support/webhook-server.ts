@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+export interface WebhookCall {
+  readonly method: string | undefined;
+  readonly contentType: string | undefined;
+  readonly body: string;
+}
+
+/** The webhook of an app: notes how it is called and answers as the test says. */
+export class WebhookServer {
+  readonly calls: WebhookCall[] = [];
+  /** Calls that are not answered yet, now and at most. */
+  inFlight = 0;
+  mostInFlight = 0;
+  connections = 0;
+  answer: (response: ServerResponse, call: WebhookCall) => void = (response) => response.end();
+  readonly #server: Server;
+  readonly #scheme: string;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(tls: ServerOptions | undefined) {
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    this.#server = tls === undefined ? createServer() : createTlsServer(tls);
+    this.#server.on('request', (request, response) => void this.#take(request, response));
+    this.#server.on('connection', (socket) => {
+      this.connections += 1;
+      this.#sockets.add(socket);
+      socket.on('error', () => undefined);
+    });
+  }
+
+  static async start(tls?: ServerOptions): Promise<WebhookServer> {
+    const webhook = new WebhookServer(tls);
+    webhook.#server.listen(0, '127.0.0.1');
+    await once(webhook.#server, 'listening');
+    return webhook;
+  }
+
+  get url(): string {
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as { port: number }).port}/auth`;
+  }
+
+  stop(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.inFlight += 1;
+    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
+    response.once('close', () => {
+      this.inFlight -= 1;
+    });
+    const { method, headers } = request;
+    const call = { method, contentType: headers['content-type'], body: await text(request) };
+    this.calls.push(call);
+    this.answer(response, call);
+  }
+}
