@@ -1,6 +1,14 @@
-import { type RelayItem, sizeOfItem, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
+import {
+  type RelayedAnswer,
+  type RelayItem,
+  sizeOfItem,
+  type ToPrimary,
+  type ToWorker,
+} from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
+import { isKept } from '../shared/publication.ts';
 import { Turn } from '../shared/turn.ts';
+import { KeptPublications } from './kept-publications.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
@@ -11,7 +19,7 @@ type FromWorker = Extract<ToPrimary, { type: `relay${string}` }>;
 interface Destination {
   readonly topics: Set<string>;
   /** To be sent at the end of this turn. */
-  outgoing: RelayItem[];
+  outgoing: (RelayItem | RelayedAnswer)[];
   outgoingBytes: number;
   /** Sizes of the messages sent and not confirmed, oldest first, and their sum. */
   readonly unconfirmed: number[];
@@ -30,6 +38,7 @@ export class Relay {
   readonly #destinations = new Map<number, Destination>();
   readonly #subscribers = new Map<string, Set<number>>();
   readonly #turn = new Turn([() => this.flush()]);
+  readonly #kept = new KeptPublications();
   /** Publications dropped because a worker was too far behind. */
   shed = 0;
 
@@ -50,6 +59,10 @@ export class Relay {
       case 'relayPublish':
         for (const item of message.items) this.#pass(item);
         this.#send(slot, { type: 'relayTaken' });
+        break;
+      case 'relayAsk':
+        this.#destination(slot).outgoing.push({ id: message.id, kept: this.#kept.find(message.topic) });
+        this.#turn.request();
         break;
       case 'relayTaken':
         this.#confirm(slot);
@@ -96,9 +109,12 @@ export class Relay {
   }
 
   #pass(item: RelayItem): void {
+    const bytes = sizeOfItem(item);
+    if ('publication' in item && isKept(item.publication)) {
+      this.#kept.keep(item.topic, item.publication, bytes);
+    }
     const subscribers = this.#subscribers.get(item.topic);
     if (subscribers === undefined) return;
-    const bytes = sizeOfItem(item);
     for (const slot of subscribers) this.#offer(slot, item, bytes);
     this.#turn.request();
   }

@@ -138,6 +138,7 @@ export class Supervisor implements SlotListener {
       case 'relaySubscribe':
       case 'relayUnsubscribe':
       case 'relayPublish':
+      case 'relayAsk':
       case 'relayTaken':
         this.#relay.receive(slot.number, message);
         break;

@@ -115,6 +115,12 @@ export class Apps {
     if (this.#keys.size > REMEMBERED_MAX && oldest !== undefined) this.#keys.delete(oldest);
   }
 
+  /** The app of that key where it is known, and known to be as it is. */
+  known(key: string): App | undefined {
+    const known = this.#remembered.get(key);
+    return known !== undefined && performance.now() - known.readAt < FRESH_MS ? known.app : undefined;
+  }
+
   #lookUp(key: string): Promise<App | undefined> {
     const present = this.#lookups.get(key);
     if (present !== undefined) return present;

@@ -344,13 +344,51 @@ export const SETTINGS = {
     about:
       'how long what is sent to clients may be held to leave in one write with what follows; 0: just what meets in a turn of the loop',
   }),
+  pusherStrictProtocol: flag({
+    env: 'GUSHER_PUSHER_STRICT_PROTOCOL',
+    fallback: false,
+    about: 'refuse Pusher clients that do not say which protocol version they speak (4008)',
+  }),
+  pusherActivityTimeoutS: integer({
+    env: 'GUSHER_PUSHER_ACTIVITY_TIMEOUT_S',
+    unit: 's',
+    fallback: 120,
+    least: 5,
+    most: 3_600,
+    about: 'after how long a silence Pusher clients ask whether the server is there',
+  }),
+  pusherConnectsPerSecond: integer({
+    env: 'GUSHER_PUSHER_CONNECTS_PER_SECOND',
+    unit: 'clients/s',
+    fallback: 1_000,
+    least: 1,
+    most: 1_000_000,
+    about:
+      'how many Pusher clients all workers let in per second, as many as the auth endpoints of the apps can take; others wait up to 0.9 s or are sent away with 4100',
+  }),
+  pusherPresenceMembersMax: integer({
+    env: 'GUSHER_PUSHER_PRESENCE_MEMBERS_MAX',
+    unit: 'users',
+    fallback: 100,
+    least: 1,
+    most: 10_000,
+    about: 'how many users a presence channel may have, unless its app says otherwise',
+  }),
+  pusherMemberInfoMaxBytes: integer({
+    env: 'GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES',
+    unit: 'bytes',
+    fallback: 2 * KIBIBYTE,
+    least: 0,
+    most: 64 * KIBIBYTE,
+    about: 'longest user_info of a member of a presence channel',
+  }),
   pusherEventMaxBytes: integer({
     env: 'GUSHER_PUSHER_EVENT_MAX_BYTES',
     unit: 'bytes',
     fallback: 10 * KIBIBYTE,
     least: KIBIBYTE,
     most: 64 * MEBIBYTE,
-    about: 'longest data of one event that a Pusher SDK publishes',
+    about: 'longest data of one event of a Pusher SDK or client',
   }),
   pusherEventChannelsMax: integer({
     env: 'GUSHER_PUSHER_EVENT_CHANNELS_MAX',

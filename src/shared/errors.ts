@@ -185,6 +185,72 @@ export const REFUSALS = catalogue({
   roster_late: { sentence: 'Who is present could not be told in time.', http: 503, comeBack: 'later' },
   broker_busy: { sentence: 'The broker is behind; nothing was published.', http: 503, comeBack: 'later' },
 
+  // Told to Pusher clients: as an error or a close code, or as the error of a subscription.
+  not_pusher: {
+    sentence: 'The app has no id and secret, and no channels for everybody: Pusher clients cannot come in.',
+    close: 4001,
+    comeBack: 'never',
+  },
+  connections_full: {
+    sentence: 'The app has as many connections as it may have.',
+    close: 4004,
+    comeBack: 'never',
+  },
+  no_such_path: { sentence: 'Pusher clients connect to /app/{key}.', close: 4005, comeBack: 'never' },
+  bad_protocol: { sentence: 'The protocol version is no number.', close: 4006, comeBack: 'never' },
+  unsupported_protocol: {
+    sentence: 'The protocol version is not one of 4 to 7.',
+    close: 4007,
+    comeBack: 'never',
+  },
+  no_protocol: { sentence: 'The protocol version is not given.', close: 4008, comeBack: 'never' },
+  origin_refused: {
+    sentence: 'The app does not let browsers come from this origin.',
+    close: 4009,
+    comeBack: 'never',
+  },
+  signin_refused: { sentence: 'The signature of the sign-in is wrong.', close: 4009, comeBack: 'never' },
+  bad_user_data: {
+    sentence: 'user_data is not a JSON object with an id, a string of 1 to 128 characters.',
+    close: 4009,
+    comeBack: 'never',
+  },
+  signed_in_already: { sentence: 'The connection is another user already.', close: 4009, comeBack: 'never' },
+  over_capacity: { sentence: 'More clients come than can be let in now.', close: 4100, comeBack: 'later' },
+  bad_channel_auth: {
+    sentence: 'The signature is not the one of this socket and channel under the secret of the app.',
+    http: 401,
+    comeBack: 'never',
+  },
+  not_that_user: {
+    sentence: 'Only a connection that has signed in as this user may subscribe.',
+    http: 401,
+    comeBack: 'never',
+  },
+  bad_member: {
+    sentence: 'channel_data is not a JSON object with a user_id of 1 to 128 characters.',
+    http: 401,
+    comeBack: 'never',
+  },
+  member_too_large: {
+    sentence: 'The user_info of a member is larger than this server takes.',
+    http: 413,
+    comeBack: 'never',
+  },
+  presence_full: {
+    sentence: 'The channel has as many members as it may have.',
+    http: 403,
+    comeBack: 'later',
+  },
+  no_client_events_here: {
+    sentence: 'Clients send events to private and presence channels, and not to encrypted ones.',
+    comeBack: 'never',
+  },
+  watchlist_too_long: {
+    sentence: 'A watchlist has at most 100 users; the first 100 are watched.',
+    comeBack: 'never',
+  },
+
   // Told by the Pusher HTTP API.
   unknown_app_id: { sentence: 'No app of that id is registered.', http: 404, comeBack: 'never' },
   bad_auth_key: { sentence: 'auth_key is missing or not the key of this app.', http: 401, comeBack: 'never' },

@@ -1,7 +1,7 @@
 import type { App } from './app.ts';
 import type { Settings } from './config.ts';
 import type { CONTROL_TOPIC } from './control.ts';
-import type { Publication } from './publication.ts';
+import type { KeptPublication, Publication } from './publication.ts';
 import type { RosterAnswer, RosterDelta, RosterEvent, RosterQuery, Watchable } from './roster.ts';
 import type { Stats } from './stats.ts';
 import type { WebhookEvent } from './webhook-event.ts';
@@ -24,6 +24,12 @@ export interface RelayedControl {
 }
 
 export type RelayItem = RelayedPublication | RelayedControl;
+
+/** The answer to `relayAsk`, in its place among the publications. */
+export interface RelayedAnswer {
+  readonly id: number;
+  readonly kept: KeptPublication | undefined;
+}
 
 /** What an item costs in memory, in bytes: about two per character, and the objects around them. */
 export function sizeOfItem(item: RelayItem): number {
@@ -58,7 +64,7 @@ export type ToWorker =
   /** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
   | { type: 'passed'; ticket: number }
   /** Publications for topics that this worker asked for. */
-  | { type: 'relay'; items: RelayItem[] }
+  | { type: 'relay'; items: (RelayItem | RelayedAnswer)[] }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
   | { type: 'relaySubscribed' }
   /** Your oldest `relayPublish` that was not confirmed yet was passed on. */
@@ -93,6 +99,8 @@ export type ToPrimary =
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
   | { type: 'relayPublish'; items: RelayItem[] }
+  /** Which publication does the cache channel keep? */
+  | { type: 'relayAsk'; id: number; topic: string }
   /** Your oldest `relay` message that was not confirmed yet was delivered. */
   | { type: 'relayTaken' }
   /** A request came under this key; `fingerprint` tells whether another one is the same. */

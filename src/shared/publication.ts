@@ -1,3 +1,5 @@
+import { isCacheChannel } from './pusher-channel.ts';
+
 /**
  * One message on its way to the subscribers of a channel. Plain data: it crosses process borders as it is.
  */
@@ -14,6 +16,20 @@ export interface Publication {
   readonly fromClient?: true;
   /** Who that client is in the presence channel. */
   readonly userId?: string;
+}
+
+/** How long a cache channel keeps its last publication, in ms. */
+export const KEPT_MS = 30 * 60_000;
+
+/** The last publication of a cache channel, and for how long it will be there. */
+export interface KeptPublication {
+  readonly publication: Publication;
+  readonly ttlMs: number;
+}
+
+/** Whether a broker keeps it for those who subscribe later: what a backend has sent to a cache channel. */
+export function isKept({ channel, fromClient }: Publication): boolean {
+  return fromClient !== true && isCacheChannel(channel);
 }
 
 /** The envelope `{"channel","event","data"}`, in that order: what native clients get. */

@@ -1,56 +1,81 @@
 import type { Apps } from '../shared/apps.ts';
 import { RefusalError } from '../shared/errors.ts';
 import type { Publication } from '../shared/publication.ts';
+import { isPresenceChannel } from '../shared/pusher-channel.ts';
 import { isChannelName, isEventName } from '../shared/topic.ts';
+import type { WebhookEvent } from '../shared/webhook-event.ts';
 import type { Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
 import type { Publisher } from './publisher.ts';
 
 const PREFIX = 'client-';
-const MS_PER_SECOND = 1_000;
+const SECOND_MS = 1_000;
 
 /** Events that clients send to each other, where their app allows it. */
 export class ClientEvents {
   readonly #apps: Pick<Apps, 'find'>;
   readonly #hub: Pick<Hub, 'isSubscribed'>;
   readonly #publisher: Pick<Publisher, 'publish'>;
+  readonly #report: (appKey: string, event: WebhookEvent) => void;
   readonly #perSecond: number;
 
+  /** `report` tells the webhook of the app, if it wants to know. */
   constructor(options: {
     apps: Pick<Apps, 'find'>;
     hub: Pick<Hub, 'isSubscribed'>;
     publisher: Pick<Publisher, 'publish'>;
+    report: (appKey: string, event: WebhookEvent) => void;
     perSecond: number;
   }) {
     this.#apps = options.apps;
     this.#hub = options.hub;
     this.#publisher = options.publisher;
+    this.#report = options.report;
     this.#perSecond = options.perSecond;
   }
 
   /**
-   * Publishes to everybody in the channel but the sender, who must be in it. Rejects with a `RefusalError`:
-   * `client_events_off`, `bad_client_event`, `bad_channel`, `not_subscribed`, `too_many_client_events`, or what the
-   * broker says.
+   * Publishes to everybody in the channel but the sender, who must be in it; in a presence channel with its name
+   * there. Rejects with a `RefusalError`: `client_events_off`, `bad_client_event`, `bad_channel`, `not_subscribed`,
+   * `too_many_client_events`, or what the broker says.
    */
   async publish(sender: Connection, { channel, event, data }: Publication): Promise<void> {
     if (!event.startsWith(PREFIX) || !isEventName(event)) throw new RefusalError('bad_client_event');
     if (!isChannelName(channel)) throw new RefusalError('bad_channel');
-    this.#count(sender);
     const app = await this.#apps.find(sender.appKey);
     if (app?.client_events !== true) throw new RefusalError('client_events_off');
+    count(sender, app.client_events_per_second ?? this.#perSecond, performance.now());
     if (!this.#hub.isSubscribed(sender, channel)) throw new RefusalError('not_subscribed');
-    await this.#publisher.publish(app.key, { channel, event, data, except: sender.id, fromClient: true });
+    const publication = { channel, event, data, except: sender.id, fromClient: true } as const;
+    const name = isPresenceChannel(channel) ? nameIn(sender, channel) : '';
+    await this.#publisher.publish(app.key, { ...publication, ...(name !== '' && { userId: name }) });
+    this.#report(app.key, {
+      name: 'client_event',
+      channel,
+      event,
+      data: textOf(data),
+      socket_id: sender.id,
+      ...(name !== '' && { user_id: name }),
+    });
   }
+}
 
-  /** Attack: one client that makes work for all others in its channel. */
-  #count(sender: Connection): void {
-    const second = Math.floor(performance.now() / MS_PER_SECOND);
-    if (sender.clientEventSecond !== second) {
-      sender.clientEventSecond = second;
-      sender.clientEvents = 0;
-    }
-    if (sender.clientEvents >= this.#perSecond) throw new RefusalError('too_many_client_events');
-    sender.clientEvents += 1;
+/** Attack: one client that makes work for all others in its channel. A second begins with the first event in it. */
+function count(sender: Connection, perSecond: number, now: number): void {
+  if (now - sender.clientEventsSince >= SECOND_MS) {
+    sender.clientEventsSince = now;
+    sender.clientEvents = 0;
   }
+  if (sender.clientEvents >= perSecond) throw new RefusalError('too_many_client_events');
+  sender.clientEvents += 1;
+}
+
+function nameIn({ members, userId }: Connection, channel: string): string {
+  return members?.get(channel)?.user ?? userId;
+}
+
+/** Webhooks get text: the string that the client sent, or else the JSON of what it sent. */
+function textOf(data: string): string {
+  const value: unknown = JSON.parse(data);
+  return typeof value === 'string' ? value : data;
 }

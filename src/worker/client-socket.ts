@@ -17,8 +17,9 @@ export interface ClientSocketEvents {
  * socket beside ws, which is sound because both sides only ever write whole frames.
  */
 export class ClientSocket extends WebSocket implements Transport, WriteTarget {
-  // Set by `attach`, before any event.
-  connection!: Connection;
+  /** Set by `attach`; a client that is turned away never has one, and nobody hears of it. */
+  connection: Connection | undefined;
+  // Set by `attach`, before anybody hears of an event.
   events!: ClientSocketEvents;
   writer!: FrameWriter;
   stream!: Socket;
@@ -37,6 +38,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   /** ws tells what happens by events; heard here, they need no listeners on each socket. */
   override emit(event: string | symbol, data?: unknown, isBinary?: unknown): boolean {
     const { connection, events } = this;
+    if (connection === undefined) return true;
     switch (event) {
       case 'message':
         // ws hands over one Buffer per message unless asked for something else.

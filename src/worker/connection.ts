@@ -1,7 +1,10 @@
 import type { Refusal } from '../shared/errors.ts';
+import type { Publication } from '../shared/publication.ts';
+import { isCacheChannel } from '../shared/pusher-channel.ts';
 import type { Member } from '../shared/roster.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Dialect } from './dialect/dialect.ts';
+import type { PusherSession } from './dialect/pusher/session.ts';
 import type { Frames } from './frame.ts';
 
 /** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
@@ -22,7 +25,10 @@ export interface Transport {
 export type ConnectionState = 'open' | 'closing' | 'closed';
 
 export interface Identity {
-  /** 20 characters of `[A-Za-z0-9_-]`: what `?sid=` names and what replies carry as `socket_id`. */
+  /**
+   * What replies carry as `socket_id`. Of a native client 20 characters of `[A-Za-z0-9_-]`, which `?sid=` names; of a
+   * Pusher client two numbers with a dot between them.
+   */
   readonly id: string;
   readonly appKey: string;
   readonly userId: string;
@@ -52,6 +58,8 @@ export class Connection {
   audiences: Audience[] = [];
   /** Owned by the hub: the channels in which it goes by another name than its own. */
   members: Map<string, Member> | undefined = undefined;
+  /** Owned by the Pusher dialect: what it knows of a client of its own. */
+  pusher: PusherSession | undefined = undefined;
   /** Owned by the outbox: what leaves at the end of this turn. */
   pending: Frames[] | undefined = undefined;
   /** Owned by the inbox: messages that wait until the command before them is finished. */
@@ -61,8 +69,8 @@ export class Connection {
   commands = 0;
   faultMinute = 0;
   faults = 0;
-  /** Owned by the client events: those in the second in which one came last. */
-  clientEventSecond = 0;
+  /** Owned by the client events: those since a time, in ms of `performance.now()`, that is renewed each second. */
+  clientEventsSince = 0;
   clientEvents = 0;
   /** Owned by the heartbeat. */
   heard = true;
@@ -92,29 +100,40 @@ export class Channel {
   joining: Promise<void> | undefined = undefined;
   /** One for each dialect that has a subscriber here. */
   readonly audiences: Audience[] = [];
+  /** Whether the broker keeps what is published here last, for those who subscribe later. */
+  readonly keepsLast: boolean;
+  /** Owned by the hub: what came last from a backend, where it is kept. */
+  last: Publication | undefined = undefined;
+  lastUntil = 0;
 
   constructor(topic: string) {
     this.topic = topic;
+    this.keepsLast = isCacheChannel(topic.slice(topic.indexOf('@') + 1));
   }
 }
 
-/** The subscribers of one channel that speak one dialect: those who share the same bytes. */
+/**
+ * The subscribers of one channel that speak one dialect: those who share the same bytes. In a quiet one are those
+ * who are subscribed and get nothing yet.
+ */
 export class Audience {
   readonly channel: Channel;
   readonly dialect: Dialect;
+  readonly isQuiet: boolean;
   readonly connections = new Set<Connection>();
 
   /** Owned by the fan-out: frames published and not yet begun. */
   waiting: Frames[] = [];
   waitingBytes = 0;
-  /** Owned by the fan-out: of waiting and current frames, those that somebody here does not get. */
-  exceptions: Map<Frames, Connection> | undefined = undefined;
+  /** Owned by the fan-out: of waiting and current frames, those that somebody here does not get, and who. */
+  exceptions: Map<Frames, Set<Connection>> | undefined = undefined;
   /** Owned by the fan-out: the frames being written, and who has still to get them. */
   current: Frames | undefined = undefined;
   remaining: IterableIterator<Connection> | undefined = undefined;
 
-  constructor(channel: Channel, dialect: Dialect) {
+  constructor(channel: Channel, dialect: Dialect, isQuiet = false) {
     this.channel = channel;
     this.dialect = dialect;
+    this.isQuiet = isQuiet;
   }
 }

@@ -37,16 +37,30 @@ export class FanOut {
   /** `except` is the one connection that does not get it. */
   publish(channel: Channel, publication: Publication, except?: Connection): void {
     for (const audience of channel.audiences) {
+      if (audience.isQuiet) continue;
       const frames = frameText(audience.dialect.encode(publication));
-      if (except !== undefined && audience.connections.has(except)) {
-        audience.exceptions ??= new Map();
-        audience.exceptions.set(frames, except);
-      }
-      if (audience.current === undefined && audience.waiting.length === 0) this.#busy.push(audience);
-      audience.waiting.push(frames);
-      audience.waitingBytes += frames.bytes.length;
+      if (except !== undefined && audience.connections.has(except)) leaveOut(audience, frames, except);
+      this.#add(audience, frames);
     }
     this.#requestFlush();
+  }
+
+  /** The same for one audience and a text that is no publication; in order with those. */
+  announce(audience: Audience, text: string): void {
+    this.#add(audience, frameText(text));
+    this.#requestFlush();
+  }
+
+  /** A client that is new in an audience gets nothing of what was published before. */
+  skipPast(audience: Audience, newcomer: Connection): void {
+    if (audience.current !== undefined) leaveOut(audience, audience.current, newcomer);
+    for (const frames of audience.waiting) leaveOut(audience, frames, newcomer);
+  }
+
+  #add(audience: Audience, frames: Frames): void {
+    if (audience.current === undefined && audience.waiting.length === 0) this.#busy.push(audience);
+    audience.waiting.push(frames);
+    audience.waitingBytes += frames.bytes.length;
   }
 
   /** Writes for the length of a turn, in shares; what is left goes on in the next turn. */
@@ -106,7 +120,7 @@ export class FanOut {
         if (audience.exceptions?.size === 0) audience.exceptions = undefined;
         break;
       }
-      if (next.value === except) skipped += 1;
+      if (except?.has(next.value)) skipped += 1;
       else this.#outbox.post(next.value, frames);
     }
     this.#stats.deliveries += (writes - skipped) * frames.messages.length;
@@ -134,4 +148,11 @@ export class FanOut {
     audience.remaining = audience.connections.values();
     return audience.current;
   }
+}
+
+function leaveOut(audience: Audience, frames: Frames, connection: Connection): void {
+  audience.exceptions ??= new Map();
+  const present = audience.exceptions.get(frames);
+  if (present === undefined) audience.exceptions.set(frames, new Set([connection]));
+  else present.add(connection);
 }

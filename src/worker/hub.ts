@@ -1,10 +1,11 @@
-import type { Publication } from '../shared/publication.ts';
+import { isKept, KEPT_MS, type Publication } from '../shared/publication.ts';
 import type { Member } from '../shared/roster.ts';
 import type { Stats } from '../shared/stats.ts';
 import { parseTopic, topicOf } from '../shared/topic.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Broker } from './broker/broker.ts';
 import { Audience, Channel, type Connection } from './connection.ts';
+import type { Dialect } from './dialect/dialect.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RosterReporter } from './roster/reporter.ts';
 import { Users } from './users.ts';
@@ -98,9 +99,57 @@ export class Hub {
    * name of the connection, or as the given member.
    */
   subscribe(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
+    return this.#enter(connection, channelName, member, false);
+  }
+
+  /**
+   * As `subscribe`, but nothing is delivered to the client before `listen`: what it has to be told first, such as who
+   * is there, may have to be asked for. Where it is subscribed already nothing changes.
+   */
+  reserve(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
+    return this.#enter(connection, channelName, member, true);
+  }
+
+  /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
+  listen(connection: Connection, channelName: string): void {
+    const quiet = this.#audienceOf(connection, channelName);
+    if (quiet?.isQuiet !== true) return;
+    const audience = audienceFor(quiet.channel, connection, false);
+    audience.connections.add(connection);
+    this.#fanOut.skipPast(audience, connection);
+    connection.audiences.splice(connection.audiences.indexOf(quiet), 1, audience);
+    quiet.connections.delete(connection);
+    if (quiet.connections.size === 0) removeAudience(quiet);
+  }
+
+  /** What came last from a backend to a cache channel while somebody here was subscribed to it. */
+  lastOf(appKey: string, channelName: string): Publication | undefined {
+    const channel = this.#channels.get(topicOf(appKey, channelName));
+    return channel !== undefined && performance.now() < channel.lastUntil ? channel.last : undefined;
+  }
+
+  /** Whether clients of a dialect are subscribed to the channel here. */
+  hasAudience(appKey: string, channelName: string, dialect: Dialect): boolean {
+    const audiences = this.#channels.get(topicOf(appKey, channelName))?.audiences ?? [];
+    return audiences.some((audience) => audience.dialect === dialect);
+  }
+
+  /** Tells the subscribers of one dialect something that is no publication. */
+  announce(appKey: string, channelName: string, dialect: Dialect, text: string): void {
+    const audiences = this.#channels.get(topicOf(appKey, channelName))?.audiences ?? [];
+    const audience = audiences.find((one) => one.dialect === dialect && !one.isQuiet);
+    if (audience !== undefined) this.#fanOut.announce(audience, text);
+  }
+
+  #enter(
+    connection: Connection,
+    channelName: string,
+    member: Member | undefined,
+    isQuiet: boolean,
+  ): Promise<void> | undefined {
     const channel = this.#join(topicOf(connection.appKey, channelName));
-    const audience = audienceFor(channel, connection);
-    if (!audience.connections.has(connection)) {
+    if (this.#audienceOf(connection, channelName) === undefined) {
+      const audience = audienceFor(channel, connection, isQuiet);
       audience.connections.add(connection);
       // Most clients have one channel, and `push` would make room for 17.
       if (connection.audiences.length === 0) connection.audiences = [audience];
@@ -126,6 +175,10 @@ export class Hub {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
     this.#stats.publicationsReceived += 1;
+    if (channel.keepsLast && isKept(publication)) {
+      channel.last = publication;
+      channel.lastUntil = performance.now() + KEPT_MS;
+    }
     const { except } = publication;
     this.#fanOut.publish(
       channel,
@@ -171,7 +224,10 @@ export class Hub {
     audience.connections.delete(connection);
     this.#stats.subscriptions -= 1;
     if (audience.connections.size > 0) return;
-    channel.audiences.splice(channel.audiences.indexOf(audience), 1);
+    removeAudience(audience);
+    if (!channel.audiences.some(({ dialect }) => dialect === audience.dialect)) {
+      audience.dialect.deserted?.(connection.appKey, channelName);
+    }
     if (channel.audiences.length > 0) return;
     this.#channels.delete(channel.topic);
     this.#stats.topics -= 1;
@@ -179,12 +235,17 @@ export class Hub {
   }
 }
 
-function audienceFor(channel: Channel, connection: Connection): Audience {
-  const present = channel.audiences.find((audience) => audience.dialect === connection.dialect);
+function audienceFor(channel: Channel, { dialect }: Connection, isQuiet: boolean): Audience {
+  const present = channel.audiences.find((one) => one.dialect === dialect && one.isQuiet === isQuiet);
   if (present !== undefined) return present;
-  const audience = new Audience(channel, connection.dialect);
+  const audience = new Audience(channel, dialect, isQuiet);
   channel.audiences.push(audience);
   return audience;
+}
+
+function removeAudience(audience: Audience): void {
+  const { audiences } = audience.channel;
+  audiences.splice(audiences.indexOf(audience), 1);
 }
 
 /** Its channels are all of its own app. */

@@ -85,7 +85,7 @@ export class Outbox {
     if (connection.state !== 'open') return;
     connection.state = 'closing';
     connection.refusal = refusal;
-    const { code, reason } = connection.dialect.closeOf(refusal);
+    const { code, reason } = connection.dialect.closeOf(refusal, connection);
     connection.transport.close(code, reason);
   }
 }

@@ -19,6 +19,7 @@ import type { FrameWriter } from './frame-writer.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
 import type { Outbox } from './outbox.ts';
+import type { Doorman, PusherDoor } from './pusher-door.ts';
 import type { SocketReport } from './socket-report.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
@@ -29,6 +30,7 @@ export interface UpgradeParts {
   readonly server: Server;
   readonly admission: Admission;
   readonly dialect: Dialect;
+  readonly pusherDoor: PusherDoor;
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly outbox: Pick<Outbox, 'post'>;
@@ -47,7 +49,7 @@ export interface UpgradeParts {
  * The door of a worker: turns an HTTP request on the public port into a connection of the hub, or refuses it
  * with a status and a reason before anything is upgraded. The only file that knows how ws serves.
  */
-export class Upgrade implements ClientSocketEvents {
+export class Upgrade implements ClientSocketEvents, Doorman {
   readonly #parts: UpgradeParts;
   readonly #handshakes: HandshakeServer<typeof ClientSocket>;
   #stopping = false;
@@ -78,6 +80,7 @@ export class Upgrade implements ClientSocketEvents {
   /** From now on everybody is refused with a status that says "come back". */
   stop(): void {
     this.#stopping = true;
+    this.#parts.pusherDoor.stop();
   }
 
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
@@ -89,12 +92,24 @@ export class Upgrade implements ClientSocketEvents {
     this.#parts.outbox.post(connection, framePong(data));
   }
 
+  shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {
+    // ws looks at the method, the target and the headers, and keeps nothing.
+    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, met);
+  }
+
+  join(connection: Connection, client: ClientSocket, socket: Socket): void {
+    client.attach(connection, socket, this.#parts.frameWriter, this);
+    this.#parts.hub.add(connection);
+  }
+
   closed(connection: Connection): void {
     const { expiry, hub, inbox, sockets } = this.#parts;
     inbox.forget(connection);
     expiry.forget(connection);
     hub.remove(connection);
-    sockets.closed(connection.id);
+    connection.dialect.gone?.(connection);
+    // Only ids of native clients are of the form that can be routed by.
+    if (connection.pusher === undefined) sockets.closed(connection.id);
   }
 
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
@@ -107,14 +122,17 @@ export class Upgrade implements ClientSocketEvents {
   };
 
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
+    const { pusherDoor } = this.#parts;
+    if (pusherDoor.isFor(request)) {
+      if (!isHandshake(request)) throw new RefusalError('bad_request');
+      await pusherDoor.letIn(request, socket, head, this);
+      return;
+    }
     const applicant = readTarget(request);
     this.#refuseWhenStopping();
     const admitted = await this.#parts.admission.admit(applicant);
     this.#refuseWhenStopping();
-    // ws looks at the method, the target and the headers, and keeps nothing.
-    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, (client) =>
-      this.#greet(client, socket, admitted),
-    );
+    this.shake(request, socket, head, (client) => this.#greet(client, socket, admitted));
   }
 
   #greet(
@@ -140,7 +158,8 @@ export class Upgrade implements ClientSocketEvents {
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     // The limit of one request tells the client to close; this makes the server do it.
     response.shouldKeepAlive = false;
-    if (targetOf(request) === undefined) this.#parts.requests.serve(request, response);
+    const isForClients = targetOf(request) !== undefined || this.#parts.pusherDoor.isFor(request);
+    if (!isForClients) this.#parts.requests.serve(request, response);
     else refuseToAnswer(response);
   };
 

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
 import { Apps } from '../shared/apps.ts';
+import { REFUSALS } from '../shared/errors.ts';
 import { HttpCalls } from '../shared/http-calls.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
@@ -22,8 +23,13 @@ import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';
 import { ClientEvents } from './client-events.ts';
+import type { Connection } from './connection.ts';
 import { Control } from './control.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
+import { PresenceWatch } from './dialect/pusher/presence-watch.ts';
+import { PusherDialect } from './dialect/pusher/pusher.ts';
+import { SubscriptionCounts } from './dialect/pusher/subscription-counts.ts';
+import { Watchlists } from './dialect/pusher/watchlists.ts';
 import { drain } from './drain.ts';
 import { Expiry } from './expiry.ts';
 import { FanOut } from './fan-out.ts';
@@ -34,6 +40,7 @@ import { Hub } from './hub.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
+import { PusherDoor } from './pusher-door.ts';
 import { HttpPost } from './remote/http-post.ts';
 import { RedisList } from './remote/redis-list.ts';
 import { type RemoteSink, Remotes } from './remote/remotes.ts';
@@ -43,6 +50,7 @@ import { RosterClient } from './roster/roster-client.ts';
 import { SocketReport } from './socket-report.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Upgrade } from './upgrade.ts';
+import { WebhookReports } from './webhook-reports.ts';
 
 const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
@@ -110,10 +118,12 @@ export class Worker {
         // Before the replies: whoever reads one finds the roster up to date.
         () => reporter.flush(),
         () => this.#outbox.flush(),
+        () => reports.flush(),
       ],
       { windowMs: settings.batchWindowMs },
     );
     const requestFlush = (): void => turn.request();
+    const reports = new WebhookReports({ send, requestFlush });
     const reporter = new RosterReporter({ send, requestFlush });
     this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
     this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
@@ -135,13 +145,16 @@ export class Worker {
       apps,
       hub: this.#hub,
       publisher,
+      report: (appKey, event) => reports.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
     this.#remoteSink = remoteSink(settings);
     const remotes = new Remotes({ apps, sink: this.#remoteSink });
+    const reply = (connection: Connection, text: string): void =>
+      this.#outbox.post(connection, frameText(text));
     const dialect = new GusherDialect({
       hub: this.#hub,
-      reply: (connection, text) => this.#outbox.post(connection, frameText(text)),
+      reply,
       fault: (connection) => this.#inbox.fault(connection),
       publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
       callRemote: (connection, call) => remotes.call(connection, call),
@@ -149,6 +162,7 @@ export class Worker {
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
+    const pusherDialect = this.#pusherDialect({ apps, clientEvents, reports, reply });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster };
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
@@ -160,6 +174,17 @@ export class Worker {
       server: this.#server,
       admission,
       dialect,
+      pusherDoor: new PusherDoor({
+        apps,
+        dialect: pusherDialect,
+        outbox: this.#outbox,
+        roster: this.#roster,
+        stats,
+        pathPrefix: settings.pusherPathPrefix,
+        strictProtocol: settings.pusherStrictProtocol,
+        activityTimeoutS: settings.pusherActivityTimeoutS,
+        connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
+      }),
       hub: this.#hub,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -257,6 +282,45 @@ export class Worker {
     this.#inbox.close();
     this.#expiry.close();
     clearInterval(this.#beat);
+  }
+
+  #pusherDialect({
+    apps,
+    clientEvents,
+    reports,
+    reply,
+  }: {
+    apps: Apps;
+    clientEvents: ClientEvents;
+    reports: WebhookReports;
+    reply: (connection: Connection, text: string) => void;
+  }): PusherDialect {
+    const { settings } = this.#options;
+    const roster = this.#roster;
+    const announce = (appKey: string, channel: string, text: string): void =>
+      this.#hub.announce(appKey, channel, dialect, text);
+    const dialect: PusherDialect = new PusherDialect({
+      hub: this.#hub,
+      apps,
+      broker: this.#broker,
+      publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
+      roster,
+      presence: new PresenceWatch({ roster, announce }),
+      counts: new SubscriptionCounts({ roster, announce }),
+      watchlists: new Watchlists({ roster, reply }),
+      report: (appKey, event) => reports.report(appKey, event),
+      reply,
+      fault: (connection) => this.#inbox.fault(connection),
+      end: (connection, code) => this.#outbox.close(connection, REFUSALS[code]),
+      limits: {
+        subscriptionsMax: settings.subscriptionsMax,
+        presenceMembersMax: settings.pusherPresenceMembersMax,
+        memberInfoMaxBytes: settings.pusherMemberInfoMaxBytes,
+        clientEventMaxBytes: settings.pusherEventMaxBytes,
+      },
+    });
+    roster.listen((events) => dialect.hear(events));
+    return dialect;
   }
 
   /** How frames get to the sockets. */

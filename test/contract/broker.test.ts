@@ -5,7 +5,7 @@ import type { ControlMessage } from '../../src/shared/control.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import { silentLog } from '../../src/shared/log.ts';
-import type { Publication } from '../../src/shared/publication.ts';
+import { KEPT_MS, type Publication } from '../../src/shared/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import type { Broker } from '../../src/worker/broker/broker.ts';
 import { RedisBroker } from '../../src/worker/broker/redis.ts';
@@ -217,6 +217,29 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       void one.broker.publish('a@c', numbered('c', 2));
       await eventually(() => order.length === 3, 'all three were heard');
       expect(order).to.deep.equal(['publication', 'control', 'publication']);
+    });
+
+    it("keeps the last publication of a cache channel for all workers, a client's own aside", async () => {
+      const three = host.members[2] as Member;
+      expect(await three.broker.kept('a@cache-c')).to.equal(undefined);
+      for (let n = 0; n < 5; n += 1) await one.broker.publish('a@cache-c', numbered('cache-c', n));
+      await two.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
+      await two.broker.publish('a@c', numbered('c', 'no cache'));
+      const kept = await three.broker.kept('a@cache-c');
+      expect(kept?.publication).to.deep.equal(numbered('cache-c', 4));
+      expect(kept?.ttlMs).to.be.within(KEPT_MS - 20_000, KEPT_MS);
+      expect(await three.broker.kept('b@cache-c'), 'another app').to.equal(undefined);
+      expect(await three.broker.kept('a@c')).to.equal(undefined);
+    });
+
+    it('says what a cache channel keeps when whatever was published before has been delivered', async () => {
+      await one.broker.subscribe('a@private-cache-c');
+      for (let n = 0; n < 100; n += 1) {
+        void two.broker.publish('a@private-cache-c', numbered('private-cache-c', n));
+        const kept = await one.broker.kept('a@private-cache-c');
+        const last = kept === undefined ? -1 : (JSON.parse(kept.publication.data) as number);
+        expect(dataOf(one).length).to.be.greaterThan(last);
+      }
     });
 
     it('refuses to publish once it is closed', async () => {

@@ -48,7 +48,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'worker/auth/': [],
   'worker/broker/': [],
-  'worker/dialect/': ['worker/connection.ts', 'worker/hub.ts'],
+  'worker/dialect/': [
+    'worker/broker/',
+    'worker/connection.ts',
+    'worker/hub.ts',
+    'worker/publisher.ts',
+    'worker/roster/',
+  ],
 };
 
 /** The tops: what joins parts is imported by nobody but these. */

@@ -147,6 +147,25 @@ describe('fan-out', () => {
     expect(a.transport.frames.at(-1), 'frames are shared again').to.equal(b.transport.frames.at(-1));
   });
 
+  it('gives a client that had to wait nothing of what was published before it listened', async () => {
+    const { hub, join, publish } = makeHub();
+    const a = await join('c');
+    const b = makeConnection();
+    hub.add(b.connection);
+    await hub.reserve(b.connection, 'c');
+    publish('c', 1);
+    publish('c', 2);
+    hub.listen(b.connection, 'c');
+    publish('c', 3);
+    for (let turns = 0; turns < 4; turns += 1) await turnEnds();
+    expect(dataOf(a.transport)).to.deep.equal([1, 2, 3]);
+    expect(dataOf(b.transport)).to.deep.equal([3]);
+    hub.remove(a.connection);
+    publish('c', 4);
+    await turnEnds();
+    expect(dataOf(b.transport)).to.deep.equal([3, 4]);
+  });
+
   it('asks the broker for a topic with its first subscriber and gives it up with the last', async () => {
     const { hub, asked, stats, join } = makeHub();
     const [a, b] = [await join('c'), await join('c')];

@@ -1,6 +1,6 @@
 import type { ControlMessage } from '../../shared/control.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
-import type { Publication } from '../../shared/publication.ts';
+import type { KeptPublication, Publication } from '../../shared/publication.ts';
 
 /** Who hears what a broker brings: the hub. */
 export interface BrokerListener {
@@ -37,9 +37,17 @@ export interface Broker {
 
   /**
    * Resolves once the broker has taken the publication. Rejects with a `RefusalError`: `broker_lost` at once
-   * while the link is not live, `broker_busy` when more is in flight than the broker's bound.
+   * while the link is not live, `broker_busy` when more is in flight than the broker's bound. On a
+   * cache channel it is kept (`isKept`), in the same order in which subscribers get it.
    */
   publish(topic: string, publication: Publication): Promise<void>;
+
+  /**
+   * The publication that a cache channel keeps, the same for all workers and hosts. To a worker that is subscribed
+   * to the topic, whatever was published before the answer has been delivered when this resolves. Rejects with
+   * `broker_lost` where that cannot be known.
+   */
+  kept(topic: string): Promise<KeptPublication | undefined>;
 
   /**
    * Brings a control message to every worker of every host, this one included: at most once, in the order of

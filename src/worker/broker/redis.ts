@@ -5,7 +5,7 @@ import { envelopeText, parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Publication } from '../../shared/publication.ts';
+import { isKept, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
 import { createRedisClient, type Redis, redisFault } from '../../shared/redis.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
@@ -22,6 +22,8 @@ const PROBE_MS = 3_000;
 const QUIT_DEADLINE_MS = 1_000;
 
 const BACKPUSH = 'gusher:backpush';
+/** Before the topic: the key of what a cache channel keeps. No app key has a colon. */
+const KEPT = 'gusher:last:';
 
 export interface RedisBrokerOptions {
   readonly url: string;
@@ -117,7 +119,25 @@ export class RedisBroker implements Broker {
   }
 
   publish(topic: string, publication: Publication): Promise<void> {
-    return this.#hand(topic, envelopeText(publication));
+    return this.#hand(topic, envelopeText(publication), isKept(publication));
+  }
+
+  async kept(topic: string): Promise<KeptPublication | undefined> {
+    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    try {
+      const name = this.#keptName(topic);
+      const [message, ttlMs] = await Promise.all([
+        this.#publisher.getBuffer(name),
+        this.#publisher.pttl(name),
+      ]);
+      // Redis answers this behind whatever was published before it answered that.
+      await this.#subscriber.ping();
+      const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
+      return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
+    } catch (error) {
+      this.#fault = error;
+      throw new RefusalError('broker_lost');
+    }
   }
 
   broadcast(message: ControlMessage): Promise<void> {
@@ -138,14 +158,22 @@ export class RedisBroker implements Broker {
     this.#publisher.disconnect();
   }
 
-  async #hand(topic: string, text: string): Promise<void> {
+  #keptName(topic: string): string {
+    return this.#prefix + KEPT + topic;
+  }
+
+  async #hand(topic: string, text: string, keep = false): Promise<void> {
     if (this.#link !== 'live') throw new RefusalError('broker_lost');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
       throw new RefusalError('broker_busy');
     }
     this.#inFlightBytes += text.length;
     try {
-      await this.#publisher.publish(this.#prefix + topic, text);
+      const name = this.#prefix + topic;
+      if (keep) {
+        const both = this.#publisher.multi().set(this.#keptName(topic), text, 'PX', KEPT_MS);
+        await both.publish(name, text).exec();
+      } else await this.#publisher.publish(name, text);
     } catch (error) {
       this.#fault = error;
       throw new RefusalError('broker_lost');
@@ -286,10 +314,16 @@ export class RedisBroker implements Broker {
   };
 
   #takeEnvelope(topic: string, message: Buffer): void {
+    const publication = this.#parseEnvelope(topic, message);
+    if (publication !== undefined) this.#listener?.deliver(topic, publication);
+    else this.#countMalformed(topic);
+  }
+
+  /** A publication that is of the topic on which it came. */
+  #parseEnvelope(topic: string, message: Buffer): Publication | undefined {
     const publication = this.#isText(message) ? parseEnvelope(message.toString('utf8')) : undefined;
     const channel = topic.slice(topic.indexOf('@') + 1);
-    if (publication?.channel === channel) this.#listener?.deliver(topic, publication);
-    else this.#countMalformed(topic);
+    return publication?.channel === channel ? publication : undefined;
   }
 
   #takeBackpush(appKey: string | undefined, message: Buffer): void {

@@ -2,19 +2,23 @@ import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '.
 import { RefusalError } from '../../shared/errors.ts';
 import {
   type BrokerLink,
+  type RelayedAnswer,
   type RelayItem,
   sizeOfItem,
   type ToPrimary,
   type ToWorker,
 } from '../../shared/ipc.ts';
-import type { Publication } from '../../shared/publication.ts';
+import type { KeptPublication, Publication } from '../../shared/publication.ts';
 import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 
-type ToRelay = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayPublish' }>;
+type ToRelay = Extract<
+  ToPrimary,
+  { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayPublish' | 'relayAsk' }
+>;
 type FromRelay = Extract<ToWorker, { type: `relay${string}` }>;
 
 /** Publications that leave in one message. */
@@ -38,6 +42,8 @@ export class RelayBroker implements Broker {
   readonly #publishing: Batch[] = [];
   #inFlightBytes = 0;
   readonly #turn = new Turn([() => this.#flush()]);
+  readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
+  #lastId = 0;
 
   constructor(options: { send: (message: ToPrimary) => void }) {
     this.#send = options.send;
@@ -81,6 +87,15 @@ export class RelayBroker implements Broker {
 
   async broadcast(message: ControlMessage): Promise<void> {
     await this.#pass({ topic: CONTROL_TOPIC, control: controlText(message) });
+  }
+
+  kept(topic: string): Promise<KeptPublication | undefined> {
+    return new Promise((resolve) => {
+      this.#lastId += 1;
+      this.#asked.set(this.#lastId, resolve);
+      this.#outgoing.push({ type: 'relayAsk', id: this.#lastId, topic });
+      this.#turn.request();
+    });
   }
 
   /** Takes what the primary's half says. */
@@ -149,9 +164,14 @@ export class RelayBroker implements Broker {
     for (const { resolve } of batch.waiting) resolve();
   }
 
-  #take(item: RelayItem): void {
-    if (!('control' in item)) {
+  #take(item: RelayItem | RelayedAnswer): void {
+    if ('publication' in item) {
       this.#listener?.deliver(item.topic, item.publication);
+      return;
+    }
+    if ('id' in item) {
+      this.#asked.get(item.id)?.(item.kept);
+      this.#asked.delete(item.id);
       return;
     }
     const message = parseControl(item.control);

@@ -29,5 +29,11 @@ export interface Dialect<Client = never> {
   encodeExpiry?(graceMs: number): string;
 
   /** The close code and reason by which this dialect tells a refusal that ends a connection. */
-  closeOf(refusal: Refusal): { code: number; reason: string };
+  closeOf(refusal: Refusal, client: Client): { code: number; reason: string };
+
+  /** The last client of this dialect here has left the channel. */
+  deserted?(appKey: string, channelName: string): void;
+
+  /** A client is gone; it has left its channels. */
+  gone?(client: Client): void;
 }

@@ -1,13 +1,14 @@
 import { RefusalError } from '../../shared/errors.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
-import type {
-  RosterAnswer,
-  RosterAnswers,
-  RosterEvent,
-  RosterQuery,
-  RosterQueryKind,
-  RosterQueryOf,
-  Watchable,
+import {
+  type RosterAnswer,
+  type RosterAnswers,
+  type RosterEvent,
+  type RosterQuery,
+  type RosterQueryKind,
+  type RosterQueryOf,
+  type Watchable,
+  watchKeyOf,
 } from '../../shared/roster.ts';
 
 /** Attack: questions faster than they are answered. */
@@ -36,6 +37,8 @@ export class RosterClient {
   readonly #options: RosterClientOptions;
   /** By id, the oldest first. */
   readonly #open = new Map<number, OpenQuestion>();
+  /** What is watched, from the first answer on. */
+  readonly #watched = new Set<string>();
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
   #listener: (events: readonly RosterEvent[]) => void = () => undefined;
@@ -62,19 +65,22 @@ export class RosterClient {
   /**
    * Asks, and from the answer on every change comes as an event: none is missed between and none is told twice.
    * For that `take` is called in the turn of the answer; a promise would be settled after the events that follow.
-   * To watch a question again is to ask it again. After a refusal nothing is watched.
+   * To watch a question again is to ask it again. After a refusal it is watched only if it was before.
    */
   watch<Kind extends Watchable['kind']>(
     query: RosterQueryOf<Kind> & Watchable,
     take: AnswerTaker<RosterAnswers[Kind]>,
   ): void {
     this.#ask({ query, watch: true }, (answer) => {
-      if (answer instanceof RefusalError) this.unwatch(query);
+      const key = watchKeyOf(query);
+      if (!(answer instanceof RefusalError)) this.#watched.add(key);
+      else if (!this.#watched.has(key)) this.unwatch(query);
       take(answer as RosterAnswers[Kind] | RefusalError);
     });
   }
 
   unwatch(query: Watchable): void {
+    this.#watched.delete(watchKeyOf(query));
     this.#options.send({ type: 'rosterUnwatch', query });
   }
 

@@ -1,0 +1,23 @@
+import type { App } from '../../../shared/app.ts';
+import { isSameText, isSignature } from '../../../shared/signature.ts';
+
+/**
+ * Whether `auth` is `{app_key}:{signature}` over the text by the secret of the app. Looks at nothing inside the text:
+ * what is not signed is not parsed.
+ */
+export function isAuthorized(app: App, auth: unknown, text: string): boolean {
+  if (app.secret === undefined || typeof auth !== 'string') return false;
+  const colon = auth.indexOf(':');
+  const isKey = isSameText(auth.slice(0, Math.max(colon, 0)), app.key);
+  return isSignature(auth.slice(colon + 1), app.secret, text) && isKey;
+}
+
+/** What is signed to let a socket into a channel; with `channel_data` as the raw string that was sent. */
+export function channelAuthText(socketId: string, channel: string, channelData: string | undefined): string {
+  return `${socketId}:${channel}${channelData === undefined ? '' : `:${channelData}`}`;
+}
+
+/** What is signed to say who a socket is. */
+export function userAuthText(socketId: string, userData: string): string {
+  return `${socketId}::user::${userData}`;
+}

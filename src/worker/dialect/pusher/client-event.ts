@@ -1,0 +1,24 @@
+import { isEncryptedChannel, isPresenceChannel } from '../../../shared/pusher-channel.ts';
+import type { CommandHandler } from './command.ts';
+
+const EVENT_NAME_MAX_LENGTH = 200;
+
+/**
+ * `client-…` with `channel` and `data`: goes to the other subscribers, `data` as it was given, on a presence channel
+ * with the id of the sender as the roster has it. It is not answered unless it is refused.
+ */
+export const clientEvent: CommandHandler = (
+  { publishFromClient, limits },
+  connection,
+  { event, channel = '', data = 'null' },
+) => {
+  if (event.length > EVENT_NAME_MAX_LENGTH) return 'bad_event';
+  if (!mayCarry(channel)) return 'no_client_events_here';
+  if (Buffer.byteLength(data) > limits.clientEventMaxBytes) return 'event_too_large';
+  return publishFromClient(connection, { channel, event, data }).then(() => undefined);
+};
+
+function mayCarry(channel: string): boolean {
+  if (isEncryptedChannel(channel)) return false;
+  return channel.startsWith('private-') || isPresenceChannel(channel);
+}

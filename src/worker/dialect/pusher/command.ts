@@ -1,0 +1,94 @@
+import type { App } from '../../../shared/app.ts';
+import type { Apps } from '../../../shared/apps.ts';
+import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import type { Publication } from '../../../shared/publication.ts';
+import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
+import type { WebhookEvent } from '../../../shared/webhook-event.ts';
+import type { Broker } from '../../broker/broker.ts';
+import type { Connection } from '../../connection.ts';
+import type { Hub } from '../../hub.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import type { PresenceWatch } from './presence-watch.ts';
+import type { PusherSession } from './session.ts';
+import type { SubscriptionCounts } from './subscription-counts.ts';
+import type { Watchlists } from './watchlists.ts';
+
+/** One message of a client: `{"event", "channel"?, "data"?}`. */
+export interface Command {
+  readonly event: string;
+  readonly channel: string | undefined;
+  /** The text of `data`, whatever it is. */
+  readonly data: string | undefined;
+}
+
+export interface Limits {
+  readonly subscriptionsMax: number;
+  readonly presenceMembersMax: number;
+  readonly memberInfoMaxBytes: number;
+  readonly clientEventMaxBytes: number;
+}
+
+/** What the commands work with. */
+export interface Context {
+  readonly hub: Pick<
+    Hub,
+    'subscribe' | 'reserve' | 'listen' | 'lastOf' | 'unsubscribe' | 'isSubscribed' | 'identify'
+  >;
+  readonly apps: Pick<Apps, 'find' | 'known'>;
+  readonly broker: Pick<Broker, 'kept'>;
+  /** Sends an event of a client to the others in the channel; rejects with the refusal. */
+  readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
+  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly presence: PresenceWatch;
+  readonly counts: SubscriptionCounts;
+  readonly watchlists: Watchlists;
+  /** Tells the webhook of the app, if it wants to know. */
+  readonly report: (appKey: string, event: WebhookEvent) => void;
+  /** Sends one message, after those posted before. */
+  readonly reply: (connection: Connection, text: string) => void;
+  /** Ends the connection by a refusal. */
+  readonly end: (connection: Connection, code: RefusalCode) => void;
+  readonly limits: Limits;
+}
+
+/**
+ * Carries out a command and answers it; a promise means that it is not finished yet. A code means that nothing was
+ * done and nothing was answered.
+ */
+export type CommandHandler = (
+  context: Context,
+  connection: Connection,
+  command: Command,
+  session: PusherSession,
+) => Promise<RefusalCode | undefined> | RefusalCode | undefined;
+
+/** Reads a message; `undefined` if it is not one JSON object with an event. */
+export function parseCommand(text: string): Command | undefined {
+  const members = sliceMembers(text);
+  const event = stringOf(members?.get('event'));
+  if (event === undefined) return undefined;
+  return { event, channel: stringOf(members?.get('channel')), data: members?.get('data') };
+}
+
+/** The members of `data`, an object; some clients send it as a string that holds one. */
+export function fieldsOf({ data }: Command): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(data ?? '{}');
+  const fields = typeof value === 'string' ? parseJson(value) : value;
+  return typeof fields === 'object' && fields !== null ? (fields as Record<string, unknown>) : {};
+}
+
+/** The app of a connection as it is now. Rejects with `unknown_app` or `apps_unavailable`. */
+export async function appOf({ apps }: Context, { appKey }: Connection): Promise<App> {
+  const app = apps.known(appKey) ?? (await apps.find(appKey));
+  if (app === undefined) throw new RefusalError('unknown_app');
+  return app;
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON is an answer here, not a failure.
+    return undefined;
+  }
+}

@@ -1,0 +1,23 @@
+import type { RefusalCode } from '../../../shared/errors.ts';
+import { sliceMembers } from '../../../shared/raw-json.ts';
+import type { Member } from '../../../shared/roster.ts';
+
+/** As hosted Pusher has it. */
+export const MEMBER_ID_MAX_LENGTH = 128;
+
+/** A user's id as clients and backends write it, a string or a number; both are one user. */
+export function memberIdOf(value: unknown): string | undefined {
+  const id = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
+  return typeof id === 'string' && id.length > 0 && id.length <= MEMBER_ID_MAX_LENGTH ? id : undefined;
+}
+
+/** Reads `channel_data` `{"user_id","user_info"?}`, which has been verified. `user_info` is kept as it was written. */
+export function memberOf(channelData: string, infoMaxBytes: number): Member | RefusalCode {
+  const fields = sliceMembers(channelData);
+  const raw = fields?.get('user_id');
+  const user = raw === undefined ? undefined : memberIdOf(JSON.parse(raw));
+  if (user === undefined) return 'bad_member';
+  const info = fields?.get('user_info');
+  if (info === undefined) return { user };
+  return Buffer.byteLength(info) > infoMaxBytes ? 'member_too_large' : { user, info };
+}

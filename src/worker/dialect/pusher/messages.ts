@@ -1,0 +1,87 @@
+import type { Refusal } from '../../../shared/errors.ts';
+import type { Publication } from '../../../shared/publication.ts';
+import type { Member, MemberList } from '../../../shared/roster.ts';
+import { codeOf } from './codes.ts';
+
+/** Every message of a server. Its `data` is a string that holds JSON, but for those that the protocol has otherwise. */
+
+export const PONG = '{"event":"pusher:pong","data":"{}"}';
+
+/** A publication: the string as it was published; from a client, its `data` as it was given. */
+export function publicationText({ channel, event, data, text, fromClient, userId }: Publication): string {
+  const given = fromClient === true ? data : JSON.stringify(text ?? data);
+  const sender = userId === undefined ? '' : `,"user_id":${JSON.stringify(userId)}`;
+  return `{"event":${JSON.stringify(event)},"channel":${JSON.stringify(channel)},"data":${given}${sender}}`;
+}
+
+/** What is for one connection alone, and of no channel. */
+export function messageText(event: string, json: string): string {
+  return `{"event":${JSON.stringify(event)},"data":${JSON.stringify(json)}}`;
+}
+
+export function channelMessageText(event: string, channel: string, json: string): string {
+  return `{"event":${JSON.stringify(event)},"channel":${JSON.stringify(channel)},"data":${JSON.stringify(json)}}`;
+}
+
+export function establishedText(socketId: string, activityTimeoutS: number): string {
+  return messageText(
+    'pusher:connection_established',
+    JSON.stringify({ socket_id: socketId, activity_timeout: activityTimeoutS }),
+  );
+}
+
+/** An object, not a string, here. */
+export function errorText(refusal: Refusal): string {
+  const data = { message: refusal.sentence, code: codeOf(refusal) ?? null };
+  return JSON.stringify({ event: 'pusher:error', data });
+}
+
+export function subscriptionSucceededText(channel: string, json = '{}'): string {
+  return channelMessageText('pusher_internal:subscription_succeeded', channel, json);
+}
+
+/** An object, not a string, here too. */
+export function subscriptionErrorText(channel: string, type: string, refusal: Refusal): string {
+  const data = { type, error: refusal.sentence, status: refusal.http ?? 400 };
+  return JSON.stringify({ event: 'pusher:subscription_error', channel, data });
+}
+
+/** Who is in a presence channel; `users` counts them all. */
+export function presenceJson({ members, users }: MemberList): string {
+  const ids = members.map(({ user }) => JSON.stringify(user));
+  const hash = members.map(({ user, info = 'null' }) => `${JSON.stringify(user)}:${info}`);
+  return `{"presence":{"ids":[${ids.join(',')}],"hash":{${hash.join(',')}},"count":${users}}}`;
+}
+
+export function memberAddedText(channel: string, { user, info }: Member): string {
+  const told = info === undefined ? '' : `,"user_info":${info}`;
+  const json = `{"user_id":${JSON.stringify(user)}${told}}`;
+  return channelMessageText('pusher_internal:member_added', channel, json);
+}
+
+export function memberRemovedText(channel: string, user: string): string {
+  return channelMessageText('pusher_internal:member_removed', channel, JSON.stringify({ user_id: user }));
+}
+
+export function subscriptionCountText(channel: string, count: number): string {
+  const json = JSON.stringify({ subscription_count: count });
+  return channelMessageText('pusher_internal:subscription_count', channel, json);
+}
+
+/** Without `data`. */
+export function cacheMissText(channel: string): string {
+  return JSON.stringify({ event: 'pusher:cache_miss', channel });
+}
+
+export function signinSuccessText(userData: string): string {
+  return messageText('pusher:signin_success', JSON.stringify({ user_data: userData }));
+}
+
+/** Of no channel. Lists that are empty are left out. */
+export function watchlistText(online: readonly string[], offline: readonly string[]): string {
+  const events = [
+    ...(online.length > 0 ? [{ name: 'online', user_ids: online }] : []),
+    ...(offline.length > 0 ? [{ name: 'offline', user_ids: offline }] : []),
+  ];
+  return messageText('pusher_internal:watchlist_events', JSON.stringify({ events }));
+}

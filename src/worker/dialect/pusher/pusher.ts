@@ -1,0 +1,133 @@
+import type { DirectMessage } from '../../../shared/control.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import type { Publication } from '../../../shared/publication.ts';
+import { USER_CHANNEL_PREFIX } from '../../../shared/pusher-channel.ts';
+import type { RosterEvent } from '../../../shared/roster.ts';
+import type { Connection } from '../../connection.ts';
+import type { Dialect } from '../dialect.ts';
+import { clientEvent } from './client-event.ts';
+import { closeCodeOf } from './codes.ts';
+import { type CommandHandler, type Context, parseCommand } from './command.ts';
+import { channelMessageText, errorText, messageText, publicationText } from './messages.ts';
+import { ping, pong } from './ping.ts';
+import { signin } from './signin.ts';
+import { subscribe } from './subscribe.ts';
+import { unsubscribe } from './unsubscribe.ts';
+
+/** The event of a message to a user or a socket that names none. */
+const DEFAULT_EVENT = 'gusher.message';
+
+export interface PusherDialectParts extends Context {
+  /** Counts a fault against a client. */
+  readonly fault: (connection: Connection) => void;
+}
+
+/** The Pusher Channels protocol, versions 4 to 7. */
+export class PusherDialect implements Dialect<Connection> {
+  readonly name = 'pusher';
+  readonly #parts: PusherDialectParts;
+
+  constructor(parts: PusherDialectParts) {
+    this.#parts = parts;
+  }
+
+  receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined {
+    const outcome = this.#obey(connection, message, isBinary);
+    if (!(outcome instanceof Promise)) {
+      this.#tell(connection, outcome);
+      return undefined;
+    }
+    return outcome.then(
+      (code) => this.#tell(connection, code),
+      (error: unknown) => this.#tellError(connection, error),
+    );
+  }
+
+  encode(publication: Publication): string {
+    return publicationText(publication);
+  }
+
+  /** To a user: on the channel to which a signed-in client subscribes for this. */
+  encodeDirect(message: DirectMessage): string {
+    const event = message.event ?? DEFAULT_EVENT;
+    if (message.kind === 'toSocket') return messageText(event, message.data);
+    return channelMessageText(event, USER_CHANNEL_PREFIX + message.user, message.data);
+  }
+
+  closeOf(refusal: Refusal, { pusher }: Connection): { code: number; reason: string } {
+    return { code: closeCodeOf(refusal, pusher?.isEstablished === true), reason: refusal.sentence };
+  }
+
+  deserted(appKey: string, channelName: string): void {
+    this.#parts.presence.leave(appKey, channelName);
+    this.#parts.counts.leave(appKey, channelName);
+  }
+
+  gone(connection: Connection): void {
+    this.#parts.watchlists.forget(connection);
+  }
+
+  /** Hears what changed in the roster of what this dialect watches. */
+  hear(events: readonly RosterEvent[]): void {
+    const { presence, counts, watchlists } = this.#parts;
+    for (const event of events) {
+      switch (event.kind) {
+        case 'joined':
+        case 'left':
+          presence.hear(event);
+          break;
+        case 'counted':
+          counts.hear(event);
+          break;
+        case 'online':
+        case 'offline':
+          watchlists.hear(event);
+          break;
+        default:
+          event satisfies never;
+      }
+    }
+  }
+
+  #obey(connection: Connection, message: Buffer, isBinary: boolean): ReturnType<CommandHandler> {
+    // ws has closed text that is not UTF-8 with 1007.
+    const command = isBinary ? undefined : parseCommand(message.toString('utf8'));
+    const { pusher: session } = connection;
+    if (command === undefined || session === undefined) return 'malformed_frame';
+    const handler = handlerOf(command.event);
+    return handler === undefined ? 'unknown_command' : handler(this.#parts, connection, command, session);
+  }
+
+  #tell(connection: Connection, code: RefusalCode | undefined): void {
+    if (code === undefined || connection.state !== 'open') return;
+    this.#parts.reply(connection, errorText(REFUSALS[code]));
+    if (isFault(code)) this.#parts.fault(connection);
+  }
+
+  #tellError(connection: Connection, error: unknown): void {
+    if (!(error instanceof RefusalError)) throw error;
+    this.#tell(connection, error.refusal.code as RefusalCode);
+  }
+}
+
+/** Nothing that a sound client sends; it counts against whoever sends it. */
+function isFault(code: RefusalCode): boolean {
+  return code === 'malformed_frame' || code === 'unknown_command' || code === 'bad_command';
+}
+
+function handlerOf(event: string): CommandHandler | undefined {
+  switch (event) {
+    case 'pusher:subscribe':
+      return subscribe;
+    case 'pusher:unsubscribe':
+      return unsubscribe;
+    case 'pusher:ping':
+      return ping;
+    case 'pusher:pong':
+      return pong;
+    case 'pusher:signin':
+      return signin;
+    default:
+      return event.startsWith('client-') ? clientEvent : undefined;
+  }
+}

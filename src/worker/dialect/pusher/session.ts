@@ -1,0 +1,19 @@
+/** What a client has said of itself by `pusher:signin`. */
+export interface SignedIn {
+  readonly userId: string;
+  /** JSON text, if it has told any. */
+  readonly userInfo: string | undefined;
+}
+
+/** What the Pusher dialect knows of a connection beside what every connection is. */
+export interface PusherSession {
+  /** An app with an id and a secret: its public channels are for everybody, whatever grants there are. */
+  readonly isOpen: boolean;
+  /** `pusher:connection_established` was sent: from then on a client may be told to come back at once. */
+  isEstablished: boolean;
+  signedIn: SignedIn | undefined;
+}
+
+export function newSession(isOpen: boolean): PusherSession {
+  return { isOpen, isEstablished: false, signedIn: undefined };
+}

@@ -1,0 +1,233 @@
+import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import type { KeptPublication, Publication } from '../../../shared/publication.ts';
+import {
+  isCacheChannel,
+  isPresenceChannel,
+  isPusherChannel,
+  isUserChannel,
+  USER_CHANNEL_PREFIX,
+} from '../../../shared/pusher-channel.ts';
+import type { Member, MemberList } from '../../../shared/roster.ts';
+import { topicOf } from '../../../shared/topic.ts';
+import type { Connection } from '../../connection.ts';
+import { channelAuthText, isAuthorized } from './channel-auth.ts';
+import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';
+import { memberOf } from './member.ts';
+import {
+  cacheMissText,
+  presenceJson,
+  publicationText,
+  subscriptionErrorText,
+  subscriptionSucceededText,
+} from './messages.ts';
+import type { PusherSession } from './session.ts';
+
+/** What `subscription_error` calls a refusal; `AuthError` where it is one of these no longer. */
+const TYPES: Readonly<Partial<Record<string, string>>> = {
+  bad_pusher_channel: 'InvalidChannel',
+  too_many_subscriptions: 'LimitReached',
+  presence_full: 'LimitReached',
+  roster_busy: 'ServerError',
+  roster_late: 'ServerError',
+  apps_unavailable: 'ServerError',
+};
+
+/** One subscribe on its way. */
+interface Request {
+  readonly channel: string;
+  readonly member: Member | undefined;
+  readonly membersMax: number;
+  readonly countsAreTold: boolean;
+}
+
+/**
+ * `pusher:subscribe` `{"channel", "auth"?, "channel_data"?}`. Subscribing twice is answered twice. What is published
+ * from the answer on arrives, and nothing before it.
+ */
+export const subscribe: CommandHandler = async (context, connection, command, session) => {
+  const { channel, auth, channel_data: channelData } = fieldsOf(command);
+  if (typeof channel !== 'string') return 'bad_command';
+  try {
+    const request = await permit(context, connection, session, { channel, auth, channelData });
+    if (connection.state === 'open') await enter(context, connection, request);
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    const { refusal } = error;
+    if (connection.state !== 'open') return undefined;
+    context.reply(connection, subscriptionErrorText(channel, TYPES[refusal.code] ?? 'AuthError', refusal));
+  }
+  return undefined;
+};
+
+/** Checks, cheapest first, and nothing is parsed that was not signed. Throws the refusal. */
+async function permit(
+  context: Context,
+  connection: Connection,
+  session: PusherSession,
+  { channel, auth, channelData }: { channel: string; auth: unknown; channelData: unknown },
+): Promise<Request> {
+  const { hub, limits } = context;
+  if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+  const isNew = !hub.isSubscribed(connection, channel);
+  if (isNew && connection.audiences.length >= limits.subscriptionsMax) {
+    throw new RefusalError('too_many_subscriptions');
+  }
+  const app = await appOf(context, connection);
+  const request = {
+    channel,
+    member: undefined,
+    membersMax: app.max_presence_members ?? limits.presenceMembersMax,
+    countsAreTold: app.subscription_count === true && !isPresenceChannel(channel),
+  };
+  if (isUserChannel(channel)) {
+    const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
+    if (!isOwn) throw new RefusalError('not_that_user');
+    return request;
+  }
+  if (isPublic(channel)) {
+    if (!session.isOpen && !connection.grants.allows(channel)) throw new RefusalError('not_granted');
+    return request;
+  }
+  const signed = typeof channelData === 'string' ? channelData : undefined;
+  if (!isAuthorized(app, auth, channelAuthText(connection.id, channel, signed))) {
+    throw new RefusalError('bad_channel_auth');
+  }
+  if (!isPresenceChannel(channel)) return request;
+  return { ...request, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
+}
+
+function isPublic(channel: string): boolean {
+  return !channel.startsWith('private-') && !isPresenceChannel(channel);
+}
+
+/** Who joins a presence channel: whom the backend says, or else whom the client has signed in as. */
+function memberFor(
+  { signedIn }: PusherSession,
+  channelData: string | undefined,
+  infoMaxBytes: number,
+): Member {
+  if (channelData !== undefined) {
+    const member = memberOf(channelData, infoMaxBytes);
+    if (typeof member === 'string') throw new RefusalError(member);
+    return member;
+  }
+  if (signedIn === undefined) throw new RefusalError('bad_member');
+  const { userId: user, userInfo: info } = signedIn;
+  return { user, ...(info !== undefined && { info }) };
+}
+
+async function enter(context: Context, connection: Connection, request: Request): Promise<void> {
+  const { channel, member, countsAreTold } = request;
+  if (member !== undefined) await enterPresence(context, connection, request, member);
+  else if (isCacheChannel(channel)) await enterCache(context, connection, channel);
+  else await enterPlain(context, connection, channel);
+  if (countsAreTold && connection.state === 'open') context.counts.enter(connection.appKey, channel);
+}
+
+async function enterPlain({ hub, reply }: Context, connection: Connection, channel: string): Promise<void> {
+  const joining = hub.subscribe(connection, channel);
+  if (joining !== undefined) await joining;
+  if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
+}
+
+/** What is kept is told before anything that came later, and what came meanwhile is not told twice. */
+async function enterCache(context: Context, connection: Connection, channel: string): Promise<void> {
+  const { hub, reply } = context;
+  await hub.reserve(connection, channel);
+  const kept = await keptIn(context, connection, channel);
+  if (connection.state !== 'open') return;
+  hub.listen(connection, channel);
+  reply(connection, subscriptionSucceededText(channel));
+  tellKept(context, connection, channel, kept);
+}
+
+/** `undefined` as well where it cannot be known: the client then asks whoever filled the cache. */
+async function keptIn(
+  { hub, broker }: Context,
+  { appKey }: Connection,
+  channel: string,
+): Promise<KeptPublication | undefined> {
+  if (!isCacheChannel(channel) || hub.lastOf(appKey, channel) !== undefined) return undefined;
+  try {
+    return await broker.kept(topicOf(appKey, channel));
+  } catch (error) {
+    if (error instanceof RefusalError) return undefined;
+    throw error;
+  }
+}
+
+function tellKept(
+  { hub, reply, report }: Context,
+  connection: Connection,
+  channel: string,
+  kept: KeptPublication | undefined,
+): void {
+  if (!isCacheChannel(channel)) return;
+  const last: Publication | undefined = hub.lastOf(connection.appKey, channel) ?? kept?.publication;
+  if (last !== undefined) {
+    reply(connection, publicationText(last));
+    return;
+  }
+  reply(connection, cacheMissText(channel));
+  report(connection.appKey, { name: 'cache_miss', channel });
+}
+
+/**
+ * The roster answers and tells changes in one order. So the answer has whoever came before it, and whoever comes
+ * after is told as an event: to that end the client begins to listen in the very turn of the answer.
+ */
+async function enterPresence(
+  context: Context,
+  connection: Connection,
+  { channel, membersMax }: Request,
+  member: Member,
+): Promise<void> {
+  const { hub, presence } = context;
+  const { appKey } = connection;
+  const isNew = !hub.isSubscribed(connection, channel);
+  if (isNew && (await isFull(context, appKey, channel, membersMax, member.user))) {
+    throw new RefusalError('presence_full');
+  }
+  await hub.reserve(connection, channel, member);
+  const kept = await keptIn(context, connection, channel);
+  if (connection.state !== 'open') return;
+  const refused = await new Promise<RefusalCode | undefined>((resolve) => {
+    presence.enter(appKey, channel, membersMax, (answer) => {
+      resolve(welcome(context, connection, { channel, membersMax, isNew, kept }, answer));
+    });
+  });
+  if (refused === undefined) return;
+  if (isNew) hub.unsubscribe(connection, channel);
+  throw new RefusalError(refused);
+}
+
+function welcome(
+  context: Context,
+  connection: Connection,
+  about: { channel: string; membersMax: number; isNew: boolean; kept: KeptPublication | undefined },
+  answer: MemberList | RefusalError,
+): RefusalCode | undefined {
+  const { channel, membersMax, isNew, kept } = about;
+  if (answer instanceof RefusalError) return answer.refusal.code as RefusalCode;
+  // Several may have come at the same time.
+  if (isNew && answer.users > membersMax) return 'presence_full';
+  if (connection.state !== 'open') return undefined;
+  context.hub.listen(connection, channel);
+  context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
+  tellKept(context, connection, channel, kept);
+  return undefined;
+}
+
+/** Whether there is no place for one more user; a further connection of a member needs none. */
+async function isFull(
+  { roster }: Context,
+  app: string,
+  channel: string,
+  membersMax: number,
+  user: string,
+): Promise<boolean> {
+  const { users } = await roster.ask({ kind: 'channel', app, channel });
+  if (users < membersMax) return false;
+  const { members } = await roster.ask({ kind: 'members', app, channel, limit: users });
+  return !members.some((member) => member.user === user);
+}

@@ -1,0 +1,9 @@
+import { type CommandHandler, fieldsOf } from './command.ts';
+
+/** `pusher:unsubscribe` `{"channel"}`: has no reply; not having been subscribed is no fault. */
+export const unsubscribe: CommandHandler = ({ hub }, connection, command) => {
+  const { channel } = fieldsOf(command);
+  if (typeof channel !== 'string') return 'bad_command';
+  hub.unsubscribe(connection, channel);
+  return undefined;
+};

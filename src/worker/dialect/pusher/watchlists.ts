@@ -1,0 +1,102 @@
+import type { RosterEvent } from '../../../shared/roster.ts';
+import type { Connection } from '../../connection.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import { watchlistText } from './messages.ts';
+
+/** Questions of one client that are open at once: all clients of the worker share what the roster takes. */
+const QUESTIONS_AT_ONCE = 20;
+
+/** A user whom clients of this worker watch. */
+interface Watched {
+  readonly app: string;
+  readonly user: string;
+  /** `undefined` until the roster has said it. */
+  isOnline: boolean | undefined;
+  readonly asked: Promise<void>;
+  readonly watchers: Set<Connection>;
+}
+
+/** Tells signed-in clients which of the users they watch are online: at first, and when that changes. */
+export class Watchlists {
+  readonly #roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+  readonly #reply: (connection: Connection, text: string) => void;
+  readonly #watched = new Map<string, Watched>();
+  /** Whom each client watches. */
+  readonly #lists = new Map<Connection, Watched[]>();
+  /** Those who were told the state at first, and so hear of changes. */
+  readonly #told = new Set<Connection>();
+
+  constructor(options: {
+    roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+    reply: (connection: Connection, text: string) => void;
+  }) {
+    this.#roster = options.roster;
+    this.#reply = options.reply;
+  }
+
+  /** From now on the client watches these users. Resolves when it was told of them. */
+  async watch(connection: Connection, users: readonly string[]): Promise<void> {
+    const list: Watched[] = [];
+    this.#lists.set(connection, list);
+    for (let at = 0; at < users.length && this.#lists.has(connection); at += QUESTIONS_AT_ONCE) {
+      const some = users.slice(at, at + QUESTIONS_AT_ONCE).map((user) => this.#find(connection.appKey, user));
+      for (const watched of some) watched.watchers.add(connection);
+      list.push(...some);
+      await Promise.all(some.map(({ asked }) => asked));
+    }
+    if (!this.#lists.has(connection)) return;
+    this.#told.add(connection);
+    const named = (state: boolean): string[] =>
+      list.filter(({ isOnline }) => isOnline === state).map(({ user }) => user);
+    this.#reply(connection, watchlistText(named(true), named(false)));
+  }
+
+  forget(connection: Connection): void {
+    const list = this.#lists.get(connection);
+    if (list === undefined) return;
+    this.#lists.delete(connection);
+    this.#told.delete(connection);
+    for (const watched of list) {
+      watched.watchers.delete(connection);
+      if (watched.watchers.size === 0) this.#drop(watched);
+    }
+  }
+
+  hear({ kind, app, user }: Extract<RosterEvent, { kind: 'online' | 'offline' }>): void {
+    const watched = this.#watched.get(keyOf(app, user));
+    if (watched === undefined) return;
+    const isOnline = kind === 'online';
+    if (watched.isOnline === isOnline) return;
+    watched.isOnline = isOnline;
+    const text = isOnline ? watchlistText([user], []) : watchlistText([], [user]);
+    for (const connection of watched.watchers) if (this.#told.has(connection)) this.#reply(connection, text);
+  }
+
+  #find(app: string, user: string): Watched {
+    const key = keyOf(app, user);
+    const present = this.#watched.get(key);
+    if (present !== undefined) return present;
+    let settle: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const watched: Watched = { app, user, isOnline: undefined, asked, watchers: new Set() };
+    this.#watched.set(key, watched);
+    this.#roster.watch<'user'>({ kind: 'user', app, user }, (answer) => {
+      if (typeof answer === 'number') watched.isOnline = answer > 0;
+      settle();
+    });
+    return watched;
+  }
+
+  #drop(watched: Watched): void {
+    const { app, user } = watched;
+    this.#watched.delete(keyOf(app, user));
+    this.#roster.unwatch({ kind: 'user', app, user });
+  }
+}
+
+/** No app key has a line break. */
+function keyOf(app: string, user: string): string {
+  return `${app}\n${user}`;
+}

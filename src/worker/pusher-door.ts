@@ -1,0 +1,232 @@
+import { randomInt } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { App } from '../shared/app.ts';
+import type { Apps } from '../shared/apps.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors.ts';
+import type { Stats } from '../shared/stats.ts';
+import { Grants } from './auth/grants.ts';
+import type { ClientSocket } from './client-socket.ts';
+import { Connection } from './connection.ts';
+import { Delays } from './delays.ts';
+import { closeCodeOf } from './dialect/pusher/codes.ts';
+import { errorText, establishedText } from './dialect/pusher/messages.ts';
+import type { PusherDialect } from './dialect/pusher/pusher.ts';
+import { newSession } from './dialect/pusher/session.ts';
+import { frameText } from './frame.ts';
+import type { Outbox } from './outbox.ts';
+import { Pacer } from './pacer.ts';
+import type { RosterClient } from './roster/roster-client.ts';
+import type { UpgradeRequest } from './upgrade-request.ts';
+
+/**
+ * The longest that a client is left waiting for `connection_established`. A browser that has connected before gives
+ * an attempt twice the time of that one and a second more.
+ */
+const LONGEST_WAIT_MS = 900;
+/** Attack: sockets by the thousand that all wait to be let in. */
+const WAITING_MAX = 10_000;
+/** What is due so soon is due now: some tabs that are opened together are no wave. */
+const NOW_MS = 20;
+const FIRST_PROTOCOL = 4;
+const LAST_PROTOCOL = 7;
+/** 2^47: two of them cannot be guessed, and are plain numbers to every SDK. */
+const ID_PART_MAX = 0x8000_0000_0000;
+
+/** What the door needs of the one that knows how ws serves. */
+export interface Doorman {
+  shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void;
+  /** The client is one of this worker's from now on. */
+  join(connection: Connection, client: ClientSocket, socket: Socket): void;
+}
+
+export interface PusherDoorParts {
+  readonly apps: Pick<Apps, 'find'>;
+  readonly dialect: PusherDialect;
+  readonly outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly stats: Stats;
+  readonly pathPrefix: string;
+  readonly strictProtocol: boolean;
+  readonly activityTimeoutS: number;
+  /** Of this worker. */
+  readonly connectsPerSecond: number;
+}
+
+/** Somebody who has shaken hands and is to hear yes or no. */
+interface Waiting {
+  readonly client: ClientSocket;
+  readonly socket: Socket;
+  readonly doorman: Doorman;
+  readonly verdict: App | Refusal;
+}
+
+/**
+ * Lets Pusher clients in, at `/app/{key}`. A refusal is told as this protocol has it: after the handshake, by a
+ * `pusher:error` and a close code.
+ *
+ * After the loss of a server all its clients come at once, and each brings calls to the auth endpoint of its app. So
+ * they are let in at a steady rate: who has a place within 0.9 s waits for it, the others are sent away with 4100, at
+ * a random moment of that time so that they do not come back all at once again. Who comes alone waits for nothing.
+ */
+export class PusherDoor {
+  readonly #parts: PusherDoorParts;
+  readonly #pacer: Pacer;
+  readonly #waiting = new Delays<Waiting>({ due: (waiting) => this.#decide(waiting) });
+  readonly #app: RegExp;
+  readonly #near: RegExp;
+  #stopping = false;
+
+  constructor(parts: PusherDoorParts) {
+    this.#parts = parts;
+    this.#pacer = new Pacer({ perSecond: parts.connectsPerSecond, longestMs: LONGEST_WAIT_MS });
+    const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
+    this.#app = new RegExp(`^${prefix}/app/([^/?]+)/?(?:\\?(.*))?$`);
+    this.#near = new RegExp(`^${prefix}/app(?:[/?]|$)`);
+  }
+
+  /** Whether the address is one of Pusher clients, or nearly so. */
+  isFor(request: UpgradeRequest): boolean {
+    return this.#near.test(request.url ?? '');
+  }
+
+  /** From now on everybody is sent away, to come back a second later. */
+  stop(): void {
+    this.#stopping = true;
+    this.#waiting.flush();
+  }
+
+  async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
+    const verdict = await this.#judge(request);
+    doorman.shake(request, socket, head, (client) => this.#meet({ client, socket, doorman, verdict }));
+  }
+
+  async #judge(request: UpgradeRequest): Promise<App | Refusal> {
+    try {
+      return await this.#admit(request);
+    } catch (error) {
+      if (error instanceof RefusalError) return error.refusal;
+      throw error;
+    }
+  }
+
+  async #admit(request: UpgradeRequest): Promise<App> {
+    const [, segment, query] = this.#app.exec(request.url ?? '') ?? [];
+    if (segment === undefined) throw new RefusalError('no_such_path');
+    const fault = faultOfProtocol(new URLSearchParams(query).get('protocol'), this.#parts.strictProtocol);
+    if (fault !== undefined) throw new RefusalError(fault);
+    const app = await this.#parts.apps.find(decode(segment));
+    if (app === undefined) throw new RefusalError('unknown_app');
+    if (!app.enabled) throw new RefusalError('app_disabled');
+    if (!isOpen(app) && app.channels === undefined) throw new RefusalError('not_pusher');
+    if (!isOriginAllowed(app, request.headers.origin)) throw new RefusalError('origin_refused');
+    return app;
+  }
+
+  /** Only who may come in has to wait for a place; no is said at once. */
+  #meet(waiting: Waiting): void {
+    if ('sentence' in waiting.verdict) {
+      this.#decide(waiting);
+      return;
+    }
+    const waitMs = this.#pacer.take();
+    if (waitMs !== undefined && waitMs <= NOW_MS && !this.#stopping) {
+      this.#decide(waiting);
+      return;
+    }
+    const shed = waitMs === undefined;
+    const next = shed ? { ...waiting, verdict: REFUSALS.over_capacity } : waiting;
+    if (this.#stopping || this.#waiting.size >= WAITING_MAX) this.#sendAway(next, REFUSALS.over_capacity);
+    else {
+      // What the client says meanwhile waits in its own socket.
+      waiting.client.pause();
+      this.#waiting.add(next, shed ? Math.random() * LONGEST_WAIT_MS : waitMs);
+    }
+  }
+
+  #decide(waiting: Waiting): void {
+    const { client, verdict } = waiting;
+    if (client.isPaused) client.resume();
+    if ('sentence' in verdict) this.#sendAway(waiting, verdict);
+    else if (this.#stopping) this.#sendAway(waiting, REFUSALS.over_capacity);
+    else if (client.readyState === client.OPEN) this.#welcome(waiting, verdict);
+  }
+
+  #sendAway({ client }: Waiting, refusal: Refusal): void {
+    this.#parts.stats.connectionsRefused += 1;
+    if (client.readyState !== client.OPEN) return;
+    if (client.isPaused) client.resume();
+    client.send(errorText(refusal));
+    client.close(closeCodeOf(refusal, false), refusal.sentence);
+  }
+
+  #welcome({ client, socket, doorman }: Waiting, app: App): void {
+    const { dialect } = this.#parts;
+    const identity = { id: newSocketId(), appKey: app.key, userId: '' };
+    const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
+    connection.pusher = newSession(isOpen(app));
+    doorman.join(connection, client, socket);
+    if (app.max_connections === undefined) this.#establish(connection);
+    else void this.#establishWithin(connection, app.max_connections);
+  }
+
+  /** The roster counts this connection already: of those that come at once, the first ones have a place. */
+  async #establishWithin(connection: Connection, max: number): Promise<void> {
+    connection.transport.pause();
+    const { roster, outbox } = this.#parts;
+    try {
+      const { connections } = await roster.ask({ kind: 'app', app: connection.appKey });
+      if (connections > max) throw new RefusalError('connections_full');
+      if (connection.state === 'open') this.#establish(connection);
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      outbox.post(connection, frameText(errorText(error.refusal)));
+      outbox.close(connection, error.refusal);
+    } finally {
+      if (connection.state !== 'closed') connection.transport.resume();
+    }
+  }
+
+  #establish(connection: Connection): void {
+    const { outbox, activityTimeoutS } = this.#parts;
+    if (connection.pusher !== undefined) connection.pusher.isEstablished = true;
+    outbox.post(connection, frameText(establishedText(connection.id, activityTimeoutS)));
+  }
+}
+
+/** An app of Pusher's kind: its public channels are public. Another one lets clients into what it grants to everybody. */
+function isOpen({ id, secret }: App): boolean {
+  return id !== undefined && secret !== undefined;
+}
+
+function faultOfProtocol(version: string | null, isStrict: boolean): RefusalCode | undefined {
+  if (version === null) return isStrict ? 'no_protocol' : undefined;
+  if (!/^\d{1,9}$/.test(version)) return 'bad_protocol';
+  const number = Number(version);
+  return number < FIRST_PROTOCOL || number > LAST_PROTOCOL ? 'unsupported_protocol' : undefined;
+}
+
+/**
+ * The list is against pages of others in a browser, which always says where it comes from. Whoever is no browser can
+ * say what it likes, and may as well say nothing.
+ */
+function isOriginAllowed({ origins }: App, origin: string | undefined): boolean {
+  if (origins === undefined || origins.length === 0 || origin === undefined) return true;
+  // `null` is what pages without an origin say.
+  if (!URL.canParse(origin)) return false;
+  const { origin: whole, host, hostname } = new URL(origin);
+  const allowed = new Grants(origins.map((entry) => entry.toLowerCase()));
+  return [whole, host, hostname].some((name) => allowed.allows(name));
+}
+
+function newSocketId(): string {
+  return `${randomInt(1, ID_PART_MAX)}.${randomInt(1, ID_PART_MAX)}`;
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    // Not percent-encoding: no app has such a key either.
+    return '';
+  }
+}

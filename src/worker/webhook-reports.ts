@@ -1,0 +1,25 @@
+import type { ToPrimary, WebhookReport } from '../shared/ipc.ts';
+import type { WebhookEvent } from '../shared/webhook-event.ts';
+
+/** Tells the primary, once per turn, what the webhooks of apps may be told. */
+export class WebhookReports {
+  readonly #send: (message: ToPrimary) => void;
+  readonly #requestFlush: () => void;
+  #reports: WebhookReport[] = [];
+
+  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
+    this.#send = options.send;
+    this.#requestFlush = options.requestFlush;
+  }
+
+  report(app: string, event: WebhookEvent): void {
+    this.#reports.push({ app, event });
+    this.#requestFlush();
+  }
+
+  flush(): void {
+    if (this.#reports.length === 0) return;
+    this.#send({ type: 'webhookReports', reports: this.#reports });
+    this.#reports = [];
+  }
+}

@@ -1,0 +1,169 @@
+import { expect } from 'chai';
+import { channelAuth } from '../../support/pusher-client.ts';
+import { Clients, conformanceTarget, fresh, trigger } from './target.ts';
+
+describe('Pusher §4: subscribe and unsubscribe', () => {
+  const clients = new Clients();
+  afterEach(() => clients.closeAll());
+
+  it('answers with subscription_succeeded, whose data is the string {}', async () => {
+    const client = await clients.connect();
+    const channel = fresh();
+    client.askToSubscribe(channel);
+    expect(await client.nextText()).to.equal(
+      `{"event":"pusher_internal:subscription_succeeded","channel":"${channel}","data":"{}"}`,
+    );
+  });
+
+  it('needs no auth, and no member but the channel, for a public channel', async () => {
+    const client = await clients.connect();
+    const channel = fresh();
+    client.send('pusher:subscribe', { channel });
+    await client.expectData('pusher_internal:subscription_succeeded', channel);
+  });
+
+  it('answers subscribing twice twice, and delivers once', async () => {
+    const client = await clients.connect();
+    const channel = fresh();
+    await client.subscribe(channel);
+    await client.subscribe(channel);
+    await trigger(channel, 'one', 1);
+    await trigger(channel, 'two', 2);
+    await client.until('one', channel);
+    const { event } = await client.next();
+    expect(event).to.equal('two');
+  });
+
+  it('answers many that come back to back', async () => {
+    const client = await clients.connect();
+    const channels = Array.from({ length: 50 }, () => fresh());
+    for (const channel of channels) client.askToSubscribe(channel);
+    for (const channel of channels) await client.until('pusher_internal:subscription_succeeded', channel);
+  });
+
+  it('delivers what is published from the answer on, data as the very string', async () => {
+    const client = await clients.connect();
+    const channel = fresh();
+    await client.subscribe(channel);
+    for (const data of [
+      '{"a": 1.0, "e":"\\u00e9"}',
+      'plain',
+      '',
+      '"quoted"',
+      ' [1] ',
+      '{"a":',
+      'null',
+      'ü€😀',
+    ]) {
+      await trigger(channel, 'my event', data);
+      const message = await client.until('my event', channel);
+      expect(message).to.deep.equal({ event: 'my event', channel, data });
+    }
+  });
+
+  it('delivers in the order of publication', async () => {
+    const client = await clients.connect();
+    const channel = fresh();
+    await client.subscribe(channel);
+    for (let n = 0; n < 20; n += 1) await trigger(channel, 'n', n);
+    for (let n = 0; n < 20; n += 1) expect((await client.until('n', channel)).data).to.equal(String(n));
+  });
+
+  it('stops after unsubscribing, which has no reply', async () => {
+    const client = await clients.connect();
+    const [left, kept] = [fresh(), fresh()];
+    await client.subscribe(left);
+    await client.subscribe(kept);
+    client.send('pusher:unsubscribe', { channel: left });
+    client.send('pusher:unsubscribe', { channel: fresh() });
+    await client.settle();
+    expect(client.unread.filter((text) => !text.includes('subscription_count'))).to.deep.equal([]);
+    await trigger(left, 'e', 1);
+    await trigger(kept, 'e', 2);
+    expect((await client.until('e', kept)).data).to.equal('2');
+    expect(client.texts.filter((text) => text.includes('"e"'))).to.have.length(1);
+  });
+
+  it('publishes to many channels, to each once, and leaves out the socket that is named', async () => {
+    const [one, other] = [await clients.connect(), await clients.connect()];
+    const [a, b] = [fresh(), fresh()];
+    for (const client of [one, other]) for (const channel of [a, b]) await client.subscribe(channel);
+    await trigger([a, b], 'e', 1, { socket_id: one.socketId });
+    await trigger([a, b], 'last', 2);
+    for (const channel of [a, b]) await other.until('e', channel);
+    await one.until('last', a);
+    await one.until('last', b);
+    expect(one.texts.filter((text) => text.includes('"event":"e"'))).to.deep.equal([]);
+  });
+
+  for (const [kind, channel] of [
+    ['private', 'private-'],
+    ['presence', 'presence-'],
+    ['private encrypted', 'private-encrypted-'],
+    ['private cache', 'private-cache-'],
+    ['presence cache', 'presence-cache-'],
+    ['private encrypted cache', 'private-encrypted-cache-'],
+  ] as const) {
+    it(`tells a wrong signature on a ${kind} channel by subscription_error, and stays`, async () => {
+      const { key, secret } = await conformanceTarget();
+      const client = await clients.connect();
+      const name = fresh(channel);
+      const member = '{"user_id":"1"}';
+      const right = channelAuth({ key, secret }, client.socketId, name, member);
+      const wrong = [
+        undefined,
+        '',
+        'nonsense',
+        right.slice(0, -1),
+        right.replace(/.$/, (last) => (last === '0' ? '1' : '0')),
+        right.replace(key, 'other'),
+        right.slice(key.length + 1),
+        channelAuth({ key, secret: 'other' }, client.socketId, name, member),
+        channelAuth({ key, secret }, '1.1', name, member),
+        channelAuth({ key, secret }, client.socketId, `${name}x`, member),
+        channelAuth({ key, secret }, client.socketId, name),
+      ];
+      for (const auth of wrong) {
+        client.send('pusher:subscribe', { channel: name, auth, channel_data: member });
+        const { data } = await client.expect('pusher:subscription_error', name);
+        expect(data).to.include({ type: 'AuthError', status: 401 });
+        expect(data.error).to.be.a('string');
+      }
+      client.send('pusher:subscribe', { channel: name, auth: right, channel_data: member });
+      await client.expectData('pusher_internal:subscription_succeeded', name);
+    });
+  }
+
+  it('takes the whole alphabet of channel names, and no other', async () => {
+    const client = await clients.connect();
+    await client.subscribe(`a-Z_0=@,.;${fresh()}`);
+    for (const channel of [
+      'with space',
+      'ü',
+      'a/b',
+      'a:b',
+      '#other',
+      `${'x'.repeat(300)}`,
+      '',
+      'a\nb',
+      'x#y',
+    ]) {
+      client.send('pusher:subscribe', { channel, auth: '' });
+      const { data } = await client.until('pusher:subscription_error', channel);
+      expect(data.error).to.be.a('string');
+    }
+  });
+
+  it('knows the kind of a channel by the beginning of its name alone', async () => {
+    const client = await clients.connect();
+    for (const channel of [
+      fresh('not-private-'),
+      fresh('my-presence-'),
+      fresh('privately-'),
+      fresh('Private-'),
+    ]) {
+      client.send('pusher:subscribe', { channel, auth: '' });
+      await client.until('pusher_internal:subscription_succeeded', channel);
+    }
+  });
+});

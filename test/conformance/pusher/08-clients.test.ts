@@ -1,0 +1,182 @@
+import { expect } from 'chai';
+import Echo from 'laravel-echo';
+import { eventually } from '../../support/deadline.ts';
+import { eventOf, optionsFor, PusherJs, present, subscribed } from '../../support/pusher-js.ts';
+import { conformanceTarget, fresh, request, type Target, trigger } from './target.ts';
+
+describe('Pusher: clients that exist, unmodified', () => {
+  const open: PusherJs[] = [];
+  let target: Target;
+
+  before(async () => {
+    target = await conformanceTarget();
+  });
+  afterEach(() => {
+    for (const client of open.splice(0)) client.disconnect();
+  });
+
+  async function connect(user?: { id: string; info?: object; watchlist?: string[] }): Promise<PusherJs> {
+    const client = new PusherJs(target.key, optionsFor(target, user));
+    open.push(client);
+    await eventually(() => client.connection.state === 'connected', 'pusher-js is connected');
+    return client;
+  }
+
+  describe('pusher-js', () => {
+    it('hears events as the objects that were published', async () => {
+      const client = await connect();
+      const channel = await subscribed(client.subscribe(fresh()));
+      const heard = eventOf(channel, 'my-event');
+      await trigger(channel.name, 'my-event', { a: ['ü', 1] });
+      expect(await heard).to.deep.equal({ a: ['ü', 1] });
+    });
+
+    it('knows who is present, who it is, who comes and who goes', async () => {
+      const name = fresh('presence-');
+      const [one, two] = [
+        await connect({ id: '1', info: { n: 1 } }),
+        await connect({ id: '2', info: { n: 2 } }),
+      ];
+      const mine = await present(one, name);
+      expect(mine.members.count).to.equal(1);
+      expect(mine.members.me).to.deep.equal({ id: '1', info: { n: 1 } });
+      const [added, removed] = [eventOf(mine, 'pusher:member_added'), eventOf(mine, 'pusher:member_removed')];
+      const theirs = await present(two, name);
+      expect(await added).to.deep.equal({ id: '2', info: { n: 2 } });
+      expect(theirs.members.members).to.deep.equal({ 1: { n: 1 }, 2: { n: 2 } });
+      two.disconnect();
+      expect(await removed).to.deep.equal({ id: '2', info: { n: 2 } });
+      expect(mine.members.count).to.equal(1);
+    });
+
+    it('triggers client events, which say who sent them', async () => {
+      const name = fresh('presence-');
+      const [one, two] = [await connect({ id: '1' }), await connect({ id: '2' })];
+      const [mine, theirs] = [await present(one, name), await present(two, name)];
+      const heard = new Promise((resolve) => {
+        theirs.bind('client-hi', (data: unknown, metadata: unknown) => resolve([data, metadata]));
+      });
+      mine.trigger('client-hi', { n: 1 });
+      expect(await heard).to.deep.equal([{ n: 1 }, { user_id: '1' }]);
+    });
+
+    it('decrypts what the SDK has encrypted', async () => {
+      const client = await connect();
+      const channel = await subscribed(client.subscribe(fresh('private-encrypted-')));
+      const heard = eventOf(channel, 'secret');
+      const { pusherSdk } = await import('../../support/pusher-app.ts');
+      const master = Buffer.alloc(32, 'a').toString('base64');
+      const { id: appId, key, secret } = target;
+      const sdk = pusherSdk(target.httpUrl, { appId, key, secret, encryptionMasterKeyBase64: master });
+      await sdk.trigger(channel.name, 'secret', { word: 'ü' });
+      expect(await heard).to.deep.equal({ word: 'ü' });
+    });
+
+    it('gets the last event of a cache channel, or hears of the miss', async () => {
+      const client = await connect();
+      const channel = client.subscribe(fresh('cache-'));
+      await eventOf(channel, 'pusher:cache_miss');
+      await trigger(channel.name, 'e', { n: 1 });
+      const other = (await connect()).subscribe(channel.name);
+      expect(await eventOf(other, 'e')).to.deep.equal({ n: 1 });
+    });
+
+    it('counts subscriptions', async () => {
+      const client = await connect();
+      const channel = client.subscribe(fresh());
+      expect(await eventOf(channel, 'pusher:subscription_count')).to.deep.equal({ subscription_count: 1 });
+      expect(channel.subscriptionCount).to.equal(1);
+    });
+
+    it('shows why a subscription failed', async () => {
+      const client = new PusherJs(target.key, {
+        ...optionsFor(target),
+        channelAuthorization: { customHandler: (_request, done) => done(null, { auth: 'nonsense' }) },
+      });
+      open.push(client);
+      const error = await eventOf(client.subscribe(fresh('private-')), 'pusher:subscription_error');
+      expect(error).to.include({ type: 'AuthError', status: 401 });
+    });
+
+    it('signs in, hears what is sent to the user, and watches others', async () => {
+      const [id, other] = [fresh('u'), fresh('o')];
+      const client = await connect({ id, watchlist: [other] });
+      const offline = eventOf(client.user.watchlist, 'offline');
+      client.signin();
+      expect(await offline).to.deep.equal({ name: 'offline', user_ids: [other] });
+      expect(client.user.user_data?.id).to.equal(id);
+      const online = eventOf(client.user.watchlist, 'online');
+      (await connect({ id: other })).signin();
+      expect(await online).to.deep.equal({ name: 'online', user_ids: [other] });
+      const heard = eventOf(client.user, 'for-you');
+      await eventually(async () => {
+        const { json } = await request('GET', `/channels/${encodeURIComponent(`#server-to-user-${id}`)}`);
+        return json.occupied === true;
+      }, 'the user has its channel');
+      await trigger(`#server-to-user-${id}`, 'for-you', { n: 1 });
+      expect(await heard).to.deep.equal({ n: 1 });
+    });
+
+    it('gives up for good when its user is terminated, and where there is no app', async () => {
+      const id = fresh('u');
+      const client = await connect({ id });
+      const success = eventOf(client, 'pusher:signin_success');
+      client.signin();
+      await success;
+      await request('POST', `/users/${id}/terminate_connections`, { body: {} });
+      await eventually(() => client.connection.state === 'disconnected', 'it has given up');
+      const lost = new PusherJs('no-such-app', optionsFor(target));
+      open.push(lost);
+      await eventually(() => lost.connection.state === 'disconnected', 'it has given up');
+    });
+  });
+
+  describe('laravel-echo', () => {
+    async function echo(user: { id: string; info?: object }): Promise<Echo<'pusher'>> {
+      return new Echo({ broadcaster: 'pusher', key: target.key, client: await connect(user) });
+    }
+
+    it('listens, whispers and knows who is there', async () => {
+      const [one, two] = [await echo({ id: '1', info: { id: 1 } }), await echo({ id: '2', info: { id: 2 } })];
+      const name = fresh();
+      const here = new Promise((resolve) => {
+        one.join(name).here(resolve);
+      });
+      expect(await here).to.deep.equal([{ id: 1 }]);
+      const joining = new Promise((resolve) => {
+        one.join(name).joining(resolve);
+      });
+      const isIn = new Promise((resolve) => {
+        two.join(name).here(resolve);
+      });
+      await isIn;
+      expect(await joining).to.deep.equal({ id: 2 });
+      const whisper = new Promise((resolve) => {
+        one.join(name).listenForWhisper('typing', resolve);
+      });
+      two.join(name).whisper('typing', { name: 'two' });
+      expect(await whisper).to.deep.equal({ name: 'two' });
+    });
+
+    it('sends to others with its socket id', async () => {
+      const [one, two] = [await echo({ id: '1' }), await echo({ id: '2' })];
+      const name = fresh();
+      const heard: string[] = [];
+      const channels = [one.private(name), two.private(name)];
+      await Promise.all(
+        channels.map(
+          (channel) =>
+            new Promise<void>((resolve) => {
+              channel.subscribed(() => resolve());
+            }),
+        ),
+      );
+      one.private(name).listen('.order', () => heard.push('one'));
+      two.private(name).listen('.order', () => heard.push('two'));
+      await trigger(`private-${name}`, 'order', {}, { socket_id: one.socketId() });
+      await trigger(`private-${name}`, 'order', {});
+      await eventually(() => heard.length >= 3, 'both have heard it');
+      expect(heard.sort()).to.deep.equal(['one', 'two', 'two']);
+    });
+  });
+});
