@@ -17,7 +17,7 @@ import { openWebhooks } from './webhooks/open-webhooks.ts';
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
 const DRAIN_PART = 0.9;
 /** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
-const WEBHOOKS_DEADLINE_MS = 1_000;
+const WEBHOOKS_DEADLINE_MS = 3_000;
 
 /**
  * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
@@ -50,7 +50,6 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
     log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
   }
-  webhooks.stop();
   supervisor.announceStop();
   frontDoor.close();
   lobby.close('public');

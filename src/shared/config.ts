@@ -414,6 +414,14 @@ export const SETTINGS = {
     most: 120_000,
     about: 'how long the webhook that an app is told events by (webhook_url) may take to answer',
   }),
+  webhookGraceMs: integer({
+    env: 'GUSHER_WEBHOOK_GRACE_MS',
+    unit: 'ms',
+    fallback: 3_000,
+    least: 0,
+    most: 60_000,
+    about: 'who returns to a channel within this time has not left it, and neither is told to webhook_url',
+  }),
   webhookAllowPrivate: flag({
     env: 'GUSHER_WEBHOOK_ALLOW_PRIVATE',
     fallback: false,

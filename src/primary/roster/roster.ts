@@ -67,6 +67,15 @@ export class Roster {
     this.#sharing = sharing;
   }
 
+  /** Whether, of all hosts, this one tells the world what happens in a channel. It may change at any time. */
+  speaksFor(app: string, channel: string): boolean {
+    return this.#sharing?.speaksFor(app, channel) ?? true;
+  }
+
+  get hasOtherHosts(): boolean {
+    return this.#columns.host.size > 0;
+  }
+
   addColumn(name: string, kind: ColumnKind): void {
     this.#columns[kind].set(name, new Column());
   }
@@ -194,7 +203,7 @@ export class Roster {
   }
 
   #isMine(app: string, channel: string): boolean {
-    return !this.#silent && (this.#sharing?.speaksFor(app, channel) ?? true);
+    return !this.#silent && this.speaksFor(app, channel);
   }
 
   #appOf(app: string): AppPresence {

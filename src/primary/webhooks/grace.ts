@@ -27,6 +27,14 @@ export class Grace<T> {
     return !this.#held.delete(subject);
   }
 
+  /** Nobody can return any more: tells what is held. */
+  end(): void {
+    clearTimeout(this.#timer);
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const { departure } of held) this.#tell(departure);
+  }
+
   /** Lets go of what is held, untold. */
   close(): void {
     clearTimeout(this.#timer);

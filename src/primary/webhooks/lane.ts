@@ -41,16 +41,15 @@ export class Lane {
   #shed = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: () => void = () => undefined;
+  /** Ends the pause before the next attempt. */
+  #wake: () => void = () => undefined;
+  #hurried = false;
 
   constructor(options: { app: string; deliver: Deliver; log: Logger; pace?: Pace }) {
     this.#app = options.app;
     this.#deliver = options.deliver;
     this.#log = options.log;
     this.#pace = options.pace ?? PACE;
-  }
-
-  get isIdle(): boolean {
-    return this.#state === 'idle';
   }
 
   push(event: WebhookEvent): void {
@@ -69,10 +68,16 @@ export class Lane {
 
   /** Resolves when everything is delivered or given up. */
   async finish(): Promise<void> {
-    if (this.isIdle) return;
+    if (this.#state === 'idle') return;
     await new Promise<void>((resolve) => {
       this.#idle = resolve;
     });
+  }
+
+  /** From now on nothing is waited for: what is left is tried once more, and given up if that fails. */
+  hurry(): void {
+    this.#hurried = true;
+    this.#wake();
   }
 
   close(): void {
@@ -108,16 +113,23 @@ export class Lane {
       const fault = await this.#deliver(body);
       if (fault === undefined) return;
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
-      if (performance.now() + pauseMs > until) {
+      if (this.#hurried || performance.now() + pauseMs > until) {
         this.#log.error({ app: this.#app, fault }, 'events for a webhook were given up');
         return;
       }
       if (attempt === 0) this.#log.warn({ app: this.#app, fault }, 'a webhook failed; it is tried again');
       this.#state = 'pausing';
-      await new Promise<void>((resolve) => {
-        this.#timer = setTimeout(resolve, pauseMs);
-      });
+      await this.#pause(pauseMs);
     }
+  }
+
+  async #pause(pauseMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      this.#timer = setTimeout(resolve, pauseMs);
+    });
+    clearTimeout(this.#timer);
+    this.#wake = () => undefined;
   }
 
   #shedOne(): void {

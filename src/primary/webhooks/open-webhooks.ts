@@ -18,13 +18,8 @@ export function openWebhooks(options: {
   const store = openAppStore(settings);
   const { eventWebhookDeadlineMs: deadlineMs, webhookAllowPrivate: allowPrivate } = settings;
   const courier = new Courier({ deadlineMs, allowPrivate, log });
-  const webhooks = new Webhooks({
-    apps: new Apps({ store, demoApp, takesAnyKey: false, log }),
-    store,
-    roster,
-    courier,
-    log,
-  });
+  const apps = new Apps({ store, demoApp, takesAnyKey: false, log });
+  const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.webhookGraceMs, log });
   roster.listen(webhooks);
   return webhooks;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../../shared/app.ts';
 import type { AppStore } from '../../shared/app-store/app-store.ts';
 import type { Apps } from '../../shared/apps.ts';
@@ -11,8 +12,6 @@ import type { Courier } from './courier.ts';
 import { Grace } from './grace.ts';
 import { Lane } from './lane.ts';
 
-/** How long a channel may be empty, or a member away, before that is told. */
-const GRACE_MS = 3_000;
 /** How long news is gathered before the app that it is of is looked up, once for all of it. */
 const GATHER_MS = 20;
 /** Attack: clients that speak faster than the apps can be looked up. */
@@ -32,19 +31,21 @@ type ChannelTransition = Extract<RosterTransition, { channel: string }>;
 /** An app that can be told. */
 type Listening = App & { readonly webhook_url: string; readonly secret: string };
 
-/** What began or ended, and whether it is to be told at all. */
+/** What began or ended, and whether the app wants to know. */
 interface Change {
   readonly app: string;
   readonly event: WebhookEvent;
-  readonly isTold: boolean;
+  readonly isWanted: boolean;
 }
 
 export interface WebhooksParts {
   readonly apps: Pick<Apps, 'find'>;
   /** Behind `apps`; it is closed at the end. */
   readonly store: Pick<AppStore, 'close'>;
-  readonly roster: Pick<Roster, 'channel'>;
+  readonly roster: Pick<Roster, 'channel' | 'speaksFor' | 'hasOtherHosts'>;
   readonly courier: Pick<Courier, 'deliver' | 'close'>;
+  /** How long a channel may be empty, or a member away, before that is told. */
+  readonly graceMs: number;
   readonly log: Logger;
 }
 
@@ -57,6 +58,7 @@ export class Webhooks implements RosterListener {
   readonly #parts: WebhooksParts;
   /** News of apps that are about to be looked up. */
   readonly #gathered = new Map<string, News[]>();
+  readonly #sifting = new Set<Promise<void>>();
   readonly #grace: Grace<Change>;
   readonly #lanes = new Map<string, Lane>();
   /** Channels of which a cache miss was told a moment ago, oldest first, and until when that is so. */
@@ -64,11 +66,17 @@ export class Webhooks implements RosterListener {
   /** Channels whose counts are to be told at the next tick, by app. */
   readonly #recounted = new Map<string, Set<string>>();
   #countTimer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  #closed = false;
 
   constructor(parts: WebhooksParts) {
     this.#parts = parts;
-    this.#grace = new Grace({ graceMs: GRACE_MS, tell: (change) => this.#tell(change) });
+    const { roster } = parts;
+    this.#grace = new Grace({
+      graceMs: parts.graceMs,
+      tell: (change) => {
+        if (roster.speaksFor(change.app, change.event.channel)) this.#tell(change);
+      },
+    });
   }
 
   transition(transition: RosterTransition, mine: boolean): void {
@@ -77,7 +85,7 @@ export class Webhooks implements RosterListener {
   }
 
   counted(app: string, channel: string, mine: boolean): void {
-    if (!mine || this.#stopped || isPresenceChannel(channel)) return;
+    if (!mine || this.#closed || isPresenceChannel(channel)) return;
     const channels = this.#recounted.get(app);
     if (channels === undefined) this.#recounted.set(app, new Set([channel]));
     else channels.add(channel);
@@ -89,33 +97,41 @@ export class Webhooks implements RosterListener {
     for (const { app, event } of reports) this.#hear(app, { kind: 'report', event });
   }
 
-  /** Hears no more of what clients do: they leave because gusher stops, and will be back. */
-  stop(): void {
-    this.#stopped = true;
-    this.#grace.close();
-    clearTimeout(this.#countTimer);
-  }
-
-  /** Resolves when what is on its way is delivered, or at the deadline; then everything is let go of. */
+  /**
+   * All clients have left. Who is still within the grace is told to be gone, unless there are other hosts, where
+   * clients return and which tell it. Resolves when what is on its way is delivered, or was tried once more, or at
+   * the deadline; then everything is let go of.
+   */
   async close(deadlineMs: number): Promise<void> {
-    this.stop();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, deadlineMs);
     });
-    await Promise.race([Promise.all([...this.#lanes.values()].map((lane) => lane.finish())), late]);
+    await Promise.race([this.#finish(), late]);
     clearTimeout(timer);
+    this.#closed = true;
+    this.#grace.close();
+    clearTimeout(this.#countTimer);
     for (const lane of this.#lanes.values()) lane.close();
     this.#parts.courier.close();
     await this.#parts.store.close();
   }
 
+  async #finish(): Promise<void> {
+    while (this.#sifting.size > 0) await Promise.all(this.#sifting);
+    if (!this.#parts.roster.hasOtherHosts) this.#grace.end();
+    const lanes = [...this.#lanes.values()];
+    for (const lane of lanes) lane.hurry();
+    await Promise.all(lanes.map((lane) => lane.finish()));
+  }
+
   #hear(app: string, news: News): void {
-    if (this.#stopped) return;
+    if (this.#closed) return;
     const gathered = this.#gathered.get(app);
     if (gathered === undefined) {
       this.#gathered.set(app, [news]);
-      setTimeout(() => void this.#sift(app), GATHER_MS);
+      const sift = this.#sift(app).finally(() => this.#sifting.delete(sift));
+      this.#sifting.add(sift);
     } else if (gathered.length < GATHERED_MAX) {
       gathered.push(news);
     }
@@ -123,7 +139,8 @@ export class Webhooks implements RosterListener {
 
   /** Passes on what was gathered of an app, in its order, if the app listens. */
   async #sift(key: string): Promise<void> {
-    const app = await this.#listening(key);
+    await pause(GATHER_MS);
+    const app = await this.#listening(key).catch((error: Error) => this.#lose(key, error));
     const gathered = this.#gathered.get(key) ?? [];
     this.#gathered.delete(key);
     if (app === undefined) return;
@@ -133,31 +150,34 @@ export class Webhooks implements RosterListener {
     }
   }
 
-  async #listening(key: string): Promise<Listening | undefined> {
-    try {
-      const app = await this.#parts.apps.find(key);
-      return isListening(app) ? app : undefined;
-    } catch (error) {
-      this.#parts.log.warn({ app: key, reason: (error as Error).message }, 'webhook events are lost');
-      return undefined;
-    }
+  #lose(app: string, error: Error): undefined {
+    this.#parts.log.error({ app, reason: error.message }, 'events for a webhook are lost');
   }
 
-  /** The grace hears of everything: what one host or one half of a pair does not tell may cancel what another does. */
+  /** The app, if it has a webhook for events. Rejects if that is not known. */
+  async #listening(key: string): Promise<Listening | undefined> {
+    const app = await this.#parts.apps.find(key);
+    return isListening(app) ? app : undefined;
+  }
+
+  /**
+   * The grace hears of everything, whoever tells it and whatever the app wants to know: one half of a pair cancels
+   * the other. Which host tells of an end is asked when it is told: the one that would have may be gone by then.
+   */
   #takeTransition(app: Listening, transition: ChannelTransition, mine: boolean): void {
     const told = eventOf(transition);
     if (told === undefined) return;
     const { event, begins } = told;
     const subject = `${app.key}\n${event.channel}\n${'user_id' in event ? event.user_id : ''}`;
-    const change = { app: app.key, event, isTold: mine && wants(app, event.name) };
+    const change = { app: app.key, event, isWanted: wants(app, event.name) };
     if (!begins) this.#grace.ended(subject, change);
-    else if (this.#grace.began(subject)) this.#tell(change);
+    else if (this.#grace.began(subject) && mine) this.#tell(change);
   }
 
   #takeReport(app: Listening, event: WebhookEvent): void {
-    const isTold =
+    const isWanted =
       wants(app, event.name) && (event.name !== 'cache_miss' || this.#isFirstMiss(app.key, event));
-    this.#tell({ app: app.key, event, isTold });
+    this.#tell({ app: app.key, event, isWanted });
   }
 
   #isFirstMiss(app: string, { channel }: WebhookEvent): boolean {
@@ -180,21 +200,21 @@ export class Webhooks implements RosterListener {
   };
 
   async #tellCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
-    const app = await this.#listening(key);
+    const app = await this.#listening(key).catch((error: Error) => this.#lose(key, error));
     if (app?.subscription_count !== true) return;
-    const isTold = wants(app, 'subscription_count');
+    const isWanted = wants(app, 'subscription_count');
     for (const channel of channels) {
       const count = this.#parts.roster.channel(key, channel)?.subscriptions ?? 0;
       this.#tell({
         app: key,
         event: { name: 'subscription_count', channel, subscription_count: count },
-        isTold,
+        isWanted,
       });
     }
   }
 
-  #tell({ app, event, isTold }: Change): void {
-    if (isTold && !this.#stopped) this.#lane(app).push(event);
+  #tell({ app, event, isWanted }: Change): void {
+    if (isWanted && !this.#closed) this.#lane(app).push(event);
   }
 
   #lane(app: string): Lane {
@@ -208,7 +228,12 @@ export class Webhooks implements RosterListener {
 
   /** Looks the app up anew at each attempt, so that a corrected address or secret is used at once. */
   async #deliver(key: string, body: string): Promise<string | undefined> {
-    const app = await this.#listening(key);
+    let app: Listening | undefined;
+    try {
+      app = await this.#listening(key);
+    } catch (error) {
+      return (error as Error).message;
+    }
     // An app that no longer listens has nothing left to wait for.
     if (app === undefined) return undefined;
     return this.#parts.courier.deliver({ url: app.webhook_url, key, secret: app.secret, body });

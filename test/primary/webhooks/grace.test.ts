@@ -34,4 +34,13 @@ describe('the grace', () => {
     await eventually(() => told.length > 0, 'it is told');
     expect(told).to.deep.equal(['second']);
   });
+
+  it('is over for everybody when nobody can return', () => {
+    const told: string[] = [];
+    const grace = new Grace<string>({ graceMs: 60_000, tell: (departure) => told.push(departure) });
+    grace.ended('a', 'a left');
+    grace.ended('b', 'b left');
+    grace.end();
+    expect(told).to.deep.equal(['a left', 'b left']);
+  });
 });

@@ -84,4 +84,24 @@ describe('the lane of a webhook', () => {
     const bytes = counts.reduce((sum, count) => sum + count, 0);
     expect(bytes).to.be.within(15_000_000, 17_000_000);
   });
+
+  it('tries what is left once more when it has to hurry', async () => {
+    const bodies: string[] = [];
+    const pace = { firstPauseMs: 60_000, longestPauseMs: 60_000, patienceMs: 600_000 };
+    let failed: () => void = () => undefined;
+    const hasFailed = new Promise<void>((resolve) => {
+      failed = resolve;
+    });
+    const deliver = async (body: string): Promise<string> => {
+      bodies.push(body);
+      setImmediate(failed);
+      return 'it answered 500';
+    };
+    const lane = new Lane({ app: 'k1', deliver, log, pace });
+    lane.push(occupied('a'));
+    await within(hasFailed, 'the first attempt');
+    lane.hurry();
+    await within(lane.finish(), 'the end');
+    expect(bodies).to.have.length(2);
+  });
 });

@@ -1,0 +1,223 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { type Client, connectClient } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile, PUSHER_APP, pusherSdk } from '../support/pusher-app.ts';
+import { WebhookReceiver } from '../support/webhook-receiver.ts';
+
+const occupied = (channel: string) => ({ name: 'channel_occupied', channel });
+const vacated = (channel: string) => ({ name: 'channel_vacated', channel });
+const added = (channel: string, user: string) => ({ name: 'member_added', channel, user_id: user });
+const removed = (channel: string, user: string) => ({ name: 'member_removed', channel, user_id: user });
+
+describe('webhooks for events', () => {
+  const receiver = new WebhookReceiver();
+  /** Hears of members alone. */
+  const choosy = new WebhookReceiver();
+  /** Lets in whoever comes, by the name that the credential is. */
+  const door = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => {
+      const user = new URLSearchParams(chunk.toString()).get('auth');
+      response.end(JSON.stringify({ user_id: user, channels: ['*'] }));
+    });
+  });
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+
+  before(async () => {
+    await receiver.open();
+    await choosy.open();
+    door.listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    const url = `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
+    apps = new AppsFile(
+      { url, webhook_url: receiver.url, subscription_count: true },
+      {
+        choosy: {
+          url,
+          id: '5',
+          secret: 'choosy-secret',
+          webhook_url: choosy.url,
+          webhook_events: ['member_added', 'member_removed'],
+        },
+      },
+    );
+    gusher = await startGusher({
+      workers: 2,
+      env: {
+        GUSHER_APPS_FILE: apps.path,
+        GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true',
+        GUSHER_EVENT_WEBHOOK_DEADLINE_MS: '500',
+        GUSHER_WEBHOOK_GRACE_MS: '2000',
+      },
+    });
+  });
+
+  after(async () => {
+    await gusher.stop();
+    door.closeAllConnections();
+    door.close();
+    receiver.close();
+    choosy.close();
+    apps.remove();
+  });
+
+  async function join(user: string, channel: string, app = PUSHER_APP.key): Promise<Client> {
+    const client = await connectClient(gusher.clientUrl(app, `?auth=${user}`));
+    await client.subscribe(channel);
+    return client;
+  }
+
+  /** Whether the client was connected to the worker that was killed. */
+  const loses = (client: Client): Promise<boolean> =>
+    Promise.race([client.closed.then(() => true), client.ask('gusher.ping', null).then(() => false)]);
+
+  const counts = (channel: string): unknown[] =>
+    receiver
+      .of(channel)
+      .flatMap((event) => ('subscription_count' in event ? [event.subscription_count] : []));
+  const transitions = (channel: string): object[] =>
+    receiver.of(channel).filter(({ name }) => name !== 'subscription_count');
+
+  it('are bodies that the SDK finds to be signed by the app', async () => {
+    const client = await join('ann', 'signed');
+    await receiver.told('signed', 1);
+    const received = receiver.bodies.find(({ body }) => body.includes('"signed"'));
+    const { headers = {}, body = '' } = received ?? {};
+    expect(headers['content-type']).to.equal('application/json');
+    const webhook = pusherSdk(gusher.api).webhook({ headers, rawBody: body });
+    expect(webhook.isValid()).to.equal(true);
+    expect(webhook.getEvents()).to.deep.include(occupied('signed'));
+    expect(webhook.getTime().getTime()).to.be.closeTo(Date.now(), 60_000);
+    const forged = pusherSdk(gusher.api).webhook({ headers, rawBody: `${body} ` });
+    expect(forged.isValid()).to.equal(false);
+    await client.close();
+  });
+
+  it('tell of first and last, after a grace in which a return undoes the leave', async () => {
+    const channel = 'presence-grace';
+    const first = await join('ann', channel);
+    const second = await join('ann', channel);
+    const third = await join('bea', channel);
+    await eventually(() => transitions(channel).length >= 3, 'who came is told');
+    await first.close();
+    await third.close();
+    const again = await join('bea', channel);
+    await second.close();
+    await eventually(() => transitions(channel).length >= 4, 'who left is told', 15_000);
+    await again.close();
+    await eventually(() => transitions(channel).length >= 6, 'the end is told', 15_000);
+    expect(transitions(channel)).to.have.deep.members([
+      occupied(channel),
+      added(channel, 'ann'),
+      added(channel, 'bea'),
+      removed(channel, 'ann'),
+      removed(channel, 'bea'),
+      vacated(channel),
+    ]);
+  });
+
+  it('tell the count of subscriptions, the last one surely', async () => {
+    const clients = [await join('ann', 'counted'), await join('bea', 'counted')];
+    await eventually(() => counts('counted').at(-1) === 2, 'two are told');
+    for (const client of clients) await client.close();
+    await eventually(() => counts('counted').at(-1) === 0, 'nobody is told');
+  });
+
+  it('tell an app what it asked for, and no more', async () => {
+    const client = await join('ann', 'presence-chosen', 'choosy');
+    expect(await choosy.told('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
+    await client.close();
+    expect(await choosy.told('presence-chosen', 2, 15_000)).to.deep.equal([
+      added('presence-chosen', 'ann'),
+      removed('presence-chosen', 'ann'),
+    ]);
+    expect(choosy.events.every(({ name }) => name.startsWith('member_'))).to.equal(true);
+  });
+
+  it('are brought again to a receiver that fails or hangs, in their order', async () => {
+    receiver.answers.push(500, 'nothing');
+    const bodies = receiver.bodies.length;
+    const first = await join('ann', 'retried-1');
+    await eventually(() => receiver.bodies.length > bodies, 'the first attempt');
+    const second = await join('ann', 'retried-2');
+    await receiver.told('retried-2', 1, 20_000);
+    const order = receiver.events.filter(
+      ({ name, channel }) => name === 'channel_occupied' && /^retried/.test(channel),
+    );
+    expect(order).to.deep.equal([occupied('retried-1'), occupied('retried-2')]);
+    const [failed, ...retries] = receiver.bodies.slice(bodies);
+    expect(retries.slice(0, 2).map(({ body }) => body)).to.deep.equal(Array(2).fill(failed?.body));
+    expect(
+      gusher.logs.filter((line) => JSON.stringify(line).includes('hush')),
+      'logs with the URL',
+    ).to.deep.equal([]);
+    await first.close();
+    await second.close();
+  });
+
+  it('survive the death of their process', async () => {
+    const started = await gusher.log(
+      ({ msg }) => msg === 'the courier of webhooks was started',
+      'the courier',
+    );
+    receiver.answers.push('nothing');
+    const bodies = receiver.bodies.length;
+    const client = await join('ann', 'after-death');
+    await eventually(() => receiver.bodies.length > bodies, 'the courier waits for an answer');
+    process.kill(started.courier as number, 'SIGKILL');
+    await receiver.told('after-death', 1, 15_000);
+    expect(transitions('after-death')).to.deep.equal([occupied('after-death')]);
+    await client.close();
+  });
+
+  it('are exact when a worker is killed', async () => {
+    const channel = 'presence-killed';
+    const users = Array.from({ length: 20 }, (_, n) => `user-${n}`);
+    const clients = await Promise.all(users.map((user) => join(user, channel)));
+    await eventually(() => transitions(channel).length >= 21, 'all are told');
+    const [pid = 0] = gusher.workerPids.slice(-1);
+    process.kill(pid, 'SIGKILL');
+    const isLost = await Promise.all(clients.map(loses));
+    const lost = users.filter((_, n) => isLost[n]);
+    expect(lost.length).to.be.within(1, 19);
+    // Half of them return within the grace, and have never been away.
+    const returned = lost.filter((_, n) => n % 2 === 0);
+    const back = await Promise.all(returned.map((user) => join(user, channel)));
+    const gone = lost.filter((user) => !returned.includes(user));
+    const isRemoved = (event: object): boolean => 'name' in event && event.name === 'member_removed';
+    await eventually(
+      () => transitions(channel).filter(isRemoved).length >= gone.length,
+      'the lost are told',
+      15_000,
+    );
+    for (const client of [...clients, ...back]) if (client.socket.readyState === 1) await client.close();
+    await eventually(
+      () => transitions(channel).some(({ name }: { name?: string }) => name === 'channel_vacated'),
+      'the end is told',
+      15_000,
+    );
+    expect(transitions(channel)).to.have.deep.members([
+      occupied(channel),
+      ...users.map((user) => added(channel, user)),
+      ...users.map((user) => removed(channel, user)),
+      vacated(channel),
+    ]);
+  });
+
+  it('tell at the stop of gusher who has left', async () => {
+    const client = await join('zoe', 'presence-stop');
+    await receiver.told('presence-stop', 2);
+    expect(await gusher.stop()).to.equal(0);
+    expect(receiver.of('presence-stop')).to.have.deep.members([
+      occupied('presence-stop'),
+      added('presence-stop', 'zoe'),
+      removed('presence-stop', 'zoe'),
+      vacated('presence-stop'),
+    ]);
+    client.socket.terminate();
+  });
+});

@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { WebhookEvent } from '../../src/shared/webhook-event.ts';
+import { eventually } from './deadline.ts';
+
+export interface ReceivedBody {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** Stands where an app has its webhook for events, and remembers. */
+export class WebhookReceiver {
+  /** Everything that came, whatever was answered. */
+  readonly bodies: ReceivedBody[] = [];
+  /** Of the bodies that were answered with 200. */
+  readonly events: WebhookEvent[] = [];
+  /** How the next bodies are answered; none left: with 200. */
+  readonly answers: (number | 'nothing' | 'hang up')[] = [];
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+      const body = Buffer.concat(chunks).toString();
+      this.bodies.push({ headers: request.headers, body });
+      const answer = this.answers.shift() ?? 200;
+      if (answer === 'nothing') return;
+      if (answer === 'hang up') {
+        request.socket.destroy();
+        return;
+      }
+      if (answer === 200) this.events.push(...(JSON.parse(body) as { events: WebhookEvent[] }).events);
+      response.statusCode = answer;
+      response.end();
+    });
+  }
+
+  async open(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/webhook?secret=hush`;
+  }
+
+  /** What was told of a channel, in its order. */
+  of(channel: string): WebhookEvent[] {
+    return this.events.filter((event) => event.channel === channel);
+  }
+
+  async told(channel: string, count: number, deadlineMs?: number): Promise<WebhookEvent[]> {
+    const what = `${count} events of ${channel} are told (there are ${JSON.stringify(this.of(channel))})`;
+    await eventually(() => this.of(channel).length >= count, what, deadlineMs);
+    return this.of(channel);
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
