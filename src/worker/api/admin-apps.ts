@@ -25,7 +25,6 @@ interface Parts {
 /** Fields to set; null takes one away. */
 const changes = v.pipe(
   v.record(v.string(), v.unknown()),
-  v.check((given) => !Array.isArray(given)),
   v.check((given) => Object.keys(given).every((name) => (APP_FIELD_NAMES as string[]).includes(name))),
 );
 
@@ -101,8 +100,10 @@ function keepingSecret(given: AppChanges, known: App | undefined): AppChanges {
 }
 
 function readChanges(body: string): AppChanges {
-  const parsed = v.safeParse(changes, parseJson(body));
-  if (!parsed.success) throw new RefusalError('bad_app_fields');
+  const json = parseJson(body);
+  const parsed = v.safeParse(changes, json);
+  // To the schema a list is a record without fields.
+  if (!parsed.success || Array.isArray(json)) throw new RefusalError('bad_app_fields');
   const given = Object.entries(parsed.output);
   const values = v.safeParse(appFields, Object.fromEntries(given.filter(([, value]) => value !== null)));
   if (!values.success) throw new RefusalError('bad_app_fields');
