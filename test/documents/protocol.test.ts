@@ -15,7 +15,7 @@ const PING = '{"event":"gusher.ping"}';
 /** What the document says of the place where its examples are played. */
 const FAULTS_PER_MINUTE = '3';
 const TICKET = 'ticket-of-ann';
-const WEBHOOK_ANSWER = '{"user_id":"ann","channels":["orders","app*"]}';
+const WEBHOOK_ANSWER = '{"user_id":"ann","channels":["orders","app*"],"remotes":{"ship":true}}';
 
 describe('PROTOCOL.md', () => {
   const examples = readExamples('PROTOCOL.md');
