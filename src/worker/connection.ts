@@ -34,6 +34,9 @@ export interface Identity {
   readonly userId: string;
 }
 
+/** Shared by all who have none. */
+export const NO_REMOTES: readonly string[] = [];
+
 /**
  * One client. A plain record beside one socket: nothing holds a connection through a closure, so that it can
  * be described, and one day moved, by its fields alone.
@@ -47,7 +50,7 @@ export class Connection {
   readonly transport: Transport;
   grants: Grants;
   /** Names of the commands that it may send to the backend. */
-  remotes: readonly string[] = [];
+  remotes: readonly string[] = NO_REMOTES;
   /** When its token expires, in ms since 1970. */
   expiresAt: number | undefined = undefined;
   state: ConnectionState = 'open';

@@ -37,7 +37,7 @@ export interface TokenOptions {
 export async function signToken(
   key: KeyObject | Uint8Array,
   gusher: object,
-  { alg = 'RS256', kid, expiresIn, notBefore }: TokenOptions = {},
+  { alg = algorithmOf(key), kid, expiresIn, notBefore }: TokenOptions = {},
 ): Promise<string> {
   const now = Math.floor(Date.now() / 1_000);
   const token = new SignJWT({ gusher }).setProtectedHeader({ alg, ...(kid !== undefined && { kid }) });
@@ -46,11 +46,16 @@ export async function signToken(
   return token.sign(key);
 }
 
+function algorithmOf(key: KeyObject | Uint8Array): string {
+  return 'asymmetricKeyType' in key && key.asymmetricKeyType === 'ed25519' ? 'EdDSA' : 'RS256';
+}
+
 /** A key pair whose public half is in a file, for GUSHER_PUBLIC_PEM_FILE. */
 export function keyFolder(): { privateKey: KeyObject; publicPath: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'gusher-keys-'));
   const publicPath = join(folder, 'public.pem');
-  const { privateKey, publicPem } = keyPairFor('RS256');
+  // The quickest to make.
+  const { privateKey, publicPem } = keyPairFor('EdDSA');
   writeFileSync(publicPath, publicPem);
   return { privateKey, publicPath, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -1,0 +1,306 @@
+import { expect } from 'chai';
+import { Api } from '../support/api.ts';
+import { type Client, connectClient, expectRefusal } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { type GusherJs, loadGusherJs } from '../support/gusher-js.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { keyFolder, signToken } from '../support/tokens.ts';
+
+const TEST = '/v1/apps/TEST';
+
+/**
+ * What gusher.cluster v1.13 and v3 can do, row by row as a comparison of the two has it: two hosts on one Redis, in
+ * which the names of v1.13 are used, and apps that nobody has registered.
+ */
+describe('what gusher.cluster can do', () => {
+  const keys = keyFolder();
+  let redis: RedisServer;
+  let host: RunningGusher;
+  let otherHost: RunningGusher;
+  const api = new Api(() => host.api);
+  const otherApi = new Api(() => otherHost.api);
+  const clients: Client[] = [];
+
+  before(async function () {
+    this.timeout(60_000);
+    redis = await RedisServer.start();
+    const options = {
+      workers: 2,
+      redisUrl: redis.url,
+      env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath, GUSHER_REDIS_PREFIX: 'gusher.cluster.' },
+    };
+    [host, otherHost] = await Promise.all([startGusher(options), startGusher(options)]);
+  });
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.socket.terminate();
+  });
+  after(async () => {
+    await Promise.all([host.stop(), otherHost.stop()]);
+    await redis.stop();
+    keys.remove();
+  });
+
+  const sign = (claims: object = {}): Promise<string> =>
+    signToken(keys.privateKey, { app_key: 'TEST', user_id: 'ann', channels: ['*'], ...claims });
+
+  interface Joining {
+    readonly at?: RunningGusher;
+    readonly app?: string;
+    readonly user?: string;
+    readonly grants?: string[];
+    readonly remotes?: Record<string, boolean>;
+  }
+
+  async function join(
+    channels: string[] = [],
+    { at = host, app = 'TEST', user = 'ann', ...more }: Joining = {},
+  ) {
+    const { grants = ['*'], remotes = {} } = more;
+    const token = await sign({ app_key: app, user_id: user, channels: grants, remotes });
+    const client = await connectClient(`${at.url}/v1/apps/${app}/ws?token=${token}`);
+    clients.push(client);
+    for (const channel of channels) await client.subscribe(channel);
+    return client;
+  }
+
+  it('connect', async () => {
+    const token = await sign();
+    for (const path of ['/ws/TEST', '/wtf/TEST', '/v1/apps/TEST/ws']) {
+      await (await connectClient(`${host.url}${path}?token=${token}`)).close();
+    }
+  });
+
+  it('client auth', async () => {
+    const door = new Api(() => host.url.replace('ws:', 'http:'));
+    const jwt = await sign();
+    expect((await door.form('/auth', { jwt })).json.token).to.be.a('string');
+    expect((await door.post('/v1/auth', { jwt })).json).to.deep.equal({ token: jwt });
+    expect((await expectRefusal(`${host.url}/ws/TEST?token=x`)).status).to.equal(401);
+  });
+
+  it('app registry: any app key that a token names', async () => {
+    await join(['AA'], { app: 'never-heard-of' });
+    expect((await api.post('/v1/apps/never-heard-of/channels/AA/messages', { event: 'e' })).status).to.equal(
+      200,
+    );
+  });
+
+  it('subscribe/unsubscribe', async () => {
+    const client = await join();
+    const subscribed = await client.ask('gusher.subscribe', { channel: 'AA' });
+    expect(subscribed).to.deep.equal({
+      event: 'gusher.subscribe_succeeded',
+      socket_id: subscribed.socket_id,
+      data: { channel: 'AA' },
+    });
+    expect((await client.ask('gusher.subscribe', { channel: 'AA' })).event).to.equal(
+      'gusher.subscribe_succeeded',
+    );
+    expect((await client.ask('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
+      'gusher.unsubscribe_succeeded',
+    );
+    expect((await client.ask('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
+      'gusher.unsubscribe_succeeded',
+    );
+  });
+
+  it('multi_subscribe', async () => {
+    const client = await join([], { grants: ['AA', 'BB'] });
+    const data = { multi_channel: ['AA', 'BB'] };
+    const reply = await client.ask('gusher.multi_subscribe', data);
+    expect([reply.event, reply.data.channel]).to.deep.equal([
+      'gusher.multi_subscribe_succeeded',
+      ['AA', 'BB'],
+    ]);
+    const refused = await client.ask('gusher.multi_subscribe', { multi_channel: ['AA', 'ZZ'] });
+    expect([refused.event, refused.data.channel]).to.deep.equal([
+      'gusher.multi_subscribe_error',
+      ['AA', 'ZZ'],
+    ]);
+  });
+
+  it('wildcard grants', async () => {
+    const client = await join([], { grants: ['app*', 't*st'] });
+    const outcomes: string[] = [];
+    for (const channel of ['apple', 'app', 'xapple', 'test', 'tst']) {
+      outcomes.push(
+        (await client.ask('gusher.subscribe', { channel })).event.replace('gusher.subscribe_', ''),
+      );
+    }
+    expect(outcomes).to.deep.equal(['succeeded', 'error', 'error', 'succeeded', 'error']);
+  });
+
+  it('querychannel', async () => {
+    const client = await join([], { grants: ['AA', 'app*'] });
+    const { event, data } = await client.ask('gusher.querychannel', {});
+    expect([event, data]).to.deep.equal(['gusher.querychannel_succeeded', { channels: ['AA', 'app*'] }]);
+  });
+
+  it('ws ping event, as its documents promise', async () => {
+    const { event, data, time } = await (await join()).ask('gusher.ping', { a: 1 });
+    expect([event, data]).to.deep.equal(['gusher.pong_succeeded', { a: 1 }]);
+    expect(time).to.be.closeTo(Date.now() / 1_000, 60);
+  });
+
+  it('remote', async () => {
+    const client = await join([], { remotes: { cmd1: true } });
+    const command = { remote: 'cmd1', uid: 'x', payload: [1] };
+    const { event, data } = await client.ask('gusher.remote', command, { debug: true });
+    expect([event, data]).to.deep.equal(['gusher.remote_succeeded', { remote: 'cmd1', msg: null }]);
+    expect(await redis.command('LPOP', 'gusher.cluster.TEST@cmd1')).to.contain(
+      '"uid":"x","app_key":"TEST","data":[1]}',
+    );
+  });
+
+  it('push to channel: HTTP or raw PUBLISH', async () => {
+    const client = await join(['AA']);
+    const form = await api.form('/api/push/TEST/AA/notify', { data: '{"key":"value"}' });
+    expect(await client.nextText()).to.equal(form.text);
+    const rest = await api.post(`${TEST}/channels/AA/messages`, { event: 'notify', data: 1 });
+    expect(await client.nextText()).to.equal(rest.text);
+    const raw = '{"channel":"AA","event":"e","data":{}}';
+    await redis.command('PUBLISH', 'gusher.cluster.TEST@AA', raw);
+    expect(await client.nextText()).to.equal(raw);
+  });
+
+  it('push to user / socket', async () => {
+    const near = await join([], { user: 'bob' });
+    const far = await join([], { user: 'bob', at: otherHost });
+    await api.post(`${TEST}/users/bob/messages`, { data: { x: 1 } });
+    for (const client of [near, far]) expect(await client.nextText()).to.equal('{"x":1}');
+    const id = (await far.ask('gusher.ping')).socket_id;
+    await api.post(`${TEST}/sockets/${id}/messages`, { data: 'txt' });
+    expect(await far.nextText()).to.equal('"txt"');
+  });
+
+  it('pattern push / batch', async () => {
+    const client = await join(['App-1', 'App-2', 'Box']);
+    expect((await api.post(`${TEST}/messages`, { channel_pattern: '^App', event: 'e' })).json.total).to.equal(
+      2,
+    );
+    const batch = [
+      { channel: 'Box', event: 'one', data: 'test' },
+      { channel: 'Box', event: 'two', data: { username: 'test' } },
+    ];
+    expect((await api.post(`${TEST}/messages/batch`, batch)).json).to.deep.equal({ total: 2 });
+    const events = [];
+    for (let n = 0; n < 4; n += 1) events.push((await client.next()).event);
+    expect(events.slice().sort()).to.deep.equal(['e', 'e', 'one', 'two']);
+    expect(events.indexOf('one')).to.be.lessThan(events.indexOf('two'));
+  });
+
+  it('change grants live', async () => {
+    const client = await join([], { user: 'cid', grants: [], at: otherHost });
+    await api.post(`${TEST}/users/cid/channels`, { channel: 'new' });
+    expect((await client.next()).event).to.equal('gusher.addchannel');
+    await client.subscribe('new');
+    await api.request('PUT', `${TEST}/users/cid/channels`, { channels: ['other'] });
+    expect((await client.next()).event).to.equal('gusher.reloadchannel');
+    await api.post(`${TEST}/channels/new/messages`, { event: 'lost' });
+    expect((await client.ask('gusher.querychannel')).data.channels).to.deep.equal(['other']);
+  });
+
+  it('presence: channels, users, counts, of all hosts', async () => {
+    await join(['p-1', 'p-2'], { app: 'P' });
+    await join(['p-1'], { app: 'P', user: 'bob', at: otherHost });
+    const answers = async (): Promise<unknown[]> => {
+      const paths = [
+        '/channels',
+        '/channels/count',
+        '/users',
+        '/users/count',
+        '/channels/p-1/users',
+        '/channels/p-2/users/count',
+      ];
+      return Promise.all(paths.map(async (path) => (await otherApi.get(`/v1/apps/P${path}`)).json));
+    };
+    const expected = JSON.stringify([
+      ['p-1', 'p-2'],
+      { count: 2 },
+      ['ann', 'bob'],
+      { count: 2 },
+      ['ann', 'bob'],
+      { count: 1 },
+    ]);
+    await eventually(async () => JSON.stringify(await answers()) === expected, 'the other host knows all');
+  });
+
+  it('global stats', async () => {
+    await join([], { app: 'S' });
+    await eventually(async () => {
+      const { json } = await otherApi.get('/v1/apps');
+      return json.some(
+        (row: { app: string; connections: number }) => row.app === 'S' && row.connections === 1,
+      );
+    }, 'the app is counted at the other host');
+    const { json } = await api.get('/v1/stats');
+    expect(Object.keys(json)).to.deep.equal(['apps', 'connections', 'users']);
+  });
+
+  it('health / version', async () => {
+    for (const path of ['/healthz', '/readyz', '/version', '/ping'])
+      expect((await api.get(path)).status).to.equal(200);
+  });
+
+  it('cluster bus: what is published at one host is heard at the other, in order', async () => {
+    const client = await join(['bus'], { at: otherHost });
+    for (let n = 0; n < 50; n += 1) await api.post(`${TEST}/channels/bus/messages`, { event: 'e', data: n });
+    for (let n = 0; n < 50; n += 1) expect((await client.next()).data).to.equal(n);
+  });
+
+  it('app isolation, which it has not: no push, pattern or change of grants crosses', async () => {
+    const mine = await join(['same'], { app: 'ONE' });
+    const others = await join(['same'], { app: 'TWO' });
+    const id = (await others.ask('gusher.ping')).socket_id;
+    await api.post('/v1/apps/ONE/channels/same/messages', { event: 'e' });
+    await api.post('/v1/apps/ONE/messages', { channel_pattern: '.*', event: 'e' });
+    await api.post('/v1/apps/ONE/users/ann/messages', { event: 'e', data: 1 });
+    await api.post(`/v1/apps/ONE/sockets/${id}/messages`, { event: 'e', data: 1 });
+    await api.request('PUT', '/v1/apps/ONE/users/ann/channels', { channels: ['none'] });
+    await api.post('/v1/apps/TWO/users/ann/messages', { event: 'marker', data: 1 });
+    expect((await others.next()).event).to.equal('marker');
+    expect((await others.ask('gusher.querychannel')).data.channels).to.deep.equal(['*']);
+    for (const event of ['e', 'e', 'e', 'gusher.reloadchannel'])
+      expect((await mine.next()).event).to.equal(event);
+    expect((await api.get('/v1/apps/ONE/channels/same/users')).json).to.deep.equal([]);
+  });
+
+  it('gusher-js, and its trigger(), which there cost the connection', async () => {
+    await api.request('PUT', '/v1/admin/apps/CHAT', { channels: ['*'], client_events: true });
+    const other = await connectClient(otherHost.clientUrl('CHAT'));
+    clients.push(other);
+    await other.subscribe('room');
+    const library = loadGusherJs();
+    try {
+      const url = host.clientUrl('CHAT');
+      const client = library.create('CHAT', { url, token: await sign({ app_key: 'CHAT' }) });
+      const channel = client.subscribe('room') as unknown as { trigger(event: string, data: unknown): void };
+      await within(
+        becomes(client, 'gusher.multi_subscribe_succeeded', () => client.connect()),
+        'gusher-js subscribes',
+      );
+      channel.trigger('client-typing', { who: 'ann' });
+      expect(await other.next()).to.deep.equal({
+        channel: 'room',
+        event: 'client-typing',
+        data: { who: 'ann' },
+      });
+      // It needs its browser until the end.
+      await within(
+        becomes(client, 'closed', () => client.disconnect()),
+        'the end of gusher-js',
+      );
+    } finally {
+      library.unload();
+    }
+  });
+});
+
+/** Does something with gusher-js and waits for its event. */
+function becomes(client: GusherJs, event: string, act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    client.bind(event, () => resolve());
+    act();
+  });
+}
