@@ -1,0 +1,205 @@
+import { connect, type Socket } from 'node:net';
+
+/**
+ * Many light WebSocket clients in one process: raw sockets, a handshake as text, and a reader that looks at frame
+ * heads and skips payloads, since the machine is shared with the server that is measured.
+ */
+
+/** What `Clients` asks of this process. */
+export type ToClients =
+  | {
+      type: 'open';
+      port: number;
+      path: string;
+      hello?: string;
+      ready?: string;
+      replies: (readonly [string, string])[];
+      first: number;
+      count: number;
+      channels: number;
+      perSecond: number;
+    }
+  | { type: 'reset' }
+  | { type: 'report' };
+
+/** What it answers. */
+export type FromClients =
+  | { type: 'opened'; ready: number }
+  | { type: 'report'; deliveries: number; latenciesMs: number[]; cpuMs: number };
+
+/** One client in so many reads the time stamps. */
+const SAMPLED = 20;
+const OPEN_DEADLINE_MS = 60_000;
+const ACCEPTED = 'HTTP/1.1 101';
+const NOTHING = Buffer.alloc(0);
+const STAMP = '"ts":"';
+const STAMP_DIGITS = 20;
+
+let deliveries = 0;
+let latenciesMs: number[] = [];
+let ready = 0;
+
+function maskedText(text: string): Buffer {
+  const payload = Buffer.from(text);
+  // A mask of zeros leaves the payload as it is.
+  const head =
+    payload.length < 126
+      ? [0x81, 0x80 | payload.length, 0, 0, 0, 0]
+      : [0x81, 0xfe, payload.length >> 8, payload.length & 255, 0, 0, 0, 0];
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+class LightClient {
+  readonly #socket: Socket;
+  readonly #options: ToClients & { type: 'open' };
+  readonly #channel: number;
+  readonly #sampled: boolean;
+  #rest: Buffer | undefined;
+  #upgraded = false;
+  #isReady = false;
+
+  constructor(options: ToClients & { type: 'open' }, index: number) {
+    this.#options = options;
+    this.#channel = index % options.channels;
+    this.#sampled = index % SAMPLED === 0 || options.channels > 1;
+    this.#socket = connect({
+      port: options.port,
+      host: '127.0.0.1',
+      localAddress: `127.77.${(index >> 12) & 255}.1`,
+    });
+    this.#socket.setNoDelay(true);
+    this.#socket.on('error', () => this.#socket.destroy());
+    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#socket.write(
+      `GET ${options.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+  }
+
+  #say(text: string): void {
+    this.#socket.write(maskedText(text.replaceAll('{c}', String(this.#channel))));
+  }
+
+  #take(chunk: Buffer): void {
+    const data = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = undefined;
+    const frames = this.#upgraded ? data : this.#readAnswer(data);
+    const taken = this.#readFrames(frames);
+    if (taken < frames.length) this.#keep(frames.subarray(taken));
+  }
+
+  /** What stands behind the answer to the handshake. */
+  #readAnswer(data: Buffer): Buffer {
+    const end = data.indexOf('\r\n\r\n');
+    if (end < 0) {
+      this.#keep(data);
+      return NOTHING;
+    }
+    if (data.toString('latin1', 0, ACCEPTED.length) !== ACCEPTED) {
+      this.#socket.destroy();
+      return NOTHING;
+    }
+    this.#upgraded = true;
+    if (this.#options.hello !== undefined) this.#say(this.#options.hello);
+    if (this.#options.ready === undefined) this.#becomeReady();
+    return data.subarray(end + 4);
+  }
+
+  /** Reads whole frames; answers how many bytes they had. */
+  #readFrames(data: Buffer): number {
+    let at = 0;
+    while (data.length - at >= 2) {
+      const short = data.readUInt8(at + 1) & 127;
+      const head = short < 126 ? 2 : short === 126 ? 4 : 10;
+      if (data.length - at < head) break;
+      const length =
+        short < 126 ? short : short === 126 ? data.readUInt16BE(at + 2) : data.readUInt32BE(at + 6);
+      if (data.length - at < head + length) break;
+      this.#frame(data, at, at + head, length);
+      at += head + length;
+    }
+    return at;
+  }
+
+  #keep(data: Buffer): void {
+    this.#rest = Buffer.from(data);
+  }
+
+  #frame(data: Buffer, head: number, start: number, length: number): void {
+    const opcode = data.readUInt8(head) & 15;
+    if (opcode === 9) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
+    if (opcode !== 1) return;
+    if (!this.#isReady || this.#options.replies.length > 0) {
+      const text = data.toString('utf8', start, start + length);
+      if (this.#answered(text)) return;
+      if (!this.#isReady) {
+        if (text.includes(this.#options.ready ?? '')) this.#becomeReady();
+        return;
+      }
+    }
+    deliveries += 1;
+    if (this.#sampled) this.#readStamp(data, start, length);
+  }
+
+  #answered(text: string): boolean {
+    const reply = this.#options.replies.find(([prefix]) => text.startsWith(prefix));
+    if (reply !== undefined) this.#say(reply[1]);
+    return reply !== undefined;
+  }
+
+  #readStamp(data: Buffer, start: number, length: number): void {
+    const at = data.subarray(start, start + length).indexOf(STAMP);
+    if (at < 0) return;
+    const from = start + at + STAMP.length;
+    const sentNs = BigInt(data.toString('latin1', from, from + STAMP_DIGITS).replace(/\D.*/, ''));
+    latenciesMs.push(Number(process.hrtime.bigint() - sentNs) / 1e6);
+  }
+
+  #becomeReady(): void {
+    this.#isReady = true;
+    ready += 1;
+  }
+}
+
+async function open(options: ToClients & { type: 'open' }): Promise<void> {
+  const before = ready;
+  const until = performance.now() + OPEN_DEADLINE_MS;
+  const startedAt = performance.now();
+  for (let opened = 0; opened < options.count; ) {
+    const due = Math.min(options.count, ((performance.now() - startedAt) / 1_000) * options.perSecond + 1);
+    // Never far ahead of the server: what it costs is asked here, not how it stands a flood.
+    for (; opened < due && opened - (ready - before) < 64; opened += 1) {
+      new LightClient(options, options.first + opened);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    if (performance.now() > until) break;
+  }
+  while (ready - before < options.count && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  tell({ type: 'opened', ready: ready - before });
+}
+
+function tell(message: FromClients): void {
+  process.send?.(message);
+}
+
+process.on('message', (message: ToClients) => {
+  switch (message.type) {
+    case 'open':
+      void open(message);
+      break;
+    case 'reset':
+      deliveries = 0;
+      latenciesMs = [];
+      break;
+    case 'report': {
+      const { user, system } = process.cpuUsage();
+      tell({ type: 'report', deliveries, latenciesMs, cpuMs: (user + system) / 1_000 });
+      break;
+    }
+    default:
+      message satisfies never;
+  }
+});
+process.on('disconnect', () => process.exit(0));
