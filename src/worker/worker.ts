@@ -163,7 +163,7 @@ export class Worker {
       now: Date.now,
     });
     const pusherDialect = this.#pusherDialect({ apps, clientEvents, reports, reply });
-    const pusherApi = { settings, stats, apps, publisher, roster: this.#roster };
+    const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     drawPusherRoutes(this.#publicRequests, pusherApi);

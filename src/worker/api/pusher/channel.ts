@@ -1,16 +1,36 @@
 import { RefusalError } from '../../../shared/errors.ts';
-import { isPusherChannel } from '../../../shared/pusher-channel.ts';
+import type { KeptPublication } from '../../../shared/publication.ts';
+import { isCacheChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
+import { topicOf } from '../../../shared/topic.ts';
 import { attributesOf } from './info.ts';
 import { occupancyOf, type Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed.ts';
 
+const MS_PER_SECOND = 1_000;
+
+/** Who knows what a cache channel keeps. */
+export interface Cache {
+  kept(topic: string): Promise<KeptPublication | undefined>;
+}
+
 /** `GET /apps/{id}/channels/{channel}`: whether it is occupied, and what `info` names. */
-export function showChannel(roster: Roster): SignedHandler {
+export function showChannel(roster: Roster, cache: Cache): SignedHandler {
   return async ({ app, params, query }) => {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
     const asked = attributesOf(query.get('info'));
     const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
-    return JSON.stringify({ occupied: counts.subscriptions > 0, ...occupancyOf(channel, counts, asked) });
+    const wantsKept = asked.has('cache') && isCacheChannel(channel);
+    const kept = wantsKept ? await cache.kept(topicOf(app.key, channel)) : undefined;
+    return JSON.stringify({
+      occupied: counts.subscriptions > 0,
+      ...occupancyOf(channel, counts, asked),
+      ...(kept !== undefined && { cache: cacheOf(kept) }),
+    });
   };
+}
+
+/** As its publisher wrote it, and for how many more seconds it is kept. */
+function cacheOf({ publication: { text, data }, ttlMs }: KeptPublication): { data: string; ttl: number } {
+  return { data: text ?? data, ttl: Math.ceil(ttlMs / MS_PER_SECOND) };
 }

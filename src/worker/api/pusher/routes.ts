@@ -4,7 +4,7 @@ import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../publisher.ts';
 import type { Router } from '../router.ts';
 import { publishBatch } from './batch-events.ts';
-import { showChannel } from './channel.ts';
+import { type Cache, showChannel } from './channel.ts';
 import { publishToChannel } from './channel-events.ts';
 import { listUsers } from './channel-users.ts';
 import { listChannels } from './channels.ts';
@@ -21,6 +21,7 @@ export interface PusherApiParts {
   readonly apps: { findById(id: string): Promise<App | undefined> };
   readonly publisher: Pick<Publisher, 'publish' | 'broadcast'>;
   readonly roster: Roster;
+  readonly cache: Cache;
   readonly stats: Stats;
   readonly settings: Pick<
     Settings,
@@ -37,7 +38,7 @@ export interface PusherApiParts {
  * own credentials.
  */
 export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
-  const { apps, publisher, roster, settings, stats } = parts;
+  const { apps, publisher, roster, cache, settings, stats } = parts;
   const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
   const batchMaxEvents = settings.pusherBatchMaxEvents;
   const events = { publisher, roster, limits };
@@ -62,7 +63,7 @@ export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
   on('POST', '/events', counted(publishEvents(events)));
   on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
   on('GET', '/channels', listChannels(roster));
-  on('GET', '/channels/:channel', showChannel(roster));
+  on('GET', '/channels/:channel', showChannel(roster, cache));
   on('GET', '/channels/:channel/users', listUsers(roster));
   on('POST', '/channels/:channel/events', counted(publishToChannel(events)), ACCEPTED);
   on('POST', '/users/*', terminateConnections(publisher));
