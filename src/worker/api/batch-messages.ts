@@ -4,12 +4,11 @@ import { sliceElements } from '../../shared/raw-json.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import { readMessage } from './messages.ts';
+import { publishMany } from './publish-many.ts';
 import type { Publish } from './publishing.ts';
 
 /** Attack: a body of the shortest messages there are, which would keep this worker from everything else. */
 const MESSAGES_MAX = 10_000;
-/** Messages published before others get their turn of the loop. */
-const MESSAGES_PER_TURN = 250;
 
 /**
  * `POST /v1/apps/{app}/messages/batch` with `[{"channel","event","data"}, …]`: publishes all of them in order, or
@@ -25,11 +24,7 @@ export function publishBatch(parts: {
     if (elements === undefined) throw new RefusalError('bad_body');
     if (elements.length > MESSAGES_MAX) throw new RefusalError('batch_too_large');
     const publications = elements.map((element) => readMessage(element));
-    for (let at = 0; at < publications.length; at += MESSAGES_PER_TURN) {
-      const some = publications.slice(at, at + MESSAGES_PER_TURN);
-      await Promise.all(some.map((publication) => parts.publisher.publish(app.key, publication)));
-      await new Promise(setImmediate);
-    }
+    await publishMany(parts.publisher, app.key, publications);
     return JSON.stringify({ total: publications.length });
   };
 }

@@ -7,6 +7,7 @@ import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { findApp } from './find-app.ts';
 import { readMessage } from './messages.ts';
+import { publishMany } from './publish-many.ts';
 import type { Publish } from './publishing.ts';
 
 const PATTERN_MAX_LENGTH = 512;
@@ -20,8 +21,6 @@ const SLICE_MS = 10;
 /** Of names looked through, how many before the clock is asked. */
 const NAMES_PER_LOOK = 16;
 const SEARCH_DEADLINE_MS = 10_000;
-/** Messages published before others get their turn of the loop. */
-const MESSAGES_PER_TURN = 250;
 
 interface Parts {
   readonly apps: Pick<Apps, 'find'>;
@@ -43,12 +42,8 @@ export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
     const matches = compile(pattern);
     const { event, data } = readMessage(body, 'any');
     const channels = await findChannels(roster, app.key, matches);
-    for (const [count, channel] of channels.entries()) {
-      // The last of each turn is waited for: what the broker refuses is told, and it sets the pace.
-      const taken = publisher.publish(app.key, { channel, event, data });
-      if (count % MESSAGES_PER_TURN === MESSAGES_PER_TURN - 1) await nextTurn();
-      await taken;
-    }
+    const publications = channels.map((channel) => ({ channel, event, data }));
+    await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });
   };
 }
