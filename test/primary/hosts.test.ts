@@ -35,7 +35,7 @@ class Host {
 
   /** Every channel with its users and count, and every user with its connections. */
   state(app = 'shop'): string[] {
-    const presence = this.roster.apps.get(app);
+    const presence = this.roster.app(app);
     if (presence === undefined) return [];
     const channels = [...presence.channels.names({})].map((name) => {
       const channel = presence.channels.get(name);
@@ -159,7 +159,7 @@ describe('hosts on one Redis', () => {
       if (n % 50 === 0) await new Promise(setImmediate);
     }
     await agree(one, two, 'everybody');
-    expect(one.roster.apps.get('shop')?.subscriptions).to.equal(20_000);
+    expect(one.roster.app('shop')?.subscriptions).to.equal(20_000);
   });
 
   it('let one of them speak to the world, the same for all', async () => {

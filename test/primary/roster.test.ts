@@ -82,6 +82,46 @@ describe('the roster', () => {
     });
   });
 
+  it('shows nothing of a large column that was dropped, while it is taken back in slices', async () => {
+    const names = Array.from({ length: 60_000 }, (_, n) => `u${n}`);
+    roster.change('w1', [
+      ...names.map((user) => delta('', user)),
+      ...names.map((user) => delta('big', user)),
+    ]);
+    roster.change('w1', [delta('small', 'u1'), delta('', 'u1', 1, undefined, 'board')]);
+    roster.change('w2', [delta('big', 'u7'), delta('', 'u7')]);
+    told.length = 0;
+    roster.dropProcess('w1');
+    expect(told.length, 'the drop is not done').to.be.lessThan(60_000);
+    expect(ask({ kind: 'channel', app: 'shop', channel: 'small' })).to.deep.equal({
+      subscriptions: 0,
+      users: 0,
+    });
+    expect(ask({ kind: 'user', app: 'shop', user: 'u8' })).to.equal(0);
+    // It returns at once: it has left, and joins again.
+    roster.change('w2', [delta('big', 'u59999')]);
+    expect(ask({ kind: 'usersOfChannel', app: 'shop', channel: 'big', limit: 9 }).users).to.deep.equal([
+      'u59999',
+      'u7',
+    ]);
+    expect(ask({ kind: 'totals' })).to.deep.equal({
+      apps: 1,
+      connections: 1,
+      users: 1,
+      channels: 1,
+      subscriptions: 2,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const about = (name: string): string[] => told.filter((said) => said.endsWith(` ${name}`));
+    expect(about('u59999')).to.deep.equal([
+      'offline shop u59999',
+      'left shop big u59999',
+      'joined shop big u59999',
+    ]);
+    expect(about('u7')).to.deep.equal([]);
+    expect(told.filter((said) => said.startsWith('left shop big'))).to.have.length(59_999);
+  });
+
   it('does not hear a column that was dropped or never was', () => {
     roster.dropProcess('w1');
     roster.change('w1', [delta('a', 'u')]);

@@ -29,7 +29,7 @@ export function answerTo(roster: Roster, query: RosterQuery): RosterAnswer {
     case 'channel':
       return channelIn(roster, query).counts;
     case 'usersOfApp':
-      return usersOf(appIn(roster, query.app).users, query);
+      return usersOf(roster.usersOf(query.app) ?? NOBODY, query);
     case 'usersOfChannel':
       return usersOf(channelIn(roster, query).users, query);
     case 'usersInAll':
@@ -37,7 +37,7 @@ export function answerTo(roster: Roster, query: RosterQuery): RosterAnswer {
     case 'members':
       return members(channelIn(roster, query), query.limit);
     case 'user':
-      return appIn(roster, query.app).users.get(query.user) ?? 0;
+      return roster.usersOf(query.app)?.get(query.user) ?? 0;
     case 'app':
       return appIn(roster, query.app).counts;
     case 'apps':
@@ -50,7 +50,7 @@ export function answerTo(roster: Roster, query: RosterQuery): RosterAnswer {
 }
 
 function appIn(roster: Roster, app: string): AppPresence {
-  return roster.apps.get(app) ?? EMPTY_APP;
+  return roster.app(app) ?? EMPTY_APP;
 }
 
 function channelIn(roster: Roster, { app, channel }: { app: string; channel: string }): ChannelPresence {
@@ -94,14 +94,16 @@ function members(place: ChannelPresence, limit: number): MemberList {
 }
 
 function apps(roster: Roster, request: PageRequest): AppPage {
-  const { names, next } = pageOf(roster.apps.names(request), request.limit);
-  return { apps: names.map((app) => ({ app, ...appIn(roster, app).counts })), ...next };
+  const all = roster.apps();
+  const { names, next } = pageOf(all.names(request), request.limit);
+  return { apps: names.map((app) => ({ app, ...(all.get(app) ?? EMPTY_APP).counts })), ...next };
 }
 
 function totals(roster: Roster): RosterAnswers['totals'] {
   const sum = { connections: 0, users: 0, channels: 0, subscriptions: 0 };
-  for (const presence of roster.apps.values()) addCounts(sum, presence.counts);
-  return { apps: roster.apps.size, ...sum };
+  const all = roster.apps();
+  for (const presence of all.values()) addCounts(sum, presence.counts);
+  return { apps: all.size, ...sum };
 }
 
 function addCounts(sum: { -readonly [Count in keyof AppCounts]: number }, counts: AppCounts): void {

@@ -23,6 +23,21 @@ export class Column {
     return after - before;
   }
 
+  /** Takes out all that it says, of one app or of one channel of it if they are named, a count at a time. */
+  *takeOut(
+    app?: string,
+    channel?: string,
+  ): Generator<[app: string, channel: string, user: string, count: number]> {
+    for (const [appKey, channels] of app === undefined ? this.#apps : entryOf(this.#apps, app)) {
+      for (const [name, users] of channel === undefined ? channels : entryOf(channels, channel)) {
+        for (const [user, count] of users) {
+          this.#delete(users, appKey, name, user);
+          yield [appKey, name, user, count];
+        }
+      }
+    }
+  }
+
   /** All that it says, a channel at a time; it may be changed meanwhile. */
   *channels(): Generator<[app: string, channel: string, users: UserCounts]> {
     for (const [app, channels] of this.#apps) {
@@ -51,4 +66,9 @@ export class Column {
     channels?.delete(channel);
     if (channels?.size === 0) this.#apps.delete(app);
   }
+}
+
+function entryOf<Value>(map: ReadonlyMap<string, Value>, key: string): [string, Value][] {
+  const value = map.get(key);
+  return value === undefined ? [] : [[key, value]];
 }

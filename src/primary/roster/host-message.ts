@@ -25,7 +25,7 @@ export interface HostMessage {
 }
 
 /** Most records in one message: some milliseconds of the listener's time. */
-export const RECORDS_PER_MESSAGE = 1_000;
+export const RECORDS_PER_MESSAGE = 500;
 /** Longest message that is read. Attack: one that takes long to parse. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 const COUNT_MAX = 1_000_000_000;

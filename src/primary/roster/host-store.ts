@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createRedisClient, type Redis } from '../../shared/redis.ts';
+import { Arrivals } from './arrivals.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
 import type { RosterRecord } from './roster.ts';
 
@@ -58,11 +59,12 @@ export class HostStore {
     };
     this.#subscriber.on('ready', () => void subscribe());
     this.#commands.on('ready', () => void subscribe());
-    this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => {
+    const arrivals = new Arrivals((bytes) => {
       const message = parseMessage(bytes);
       if (message === undefined) listener.malformed();
       else listener.heard(message);
     });
+    this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => arrivals.add(bytes));
     for (const client of [this.#subscriber, this.#commands]) {
       client.connect().catch((error: unknown) => {
         this.fault = error;

@@ -11,6 +11,8 @@ const BEAT_MS = 2_000;
 const WATCH_MS = 500;
 /** A watch later than this was not on time itself: what it did not hear proves nothing. */
 const LATE_WATCH_MS = 3 * WATCH_MS;
+/** A link that is back sooner is not worth a line in the log. */
+const LOST_AFTER_MS = 2_000;
 const ANSWER_MS = 50;
 /** How long after the first hello the hosts that were there before have answered it and were read. */
 const SETTLE_MS = 3_000;
@@ -33,6 +35,7 @@ export class Hosts {
   #beat: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
   #watchedAt = 0;
+  #liveAt = 0;
   #lost = false;
 
   constructor({ url, prefix, roster, log }: { url: string; prefix: string; roster: Roster; log: Logger }) {
@@ -54,6 +57,7 @@ export class Hosts {
   /** Does not wait: a Redis that is not there yet is no error. */
   open(): void {
     this.#watchedAt = performance.now();
+    this.#liveAt = this.#watchedAt;
     this.#beat = setInterval(this.#onBeat, BEAT_MS);
     this.#watch = setInterval(this.#onWatch, WATCH_MS);
     this.#store.open({
@@ -108,7 +112,9 @@ export class Hosts {
     const now = performance.now();
     if (now - this.#watchedAt > LATE_WATCH_MS) this.#others.excuse(now);
     this.#watchedAt = now;
-    if (!this.#store.isLive && !this.#lost) {
+    if (this.#store.isLive) {
+      this.#liveAt = now;
+    } else if (!this.#lost && now - this.#liveAt > LOST_AFTER_MS) {
       this.#lost = true;
       this.#log.warn({ reason: redisFault(this.#store.fault) }, 'the other hosts are not heard');
     }

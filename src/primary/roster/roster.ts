@@ -2,6 +2,7 @@ import type { RosterDelta, RosterTransition } from '../../shared/roster.ts';
 import { Column } from './column.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { AppPresence, ChannelPresence } from './presence.ts';
+import { inSlices } from './slices.ts';
 
 /** `process`: a worker of this host. `host`: all that another host has. */
 export type ColumnKind = 'process' | 'host';
@@ -37,6 +38,9 @@ export interface RosterListener {
  * Who is present where: the sum of columns, one for each worker process of this host and one for each other
  * host. Every change is in effect when the call that makes it returns.
  *
+ * To take back all that a large column said takes long, so it is done in slices; but whatever is read or changed
+ * is settled first, so that nobody sees a rest of it.
+ *
  * Columns are named by what cannot come again, a process or a host's id, so that nothing a dead source said can
  * count. A transition is told once, on a count's way from 0 or to 0.
  */
@@ -45,18 +49,34 @@ export class Roster {
     process: new Map(),
     host: new Map(),
   };
+  /** Columns of processes that are gone, and not taken back yet. */
+  readonly #departing = new Set<Column>();
   readonly #apps = new OrderedMap<AppPresence>();
   readonly #listeners: RosterListener[] = [];
   #sharing: Sharing | undefined;
   /** What is done now is no news. */
   #silent = false;
 
-  get apps(): OrderedMap<AppPresence> {
+  /** All apps. */
+  apps(): OrderedMap<AppPresence> {
+    this.#settle();
     return this.#apps;
   }
 
+  app(app: string): AppPresence | undefined {
+    this.#settle(app);
+    return this.#apps.get(app);
+  }
+
   channel(app: string, channel: string): ChannelPresence | undefined {
+    this.#settle(app, channel);
     return this.#apps.get(app)?.channels.get(channel);
+  }
+
+  /** Connections of each user with a name. */
+  usersOf(app: string): OrderedMap<number> | undefined {
+    this.#settle(app, '');
+    return this.#apps.get(app)?.users;
   }
 
   listen(listener: RosterListener): void {
@@ -99,6 +119,7 @@ export class Roster {
     const column = this.#columns.host.get(name);
     if (column === undefined) return 0;
     const before = column.get(app, channel, user);
+    if (this.#departing.size > 0) this.#settle(app, channel);
     this.#silent = silent;
     this.#add(app, channel, user, column.add(app, channel, user, count - before), info);
     this.#silent = false;
@@ -110,12 +131,8 @@ export class Roster {
     const column = this.#columns.process.get(name);
     if (column === undefined) return;
     this.#columns.process.delete(name);
-    for (const [app, channel, users] of column.channels()) {
-      for (const [user, count] of users) {
-        this.#add(app, channel, user, -count, undefined);
-        this.#sharing?.changed(app, channel, user);
-      }
-    }
+    this.#departing.add(column);
+    void inSlices(column.takeOut(), this.#takeBack).then(() => this.#departing.delete(column));
   }
 
   /** Forgets the column of a host, whose counts are all 0. */
@@ -142,8 +159,25 @@ export class Roster {
     return { app, channel, user, count, ...(info !== undefined && { info }) };
   }
 
+  /** Takes back what processes that are gone said of all apps, of an app, or of one channel. */
+  #settle(app?: string, channel?: string): void {
+    for (const column of this.#departing) {
+      for (const taken of column.takeOut(app, channel)) this.#takeBack(taken);
+    }
+  }
+
+  readonly #takeBack = ([app, channel, user, count]: [string, string, string, number]): void => {
+    this.#addSettled(app, channel, user, -count, undefined);
+    this.#sharing?.changed(app, channel, user);
+  };
+
   #add(app: string, channel: string, user: string, change: number, info: string | undefined): void {
     if (change === 0) return;
+    if (this.#departing.size > 0) this.#settle(app, channel);
+    this.#addSettled(app, channel, user, change, info);
+  }
+
+  #addSettled(app: string, channel: string, user: string, change: number, info: string | undefined): void {
     const presence = this.#appOf(app);
     if (channel === '') this.#addConnections(presence, app, user, change);
     else this.#addSubscriptions(presence, app, channel, user, change, info);

@@ -1,0 +1,197 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { IdentityServer } from '../support/identity-server.ts';
+import {
+  type Answers,
+  type Attendant,
+  askAll,
+  differences,
+  PresenceModel,
+} from '../support/presence-model.ts';
+import { childrenOf } from '../support/processes.ts';
+import { RedisServer } from '../support/redis-server.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+
+/** By hand: GUSHER_ORACLE_SECONDS=60 GUSHER_ORACLE_SEED=7 npx mocha dist/test/journey/presence-oracle.test.js */
+const SECONDS = Number(process.env.GUSHER_ORACLE_SECONDS ?? 8);
+const SEED = Number(process.env.GUSHER_ORACLE_SEED ?? 1);
+
+/** However slow the machine is. */
+const STEPS_LEAST = 25;
+
+const APPS = ['board', 'shop'];
+const CHANNELS = ['lobby', 'room-a', 'room-b', 'room-c', 'zoo'];
+const USERS = ['', 'ann', 'bob', 'cid', 'dan', 'eve', 'fay'];
+const CLIENTS_MAX = 40;
+/** What is promised for the users of a host that died. */
+const DEAD_HOST_MS = 10_000;
+
+describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
+  const random = new SeededRandom(SEED);
+  const model = new PresenceModel(APPS, CHANNELS);
+  const hosts: RunningGusher[] = [];
+  /** What was done so far, the latest last. */
+  const done: string[] = [];
+  let redis: RedisServer;
+  let identities: IdentityServer;
+
+  before(async function () {
+    this.timeout(90_000);
+    redis = await RedisServer.start();
+    identities = await IdentityServer.start();
+    for (const app of APPS) await redis.command('HSET', app, 'url', identities.url, 'channels', '["*"]');
+    hosts.push(...(await Promise.all([startHost(), startHost()])));
+  });
+
+  after(async function () {
+    this.timeout(60_000);
+    for (const { client } of model.attendants) client.socket.terminate();
+    await Promise.all(hosts.map((host) => host.stop()));
+    identities.stop();
+    await redis.stop();
+  });
+
+  function startHost(): Promise<RunningGusher> {
+    return startGusher({ workers: 2, redisUrl: redis.url });
+  }
+
+  /** One question after another is answered as the model does; at once, for what the host itself has confirmed. */
+  async function expectExact(host: RunningGusher): Promise<void> {
+    const expected = model.answers();
+    expect(differences(await answersOf(host, expected), expected), story()).to.deep.equal([]);
+  }
+
+  /** Every host answers as the model does, soon. */
+  async function expectAgreement(deadlineMs = 5_000): Promise<void> {
+    await Promise.all(
+      hosts.map(async (host, number) => {
+        let wrong: string[] = [];
+        const agrees = async (): Promise<boolean> => {
+          const expected = model.answers();
+          wrong = differences(await answersOf(host, expected), expected);
+          return wrong.length === 0;
+        };
+        await eventually(agrees, `host ${number} agrees`, deadlineMs).catch((error: Error) => {
+          throw new Error(`${error.message}: ${wrong.slice(0, 5).join('\n')}\n${story()}`);
+        });
+      }),
+    );
+  }
+
+  function answersOf(host: RunningGusher, expected: Answers): Promise<Answers> {
+    return askAll(host.api, Object.keys(expected));
+  }
+
+  function story(): string {
+    return `seed ${SEED}, after ${done.length} steps, the last of them: ${done.slice(-8).join('; ')}`;
+  }
+
+  async function connect(host: RunningGusher): Promise<Attendant> {
+    const app = random.pick(APPS);
+    const user = random.pick(USERS);
+    done.push(`${user || 'nobody'} connects to ${app} at host ${hosts.indexOf(host)}`);
+    const client = await connectClient(host.clientUrl(app, user === '' ? '' : `?auth=${user}`));
+    // The answer proves that the worker has taken the client in.
+    await client.ask('gusher.ping', {});
+    const attendant = { client, app, user, channels: new Set<string>() };
+    model.attendants.push(attendant);
+    return attendant;
+  }
+
+  async function subscribe({ client, channels, user }: Attendant): Promise<void> {
+    const channel = random.pick(CHANNELS);
+    done.push(`${user || 'nobody'} subscribes to ${channel}`);
+    await client.subscribe(channel);
+    channels.add(channel);
+  }
+
+  async function unsubscribe({ client, channels, user }: Attendant): Promise<void> {
+    const channel = random.pick(CHANNELS);
+    done.push(`${user || 'nobody'} unsubscribes from ${channel}`);
+    await client.ask('gusher.unsubscribe', { channel });
+    channels.delete(channel);
+  }
+
+  async function leave({ client, user }: Attendant): Promise<void> {
+    done.push(`${user || 'nobody'} leaves`);
+    if (random.next() < 0.5) await client.close();
+    else client.socket.terminate();
+    await within(client.closed, 'the end of a client');
+  }
+
+  /** Many at once: nothing is known of the order in which the host takes them. */
+  async function storm(host: RunningGusher): Promise<void> {
+    const comings = Array.from({ length: 8 }, async () => {
+      const attendant = await connect(host);
+      await subscribe(attendant);
+    });
+    const goings = model.present.slice(0, 6).map(leave);
+    await Promise.all([...comings, ...goings]);
+  }
+
+  async function killWorker(host: RunningGusher): Promise<void> {
+    const pid = random.pick(childrenOf(host.process.pid as number));
+    done.push(`worker ${pid} of host ${hosts.indexOf(host)} is killed`);
+    const ready = host.workerPids.length;
+    process.kill(pid, 'SIGKILL');
+    await expectAgreement();
+    await eventually(() => host.workerPids.length > ready, 'the worker is replaced', 15_000);
+  }
+
+  async function killHost(host: RunningGusher): Promise<void> {
+    const number = hosts.indexOf(host);
+    done.push(`host ${number} is killed`);
+    const workers = childrenOf(host.process.pid as number);
+    for (const pid of [host.process.pid as number, ...workers]) process.kill(pid, 'SIGKILL');
+    await host.end();
+    hosts.splice(number, 1);
+    await expectAgreement(DEAD_HOST_MS);
+    hosts.splice(number, 0, await startHost());
+    done.push(`host ${number} is started again`);
+    await expectAgreement();
+  }
+
+  async function step(): Promise<void> {
+    const dice = random.next();
+    const host = random.pick(hosts);
+    const { present } = model;
+    if (dice < 0.04) return killWorker(host);
+    if (dice < 0.08) return storm(host);
+    if (present.length === 0 || (dice < 0.35 && present.length < CLIENTS_MAX)) {
+      await connect(host);
+      return expectExact(host);
+    }
+    const attendant = random.pick(present);
+    if (dice < 0.45) return leave(attendant);
+    await (dice < 0.8 ? subscribe(attendant) : unsubscribe(attendant));
+    await expectExact(hostOf(attendant));
+  }
+
+  function hostOf({ client }: Attendant): RunningGusher {
+    const host = hosts.find(({ url }) => client.socket.url.startsWith(`${url}/`));
+    if (host === undefined) throw new Error('a client of no host is open');
+    return host;
+  }
+
+  it('finds every answer right after every step', async () => {
+    const until = performance.now() + SECONDS * 1_000;
+    const nextHostDeath = (): number => performance.now() + 15_000 + random.below(10_000);
+    let hostDeathAt = nextHostDeath();
+    while (performance.now() < until || done.length < STEPS_LEAST) {
+      if (performance.now() > hostDeathAt) {
+        await killHost(random.pick(hosts));
+        hostDeathAt = nextHostDeath();
+      } else {
+        await step();
+      }
+      await expectAgreement();
+    }
+  }).timeout((SECONDS + 90) * 1_000);
+
+  it('finds them right when a host is killed, within ten seconds, and when it is back', async () => {
+    for (const host of hosts) await subscribe(await connect(host));
+    await killHost(random.pick(hosts));
+  }).timeout(60_000);
+});

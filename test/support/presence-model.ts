@@ -1,0 +1,110 @@
+import { Api } from './api.ts';
+import type { Client } from './client.ts';
+
+/** A client as the model knows it. */
+export interface Attendant {
+  readonly client: Client;
+  readonly app: string;
+  /** Empty for one without a name. */
+  readonly user: string;
+  readonly channels: Set<string>;
+}
+
+/** Everything that can be asked, by the path of the question. */
+export type Answers = Readonly<Record<string, unknown>>;
+
+/**
+ * Who is present, told from the clients alone: a client whose socket is open is there, with what it is subscribed
+ * to. Answers every question of the API in its words.
+ */
+export class PresenceModel {
+  readonly attendants: Attendant[] = [];
+  readonly #apps: readonly string[];
+  readonly #channels: readonly string[];
+
+  constructor(apps: readonly string[], channels: readonly string[]) {
+    this.#apps = apps;
+    this.#channels = channels;
+  }
+
+  get present(): Attendant[] {
+    return this.attendants.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
+  }
+
+  answers(): Answers {
+    const answers: Record<string, unknown> = {};
+    for (const app of this.#apps) Object.assign(answers, this.#answersOf(app));
+    const busy = this.#apps.filter((app) => this.#in(app).length > 0);
+    const ofApps = busy.map((app) => ({
+      app,
+      connections: this.#in(app).length,
+      users: this.#usersIn(app).length,
+    }));
+    const sum = (counts: number[]): number => counts.reduce((one, other) => one + other, 0);
+    answers['/v1/apps'] = ofApps;
+    answers['/v1/stats'] = {
+      apps: ofApps.length,
+      connections: sum(ofApps.map(({ connections }) => connections)),
+      users: sum(ofApps.map(({ users }) => users)),
+    };
+    return answers;
+  }
+
+  #answersOf(app: string): Answers {
+    const base = `/v1/apps/${app}`;
+    const answers: Record<string, unknown> = {};
+    const list = (path: string, names: readonly string[]): void => {
+      answers[`${base}/${path}`] = names;
+      const [resource, query] = path.split('?');
+      answers[`${base}/${resource}/count${query === undefined ? '' : `?${query}`}`] = { count: names.length };
+    };
+    const occupied = this.#channels.filter((channel) =>
+      this.#in(app).some(({ channels }) => channels.has(channel)),
+    );
+    list('channels', occupied);
+    list(
+      'channels?prefix=room',
+      occupied.filter((channel) => channel.startsWith('room')),
+    );
+    list('users', this.#usersIn(app));
+    for (const channel of this.#channels) list(`channels/${channel}/users`, this.#usersIn(app, channel));
+    for (const [index, channel] of this.#channels.entries()) {
+      const other = this.#channels[(index + 1) % this.#channels.length] as string;
+      list(`users?channel=${channel},${other}`, this.#usersIn(app, channel, other));
+    }
+    return answers;
+  }
+
+  #in(app: string): Attendant[] {
+    return this.present.filter((attendant) => attendant.app === app);
+  }
+
+  /** Users who are in every one of the channels, by whichever of their connections. */
+  #usersIn(app: string, ...channels: string[]): string[] {
+    const everybody = new Set(this.#in(app).map(({ user }) => user));
+    const isIn = (user: string, channel: string): boolean =>
+      this.#in(app).some((attendant) => attendant.user === user && attendant.channels.has(channel));
+    return [...everybody]
+      .filter((user) => user !== '' && channels.every((channel) => isIn(user, channel)))
+      .sort();
+  }
+}
+
+/** What a gusher says to the same questions. */
+export async function askAll(base: string, paths: readonly string[]): Promise<Answers> {
+  const api = new Api(() => base);
+  const answers = await Promise.all(
+    paths.map(async (path) => {
+      const { status, json } = await api.get(path);
+      return [path, status === 200 ? json : { status, json }] as const;
+    }),
+  );
+  return Object.fromEntries(answers);
+}
+
+/** Where two sets of answers differ, as sentences. */
+export function differences(told: Answers, expected: Answers): string[] {
+  return Object.keys(expected)
+    .filter((path) => JSON.stringify(told[path]) !== JSON.stringify(expected[path]))
+    .map((path) => `${path}: ${JSON.stringify(told[path])}, expected ${JSON.stringify(expected[path])}`);
+}
