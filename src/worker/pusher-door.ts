@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../shared/app.ts';
 import type { Apps } from '../shared/apps.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors.ts';
@@ -23,10 +24,8 @@ import type { UpgradeRequest } from './upgrade-request.ts';
  * an attempt twice the time of that one and a second more.
  */
 const LONGEST_WAIT_MS = 900;
-/** Attack: sockets by the thousand that all wait to be let in. */
-const WAITING_MAX = 10_000;
-/** What is due so soon is due now: some tabs that are opened together are no wave. */
-const NOW_MS = 20;
+/** Attack: sockets by the thousand that all wait to be sent away. */
+const SHED_MAX = 10_000;
 const FIRST_PROTOCOL = 4;
 const LAST_PROTOCOL = 7;
 /** 2^47: two of them cannot be guessed, and are plain numbers to every SDK. */
@@ -60,6 +59,8 @@ interface Waiting {
   readonly verdict: App | Refusal;
 }
 
+type Admitted = Waiting & { readonly verdict: App };
+
 /**
  * Lets Pusher clients in, at `/app/{key}`. A refusal is told as this protocol has it: after the handshake, by a
  * `pusher:error` and a close code.
@@ -70,15 +71,20 @@ interface Waiting {
  */
 export class PusherDoor {
   readonly #parts: PusherDoorParts;
-  readonly #pacer: Pacer;
-  readonly #waiting = new Delays<Waiting>({ due: (waiting) => this.#decide(waiting) });
+  readonly #pacer: Pacer<Admitted>;
+  /** For whom there is no place, until they are told. */
+  readonly #shed = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.over_capacity) });
   readonly #app: RegExp;
   readonly #near: RegExp;
   #stopping = false;
 
   constructor(parts: PusherDoorParts) {
     this.#parts = parts;
-    this.#pacer = new Pacer({ perSecond: parts.connectsPerSecond, longestMs: LONGEST_WAIT_MS });
+    this.#pacer = new Pacer({
+      perSecond: parts.connectsPerSecond,
+      longestMs: LONGEST_WAIT_MS,
+      take: (admitted) => this.#welcome(admitted),
+    });
     const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
     this.#app = new RegExp(`^${prefix}/app/([^/?]+)/?(?:\\?(.*))?$`);
     this.#near = new RegExp(`^${prefix}/app(?:[/?]|$)`);
@@ -92,7 +98,8 @@ export class PusherDoor {
   /** From now on everybody is sent away, to come back a second later. */
   stop(): void {
     this.#stopping = true;
-    this.#waiting.flush();
+    for (const waiting of this.#pacer.clear()) this.#sendAway(waiting, REFUSALS.over_capacity);
+    this.#shed.flush();
   }
 
   async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
@@ -124,31 +131,14 @@ export class PusherDoor {
 
   /** Only who may come in has to wait for a place; no is said at once. */
   #meet(waiting: Waiting): void {
-    if ('sentence' in waiting.verdict) {
-      this.#decide(waiting);
-      return;
-    }
-    const waitMs = this.#pacer.take();
-    if (waitMs !== undefined && waitMs <= NOW_MS && !this.#stopping) {
-      this.#decide(waiting);
-      return;
-    }
-    const shed = waitMs === undefined;
-    const next = shed ? { ...waiting, verdict: REFUSALS.over_capacity } : waiting;
-    if (this.#stopping || this.#waiting.size >= WAITING_MAX) this.#sendAway(next, REFUSALS.over_capacity);
+    const { client } = waiting;
+    if (!isAdmitted(waiting)) this.#sendAway(waiting, waiting.verdict as Refusal);
+    else if (this.#stopping || this.#shed.size >= SHED_MAX) this.#sendAway(waiting, REFUSALS.over_capacity);
     else {
       // What the client says meanwhile waits in its own socket.
-      waiting.client.pause();
-      this.#waiting.add(next, shed ? Math.random() * LONGEST_WAIT_MS : waitMs);
+      client.pause();
+      if (!this.#pacer.offer(waiting)) this.#shed.add(waiting, Math.random() * LONGEST_WAIT_MS);
     }
-  }
-
-  #decide(waiting: Waiting): void {
-    const { client, verdict } = waiting;
-    if (client.isPaused) client.resume();
-    if ('sentence' in verdict) this.#sendAway(waiting, verdict);
-    else if (this.#stopping) this.#sendAway(waiting, REFUSALS.over_capacity);
-    else if (client.readyState === client.OPEN) this.#welcome(waiting, verdict);
   }
 
   #sendAway({ client }: Waiting, refusal: Refusal): void {
@@ -159,7 +149,9 @@ export class PusherDoor {
     client.close(closeCodeOf(refusal, false), refusal.sentence);
   }
 
-  #welcome({ client, socket, doorman }: Waiting, app: App): void {
+  #welcome({ client, socket, doorman, verdict: app }: Admitted): void {
+    if (client.readyState !== client.OPEN) return;
+    client.resume();
     const { dialect } = this.#parts;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
@@ -169,13 +161,20 @@ export class PusherDoor {
     else void this.#establishWithin(connection, app.max_connections);
   }
 
-  /** The roster counts this connection already: of those that come at once, the first ones have a place. */
+  /**
+   * The roster counts this connection already, and all that came at the same time. So when there are too many they
+   * look once more, one after another: whoever leaves makes room for those who look later.
+   */
   async #establishWithin(connection: Connection, max: number): Promise<void> {
     connection.transport.pause();
     const { roster, outbox } = this.#parts;
+    const isOver = async (): Promise<boolean> =>
+      (await roster.ask({ kind: 'app', app: connection.appKey })).connections > max;
     try {
-      const { connections } = await roster.ask({ kind: 'app', app: connection.appKey });
-      if (connections > max) throw new RefusalError('connections_full');
+      if (await isOver()) {
+        await pause(Math.random() * LONGEST_WAIT_MS);
+        if (await isOver()) throw new RefusalError('connections_full');
+      }
       if (connection.state === 'open') this.#establish(connection);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
@@ -191,6 +190,10 @@ export class PusherDoor {
     if (connection.pusher !== undefined) connection.pusher.isEstablished = true;
     outbox.post(connection, frameText(establishedText(connection.id, activityTimeoutS)));
   }
+}
+
+function isAdmitted(waiting: Waiting): waiting is Admitted {
+  return 'key' in waiting.verdict;
 }
 
 /** An app of Pusher's kind: its public channels are public. Another one lets clients into what it grants to everybody. */

@@ -1,0 +1,82 @@
+import { expect } from 'chai';
+import { WebSocket } from 'ws';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
+import { connectPusher, openPusherSocket } from '../support/pusher-client.ts';
+
+const { key } = PUSHER_APP;
+
+/** The closes of the Pusher protocol (§3) that depend on what happens to the server. */
+describe('a Pusher client is closed', () => {
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+
+  beforeEach(() => {
+    apps = new AppsFile();
+  });
+  afterEach(async () => {
+    await gusher.stop();
+    apps.remove();
+  });
+
+  async function start(env: Readonly<Record<string, string>>): Promise<string> {
+    gusher = await startGusher({ workers: 1, env: { GUSHER_APPS_FILE: apps.path, ...env } });
+    return `${gusher.url}/app/${key}`;
+  }
+
+  it('with 4201 when it gives no sign of life, and not while it answers pings', async () => {
+    const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
+    const [alive, dead] = [await connectPusher(url, PUSHER_APP), new WebSocket(url, { autoPong: false })];
+    const closed = new Promise<number>((resolve) => {
+      dead.on('close', resolve);
+    });
+    expect(await within(closed, 'the close')).to.equal(4201);
+    await alive.expectNothing();
+    await alive.close();
+  });
+
+  it('with 4200 when the server stops, once it is established; whoever waits is told 4100', async () => {
+    const url = await start({ GUSHER_PUSHER_CONNECTS_PER_SECOND: '2' });
+    const first = await connectPusher(url, PUSHER_APP);
+    const second = await openPusherSocket(url, PUSHER_APP);
+    gusher.process.kill('SIGTERM');
+    expect((await within(second.closed, 'the close')).code).to.equal(4100);
+    expect(second.texts.join()).not.to.contain('connection_established');
+    expect((await within(first.closed, 'the close')).code).to.equal(4200);
+  });
+
+  it('with 4100 when more come than may come in, never with 42xx, and each by a close frame', async () => {
+    const url = await start({ GUSHER_PUSHER_CONNECTS_PER_SECOND: '1' });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openPusherSocket(url, PUSHER_APP)));
+    await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
+    const refused = clients.filter(({ texts }) => !texts.join().includes('connection_established'));
+    expect(refused.length).to.be.within(15, 19);
+    for (const { closed, texts } of refused) {
+      expect((await within(closed, 'the close')).code).to.equal(4100);
+      expect(JSON.parse(texts[0] ?? '').data.code).to.equal(4100);
+    }
+  });
+
+  it('with 4004 when the connections of the app are counted over all workers', async () => {
+    apps.write({ [key]: { ...PUSHER_APP, max_connections: 5 } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_APPS_FILE: apps.path } });
+    const url = `${gusher.url}/app/${key}`;
+    const clients = await Promise.all(Array.from({ length: 15 }, () => openPusherSocket(url, PUSHER_APP)));
+    await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
+    const established = clients.filter(({ texts }) => texts[0]?.includes('connection_established'));
+    // Two that leave in the same moment are one too many.
+    expect(established.length).to.be.within(4, 5);
+    for (const client of clients.filter((one) => !established.includes(one))) {
+      expect((await within(client.closed, 'the close')).code).to.equal(4004);
+    }
+  });
+
+  it('in strict mode with 4008 when it does not say what it speaks', async () => {
+    const url = await start({ GUSHER_PUSHER_STRICT_PROTOCOL: 'true' });
+    const client = await openPusherSocket(url, PUSHER_APP);
+    expect((await within(client.closed, 'the close')).code).to.equal(4008);
+    const sound = await connectPusher(`${url}?protocol=5`, PUSHER_APP);
+    await sound.close();
+  });
+});
