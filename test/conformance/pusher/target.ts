@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { signatureOf } from '../../../src/shared/signature.ts';
 import { type RunningGusher, startGusher } from '../../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../../support/pusher-app.ts';
@@ -25,12 +28,33 @@ export interface Target extends Credentials {
 
 const SMALL = { key: 'small', secret: 'small-secret' };
 
+/** A call of the app's webhook, as it came. */
+export interface WebhookCall {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** Every call since the suite began. */
+export const webhookCalls: WebhookCall[] = [];
+let receiver: Server | undefined;
+
+async function receiveWebhooks(port: number): Promise<void> {
+  receiver = createServer((request, response) => {
+    void text(request).then((body) => {
+      webhookCalls.push({ headers: request.headers, body });
+      response.end();
+    });
+  });
+  receiver.listen(port, '127.0.0.1');
+  await once(receiver, 'listening');
+}
+
 let own: { gusher: RunningGusher; apps: AppsFile } | undefined;
 let target: Promise<Target> | undefined;
 
 /** The same for all files of the suite. */
 export function conformanceTarget(): Promise<Target> {
-  target ??= process.env.PUSHER_URL === undefined ? startOwn() : Promise.resolve(namedTarget(process.env));
+  target ??= process.env.PUSHER_URL === undefined ? startOwn() : namedTarget(process.env);
   return target;
 }
 
@@ -38,15 +62,18 @@ export function conformanceTarget(): Promise<Target> {
 after(async () => {
   await own?.gusher.stop();
   own?.apps.remove();
+  receiver?.closeAllConnections();
+  receiver?.close();
 });
 
-function namedTarget(env: NodeJS.ProcessEnv): Target {
+async function namedTarget(env: NodeJS.ProcessEnv): Promise<Target> {
   const { PUSHER_URL: url = '', PUSHER_KEY: key, PUSHER_SECRET: secret, PUSHER_APP_ID: id } = env;
   if (key === undefined || secret === undefined || id === undefined) {
     throw new Error('PUSHER_URL needs PUSHER_KEY, PUSHER_SECRET and PUSHER_APP_ID beside it');
   }
   const { PUSHER_SMALL_KEY: smallKey, PUSHER_SMALL_SECRET: smallSecret, PUSHER_WEBHOOK_PORT: port } = env;
   const isSmall = smallKey !== undefined && smallSecret !== undefined;
+  if (port !== undefined) await receiveWebhooks(Number(port));
   return {
     url,
     httpUrl: env.PUSHER_HTTP_URL ?? url.replace(/^ws/, 'http'),
@@ -62,6 +89,7 @@ function namedTarget(env: NodeJS.ProcessEnv): Target {
 
 async function startOwn(): Promise<Target> {
   const webhookPort = await freePort();
+  await receiveWebhooks(webhookPort);
   const apps = new AppsFile(
     {
       client_events: true,

@@ -1,0 +1,52 @@
+import { expect } from 'chai';
+import { Pacer } from '../../src/worker/pacer.ts';
+import { eventually } from '../support/deadline.ts';
+
+describe('the pacer', () => {
+  /** A pacer whose clock stands still unless it is moved. */
+  function make(perSecond: number, longestMs = 900) {
+    const clock = { now: 0 };
+    const taken: number[] = [];
+    const pacer = new Pacer<number>({
+      perSecond,
+      longestMs,
+      take: (item) => void taken.push(item),
+      now: () => clock.now,
+    });
+    return { pacer, taken, clock };
+  }
+
+  it('takes whoever comes alone at once', () => {
+    const { pacer, taken, clock } = make(2);
+    for (let n = 0; n < 5; n += 1) {
+      expect(pacer.offer(n)).to.equal(true);
+      expect(taken).to.have.length(n + 1);
+      clock.now += 500;
+    }
+  });
+
+  it('refuses whoever would have to wait too long, and takes the others in their order', async () => {
+    const { pacer, taken, clock } = make(100);
+    const accepted = Array.from({ length: 200 }, (_, n) => n).filter((n) => pacer.offer(n));
+    // A burst of 5 at once, and those of the next 0.9 s.
+    expect(taken).to.have.length(5);
+    expect(accepted).to.have.length(95);
+    for (let ms = 0; ms < 1_000; ms += 50) {
+      clock.now += 50;
+      const most = 5 + clock.now / 10;
+      await eventually(() => taken.length >= Math.min(95, Math.floor(most)), 'the next ones are taken');
+      expect(taken.length).to.be.at.most(most);
+    }
+    expect(taken).to.deep.equal(accepted);
+    expect(pacer.size).to.equal(0);
+  });
+
+  it('does not make up for time in which nobody came', () => {
+    const { pacer, taken, clock } = make(100);
+    clock.now += 60_000;
+    for (let n = 0; n < 200; n += 1) pacer.offer(n);
+    expect(taken).to.have.length(5);
+    expect(pacer.clear()).to.have.length(90);
+    expect(pacer.size).to.equal(0);
+  });
+});
