@@ -2,6 +2,7 @@ import type { App } from '../../../shared/app.ts';
 import type { Settings } from '../../../shared/config.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../publisher.ts';
+import { health } from '../health.ts';
 import type { Router } from '../router.ts';
 import { publishBatch } from './batch-events.ts';
 import { type Cache, showChannel } from './channel.ts';
@@ -60,6 +61,8 @@ export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
       router.on(method, `${prefix}/apps/:id${path}`, handler, undefined, pusherRefusalBody);
     }
   };
+  // Where load balancers that were made for Reverb ask.
+  router.get('/up', health);
   on('POST', '/events', counted(publishEvents(events)));
   on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
   on('GET', '/channels', listChannels(roster));
