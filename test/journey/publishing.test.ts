@@ -4,7 +4,7 @@ import { leave, Receiver } from '../support/receiver.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 const CLIENTS = 12;
-const MESSAGES = 40;
+const MESSAGES = 25;
 
 describe('connect, subscribe, publish', () => {
   let redis: RedisServer;
