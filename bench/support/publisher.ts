@@ -16,7 +16,8 @@ export class Publisher {
   publish(channel: number, bytes: number): Promise<void> {
     const { publishPort, speech } = this.#target;
     const stamp = `{"ts":"${process.hrtime.bigint()}","p":"`;
-    const body = speech.body(`${stamp}${'x'.repeat(Math.max(0, bytes - stamp.length - 2))}"}`);
+    const data = `${stamp}${'x'.repeat(Math.max(0, bytes - stamp.length - 2))}"}`;
+    const body = speech.body(data).replace('{c}', String(channel));
     return new Promise((resolve, reject) => {
       const call = request(
         {
@@ -36,7 +37,7 @@ export class Publisher {
         },
       );
       call.on('error', reject);
-      call.end(body.replace('{c}', String(channel)));
+      call.end(body);
     });
   }
 

@@ -21,6 +21,8 @@ interface Destination {
   /** To be sent at the end of this turn. */
   outgoing: (RelayItem | RelayedAnswer)[];
   outgoingBytes: number;
+  /** Of its own messages: passed on, and not told so yet. */
+  taken: number;
   /** Sizes of the messages sent and not confirmed, oldest first, and their sum. */
   readonly unconfirmed: number[];
   backlogBytes: number;
@@ -58,14 +60,15 @@ export class Relay {
         break;
       case 'relayPublish':
         for (const item of message.items) this.#pass(item);
-        this.#send(slot, { type: 'relayTaken' });
+        this.#destination(slot).taken += 1;
+        this.#turn.request();
         break;
       case 'relayAsk':
         this.#destination(slot).outgoing.push({ id: message.id, kept: this.#kept.find(message.topic) });
         this.#turn.request();
         break;
       case 'relayTaken':
-        this.#confirm(slot);
+        this.#confirm(slot, message.count);
         break;
       default:
         message satisfies never;
@@ -100,6 +103,7 @@ export class Relay {
       topics: new Set(),
       outgoing: [],
       outgoingBytes: 0,
+      taken: 0,
       unconfirmed: [],
       backlogBytes: 0,
       shedding: false,
@@ -133,19 +137,21 @@ export class Relay {
     destination.backlogBytes += bytes;
   }
 
-  #confirm(slot: number): void {
+  #confirm(slot: number, count: number): void {
     const destination = this.#destinations.get(slot);
     if (destination === undefined) return;
-    destination.backlogBytes -= destination.unconfirmed.shift() ?? 0;
+    for (const bytes of destination.unconfirmed.splice(0, count)) destination.backlogBytes -= bytes;
     if (destination.backlogBytes < BACKLOG_MAX_BYTES / 2) destination.shedding = false;
   }
 
   /** Sends what waits for the end of this turn; whatever is sent to a worker afterwards comes after it. */
   flush(): void {
     for (const [slot, destination] of this.#destinations) {
-      if (destination.outgoing.length === 0) continue;
-      this.#send(slot, { type: 'relay', items: destination.outgoing });
-      destination.unconfirmed.push(destination.outgoingBytes);
+      const { outgoing: items, outgoingBytes, taken } = destination;
+      if (items.length === 0 && taken === 0) continue;
+      this.#send(slot, { type: 'relay', items, taken });
+      if (items.length > 0) destination.unconfirmed.push(outgoingBytes);
+      destination.taken = 0;
       destination.outgoing = [];
       destination.outgoingBytes = 0;
     }

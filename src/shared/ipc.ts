@@ -63,12 +63,13 @@ export type ToWorker =
   | { type: 'drain'; deadlineMs: number }
   /** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
   | { type: 'passed'; ticket: number }
-  /** Publications for topics that this worker asked for. */
-  | { type: 'relay'; items: (RelayItem | RelayedAnswer)[] }
+  /**
+   * Publications for topics that this worker asked for; and of its own `relayPublish` messages, so many of the
+   * oldest that were not confirmed yet have been passed on.
+   */
+  | { type: 'relay'; items: (RelayItem | RelayedAnswer)[]; taken: number }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
   | { type: 'relaySubscribed' }
-  /** Your oldest `relayPublish` that was not confirmed yet was passed on. */
-  | { type: 'relayTaken' }
   /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */
   | {
       type: 'idempotencyVerdict';
@@ -101,8 +102,8 @@ export type ToPrimary =
   | { type: 'relayPublish'; items: RelayItem[] }
   /** Which publication does the cache channel keep? */
   | { type: 'relayAsk'; id: number; topic: string }
-  /** Your oldest `relay` message that was not confirmed yet was delivered. */
-  | { type: 'relayTaken' }
+  /** So many of your oldest `relay` messages with items that were not confirmed yet were delivered. */
+  | { type: 'relayTaken'; count: number }
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
   /** The work under the key is done, or with no answer was not done. */

@@ -241,7 +241,6 @@ export class Worker {
         break;
       case 'relay':
       case 'relaySubscribed':
-      case 'relayTaken':
         this.#relay?.receive(message);
         break;
       case 'rosterAnswer':

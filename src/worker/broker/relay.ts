@@ -14,6 +14,8 @@ import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
+/** The primary bounds what is on its way here; it need not know at once, which would cost as much as a publication. */
+const TELL_AFTER_MS = 20;
 
 type ToRelay = Extract<
   ToPrimary,
@@ -41,6 +43,9 @@ export class RelayBroker implements Broker {
   /** Of each `relayPublish` that the primary has not taken yet, oldest first: who waits for that. */
   readonly #publishing: Batch[] = [];
   #inFlightBytes = 0;
+  /** Messages that were delivered, and the primary does not know yet. */
+  #heard = 0;
+  #telling: NodeJS.Timeout | undefined;
   readonly #turn = new Turn([() => this.#flush()]);
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
@@ -102,14 +107,13 @@ export class RelayBroker implements Broker {
   receive(message: FromRelay): void {
     switch (message.type) {
       case 'relay':
+        for (let left = message.taken; left > 0; left -= 1) this.#confirm();
         for (const item of message.items) this.#take(item);
-        this.#send({ type: 'relayTaken' });
+        if (message.items.length > 0) this.#heard += 1;
+        if (this.#heard > 0) this.#telling ??= setTimeout(this.#tell, TELL_AFTER_MS);
         break;
       case 'relaySubscribed':
         for (const resolve of this.#joining.shift() ?? []) resolve();
-        break;
-      case 'relayTaken':
-        this.#confirm();
         break;
       default:
         message satisfies never;
@@ -120,6 +124,7 @@ export class RelayBroker implements Broker {
   async settle(): Promise<void> {}
 
   async close(): Promise<void> {
+    clearTimeout(this.#telling);
     this.#flush();
     this.#link = 'closed';
     for (const { waiting } of this.#publishing) {
@@ -127,6 +132,12 @@ export class RelayBroker implements Broker {
     }
     this.#listener?.linkChanged('closed');
   }
+
+  readonly #tell = (): void => {
+    this.#telling = undefined;
+    this.#send({ type: 'relayTaken', count: this.#heard });
+    this.#heard = 0;
+  };
 
   /** What the primary has taken is not lost with this worker, and nothing can overtake it. */
   async #pass(item: RelayItem): Promise<void> {
