@@ -16,24 +16,43 @@ const WORKERS = 4;
 const BATCH = 100;
 
 async function main(): Promise<void> {
-  // The first rounds warm up.
-  for (const round of ['warm', 'warm', 'measured']) {
-    const roster = new Roster();
-    const desk = new RosterDesk(roster);
-    for (let worker = 0; worker < WORKERS; worker += 1) desk.open(nameOf(worker), () => undefined);
-    const heapBefore = await heapBytes();
-    const join = await joinAll(desk);
-    const bytes = ((await heapBytes()) - heapBefore) / USERS;
-    const page = pageMs(roster);
-    const drop = await lateness(async () => desk.close(nameOf(0)));
-    if (round === 'warm') continue;
-    say('a join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`);
-    say('a join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`);
-    say('lateness of the loop while all join', `${join.lateMs.toFixed(0)} ms at most`);
-    say('memory of a present user, in the primary', `${bytes.toFixed(0)} bytes`);
-    say('a page of 1,000 users, of one channel of all', `${page.toFixed(1)} ms`);
-    say(`lateness of the loop when a worker with ${USERS / WORKERS} users is gone`, `${drop.toFixed(0)} ms`);
-  }
+  await measure();
+  for (const [what, value] of await measure()) process.stdout.write(`${what}: ${value}\n`);
+}
+
+/** The first call warms up. */
+async function measure(): Promise<[what: string, value: string][]> {
+  const heapBefore = await heapBytes();
+  const roster = new Roster();
+  const desk = new RosterDesk(roster);
+  for (let worker = 0; worker < WORKERS; worker += 1) desk.open(nameOf(worker), () => undefined);
+  const join = await joinAll(desk);
+  const bytes = ((await heapBytes()) - heapBefore) / USERS;
+  const page = pageMs(roster);
+  let left = 0;
+  roster.listen({
+    transition: ({ kind }) => {
+      if (kind === 'offline') left += 1;
+    },
+    counted: () => undefined,
+  });
+  const drop = await lateness(async () => {
+    desk.close(nameOf(0));
+    while (left < USERS / WORKERS) await new Promise(setImmediate);
+  });
+  for (let worker = 1; worker < WORKERS; worker += 1) desk.close(nameOf(worker));
+  if (roster.apps().size > 0) throw new Error('somebody is still there');
+  return [
+    ['a join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`],
+    ['a join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`],
+    ['lateness of the loop while all join', `${join.lateMs.toFixed(0)} ms at most`],
+    ['memory of a present user, in the primary', `${bytes.toFixed(0)} bytes`],
+    ['a page of 1,000 of the users of a channel of all', `${page.toFixed(1)} ms`],
+    [
+      `lateness of the loop when a worker with ${USERS / WORKERS} users is gone`,
+      `${drop.toFixed(0)} ms at most`,
+    ],
+  ];
 }
 
 async function joinAll(desk: RosterDesk) {
@@ -114,10 +133,6 @@ async function heapBytes(): Promise<number> {
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
-}
-
-function say(what: string, value: string): void {
-  process.stdout.write(`${what}: ${value}\n`);
 }
 
 await main();

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { connectClient } from '../support/client.ts';
+import { WebSocket } from 'ws';
+import { type Client, connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { IdentityServer } from '../support/identity-server.ts';
@@ -8,9 +9,11 @@ import {
   type Attendant,
   askAll,
   differences,
+  membersTold,
   PresenceModel,
 } from '../support/presence-model.ts';
 import { childrenOf } from '../support/processes.ts';
+import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
@@ -19,19 +22,29 @@ const SECONDS = Number(process.env.GUSHER_ORACLE_SECONDS ?? 8);
 const SEED = Number(process.env.GUSHER_ORACLE_SEED ?? 1);
 
 /** However slow the machine is. */
-const STEPS_LEAST = 25;
+const STEPS_LEAST = 15;
 
 const APPS = ['board', 'shop'];
-const CHANNELS = ['lobby', 'room-a', 'room-b', 'room-c', 'zoo'];
+/** Here a Pusher client at each host hears who joins and who leaves. */
+const HALL = 'presence-hall';
+const PUSHER = { app: 'shop', id: '77', secret: 's3cr3t' };
+const CHANNELS = ['lobby', HALL, 'room-a', 'room-b', 'room-c', 'zoo'];
 const USERS = ['', 'ann', 'bob', 'cid', 'dan', 'eve', 'fay'];
 const CLIENTS_MAX = 40;
 /** What is promised for the users of a host that died. */
 const DEAD_HOST_MS = 10_000;
 
+interface NativeAttendant extends Attendant {
+  readonly client: Client;
+}
+
 describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   const random = new SeededRandom(SEED);
+  const natives: NativeAttendant[] = [];
   const model = new PresenceModel(APPS, CHANNELS);
   const hosts: RunningGusher[] = [];
+  const watchers = new Map<RunningGusher, PusherClient>();
+  let watcherCount = 0;
   /** What was done so far, the latest last. */
   const done: string[] = [];
   let redis: RedisServer;
@@ -42,7 +55,8 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     redis = await RedisServer.start();
     identities = await IdentityServer.start();
     for (const app of APPS) await redis.command('HSET', app, 'url', identities.url, 'channels', '["*"]');
-    hosts.push(...(await Promise.all([startHost(), startHost()])));
+    await redis.command('HSET', PUSHER.app, 'id', PUSHER.id, 'secret', PUSHER.secret);
+    for (let count = 0; count < 2; count += 1) hosts.push(await startHost());
   });
 
   after(async function () {
@@ -70,7 +84,9 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
         let wrong: string[] = [];
         const agrees = async (): Promise<boolean> => {
           const expected = model.answers();
-          wrong = differences(await answersOf(host, expected), expected);
+          // A worker that is killed cuts the requests it had.
+          const told = await answersOf(host, expected).catch(() => ({}));
+          wrong = [...differences(told, expected), ...mistold(watchers.get(host))];
           return wrong.length === 0;
         };
         await eventually(agrees, `host ${number} agrees`, deadlineMs).catch((error: Error) => {
@@ -78,6 +94,31 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
         });
       }),
     );
+  }
+
+  /** What a watcher was told of the hall that is not so; one whose worker died is told nothing any more. */
+  function mistold(watcher: PusherClient | undefined): string[] {
+    if (watcher === undefined || !isOpen(watcher)) return [];
+    const { members, faults } = membersTold(watcher.texts, HALL);
+    expect(faults, `doubled or missed: ${story()}`).to.deep.equal([]);
+    const expected = model.membersOf(PUSHER.app, HALL);
+    if (members.join() === expected.join()) return [];
+    return [`a watcher was told of ${members}, expected ${expected}`];
+  }
+
+  /** Sees to it that somebody watches the hall at every host. */
+  async function watch(): Promise<void> {
+    for (const host of hosts) {
+      if (isOpen(watchers.get(host))) continue;
+      const credentials = { key: PUSHER.app, secret: PUSHER.secret };
+      const client = await connectPusher(`${host.url}/app/${PUSHER.app}?protocol=7`, credentials);
+      watcherCount += 1;
+      const member = `watcher-${watcherCount}`;
+      done.push(`${member} comes to host ${hosts.indexOf(host)}`);
+      await client.subscribe(HALL, { user_id: member });
+      watchers.set(host, client);
+      model.attendants.push({ client, app: PUSHER.app, user: '', member, channels: new Set([HALL]) });
+    }
   }
 
   function answersOf(host: RunningGusher, expected: Answers): Promise<Answers> {
@@ -88,7 +129,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     return `seed ${SEED}, after ${done.length} steps, the last of them: ${done.slice(-8).join('; ')}`;
   }
 
-  async function connect(host: RunningGusher): Promise<Attendant> {
+  async function connect(host: RunningGusher): Promise<NativeAttendant> {
     const app = random.pick(APPS);
     const user = random.pick(USERS);
     done.push(`${user || 'nobody'} connects to ${app} at host ${hosts.indexOf(host)}`);
@@ -97,24 +138,25 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     await client.ask('gusher.ping', {});
     const attendant = { client, app, user, channels: new Set<string>() };
     model.attendants.push(attendant);
+    natives.push(attendant);
     return attendant;
   }
 
-  async function subscribe({ client, channels, user }: Attendant): Promise<void> {
+  async function subscribe({ client, channels, user }: NativeAttendant): Promise<void> {
     const channel = random.pick(CHANNELS);
     done.push(`${user || 'nobody'} subscribes to ${channel}`);
     await client.subscribe(channel);
     channels.add(channel);
   }
 
-  async function unsubscribe({ client, channels, user }: Attendant): Promise<void> {
+  async function unsubscribe({ client, channels, user }: NativeAttendant): Promise<void> {
     const channel = random.pick(CHANNELS);
     done.push(`${user || 'nobody'} unsubscribes from ${channel}`);
     await client.ask('gusher.unsubscribe', { channel });
     channels.delete(channel);
   }
 
-  async function leave({ client, user }: Attendant): Promise<void> {
+  async function leave({ client, user }: NativeAttendant): Promise<void> {
     done.push(`${user || 'nobody'} leaves`);
     if (random.next() < 0.5) await client.close();
     else client.socket.terminate();
@@ -127,7 +169,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
       const attendant = await connect(host);
       await subscribe(attendant);
     });
-    const goings = model.present.slice(0, 6).map(leave);
+    const goings = present().slice(0, 6).map(leave);
     await Promise.all([...comings, ...goings]);
   }
 
@@ -153,23 +195,27 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     await expectAgreement();
   }
 
+  function present(): NativeAttendant[] {
+    return natives.filter(({ client }) => isOpen(client));
+  }
+
   async function step(): Promise<void> {
     const dice = random.next();
     const host = random.pick(hosts);
-    const { present } = model;
+    const here = present();
     if (dice < 0.04) return killWorker(host);
     if (dice < 0.08) return storm(host);
-    if (present.length === 0 || (dice < 0.35 && present.length < CLIENTS_MAX)) {
+    if (here.length === 0 || (dice < 0.35 && here.length < CLIENTS_MAX)) {
       await connect(host);
       return expectExact(host);
     }
-    const attendant = random.pick(present);
+    const attendant = random.pick(here);
     if (dice < 0.45) return leave(attendant);
     await (dice < 0.8 ? subscribe(attendant) : unsubscribe(attendant));
     await expectExact(hostOf(attendant));
   }
 
-  function hostOf({ client }: Attendant): RunningGusher {
+  function hostOf({ client }: NativeAttendant): RunningGusher {
     const host = hosts.find(({ url }) => client.socket.url.startsWith(`${url}/`));
     if (host === undefined) throw new Error('a client of no host is open');
     return host;
@@ -186,6 +232,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
       } else {
         await step();
       }
+      await watch();
       await expectAgreement();
     }
   }).timeout((SECONDS + 90) * 1_000);
@@ -195,3 +242,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     await killHost(random.pick(hosts));
   }).timeout(60_000);
 });
+
+function isOpen(client: { readonly socket: WebSocket } | undefined): boolean {
+  return client?.socket.readyState === WebSocket.OPEN;
+}

@@ -1,12 +1,14 @@
+import type { WebSocket } from 'ws';
 import { Api } from './api.ts';
-import type { Client } from './client.ts';
 
 /** A client as the model knows it. */
 export interface Attendant {
-  readonly client: Client;
+  readonly client: { readonly socket: WebSocket };
   readonly app: string;
   /** Empty for one without a name. */
   readonly user: string;
+  /** The name by which it is a member of its channels; that of the connection if there is no other. */
+  readonly member?: string;
   readonly channels: Set<string>;
 }
 
@@ -79,14 +81,21 @@ export class PresenceModel {
     return this.present.filter((attendant) => attendant.app === app);
   }
 
-  /** Users who are in every one of the channels, by whichever of their connections. */
+  /** Users who are in every one of the channels, by whichever of their connections; without any, all of the app. */
   #usersIn(app: string, ...channels: string[]): string[] {
-    const everybody = new Set(this.#in(app).map(({ user }) => user));
-    const isIn = (user: string, channel: string): boolean =>
-      this.#in(app).some((attendant) => attendant.user === user && attendant.channels.has(channel));
-    return [...everybody]
-      .filter((user) => user !== '' && channels.every((channel) => isIn(user, channel)))
+    const here = this.#in(app);
+    const inChannels = channels.map(
+      (channel) =>
+        new Set(here.filter((one) => one.channels.has(channel)).map(({ user, member }) => member ?? user)),
+    );
+    const [first, ...others] = inChannels.length > 0 ? inChannels : [new Set(here.map(({ user }) => user))];
+    return [...(first ?? [])]
+      .filter((user) => user !== '' && others.every((other) => other.has(user)))
       .sort();
+  }
+
+  membersOf(app: string, channel: string): string[] {
+    return this.#usersIn(app, channel);
   }
 }
 
@@ -107,4 +116,30 @@ export function differences(told: Answers, expected: Answers): string[] {
   return Object.keys(expected)
     .filter((path) => JSON.stringify(told[path]) !== JSON.stringify(expected[path]))
     .map((path) => `${path}: ${JSON.stringify(told[path])}, expected ${JSON.stringify(expected[path])}`);
+}
+
+/**
+ * Who is in a presence channel, as a Pusher client is told: who was there when it came, who joined, who left.
+ * `faults`: joins of those who were there, and leaves of those who were not.
+ */
+export function membersTold(
+  texts: readonly string[],
+  channel: string,
+): { members: string[]; faults: string[] } {
+  const members = new Set<string>();
+  const faults: string[] = [];
+  for (const text of texts) {
+    const message = JSON.parse(text);
+    if (message.channel !== channel) continue;
+    const data = JSON.parse(message.data);
+    if (message.event === 'pusher_internal:subscription_succeeded') {
+      for (const id of data.presence.ids) members.add(id);
+    } else if (message.event === 'pusher_internal:member_added') {
+      if (members.has(data.user_id)) faults.push(text);
+      members.add(data.user_id);
+    } else if (message.event === 'pusher_internal:member_removed' && !members.delete(data.user_id)) {
+      faults.push(text);
+    }
+  }
+  return { members: [...members].sort(), faults };
 }
