@@ -1,3 +1,4 @@
+import type { App } from '../../../shared/app.ts';
 import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
 import type { KeptPublication, Publication } from '../../../shared/publication.ts';
 import {
@@ -32,8 +33,15 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   apps_unavailable: 'ServerError',
 };
 
-/** One subscribe on its way. */
-interface Request {
+/** What a client asks for. */
+interface Wish {
+  readonly channel: string;
+  readonly auth: unknown;
+  readonly channelData: unknown;
+}
+
+/** One that may be fulfilled. */
+interface Entry {
   readonly channel: string;
   readonly member: Member | undefined;
   readonly membersMax: number;
@@ -42,38 +50,45 @@ interface Request {
 
 /**
  * `pusher:subscribe` `{"channel", "auth"?, "channel_data"?}`. Subscribing twice is answered twice. What is published
- * from the answer on arrives, and nothing before it.
+ * from the answer on arrives, and nothing before it. Where nothing has to be asked it is done at once.
  */
-export const subscribe: CommandHandler = async (context, connection, command, session) => {
+export const subscribe: CommandHandler = (context, connection, command, session) => {
   const { channel, auth, channel_data: channelData } = fieldsOf(command);
   if (typeof channel !== 'string') return 'bad_command';
+  const tell = (error: unknown): undefined => tellRefusal(context, connection, channel, error);
+  const go = (app: App): Promise<void> | undefined =>
+    enter(context, connection, permit(context, connection, session, app, { channel, auth, channelData }));
   try {
-    const request = await permit(context, connection, session, { channel, auth, channelData });
-    if (connection.state === 'open') await enter(context, connection, request);
+    const known = context.apps.known(connection.appKey);
+    const unfinished = known === undefined ? appOf(context, connection).then(go) : go(known);
+    return unfinished?.then(() => undefined, tell);
   } catch (error) {
-    if (!(error instanceof RefusalError)) throw error;
-    const { refusal } = error;
-    if (connection.state !== 'open') return undefined;
-    context.reply(connection, subscriptionErrorText(channel, TYPES[refusal.code] ?? 'AuthError', refusal));
+    return tell(error);
   }
-  return undefined;
 };
 
+function tellRefusal(context: Context, connection: Connection, channel: string, error: unknown): undefined {
+  if (!(error instanceof RefusalError)) throw error;
+  const type = TYPES[error.refusal.code] ?? 'AuthError';
+  if (connection.state === 'open') {
+    context.reply(connection, subscriptionErrorText(channel, type, error.refusal));
+  }
+}
+
 /** Checks, cheapest first, and nothing is parsed that was not signed. Throws the refusal. */
-async function permit(
-  context: Context,
+function permit(
+  { hub, limits }: Context,
   connection: Connection,
   session: PusherSession,
-  { channel, auth, channelData }: { channel: string; auth: unknown; channelData: unknown },
-): Promise<Request> {
-  const { hub, limits } = context;
+  app: App,
+  { channel, auth, channelData }: Wish,
+): Entry {
   if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew && connection.audiences.length >= limits.subscriptionsMax) {
     throw new RefusalError('too_many_subscriptions');
   }
-  const app = await appOf(context, connection);
-  const request = {
+  const entry = {
     channel,
     member: undefined,
     membersMax: app.max_presence_members ?? limits.presenceMembersMax,
@@ -82,18 +97,18 @@ async function permit(
   if (isUserChannel(channel)) {
     const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
     if (!isOwn) throw new RefusalError('not_that_user');
-    return request;
+    return entry;
   }
   if (isPublic(channel)) {
     if (!session.isOpen && !connection.grants.allows(channel)) throw new RefusalError('not_granted');
-    return request;
+    return entry;
   }
   const signed = typeof channelData === 'string' ? channelData : undefined;
   if (!isAuthorized(app, auth, channelAuthText(connection.id, channel, signed))) {
     throw new RefusalError('bad_channel_auth');
   }
-  if (!isPresenceChannel(channel)) return request;
-  return { ...request, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
+  if (!isPresenceChannel(channel)) return entry;
+  return { ...entry, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
 }
 
 function isPublic(channel: string): boolean {
@@ -116,18 +131,31 @@ function memberFor(
   return { user, ...(info !== undefined && { info }) };
 }
 
-async function enter(context: Context, connection: Connection, request: Request): Promise<void> {
-  const { channel, member, countsAreTold } = request;
-  if (member !== undefined) await enterPresence(context, connection, request, member);
-  else if (isCacheChannel(channel)) await enterCache(context, connection, channel);
-  else await enterPlain(context, connection, channel);
-  if (countsAreTold && connection.state === 'open') context.counts.enter(connection.appKey, channel);
+function enter(context: Context, connection: Connection, entry: Entry): Promise<void> | undefined {
+  const { channel, member } = entry;
+  if (member !== undefined) return enterPresence(context, connection, entry, member);
+  const entering = isCacheChannel(channel)
+    ? enterCache(context, connection, channel)
+    : enterPlain(context, connection, channel);
+  if (!entry.countsAreTold) return entering;
+  const count = (): void => {
+    if (connection.state === 'open') context.counts.enter(connection.appKey, channel);
+  };
+  if (entering !== undefined) return entering.then(count);
+  count();
+  return undefined;
 }
 
-async function enterPlain({ hub, reply }: Context, connection: Connection, channel: string): Promise<void> {
+function enterPlain(
+  { hub, reply }: Context,
+  connection: Connection,
+  channel: string,
+): Promise<void> | undefined {
+  const answer = (): undefined => {
+    if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
+  };
   const joining = hub.subscribe(connection, channel);
-  if (joining !== undefined) await joining;
-  if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
+  return joining === undefined ? answer() : joining.then(answer);
 }
 
 /** What is kept is told before anything that came later, and what came meanwhile is not told twice. */
@@ -179,7 +207,7 @@ function tellKept(
 async function enterPresence(
   context: Context,
   connection: Connection,
-  { channel, membersMax }: Request,
+  { channel, membersMax }: Entry,
   member: Member,
 ): Promise<void> {
   const { hub, presence } = context;

@@ -1,0 +1,127 @@
+import { expect } from 'chai';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
+import { connectPusher, openPusherSocket, type PusherClient } from '../support/pusher-client.ts';
+import { eventOf, optionsFor, PusherJs } from '../support/pusher-js.ts';
+
+/** Which apps Pusher clients may come to, and what they may do there. */
+describe('the door for Pusher clients', () => {
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+  const clients: PusherClient[] = [];
+
+  before(async () => {
+    apps = new AppsFile(
+      {},
+      { board: { channels: ['news', 'app*'] }, guarded: { url: 'http://127.0.0.1:9/auth' } },
+    );
+    gusher = await startGusher({ workers: 1, env: { GUSHER_APPS_FILE: apps.path } });
+  });
+
+  afterEach(() => {
+    for (const { socket } of clients.splice(0)) socket.terminate();
+  });
+
+  after(async () => {
+    await gusher.stop();
+    apps.remove();
+  });
+
+  async function connect(app: string): Promise<PusherClient> {
+    const credentials = { ...PUSHER_APP, key: app };
+    const client = await connectPusher(`${gusher.url}/app/${app}`, credentials);
+    clients.push(client);
+    return client;
+  }
+
+  it('gives them in an app without id and secret what it grants to everybody, and no more', async () => {
+    const client = await connect('board');
+    for (const channel of ['news', 'apples']) await client.subscribe(channel);
+    for (const channel of ['other', 'private-news', 'presence-news', 'private-app']) {
+      client.askToSubscribe(channel, '{"user_id":"1"}');
+      expect((await client.expect('pusher:subscription_error', channel)).data.type).to.equal('AuthError');
+    }
+    await gusher.publish('news', 'e', { n: 1 }, 'board');
+    expect((await client.expect('e', 'news')).data).to.equal('{"n":1}');
+  });
+
+  it('is shut in an app that lets nobody in without a credential of another kind', async () => {
+    const client = await openPusherSocket(`${gusher.url}/app/guarded`, PUSHER_APP);
+    expect((await within(client.closed, 'the close')).code).to.equal(4001);
+  });
+
+  it('is told of a change of the app without a restart', async () => {
+    const { key, id, secret } = PUSHER_APP;
+    const client = await connect(key);
+    const name = 'private-changed';
+    client.askToSubscribe(name);
+    await client.expect('pusher_internal:subscription_succeeded', name);
+    apps.write({ [key]: { id, secret: 'another' } });
+    await answeredBy('pusher:subscription_error');
+    apps.write({ [key]: { id, secret } });
+    await answeredBy('pusher_internal:subscription_succeeded');
+
+    /** It is effective within half a second. */
+    async function answeredBy(event: string): Promise<void> {
+      await eventually(async () => {
+        client.askToSubscribe(name);
+        return (await client.next()).event === event;
+      }, `a subscribe is answered by ${event}`);
+    }
+  });
+
+  it('answers a request that is no upgrade with 426', async () => {
+    const response = await fetch(`${gusher.url.replace('ws', 'http')}/app/${PUSHER_APP.key}`);
+    expect(response.status).to.equal(426);
+  });
+
+  it('brings what the REST API sends to a user to the user object of pusher-js, and to a socket', async () => {
+    const { key } = PUSHER_APP;
+    const client = new PusherJs(key, optionsFor({ url: gusher.url, ...PUSHER_APP }, { id: 'ann' }));
+    try {
+      const success = eventOf(client, 'pusher:signin_success');
+      client.signin();
+      await success;
+      const [toUser, toSocket] = [eventOf(client.user, 'for-ann'), eventOf(client, 'for-this')];
+      const send = (path: string, event: string): Promise<Response> =>
+        fetch(`${gusher.api}/v1/apps/${key}/${path}/messages`, {
+          method: 'POST',
+          body: JSON.stringify({ event, data: { n: 1 } }),
+        });
+      expect((await send('users/ann', 'for-ann')).status).to.equal(200);
+      expect((await send(`sockets/${client.connection.socket_id}`, 'for-this')).status).to.equal(200);
+      expect(await toUser).to.deep.equal({ n: 1 });
+      expect(await toSocket).to.deep.equal({ n: 1 });
+    } finally {
+      client.disconnect();
+    }
+  });
+
+  it('survives whatever a client sends', async () => {
+    const client = await connect(PUSHER_APP.key);
+    const hostile = [
+      '{"event":"pusher:subscribe"}',
+      '{"event":"pusher:subscribe","data":null}',
+      '{"event":"pusher:subscribe","data":"{"}',
+      '{"event":"pusher:subscribe","data":[]}',
+      '{"event":"pusher:subscribe","data":{"channel":{}}}',
+      '{"event":"pusher:subscribe","data":{"channel":"__proto__"}}',
+      `{"event":"pusher:subscribe","data":${'['.repeat(10_000)}${']'.repeat(10_000)}}`,
+      '{"event":"pusher:unsubscribe","data":{"channel":7}}',
+      '{"event":"pusher:signin","data":{"channel":7}}',
+      '{"event":"client-","channel":"presence-","data":null}',
+      '{"event":"client-x","channel":7}',
+      '{"event":"__proto__","data":{"__proto__":{"channel":"x"}}}',
+    ];
+    for (const text of hostile.slice(0, 8)) client.socket.send(text);
+    client.socket.send(Buffer.from([0xff, 0xfe]), { binary: true });
+    await client.settle();
+    for (const text of hostile.slice(9)) client.socket.send(text);
+    await client.settle();
+    client.socket.send(hostile[8] ?? '');
+    expect((await within(client.closed, 'the close of a wrong sign-in')).code).to.equal(4009);
+    await (await connect(PUSHER_APP.key)).subscribe('still-here');
+    expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
+  });
+});
