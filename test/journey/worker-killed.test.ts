@@ -10,7 +10,7 @@ describe('a worker that is killed under traffic', () => {
   let gusher: RunningGusher;
 
   beforeEach(async () => {
-    gusher = await startGusher({ workers: 2 });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_GREETING_DEADLINE_MS: '20000' } });
   });
 
   afterEach(() => gusher.stop());
