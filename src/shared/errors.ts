@@ -315,8 +315,9 @@ export class RefusalError extends Error {
   readonly code: RefusalCode;
   readonly refusal: Refusal;
 
-  constructor(code: RefusalCode) {
-    super(REFUSALS[code].sentence);
+  /** `cause` is for the log; it is never told to the client. */
+  constructor(code: RefusalCode, options?: { cause: unknown }) {
+    super(REFUSALS[code].sentence, options);
     this.code = code;
     this.refusal = REFUSALS[code];
   }

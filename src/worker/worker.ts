@@ -19,6 +19,7 @@ import { Admission } from './auth/admission.ts';
 import { TokenKeys } from './auth/token-keys.ts';
 import { Tokens } from './auth/tokens.ts';
 import { Webhook } from './auth/webhook.ts';
+import { WebhookComplaints } from './auth/webhook-complaints.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';
@@ -107,7 +108,8 @@ export class Worker {
     this.#webhook = new Webhook(settings);
     const keys = new TokenKeys({ publicPem: settings.publicPem });
     const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs });
-    const admission = new Admission({ apps, webhook: this.#webhook, tokens });
+    const complaints = new WebhookComplaints({ log });
+    const admission = new Admission({ apps, webhook: this.#webhook, complaints, tokens });
 
     this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);

@@ -34,6 +34,8 @@ describe('the webhook of an app that was registered by hand', () => {
 
   after(async () => {
     expect(await gusher.stop()).to.equal(0);
+    const log = JSON.stringify(gusher.logs);
+    expect(log).not.to.include('t0k').and.not.to.include(webhook.url);
     webhook.stop();
     await redis.stop();
   });
@@ -91,6 +93,8 @@ describe('the webhook of an app that was registered by hand', () => {
   it('lets nobody in when nothing listens there, or it is no URL', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
     expect(await expectRefusal(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
+    const complaint = await gusher.log((line) => line.app === 'ghost', 'that a webhook fails');
+    expect(complaint).to.include({ level: 'warn', refusal: 'auth_unusable', fault: 'ECONNREFUSED' });
     await redis.command('HSET', 'typo', 'url', 'not a url');
     expect(await expectRefusal(connectUrl('typo')))
       .to.have.property('status')

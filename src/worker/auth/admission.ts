@@ -4,6 +4,7 @@ import { RefusalError } from '../../shared/errors.ts';
 import type { Identity } from './identity.ts';
 import type { Tokens } from './tokens.ts';
 import type { Webhook } from './webhook.ts';
+import type { WebhookComplaints } from './webhook-complaints.ts';
 
 /** Who asks to be let in, and with what. */
 export interface Applicant {
@@ -23,15 +24,18 @@ export interface Admitted extends Identity {
 export class Admission {
   readonly #apps: Pick<Apps, 'find'>;
   readonly #webhook: Pick<Webhook, 'identify'>;
+  readonly #complaints: Pick<WebhookComplaints, 'note'>;
   readonly #tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
 
   constructor(options: {
     apps: Pick<Apps, 'find'>;
     webhook: Pick<Webhook, 'identify'>;
+    complaints: Pick<WebhookComplaints, 'note'>;
     tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
   }) {
     this.#apps = options.apps;
     this.#webhook = options.webhook;
+    this.#complaints = options.complaints;
     this.#tokens = options.tokens;
   }
 
@@ -48,9 +52,18 @@ export class Admission {
       return { app, ...(await this.#tokens.identify(app, token)) };
     }
     if (auth !== '' && app.url !== undefined) {
-      return { app, ...(await this.#webhook.identify(app.url, auth)) };
+      return { app, ...(await this.#askWebhook(app.key, app.url, auth)) };
     }
     if (app.channels === undefined) throw new RefusalError('no_credential');
     return { app, userId: '', channels: app.channels, remotes: [], expiresAt: undefined };
+  }
+
+  async #askWebhook(appKey: string, url: string, auth: string): Promise<Identity> {
+    try {
+      return await this.#webhook.identify(url, auth);
+    } catch (error) {
+      if (error instanceof RefusalError) this.#complaints.note(appKey, error);
+      throw error;
+    }
   }
 }

@@ -42,7 +42,8 @@ export class Webhook {
     } catch (error) {
       if (error instanceof RefusalError) throw error;
       if (error instanceof CallsBusyError) throw new RefusalError('auth_busy');
-      throw new RefusalError(error instanceof CallLateError ? 'auth_timeout' : 'auth_unusable');
+      const code = error instanceof CallLateError ? 'auth_timeout' : 'auth_unusable';
+      throw new RefusalError(code, { cause: error });
     }
   }
 
