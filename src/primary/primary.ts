@@ -25,6 +25,7 @@ const WEBHOOKS_DEADLINE_MS = 3_000;
  */
 export async function runPrimary(given: Settings, names: ReadonlySet<SettingName>): Promise<number> {
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
+  dieLoudly(log);
   const { settings, demoApp } = await chooseDemo(given, names, log);
   const handOver = new HandOver();
   const roster = new Roster();
@@ -63,6 +64,17 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   await hosts?.close();
   log.info({ clean: outcome === true }, 'stopped');
   return outcome === true && !failed ? 0 : 1;
+}
+
+/**
+ * A programming error ends the primary, with a line that says so: what it still knows cannot be trusted. The
+ * workers notice, say goodbye to their clients and end too.
+ */
+function dieLoudly(log: Logger): void {
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'the primary failed');
+    process.exit(1);
+  });
 }
 
 /** Hosts know of each other by the Redis they share. */

@@ -437,7 +437,8 @@ export const SETTINGS = {
     env: 'GUSHER_STUCK_AFTER_MS',
     unit: 'ms',
     fallback: 5_000,
-    least: 500,
+    // Less than a few beats of a worker would be the end of healthy ones.
+    least: 2_000,
     most: 600_000,
     about: 'a worker whose event loop gives no sign for this long is killed and replaced',
   }),

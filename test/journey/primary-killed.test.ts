@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
@@ -20,6 +23,23 @@ describe('a primary that is killed', () => {
     await eventually(() => !workerPids.some(isAlive), 'the workers are gone');
     await expectFree(port);
     await expectFree(apiPort);
+  });
+
+  it('by a fault of its own, says so and leaves clients that are told to come back', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gusher-fault-'));
+    const file = join(folder, 'fault.cjs');
+    const fault = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
+    writeFileSync(file, `if (require('node:cluster').isPrimary) { ${fault} }\n`);
+    const gusher = await startGusher({ workers: 2, env: { NODE_OPTIONS: `--require ${file}` } });
+    const receivers = await Receiver.joinMany(4, gusher.clientUrl(), 'news');
+
+    expect(await gusher.stop('SIGUSR2')).to.equal(1);
+    const line = gusher.logs.find(({ msg }) => msg === 'the primary failed');
+    expect(line).to.have.nested.property('err.message', 'a bug');
+    const closes = await within(Promise.all(receivers.map(({ client }) => client.closed)), 'all goodbyes');
+    for (const { code } of closes) expect(code).to.equal(4200);
+    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+    rmSync(folder, { recursive: true });
   });
 
   it('in the middle of a graceful stop, still leaves no client without a goodbye', async () => {

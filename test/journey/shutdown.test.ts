@@ -37,7 +37,7 @@ describe('a graceful stop', () => {
   }
 
   describe('of slow goodbyes', () => {
-    const slowly = { env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '8000' } };
+    const slowly = { env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '6000' } };
 
     it('is not ready and lets nobody in, while clients are there', async () => {
       const { gusher, receivers } = await startWithClients(20, slowly);
