@@ -47,6 +47,8 @@ export class HandOver {
   add(worker: Worker): void {
     const berth: Berth = { worker, open: new Set(), fullUntil: 0, load: 0, inFlight: new Map() };
     this.#berths.set(worker.id, berth);
+    // At once, and not when all it said was heard: asked with no worker left, sticky answers the client itself.
+    for (const end of ['exit', 'disconnect']) worker.process.once(end, () => berth.open.clear());
     // sticky counts when a worker tells it, which lags in a burst; what it compares is replaced by the truth.
     Object.defineProperty(worker, 'clientsCount', {
       get: () => (isOpen(berth, 'public') ? berth.load : Number.POSITIVE_INFINITY),
