@@ -1,3 +1,4 @@
+import { parseJson } from './parse-json.ts';
 import { isCacheChannel } from './pusher-channel.ts';
 
 /**
@@ -49,7 +50,8 @@ export function publicationOfText(
 ): Publication {
   const origin = { channel, event, ...(except !== undefined && { except }) };
   if (isPlainJson(text)) return { ...origin, data: text };
-  const data = parse(text) === undefined || HALF_CHARACTER.test(text) ? JSON.stringify(text) : text.trim();
+  const data =
+    parseJson(text) === undefined || HALF_CHARACTER.test(text) ? JSON.stringify(text) : text.trim();
   return { ...origin, data, text };
 }
 
@@ -58,14 +60,5 @@ const HALF_CHARACTER = /\p{Cs}/u;
 
 /** JSON text that comes out of an envelope, and through UTF-8, as the same characters. */
 function isPlainJson(text: string): boolean {
-  return parse(text) !== undefined && text.trim() === text && !HALF_CHARACTER.test(text);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON is an answer here, not a failure. No JSON text means `undefined`.
-    return undefined;
-  }
+  return parseJson(text) !== undefined && text.trim() === text && !HALF_CHARACTER.test(text);
 }

@@ -1,3 +1,5 @@
+import { parseJson } from './parse-json.ts';
+
 /**
  * Takes JSON objects apart without touching the values: what was written as `1.0`, `12345678901234567890` or
  * `"\u00e9"` is passed on as the same bytes.
@@ -19,7 +21,7 @@ const SPACE = 0x20;
  * object. Takes linear time, and no stack for depth.
  */
 export function sliceMembers(text: string): Map<string, string> | undefined {
-  if (!isObject(parse(text))) return undefined;
+  if (!isObject(parseJson(text))) return undefined;
   const members = new Map<string, string>();
   let at = skipSpace(text, text.indexOf('{') + 1);
   while (text.charCodeAt(at) === QUOTE) {
@@ -39,7 +41,7 @@ export function sliceMembers(text: string): Map<string, string> | undefined {
 
 /** As `sliceMembers`, for the elements of one JSON array. */
 export function sliceElements(text: string): string[] | undefined {
-  if (!Array.isArray(parse(text))) return undefined;
+  if (!Array.isArray(parseJson(text))) return undefined;
   const elements: string[] = [];
   let at = skipSpace(text, text.indexOf('[') + 1);
   while (text.charCodeAt(at) !== CLOSE_BRACKET) {
@@ -54,15 +56,6 @@ export function sliceElements(text: string): string[] | undefined {
 /** The string that a JSON text stands for; `undefined` if it stands for something else. */
 export function stringOf(raw: string | undefined): string | undefined {
   return raw?.charCodeAt(0) === QUOTE ? (JSON.parse(raw) as string) : undefined;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON is an answer here, not a failure.
-    return undefined;
-  }
 }
 
 function isObject(value: unknown): boolean {

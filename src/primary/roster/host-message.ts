@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { parseJson } from '../../shared/parse-json.ts';
 import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
 import type { RosterRecord } from './roster.ts';
 
@@ -98,12 +99,4 @@ function recordOf([app, channel, user, count, info, ...more]: readonly unknown[]
   if (typeof info !== 'string' || info.length > INFO_MAX_LENGTH || parseJson(info) === undefined)
     return undefined;
   return { app, channel, user, count, info };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type App, type AppChanges, parseApp } from '../app.ts';
+import { parseJson } from '../parse-json.ts';
 import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
@@ -137,15 +138,6 @@ async function isStale(lock: string): Promise<boolean> {
   } catch {
     // It is gone already.
     return false;
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // No JSON text means `undefined`.
-    return undefined;
   }
 }
 

@@ -11,8 +11,9 @@ import {
 import type { AppStore } from '../../shared/app-store/app-store.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
+import { parseJson } from '../../shared/parse-json.ts';
 import { isAppKey } from '../../shared/topic.ts';
-import { parseJson, readBody } from './body.ts';
+import { readBody } from './body.ts';
 import { answer, type Handler, type Params } from './exchange.ts';
 
 const BODY_MAX_BYTES = 512 * 1024;

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
+import { parseJson } from '../../shared/parse-json.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';
-import { parseJson, readBody } from './body.ts';
+import { readBody } from './body.ts';
 import { answer, type Handler } from './exchange.ts';
 import { queryOf } from './listing.ts';
 

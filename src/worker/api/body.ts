@@ -50,15 +50,5 @@ function collect(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   });
 }
 
-/** The value that a JSON text stands for; `undefined` if it is not JSON, for a schema to refuse. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON is an answer here, not a failure.
-    return undefined;
-  }
-}
-
 /** The client hung up in the middle of its request: there is nobody to answer. */
 export class ClientGoneError extends Error {}

@@ -3,6 +3,7 @@ import { grantList } from '../../shared/app.ts';
 import type { Settings } from '../../shared/config.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';
+import { parseJson } from '../../shared/parse-json.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
 const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -61,13 +62,4 @@ function judge({ status, body }: HttpAnswer): Identity {
   const granted = several ?? one ?? [];
   if (granted.length === 0) throw new RefusalError('auth_refused');
   return { userId: user ?? '', channels: granted, remotes: named ?? [], expiresAt: undefined };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The schema refuses what is no object.
-    return undefined;
-  }
 }

@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/app.ts';
 import { type Refusal, RefusalError } from '../../../shared/errors.ts';
-import { parseJson, readBytes } from '../body.ts';
+import { parseJson } from '../../../shared/parse-json.ts';
+import { readBytes } from '../body.ts';
 import { answer, type Handler, type Params } from '../exchange.ts';
 import { mustBeSignedBody, type Query, verifiedQuery } from './signed-request.ts';
 

@@ -1,6 +1,7 @@
 import type { App } from '../../../shared/app.ts';
 import type { Apps } from '../../../shared/apps.ts';
 import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import { parseJson } from '../../../shared/parse-json.ts';
 import type { Publication } from '../../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { WebhookEvent } from '../../../shared/webhook-event.ts';
@@ -82,13 +83,4 @@ export async function appOf({ apps }: Context, { appKey }: Connection): Promise<
   const app = apps.known(appKey) ?? (await apps.find(appKey));
   if (app === undefined) throw new RefusalError('unknown_app');
   return app;
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON is an answer here, not a failure.
-    return undefined;
-  }
 }
