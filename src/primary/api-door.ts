@@ -38,11 +38,6 @@ export class ApiDoor {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    socket.on('error', destroySocket);
     this.#lobby.receive(createGuest(socket, 'api'));
   };
-}
-
-function destroySocket(this: Socket): void {
-  this.destroy();
 }

@@ -77,7 +77,6 @@ export class FrontDoor {
     const guest = createGuest(socket, 'public');
     if (this.#greeting.size >= this.#doors.greetingMaxSockets) this.#dropOldest();
     this.#greeting.set(socket, guest);
-    socket.on('error', destroySocket);
     socket.on('data', (chunk: Buffer) => this.#hear(guest, chunk));
     socket.on('end', () => this.#onEnd(guest));
     socket.on('close', () => this.#greeting.delete(socket));
@@ -144,8 +143,4 @@ export class FrontDoor {
       this.#refuse(guest, REFUSALS.greeting_timeout);
     }
   };
-}
-
-function destroySocket(this: Socket): void {
-  this.destroy();
 }

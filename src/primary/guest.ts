@@ -13,6 +13,12 @@ export interface Guest {
   readonly arrivedAt: number;
 }
 
+/** From this moment an error ends the socket, and nothing else. */
 export function createGuest(socket: Socket, port: Guest['port']): Guest {
+  socket.on('error', destroySocket);
   return { socket, port, data: Buffer.alloc(0), sid: undefined, arrivedAt: performance.now() };
+}
+
+function destroySocket(this: Socket): void {
+  this.destroy();
 }
