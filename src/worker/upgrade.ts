@@ -140,13 +140,12 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     socket: Socket,
     { app, userId, channels, remotes, expiresAt }: Admitted,
   ): void {
-    const { dialect, expiry, hub, sockets, frameWriter } = this.#parts;
+    const { dialect, expiry, sockets } = this.#parts;
     const id = newConnectionId();
     const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), dialect, client);
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
-    client.attach(connection, socket, frameWriter, this);
-    hub.add(connection);
+    this.join(connection, client, socket);
     expiry.watch(connection);
     sockets.opened(id);
   }
