@@ -85,3 +85,8 @@ export function redisFault(error: unknown): string {
   if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';
   return `Redis is not reachable (${code ?? message})`;
 }
+
+/** Text as a glob pattern that matches itself alone (SCAN, PSUBSCRIBE): a prefix is meant as it stands. */
+export function escapePattern(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&');
+}

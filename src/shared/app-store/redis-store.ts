@@ -6,7 +6,14 @@ import {
   type AppFields,
   parseApp,
 } from '../app.ts';
-import { connectRedis, createRedisClient, isRedisReply, type Redis, redisFault } from '../redis.ts';
+import {
+  connectRedis,
+  createRedisClient,
+  escapePattern,
+  isRedisReply,
+  type Redis,
+  redisFault,
+} from '../redis.ts';
 import { isAppKey } from '../topic.ts';
 import type { AppStore } from './app-store.ts';
 
@@ -100,7 +107,7 @@ export class RedisAppStore implements AppStore {
 
   /** Names of hashes that could be apps, some at a time. */
   async *#scan(redis: Redis): AsyncGenerator<string[]> {
-    const pattern = `${this.#prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
+    const pattern = `${escapePattern(this.#prefix)}*`;
     let cursor = '0';
     let scanned = 0;
     do {

@@ -6,7 +6,7 @@ import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isKept, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
-import { createRedisClient, type Redis, redisFault } from '../../shared/redis.ts';
+import { createRedisClient, escapePattern, type Redis, redisFault } from '../../shared/redis.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
 import { parseBackpush } from './backpush.ts';
@@ -350,9 +350,4 @@ export class RedisBroker implements Broker {
     this.#stats.publicationsMalformed += 1;
     this.#log.debug({ topic }, 'what came from Redis is no publication');
   }
-}
-
-/** Redis matches glob patterns (PSUBSCRIBE); a prefix is meant as it stands. */
-function escapePattern(text: string): string {
-  return text.replace(/[\\*?[\]]/g, '\\$&');
 }
