@@ -1,0 +1,56 @@
+import { expect } from 'chai';
+import type { Browser } from 'playwright-core';
+import { PageServer, PusherPage, pageOptions, startBrowser } from '../support/browser.ts';
+import { eventually } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
+
+describe('a page with pusher-js', () => {
+  let browser: Browser | undefined;
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+  let server: PageServer;
+
+  before(async function () {
+    browser = await startBrowser();
+    if (browser === undefined) return this.skip();
+    apps = new AppsFile();
+    gusher = await startGusher({
+      workers: 1,
+      // Browsers offer it; the build for Node does not.
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_COMPRESSION: 'true' },
+    });
+    server = await PageServer.start({ url: gusher.url, ...PUSHER_APP });
+  });
+
+  after(async () => {
+    await browser?.close();
+    server?.close();
+    await gusher?.stop();
+    apps?.remove();
+  });
+
+  it('comes back by itself when its worker is killed, subscribed as before and as somebody new', async () => {
+    const options = pageOptions({ url: gusher.url, ...PUSHER_APP }, 'ann');
+    const page = await PusherPage.open(browser as Browser, server.address(), PUSHER_APP.key, options);
+    await page.becomes('connected');
+    await page.subscribe('presence-room', 'before', 'after');
+    const first = await page.connection();
+    await server.sdk.trigger('presence-room', 'before', { n: 1 });
+    expect((await page.heard('before')).data).to.deep.equal({ n: 1 });
+
+    process.kill(gusher.workerPids[0] as number, 'SIGKILL');
+    await eventually(async () => {
+      const { socketId, state } = await page.connection();
+      return state === 'connected' && socketId !== first.socketId;
+    }, 'the page is connected anew');
+    await eventually(async () => {
+      const response = await server.sdk.get({ path: '/channels/presence-room/users' });
+      return response.status === 200 && (await response.text()).includes('ann');
+    }, 'ann is in the room again');
+    await server.sdk.trigger('presence-room', 'after', { n: 2 });
+    expect((await page.heard('after')).data).to.deep.equal({ n: 2 });
+    expect(server.authCalls).to.deep.equal(['presence-room', 'presence-room']);
+    expect(await page.states()).to.deep.equal(['connected', 'connecting', 'connected']);
+  });
+});

@@ -1,0 +1,257 @@
+import { once } from 'node:events';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { delimiter, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type Echo from 'laravel-echo';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import type PusherSdk from 'pusher';
+import type PusherModule from 'pusher-js';
+import type { Options } from 'pusher-js';
+import { eventually } from './deadline.ts';
+import { pusherSdk } from './pusher-app.ts';
+import type { PusherServer } from './pusher-js.ts';
+
+const PROGRAMS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const FLAGS = [
+  // As root, which containers are, there is no other way.
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // Pages can come from a host of that name, and are served here.
+  '--host-resolver-rules=MAP *.shop.example 127.0.0.1',
+];
+
+const MISSING =
+  "Tests in a browser are skipped: no chromium on the PATH. On Debian: sudo sh -c 'apt-get update && apt-get install -y chromium'";
+let isMissingTold = false;
+
+/**
+ * A real browser, with a profile of its own that is gone with it; `undefined`, and one line that says how to get one,
+ * where there is none: the tests that want it are skipped then.
+ */
+export async function startBrowser(): Promise<Browser | undefined> {
+  const executablePath = onThePath(PROGRAMS);
+  if (executablePath === undefined) {
+    if (!isMissingTold) console.error(MISSING);
+    isMissingTold = true;
+    return undefined;
+  }
+  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+}
+
+function onThePath(programs: readonly string[]): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return programs.flatMap((program) => folders.map((folder) => join(folder, program))).find(isProgram);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Heard {
+  readonly channel: string;
+  readonly event: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  readonly data: any;
+  readonly metadata?: { user_id?: string };
+}
+
+/** What is global in the page. */
+export interface PageWorld {
+  readonly Pusher: typeof PusherModule.default;
+  readonly Echo: { default: typeof Echo };
+  client: InstanceType<typeof PusherModule.default>;
+  heard: Heard[];
+  states: string[];
+}
+
+/** A page that has pusher-js in its build for browsers. */
+export class PusherPage {
+  readonly page: Page;
+
+  private constructor(page: Page) {
+    this.page = page;
+  }
+
+  /** A window of somebody else each time: it shares no storage with others. */
+  static async open(browser: Browser, address: string, key: string, options: Options): Promise<PusherPage> {
+    const page = await browser.newPage();
+    await page.goto(address);
+    const opened = new PusherPage(page);
+    await opened.connect(key, options);
+    return opened;
+  }
+
+  /** A new client in the same window; it does not wait. */
+  async connect(key: string, options: Options): Promise<void> {
+    await this.page.evaluate(
+      ([appKey, given]) => {
+        const world = globalThis as unknown as PageWorld;
+        world.heard = [];
+        world.states = [];
+        world.client = new world.Pusher(appKey, given);
+        world.client.connection.bind('state_change', ({ current }: { current: string }) => {
+          world.states.push(current);
+        });
+      },
+      [key, options] as const,
+    );
+  }
+
+  async becomes(state: string, deadlineMs?: number): Promise<void> {
+    await eventually(async () => (await this.states()).at(-1) === state, `pusher-js is ${state}`, deadlineMs);
+  }
+
+  /** Every state since the client was made. */
+  states(): Promise<string[]> {
+    return this.page.evaluate(() => (globalThis as unknown as PageWorld).states);
+  }
+
+  connection(): Promise<{ socketId: string; state: string }> {
+    return this.page.evaluate(() => {
+      const { socket_id: socketId, state } = (globalThis as unknown as PageWorld).client.connection;
+      return { socketId, state };
+    });
+  }
+
+  /** Subscribes, and resolves when that has succeeded. What the named events bring is written down. */
+  async subscribe(name: string, ...events: string[]): Promise<void> {
+    await this.page.evaluate(
+      ([channelName, eventNames]) =>
+        new Promise<void>((resolve, reject) => {
+          const { client, heard } = globalThis as unknown as PageWorld;
+          const channel = client.subscribe(channelName);
+          channel.bind('pusher:subscription_succeeded', () => resolve());
+          channel.bind('pusher:subscription_error', (error: object) =>
+            reject(new Error(JSON.stringify(error))),
+          );
+          for (const event of eventNames) {
+            channel.bind(event, (data: unknown, metadata: { user_id?: string }) =>
+              heard.push({ channel: channelName, event, data, metadata }),
+            );
+          }
+        }),
+      [name, events] as const,
+    );
+  }
+
+  async trigger(channel: string, event: string, data: object): Promise<void> {
+    await this.page.evaluate(
+      ([channelName, eventName, given]) => {
+        (globalThis as unknown as PageWorld).client.channel(channelName).trigger(eventName, given);
+      },
+      [channel, event, data] as const,
+    );
+  }
+
+  /** The first such event; waits for it. */
+  async heard(event: string): Promise<Heard> {
+    let first: Heard | undefined;
+    await eventually(async () => {
+      const all = await this.page.evaluate(() => (globalThis as unknown as PageWorld).heard);
+      first = all.find((one) => one.event === event);
+      return first !== undefined;
+    }, `the page hears ${event}`);
+    return first as Heard;
+  }
+}
+
+/** What the backend of an app serves: the page, the clients as their packages have them, and the auth endpoints. */
+export class PageServer {
+  readonly port: number;
+  /** Names of channels, and empty names for sign-ins, in the order in which they were asked for. */
+  readonly authCalls: string[] = [];
+  readonly sdk: PusherSdk;
+  readonly #server: Server;
+
+  private constructor(server: Server, sdk: PusherSdk) {
+    this.#server = server;
+    this.sdk = sdk;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  /** Whoever comes is the user it says it is, or else nobody else. */
+  static async start(pusher: PusherServer): Promise<PageServer> {
+    const { url, id: appId, key, secret } = pusher;
+    const encryptionMasterKeyBase64 = Buffer.alloc(32, 'a').toString('base64');
+    const sdk = pusherSdk(url, { appId, key, secret, encryptionMasterKeyBase64 });
+    const server = createServer((request, response) => {
+      void text(request).then((body) => {
+        const [status, type, answer] = answerTo(request.url ?? '', body);
+        response.writeHead(status, { 'Content-Type': type }).end(answer);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const started = new PageServer(server, sdk);
+    return started;
+
+    function answerTo(target: string, body: string): [status: number, type: string, answer: string] {
+      const { pathname } = new URL(target, 'http://page');
+      const file = FILES[pathname];
+      if (file !== undefined) return [200, 'text/javascript', readFileSync(file, 'utf8')];
+      if (pathname === '/') return [200, 'text/html', PAGE];
+      const asked = new URLSearchParams(body);
+      const [socketId, channel] = [asked.get('socket_id') ?? '', asked.get('channel_name') ?? ''];
+      const user = asked.get('user') ?? socketId;
+      if (pathname !== '/pusher/auth' && pathname !== '/pusher/user-auth') {
+        return [404, 'text/plain', 'not found'];
+      }
+      started.authCalls.push(channel);
+      if (channel === '') {
+        return [200, 'application/json', JSON.stringify(sdk.authenticateUser(socketId, { id: user }))];
+      }
+      const isPresence = channel.startsWith('presence-');
+      const member = isPresence ? { user_id: user, user_info: { name: user } } : undefined;
+      return [200, 'application/json', JSON.stringify(sdk.authorizeChannel(socketId, channel, member))];
+    }
+  }
+
+  /** Under another name it is another origin. */
+  address(hostname = '127.0.0.1'): string {
+    return `http://${hostname}:${this.port}/`;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+const require = createRequire(import.meta.url);
+const FILES: Readonly<Record<string, string>> = {
+  '/pusher.js': join(
+    dirname(require.resolve('pusher-js/package.json')),
+    'dist/web/pusher-with-encryption.min.js',
+  ),
+  '/echo.js': join(dirname(require.resolve('laravel-echo')), 'echo.iife.js'),
+};
+const PAGE =
+  '<!doctype html><title>page</title><script src="/pusher.js"></script><script src="/echo.js"></script>';
+
+/** What one writes who has gusher at an address, and the auth endpoints where pusher-js looks for them. */
+export function pageOptions({ url }: PusherServer, user?: string): Options {
+  const { hostname, port } = new URL(url);
+  const params = user === undefined ? {} : { user };
+  return {
+    cluster: '',
+    wsHost: hostname,
+    wsPort: Number(port),
+    forceTLS: false,
+    enabledTransports: ['ws'],
+    channelAuthorization: { endpoint: '/pusher/auth', transport: 'ajax', params },
+    userAuthentication: { endpoint: '/pusher/user-auth', transport: 'ajax', params },
+  };
+}
