@@ -27,7 +27,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'worker/auth/',
   ],
   ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts'],
-  yargs: ['primary/main.ts', 'primary/cli/'],
+  yargs: ['primary/cli/'],
 };
 
 /**
@@ -61,6 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'courier/main.ts': [],
   'primary/main.ts': [],
+  'primary/cli/command-line.ts': ['primary/main.ts'],
   'primary/primary.ts': ['primary/cli/start.ts'],
   'primary/supervisor.ts': ['primary/primary.ts'],
   'worker/main.ts': [],

@@ -1,85 +1,39 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { jwtVerify } from 'jose';
+import { killRuns, type Outcome, Run, runHere } from '../support/command-line.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
 import { keyPairFor } from '../support/tokens.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const TOKEN = 'a-token-of-some-length';
-
-const running = new Set<ChildProcess>();
-
-/** One run of the command line. */
-class Run {
-  readonly ended: Promise<number | null>;
-  output = '';
-  complaints = '';
-  readonly #child: ChildProcess;
-
-  constructor(words: readonly string[], folder: string, env: Readonly<Record<string, string>> = {}) {
-    // Two dashes keep Node 20 from taking --env-file for itself.
-    const child = spawn(process.execPath, ['--', PROGRAM, ...words], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH ?? '', ...env },
-    });
-    running.add(child);
-    this.#child = child;
-    this.ended = once(child, 'close').then(([code]) => {
-      running.delete(child);
-      return code as number | null;
-    });
-    child.stdout?.on('data', (chunk: Buffer) => {
-      this.output += chunk.toString();
-    });
-    child.stderr?.on('data', (chunk: Buffer) => {
-      this.complaints += chunk.toString();
-    });
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  get hasEnded(): boolean {
-    return this.#child.exitCode !== null;
-  }
-
-  /** Nobody reads the output from now on. */
-  leaveOutput(): void {
-    this.#child.stdout?.destroy();
-  }
-
-  /** Its faults, a line each, without the name of the program and the hint. */
-  get faults(): string[] {
-    const lines = this.complaints.split('\n').filter((line) => line.startsWith('gusher: '));
-    return lines.map((line) => line.slice('gusher: '.length));
-  }
-}
 
 describe('the command line', () => {
   let folder: string;
 
+  type Gusher = (words: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Outcome>;
+
   /** Runs a command to its end. */
-  async function gusher(words: readonly string[], env?: Readonly<Record<string, string>>) {
+  const gusher: Gusher = (words, env) =>
+    within(runHere(words, folder, env), `the end of gusher ${words.join(' ')}`);
+
+  /** As `gusher`, as a process: for one of each kind, and where it matters that it ends. */
+  const gusherProcess: Gusher = async (words, env) => {
     const run = new Run(words, folder, env);
-    const code = await within(run.ended, `the end of gusher ${words.join(' ')}`, 15_000);
+    const code = await within(run.ended, `the end of gusher ${words.join(' ')}`);
     return { code, output: run.output, faults: run.faults, complaints: run.complaints };
-  }
+  };
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'gusher-cli-'));
   });
   afterEach(() => {
-    for (const child of running) child.kill('SIGKILL');
+    killRuns();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -90,13 +44,14 @@ describe('the command line', () => {
       ) as {
         version: string;
       };
-      expect(await gusher(['--version'])).to.include({ code: 0, output: `${version}\n` });
+      expect(await gusherProcess(['--version'])).to.include({ code: 0, output: `${version}\n` });
     });
 
     for (const words of [[], ['start'], ['apps'], ['apps', 'add'], ['publish'], ['subscribe'], ['token']]) {
       const name = ['gusher', ...words].join(' ');
       it(`helps with examples: ${name} --help`, async () => {
-        const { code, output } = await gusher([...words, '--help']);
+        const run = words.length === 0 ? gusherProcess : gusher;
+        const { code, output } = await run([...words, '--help']);
         expect(code).to.equal(0);
         expect(output).to.contain(name).and.to.contain('Examples:');
       });
@@ -115,7 +70,8 @@ describe('the command line', () => {
     ];
     for (const [fault, words] of wrong) {
       it(`answers "gusher ${words.join(' ')}" with one sentence and 2`, async () => {
-        const { code, faults, output } = await gusher(words);
+        const run = words.length === 0 ? gusherProcess : gusher;
+        const { code, faults, output } = await run(words);
         expect({ code, faults, output }).to.deep.equal({ code: 2, faults: [fault], output: '' });
       });
     }
@@ -124,7 +80,7 @@ describe('the command line', () => {
   describe('gusher start', () => {
     it('tells all faults of all places at once, and starts nothing', async () => {
       writeFileSync(join(folder, '.env'), 'GUSHER_LOG_LEVEL=loud\n');
-      const { code, faults, output } = await gusher(
+      const { code, faults, output } = await gusherProcess(
         ['start', '--workers', 'abc', '--redis-prefix=', '--api-listen=:8001'],
         { PUBLIC_API_ADDR: 'nonsense' },
       );
@@ -162,12 +118,16 @@ describe('the command line', () => {
     });
   });
 
-  function appsContract(place: string, environment: () => Readonly<Record<string, string>>): void {
+  function appsContract(
+    place: string,
+    run: Gusher,
+    environment: () => Readonly<Record<string, string>>,
+  ): void {
     describe(`gusher apps, in ${place}`, () => {
       it('adds, lists, shows, changes and removes', async () => {
         const env = environment();
         const done = async (...words: string[]): Promise<string> => {
-          const { code, output, complaints } = await gusher(['apps', ...words], env);
+          const { code, output, complaints } = await run(['apps', ...words], env);
           expect(code, complaints).to.equal(0);
           return output;
         };
@@ -181,14 +141,14 @@ describe('the command line', () => {
         expect(JSON.parse(await done('show', 'board'))).to.deep.equal({ ...board, enabled: true });
         expect(await done('remove', 'board')).to.equal(`removed board from ${place}\n`);
         for (const word of ['show', 'remove']) {
-          const { code, faults } = await gusher(['apps', word, 'board'], env);
+          const { code, faults } = await run(['apps', word, 'board'], env);
           expect({ code, faults }).to.deep.equal({ code: 1, faults: [`there is no app board in ${place}`] });
         }
       });
     });
   }
 
-  appsContract('gusher-apps.json', () => ({}));
+  appsContract('gusher-apps.json', gusher, () => ({}));
 
   describe('gusher token', () => {
     const EXPECTED = {
@@ -211,7 +171,8 @@ describe('the command line', () => {
       it(`signs with ${alg} when the key is one for it`, async () => {
         const { privateKey, publicKey } = keyPairFor(alg);
         writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
-        const { code, output } = await gusher(['token', '--private-key', 'key.pem', ...WORDS]);
+        const run = alg === 'RS256' ? gusherProcess : gusher;
+        const { code, output } = await run(['token', '--private-key', 'key.pem', ...WORDS]);
         expect(code).to.equal(0);
         const { payload, protectedHeader } = await jwtVerify(output.trim(), publicKey);
         expect(protectedHeader.alg).to.equal(alg);
@@ -239,7 +200,7 @@ describe('the command line', () => {
 
   describe('gusher apps', () => {
     it('makes a Pusher app with an id and a secret that are told once', async () => {
-      const { code, output } = await gusher([
+      const { code, output } = await gusherProcess([
         'apps',
         'add',
         'shop',
@@ -297,9 +258,7 @@ describe('the command line', () => {
 
     it('says at once, in one line and without the password, that Redis is gone', async () => {
       writeFileSync(join(folder, '.env'), `REDIS_ADDR=redis://:hush@127.0.0.1:${await freePort()}\n`);
-      const asked = performance.now();
-      const { code, complaints } = await gusher(['apps', 'list']);
-      expect(performance.now() - asked).to.be.lessThan(3_000);
+      const { code, complaints } = await gusherProcess(['apps', 'list']);
       expect({ code, complaints }).to.deep.equal({
         code: 1,
         complaints: 'gusher: nothing listens at the Redis address\n',
@@ -318,7 +277,8 @@ describe('the command line', () => {
     });
     after(() => redis.stop());
 
-    appsContract('Redis', () => ({ REDIS_ADDR: `127.0.0.1:${redis.port}` }));
+    // Each has to end although it was connected.
+    appsContract('Redis', gusherProcess, () => ({ REDIS_ADDR: `127.0.0.1:${redis.port}` }));
   });
 
   describe('with a gusher that runs', () => {
@@ -326,7 +286,7 @@ describe('the command line', () => {
     let env: Readonly<Record<string, string>>;
 
     before(async () => {
-      server = await startGusher({ env: { GUSHER_API_TOKEN: TOKEN } });
+      server = await startGusher({ workers: 1, env: { GUSHER_API_TOKEN: TOKEN } });
       env = {
         GUSHER_LISTEN: server.url.slice('ws://'.length),
         GUSHER_API_LISTEN: server.api.slice('http://'.length),
@@ -336,6 +296,7 @@ describe('the command line', () => {
     after(() => server.stop());
 
     const publish = (...words: string[]) => gusher(['publish', ...words], env);
+    const publishProcess = (...words: string[]) => gusherProcess(['publish', ...words], env);
 
     async function subscribed(...words: string[]): Promise<Run> {
       const run = new Run(['subscribe', ...words], folder, env);
@@ -346,7 +307,7 @@ describe('the command line', () => {
     it('publishes data as it was typed, and prints what subscribers get', async () => {
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9"}';
       const line = `{"channel":"news","event":"tick","data":${data}}\n`;
-      expect(await publish('news', 'tick', data)).to.include({ code: 0, output: line });
+      expect(await publishProcess('news', 'tick', data)).to.include({ code: 0, output: line });
     });
 
     const kinds: [words: string[], data: string][] = [
@@ -395,7 +356,7 @@ describe('the command line', () => {
       ];
       await eventually(() => run.output.split('\n').length > sent.length, 'all was printed');
       run.signal('SIGINT');
-      expect(await within(run.ended, 'its end', 5_000)).to.equal(0);
+      expect(await within(run.ended, 'its end')).to.equal(0);
       expect(run.output).to.equal(sent.join(''));
       expect(run.complaints).to.equal('subscribed to news, 123, --dashes; Ctrl-C ends\n');
     });
@@ -405,7 +366,7 @@ describe('the command line', () => {
       const run = new Run(['subscribe', 'news', '--url', server.url], folder, elsewhere);
       await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
       run.signal('SIGTERM');
-      expect(await within(run.ended, 'its end', 5_000)).to.equal(0);
+      expect(await within(run.ended, 'its end')).to.equal(0);
     });
 
     it('ends quietly when nobody reads its output any more', async () => {
@@ -424,11 +385,11 @@ describe('the command line', () => {
     });
 
     it('says why it may not come in or subscribe', async () => {
-      expect(await gusher(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
+      expect(await gusherProcess(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
         code: 1,
         faults: ['refused (401): There is no such app.'],
       });
-      expect(await gusher(['subscribe', 'a\x01'], env)).to.deep.include({
+      expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
         faults: ['not subscribed: The channel name is empty, too long or has control characters.'],
       });
@@ -452,11 +413,11 @@ describe('the command line', () => {
     it('says in one line that nothing listens', async () => {
       const port = await freePort();
       const env = { GUSHER_LISTEN: `:${port}`, GUSHER_API_LISTEN: `127.0.0.1:${port + 1}` };
-      expect(await gusher(['subscribe', 'news'], env)).to.include({
+      expect(await gusherProcess(['subscribe', 'news'], env)).to.include({
         code: 1,
         complaints: `gusher: no gusher answers at 127.0.0.1:${port} (ECONNREFUSED)\n`,
       });
-      expect(await gusher(['publish', 'news', 'e'], env)).to.include({
+      expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
         complaints: `gusher: no gusher answers at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
       });

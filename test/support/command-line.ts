@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { runCommandLine } from '../../src/primary/cli/command-line.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
+
+type Environment = Readonly<Record<string, string>>;
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+  readonly complaints: string;
+  /** A line each, without the name of the program and the hint. */
+  readonly faults: readonly string[];
+}
+
+const running = new Set<ChildProcess>();
+
+/** Kills what a test that failed has left. */
+export function killRuns(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+process.on('exit', killRuns);
+
+/** One run of the program. */
+export class Run {
+  readonly ended: Promise<number | null>;
+  output = '';
+  complaints = '';
+  readonly #child: ChildProcess;
+
+  constructor(words: readonly string[], folder: string, env: Environment = {}) {
+    // Two dashes keep Node 20 from taking --env-file for itself.
+    const child = spawn(process.execPath, ['--', PROGRAM, ...words], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH ?? '', ...env },
+    });
+    running.add(child);
+    this.#child = child;
+    this.ended = once(child, 'close').then(([code]) => {
+      running.delete(child);
+      return code as number | null;
+    });
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.output += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.complaints += chunk.toString();
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null;
+  }
+
+  /** Nobody reads the output from now on. */
+  leaveOutput(): void {
+    this.#child.stdout?.destroy();
+  }
+
+  get faults(): string[] {
+    return faultsIn(this.complaints);
+  }
+}
+
+/**
+ * What the words of a command line do, without a process of their own: that is for tests of what is said. Not for
+ * `start` that starts, and not for `subscribe`, which waits for signals.
+ */
+export async function runHere(
+  words: readonly string[],
+  folder: string,
+  env: Environment = {},
+): Promise<Outcome> {
+  const { env: environment, stdout, stderr } = process;
+  const home = process.cwd();
+  const output: string[] = [];
+  const complaints: string[] = [];
+  const restore = [divert(stdout, output), divert(stderr, complaints)];
+  process.chdir(folder);
+  process.env = { ...env };
+  try {
+    const code = await runCommandLine(words);
+    return {
+      code,
+      output: output.join(''),
+      complaints: complaints.join(''),
+      faults: faultsIn(complaints.join('')),
+    };
+  } finally {
+    process.env = environment;
+    process.chdir(home);
+    for (const back of restore) back();
+  }
+}
+
+/** What is written goes to a list; the answer puts an end to that. */
+function divert(stream: NodeJS.WriteStream, texts: string[]): () => void {
+  const { write } = stream;
+  stream.write = (chunk: Uint8Array | string) => texts.push(chunk.toString()) > 0;
+  return () => {
+    stream.write = write;
+  };
+}
+
+function faultsIn(complaints: string): string[] {
+  const lines = complaints.split('\n').filter((line) => line.startsWith('gusher: '));
+  return lines.map((line) => line.slice('gusher: '.length));
+}
