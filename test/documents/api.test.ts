@@ -14,8 +14,7 @@ describe('docs/api.md', () => {
   let token: string;
   let socketId: string;
 
-  before(async function () {
-    this.timeout(30_000);
+  before(async () => {
     gusher = await startGusher({ workers: 2, env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath } });
     token = await signToken(keys.privateKey, { app_key: 'shop', user_id: 'ann', channels: ['*'] });
     ann = await connectClient(gusher.clientUrl('shop', `?token=${token}`));

@@ -49,7 +49,7 @@ describe('gusher that cannot go on', () => {
     expect(complaints.split('\n').at(-1)).to.equal(
       'gusher: workers crashed 10 times within a minute (last: exit code 3)',
     );
-  }).timeout(40_000);
+  });
 
   for (const [setting, what] of [
     ['GUSHER_LISTEN', 'public'],

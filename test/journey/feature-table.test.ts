@@ -22,8 +22,7 @@ describe('what gusher.cluster can do', () => {
   const otherApi = new Api(() => otherHost.api);
   const clients: Client[] = [];
 
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     redis = await RedisServer.start();
     const options = {
       workers: 2,

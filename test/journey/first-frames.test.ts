@@ -39,7 +39,7 @@ describe(`the first frame of ${CLIENTS} clients`, () => {
     expect(outcomes.filter((outcome) => outcome !== 'answered' && outcome !== 'closed')).to.deep.equal([]);
     // Only who was with the victim may have been cut off.
     expect(outcomes.filter((outcome) => outcome === 'answered')).to.have.length.above(CLIENTS / 2);
-  }).timeout(60_000);
+  });
 
   async function comeAndBeAnswered(
     perSecond: number,

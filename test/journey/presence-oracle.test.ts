@@ -50,8 +50,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   let redis: RedisServer;
   let identities: IdentityServer;
 
-  before(async function () {
-    this.timeout(90_000);
+  before(async () => {
     redis = await RedisServer.start();
     identities = await IdentityServer.start();
     for (const app of APPS) await redis.command('HSET', app, 'url', identities.url, 'channels', '["*"]');
@@ -59,8 +58,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     for (let count = 0; count < 2; count += 1) hosts.push(await startHost());
   });
 
-  after(async function () {
-    this.timeout(60_000);
+  after(async () => {
     for (const { client } of model.attendants) client.socket.terminate();
     await Promise.all(hosts.map((host) => host.stop()));
     identities.stop();
@@ -179,7 +177,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     const ready = host.workerPids.length;
     process.kill(pid, 'SIGKILL');
     await expectAgreement();
-    await eventually(() => host.workerPids.length > ready, 'the worker is replaced', 15_000);
+    await eventually(() => host.workerPids.length > ready, 'the worker is replaced');
   }
 
   async function killHost(host: RunningGusher): Promise<void> {
@@ -240,7 +238,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   it('finds them right when a host is killed, within ten seconds, and when it is back', async () => {
     for (const host of hosts) await subscribe(await connect(host));
     await killHost(random.pick(hosts));
-  }).timeout(60_000);
+  });
 });
 
 function isOpen(client: { readonly socket: WebSocket } | undefined): boolean {

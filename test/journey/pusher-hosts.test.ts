@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { PUSHER_APP, pusherSdk } from '../support/pusher-app.ts';
+import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 import { eventOf, optionsFor, PusherJs, present, subscribed } from '../support/pusher-js.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -9,13 +10,14 @@ import { WebhookReceiver } from '../support/webhook-receiver.ts';
 describe('the Pusher protocol over two hosts', () => {
   const receiver = new WebhookReceiver();
   const clients: PusherJs[] = [];
+  const sockets: PusherClient[] = [];
   let redis: RedisServer;
   let hosts: RunningGusher[];
 
   before(async () => {
     await receiver.open();
     redis = await RedisServer.start();
-    // As a person would type it.
+    // As a person would type it; it is an app at once.
     const { key, id, secret } = PUSHER_APP;
     const fields = ['id', id, 'secret', secret, 'client_events', 'true', 'webhook_url', receiver.url];
     await redis.command('HSET', key, ...fields);
@@ -24,8 +26,12 @@ describe('the Pusher protocol over two hosts', () => {
     hosts = await Promise.all([startGusher(options), startGusher(options)]);
   });
 
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.disconnect();
+    for (const { socket } of sockets.splice(0)) socket.terminate();
+  });
+
   after(async () => {
-    for (const client of clients) client.disconnect();
     await Promise.all(hosts.map((host) => host.stop()));
     await redis.stop();
     receiver.close();
@@ -38,6 +44,12 @@ describe('the Pusher protocol over two hosts', () => {
     );
     clients.push(client);
     await eventually(() => client.connection.state === 'connected', 'pusher-js is connected');
+    return client;
+  }
+
+  async function connectSocket(host: RunningGusher | undefined): Promise<PusherClient> {
+    const client = await connectPusher(`${host?.url}/app/${PUSHER_APP.key}`, PUSHER_APP);
+    sockets.push(client);
     return client;
   }
 
@@ -79,6 +91,19 @@ describe('the Pusher protocol over two hosts', () => {
     }
   });
 
+  it('brings what is no JSON, and what clients send, to the other host too', async () => {
+    const [one, two] = [await connectSocket(hosts[0]), await connectSocket(hosts[1])];
+    for (const client of [one, two]) await client.subscribe('private-c');
+    const sdk = pusherSdk(hosts[1]?.url ?? '');
+    await sdk.trigger('private-c', 'e', 'no JSON', { socket_id: one.socketId });
+    await sdk.trigger('private-c', 'last', { n: 1 });
+    expect((await two.until('e', 'private-c')).data).to.equal('no JSON');
+    expect((await one.next()).event).to.equal('last');
+    await two.until('last', 'private-c');
+    one.send('client-hi', { n: 2 }, 'private-c');
+    expect((await two.until('client-hi', 'private-c')).data).to.deep.equal({ n: 2 });
+  });
+
   it('knows of all hosts who is there, and tells it to the webhook once', async () => {
     const [one, two] = hosts;
     const channel = 'presence-everywhere';
@@ -96,9 +121,9 @@ describe('the Pusher protocol over two hosts', () => {
     await receiver.told(channel, 3);
     here.disconnect();
     other.disconnect();
-    await receiver.told(channel, 4, 15_000);
+    await receiver.told(channel, 4);
     there.disconnect();
-    await receiver.told(channel, 6, 15_000);
+    await receiver.told(channel, 6);
     const member = (name: string, user: string) => ({ name, channel, user_id: user });
     expect(receiver.of(channel)).to.have.deep.members([
       { name: 'channel_occupied', channel },
@@ -151,6 +176,9 @@ describe('the Pusher protocol over two hosts', () => {
     expect(cache.ttl).to.be.within(1, 3_600);
     const none = await two.get({ path: '/channels/cache-none', params: { info: 'cache' } });
     expect(await none.json()).to.deep.equal({ occupied: false });
+    const client = await connectSocket(hosts[1]);
+    await client.subscribe('cache-kept');
+    expect((await client.expect('e', 'cache-kept')).data).to.equal('{"n":1}');
   });
 
   it('ends the connections of a user on every host', async () => {
@@ -164,6 +192,26 @@ describe('the Pusher protocol over two hosts', () => {
     );
   });
 
+  it('shows members to each other, and that they are gone when their worker is killed', async () => {
+    const room = 'presence-killed';
+    const [one, two] = [await connectSocket(hosts[0]), await connectSocket(hosts[1])];
+    await one.subscribe(room, { user_id: '1', user_info: { host: 'one' } });
+    await eventually(async () => {
+      const response = await pusherSdk(hosts[1]?.url ?? '').get({ path: `/channels/${room}/users` });
+      return ((await response.json()) as { users: unknown[] }).users.length === 1;
+    }, 'the other host knows');
+    const { presence } = await two.subscribe(room, { user_id: '2' });
+    expect(presence).to.deep.equal({ ids: ['1', '2'], hash: { 1: { host: 'one' }, 2: null }, count: 2 });
+    const added = await one.until('pusher_internal:member_added', room);
+    expect(JSON.parse(added.data)).to.deep.equal({ user_id: '2' });
+
+    const killed = hosts[1]?.workerPids ?? [];
+    for (const pid of killed) process.kill(pid, 'SIGKILL');
+    const removed = await one.until('pusher_internal:member_removed', room);
+    expect(JSON.parse(removed.data)).to.deep.equal({ user_id: '2' });
+    await eventually(() => hosts[1]?.workerPids.length === 2 * killed.length, 'the workers are replaced');
+  });
+
   it('tells of who was on a host that has stopped', async () => {
     const channel = 'presence-stopped';
     const [one, two] = [await connect(hosts[0], 'stays'), await connect(hosts[1], 'goes')];
@@ -172,7 +220,7 @@ describe('the Pusher protocol over two hosts', () => {
     await receiver.told(channel, 3);
     const stopped = hosts.pop();
     await stopped?.stop();
-    await receiver.told(channel, 4, 20_000);
+    await receiver.told(channel, 4);
     expect(receiver.of(channel).at(-1)).to.deep.equal({ name: 'member_removed', channel, user_id: 'goes' });
   });
 });

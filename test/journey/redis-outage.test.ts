@@ -56,18 +56,14 @@ describe('Redis that goes away', () => {
 
 /** Until every worker says so: which of them answers is chance. */
 function ready(gusher: RunningGusher, status: number): Promise<void> {
-  return eventually(
-    async () => {
-      const asked = Array.from({ length: 6 }, () =>
-        fetch(`${gusher.api}/readyz`, { headers: { Connection: 'close' } }),
-      );
-      const answers = await Promise.all(asked);
-      await Promise.all(answers.map((answer) => answer.text()));
-      return answers.every((answer) => answer.status === status);
-    },
-    `readiness is ${status}`,
-    15_000,
-  );
+  return eventually(async () => {
+    const asked = Array.from({ length: 6 }, () =>
+      fetch(`${gusher.api}/readyz`, { headers: { Connection: 'close' } }),
+    );
+    const answers = await Promise.all(asked);
+    await Promise.all(answers.map((answer) => answer.text()));
+    return answers.every((answer) => answer.status === status);
+  }, `readiness is ${status}`);
 }
 
 /** Publishes without pause; `stop` answers the statuses that came. */

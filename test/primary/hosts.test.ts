@@ -74,7 +74,6 @@ describe('hosts on one Redis', () => {
     await eventually(
       () => JSON.stringify(one.state()) === JSON.stringify(other.state()),
       `both know ${what}`,
-      15_000,
     );
   }
 
@@ -129,7 +128,7 @@ describe('hosts on one Redis', () => {
     one.report(delta('a', 'u', -1), delta('b', 'w'));
     two.report(delta('a', 'v'));
     await redis.restart();
-    await eventually(() => one.state().includes('a 1 v'), 'the first host is told', 15_000);
+    await eventually(() => one.state().includes('a 1 v'), 'the first host is told');
     await agree(one, two, 'what happened meanwhile');
     expect(two.state()).to.deep.equal(['1', 'a 1 v', 'b 1 w', 'u 1']);
     // What is in Redis is whole again, too: a third host reads it.

@@ -109,7 +109,7 @@ export async function expectRefusal(url: string): Promise<{ status: number; code
     });
   });
   try {
-    return await within(refusal, `a refusal from ${url}`, 15_000);
+    return await within(refusal, `a refusal from ${url}`);
   } finally {
     socket.terminate();
   }

@@ -1,5 +1,8 @@
+/** A bound against hanging, not a measure: a machine that is busy with other tests too is slow. */
+const PATIENCE_MS = 30_000;
+
 /** Waits for a promise, and fails with a sentence when it takes too long. */
-export async function within<T>(promise: Promise<T>, what: string, deadlineMs = 10_000): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, deadlineMs = PATIENCE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${deadlineMs} ms in vain for ${what}`)), deadlineMs);
@@ -11,11 +14,16 @@ export async function within<T>(promise: Promise<T>, what: string, deadlineMs = 
   }
 }
 
+/** How many seconds, as a clock has them, lie in part or whole between then and now. */
+export function secondsTouchedSince(then: number): number {
+  return Math.floor((performance.now() - then) / 1_000) + 2;
+}
+
 /** Asks again and again until the answer is yes, and fails with a sentence when it takes too long. */
 export async function eventually(
   question: () => boolean | Promise<boolean>,
   what: string,
-  deadlineMs = 10_000,
+  deadlineMs = PATIENCE_MS,
 ): Promise<void> {
   const until = performance.now() + deadlineMs;
   while (!(await question())) {

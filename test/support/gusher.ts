@@ -63,7 +63,7 @@ export class RunningGusher {
   }
 
   async ready(): Promise<void> {
-    await this.log((line) => line.msg === 'gusher is ready', 'that it is ready', 20_000);
+    await this.log((line) => line.msg === 'gusher is ready', 'that it is ready', 60_000);
   }
 
   /** Pids of the workers that ever became ready, oldest first. */
@@ -106,7 +106,7 @@ export class RunningGusher {
   /** Waits for the end of the program, and kills it if that does not come. */
   async end(): Promise<number | null> {
     try {
-      const { code } = await within(this.exited, 'the end of gusher', 40_000);
+      const { code } = await within(this.exited, 'the end of gusher', 60_000);
       return code;
     } finally {
       this.process.kill('SIGKILL');

@@ -85,7 +85,7 @@ describe('the redis broker', () => {
     await eventually(() => broker.link === 'lost', 'the loss is noticed');
     const asked = performance.now();
     expect(await publish('1')).to.equal('broker_lost');
-    expect(performance.now() - asked).to.be.lessThan(100);
+    expect(performance.now() - asked).to.be.lessThan(1_000);
     await broker.subscribe('demo@late');
     broker.unsubscribe('demo@c7');
     await redis.restart();
@@ -102,7 +102,7 @@ describe('the redis broker', () => {
     await open();
     await broker.subscribe('demo@news');
     redis.signal('SIGSTOP');
-    await eventually(() => broker.link === 'lost', 'the loss is noticed', 12_000);
+    await eventually(() => broker.link === 'lost', 'the loss is noticed');
     redis.signal('SIGCONT');
     await eventually(() => broker.link === 'live', 'the link is back');
     expect(await publish('1')).to.equal('taken');

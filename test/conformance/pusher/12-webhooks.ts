@@ -17,7 +17,7 @@ function eventsOf(channel: string): WebhookEvent[] {
 /** Waits until an event was told; answers it. */
 async function told(channel: string, name: string): Promise<WebhookEvent> {
   const find = (): WebhookEvent | undefined => eventsOf(channel).find((event) => event.name === name);
-  await eventually(() => find() !== undefined, `${name} of ${channel} is told`, 15_000);
+  await eventually(() => find() !== undefined, `${name} of ${channel} is told`);
   return find() as WebhookEvent;
 }
 
