@@ -42,7 +42,7 @@ describe('a delivery to a webhook', () => {
 
   const deliver = (path: string, options: { allowPrivate?: boolean; host?: string } = {}): Promise<void> => {
     const { allowPrivate = true, host = '127.0.0.1' } = options;
-    const delivery = new Delivery({ deadlineMs: 500, allowPrivate });
+    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate });
     return delivery.bring({
       url: `http://${host}:${port}${path}`,
       key: 'k1',
@@ -81,7 +81,7 @@ describe('a delivery to a webhook', () => {
   });
 
   it('waits for no receiver longer than it may, and reads no answer to its end', async () => {
-    expect(await faultOf(deliver('/hangs'))).to.equal('no answer in 500 ms');
+    expect(await faultOf(deliver('/hangs'))).to.equal('no answer in 2000 ms');
     expect(await faultOf(deliver('/floods'))).to.equal('none');
   });
 
@@ -103,7 +103,7 @@ describe('a delivery to a webhook', () => {
   });
 
   it('tells why nothing was there', async () => {
-    const delivery = new Delivery({ deadlineMs: 500, allowPrivate: true });
+    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
     const parcel = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
     expect(await faultOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
   });

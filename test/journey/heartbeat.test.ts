@@ -5,7 +5,7 @@ import { startGusher } from '../support/gusher.ts';
 
 describe('a client that is gone without a word', () => {
   it('is closed, while one that answers pings is kept', async () => {
-    const gusher = await startGusher({ workers: 1, env: { GUSHER_HEARTBEAT_INTERVAL_MS: '500' } });
+    const gusher = await startGusher({ workers: 1, env: { GUSHER_HEARTBEAT_INTERVAL_MS: '1500' } });
     const gone = await connectClient(gusher.clientUrl(), { autoPong: false });
     const there = await connectClient(gusher.clientUrl());
     let pings = 0;

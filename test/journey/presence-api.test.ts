@@ -151,6 +151,6 @@ describe('lists and counts of the API', () => {
       expectRefused(await api.post(`${TEST}/messages`, { channel_pattern, event: 'e' }), 400, 'bad_pattern');
     }
     expectRefused(await api.post(`${TEST}/messages`, { channel_pattern: 'a' }), 400, 'bad_event');
-    expect(performance.now() - started).to.be.lessThan(10_000);
+    expect(performance.now() - started).to.be.lessThan(30_000);
   });
 });

@@ -26,7 +26,7 @@ describe('a Pusher client is closed', () => {
   }
 
   it('with 4201 when it gives no sign of life, and not while it answers pings', async () => {
-    const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
+    const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '1500' });
     const [alive, dead] = [await connectPusher(url, PUSHER_APP), new WebSocket(url, { autoPong: false })];
     const closed = new Promise<number>((resolve) => {
       dead.on('close', resolve);

@@ -50,7 +50,7 @@ describe('webhooks for events', () => {
       env: {
         GUSHER_APPS_FILE: apps.path,
         GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true',
-        GUSHER_EVENT_WEBHOOK_DEADLINE_MS: '500',
+        GUSHER_EVENT_WEBHOOK_DEADLINE_MS: '2000',
         GUSHER_WEBHOOK_GRACE_MS: '4000',
       },
     });

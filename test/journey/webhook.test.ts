@@ -10,7 +10,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
 import { WebhookServer } from '../support/webhook-server.ts';
 
-const DEADLINE_MS = 1_500;
+const DEADLINE_MS = 3_000;
 const MAX_IN_FLIGHT = 4;
 
 describe('the webhook of an app that was registered by hand', () => {
