@@ -364,7 +364,24 @@ export const SETTINGS = {
     least: 1,
     most: 1_000_000,
     about:
-      'how many Pusher clients all workers let in per second, as many as the auth endpoints of the apps can take; others wait up to 0.9 s or are sent away with 4100',
+      'how many Pusher clients all workers let in per second, as many as the auth endpoints of the apps can take; others wait for their turn',
+  }),
+  pusherConnectWaitMs: integer({
+    env: 'GUSHER_PUSHER_CONNECT_WAIT_MS',
+    unit: 'ms',
+    fallback: 13_000,
+    least: 100,
+    most: 60_000,
+    about:
+      'how long a Pusher client waits for its turn at most; whoever would have to wait longer is sent away with 4100 within that time; pusher-js waits 15 s',
+  }),
+  pusherWaitingMax: integer({
+    env: 'GUSHER_PUSHER_WAITING_MAX',
+    unit: 'clients',
+    fallback: 20_000,
+    least: 1,
+    most: 10_000_000,
+    about: 'how many Pusher clients of all workers wait for their turn at once; others are sent away at once',
   }),
   pusherPresenceMembersMax: integer({
     env: 'GUSHER_PUSHER_PRESENCE_MEMBERS_MAX',

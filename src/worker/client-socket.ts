@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import type { Connection, Transport } from './connection.ts';
+import type { Connection, InboundMessage, Transport } from './connection.ts';
 import type { Frames } from './frame.ts';
 import type { FrameWriter, WriteTarget } from './frame-writer.ts';
 
@@ -10,6 +10,12 @@ export interface ClientSocketEvents {
   /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
+}
+
+/** Who keeps clients waiting that are no connections yet: one object for all of them. */
+export interface Keeper {
+  /** The client has gone. */
+  left(client: ClientSocket): void;
 }
 
 /**
@@ -25,6 +31,10 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   stream!: Socket;
   compressed = false;
   directBytes = 0;
+  /** Set by `hold`. */
+  keeper: Keeper | undefined;
+  /** What a client has said before it was attached. */
+  early: InboundMessage[] | undefined;
 
   /** To be called once, when the handshake is done. */
   attach(connection: Connection, stream: Socket, writer: FrameWriter, events: ClientSocketEvents): void {
@@ -35,10 +45,30 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
     this.compressed = this.extensions !== '';
   }
 
+  /**
+   * Keeps a client that is to be attached later, or never. It is read from, or else nobody would notice that it goes;
+   * when it speaks, what was read is kept and the rest stays in its socket.
+   */
+  hold(keeper: Keeper): void {
+    this.keeper = keeper;
+  }
+
+  /** Takes in what the client has said before it was attached. */
+  catchUp(): void {
+    const { connection, early } = this;
+    if (connection === undefined || early === undefined) return;
+    this.early = undefined;
+    this.resume();
+    for (const { data, isBinary } of early) this.events.message(connection, data, isBinary);
+  }
+
   /** ws tells what happens by events; heard here, they need no listeners on each socket. */
   override emit(event: string | symbol, data?: unknown, isBinary?: unknown): boolean {
     const { connection, events } = this;
-    if (connection === undefined) return true;
+    if (connection === undefined) {
+      this.#hearHeld(event, data, isBinary);
+      return true;
+    }
     switch (event) {
       case 'message':
         // ws hands over one Buffer per message unless asked for something else.
@@ -61,6 +91,15 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
       default:
         return super.emit(event, data, isBinary);
     }
+  }
+
+  #hearHeld(event: string | symbol, data: unknown, isBinary: unknown): void {
+    if (this.keeper === undefined) return;
+    if (event === 'close') this.keeper.left(this);
+    if (event !== 'message') return;
+    this.early ??= [];
+    this.early.push({ data: data as Buffer, isBinary: isBinary as boolean });
+    this.pause();
   }
 
   get unsentBytes(): number {

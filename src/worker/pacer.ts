@@ -12,7 +12,8 @@ export class Pacer<Item> {
   readonly #longestMs: number;
   readonly #take: (item: Item) => void;
   readonly #now: () => number;
-  #waiting: Item[] = [];
+  /** In the order in which they came. */
+  readonly #waiting = new Set<Item>();
   /** How many may be taken now. */
   #allowance: number;
   #reckonedAt: number;
@@ -35,28 +36,33 @@ export class Pacer<Item> {
   }
 
   get size(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /** Takes the item now or in its turn. False, and it is not taken, if that would be too late. */
   offer(item: Item): boolean {
     this.#reckon();
-    if (this.#waiting.length === 0 && this.#allowance >= 1) {
+    if (this.#waiting.size === 0 && this.#allowance >= 1) {
       this.#allowance -= 1;
       this.#take(item);
       return true;
     }
-    const waitMs = (this.#waiting.length + 1 - this.#allowance) / this.#perMs;
+    const waitMs = (this.#waiting.size + 1 - this.#allowance) / this.#perMs;
     if (waitMs > this.#longestMs) return false;
-    this.#waiting.push(item);
+    this.#waiting.add(item);
     this.#timer ??= setInterval(this.#tick, TICK_MS);
     return true;
   }
 
+  /** The item does not wait any more, if it does: those behind it move up. */
+  withdraw(item: Item): void {
+    if (this.#waiting.delete(item) && this.#waiting.size === 0) this.#stopTicking();
+  }
+
   /** Nothing waits any more; answers what did. */
   clear(): Item[] {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
     this.#stopTicking();
     return waiting;
   }
@@ -69,11 +75,21 @@ export class Pacer<Item> {
 
   readonly #tick = (): void => {
     this.#reckon();
-    const items = this.#waiting.splice(0, Math.floor(this.#allowance));
+    const items = this.#first(Math.floor(this.#allowance));
     this.#allowance -= items.length;
-    if (this.#waiting.length === 0) this.#stopTicking();
+    for (const item of items) this.#waiting.delete(item);
+    if (this.#waiting.size === 0) this.#stopTicking();
     for (const item of items) this.#take(item);
   };
+
+  #first(count: number): Item[] {
+    const items: Item[] = [];
+    for (const item of this.#waiting) {
+      if (items.length >= count) break;
+      items.push(item);
+    }
+    return items;
+  }
 
   #stopTicking(): void {
     clearInterval(this.#timer);

@@ -6,7 +6,7 @@ import type { Apps } from '../shared/apps.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Grants } from './auth/grants.ts';
-import type { ClientSocket } from './client-socket.ts';
+import type { ClientSocket, Keeper } from './client-socket.ts';
 import { Connection } from './connection.ts';
 import { Delays } from './delays.ts';
 import { closeCodeOf } from './dialect/pusher/codes.ts';
@@ -19,13 +19,10 @@ import { Pacer } from './pacer.ts';
 import type { RosterClient } from './roster/roster-client.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
-/**
- * The longest that a client is left waiting for `connection_established`. A browser that has connected before gives
- * an attempt twice the time of that one and a second more.
- */
-const LONGEST_WAIT_MS = 900;
-/** Attack: sockets by the thousand that all wait to be sent away. */
-const SHED_MAX = 10_000;
+/** When there are too many of an app, they look once more at moments that are so far apart at most. */
+const SECOND_LOOK_MS = 900;
+/** Its multiples, taken modulo 1, lie evenly in a unit however many they are. */
+const GOLDEN_RATIO = 0.618_033_988_749_895;
 const FIRST_PROTOCOL = 4;
 const LAST_PROTOCOL = 7;
 /** 2^47: two of them cannot be guessed, and are plain numbers to every SDK. */
@@ -47,8 +44,12 @@ export interface PusherDoorParts {
   readonly pathPrefix: string;
   readonly strictProtocol: boolean;
   readonly activityTimeoutS: number;
-  /** Of this worker. */
+  /** Of this worker, as is the next but one. */
   readonly connectsPerSecond: number;
+  /** The longest that a client is left waiting for `connection_established`, or for the 4100 instead of it. */
+  readonly connectWaitMs: number;
+  /** How many may wait at once. */
+  readonly waitingMax: number;
 }
 
 /** Somebody who has shaken hands and is to hear yes or no. */
@@ -66,14 +67,20 @@ type Admitted = Waiting & { readonly verdict: App };
  * `pusher:error` and a close code.
  *
  * After the loss of a server all its clients come at once, and each brings calls to the auth endpoint of its app. So
- * they are let in at a steady rate: who has a place within 0.9 s waits for it, the others are sent away with 4100, at
- * a random moment of that time so that they do not come back all at once again. Who comes alone waits for nothing.
+ * they are let in at a steady rate, and whoever has a place within what pusher-js waits for an answer waits for it
+ * here: sent away it would come again a second later, and so on. The others are kept for a while too, and then sent
+ * away with 4100, spread evenly over that time: so those who come again do not come all at once. Who comes alone
+ * waits for nothing.
  */
-export class PusherDoor {
+export class PusherDoor implements Keeper {
   readonly #parts: PusherDoorParts;
   readonly #pacer: Pacer<Admitted>;
   /** For whom there is no place, until they are told. */
   readonly #shed = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.over_capacity) });
+  /** Those of both. */
+  readonly #waiting = new Map<ClientSocket, Admitted>();
+  /** Where in the time of waiting the next one is sent away, from 0 to 1. */
+  #moment = 0;
   readonly #app: RegExp;
   readonly #near: RegExp;
   #stopping = false;
@@ -82,7 +89,7 @@ export class PusherDoor {
     this.#parts = parts;
     this.#pacer = new Pacer({
       perSecond: parts.connectsPerSecond,
-      longestMs: LONGEST_WAIT_MS,
+      longestMs: parts.connectWaitMs,
       take: (admitted) => this.#welcome(admitted),
     });
     const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
@@ -129,19 +136,33 @@ export class PusherDoor {
     return app;
   }
 
+  /** A client that waited has gone: its place is free. */
+  left(client: ClientSocket): void {
+    const waiting = this.#waiting.get(client);
+    if (waiting === undefined) return;
+    this.#waiting.delete(client);
+    this.#pacer.withdraw(waiting);
+    this.#shed.withdraw(waiting);
+  }
+
   /** Only who may come in has to wait for a place; no is said at once. */
   #meet(waiting: Waiting): void {
-    const { client } = waiting;
     if (!isAdmitted(waiting)) this.#sendAway(waiting, waiting.verdict as Refusal);
-    else if (this.#stopping || this.#shed.size >= SHED_MAX) this.#sendAway(waiting, REFUSALS.over_capacity);
-    else {
-      // What the client says meanwhile waits in its own socket.
-      client.pause();
-      if (!this.#pacer.offer(waiting)) this.#shed.add(waiting, Math.random() * LONGEST_WAIT_MS);
-    }
+    else if (this.#stopping || this.#waiting.size >= this.#parts.waitingMax) {
+      this.#sendAway(waiting, REFUSALS.over_capacity);
+    } else this.#keep(waiting);
+  }
+
+  #keep(admitted: Admitted): void {
+    admitted.client.hold(this);
+    this.#waiting.set(admitted.client, admitted);
+    if (this.#pacer.offer(admitted)) return;
+    this.#moment = (this.#moment + GOLDEN_RATIO) % 1;
+    this.#shed.add(admitted, this.#moment * this.#parts.connectWaitMs);
   }
 
   #sendAway({ client }: Waiting, refusal: Refusal): void {
+    this.#waiting.delete(client);
     this.#parts.stats.connectionsRefused += 1;
     if (client.readyState !== client.OPEN) return;
     if (client.isPaused) client.resume();
@@ -150,29 +171,31 @@ export class PusherDoor {
   }
 
   #welcome({ client, socket, doorman, verdict: app }: Admitted): void {
+    this.#waiting.delete(client);
     if (client.readyState !== client.OPEN) return;
-    client.resume();
     const { dialect } = this.#parts;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
     connection.pusher = newSession(isOpen(app));
     doorman.join(connection, client, socket);
-    if (app.max_connections === undefined) this.#establish(connection);
-    else void this.#establishWithin(connection, app.max_connections);
+    if (app.max_connections === undefined) {
+      this.#establish(connection);
+      client.catchUp();
+    } else void this.#establishWithin(connection, client, app.max_connections);
   }
 
   /**
    * The roster counts this connection already, and all that came at the same time. So when there are too many they
    * look once more, one after another: whoever leaves makes room for those who look later.
    */
-  async #establishWithin(connection: Connection, max: number): Promise<void> {
-    connection.transport.pause();
+  async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
+    client.pause();
     const { roster, outbox } = this.#parts;
     const isOver = async (): Promise<boolean> =>
       (await roster.ask({ kind: 'app', app: connection.appKey })).connections > max;
     try {
       if (await isOver()) {
-        await pause(Math.random() * LONGEST_WAIT_MS);
+        await pause(Math.random() * SECOND_LOOK_MS);
         if (await isOver()) throw new RefusalError('connections_full');
       }
       if (connection.state === 'open') this.#establish(connection);
@@ -181,7 +204,8 @@ export class PusherDoor {
       outbox.post(connection, frameText(errorText(error.refusal)));
       outbox.close(connection, error.refusal);
     } finally {
-      if (connection.state !== 'closed') connection.transport.resume();
+      if (connection.state !== 'closed') client.resume();
+      client.catchUp();
     }
   }
 

@@ -186,6 +186,8 @@ export class Worker {
         strictProtocol: settings.pusherStrictProtocol,
         activityTimeoutS: settings.pusherActivityTimeoutS,
         connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
+        connectWaitMs: settings.pusherConnectWaitMs,
+        waitingMax: settings.pusherWaitingMax / settings.workers,
       }),
       hub: this.#hub,
       inbox: this.#inbox,

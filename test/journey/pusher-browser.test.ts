@@ -4,6 +4,7 @@ import { PageServer, PusherPage, pageOptions, startBrowser } from '../support/br
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
+import { openPusherSocket } from '../support/pusher-client.ts';
 
 describe('a page with pusher-js', () => {
   let browser: Browser | undefined;
@@ -52,5 +53,37 @@ describe('a page with pusher-js', () => {
     expect((await page.heard('after')).data).to.deep.equal({ n: 2 });
     expect(server.authCalls).to.deep.equal(['presence-room', 'presence-room']);
     expect(await page.states()).to.deep.equal(['connected', 'connecting', 'connected']);
+  });
+
+  it('waits for its turn at one attempt, or at two when it has connected within half an hour', async () => {
+    const busy = await startGusher({
+      workers: 1,
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_PUSHER_CONNECTS_PER_SECOND: '2' },
+    });
+    const options = pageOptions({ url: busy.url, ...PUSHER_APP });
+    const pages: PusherPage[] = [];
+    const attempts = [0, 0];
+    for (const index of attempts.keys()) {
+      const page = await PusherPage.open(browser as Browser, server.address(), PUSHER_APP.key, options);
+      await page.becomes('connected');
+      page.page.on('websocket', () => {
+        attempts[index] = (attempts[index] ?? 0) + 1;
+      });
+      pages.push(page);
+    }
+    // What they remember of the last attempt: nothing, and that it took no time.
+    await pages[0]?.page.evaluate('localStorage.clear()');
+    await pages[1]?.page.evaluate(`
+      const last = JSON.parse(localStorage.pusherTransportNonTLS);
+      localStorage.pusherTransportNonTLS = JSON.stringify({ ...last, latency: 0 });
+    `);
+    const others = await Promise.all(
+      Array.from({ length: 8 }, () => openPusherSocket(`${busy.url}/app/${PUSHER_APP.key}`, PUSHER_APP)),
+    );
+    await Promise.all(pages.map((page) => page.connect(PUSHER_APP.key, options)));
+    await Promise.all(pages.map((page) => page.becomes('connected')));
+    expect(attempts).to.deep.equal([1, 2]);
+    for (const { socket } of others) socket.terminate();
+    await busy.stop('SIGINT');
   });
 });

@@ -47,7 +47,10 @@ describe('a Pusher client is closed', () => {
   });
 
   it('with 4100 when more come than may come in, never with 42xx, and each by a close frame', async () => {
-    const url = await start({ GUSHER_PUSHER_CONNECTS_PER_SECOND: '1' });
+    const url = await start({
+      GUSHER_PUSHER_CONNECTS_PER_SECOND: '1',
+      GUSHER_PUSHER_CONNECT_WAIT_MS: '900',
+    });
     const begun = performance.now();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openPusherSocket(url, PUSHER_APP)));
     await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');

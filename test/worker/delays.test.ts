@@ -25,4 +25,15 @@ describe('delays', () => {
     expect(due).to.have.length(100);
     expect(delays.size).to.equal(0);
   });
+
+  it('end for what is withdrawn, and for nothing else', async () => {
+    const due: number[] = [];
+    const delays = new Delays<number>({ due: (item) => void due.push(item) });
+    for (const ms of [40, 41, 100]) delays.add(ms, ms);
+    delays.withdraw(41);
+    delays.withdraw(7);
+    expect(delays.size).to.equal(2);
+    await eventually(() => delays.size === 0, 'all are over');
+    expect(due).to.deep.equal([40, 100]);
+  });
 });

@@ -49,4 +49,18 @@ describe('the pacer', () => {
     expect(pacer.clear()).to.have.length(90);
     expect(pacer.size).to.equal(0);
   });
+
+  it('gives the place of who has left to those behind', async () => {
+    const { pacer, taken, clock } = make(100);
+    for (let n = 0; n < 95; n += 1) pacer.offer(n);
+    expect(pacer.offer(95)).to.equal(false);
+    for (let n = 5; n < 90; n += 1) pacer.withdraw(n);
+    pacer.withdraw(0);
+    expect(pacer.size).to.equal(5);
+    expect(pacer.offer(96)).to.equal(true);
+    clock.now += 50;
+    await eventually(() => taken.length === 10, 'the next ones are taken');
+    expect(taken.slice(5)).to.deep.equal([90, 91, 92, 93, 94]);
+    expect(pacer.clear()).to.deep.equal([96]);
+  });
 });
