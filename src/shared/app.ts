@@ -70,6 +70,10 @@ export const appFields = v.object({
   id: v.exactOptional(appId),
   /** Origins from which browsers may come; absent: all. */
   origins: v.exactOptional(originList),
+  /** Pusher clients have to come by TLS; a proxy says in `X-Forwarded-Proto` that they do. */
+  tls_only: v.exactOptional(v.boolean()),
+  /** Pusher clients have to sign in, or to join a private or presence channel, soon after they have come. */
+  authorized_only: v.exactOptional(v.boolean()),
   /** Pusher clients are told how many are subscribed to their channels. */
   subscription_count: v.exactOptional(v.boolean()),
   /** Where Pusher webhooks go. */
@@ -102,6 +106,8 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
   client_events: 'boolean',
   id: 'text',
   origins: 'list',
+  tls_only: 'boolean',
+  authorized_only: 'boolean',
   subscription_count: 'boolean',
   webhook_url: 'text',
   webhook_events: 'list',

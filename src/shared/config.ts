@@ -383,6 +383,24 @@ export const SETTINGS = {
     most: 10_000_000,
     about: 'how many Pusher clients of all workers wait for their turn at once; others are sent away at once',
   }),
+  pusherAuthorizationMs: integer({
+    env: 'GUSHER_PUSHER_AUTHORIZATION_MS',
+    unit: 'ms',
+    fallback: 30_000,
+    least: 100,
+    most: 600_000,
+    about:
+      'how long a Pusher client may take to sign in or to join a private or presence channel, in apps with authorized_only',
+  }),
+  pusherInactivityMs: integer({
+    env: 'GUSHER_PUSHER_INACTIVITY_MS',
+    unit: 'ms',
+    fallback: 86_400_000,
+    least: 1_000,
+    most: 2_147_483_647,
+    about:
+      'after how long without a message in either direction a Pusher client is told to connect anew (4202), though it answers pings',
+  }),
   pusherPresenceMembersMax: integer({
     env: 'GUSHER_PUSHER_PRESENCE_MEMBERS_MAX',
     unit: 'users',

@@ -196,6 +196,13 @@ export const REFUSALS = catalogue({
     close: 4004,
     comeBack: 'never',
   },
+  tls_only: { sentence: 'The app lets clients come by TLS alone.', close: 4000, comeBack: 'never' },
+  never_authorized: {
+    sentence: 'The client has neither signed in nor joined a private or presence channel in time.',
+    close: 4009,
+    comeBack: 'never',
+  },
+  inactive: { sentence: 'Nothing was said for a long time.', close: 4202, comeBack: 'now' },
   no_such_path: { sentence: 'Pusher clients connect to /app/{key}.', close: 4005, comeBack: 'never' },
   bad_protocol: { sentence: 'The protocol version is no number.', close: 4006, comeBack: 'never' },
   unsupported_protocol: {

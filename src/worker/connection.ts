@@ -75,6 +75,8 @@ export class Connection {
   /** Owned by the client events: those since a time, in ms of `performance.now()`, that is renewed each second. */
   clientEventsSince = 0;
   clientEvents = 0;
+  /** Something was said, by it or to it, since the inactivity last looked; pings of ours and their answers are nothing. */
+  active = true;
   /** Owned by the heartbeat. */
   heard = true;
   pinged = false;

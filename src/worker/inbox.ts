@@ -31,6 +31,7 @@ export class Inbox {
   take(connection: Connection, data: Buffer, isBinary: boolean): void {
     this.#stats.framesReceived += 1;
     connection.heard = true;
+    connection.active = true;
     if (connection.backlog === undefined) this.#handle(connection, data, isBinary);
     else connection.backlog.push({ data, isBinary });
   }

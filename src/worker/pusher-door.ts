@@ -21,6 +21,11 @@ import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** When there are too many of an app, they look once more at moments that are so far apart at most. */
 const SECOND_LOOK_MS = 900;
+/**
+ * Whoever is told 4000 comes again at once, by TLS. Where it has come by TLS already, and a proxy does not say so, it
+ * would come again and again as fast as it can.
+ */
+const PLAIN_WAIT_MS = 1_000;
 /** Its multiples, taken modulo 1, lie evenly in a unit however many they are. */
 const GOLDEN_RATIO = 0.618_033_988_749_895;
 const FIRST_PROTOCOL = 4;
@@ -44,10 +49,12 @@ export interface PusherDoorParts {
   readonly pathPrefix: string;
   readonly strictProtocol: boolean;
   readonly activityTimeoutS: number;
-  /** Of this worker, as is the next but one. */
+  /** Of this worker, as is `waitingMax`. */
   readonly connectsPerSecond: number;
   /** The longest that a client is left waiting for `connection_established`, or for the 4100 instead of it. */
   readonly connectWaitMs: number;
+  /** How long who is let in may take to be vouched for, where the app asks for it. */
+  readonly authorizationMs: number;
   /** How many may wait at once. */
   readonly waitingMax: number;
 }
@@ -79,6 +86,10 @@ export class PusherDoor implements Keeper {
   readonly #shed = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.over_capacity) });
   /** Those of both. */
   readonly #waiting = new Map<ClientSocket, Admitted>();
+  /** Those who came without TLS, until they are told. */
+  readonly #plain = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.tls_only) });
+  /** Those who have to be vouched for, until it is looked whether they are. */
+  readonly #unproven = new Delays<Connection>({ due: (connection) => this.#lookAt(connection) });
   /** Where in the time of waiting the next one is sent away, from 0 to 1. */
   #moment = 0;
   readonly #app: RegExp;
@@ -107,6 +118,7 @@ export class PusherDoor implements Keeper {
     this.#stopping = true;
     for (const waiting of this.#pacer.clear()) this.#sendAway(waiting, REFUSALS.over_capacity);
     this.#shed.flush();
+    this.#plain.flush();
   }
 
   async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
@@ -133,6 +145,7 @@ export class PusherDoor implements Keeper {
     if (!app.enabled) throw new RefusalError('app_disabled');
     if (!isOpen(app) && app.channels === undefined) throw new RefusalError('not_pusher');
     if (!isOriginAllowed(app, request.headers.origin)) throw new RefusalError('origin_refused');
+    if (app.tls_only === true && !cameByTls(request)) throw new RefusalError('tls_only');
     return app;
   }
 
@@ -145,12 +158,14 @@ export class PusherDoor implements Keeper {
     this.#shed.withdraw(waiting);
   }
 
-  /** Only who may come in has to wait for a place; no is said at once. */
+  /** Only who may come in has to wait for a place; no is said at once, but to those who would come again at once. */
   #meet(waiting: Waiting): void {
-    if (!isAdmitted(waiting)) this.#sendAway(waiting, waiting.verdict as Refusal);
-    else if (this.#stopping || this.#waiting.size >= this.#parts.waitingMax) {
-      this.#sendAway(waiting, REFUSALS.over_capacity);
-    } else this.#keep(waiting);
+    const isFull = this.#waiting.size + this.#plain.size >= this.#parts.waitingMax;
+    if (!isAdmitted(waiting) && waiting.verdict !== REFUSALS.tls_only) {
+      this.#sendAway(waiting, waiting.verdict as Refusal);
+    } else if (this.#stopping || isFull) this.#sendAway(waiting, REFUSALS.over_capacity);
+    else if (isAdmitted(waiting)) this.#keep(waiting);
+    else this.#plain.add(waiting, PLAIN_WAIT_MS);
   }
 
   #keep(admitted: Admitted): void {
@@ -178,10 +193,23 @@ export class PusherDoor implements Keeper {
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
     connection.pusher = newSession(isOpen(app));
     doorman.join(connection, client, socket);
+    if (app.authorized_only === true) this.#unproven.add(connection, this.#parts.authorizationMs);
     if (app.max_connections === undefined) {
       this.#establish(connection);
       client.catchUp();
     } else void this.#establishWithin(connection, client, app.max_connections);
+  }
+
+  #lookAt(connection: Connection): void {
+    if (connection.state === 'open' && connection.pusher?.isAuthorized !== true) {
+      this.#tellTheEnd(connection, REFUSALS.never_authorized);
+    }
+  }
+
+  #tellTheEnd(connection: Connection, refusal: Refusal): void {
+    const { outbox } = this.#parts;
+    outbox.post(connection, frameText(errorText(refusal)));
+    outbox.close(connection, refusal);
   }
 
   /**
@@ -190,7 +218,7 @@ export class PusherDoor implements Keeper {
    */
   async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
     client.pause();
-    const { roster, outbox } = this.#parts;
+    const { roster } = this.#parts;
     const isOver = async (): Promise<boolean> =>
       (await roster.ask({ kind: 'app', app: connection.appKey })).connections > max;
     try {
@@ -201,8 +229,7 @@ export class PusherDoor implements Keeper {
       if (connection.state === 'open') this.#establish(connection);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
-      outbox.post(connection, frameText(errorText(error.refusal)));
-      outbox.close(connection, error.refusal);
+      this.#tellTheEnd(connection, error.refusal);
     } finally {
       if (connection.state !== 'closed') client.resume();
       client.catchUp();
@@ -243,6 +270,12 @@ function isOriginAllowed({ origins }: App, origin: string | undefined): boolean 
   const { origin: whole, host, hostname } = new URL(origin);
   const allowed = new Grants(origins.map((entry) => entry.toLowerCase()));
   return [whole, host, hostname].some((name) => allowed.allows(name));
+}
+
+/** As the proxy says that ends TLS; the nearest one, where there are several. This port itself is plain. */
+function cameByTls({ headers }: UpgradeRequest): boolean {
+  const said = String(headers['x-forwarded-proto'] ?? '');
+  return /(?:^|[,\s])(?:https|wss)\s*$/i.test(said);
 }
 
 function newSocketId(): string {

@@ -89,6 +89,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   pinged(connection: Connection, data: Buffer): void {
     connection.heard = true;
+    connection.active = true;
     this.#parts.outbox.post(connection, framePong(data));
   }
 

@@ -38,6 +38,7 @@ import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
+import { Inactivity } from './inactivity.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
@@ -83,6 +84,7 @@ export class Worker {
   readonly #hub: Hub;
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
+  readonly #inactivity: Inactivity;
   readonly #expiry: Expiry;
   readonly #remoteSink: RemoteSink;
   readonly #publicRequests: Router;
@@ -139,6 +141,11 @@ export class Worker {
       outbox: this.#outbox,
       stats,
     });
+    this.#inactivity = new Inactivity({
+      afterMs: settings.pusherInactivityMs,
+      hub: this.#hub,
+      outbox: this.#outbox,
+    });
 
     this.#expiry = new Expiry({ outbox: this.#outbox, graceMs: settings.tokenGraceMs, now: Date.now });
     const renewal = new Renewal({ apps, tokens, hub: this.#hub, expiry: this.#expiry });
@@ -187,6 +194,7 @@ export class Worker {
         activityTimeoutS: settings.pusherActivityTimeoutS,
         connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
         connectWaitMs: settings.pusherConnectWaitMs,
+        authorizationMs: settings.pusherAuthorizationMs,
         waitingMax: settings.pusherWaitingMax / settings.workers,
       }),
       hub: this.#hub,
@@ -282,6 +290,7 @@ export class Worker {
     this.#webhook.close();
     this.#remoteSink.close();
     this.#heartbeat.close();
+    this.#inactivity.close();
     this.#inbox.close();
     this.#expiry.close();
     clearInterval(this.#beat);

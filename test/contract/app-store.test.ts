@@ -119,6 +119,8 @@ function appStoreContract(name: string, openStore: () => AppStore): void {
         secret: 's3cr3t',
         origins: ['https://shop.example', '*.shop.example'],
         client_events: true,
+        tls_only: true,
+        authorized_only: true,
         subscription_count: true,
         webhook_url: 'https://shop.example/pusher',
         webhook_events: ['channel_occupied', 'member_added'],

@@ -3,7 +3,8 @@ import { WebSocket } from 'ws';
 import { eventually, secondsTouchedSince, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
-import { connectPusher, openPusherSocket } from '../support/pusher-client.ts';
+import { connectPusher, openPusherSocket, type PusherClient } from '../support/pusher-client.ts';
+import { optionsFor, PusherJs } from '../support/pusher-js.ts';
 
 const { key } = PUSHER_APP;
 
@@ -82,5 +83,80 @@ describe('a Pusher client is closed', () => {
     expect((await within(client.closed, 'the close')).code).to.equal(4008);
     const sound = await connectPusher(`${url}?protocol=5`, PUSHER_APP);
     await sound.close();
+  });
+
+  describe('in an app that asks for TLS', () => {
+    it('with 4000 when it came without, a second later, and not when a proxy says that it did', async () => {
+      apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
+      const url = await start({});
+      const comes = (proto?: string): Promise<PusherClient> =>
+        openPusherSocket(
+          url,
+          PUSHER_APP,
+          proto === undefined ? {} : { headers: { 'X-Forwarded-Proto': proto } },
+        );
+      for (const proto of ['https', 'HTTPS', 'http, https', 'wss']) {
+        await (await comes(proto)).expectData('pusher:connection_established');
+      }
+      const begun = performance.now();
+      const plain = await Promise.all(
+        [undefined, 'http', 'https, http', 'nothttps', 'https:'].map((proto) => comes(proto)),
+      );
+      for (const { closed, texts } of plain) {
+        expect((await within(closed, 'the close')).code).to.equal(4000);
+        expect(texts.join()).to.contain('4000').and.not.to.contain('connection_established');
+      }
+      // Else who has come by TLS all the same would try as fast as it can.
+      expect(performance.now() - begun).to.be.greaterThan(900);
+    });
+
+    it('with 4000, on which pusher-js goes on by TLS', async () => {
+      apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
+      await start({});
+      const options = optionsFor({ url: gusher.url, ...PUSHER_APP });
+      const client = new PusherJs(key, { ...options, enabledTransports: ['ws', 'wss'], wssPort: 9 });
+      try {
+        await eventually(() => client.connection.isUsingTLS(), 'it uses TLS');
+      } finally {
+        client.disconnect();
+      }
+    });
+  });
+
+  it('with 4009 when the app wants it to authorize and it does not in time', async () => {
+    apps.write({ [key]: { ...PUSHER_APP, authorized_only: true } });
+    const url = await start({ GUSHER_PUSHER_AUTHORIZATION_MS: '6000' });
+    const [idle, publicly, wrongly, privately, present, signedIn] = await Promise.all(
+      Array.from({ length: 6 }, () => connectPusher(url, PUSHER_APP)),
+    );
+    await publicly?.subscribe('news');
+    wrongly?.send('pusher:subscribe', { channel: 'private-x', auth: `${key}:nonsense` });
+    await privately?.subscribe('private-x');
+    await present?.subscribe('presence-x', { user_id: 'ann' });
+    await signedIn?.signIn({ id: 'ann' });
+    for (const client of [idle, publicly, wrongly] as PusherClient[]) {
+      expect((await within(client.closed, 'the close')).code).to.equal(4009);
+      expect(client.texts.at(-1)).to.contain('"code":4009');
+    }
+    for (const client of [privately, present, signedIn] as PusherClient[]) await client.settle();
+  });
+
+  it('with 4202 when nothing is said for long, though it answers pings; not when something is', async () => {
+    const url = await start({ GUSHER_PUSHER_INACTIVITY_MS: '4000', GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
+    const [silent, asking, listening] = await Promise.all(
+      Array.from({ length: 3 }, () => connectPusher(url, PUSHER_APP)),
+    );
+    await listening?.subscribe('news');
+    const talk = setInterval(() => {
+      asking?.send('pusher:ping', {});
+      void gusher.publish('news', 'tick', {}, key);
+    }, 100);
+    try {
+      const { code } = await within((silent as PusherClient).closed, 'the close');
+      expect(code).to.equal(4202);
+      for (const client of [asking, listening]) expect(client?.socket.readyState).to.equal(WebSocket.OPEN);
+    } finally {
+      clearInterval(talk);
+    }
   });
 });

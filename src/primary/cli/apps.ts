@@ -29,6 +29,8 @@ const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'id',
   'secret',
   'origins',
+  'tls_only',
+  'authorized_only',
   'subscription_count',
   'webhook_url',
   'webhook_events',
@@ -58,6 +60,8 @@ const add: CommandModule = {
         textOption('app secret of Pusher SDKs; a line that begins with it shows in process lists'),
       )
       .option('origins', textOption('origins or hosts, between commas, from which browsers may come'))
+      .option('tls-only', onOff('refuse Pusher clients that a proxy says to come without TLS, or none'))
+      .option('authorized-only', onOff('end Pusher clients that neither sign in nor join a private channel'))
       .option('subscription-count', onOff('tell Pusher clients how many are subscribed'))
       .option('webhook-url', textOption('where Pusher webhooks go'))
       .option(

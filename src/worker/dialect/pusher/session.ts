@@ -12,8 +12,12 @@ export interface PusherSession {
   /** `pusher:connection_established` was sent: from then on a client may be told to come back at once. */
   isEstablished: boolean;
   signedIn: SignedIn | undefined;
+  /** The app has vouched for the client: it has signed in, or joined a private or presence channel. */
+  isAuthorized: boolean;
+  /** Owned by the inactivity: looks in a row that found nothing said. */
+  quietLooks: number;
 }
 
 export function newSession(isOpen: boolean): PusherSession {
-  return { isOpen, isEstablished: false, signedIn: undefined };
+  return { isOpen, isEstablished: false, signedIn: undefined, isAuthorized: false, quietLooks: 0 };
 }

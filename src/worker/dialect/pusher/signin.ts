@@ -31,6 +31,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
     return undefined;
   }
   const isFirst = session.signedIn === undefined;
+  session.isAuthorized = true;
   session.signedIn = { userId: user.userId, userInfo: user.userInfo };
   if (isFirst) context.hub.identify(connection, user.userId);
   context.reply(connection, signinSuccessText(userData));

@@ -107,6 +107,7 @@ function permit(
   if (!isAuthorized(app, auth, channelAuthText(connection.id, channel, signed))) {
     throw new RefusalError('bad_channel_auth');
   }
+  session.isAuthorized = true;
   if (!isPresenceChannel(channel)) return entry;
   return { ...entry, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
 }

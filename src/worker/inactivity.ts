@@ -1,0 +1,37 @@
+import { REFUSALS } from '../shared/errors.ts';
+import type { Hub } from './hub.ts';
+import type { Outbox } from './outbox.ts';
+
+/** So many looks in a row have to find nothing: a client is closed a part of this early at most. */
+const LOOKS = 24;
+
+/**
+ * Ends Pusher connections on which nothing was said for a long time, in either direction. Their clients ask after a
+ * silence of two minutes whether the server is there, so this meets whoever just answers pings.
+ */
+export class Inactivity {
+  readonly #hub: Pick<Hub, 'connections'>;
+  readonly #outbox: Pick<Outbox, 'close'>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: { afterMs: number; hub: Pick<Hub, 'connections'>; outbox: Pick<Outbox, 'close'> }) {
+    this.#hub = options.hub;
+    this.#outbox = options.outbox;
+    this.#timer = setInterval(this.#look, options.afterMs / LOOKS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  readonly #look = (): void => {
+    for (const connection of this.#hub.connections()) {
+      const { pusher: session } = connection;
+      if (session === undefined) continue;
+      // The first look at what is new counts for nothing.
+      session.quietLooks = connection.active ? 0 : session.quietLooks + 1;
+      connection.active = false;
+      if (session.quietLooks >= LOOKS) this.#outbox.close(connection, REFUSALS.inactive);
+    }
+  };
+}
