@@ -3,7 +3,6 @@ import { reachableFromHere } from '../../shared/address.ts';
 import { DEMO_APP } from '../../shared/app.ts';
 import { type Arguments, textOption, wordsAfterDashes } from './arguments.ts';
 import { UsageError } from './exit.ts';
-import { Listener } from './listener.ts';
 import { settingOptions, settingsOf } from './settings.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
@@ -26,6 +25,8 @@ export const subscribeCommand: CommandModule = {
   handler: async (argv) => {
     const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
     const signals = ['SIGINT', 'SIGTERM'] as const;
+    // Loaded here, so that the other commands start without a WebSocket.
+    const { Listener } = await import('./listener.ts');
     const listener = new Listener(urlOf(argv), channels);
     for (const signal of signals) process.once(signal, () => listener.stop());
     await listener.ended;

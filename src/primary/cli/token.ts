@@ -1,6 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { SignJWT } from 'jose';
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../shared/app.ts';
 import { type Arguments, textOption } from './arguments.ts';
@@ -42,6 +41,8 @@ export const tokenCommand: CommandModule = {
     const key = privateKeyIn(String(argv['private-key']));
     const alg = algorithmOf(key);
     const now = Math.floor(Date.now() / 1_000);
+    // Loaded here, so that the other commands start without it.
+    const { SignJWT } = await import('jose');
     const token = new SignJWT({ gusher: claimsOf(argv) })
       .setProtectedHeader({ alg, typ: 'JWT' })
       .setIssuedAt(now)
