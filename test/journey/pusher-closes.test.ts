@@ -114,7 +114,12 @@ describe('a Pusher client is closed', () => {
       apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
       await start({});
       const options = optionsFor({ url: gusher.url, ...PUSHER_APP });
-      const client = new PusherJs(key, { ...options, enabledTransports: ['ws', 'wss'], wssPort: 9 });
+      const client = new PusherJs(key, {
+        ...options,
+        enabledTransports: ['ws', 'wss'],
+        wsHost: 'localhost',
+        wssPort: 9,
+      });
       try {
         await eventually(() => client.connection.isUsingTLS(), 'it uses TLS');
       } finally {
