@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
 import type { Frames } from './frame.ts';
-import type { FrameWriter, WriteTarget } from './frame-writer.ts';
+import type { FrameWriter, StreamHandle, WriteTarget } from './frame-writer.ts';
 
 /** Who hears what happens on client sockets: one object for all of them. */
 export interface ClientSocketEvents {
@@ -30,6 +30,9 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   writer!: FrameWriter;
   stream!: Socket;
   compressed = false;
+  handle: StreamHandle | undefined = undefined;
+  /** ws has written the answer to the handshake. What it writes later, nothing of ours follows. */
+  streamed = true;
   directBytes = 0;
   /** Set by `hold`. */
   keeper: Keeper | undefined;
@@ -43,6 +46,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
     this.writer = writer;
     this.events = events;
     this.compressed = this.extensions !== '';
+    writer.open(this);
   }
 
   /**

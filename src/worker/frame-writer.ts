@@ -18,14 +18,22 @@ interface WriteRequest {
   target: WriteTarget | undefined;
 }
 
-interface StreamHandle {
-  /** 0, or a negative libuv error. */
+/** The libuv handle of a stream. */
+export interface StreamHandle {
+  /** 0, or a negative libuv error: also where the handle is closed already. */
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
 }
 
-/** A TCP socket to write frames to. */
+/**
+ * A TCP socket to write frames to. What a write has to look at stands here, in one place: of a stream and its state,
+ * each a miss of the cache for each delivery, it needs nothing as long as the system takes everything at once.
+ */
 export interface WriteTarget {
   readonly stream: Socket;
+  /** Owned by the writer: where it goes the direct way, the handle to write to. */
+  handle: StreamHandle | undefined;
+  /** Something was written to the stream and may wait in it; whoever does so beside the writer sets it. */
+  streamed: boolean;
   /** Owned by the writer: bytes it gave to the system that the system has not taken yet. */
   directBytes: number;
 }
@@ -57,30 +65,35 @@ export class FrameWriter {
     return this.#wrap !== undefined;
   }
 
+  /** To be called once for each target: decides the way that its bytes take. */
+  open(target: WriteTarget): void {
+    const handle = this.#wrap === undefined ? undefined : handleOf(target.stream);
+    target.handle = handle?.constructor === this.#handleClass ? handle : undefined;
+  }
+
   /** Writes now, or as soon as what was written before is gone. A socket that fails is destroyed. */
   write(target: WriteTarget, bytes: Buffer): void {
-    const { stream } = target;
+    const { handle } = target;
     const wrap = this.#wrap;
-    if (wrap === undefined || stream.writableLength > 0 || target.directBytes > 0) {
+    if (handle === undefined || wrap === undefined || this.unsentBytes(target) > 0) {
       // libuv keeps the order between what it was given directly and what comes through the stream.
-      stream.write(bytes);
-      return;
-    }
-    const handle = handleOf(stream);
-    if (handle === undefined || handle.constructor !== this.#handleClass) {
-      stream.write(bytes);
+      target.streamed = true;
+      target.stream.write(bytes);
       return;
     }
     this.#request ??= new wrap.WriteWrap();
     const status = handle.writeBuffer(this.#request, bytes);
-    if (status !== 0) stream.destroy();
+    if (status !== 0) target.stream.destroy();
     // Nothing else tells whether libuv kept the request: its queue may be empty and the request still its own.
     else if (wrap.streamBaseState[wrap.kLastWriteWasAsync] !== 0) this.#leave(this.#request, target, bytes);
   }
 
   /** Bytes written and not taken by the system yet, whichever way they went. */
-  unsentBytes({ stream, directBytes }: WriteTarget): number {
-    return stream.writableLength + directBytes;
+  unsentBytes(target: WriteTarget): number {
+    if (!target.streamed) return target.directBytes;
+    const { writableLength } = target.stream;
+    target.streamed = writableLength > 0;
+    return writableLength + target.directBytes;
   }
 
   /**
@@ -108,7 +121,8 @@ export class FrameWriter {
 
   async #passesProbe(near: Socket, far: Socket): Promise<boolean> {
     this.#handleClass = handleOf(near)?.constructor;
-    const target: WriteTarget = { stream: near, directBytes: 0 };
+    const target: WriteTarget = { stream: near, handle: undefined, streamed: true, directBytes: 0 };
+    this.open(target);
     const sent: Buffer[] = [];
     // No two neighbours are equal, so that nothing can be moved, cut or doubled unseen.
     const pattern = Buffer.from(Array.from({ length: LARGE_BYTES }, (_, at) => (at * 31 + (at >> 8)) & 0xff));

@@ -13,6 +13,12 @@ function pattern(length: number, seed: number): Buffer {
   return bytes;
 }
 
+function openTarget(writer: FrameWriter, stream: Socket): WriteTarget {
+  const target: WriteTarget = { stream, handle: undefined, streamed: true, directBytes: 0 };
+  writer.open(target);
+  return target;
+}
+
 const ways = [
   { name: 'the public way', make: async () => new FrameWriter() },
   {
@@ -48,7 +54,7 @@ for (const way of ways) {
     beforeEach(async () => {
       [near, far] = await connectPair(server);
       for (const socket of [near, far]) socket.on('error', () => undefined);
-      target = { stream: near, directBytes: 0 };
+      target = openTarget(writer, near);
       [sent, received] = [[], []];
       far.on('data', (chunk: Buffer) => received.push(chunk));
       far.pause();
@@ -147,7 +153,7 @@ for (const way of ways) {
       const readers: { all: Promise<Buffer>; socket: Socket }[] = [];
       for (let n = 0; n < 5; n += 1) {
         const [stream, socket] = await connectPair(server);
-        others.push({ stream, directBytes: 0 });
+        others.push(openTarget(writer, stream));
         readers.push({ all: readToEnd(socket), socket });
       }
       const shared = pattern(8 * MEBIBYTE, 1);
