@@ -8,6 +8,8 @@ import type { Guest } from './guest.ts';
 
 /** How long a worker into which a socket did not fit is left alone. */
 const FULL_MS = 1_000;
+/** How long a worker may take over what it was given before it is asked: long beside what that takes. */
+const ASK_AFTER_MS = 200;
 
 /** What is known of a worker as a place for clients. */
 interface Berth {
@@ -20,6 +22,9 @@ interface Berth {
   load: number;
   /** Given to it, by ticket, oldest first, and not yet taken over: ours until it says so. */
   readonly inFlight: Map<number, Guest>;
+  /** The last ticket given to it, and the last one that it was asked for. */
+  lastTicket: number;
+  askedTicket: number;
 }
 
 /**
@@ -36,8 +41,7 @@ export class HandOver {
   /** The guest that sticky is being asked about; its answer is a call of some worker's `send`. */
   #asked: Guest | undefined;
   #lastTicket = 0;
-  /** Given sockets in this turn. */
-  readonly #toBeTold = new Set<Berth>();
+  #asking: NodeJS.Timeout | undefined;
 
   constructor() {
     setupPrimary(this.#placement as Server, { loadBalancingMethod: 'least-connection' });
@@ -45,7 +49,15 @@ export class HandOver {
 
   /** A forked worker becomes known; it gets nobody before it is opened. */
   add(worker: Worker): void {
-    const berth: Berth = { worker, open: new Set(), fullUntil: 0, load: 0, inFlight: new Map() };
+    const berth: Berth = {
+      worker,
+      open: new Set(),
+      fullUntil: 0,
+      load: 0,
+      inFlight: new Map(),
+      lastTicket: 0,
+      askedTicket: 0,
+    };
     this.#berths.set(worker.id, berth);
     // At once, and not when all it said was heard: asked with no worker left, sticky answers the client itself.
     for (const end of ['exit', 'disconnect']) worker.process.once(end, () => berth.open.clear());
@@ -150,8 +162,8 @@ export class HandOver {
     (guest.socket as Socket & { server: unknown }).server = null;
     const ticket = ++this.#lastTicket;
     berth.inFlight.set(ticket, guest);
-    this.#toBeTold.add(berth);
-    if (this.#toBeTold.size === 1) setImmediate(this.#tell);
+    berth.lastTicket = ticket;
+    this.#asking ??= setTimeout(this.#ask, ASK_AFTER_MS).unref();
     // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.
     return berth.worker.process.send(
       { type, ticket, data: guest.data },
@@ -161,11 +173,20 @@ export class HandOver {
     );
   }
 
-  /** Behind the sockets goes a word that they were sent, since the system may lose them and tell nobody. */
-  readonly #tell = (): void => {
-    const message: ToWorker = { type: 'passed', ticket: this.#lastTicket };
-    for (const { worker } of this.#toBeTold) worker.process.send(message, ignoreClosedChannel);
-    this.#toBeTold.clear();
+  /**
+   * The system may lose a socket on the way and tell nobody. So behind the sockets that a worker has not taken over
+   * goes a word that they were sent; which a worker that takes them at once, as nearly all do, never needs.
+   */
+  readonly #ask = (): void => {
+    this.#asking = undefined;
+    for (const berth of this.#berths.values()) {
+      if (berth.inFlight.size === 0) continue;
+      this.#asking ??= setTimeout(this.#ask, ASK_AFTER_MS).unref();
+      if (berth.askedTicket === berth.lastTicket) continue;
+      berth.askedTicket = berth.lastTicket;
+      const message: ToWorker = { type: 'passed', ticket: berth.lastTicket };
+      berth.worker.process.send(message, ignoreClosedChannel);
+    }
   };
 
   #leastLoaded(): Berth | undefined {

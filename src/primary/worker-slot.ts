@@ -1,6 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { BrokerLink, FromWorker, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 
 const CHANNEL_LOOK_MS = 5;
@@ -61,9 +61,10 @@ export class WorkerSlot {
     this.link = 'connecting';
     this.stats = createStats();
     this.lastSignAt = performance.now();
-    worker.on('message', (message: ToPrimary) => {
+    worker.on('message', (message: FromWorker) => {
       this.lastSignAt = performance.now();
-      this.#listener.message(this, message);
+      const messages = message.type === 'several' ? message.messages : [message];
+      for (const one of messages) this.#listener.message(this, one);
     });
     worker.on('error', ignoreUntilExit);
     worker.process.on('error', ignoreUntilExit);

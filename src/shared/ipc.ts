@@ -81,6 +81,9 @@ export type ToWorker =
   /** What changed, since the answer, in what this worker watches. */
   | { type: 'rosterEvents'; events: RosterEvent[] };
 
+/** What a worker's channel carries: one message, or several that go together, in their order. */
+export type FromWorker = ToPrimary | { type: 'several'; messages: ToPrimary[] };
+
 export type ToPrimary =
   /** First message: this process listens now; what was sent to it before is lost. */
   | { type: 'born' }

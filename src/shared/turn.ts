@@ -2,14 +2,13 @@
 const MOST_TURNS = 4;
 
 /**
- * The end of a turn of the event loop, when what was collected during it is sent. What comes in a burst, from
- * many sockets, is often spread over neighbouring turns; so the end is put off until a turn has brought nothing
- * new. Where nothing else is to do, such a turn takes some microseconds; the busier the loop, the more leaves in
- * one write.
+ * The end of a turn of the event loop, when what was collected during it is sent: the busier the loop, the more leaves
+ * in one write.
  */
 export class Turn {
   readonly #steps: readonly (() => void)[];
   readonly #windowMs: number;
+  readonly #isPatient: boolean;
   #requested = false;
   /** Something was added since the last look. */
   #grew = false;
@@ -18,11 +17,17 @@ export class Turn {
 
   /**
    * `steps` run in this order at the end of each requested turn; a step may request another turn. With
-   * `windowMs` what comes within so many milliseconds of the first leaves together.
+   * `windowMs` what comes within so many milliseconds of the first leaves together. What comes in a burst, from many
+   * sockets, is often spread over neighbouring turns: with `isPatient` the end is put off until a turn has brought
+   * nothing new. Where nothing else is to do, such a turn takes some microseconds.
    */
-  constructor(steps: readonly (() => void)[], { windowMs = 0 }: { windowMs?: number } = {}) {
+  constructor(
+    steps: readonly (() => void)[],
+    { windowMs = 0, isPatient = false }: { windowMs?: number; isPatient?: boolean } = {},
+  ) {
     this.#steps = steps;
     this.#windowMs = windowMs;
+    this.#isPatient = isPatient;
   }
 
   request(): void {
@@ -36,7 +41,7 @@ export class Turn {
   }
 
   readonly #look = (): void => {
-    if (this.#grew && this.#turns < MOST_TURNS) {
+    if (this.#isPatient && this.#grew && this.#turns < MOST_TURNS) {
       this.#grew = false;
       this.#turns += 1;
       setImmediate(this.#look);

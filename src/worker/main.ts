@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import type { SocketMessage, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { FromWorker, SocketMessage, ToWorker } from '../shared/ipc.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { Worker } from './worker.ts';
 
@@ -26,7 +26,7 @@ function carriesSocket(message: ToWorker | SocketMessage): message is SocketMess
   return message.type === 'sticky:connection' || message.type === 'api:connection';
 }
 
-function send(message: ToPrimary): void {
+function send(message: FromWorker): void {
   // Fails only when the primary is gone, which `disconnect` tells.
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }

@@ -1,11 +1,12 @@
 import type { ToPrimary } from '../shared/ipc.ts';
 
 /**
- * What the primary has to know of the sockets that it gave away, told once per turn of the loop: which were
- * taken over (its own copies may go) or never came, how many clients ended, and which ids `?sid=` may name.
+ * What the primary has to know of the sockets that it gave away, told at the end of each turn that brings any of it:
+ * which were taken over (its own copies may go) or never came, how many clients ended, and which ids `?sid=` may name.
  */
 export class SocketReport {
   readonly #send: (message: ToPrimary) => void;
+  readonly #requestFlush: () => void;
   #taken: number[] = [];
   #passed = 0;
   #ended = 0;
@@ -13,8 +14,9 @@ export class SocketReport {
   #closed: string[] = [];
   #requested = false;
 
-  constructor(options: { send: (message: ToPrimary) => void }) {
+  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
     this.#send = options.send;
+    this.#requestFlush = options.requestFlush;
   }
 
   taken(ticket: number): void {
@@ -46,10 +48,11 @@ export class SocketReport {
   #request(): void {
     if (this.#requested) return;
     this.#requested = true;
-    setImmediate(this.#tell);
+    this.#requestFlush();
   }
 
-  readonly #tell = (): void => {
+  flush(): void {
+    if (!this.#requested) return;
     this.#requested = false;
     this.#send({
       type: 'sockets',
@@ -63,5 +66,5 @@ export class SocketReport {
     this.#ended = 0;
     this.#opened = [];
     this.#closed = [];
-  };
+  }
 }

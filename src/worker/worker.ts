@@ -4,7 +4,7 @@ import { openAppStore } from '../shared/app-store/open-store.ts';
 import { Apps } from '../shared/apps.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import { HttpCalls } from '../shared/http-calls.ts';
-import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { BrokerLink, FromWorker, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { Turn } from '../shared/turn.ts';
@@ -41,6 +41,7 @@ import { Hub } from './hub.ts';
 import { Inactivity } from './inactivity.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
+import { PrimaryLine } from './primary-line.ts';
 import { Publisher } from './publisher.ts';
 import { PusherDoor } from './pusher-door.ts';
 import { HttpPost } from './remote/http-post.ts';
@@ -61,13 +62,14 @@ const CLIENTS_PART = 0.9;
 export interface WorkerOptions {
   readonly settings: (ToWorker & { type: 'start' })['settings'];
   readonly demoApp: (ToWorker & { type: 'start' })['demoApp'];
-  readonly send: (message: ToPrimary) => void;
+  readonly send: (message: FromWorker) => void;
   readonly log: Logger;
 }
 
 /** The one place where the parts of a worker are joined. Each part gets just what it uses. */
 export class Worker {
   readonly #options: WorkerOptions;
+  readonly #line: PrimaryLine;
   readonly #stats: Stats = createStats();
   // Node would refuse a request without a host without a word; those who serve it say why.
   readonly #server: Server = createServer({ requireHostHeader: false });
@@ -96,7 +98,9 @@ export class Worker {
   #drained: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
-    const { settings, demoApp, send, log } = options;
+    const { settings, demoApp, log } = options;
+    this.#line = new PrimaryLine(options.send);
+    const { send, post } = this.#line;
     const stats = this.#stats;
     this.#options = options;
 
@@ -120,15 +124,17 @@ export class Worker {
       [
         () => this.#fanOut.flush(),
         // Before the replies: whoever reads one finds the roster up to date.
+        () => this.#sockets.flush(),
         () => reporter.flush(),
-        () => this.#outbox.flush(),
         () => reports.flush(),
+        () => this.#line.flush(),
+        () => this.#outbox.flush(),
       ],
       { windowMs: settings.batchWindowMs },
     );
     const requestFlush = (): void => turn.request();
-    const reports = new WebhookReports({ send, requestFlush });
-    const reporter = new RosterReporter({ send, requestFlush });
+    const reports = new WebhookReports({ send: post, requestFlush });
+    const reporter = new RosterReporter({ send: post, requestFlush });
     this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
     this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
     this.#fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
@@ -176,7 +182,7 @@ export class Worker {
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     drawPusherRoutes(this.#publicRequests, pusherApi);
-    this.#sockets = new SocketReport({ send });
+    this.#sockets = new SocketReport({ send: post, requestFlush });
     const sockets = this.#sockets;
     new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
@@ -229,7 +235,7 @@ export class Worker {
 
   /** Opens the broker, then the API. */
   async open(): Promise<void> {
-    const { send } = this.#options;
+    const { send } = this.#line;
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
     const broker = this.#broker.open({
       deliver: (topic, publication) => this.#hub.deliver(topic, publication),

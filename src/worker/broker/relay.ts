@@ -46,7 +46,7 @@ export class RelayBroker implements Broker {
   /** Messages that were delivered, and the primary does not know yet. */
   #heard = 0;
   #telling: NodeJS.Timeout | undefined;
-  readonly #turn = new Turn([() => this.#flush()]);
+  readonly #turn = new Turn([() => this.#flush()], { isPatient: true });
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
 
