@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './young-heap.ts';
 import { runCommandLine } from './cli/command-line.ts';
 
 // The reader of a pipe may leave first, as `head` does; what is printed then is for nobody.
