@@ -199,7 +199,7 @@ export const SETTINGS = {
   greetingMaxSockets: integer({
     env: 'GUSHER_GREETING_MAX_SOCKETS',
     unit: 'sockets',
-    fallback: 4_096,
+    fallback: 8_192,
     least: 16,
     most: 1_000_000,
     about: 'how many sockets may wait at the front door; beyond it the one that waited longest is closed',

@@ -111,8 +111,7 @@ describe('a herd of Pusher clients that comes at once', () => {
 
   it('is let in at the configured rate, each at its one attempt, when all were dropped', async function () {
     this.timeout(2 * deadlineMs);
-    // They are of one process here, which opens all of its sockets before it speaks on any.
-    await start(PER_SECOND, { GUSHER_GREETING_MAX_SOCKETS: String(4_096 + HERD) });
+    await start(PER_SECOND);
     come(HERD);
     await eventually(backSince(0), 'all are there at first', deadlineMs);
 
