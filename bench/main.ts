@@ -2,42 +2,24 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { naive, socketIo } from './peers/peers.ts';
-import { channels } from './scenarios/channels.ts';
-import { connections, heartbeat } from './scenarios/connections.ts';
-import { fanOut } from './scenarios/fan-out.ts';
-import type { Figure, Plan, Scenario } from './support/scenario.ts';
+import { GROWTH, SCENARIOS, SHORT } from './suites.ts';
+import { type Figure, isBottleneck, type Plan, type Scenario } from './support/scenario.ts';
 import { median } from './support/statistics.ts';
 import { gusher, limit } from './support/target.ts';
 
 const RESULTS = 'bench/results';
-const WORKERS = 2;
+/** What two runs of the same may differ by. */
+const FLAT = 1.25;
 
-const SCENARIOS: readonly Scenario[] = [
-  fanOut({ subscribers: 1_000, burst: 1, bytes: 100 }),
-  fanOut({ subscribers: 1_000, burst: 1, bytes: 1_024 }),
-  fanOut({ subscribers: 5_000, burst: 1, bytes: 100 }),
-  fanOut({ subscribers: 1_000, burst: 10, bytes: 100 }),
-  fanOut({ subscribers: 1_000, burst: 50, bytes: 100 }),
-  fanOut({ subscribers: 100, burst: 1, bytes: 100 }),
-  fanOut({ subscribers: 10_000, burst: 1, bytes: 100 }),
-  connections,
-  heartbeat,
-  channels(100),
-  channels(10_000),
-];
-
-/** One of each kind. */
-const SHORT: readonly Scenario[] = [
-  fanOut({ subscribers: 1_000, burst: 10, bytes: 100 }),
-  connections,
-  channels(1_000),
-];
+type Sized = Figure & { readonly size: number };
 
 const { values: options } = parseArgs({
   options: {
     short: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
+    workers: { type: 'string', default: '2' },
     only: { type: 'string', default: '' },
     help: { type: 'boolean', default: false },
   },
@@ -45,20 +27,21 @@ const { values: options } = parseArgs({
 
 if (options.help) {
   process.stdout.write(
-    'npm run bench -- [--rounds N] [--only part-of-a-name] [--peers] [--short]\nbench/README.md says what is measured.\n',
+    'npm run bench -- [--growth] [--rounds N] [--workers N] [--only part-of-a-name] [--peers] [--short]\nbench/README.md says what is measured.\n',
   );
 } else {
   await main();
 }
 
 async function main(): Promise<void> {
-  const peers = options.peers ? [naive(WORKERS), socketIo(WORKERS)] : [];
+  const workers = Number(options.workers);
+  const peers = options.peers ? [naive(workers), socketIo(workers)] : [];
   const plan: Plan = {
-    targets: [limit, gusher(WORKERS), ...peers],
+    targets: [limit, gusher(workers), ...peers],
     rounds: options.short ? 1 : Number(options.rounds),
     short: options.short,
   };
-  const offered = options.short ? SHORT : SCENARIOS;
+  const offered = options.short ? SHORT : options.growth ? GROWTH : SCENARIOS;
   const chosen = offered.filter(({ name }) => name.includes(options.only));
   const figures: Figure[] = [];
   for (const scenario of chosen) figures.push(...(await runScenario(scenario, plan)));
@@ -74,52 +57,90 @@ async function main(): Promise<void> {
 /** The targets take turns, so that the moods of the machine meet all of them. */
 async function runScenario(scenario: Scenario, plan: Plan): Promise<Figure[]> {
   const targets = plan.targets.filter(scenario.suits);
-  const found = new Map<string, { unit: string; target: string; values: number[]; remarks: Set<string> }>();
+  const found = new Map<
+    string,
+    Omit<Figure, 'scenario' | 'remarks'> & { values: number[]; remarks: Set<string> }
+  >();
   for (let round = 0; round < plan.rounds; round += 1) {
     for (const target of targets) {
-      const { values, remarks = [] } = await scenario.measure(target, plan);
-      for (const [unit, value] of Object.entries(values)) {
-        const key = `${unit}\n${target.name}`;
-        const figure = found.get(key) ?? { unit, target: target.name, values: [], remarks: new Set() };
-        figure.values.push(value);
-        for (const remark of remarks) figure.remarks.add(remark);
-        found.set(key, figure);
+      for (const { values, remarks = [], size } of [await scenario.measure(target, plan)].flat()) {
+        for (const [unit, value] of Object.entries(values)) {
+          const key = `${unit}\n${size}\n${target.name}`;
+          const figure = found.get(key) ?? {
+            unit,
+            target: target.name,
+            values: [],
+            remarks: new Set(),
+            ...(size !== undefined && { size }),
+          };
+          figure.values.push(value);
+          for (const remark of remarks) figure.remarks.add(remark);
+          found.set(key, figure);
+        }
       }
     }
   }
-  return [...found.values()].map((figure) => ({
+  const figures = [...found.values()].map((figure) => ({
     ...figure,
     scenario: scenario.name,
     remarks: [...figure.remarks],
   }));
+  return lineUp(figures);
+}
+
+/** A series stands together, whatever else was measured at each of its sizes. */
+function lineUp(figures: readonly Figure[]): Figure[] {
+  const kindOf = ({ unit, target }: Figure) => `${target}\n${unit}`;
+  const kinds = [...new Set(figures.map(kindOf))];
+  return kinds.flatMap((kind) => figures.filter((figure) => kindOf(figure) === kind));
 }
 
 /** Broken is a figure that is none, or that not everything arrived for; never one that is slow. */
 function isBroken({ values, remarks }: Figure): boolean {
-  return (
-    values.some((value) => !Number.isFinite(value)) ||
-    remarks.some((remark) => !remark.includes('bottleneck'))
-  );
+  return values.some((value) => !Number.isFinite(value)) || remarks.some((remark) => !isBottleneck(remark));
 }
 
 function lineOf(figure: Figure, all: readonly Figure[], last: readonly Figure[]): string {
-  const { scenario, target, unit, values, remarks } = figure;
+  const { scenario, target, unit, size, values, remarks } = figure;
   const same = (other: Figure, name: string) =>
-    other.scenario === scenario && other.unit === unit && other.target === name;
+    other.scenario === scenario && other.unit === unit && other.size === size && other.target === name;
   const middle = median(values);
   const floor = all.find((other) => same(other, limit.name));
   const before = last.find((other) => same(other, target));
   const parts = [
-    scenario.padEnd(40),
+    (size === undefined ? scenario : `${scenario}: ${size}`).padEnd(42),
     target.padEnd(10),
     `${middle.toFixed(2).padStart(9)} ${unit}`.padEnd(44),
     `(${values.map((value) => value.toFixed(2)).join(' ')})`,
   ];
   if (floor !== undefined && target !== limit.name)
     parts.push(`${(middle / median(floor.values)).toFixed(2)} x limit`);
+  const smallest = smallestOf(figure, all);
+  if (smallest !== undefined) parts.push(growthOf(figure, smallest));
   if (before !== undefined) parts.push(`last time ${median(before.values).toFixed(2)}`);
   if (remarks.length > 0) parts.push(`! ${remarks.join(', ')}`);
   return parts.join(' ');
+}
+
+/** What a figure of a series is compared with; none for the first itself. */
+function smallestOf({ scenario, unit, target, size = 0 }: Figure, all: readonly Figure[]): Sized | undefined {
+  return all
+    .filter((other) => other.scenario === scenario && other.unit === unit && other.target === target)
+    .filter((other): other is Sized => other.size !== undefined && other.size < size)
+    .sort((one, other) => one.size - other.size)[0];
+}
+
+/** How a figure grew beside the work: it is flat when it stayed, linear when it grew as the work did. */
+function growthOf({ size = 0, values }: Figure, smallest: Sized): string {
+  const [figureTimes, workTimes] = [median(values) / median(smallest.values), size / smallest.size];
+  return `${figureTimes.toFixed(2)} x that of ${smallest.size}: ${shapeOf(figureTimes, workTimes)}`;
+}
+
+function shapeOf(figureTimes: number, workTimes: number): string {
+  if (figureTimes <= FLAT) return figureTimes < 1 / FLAT ? 'falls' : 'flat';
+  const power = Math.log(figureTimes) / Math.log(workTimes);
+  if (power < 0.8) return 'less than linear';
+  return power <= 1.2 ? 'linear' : 'more than linear';
 }
 
 /** The figures that were saved last; none is no fault. */

@@ -11,18 +11,16 @@ export function channels(most: number): Scenario {
     suits: ({ isLimit }) => isLimit === undefined,
     measure: (target, { short }) =>
       withRunning(target, async (running) => {
-        const [count, publications] = short ? [most / 100, 50] : [most, 4_000];
+        const [count, publications] = short ? [Math.ceil(most / 100), 50] : [most, 4_000];
         const clients = new Clients();
         const publisher = new Publisher(running, { sockets: 8 });
         try {
           const ready = await clients.open(running, { count, channels: count });
-          const run = (number: number) =>
-            publisher.run({ count: number, burst: 4, perSecond: 800, bytes: 100, channels: count });
-          await run(publications / 5);
-          await clients.until(publications / 5);
+          const load = { burst: 4, perSecond: 800, bytes: 100, channels: count };
+          await clients.until(await publisher.warmUp({ ...load, short }));
           clients.reset();
           const cpuMs = cpuMsOf(running.pid);
-          await run(publications);
+          await publisher.run({ ...load, count: publications });
           const arrived = await clients.until(publications);
           const spentMs = cpuMsOf(running.pid) - cpuMs;
           const { latenciesMs } = await clients.report();

@@ -37,6 +37,79 @@ export const connections: Scenario = {
     }),
 };
 
+/**
+ * The same as more and more come: memory of a connection over the server when it was empty, and over what it had
+ * at the step before; CPU of those that came since.
+ */
+export function connectionsGrowth(sizes: readonly number[]): Scenario {
+  return {
+    name: 'so many connections',
+    suits: connections.suits,
+    measure: async (target, { short }) => {
+      const steps = short ? sizes.map((size) => size / 10) : sizes;
+      const memory = await withRunning(target, (running) => memoryAt(running, steps, short));
+      const cpu = await withRunning(target, (running) => cpuAt(running, steps, short));
+      return [...memory, ...cpu];
+    },
+  };
+}
+
+/** On a fresh server: one that had clients before keeps memory, and gives it to the next for nothing. */
+async function memoryAt(running: Running, steps: readonly number[], short: boolean): Promise<Measured[]> {
+  const clients = new Clients();
+  try {
+    await pause(short ? 100 : SETTLE_MS);
+    const empty = anonymousBytesOf(running.pid);
+    const measured: Measured[] = [];
+    let last = { ready: 0, bytes: empty };
+    for (const step of steps) {
+      const ready = last.ready + (await admit(running, clients, step - last.ready)).ready;
+      await pause(short ? 100 : SETTLE_MS);
+      const bytes = anonymousBytesOf(running.pid);
+      measured.push({
+        size: step,
+        values: {
+          'bytes per connection, over empty': (bytes - empty) / Math.max(1, ready),
+          // At the first step both are the same.
+          ...(last.ready > 0 && {
+            'bytes per connection, marginal': (bytes - last.bytes) / Math.max(1, ready - last.ready),
+          }),
+        },
+        remarks: ready < step ? [`only ${ready} of ${step} clients were let in`] : [],
+      });
+      last = { ready, bytes };
+    }
+    return measured;
+  } finally {
+    await clients.close();
+  }
+}
+
+/** On a server that let clients in before, or the first step would pay for the compiler. */
+async function cpuAt(running: Running, steps: readonly number[], short: boolean): Promise<Measured[]> {
+  const early = new Clients();
+  await early.open(running, { count: short ? 10 : 2_000, perSecond: 400 });
+  await early.close();
+  await pause(short ? 100 : SETTLE_MS);
+  const clients = new Clients();
+  try {
+    const measured: Measured[] = [];
+    let here = 0;
+    for (const step of steps) {
+      const { ready, cpuMs } = await admit(running, clients, step - here);
+      measured.push({
+        size: step,
+        values: { 'ms CPU per connect and subscribe': cpuMs / Math.max(1, ready) },
+        remarks: ready < step - here ? [`${step - here - ready} clients were not let in`] : [],
+      });
+      here = step;
+    }
+    return measured;
+  } finally {
+    await clients.close();
+  }
+}
+
 /** What a server spends in so many seconds of quiet, in ms of CPU. */
 async function spend({ pid }: Running, seconds: number): Promise<number> {
   const before = cpuMsOf(pid);

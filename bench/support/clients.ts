@@ -7,23 +7,43 @@ import type { Running } from './target.ts';
 
 const SCRIPT = fileURLToPath(new URL('./client-process.js', import.meta.url));
 const PROCESSES = 2;
+const SAMPLED = 20;
+/** A process that is busy for more than this part of the time may be what is measured. */
+const BUSY_PART = 0.85;
 /** Without a delivery for so long, what is missing is lost. */
 const QUIET_MS = 3_000;
 
+interface Report {
+  readonly deliveries: number;
+  readonly latenciesMs: number[];
+  /** Of each process. */
+  readonly cpuMs: number[];
+}
+
+/** Whether a client process had no time to spare between two reports. */
+export function wereFull(before: Report, after: Report, tookMs: number): boolean {
+  return after.cpuMs.some((ms, index) => (ms - (before.cpuMs[index] ?? 0)) / tookMs > BUSY_PART);
+}
+
 /** The clients of a scenario, spread over some processes. */
 export class Clients {
-  readonly #processes: ChildProcess[] = Array.from({ length: PROCESSES }, () => fork(SCRIPT));
+  readonly #processes: readonly ChildProcess[];
   #opened = 0;
+
+  constructor({ processes = PROCESSES }: { processes?: number } = {}) {
+    this.#processes = Array.from({ length: processes }, () => fork(SCRIPT));
+  }
 
   /** Opens clients and waits until they are subscribed; answers how many are. */
   async open(
     { port, speech }: Running,
-    { count, channels = 1, perSecond = 2_000 }: { count: number; channels?: number; perSecond?: number },
+    options: { count: number; channels?: number; sampled?: number; perSecond?: number },
   ): Promise<number> {
-    const share = Math.ceil(count / PROCESSES);
+    const { count, channels = 1, sampled = channels > 1 ? 1 : SAMPLED, perSecond = 2_000 } = options;
+    const share = Math.ceil(count / this.#processes.length);
     const opened = this.#processes.map(async (child, index) => {
       const { path, hello, ready, replies = [] } = speech;
-      const mine = Math.min(share, count - index * share);
+      const mine = Math.max(0, Math.min(share, count - index * share));
       const request: ToClients = {
         type: 'open',
         port,
@@ -34,7 +54,8 @@ export class Clients {
         first: this.#opened + index * share,
         count: mine,
         channels,
-        perSecond: perSecond / PROCESSES,
+        sampled,
+        perSecond: perSecond / this.#processes.length,
       };
       return (await ask(child, request, 'opened')).ready;
     });
@@ -47,7 +68,7 @@ export class Clients {
     for (const child of this.#processes) child.send({ type: 'reset' } satisfies ToClients);
   }
 
-  async report(): Promise<{ deliveries: number; latenciesMs: number[]; cpuMs: number[] }> {
+  async report(): Promise<Report> {
     const reports = await Promise.all(
       this.#processes.map((child) => ask(child, { type: 'report' }, 'report')),
     );

@@ -2,6 +2,17 @@ import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Running } from './target.ts';
 
+const WARM_UP_SECONDS = 5;
+const WARM_UP_PUBLICATIONS = 200;
+
+/** What is published: so many at once, at a pace, going round the channels. */
+export interface Load {
+  readonly burst: number;
+  readonly perSecond: number;
+  readonly bytes: number;
+  readonly channels?: number;
+}
+
 /** A backend: publishes over HTTP with keep-alive. */
 export class Publisher {
   readonly #agent: Agent;
@@ -41,14 +52,20 @@ export class Publisher {
     });
   }
 
+  /**
+   * Publishes until compiling is over, which otherwise takes half of the CPU of a fresh server's first seconds;
+   * answers how many publications that were. A short run is not for figures: once is enough.
+   */
+  async warmUp(options: Load & { short: boolean }): Promise<number> {
+    const { burst, short } = options;
+    const perSecond = Math.max(options.perSecond, WARM_UP_PUBLICATIONS / WARM_UP_SECONDS);
+    const count = short ? burst : Math.ceil((perSecond * WARM_UP_SECONDS) / burst) * burst;
+    await this.run({ ...options, perSecond, count });
+    return count;
+  }
+
   /** Publishes at a steady pace, `burst` at once, going round the channels. */
-  async run(options: {
-    count: number;
-    burst: number;
-    perSecond: number;
-    bytes: number;
-    channels?: number;
-  }): Promise<void> {
+  async run(options: Load & { count: number }): Promise<void> {
     const { count, burst, perSecond, bytes, channels = 1 } = options;
     const calls: Promise<void>[] = [];
     const startedAt = performance.now();
@@ -57,6 +74,30 @@ export class Publisher {
       for (let n = 0; n < burst; n += 1) calls.push(this.publish((sent + n) % channels, bytes));
     }
     await Promise.all(calls);
+  }
+
+  /**
+   * Publishes to one channel without a pause, so many at once, until the time is over, but waits while it may not
+   * go on; answers how many it published.
+   */
+  async press(options: {
+    seconds: number;
+    inFlight: number;
+    bytes: number;
+    mayGoOn: (published: number) => boolean;
+  }): Promise<number> {
+    const until = performance.now() + options.seconds * 1_000;
+    let published = 0;
+    const lane = async (): Promise<void> => {
+      while (performance.now() < until) {
+        if (options.mayGoOn(published)) {
+          await this.publish(0, options.bytes);
+          published += 1;
+        } else await pause(2);
+      }
+    };
+    await Promise.all(Array.from({ length: options.inFlight }, lane));
+    return published;
   }
 
   close(): void {

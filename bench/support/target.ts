@@ -40,13 +40,16 @@ const READY_DEADLINE_MS = 30_000;
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const LIMIT = fileURLToPath(new URL('../limit/server.js', import.meta.url));
 
-const GUSHER_SPEECH: Speech = {
-  path: '/ws/demo',
-  hello: '{"event":"gusher.subscribe","data":{"channel":"ch-{c}"}}',
-  ready: 'subscribe_succeeded',
-  publishPath: '/v1/apps/demo/channels/ch-{c}/messages',
-  body: (data) => `{"event":"tick","data":${data}}`,
-};
+/** How gusher is spoken to in an app. */
+function gusherSpeech(app: string): Speech {
+  return {
+    path: `/ws/${app}`,
+    hello: '{"event":"gusher.subscribe","data":{"channel":"ch-{c}"}}',
+    ready: 'subscribe_succeeded',
+    publishPath: `/v1/apps/${app}/channels/ch-{c}/messages`,
+    body: (data) => `{"event":"tick","data":${data}}`,
+  };
+}
 
 const LIMIT_SPEECH: Speech = {
   path: '/',
@@ -54,7 +57,7 @@ const LIMIT_SPEECH: Speech = {
   body: (data) => `{"channel":"ch-0","event":"tick","data":${data}}`,
 };
 
-/** gusher as it is built, with two workers and the embedded broker. */
+/** gusher as it is built, with the embedded broker. */
 export function gusher(workers: number): Target {
   return {
     name: 'gusher',
@@ -76,7 +79,7 @@ export function gusher(workers: number): Target {
         pid: child.pid ?? 0,
         port: listen?.port ?? 0,
         publishPort: apiListen?.port ?? 0,
-        speech: GUSHER_SPEECH,
+        speech: gusherSpeech('demo'),
         stop: async () => {
           await end(child);
           rmSync(folder, { recursive: true, force: true });
@@ -84,6 +87,17 @@ export function gusher(workers: number): Target {
       };
     },
   };
+}
+
+/** Registers an app; answers the same gusher, as clients and backends of that app see it. `demo` is gone then. */
+export async function withApp(running: Running, app: string): Promise<Running> {
+  const answer = await fetch(`http://127.0.0.1:${running.publishPort}/v1/admin/apps/${app}`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{"channels":["ch-*"]}',
+  });
+  if (answer.status !== 201) throw new Error(`an app was not registered: ${await answer.text()}`);
+  return { ...running, speech: gusherSpeech(app) };
 }
 
 /** One write of bytes framed before, for each client: what nobody in Node can do for less by public means. */
