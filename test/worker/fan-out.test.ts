@@ -95,7 +95,7 @@ describe('fan-out', () => {
     expect(dataOf(small.transport), 'a small channel does not wait').to.deep.equal(['first']);
     expect(clients.some(({ transport }) => transport.writes.length === 0)).to.equal(true);
     publish('c', 2);
-    for (let turns = 0; turns < 10; turns += 1) await turnEnds();
+    for (let turns = 0; turns < 40; turns += 1) await turnEnds();
     for (const { transport } of clients) expect(dataOf(transport)).to.deep.equal([1, 2]);
   });
 
@@ -108,7 +108,7 @@ describe('fan-out', () => {
     const gone = clients.filter((_, index) => index % 3 === 0);
     for (const { connection } of gone) hub.remove(connection);
     const reached = new Set(gone.filter(({ transport }) => transport.writes.length > 0));
-    for (let turns = 0; turns < 10; turns += 1) await turnEnds();
+    for (let turns = 0; turns < 40; turns += 1) await turnEnds();
     for (const client of clients) {
       const expected = gone.includes(client) ? Number(reached.has(client)) : 1;
       expect(client.transport.writes.length).to.equal(expected);
