@@ -103,7 +103,7 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
   upgrade_required: {
-    sentence: 'This address speaks WebSocket; send an upgrade request.',
+    sentence: 'This address speaks WebSocket, version 13; send an upgrade request.',
     http: 426,
     comeBack: 'never',
   },

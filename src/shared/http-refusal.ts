@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Refusal } from './errors.ts';
 import { refusalBody } from './refusal-body.ts';
 
+const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
@@ -11,7 +12,10 @@ export function httpRefusal(refusal: Refusal): string {
   const body = refusalBody(refusal);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'Connection: close',
+    // RFC 9110 §15.5.22 and RFC 6455 §4.4.
+    ...(status === UPGRADE_REQUIRED
+      ? ['Connection: upgrade, close', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
+      : ['Connection: close']),
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(status === SERVICE_UNAVAILABLE ? ['Retry-After: 1'] : []),

@@ -125,7 +125,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const { pusherDoor } = this.#parts;
     if (pusherDoor.isFor(request)) {
-      if (!isHandshake(request)) throw new RefusalError('bad_request');
+      requireHandshake(request);
       await pusherDoor.letIn(request, socket, head, this);
       return;
     }
@@ -187,6 +187,7 @@ function refuseToAnswer(response: ServerResponse): void {
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
     Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
     Connection: 'upgrade, close',
   });
   response.end(body);
@@ -195,7 +196,7 @@ function refuseToAnswer(response: ServerResponse): void {
 function readTarget(request: UpgradeRequest): Applicant {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new RefusalError('not_found');
-  if (!isHandshake(request)) throw new RefusalError('bad_request');
+  requireHandshake(request);
   const url = request.url ?? '';
   const mark = url.indexOf('?');
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
@@ -206,15 +207,15 @@ function readTarget(request: UpgradeRequest): Applicant {
   };
 }
 
-/** RFC 6455 §4.2.1; looked at before the webhook of the app is asked. */
-function isHandshake({ method, headers }: UpgradeRequest): boolean {
-  return (
+/** RFC 6455 §4.2.1, and §4.4 for other versions; looked at before the webhook of the app is asked. */
+function requireHandshake({ method, headers }: UpgradeRequest): void {
+  const isHandshake =
     method === 'GET' &&
     headers.host !== undefined &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
-    headers['sec-websocket-version'] === '13' &&
-    HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '')
-  );
+    HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '');
+  if (!isHandshake) throw new RefusalError('bad_request');
+  if (headers['sec-websocket-version'] !== '13') throw new RefusalError('upgrade_required');
 }
 
 function decodeSegment(segment: string): string {

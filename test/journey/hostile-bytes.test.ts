@@ -60,6 +60,12 @@ describe('hostile bytes on the public port', () => {
     ['HTTP of no version', 'GET / HTTP/9.9\r\nHost: x\r\n\r\n', 400, 'bad_request'],
     ['a request for something else', 'GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'not_found'],
     ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\n\r\n', 426, 'upgrade_required'],
+    [
+      'an older WebSocket',
+      handshake('/ws/demo').replace('Version: 13', 'Version: 8'),
+      426,
+      'upgrade_required',
+    ],
     ['an app that is not there', handshake('/ws/nobody'), 401, 'unknown_app'],
     ['a head in which nothing is right', 'GET / HTTP/1.1\r\n: \0\x01\r\n\r\n', 400, 'bad_request'],
     [
@@ -73,6 +79,17 @@ describe('hostile bytes on the public port', () => {
       const raw = await RawSocket.connect(gusher.port);
       raw.send(bytes);
       expect(readRefusal(await raw.answer())).to.deep.equal({ status, code });
+    });
+  }
+
+  for (const [what, bytes] of [
+    ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['an older WebSocket', handshake('/ws/demo').replace('Version: 13', 'Version: 8')],
+  ] as const) {
+    it(`${what}: is told which version this server speaks (RFC 6455 §4.4)`, async () => {
+      const raw = await RawSocket.connect(gusher.port);
+      raw.send(bytes);
+      expect(await raw.answer()).to.match(/^Sec-WebSocket-Version: 13\r$/m);
     });
   }
 
