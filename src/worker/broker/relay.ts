@@ -14,8 +14,12 @@ import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
-/** The primary bounds what is on its way here; it need not know at once, which would cost as much as a publication. */
-const TELL_AFTER_MS = 20;
+/**
+ * The primary bounds what is on its way here. It need not know at once, which would cost as much as a publication: it
+ * is told after so much, a small part of its bound, or so long.
+ */
+const TELL_AFTER_BYTES = 4 * 1024 * 1024;
+const TELL_AFTER_MS = 500;
 
 type ToRelay = Extract<
   ToPrimary,
@@ -43,8 +47,9 @@ export class RelayBroker implements Broker {
   /** Of each `relayPublish` that the primary has not taken yet, oldest first: who waits for that. */
   readonly #publishing: Batch[] = [];
   #inFlightBytes = 0;
-  /** Messages that were delivered, and the primary does not know yet. */
+  /** Messages that were delivered, and the primary does not know yet; and their bytes. */
   #heard = 0;
+  #heardBytes = 0;
   #telling: NodeJS.Timeout | undefined;
   readonly #turn = new Turn([() => this.#flush()], { isPatient: true });
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
@@ -109,8 +114,7 @@ export class RelayBroker implements Broker {
       case 'relay':
         for (let left = message.taken; left > 0; left -= 1) this.#confirm();
         for (const item of message.items) this.#take(item);
-        if (message.items.length > 0) this.#heard += 1;
-        if (this.#heard > 0) this.#telling ??= setTimeout(this.#tell, TELL_AFTER_MS);
+        if (message.items.length > 0) this.#hear(message.items);
         break;
       case 'relaySubscribed':
         for (const resolve of this.#joining.shift() ?? []) resolve();
@@ -133,10 +137,19 @@ export class RelayBroker implements Broker {
     this.#listener?.linkChanged('closed');
   }
 
+  #hear(items: readonly (RelayItem | RelayedAnswer)[]): void {
+    this.#heard += 1;
+    for (const item of items) if (!('id' in item)) this.#heardBytes += sizeOfItem(item);
+    if (this.#heardBytes >= TELL_AFTER_BYTES) this.#tell();
+    else this.#telling ??= setTimeout(this.#tell, TELL_AFTER_MS);
+  }
+
   readonly #tell = (): void => {
+    clearTimeout(this.#telling);
     this.#telling = undefined;
     this.#send({ type: 'relayTaken', count: this.#heard });
     this.#heard = 0;
+    this.#heardBytes = 0;
   };
 
   /** What the primary has taken is not lost with this worker, and nothing can overtake it. */
