@@ -80,6 +80,14 @@ describe('clients with tokens', () => {
     }
   });
 
+  it('auth takes the form fields from the query too, as with v1.13; those of the body go before', async () => {
+    const jwt = await sign();
+    expect((await door.post(`/auth?jwt=${jwt}`, '')).json).to.deep.equal({ token: jwt });
+    expect((await door.form('/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
+    expect((await door.post('/v1/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
+    expectRefused(await door.post('/auth', ''), 400, 'bad_body');
+  });
+
   it('auth takes a body that comes after its head, and in pieces', async () => {
     const body = JSON.stringify({ jwt: await sign() });
     const socket = connect(gusher.port, '127.0.0.1');

@@ -91,6 +91,8 @@ describe('backends written for gusher.cluster v1.13', () => {
       expect((await api.form(`${prefix}/decode`, { data: token })).json).to.deep.equal({ gusher: claims });
       const byQuery = await api.post(`${prefix}/decode?data=${token}`, '');
       expect(byQuery.json).to.deep.equal({ gusher: claims });
+      const both = await api.form(`${prefix}/decode?data=x`, { data: token });
+      expect(both.json).to.deep.equal({ gusher: claims });
     });
 
     it(`ping: GET ${prefix}/ping`, async () => {

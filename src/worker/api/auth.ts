@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
 import type { Apps } from '../../shared/apps.ts';
 import { RefusalError } from '../../shared/errors.ts';
@@ -27,7 +28,7 @@ const jwtBody = v.object({ jwt: v.string() });
 export function exchangeToken({ apps, tokens }: Parts): Handler {
   return async ({ request, response }) => {
     response.setHeader('Access-Control-Allow-Origin', '*');
-    const token = tokenIn(await readBody(request, BODY_MAX_BYTES), 'jwt');
+    const token = await readToken(request, 'jwt');
     await tokens.identify(await findAppOf(apps, token), token);
     answer(response, 200, JSON.stringify({ token }));
   };
@@ -50,8 +51,7 @@ export const preflight: Handler = ({ response }) => {
  */
 export function decodeToken({ apps, tokens }: Parts, field = 'jwt'): Handler {
   return async ({ request, response }) => {
-    const body = await readBody(request, BODY_MAX_BYTES);
-    const token = queryOf(request).get(field) ?? tokenIn(body, field);
+    const token = await readToken(request, field);
     answer(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
   };
 }
@@ -64,13 +64,19 @@ async function findAppOf(apps: Parts['apps'], token: string) {
   return app;
 }
 
-/** Whatever the content type says: curl calls JSON a form unless it is told otherwise. */
-function tokenIn(body: string, field: string): string {
-  if (!body.trimStart().startsWith('{')) {
-    const token = new URLSearchParams(body).get(field);
-    if (token === null) throw new RefusalError('bad_body');
-    return token;
-  }
+/**
+ * The token of a request. Whatever the content type says: curl calls JSON a form unless it is told otherwise. As Go
+ * reads a form, the query stands in for what the body has not.
+ */
+async function readToken(request: IncomingMessage, field: string): Promise<string> {
+  const body = await readBody(request, BODY_MAX_BYTES);
+  if (body.trimStart().startsWith('{')) return jwtIn(body);
+  const token = new URLSearchParams(body).get(field) ?? queryOf(request).get(field);
+  if (token === null) throw new RefusalError('bad_body');
+  return token;
+}
+
+function jwtIn(body: string): string {
   const parsed = v.safeParse(jwtBody, parseJson(body));
   if (!parsed.success) throw new RefusalError('bad_body');
   return parsed.output.jwt;
