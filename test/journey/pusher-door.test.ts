@@ -71,6 +71,24 @@ describe('the door for Pusher clients', () => {
     }
   });
 
+  it('has a place for a further connection of a member, also where there are more members than may be', async () => {
+    const { key, id, secret } = PUSHER_APP;
+    const channel = 'presence-over';
+    for (const user of ['ann', 'bea']) await (await connect(key)).subscribe(channel, { user_id: user });
+    apps.write({ [key]: { id, secret, max_presence_members: 1 } });
+    await eventually(async () => {
+      const client = await connect(key);
+      client.askToSubscribe(channel, '{"user_id":"cid"}');
+      const { event } = await client.next();
+      await client.close();
+      return event === 'pusher:subscription_error';
+    }, 'the bound is lower than the number of members');
+    const again = await connect(key);
+    const { presence } = await again.subscribe(channel, { user_id: 'ann' });
+    expect(presence.hash).to.include.keys('ann', 'bea');
+    apps.write({ [key]: { id, secret } });
+  });
+
   it('answers a request that is no upgrade with 426', async () => {
     const response = await fetch(`${gusher.url.replace('ws', 'http')}/app/${PUSHER_APP.key}`);
     expect(response.status).to.equal(426);

@@ -8,7 +8,7 @@ import {
   isUserChannel,
   USER_CHANNEL_PREFIX,
 } from '../../../shared/pusher-channel.ts';
-import type { Member, MemberList } from '../../../shared/roster.ts';
+import { type Member, type MemberList, ROSTER_PAGE_MAX } from '../../../shared/roster.ts';
 import { topicOf } from '../../../shared/topic.ts';
 import type { Connection } from '../../connection.ts';
 import { channelAuthText, isAuthorized } from './channel-auth.ts';
@@ -39,6 +39,9 @@ interface Wish {
   readonly auth: unknown;
   readonly channelData: unknown;
 }
+
+/** The place of a user in a presence channel: one that was free, or one that the user has already. */
+type Place = 'free' | 'own';
 
 /** One that may be fulfilled. */
 interface Entry {
@@ -214,15 +217,16 @@ async function enterPresence(
   const { hub, presence } = context;
   const { appKey } = connection;
   const isNew = !hub.isSubscribed(connection, channel);
-  if (isNew && (await isFull(context, appKey, channel, membersMax, member.user))) {
-    throw new RefusalError('presence_full');
-  }
+  const place = isNew ? await placeFor(context, appKey, channel, membersMax, member.user) : 'own';
+  if (place === 'none') throw new RefusalError('presence_full');
   await hub.reserve(connection, channel, member);
   const kept = await keptIn(context, connection, channel);
   if (connection.state !== 'open') return;
   const refused = await new Promise<RefusalCode | undefined>((resolve) => {
-    presence.enter(appKey, channel, membersMax, (answer) => {
-      resolve(welcome(context, connection, { channel, membersMax, isNew, kept }, answer));
+    // Who is there already is told of all, however many they are.
+    const limit = place === 'own' ? ROSTER_PAGE_MAX : membersMax;
+    presence.enter(appKey, channel, limit, (answer) => {
+      resolve(welcome(context, connection, { channel, membersMax, place, kept }, answer));
     });
   });
   if (refused === undefined) return;
@@ -233,13 +237,13 @@ async function enterPresence(
 function welcome(
   context: Context,
   connection: Connection,
-  about: { channel: string; membersMax: number; isNew: boolean; kept: KeptPublication | undefined },
+  about: { channel: string; membersMax: number; place: Place; kept: KeptPublication | undefined },
   answer: MemberList | RefusalError,
 ): RefusalCode | undefined {
-  const { channel, membersMax, isNew, kept } = about;
+  const { channel, membersMax, place, kept } = about;
   if (answer instanceof RefusalError) return answer.refusal.code as RefusalCode;
   // Several may have come at the same time.
-  if (isNew && answer.users > membersMax) return 'presence_full';
+  if (place === 'free' && answer.users > membersMax) return 'presence_full';
   if (connection.state !== 'open') return undefined;
   context.hub.listen(connection, channel);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
@@ -247,16 +251,16 @@ function welcome(
   return undefined;
 }
 
-/** Whether there is no place for one more user; a further connection of a member needs none. */
-async function isFull(
+/** For a further connection of a member there is the place that the member has, however full the channel is. */
+async function placeFor(
   { roster }: Context,
   app: string,
   channel: string,
   membersMax: number,
   user: string,
-): Promise<boolean> {
+): Promise<Place | 'none'> {
   const { users } = await roster.ask({ kind: 'channel', app, channel });
-  if (users < membersMax) return false;
+  if (users < membersMax) return 'free';
   const { members } = await roster.ask({ kind: 'members', app, channel, limit: users });
-  return !members.some((member) => member.user === user);
+  return members.some((member) => member.user === user) ? 'own' : 'none';
 }
