@@ -1,11 +1,16 @@
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Client, connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP, pusherSdk } from '../support/pusher-app.ts';
+import { connectPusher } from '../support/pusher-client.ts';
+import { selfSigned } from '../support/self-signed.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
 const occupied = (channel: string) => ({ name: 'channel_occupied', channel });
@@ -214,5 +219,54 @@ describe('webhooks for events', () => {
       vacated('presence-stop'),
     ]);
     client.socket.terminate();
+  });
+});
+
+describe('webhooks for events by TLS', () => {
+  let folder: string;
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+  let receiver: WebhookReceiver;
+  let certificate: Buffer;
+
+  beforeEach(async () => {
+    const pair = selfSigned();
+    certificate = pair.cert;
+    receiver = new WebhookReceiver(pair);
+    await receiver.open();
+    folder = mkdtempSync(join(tmpdir(), 'gusher-ca-'));
+    apps = new AppsFile({ webhook_url: receiver.url });
+  });
+
+  afterEach(async () => {
+    await gusher.stop();
+    receiver.close();
+    apps.remove();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function start(env: Readonly<Record<string, string>>): Promise<void> {
+    gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true', ...env },
+    });
+    const client = await connectPusher(`${gusher.url}/app/${PUSHER_APP.key}`, PUSHER_APP);
+    await client.subscribe('by-tls');
+  }
+
+  it('reach a receiver whose certificate is one of NODE_EXTRA_CA_CERTS', async () => {
+    const path = join(folder, 'ca.pem');
+    writeFileSync(path, certificate);
+    await start({ NODE_EXTRA_CA_CERTS: path });
+    expect(await receiver.told('by-tls', 1)).to.deep.equal([occupied('by-tls')]);
+    const [{ headers, body } = { headers: {}, body: '' }] = receiver.bodies;
+    expect(pusherSdk(gusher.api).webhook({ headers, rawBody: body }).isValid()).to.equal(true);
+  });
+
+  it('are kept from one whose certificate nobody vouches for', async () => {
+    await start({});
+    const { fault } = await gusher.log(({ msg }) => msg.startsWith('a webhook failed'), 'the failure');
+    expect(fault).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(receiver.bodies).to.deep.equal([]);
   });
 });

@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { WebhookEvent } from '../../src/shared/webhook-event.ts';
 import { eventually } from './deadline.ts';
@@ -18,9 +25,11 @@ export class WebhookReceiver {
   /** How the next bodies are answered; none left: with 200. */
   readonly answers: (number | 'nothing' | 'hang up')[] = [];
   readonly #server: Server;
+  readonly #scheme: string;
 
-  constructor() {
-    this.#server = createServer(async (request, response) => {
+  /** With a key and a certificate it speaks TLS. */
+  constructor(tls?: { key: Buffer; cert: Buffer }) {
+    const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const chunks: Buffer[] = [];
       for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
       const body = Buffer.concat(chunks).toString();
@@ -34,7 +43,9 @@ export class WebhookReceiver {
       if (answer === 200) this.events.push(...(JSON.parse(body) as { events: WebhookEvent[] }).events);
       response.statusCode = answer;
       response.end();
-    });
+    };
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    this.#server = tls === undefined ? createServer(receive) : createTlsServer(tls, receive);
   }
 
   async open(): Promise<void> {
@@ -43,7 +54,7 @@ export class WebhookReceiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/webhook?secret=hush`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/webhook?secret=hush`;
   }
 
   /** What was told of a channel, in its order. */
