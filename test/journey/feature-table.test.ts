@@ -248,6 +248,18 @@ describe('what gusher.cluster can do', () => {
     for (let n = 0; n < 50; n += 1) expect((await client.next()).data).to.equal(n);
   });
 
+  it('multi-core: clients of every worker hear what is published at one', async () => {
+    const crowd = await Promise.all(Array.from({ length: 16 }, () => join(['crowd'])));
+    await api.post(`${TEST}/channels/crowd/messages`, { event: 'to-all' });
+    for (const client of crowd) expect((await client.next()).event).to.equal('to-all');
+    const [worker = 0] = host.workerPids;
+    process.kill(worker, 'SIGKILL');
+    await within(Promise.race(crowd.map((client) => client.closed)), 'the end of that worker');
+    await api.post(`${TEST}/channels/crowd/messages`, { event: 'to-the-others' });
+    const fates = await Promise.all(crowd.map((client) => Promise.race([nextEvent(client), cutOff(client)])));
+    expect(new Set(fates)).to.have.keys(['to-the-others', 'cut off']);
+  });
+
   it('app isolation, which it has not: no push, pattern or change of grants crosses', async () => {
     const mine = await join(['same'], { app: 'ONE' });
     const others = await join(['same'], { app: 'TWO' });
@@ -294,7 +306,29 @@ describe('what gusher.cluster can do', () => {
       library.unload();
     }
   });
+
+  it('reconnect to bus, for which v1.13 had to be started anew: clients stay and hear again', async () => {
+    const client = await join(['bus'], { at: otherHost });
+    const isReady = async (each: Api) => (await each.get('/readyz')).status === 200;
+    await redis.kill();
+    await eventually(async () => !(await isReady(api)) && !(await isReady(otherApi)), 'the loss is noticed');
+    await redis.restart();
+    await eventually(async () => (await isReady(api)) && (await isReady(otherApi)), 'both are ready again');
+    expect((await api.post(`${TEST}/channels/bus/messages`, { event: 'again' })).status).to.equal(200);
+    expect((await client.next()).event).to.equal('again');
+  });
+
+  it('graceful shutdown, with a close code, which it has not', async () => {
+    const client = await join(['bus'], { at: otherHost });
+    otherHost.process.kill('SIGTERM');
+    expect((await within(client.closed, 'the goodbye')).code).to.equal(4200);
+    expect(await otherHost.end()).to.equal(0);
+  });
 });
+
+const nextEvent = async (client: Client): Promise<string> => (await client.next()).event;
+
+const cutOff = (client: Client): Promise<string> => client.closed.then(() => 'cut off');
 
 /** Does something with gusher-js and waits for its event. */
 function becomes(client: GusherJs, event: string, act: () => void): Promise<void> {

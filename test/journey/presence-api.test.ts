@@ -103,7 +103,10 @@ describe('lists and counts of the API', () => {
     for (const query of ['limit=0', 'limit=-1', 'limit=x', 'limit=10001', 'cursor=!', 'cursor=']) {
       expectRefused(await api.get(`${TEST}/channels?${query}`), 400, 'bad_page');
     }
-    expectRefused(await api.get(`${TEST}/users?channel=%00`), 400, 'bad_channel');
+    for (const list of ['', ',', 'news,', '%00']) {
+      expectRefused(await api.get(`${TEST}/users?channel=${list}`), 400, 'bad_channel');
+      expectRefused(await api.get(`${TEST}/users/count?channel=${list}`), 400, 'bad_channel');
+    }
     expectRefused(await api.get(`${TEST}/users?channel=%E0%A4%A`), 400, 'bad_channel');
     const many = Array.from({ length: 101 }, (_, n) => `c${n}`).join(',');
     expectRefused(await api.get(`${TEST}/users?channel=${many}`), 400, 'too_many_channels');

@@ -81,10 +81,13 @@ async function countAll(ask: Question): Promise<number> {
   return count;
 }
 
-/** The channels after `channel=`, taken apart before they are decoded: so a name may have a comma. */
+/**
+ * The channels after `channel=`, taken apart before they are decoded: so a name may have a comma. An empty name is
+ * refused: who joins an empty list means nobody, and would be told everybody.
+ */
 function channelsIn({ url = '' }: IncomingMessage): string[] {
   const texts = [...url.matchAll(/[?&]channel=([^&#]*)/g)].flatMap(([, list = '']) => list.split(','));
-  const channels = texts.filter((text) => text !== '').map((text) => checkedChannel(decode(text)));
+  const channels = texts.map((text) => checkedChannel(decode(text)));
   if (channels.length > CHANNELS_MAX) throw new RefusalError('too_many_channels');
   return [...new Set(channels)];
 }
