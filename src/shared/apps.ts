@@ -19,8 +19,8 @@ interface Remembered {
 }
 
 /**
- * The apps as this process knows them. Each is looked up at most twice a second however many clients connect,
- * and a connect in between waits for nothing. While the store cannot be reached, what was known goes on.
+ * The apps as this process knows them. Each that is there is looked up at most twice a second however many clients
+ * connect, and a connect in between waits for nothing. While the store cannot be reached, what was known goes on.
  */
 export class Apps {
   readonly #store: Pick<AppStore, 'load' | 'findById'>;
@@ -58,10 +58,14 @@ export class Apps {
    */
   async find(key: string): Promise<App | undefined> {
     if (!isAppKey(key)) return undefined;
+    const unregistered = this.#unregistered(key);
     const known = this.#remembered.get(key);
     const fresh = known !== undefined && performance.now() - known.readAt < FRESH_MS;
-    const app = fresh ? known.app : await this.#lookUp(key);
-    return app ?? this.#unregistered(key);
+    // An app that was not there is looked for each time: once it is registered nobody is sent away for good. Whoever
+    // means to attack by that could as well name another key each time.
+    const settled = fresh && (known.app ?? unregistered) !== undefined;
+    const app = settled ? known.app : await this.#lookUp(key);
+    return app ?? unregistered;
   }
 
   #unregistered(key: string): App | undefined {
