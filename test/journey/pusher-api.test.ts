@@ -131,6 +131,15 @@ describe('the Pusher HTTP API', () => {
           occupied: true,
           subscription_count: 1,
         });
+        expect(await get('/channels/presence-list/stats')).to.deep.equal({
+          occupied: true,
+          subscription_count: 1,
+          user_count: 1,
+        });
+        expect(await get('/channels/nobody-here/stats')).to.deep.equal({
+          occupied: false,
+          subscription_count: 0,
+        });
         expect(await get('/channels/nobody-here')).to.deep.equal({ occupied: false });
         expect(await get('/channels/presence-list/users')).to.deep.equal({ users: [{ id: 'cid' }] });
         expect(await get('/channels/presence-none/users')).to.deep.equal({ users: [] });

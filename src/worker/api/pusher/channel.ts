@@ -34,3 +34,14 @@ export function showChannel(roster: Roster, cache: Cache): SignedHandler {
 function cacheOf({ publication: { text, data }, ttlMs }: KeptPublication): { data: string; ttl: number } {
   return { data: text ?? data, ttl: Math.ceil(ttlMs / MS_PER_SECOND) };
 }
+
+/** `GET /apps/{id}/channels/{channel}/stats`, which old SDKs ask for: whether it is occupied, and its counts. */
+export function showChannelStats(roster: Roster): SignedHandler {
+  const counts = attributesOf('subscription_count,user_count');
+  return async ({ app, params }) => {
+    const channel = params.channel ?? '';
+    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+    const found = await roster.ask({ kind: 'channel', app: app.key, channel });
+    return JSON.stringify({ occupied: found.subscriptions > 0, ...occupancyOf(channel, found, counts) });
+  };
+}

@@ -5,7 +5,7 @@ import type { Publisher } from '../../publisher.ts';
 import { health } from '../health.ts';
 import type { Router } from '../router.ts';
 import { publishBatch } from './batch-events.ts';
-import { type Cache, showChannel } from './channel.ts';
+import { type Cache, showChannel, showChannelStats } from './channel.ts';
 import { publishToChannel } from './channel-events.ts';
 import { listUsers } from './channel-users.ts';
 import { listChannels } from './channels.ts';
@@ -68,6 +68,7 @@ export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
   on('GET', '/channels', listChannels(roster));
   on('GET', '/channels/:channel', showChannel(roster, cache));
   on('GET', '/channels/:channel/users', listUsers(roster));
+  on('GET', '/channels/:channel/stats', showChannelStats(roster));
   on('POST', '/channels/:channel/events', counted(publishToChannel(events)), ACCEPTED);
   on('POST', '/users/*', terminateConnections(publisher));
   on('GET', '/connections', countConnections(roster));
