@@ -132,6 +132,12 @@ export function parseApp(key: string, fields: unknown): App | undefined {
   return hasDoor(app) ? app : undefined;
 }
 
+/** The names of those among stored fields that do not keep the rules, for which the whole is no app. */
+export function faultyFields(fields: unknown): string[] {
+  const { issues = [] } = v.safeParse(appFields, fields);
+  return [...new Set(issues.map((issue) => v.getDotPath(issue)?.split('.')[0] ?? 'fields'))];
+}
+
 /** Whether a field says who may come in. */
 function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, id }: App): boolean {
   if (secret !== undefined && (jwt_hs256 === true || id !== undefined)) return true;

@@ -14,6 +14,7 @@ import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { Router } from './api/router.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
+import { AppComplaints } from './app-complaints.ts';
 import { Arrivals } from './arrivals.ts';
 import { Admission } from './auth/admission.ts';
 import { TokenKeys } from './auth/token-keys.ts';
@@ -104,7 +105,7 @@ export class Worker {
     const stats = this.#stats;
     this.#options = options;
 
-    this.#store = openAppStore(settings);
+    this.#store = openAppStore(settings, new AppComplaints({ log }).complain);
     const apps = new Apps({
       store: this.#store,
       demoApp,

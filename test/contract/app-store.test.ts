@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { AppFields } from '../../src/shared/app.ts';
-import type { AppStore } from '../../src/shared/app-store/app-store.ts';
+import type { AppStore, Complaint } from '../../src/shared/app-store/app-store.ts';
 import { FileAppStore } from '../../src/shared/app-store/file-store.ts';
 import { openAppStore } from '../../src/shared/app-store/open-store.ts';
 import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';
@@ -26,7 +26,7 @@ async function rejectionOf(work: Promise<unknown>): Promise<string> {
 }
 
 /** `openStore` opens the same place again each time it is called within one test. */
-function appStoreContract(name: string, openStore: () => AppStore): void {
+function appStoreContract(name: string, openStore: (complain?: Complaint) => AppStore): void {
   describe(`the apps in ${name}`, () => {
     let store: AppStore;
 
@@ -49,6 +49,16 @@ function appStoreContract(name: string, openStore: () => AppStore): void {
         channels: ['a', 'b*', 'c,d', 'ü'],
         enabled: false,
       });
+    });
+
+    it('are not served with a field that breaks the rules, and that is told by its name', async () => {
+      const complaints: unknown[] = [];
+      const strict = openStore((key, fields) => complaints.push([key, fields]));
+      await store.save('shop', { url: URL, client_events: 'yes' as never });
+      expect(await strict.load('shop')).to.equal(undefined);
+      expect(await strict.load('nobody')).to.equal(undefined);
+      expect(complaints).to.deep.equal([['shop', ['client_events']]]);
+      await strict.close();
     });
 
     it('are enabled unless it is said otherwise', async () => {
@@ -188,7 +198,9 @@ describe('with a file', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  appStoreContract('a file', () => openAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }));
+  appStoreContract('a file', (complain) =>
+    openAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, complain),
+  );
 
   it('keeps it to its owner', async () => {
     await new FileAppStore(path).save('shop', { url: URL });
@@ -261,12 +273,12 @@ describe('with a real Redis', () => {
   beforeEach(() => redis.command('FLUSHALL'));
   after(() => redis.stop());
 
-  function open(prefix = ''): AppStore {
-    return openAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' });
+  function open(prefix = '', complain?: Complaint): AppStore {
+    return openAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' }, complain);
   }
 
-  appStoreContract('Redis', () => open());
-  appStoreContract('Redis under a prefix', () => open('we[i]rd*:'));
+  appStoreContract('Redis', (complain) => open('', complain));
+  appStoreContract('Redis under a prefix', (complain) => open('we[i]rd*:', complain));
 
   describe('the apps in Redis', () => {
     let store: AppStore;

@@ -164,7 +164,9 @@ async function withStore(
   work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
   const { settings } = settingsOf(argv, STORE_SETTINGS);
-  const store = openAppStore(settings);
+  const store = openAppStore(settings, (key, fields) =>
+    remark(`the app ${key} is not served: its fields ${fields.join(', ')} break the rules`),
+  );
   try {
     await work(store, settings.redisUrl === undefined ? settings.appsFile : 'Redis');
   } catch (error) {

@@ -1,8 +1,8 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type App, type AppChanges, parseApp } from '../app.ts';
+import { type App, type AppChanges, faultyFields, parseApp } from '../app.ts';
 import { parseJson } from '../parse-json.ts';
-import type { AppStore } from './app-store.ts';
+import type { AppStore, Complaint } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
 /** A change takes some ms: who holds the lock for longer is dead. */
@@ -16,15 +16,18 @@ type Entries = ReadonlyMap<string, unknown>;
 /** Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps. */
 export class FileAppStore implements AppStore {
   readonly #path: string;
+  readonly #complain: Complaint | undefined;
   /** What was read last, and the file's time and size then. */
   #read: { stamp: string; entries: Entries } | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, complain?: Complaint) {
     this.#path = path;
+    this.#complain = complain;
   }
 
   async load(key: string): Promise<App | undefined> {
-    return parseApp(key, (await this.#entries()).get(key));
+    const fields = (await this.#entries()).get(key);
+    return fields === undefined ? undefined : this.#appOf(key, fields);
   }
 
   async findById(id: string): Promise<App | undefined> {
@@ -34,7 +37,7 @@ export class FileAppStore implements AppStore {
   async list(): Promise<App[]> {
     const entries = [...(await this.#entries())];
     return entries
-      .flatMap(([key, fields]) => parseApp(key, fields) ?? [])
+      .flatMap(([key, fields]) => this.#appOf(key, fields) ?? [])
       .sort((one, other) => (one.key < other.key ? -1 : 1));
   }
 
@@ -58,6 +61,13 @@ export class FileAppStore implements AppStore {
   }
 
   async close(): Promise<void> {}
+
+  #appOf(key: string, fields: unknown): App | undefined {
+    const app = parseApp(key, fields);
+    const faulty = app === undefined ? faultyFields(fields) : [];
+    if (faulty.length > 0) this.#complain?.(key, faulty);
+    return app;
+  }
 
   /**
    * Changes are made one at a time among all processes: each reads the whole file and writes it. Whoever makes

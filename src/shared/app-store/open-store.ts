@@ -1,11 +1,14 @@
 import type { Settings } from '../config.ts';
-import type { AppStore } from './app-store.ts';
+import type { AppStore, Complaint } from './app-store.ts';
 import { FileAppStore } from './file-store.ts';
 import { RedisAppStore } from './redis-store.ts';
 
 /** Where this installation registers its apps: in Redis if it has one, else in the apps file. */
-export function openAppStore(settings: Pick<Settings, 'redisUrl' | 'redisPrefix' | 'appsFile'>): AppStore {
+export function openAppStore(
+  settings: Pick<Settings, 'redisUrl' | 'redisPrefix' | 'appsFile'>,
+  complain?: Complaint,
+): AppStore {
   const { redisUrl, redisPrefix, appsFile } = settings;
-  if (redisUrl === undefined) return new FileAppStore(appsFile);
-  return new RedisAppStore({ url: redisUrl, prefix: redisPrefix });
+  if (redisUrl === undefined) return new FileAppStore(appsFile, complain);
+  return new RedisAppStore({ url: redisUrl, prefix: redisPrefix, complain });
 }

@@ -4,6 +4,7 @@ import {
   type App,
   type AppChanges,
   type AppFields,
+  faultyFields,
   parseApp,
 } from '../app.ts';
 import {
@@ -15,7 +16,7 @@ import {
   redisFault,
 } from '../redis.ts';
 import { isAppKey } from '../topic.ts';
-import type { AppStore } from './app-store.ts';
+import type { AppStore, Complaint } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;
 /** A Redis that is full of other things must not keep a start waiting. */
@@ -29,12 +30,14 @@ const SCANNED_KEYS_MAX = 1_000_000;
 export class RedisAppStore implements AppStore {
   readonly #prefix: string;
   readonly #redis: Redis;
+  readonly #complain: Complaint | undefined;
   #connected: Promise<void> | undefined;
   /** What ails the link, which a command that fails of it does not know. */
   #linkFault: Error | undefined;
 
-  constructor(options: { url: string; prefix: string }) {
+  constructor(options: { url: string; prefix: string; complain?: Complaint | undefined }) {
     this.#prefix = options.prefix;
+    this.#complain = options.complain;
     const onError = (error: Error): void => {
       this.#linkFault = error;
     };
@@ -98,7 +101,11 @@ export class RedisAppStore implements AppStore {
 
   async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
-      return parseApp(key, fieldsOf(await redis.hmget(this.#prefix + key, ...APP_FIELD_NAMES)));
+      const fields = fieldsOf(await redis.hmget(this.#prefix + key, ...APP_FIELD_NAMES));
+      const app = parseApp(key, fields);
+      const faulty = app === undefined ? faultyFields(fields) : [];
+      if (faulty.length > 0) this.#complain?.(key, faulty);
+      return app;
     } catch (error) {
       if (isWrongType(error)) return undefined;
       throw error;
