@@ -31,7 +31,10 @@ const publicPort = createServer({ noDelay: true }, (socket) => {
   });
 }).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
 
-const publishPort = createHttpServer((request, response) => {
+/** Longer than a publisher is ever quiet: one whose connection ends as it publishes would fail. */
+const KEEP_ALIVE_MS = 65_000;
+
+const publishPort = createHttpServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {

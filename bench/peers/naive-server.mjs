@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws';
 
 if (cluster.isPrimary) {
   const ports = {};
-  const http = createServer((request, response) => {
+  const http = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     let body = '';
     request.on('data', (chunk) => {
       body += chunk;

@@ -10,7 +10,7 @@ if (cluster.isPrimary) {
   setupMaster(front, { loadBalancingMethod: 'least-connection' });
   setupPrimary();
   cluster.setupPrimary({ serialization: 'advanced' });
-  const publish = createServer((request, response) => {
+  const publish = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     let body = '';
     request.on('data', (chunk) => {
       body += chunk;
