@@ -319,6 +319,20 @@ describe('what gusher.cluster can do', () => {
     expect((await client.next()).event).to.equal('again');
   });
 
+  it('master API auth, which it has not: whoever does not bring the token is refused', async () => {
+    const token = 'a-token-of-sixteen-characters-or-more';
+    const guarded = await startGusher({ workers: 1, env: { GUSHER_API_TOKEN: token } });
+    try {
+      const [stranger, friend] = [new Api(() => guarded.api), new Api(() => guarded.api, token)];
+      for (const path of ['/v1/stats', '/v1/apps/demo/users', '/demo/online', '/v1/admin/apps']) {
+        expect((await stranger.get(path)).status, path).to.equal(401);
+        expect((await friend.get(path)).status, path).to.equal(200);
+      }
+    } finally {
+      await guarded.stop();
+    }
+  });
+
   it('graceful shutdown, with a close code, which it has not', async () => {
     const client = await join(['bus'], { at: otherHost });
     otherHost.process.kill('SIGTERM');
