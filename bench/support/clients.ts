@@ -27,12 +27,8 @@ export function wereFull(before: Report, after: Report, tookMs: number): boolean
 
 /** The clients of a scenario, spread over some processes. */
 export class Clients {
-  readonly #processes: readonly ChildProcess[];
+  readonly #processes: readonly ChildProcess[] = Array.from({ length: PROCESSES }, () => fork(SCRIPT));
   #opened = 0;
-
-  constructor({ processes = PROCESSES }: { processes?: number } = {}) {
-    this.#processes = Array.from({ length: processes }, () => fork(SCRIPT));
-  }
 
   /** Opens clients and waits until they are subscribed; answers how many are. */
   async open(

@@ -121,20 +121,23 @@ export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)
 /** A tenant. Everything a client can see or do is inside one app. */
 export type App = Readonly<AppFields> & { readonly key: string; readonly enabled: boolean };
 
+/** Hears of an app that is stored and cannot be served: the names of its fields that do not keep the rules. */
+export type Complaint = (key: string, fields: readonly string[]) => void;
+
 /**
  * Joins a key and its stored fields; `undefined` if either does not keep the rules, or if no field says who may
  * come in: such a hash belongs to another program.
  */
-export function parseApp(key: string, fields: unknown): App | undefined {
+export function parseApp(key: string, fields: unknown, complain?: Complaint): App | undefined {
   const parsed = v.safeParse(appFields, fields);
+  if (!parsed.success) complain?.(key, namesIn(parsed.issues));
   if (!parsed.success || !isAppKey(key)) return undefined;
   const app = { key, enabled: true, ...parsed.output };
   return hasDoor(app) ? app : undefined;
 }
 
-/** The names of those among stored fields that do not keep the rules, for which the whole is no app. */
-export function faultyFields(fields: unknown): string[] {
-  const { issues = [] } = v.safeParse(appFields, fields);
+/** The fields that issues are about, each once; what is no fields at all goes by that name. */
+function namesIn(issues: readonly v.InferIssue<typeof appFields>[]): string[] {
   return [...new Set(issues.map((issue) => v.getDotPath(issue)?.split('.')[0] ?? 'fields'))];
 }
 

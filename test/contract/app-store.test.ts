@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { AppFields } from '../../src/shared/app.ts';
-import type { AppStore, Complaint } from '../../src/shared/app-store/app-store.ts';
+import type { AppFields, Complaint } from '../../src/shared/app.ts';
+import type { AppStore } from '../../src/shared/app-store/app-store.ts';
 import { FileAppStore } from '../../src/shared/app-store/file-store.ts';
 import { openAppStore } from '../../src/shared/app-store/open-store.ts';
 import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';

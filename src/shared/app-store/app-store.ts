@@ -1,8 +1,5 @@
 import type { App, AppChanges } from '../app.ts';
 
-/** Hears of an app that is stored and cannot be served: the names of its fields that do not keep the rules. */
-export type Complaint = (key: string, fields: readonly string[]) => void;
-
 /**
  * Where apps are registered. Reading is asked for by the workers (through a cache), writing by `gusher apps`.
  * Any method rejects if the place cannot be reached; the rejection's message is fit for a person.

@@ -1,8 +1,8 @@
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type App, type AppChanges, faultyFields, parseApp } from '../app.ts';
+import { type App, type AppChanges, type Complaint, parseApp } from '../app.ts';
 import { parseJson } from '../parse-json.ts';
-import type { AppStore, Complaint } from './app-store.ts';
+import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
 /** A change takes some ms: who holds the lock for longer is dead. */
@@ -27,7 +27,7 @@ export class FileAppStore implements AppStore {
 
   async load(key: string): Promise<App | undefined> {
     const fields = (await this.#entries()).get(key);
-    return fields === undefined ? undefined : this.#appOf(key, fields);
+    return fields === undefined ? undefined : parseApp(key, fields, this.#complain);
   }
 
   async findById(id: string): Promise<App | undefined> {
@@ -37,7 +37,7 @@ export class FileAppStore implements AppStore {
   async list(): Promise<App[]> {
     const entries = [...(await this.#entries())];
     return entries
-      .flatMap(([key, fields]) => this.#appOf(key, fields) ?? [])
+      .flatMap(([key, fields]) => parseApp(key, fields, this.#complain) ?? [])
       .sort((one, other) => (one.key < other.key ? -1 : 1));
   }
 
@@ -61,13 +61,6 @@ export class FileAppStore implements AppStore {
   }
 
   async close(): Promise<void> {}
-
-  #appOf(key: string, fields: unknown): App | undefined {
-    const app = parseApp(key, fields);
-    const faulty = app === undefined ? faultyFields(fields) : [];
-    if (faulty.length > 0) this.#complain?.(key, faulty);
-    return app;
-  }
 
   /**
    * Changes are made one at a time among all processes: each reads the whole file and writes it. Whoever makes

@@ -1,5 +1,6 @@
+import type { Complaint } from '../app.ts';
 import type { Settings } from '../config.ts';
-import type { AppStore, Complaint } from './app-store.ts';
+import type { AppStore } from './app-store.ts';
 import { FileAppStore } from './file-store.ts';
 import { RedisAppStore } from './redis-store.ts';
 

@@ -4,7 +4,7 @@ import {
   type App,
   type AppChanges,
   type AppFields,
-  faultyFields,
+  type Complaint,
   parseApp,
 } from '../app.ts';
 import {
@@ -16,7 +16,7 @@ import {
   redisFault,
 } from '../redis.ts';
 import { isAppKey } from '../topic.ts';
-import type { AppStore, Complaint } from './app-store.ts';
+import type { AppStore } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;
 /** A Redis that is full of other things must not keep a start waiting. */
@@ -102,10 +102,7 @@ export class RedisAppStore implements AppStore {
   async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
       const fields = fieldsOf(await redis.hmget(this.#prefix + key, ...APP_FIELD_NAMES));
-      const app = parseApp(key, fields);
-      const faulty = app === undefined ? faultyFields(fields) : [];
-      if (faulty.length > 0) this.#complain?.(key, faulty);
-      return app;
+      return parseApp(key, fields, this.#complain);
     } catch (error) {
       if (isWrongType(error)) return undefined;
       throw error;
