@@ -7,6 +7,7 @@ import { RefusalError } from '../../shared/errors.ts';
  * under no watch of Node's, since the server that parses them does not listen.
  */
 const BODY_DEADLINE_MS = 15_000;
+const WATCH_MS = 1_000;
 
 /** Reads a whole body as UTF-8 text; refuses as `readBytes` does, and with `bad_body` if it is not UTF-8. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
@@ -19,35 +20,55 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
  * Reads a whole body. Refuses with `body_too_large` as soon as it is known to be longer than `maxBytes`, and
  * with `body_timeout` if it does not arrive in time. Rejects with a `ClientGoneError` if the client hangs up.
  */
-export async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new RefusalError('body_too_large');
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new RefusalError('body_timeout')), BODY_DEADLINE_MS);
-  });
-  try {
-    return await Promise.race([collect(request, maxBytes), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function collect(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new RefusalError('body_too_large');
     const chunks: Buffer[] = [];
     let bytes = 0;
+    const reading: Reading = { since: performance.now(), reject };
+    begin(reading);
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > maxBytes) reject(new RefusalError('body_too_large'));
       else chunks.push(chunk);
     });
-    request.on('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+    request.on('end', () => {
+      open.delete(reading);
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+    });
     request.on('error', reject);
     request.on('close', () => {
+      open.delete(reading);
       // It closes after a whole body too; an error, with its stack, costs more than the rest of the reading.
       if (!request.complete) reject(new ClientGoneError());
     });
   });
+}
+
+interface Reading {
+  readonly since: number;
+  readonly reject: (error: RefusalError) => void;
+}
+
+/** What is being read, oldest first; one timer looks after all of it. */
+const open = new Set<Reading>();
+let watch: NodeJS.Timeout | undefined;
+
+function begin(reading: Reading): void {
+  open.add(reading);
+  watch ??= setInterval(refuseLate, WATCH_MS).unref();
+}
+
+function refuseLate(): void {
+  const oldest = performance.now() - BODY_DEADLINE_MS;
+  for (const reading of open) {
+    if (reading.since > oldest) break;
+    open.delete(reading);
+    reading.reject(new RefusalError('body_timeout'));
+  }
+  if (open.size > 0) return;
+  clearInterval(watch);
+  watch = undefined;
 }
 
 /** The client hung up in the middle of its request: there is nobody to answer. */

@@ -23,9 +23,14 @@ export interface Part {
 }
 
 /** The query of a request. */
-export function queryOf({ url = '' }: IncomingMessage): URLSearchParams {
+export function queryOf(request: IncomingMessage): URLSearchParams {
+  return new URLSearchParams(queryTextOf(request));
+}
+
+/** The query as it was sent, without its mark. */
+export function queryTextOf({ url = '' }: IncomingMessage): string {
   const mark = url.indexOf('?');
-  return new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  return mark < 0 ? '' : url.slice(mark + 1);
 }
 
 /** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` for what is none. */

@@ -5,10 +5,10 @@ import type { Stats } from '../../shared/stats.ts';
 import { readBody } from './body.ts';
 import { answer, type Handler, type Params } from './exchange.ts';
 import type { IdempotencyDesk } from './idempotency-desk.ts';
-import { queryOf } from './listing.ts';
+import { queryTextOf } from './listing.ts';
 
-/** Hands in what a body asks for; answers the JSON text of the response. */
-export type Publish = (params: Params, body: string, query: URLSearchParams) => Promise<string>;
+/** Hands in what a body asks for, and the text of the query; answers the JSON text of the response. */
+export type Publish = (params: Params, body: string, query: string) => Promise<string>;
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
 
@@ -24,7 +24,7 @@ export function publishing(
     try {
       const key = keyOf(request);
       const body = await readBody(request, parts.bodyMaxBytes);
-      const work = (): Promise<string> => publish(params, body, queryOf(request));
+      const work = (): Promise<string> => publish(params, body, queryTextOf(request));
       const scoped = `${params.app}\n${key}`;
       const json = await (key === undefined
         ? work()

@@ -100,8 +100,8 @@ function add(work: Publish): Publish {
 }
 
 /** As Go reads a form: the body goes before the query. */
-function fieldsOf(body: string, query: URLSearchParams): Map<string, string> {
-  return new Map([...query, ...new URLSearchParams(body)]);
+function fieldsOf(body: string, query: string): Map<string, string> {
+  return new Map([...new URLSearchParams(query), ...new URLSearchParams(body)]);
 }
 
 function required(fields: ReadonlyMap<string, string>, name: string): string {
