@@ -1,4 +1,3 @@
-import { deserialize, serialize } from 'node:v8';
 import { answerTo } from '../src/primary/roster/answers.ts';
 import { Roster } from '../src/primary/roster/roster.ts';
 import { RosterDesk } from '../src/primary/roster/roster-desk.ts';
@@ -61,9 +60,9 @@ async function joinAll(desk: RosterDesk) {
   const joins = async (): Promise<void> => {
     for (let first = 0; first < USERS; first += BATCH) {
       const began = cpuMs();
-      const bytes = reportJoins(first);
+      const line = reportJoins(first);
       const sent = cpuMs();
-      desk.receive(nameOf((first / BATCH) % WORKERS), deserialize(bytes));
+      desk.receive(nameOf((first / BATCH) % WORKERS), JSON.parse(line));
       primaryMs += cpuMs() - sent;
       workerMs += sent - began;
       await new Promise(setImmediate);
@@ -74,7 +73,7 @@ async function joinAll(desk: RosterDesk) {
 }
 
 /** What a worker does for the joins of one turn: the message, as it crosses. */
-function reportJoins(first: number): Buffer {
+function reportJoins(first: number): string {
   const messages: ToPrimary[] = [];
   const send = (message: ToPrimary): void => void messages.push(message);
   const reporter = new RosterReporter({ send, requestFlush: () => undefined });
@@ -84,7 +83,7 @@ function reportJoins(first: number): Buffer {
     reporter.report('shop', 'everybody', `user-${user}`, 1);
   }
   reporter.flush();
-  return serialize(messages[0]);
+  return JSON.stringify(messages[0]);
 }
 
 function pageMs(roster: Roster): number {

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
-import type { ToWorker } from '../shared/ipc.ts';
+import type { PassedMessage } from '../shared/ipc.ts';
 import type { Guest } from './guest.ts';
 
 /** How long a worker into which a socket did not fit is left alone. */
@@ -184,7 +184,7 @@ export class HandOver {
       this.#asking ??= setTimeout(this.#ask, ASK_AFTER_MS).unref();
       if (berth.askedTicket === berth.lastTicket) continue;
       berth.askedTicket = berth.lastTicket;
-      const message: ToWorker = { type: 'passed', ticket: berth.lastTicket };
+      const message: PassedMessage = { type: 'passed', ticket: berth.lastTicket };
       berth.worker.process.send(message, ignoreClosedChannel);
     }
   };

@@ -56,7 +56,7 @@ export class Supervisor implements SlotListener {
     this.#parts = parts;
     this.#log = parts.log;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
-    this.#relay = new Relay({ send, log: parts.log });
+    this.#relay = new Relay({ log: parts.log });
     this.#idempotency = new IdempotencyLedger({ send });
     let fail: (error: Error) => void = () => undefined;
     this.failure = new Promise<never>((_resolve, reject) => {
@@ -75,6 +75,8 @@ export class Supervisor implements SlotListener {
       execArgv: [...process.execArgv, ...WORKER_HEAP],
       // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.
       serialization: 'advanced',
+      // The last one is the worker's line, at its `LINE_DESCRIPTOR`.
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
     });
     this.#watchedAt = performance.now();
     this.#watcher = setInterval(this.#watch, WATCH_MS);
@@ -122,9 +124,6 @@ export class Supervisor implements SlotListener {
 
   message(slot: WorkerSlot, message: ToPrimary): void {
     switch (message.type) {
-      case 'born':
-        this.#instruct(slot);
-        break;
       case 'ready':
         this.#welcome(slot);
         break;
@@ -143,9 +142,7 @@ export class Supervisor implements SlotListener {
         break;
       case 'relaySubscribe':
       case 'relayUnsubscribe':
-      case 'relayPublish':
       case 'relayAsk':
-      case 'relayTaken':
         this.#relay.receive(slot.number, message);
         break;
       case 'idempotencyClaim':
@@ -161,9 +158,12 @@ export class Supervisor implements SlotListener {
         this.#parts.rosterDesk.receive(slot.processName, message);
         break;
       default:
-        // sticky's own messages pass here too; it hears them itself.
         message satisfies never;
     }
+  }
+
+  item(slot: WorkerSlot, topic: string, line: Buffer): void {
+    this.#relay.pass(slot.number, topic, line);
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
@@ -181,16 +181,11 @@ export class Supervisor implements SlotListener {
   }
 
   #fill(slot: WorkerSlot): void {
-    const { handOver, rosterDesk } = this.#parts;
+    const { settings, demoApp, handOver, rosterDesk } = this.#parts;
     handOver.add(slot.fill());
+    if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
-  }
-
-  /** A process listens: it is told what to do, which is to leave again if meanwhile all is to end. */
-  #instruct(slot: WorkerSlot): void {
-    const { settings, demoApp } = this.#parts;
-    if (this.#stopping) slot.drain(settings.shutdownDeadlineMs);
-    else slot.send({ type: 'start', settings, slot: slot.number, demoApp });
+    slot.send({ type: 'start', settings, slot: slot.number, demoApp });
   }
 
   #welcome(slot: WorkerSlot): void {

@@ -1,6 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import type { BrokerLink, FromWorker, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type BrokerLink, LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
+import { Line } from '../shared/line.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 
 const CHANNEL_LOOK_MS = 5;
@@ -20,6 +22,8 @@ export interface SlotExit {
 /** Who hears of what happens in a slot. */
 export interface SlotListener {
   message(slot: WorkerSlot, message: ToPrimary): void;
+  /** A publication for others; its line is lent. */
+  item(slot: WorkerSlot, topic: string, line: Buffer): void;
   /** The process has ended and everything it had said was heard. */
   exited(slot: WorkerSlot, exit: SlotExit): void;
 }
@@ -34,6 +38,7 @@ export class WorkerSlot {
   /** When the process last gave a sign, in ms of `performance.now()`. */
   lastSignAt = 0;
   #worker: Worker | undefined;
+  #line: Line<ToPrimary, ToWorker> | undefined;
   #readyAt: number | undefined;
   #killedAs: string | undefined;
 
@@ -44,6 +49,11 @@ export class WorkerSlot {
 
   get worker(): Worker | undefined {
     return this.#worker;
+  }
+
+  /** The line to the process that is in the slot, or was last. */
+  get line(): Line<ToPrimary, ToWorker> | undefined {
+    return this.#line;
   }
 
   /** The name of the process that is in the slot, or was last; no other process of this primary ever has it. */
@@ -61,14 +71,20 @@ export class WorkerSlot {
     this.link = 'connecting';
     this.stats = createStats();
     this.lastSignAt = performance.now();
-    worker.on('message', (message: FromWorker) => {
-      this.lastSignAt = performance.now();
-      const messages = message.type === 'several' ? message.messages : [message];
-      for (const one of messages) this.#listener.message(this, one);
+    const line = new Line<ToPrimary, ToWorker>(worker.process.stdio[LINE_DESCRIPTOR] as Socket, {
+      message: (message) => {
+        this.lastSignAt = performance.now();
+        this.#listener.message(this, message);
+      },
+      item: (topic, bytes) => {
+        this.lastSignAt = performance.now();
+        this.#listener.item(this, topic, bytes);
+      },
     });
+    this.#line = line;
     worker.on('error', ignoreUntilExit);
     worker.process.on('error', ignoreUntilExit);
-    void this.#waitForEnd(worker);
+    void this.#waitForEnd(worker, line);
     return worker;
   }
 
@@ -85,7 +101,7 @@ export class WorkerSlot {
 
   /** Sends, unless the process is gone; a message to a dying process is lost with it. */
   send(message: ToWorker): void {
-    if (this.#worker?.isConnected()) this.#worker.process.send(message, ignoreUntilExit);
+    if (this.state !== 'gone') this.#line?.send(message);
   }
 
   kill(reason: string): void {
@@ -93,18 +109,19 @@ export class WorkerSlot {
     this.#worker?.process.kill('SIGKILL');
   }
 
-  /** The end is both: the process gone, and its channel read to the end. */
-  async #waitForEnd(worker: Worker): Promise<void> {
+  /** The end is all of it: the process gone, its line read to the end, and its channel closed. */
+  async #waitForEnd(worker: Worker, line: Line<ToPrimary, ToWorker>): Promise<void> {
     const exit = new Promise<[number | null, string | null]>((resolve) => {
       worker.process.once('exit', (code, signal) => resolve([code, signal]));
     });
+    const lineEnd = new Promise<void>((resolve) => line.onEnd(resolve));
     let disconnected = false;
     worker.process.once('disconnect', () => {
       disconnected = true;
     });
     const [code, signal] = await exit;
+    await lineEnd;
     while (worker.process.connected) await pause(CHANNEL_LOOK_MS);
-    await nextTurn();
     // Node never says so if a socket was on its way through the channel; cluster has to know all the same.
     if (!disconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;

@@ -1,42 +1,17 @@
 import type { App } from './app.ts';
 import type { Settings } from './config.ts';
-import type { CONTROL_TOPIC } from './control.ts';
-import type { KeptPublication, Publication } from './publication.ts';
+import type { KeptPublication } from './publication.ts';
 import type { RosterAnswer, RosterDelta, RosterEvent, RosterQuery, Watchable } from './roster.ts';
 import type { Stats } from './stats.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 
 /**
- * What crosses between the primary and a worker: two closed unions, keyed by `type`. @socket.io/sticky reads
- * `type` of every message on the same channel, so none of ours may begin with its `sticky:`.
+ * What crosses between the primary and a worker: over a `Line` two closed unions, keyed by `type`, and relayed items
+ * (`relay-item.ts`); over Node's own channel sockets, and what has to keep its place among them.
  */
 
-/** One publication and the topic that carries it. */
-export interface RelayedPublication {
-  readonly topic: string;
-  readonly publication: Publication;
-}
-
-/** One control message, as the text that brokers carry. */
-export interface RelayedControl {
-  readonly topic: typeof CONTROL_TOPIC;
-  readonly control: string;
-}
-
-export type RelayItem = RelayedPublication | RelayedControl;
-
-/** The answer to `relayAsk`, in its place among the publications. */
-export interface RelayedAnswer {
-  readonly id: number;
-  readonly kept: KeptPublication | undefined;
-}
-
-/** What an item costs in memory, in bytes: about two per character, and the objects around them. */
-export function sizeOfItem(item: RelayItem): number {
-  if ('control' in item) return 2 * (item.topic.length + item.control.length) + 200;
-  const { channel, event, data, text = '' } = item.publication;
-  return 2 * (item.topic.length + channel.length + event.length + data.length + text.length) + 200;
-}
+/** The descriptor by which a worker finds its end of the line. */
+export const LINE_DESCRIPTOR = 4;
 
 /** With a socket: a client, whose first bytes are `data` (@socket.io/sticky's own), or one for the API. */
 export interface SocketMessage {
@@ -45,6 +20,15 @@ export interface SocketMessage {
   readonly ticket: number;
   readonly data: Buffer;
 }
+
+/** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
+export interface PassedMessage {
+  readonly type: 'passed';
+  readonly ticket: number;
+}
+
+/** What Node's channel carries to a worker. @socket.io/sticky reads it as well, as far as it begins with `sticky:`. */
+export type ChannelMessage = SocketMessage | PassedMessage;
 
 /** What a worker saw that the webhook of an app may be told. */
 export interface WebhookReport {
@@ -55,19 +39,16 @@ export interface WebhookReport {
 export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
 
 export type ToWorker =
-  /** The answer to `born`: everything a worker needs to know. */
+  /** The first message: everything a worker needs to know. */
   | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
   /** The state of the whole host, after each change. `live`: every worker's broker link is. */
   | { type: 'host'; live: boolean; stopping: boolean }
   /** Close your clients within the deadline, tell them to come back, and exit. */
   | { type: 'drain'; deadlineMs: number }
-  /** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
-  | { type: 'passed'; ticket: number }
-  /**
-   * Publications for topics that this worker asked for; and of its own `relayPublish` messages, so many of the
-   * oldest that were not confirmed yet have been passed on.
-   */
-  | { type: 'relay'; items: (RelayItem | RelayedAnswer)[]; taken: number }
+  /** Of your items, so many of the oldest that were not confirmed yet have been passed on. */
+  | { type: 'relayTaken'; count: number }
+  /** The answer to the `relayAsk` of that id, in its place among the items. */
+  | { type: 'relayKept'; id: number; kept: KeptPublication | undefined }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
   | { type: 'relaySubscribed' }
   /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */
@@ -81,12 +62,7 @@ export type ToWorker =
   /** What changed, since the answer, in what this worker watches. */
   | { type: 'rosterEvents'; events: RosterEvent[] };
 
-/** What a worker's channel carries: one message, or several that go together, in their order. */
-export type FromWorker = ToPrimary | { type: 'several'; messages: ToPrimary[] };
-
 export type ToPrimary =
-  /** First message: this process listens now; what was sent to it before is lost. */
-  | { type: 'born' }
   /** Settings arrived, broker tried, connections welcome. */
   | { type: 'ready' }
   /** This worker cannot run, and neither could its successor. */
@@ -102,11 +78,8 @@ export type ToPrimary =
   | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
-  | { type: 'relayPublish'; items: RelayItem[] }
   /** Which publication does the cache channel keep? */
   | { type: 'relayAsk'; id: number; topic: string }
-  /** So many of your oldest `relay` messages with items that were not confirmed yet were delivered. */
-  | { type: 'relayTaken'; count: number }
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
   /** The work under the key is done, or with no answer was not done. */

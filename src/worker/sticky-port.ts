@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
-import type { SocketMessage } from '../shared/ipc.ts';
+import type { ChannelMessage } from '../shared/ipc.ts';
 import type { SocketReport } from './socket-report.ts';
 
 /**
@@ -18,7 +18,8 @@ export class StickyPort {
     setupWorker({ httpServer: arrivals, engine: new EventEmitter() } as unknown as StickyServer);
   }
 
-  readonly #onMessage = (message: SocketMessage, socket: Socket | undefined): void => {
+  readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
+    if (message.type === 'passed') this.#report.passed(message.ticket);
     if (message.type !== 'sticky:connection') return;
     this.#report.taken(message.ticket);
     // The socket may have died on the way; then there is nothing to wait for.

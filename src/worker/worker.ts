@@ -4,7 +4,8 @@ import { openAppStore } from '../shared/app-store/open-store.ts';
 import { Apps } from '../shared/apps.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import { HttpCalls } from '../shared/http-calls.ts';
-import type { BrokerLink, FromWorker, ToWorker } from '../shared/ipc.ts';
+import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { Line } from '../shared/line.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { Turn } from '../shared/turn.ts';
@@ -42,7 +43,6 @@ import { Hub } from './hub.ts';
 import { Inactivity } from './inactivity.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
-import { PrimaryLine } from './primary-line.ts';
 import { Publisher } from './publisher.ts';
 import { PusherDoor } from './pusher-door.ts';
 import { HttpPost } from './remote/http-post.ts';
@@ -60,17 +60,18 @@ const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
 const CLIENTS_PART = 0.9;
 
+type PrimaryLine = Pick<Line<ToWorker, ToPrimary>, 'send' | 'post' | 'postItem' | 'flush'>;
+
 export interface WorkerOptions {
   readonly settings: (ToWorker & { type: 'start' })['settings'];
   readonly demoApp: (ToWorker & { type: 'start' })['demoApp'];
-  readonly send: (message: FromWorker) => void;
+  readonly line: PrimaryLine;
   readonly log: Logger;
 }
 
 /** The one place where the parts of a worker are joined. Each part gets just what it uses. */
 export class Worker {
   readonly #options: WorkerOptions;
-  readonly #line: PrimaryLine;
   readonly #stats: Stats = createStats();
   // Node would refuse a request without a host without a word; those who serve it say why.
   readonly #server: Server = createServer({ requireHostHeader: false });
@@ -100,8 +101,9 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { settings, demoApp, log } = options;
-    this.#line = new PrimaryLine(options.send);
-    const { send, post } = this.#line;
+    const { line } = options;
+    const send = (message: ToPrimary): void => line.send(message);
+    const post = (message: ToPrimary): void => line.post(message);
     const stats = this.#stats;
     this.#options = options;
 
@@ -118,7 +120,7 @@ export class Worker {
     const complaints = new WebhookComplaints({ log });
     const admission = new Admission({ apps, webhook: this.#webhook, complaints, tokens });
 
-    this.#relay = settings.redisUrl === undefined ? new RelayBroker({ send }) : undefined;
+    this.#relay = settings.redisUrl === undefined ? new RelayBroker({ line }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
     const turn: Turn = new Turn(
@@ -128,7 +130,7 @@ export class Worker {
         () => this.#sockets.flush(),
         () => reporter.flush(),
         () => reports.flush(),
-        () => this.#line.flush(),
+        () => line.flush(),
         () => this.#outbox.flush(),
       ],
       { windowMs: settings.batchWindowMs },
@@ -236,7 +238,7 @@ export class Worker {
 
   /** Opens the broker, then the API. */
   async open(): Promise<void> {
-    const { send } = this.#line;
+    const send = (message: ToPrimary): void => this.#options.line.send(message);
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
     const broker = this.#broker.open({
       deliver: (topic, publication) => this.#hub.deliver(topic, publication),
@@ -252,13 +254,11 @@ export class Worker {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };
         break;
-      case 'passed':
-        this.#sockets.passed(message.ticket);
-        break;
       case 'idempotencyVerdict':
         this.#idempotency.receive(message);
         break;
-      case 'relay':
+      case 'relayTaken':
+      case 'relayKept':
       case 'relaySubscribed':
         this.#relay?.receive(message);
         break;
@@ -269,6 +269,11 @@ export class Worker {
       default:
         message satisfies never;
     }
+  }
+
+  /** Takes an item of the embedded broker. */
+  take(topic: string, line: Buffer): void {
+    this.#relay?.take(topic, line);
   }
 
   /** Says goodbye to every client, finishes what is begun, and lets go of everything. */

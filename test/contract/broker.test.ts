@@ -1,9 +1,9 @@
-import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/relay.ts';
 import type { ControlMessage } from '../../src/shared/control.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import { Line } from '../../src/shared/line.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import { KEPT_MS, type Publication } from '../../src/shared/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
@@ -12,6 +12,7 @@ import { RedisBroker } from '../../src/worker/broker/redis.ts';
 import { RelayBroker } from '../../src/worker/broker/relay.ts';
 import { eventually } from '../support/deadline.ts';
 import { RedisServer } from '../support/redis-server.ts';
+import { socketPair } from '../support/socket-pair.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -43,22 +44,26 @@ async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
   );
 }
 
-/** Relay brokers joined with a relay by real asynchronous channels, as the processes are by IPC. */
+/** Relay brokers joined with a relay by lines over real sockets, as the processes are by pipes. */
 async function relayHost(count: number): Promise<Host> {
-  const channels = Array.from({ length: count }, () => new MessageChannel());
-  const relay = new Relay({
-    send: (slot, message) => channels[slot]?.port1.postMessage(message),
-    log: silentLog(),
-  });
-  const brokers = channels.map(({ port1, port2 }, slot) => {
-    const broker = new RelayBroker({ send: (message) => port2.postMessage(message) });
-    port1.on('message', (message: ToPrimary) => relay.receive(slot, message as never));
-    port2.on('message', (message: ToWorker) => broker.receive(message as never));
+  const relay = new Relay({ log: silentLog() });
+  const pairs = await Promise.all(Array.from({ length: count }, socketPair));
+  const brokers = pairs.map(([near, far], slot) => {
+    const nearLine = new Line<ToPrimary, ToWorker>(near, {
+      message: (message) => relay.receive(slot, message as never),
+      item: (topic, line) => relay.pass(slot, topic, line),
+    });
+    relay.addWorker(slot, nearLine);
+    const line = new Line<ToWorker, ToPrimary>(far, {
+      message: (message) => broker.receive(message as never),
+      item: (topic, bytes) => broker.take(topic, bytes),
+    });
+    const broker: RelayBroker = new RelayBroker({ line });
     return broker;
   });
   const members = await openAll(brokers);
   const end = async (): Promise<void> => {
-    for (const { port1 } of channels) port1.close();
+    for (const [near] of pairs) near.destroy();
   };
   return { members, end };
 }

@@ -7,10 +7,11 @@ import { within } from '../support/deadline.ts';
 import { type GusherOptions, type RunningGusher, spawnGusher } from '../support/gusher.ts';
 
 const CRASH_WHEN_READY = `
-  const send = process.send;
-  process.send = function (message, ...rest) {
-    if (message.type === 'ready') setTimeout(() => { throw new Error('a bug'); }, 20);
-    return send.call(this, message, ...rest);
+  const { Socket } = require('node:net');
+  const { write } = Socket.prototype;
+  Socket.prototype.write = function (chunk, ...rest) {
+    if (String(chunk).includes('{"type":"ready"}')) setTimeout(() => { throw new Error('a bug'); }, 20);
+    return write.call(this, chunk, ...rest);
   };
 `;
 

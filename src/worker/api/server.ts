@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { REFUSALS } from '../../shared/errors.ts';
 import { httpRefusal } from '../../shared/http-refusal.ts';
-import type { SocketMessage } from '../../shared/ipc.ts';
+import type { ChannelMessage } from '../../shared/ipc.ts';
 import type { SocketReport } from '../socket-report.ts';
 import type { Router } from './router.ts';
 
@@ -67,7 +67,7 @@ export class ApiServer {
     this.#server.close();
   }
 
-  readonly #onMessage = (message: SocketMessage, socket: Socket | undefined): void => {
+  readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
     if (message.type !== 'api:connection') return;
     this.#parts.sockets.taken(message.ticket);
     // The socket may have died on the way.

@@ -1,36 +1,23 @@
 import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import {
-  type BrokerLink,
-  type RelayedAnswer,
-  type RelayItem,
-  sizeOfItem,
-  type ToPrimary,
-  type ToWorker,
-} from '../../shared/ipc.ts';
+import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { Line } from '../../shared/line.ts';
 import type { KeptPublication, Publication } from '../../shared/publication.ts';
+import { type RelayItem, readRelayLine, relayLine } from '../../shared/relay-item.ts';
 import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
-/**
- * The primary bounds what is on its way here. It need not know at once, which would cost as much as a publication: it
- * is told after so much, a small part of its bound, or so long.
- */
-const TELL_AFTER_BYTES = 4 * 1024 * 1024;
-const TELL_AFTER_MS = 500;
 
-type ToRelay = Extract<
-  ToPrimary,
-  { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayPublish' | 'relayAsk' }
->;
-type FromRelay = Extract<ToWorker, { type: `relay${string}` }>;
+type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayAsk' }>;
+type Answer = Extract<ToWorker, { type: `relay${string}` }>;
 
-/** Publications that leave in one message. */
-interface Batch {
-  bytes: number;
-  readonly waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[];
+/** A publication on its way to the primary. */
+interface Sent {
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -38,25 +25,22 @@ interface Batch {
  * of it in one turn leaves in order, and in as few messages as that allows.
  */
 export class RelayBroker implements Broker {
-  readonly #send: (message: ToPrimary) => void;
+  readonly #line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
   #link: BrokerLink = 'connecting';
   #listener: BrokerListener | undefined;
-  #outgoing: ToRelay[] = [];
+  /** Requests, and the lines of items. */
+  #outgoing: (Request | string)[] = [];
   /** Of each `relaySubscribe`, oldest first: whoever waits for it to be in effect. */
   readonly #joining: (() => void)[][] = [];
-  /** Of each `relayPublish` that the primary has not taken yet, oldest first: who waits for that. */
-  readonly #publishing: Batch[] = [];
+  /** What the primary has not passed on yet, oldest first. */
+  readonly #publishing: Sent[] = [];
   #inFlightBytes = 0;
-  /** Messages that were delivered, and the primary does not know yet; and their bytes. */
-  #heard = 0;
-  #heardBytes = 0;
-  #telling: NodeJS.Timeout | undefined;
   readonly #turn = new Turn([() => this.#flush()], { isPatient: true });
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
 
-  constructor(options: { send: (message: ToPrimary) => void }) {
-    this.#send = options.send;
+  constructor(options: { line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'> }) {
+    this.#line = options.line;
   }
 
   get link(): BrokerLink {
@@ -72,7 +56,7 @@ export class RelayBroker implements Broker {
 
   subscribe(topic: string): Promise<void> {
     return new Promise((resolve) => {
-      const last = this.#outgoing.at(-1);
+      const last = this.#last();
       if (last?.type === 'relaySubscribe') {
         last.topics.push(topic);
         this.#joining.at(-1)?.push(resolve);
@@ -85,7 +69,7 @@ export class RelayBroker implements Broker {
   }
 
   unsubscribe(topic: string): void {
-    const last = this.#outgoing.at(-1);
+    const last = this.#last();
     if (last?.type === 'relayUnsubscribe') last.topics.push(topic);
     else this.#outgoing.push({ type: 'relayUnsubscribe', topics: [topic] });
     this.#turn.request();
@@ -109,12 +93,17 @@ export class RelayBroker implements Broker {
   }
 
   /** Takes what the primary's half says. */
-  receive(message: FromRelay): void {
+  receive(message: Answer): void {
     switch (message.type) {
-      case 'relay':
-        for (let left = message.taken; left > 0; left -= 1) this.#confirm();
-        for (const item of message.items) this.#take(item);
-        if (message.items.length > 0) this.#hear(message.items);
+      case 'relayTaken':
+        for (const sent of this.#publishing.splice(0, message.count)) {
+          this.#inFlightBytes -= sent.bytes;
+          sent.resolve();
+        }
+        break;
+      case 'relayKept':
+        this.#asked.get(message.id)?.(message.kept);
+        this.#asked.delete(message.id);
         break;
       case 'relaySubscribed':
         for (const resolve of this.#joining.shift() ?? []) resolve();
@@ -124,87 +113,55 @@ export class RelayBroker implements Broker {
     }
   }
 
-  /** Nothing to do: what the primary sent before it asked for anything else has been heard before that. */
-  async settle(): Promise<void> {}
-
-  async close(): Promise<void> {
-    clearTimeout(this.#telling);
-    this.#flush();
-    this.#link = 'closed';
-    for (const { waiting } of this.#publishing) {
-      for (const { reject } of waiting) reject(new RefusalError('broker_lost'));
-    }
-    this.#listener?.linkChanged('closed');
-  }
-
-  #hear(items: readonly (RelayItem | RelayedAnswer)[]): void {
-    this.#heard += 1;
-    for (const item of items) if (!('id' in item)) this.#heardBytes += sizeOfItem(item);
-    if (this.#heardBytes >= TELL_AFTER_BYTES) this.#tell();
-    else this.#telling ??= setTimeout(this.#tell, TELL_AFTER_MS);
-  }
-
-  readonly #tell = (): void => {
-    clearTimeout(this.#telling);
-    this.#telling = undefined;
-    this.#send({ type: 'relayTaken', count: this.#heard });
-    this.#heard = 0;
-    this.#heardBytes = 0;
-  };
-
-  /** What the primary has taken is not lost with this worker, and nothing can overtake it. */
-  async #pass(item: RelayItem): Promise<void> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
-    const bytes = sizeOfItem(item);
-    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
-      throw new RefusalError('broker_busy');
-    }
-    this.#inFlightBytes += bytes;
-    await new Promise<void>((resolve, reject) => {
-      this.#batchFor(item, bytes).waiting.push({ resolve, reject });
-      this.#turn.request();
-    });
-  }
-
-  /** Adds to the batch that leaves at the end of this turn. */
-  #batchFor(item: RelayItem, bytes: number): Batch {
-    const last = this.#outgoing.at(-1);
-    const open = last?.type === 'relayPublish' ? this.#publishing.at(-1) : undefined;
-    if (last?.type === 'relayPublish' && open !== undefined) {
-      last.items.push(item);
-      open.bytes += bytes;
-      return open;
-    }
-    const batch: Batch = { bytes, waiting: [] };
-    this.#outgoing.push({ type: 'relayPublish', items: [item] });
-    this.#publishing.push(batch);
-    return batch;
-  }
-
-  #confirm(): void {
-    const batch = this.#publishing.shift();
-    if (batch === undefined) return;
-    this.#inFlightBytes -= batch.bytes;
-    for (const { resolve } of batch.waiting) resolve();
-  }
-
-  #take(item: RelayItem | RelayedAnswer): void {
+  /** Takes an item that the primary has passed on. */
+  take(topic: string, line: Buffer): void {
+    const item = readRelayLine(topic, line);
     if ('publication' in item) {
-      this.#listener?.deliver(item.topic, item.publication);
-      return;
-    }
-    if ('id' in item) {
-      this.#asked.get(item.id)?.(item.kept);
-      this.#asked.delete(item.id);
+      this.#listener?.deliver(topic, item.publication);
       return;
     }
     const message = parseControl(item.control);
     if (message !== undefined) this.#listener?.control(message);
   }
 
+  /** Nothing to do: what the primary sent before it asked for anything else has been heard before that. */
+  async settle(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#flush();
+    this.#link = 'closed';
+    for (const { reject } of this.#publishing) reject(new RefusalError('broker_lost'));
+    this.#listener?.linkChanged('closed');
+  }
+
+  /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
+  async #pass(item: RelayItem): Promise<void> {
+    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    const line = relayLine(item);
+    const bytes = line.length;
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
+      throw new RefusalError('broker_busy');
+    }
+    this.#inFlightBytes += bytes;
+    await new Promise<void>((resolve, reject) => {
+      this.#publishing.push({ bytes, resolve, reject });
+      this.#outgoing.push(line);
+      this.#turn.request();
+    });
+  }
+
+  #last(): Request | undefined {
+    const last = this.#outgoing.at(-1);
+    return typeof last === 'string' ? undefined : last;
+  }
+
   #flush(): void {
     const outgoing = this.#outgoing;
     this.#outgoing = [];
-    for (const message of outgoing) this.#send(message);
+    for (const one of outgoing) {
+      if (typeof one === 'string') this.#line.postItem(one);
+      else this.#line.post(one);
+    }
+    this.#line.flush();
   }
 }
