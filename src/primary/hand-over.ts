@@ -96,10 +96,12 @@ export class HandOver {
     if (guest.port === 'api') return this.#placeInTurn(guest);
     if (this.#leastLoaded() === undefined) return false;
     this.#asked = guest;
-    this.#placement.emit('connection', guest.socket);
-    guest.socket.emit('data', questionFor(guest));
+    const question = new Question();
+    this.#placement.emit('connection', question);
+    question.emit('data', headFor(guest));
+    const isPlaced = this.#asked === undefined;
     this.#asked = undefined;
-    return true;
+    return isPlaced;
   }
 
   /**
@@ -141,6 +143,7 @@ export class HandOver {
     const guest = this.#asked;
     const berth = isOpen(chosen, 'public') ? chosen : this.#leastLoaded();
     if (guest === undefined || berth === undefined) return false;
+    this.#asked = undefined;
     berth.load += 1;
     return this.#pass(guest, berth, 'sticky:connection');
   }
@@ -202,8 +205,18 @@ function isOpen({ open, fullUntil }: Berth, port: Guest['port']): boolean {
   return open.has(port) && performance.now() >= fullUntil;
 }
 
+/**
+ * What sticky sees of a client. Not its socket: listeners come and go on that at a price, and a listener for `data` would
+ * start to read it.
+ */
+class Question extends EventEmitter {
+  /** sticky answers by itself when it knows of no worker; then nobody was asked. */
+  end(): void {}
+  destroy(): void {}
+}
+
 /** What sticky needs to see of a request. */
-function questionFor({ sid }: Guest): Buffer {
+function headFor({ sid }: Guest): Buffer {
   return Buffer.from(sid === undefined ? 'GET / HTTP/1.1\r\n\r\n' : `GET /?sid=${sid} HTTP/1.1\r\n\r\n`);
 }
 

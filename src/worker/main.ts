@@ -3,6 +3,7 @@ import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts
 import { Line } from '../shared/line.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { Worker } from './worker.ts';
+import { endReceiversOnce } from './ws-receiver.ts';
 
 /** How long clients get when the primary is gone: nobody listens any more, so they should leave soon. */
 const ORPHAN_DRAIN_MS = 5_000;
@@ -21,6 +22,7 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 process.on('SIGHUP', () => undefined);
 process.on('disconnect', leaveAsOrphan);
+endReceiversOnce();
 
 const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
   message: receive,

@@ -26,7 +26,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'worker/api/',
     'worker/auth/',
   ],
-  ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts'],
+  ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts', 'worker/ws-receiver.ts'],
   yargs: ['primary/cli/'],
 };
 
