@@ -21,8 +21,8 @@ interface Sent {
 }
 
 /**
- * The embedded broker: publications go through the primary, which every worker has a channel to. What is asked
- * of it in one turn leaves in order, and in as few messages as that allows.
+ * The embedded broker: publications go through the primary, which every worker has a line to. What is asked
+ * of it in one turn leaves in order, in one write.
  */
 export class RelayBroker implements Broker {
   readonly #line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
