@@ -1,10 +1,10 @@
-import { CONTROL_TOPIC } from '../shared/control.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Line } from '../shared/line.ts';
 import type { Logger } from '../shared/log.ts';
 import { isKept } from '../shared/publication.ts';
 import { isCacheChannel } from '../shared/pusher-channel.ts';
 import { readRelayLine } from '../shared/relay-item.ts';
+import { channelOf } from '../shared/topic.ts';
 import { Turn } from '../shared/turn.ts';
 import { KeptPublications } from './kept-publications.ts';
 
@@ -79,8 +79,7 @@ export class Relay {
     const source = this.#destinations.get(slot);
     if (source !== undefined) source.taken += 1;
     this.#turn.request();
-    if (topic !== CONTROL_TOPIC && isCacheChannel(topic.slice(topic.indexOf('@') + 1)))
-      this.#keep(topic, line);
+    if (isCacheChannel(channelOf(topic))) this.#keep(topic, line);
     const subscribers = this.#subscribers.get(topic);
     if (subscribers === undefined) return;
     const shared = Buffer.from(line);

@@ -31,6 +31,11 @@ export function topicOf(appKey: string, channel: string): string {
   return `${appKey}@${channel}`;
 }
 
+/** The channel of a topic. */
+export function channelOf(topic: string): string {
+  return topic.slice(topic.indexOf('@') + 1);
+}
+
 /** Takes a topic apart; `undefined` if it is none. */
 export function parseTopic(topic: string): { appKey: string; channel: string } | undefined {
   const at = topic.indexOf('@');

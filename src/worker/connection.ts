@@ -2,6 +2,7 @@ import type { Refusal } from '../shared/errors.ts';
 import type { Publication } from '../shared/publication.ts';
 import { isCacheChannel } from '../shared/pusher-channel.ts';
 import type { Member } from '../shared/roster.ts';
+import { channelOf } from '../shared/topic.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { PusherSession } from './dialect/pusher/session.ts';
@@ -115,7 +116,7 @@ export class Channel {
 
   constructor(topic: string) {
     this.topic = topic;
-    this.keepsLast = isCacheChannel(topic.slice(topic.indexOf('@') + 1));
+    this.keepsLast = isCacheChannel(channelOf(topic));
   }
 }
 
