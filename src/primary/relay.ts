@@ -32,7 +32,7 @@ export class Relay {
   readonly #log: Logger;
   readonly #destinations = new Map<number, Destination>();
   readonly #subscribers = new Map<string, Set<number>>();
-  readonly #turn = new Turn([() => this.flush()], { isPatient: true });
+  readonly #turn = new Turn([() => this.flush()], { isPatient: () => true });
   readonly #kept = new KeptPublications();
   /** Publications dropped because a worker was too far behind. */
   shed = 0;

@@ -8,7 +8,7 @@ const MOST_TURNS = 4;
 export class Turn {
   readonly #steps: readonly (() => void)[];
   readonly #windowMs: number;
-  readonly #isPatient: boolean;
+  readonly #isPatient: () => boolean;
   #requested = false;
   /** Something was added since the last look. */
   #grew = false;
@@ -18,12 +18,12 @@ export class Turn {
   /**
    * `steps` run in this order at the end of each requested turn; a step may request another turn. With
    * `windowMs` what comes within so many milliseconds of the first leaves together. What comes in a burst, from many
-   * sockets, is often spread over neighbouring turns: with `isPatient` the end is put off until a turn has brought
-   * nothing new. Where nothing else is to do, such a turn takes some microseconds.
+   * sockets, is often spread over neighbouring turns: while `isPatient` says so the end is put off until a turn has
+   * brought nothing new. Where nothing else is to do, such a turn takes some microseconds.
    */
   constructor(
     steps: readonly (() => void)[],
-    { windowMs = 0, isPatient = false }: { windowMs?: number; isPatient?: boolean } = {},
+    { windowMs = 0, isPatient = never }: { windowMs?: number; isPatient?: () => boolean } = {},
   ) {
     this.#steps = steps;
     this.#windowMs = windowMs;
@@ -41,7 +41,7 @@ export class Turn {
   }
 
   readonly #look = (): void => {
-    if (this.#isPatient && this.#grew && this.#turns < MOST_TURNS) {
+    if (this.#grew && this.#turns < MOST_TURNS && this.#isPatient()) {
       this.#grew = false;
       this.#turns += 1;
       setImmediate(this.#look);
@@ -52,4 +52,8 @@ export class Turn {
     for (const step of this.#steps) step();
     this.#ending = false;
   };
+}
+
+function never(): boolean {
+  return false;
 }

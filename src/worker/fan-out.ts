@@ -4,10 +4,10 @@ import type { Audience, Channel, Connection } from './connection.ts';
 import { type Frames, frameText, joinFrames } from './frame.ts';
 import type { Outbox } from './outbox.ts';
 
-/** Writes in one turn, some 7 us each: 2 ms, the longest that one fan-out delays everything else in this worker. */
-const WRITES_PER_TURN = 256;
+/** Writes in one turn, 2 to 7 us each: 1 ms, the longest that one fan-out delays everything else in this worker. */
+const WRITES_PER_TURN = 128;
 /** Writes before the next audience gets its share of the turn: a small channel never waits for a large one. */
-const WRITES_PER_SHARE = 128;
+const WRITES_PER_SHARE = 64;
 /** Joining more than this into one write was measured to save nothing more. */
 const BATCH_BYTES = 64 * 1024;
 

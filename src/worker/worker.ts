@@ -120,7 +120,10 @@ export class Worker {
     const complaints = new WebhookComplaints({ log });
     const admission = new Admission({ apps, webhook: this.#webhook, complaints, tokens });
 
-    this.#relay = settings.redisUrl === undefined ? new RelayBroker({ line }) : undefined;
+    this.#relay =
+      settings.redisUrl === undefined
+        ? new RelayBroker({ line, isBusy: () => !this.#fanOut.isIdle })
+        : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
 
     const turn: Turn = new Turn(

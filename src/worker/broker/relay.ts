@@ -35,12 +35,17 @@ export class RelayBroker implements Broker {
   /** What the primary has not passed on yet, oldest first. */
   readonly #publishing: Sent[] = [];
   #inFlightBytes = 0;
-  readonly #turn = new Turn([() => this.#flush()], { isPatient: true });
+  readonly #turn: Turn;
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
 
-  constructor(options: { line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'> }) {
+  /** `isBusy` tells whether turns of the loop are long: then a burst is not waited for. */
+  constructor(options: {
+    line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
+    isBusy: () => boolean;
+  }) {
     this.#line = options.line;
+    this.#turn = new Turn([() => this.#flush()], { isPatient: () => !options.isBusy() });
   }
 
   get link(): BrokerLink {
