@@ -4,8 +4,8 @@ import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } f
 import { REFUSALS, type Refusal, RefusalError } from '../shared/errors.ts';
 import { httpRefusal } from '../shared/http-refusal.ts';
 import type { Logger } from '../shared/log.ts';
-import { refusalBody } from '../shared/refusal-body.ts';
 import type { Stats } from '../shared/stats.ts';
+import { refuse as answerRefusal } from './api/exchange.ts';
 import type { Router } from './api/router.ts';
 import type { Admission, Admitted, Applicant } from './auth/admission.ts';
 import { Grants } from './auth/grants.ts';
@@ -160,7 +160,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     response.shouldKeepAlive = false;
     const isForClients = targetOf(request) !== undefined || this.#parts.pusherDoor.isFor(request);
     if (!isForClients) this.#parts.requests.serve(request, response);
-    else refuseToAnswer(response);
+    else answerRefusal(response, REFUSALS.upgrade_required);
   };
 
   readonly #onClientError = (_error: Error, socket: Socket): void => {
@@ -177,20 +177,6 @@ const TARGETS = [/^\/(?:ws|wtf)\/([^/?]+)\/?(?:\?|$)/, /^\/v1\/apps\/([^/?]+)\/w
 function targetOf(request: UpgradeRequest): string | undefined {
   const url = request.url ?? '';
   return TARGETS.map((target) => target.exec(url)?.[1]).find((key) => key !== undefined);
-}
-
-/** A client address was asked for without an upgrade. */
-function refuseToAnswer(response: ServerResponse): void {
-  const refusal = REFUSALS.upgrade_required;
-  const body = refusalBody(refusal);
-  response.writeHead(refusal.http ?? 400, {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    Upgrade: 'websocket',
-    'Sec-WebSocket-Version': '13',
-    Connection: 'upgrade, close',
-  });
-  response.end(body);
 }
 
 function readTarget(request: UpgradeRequest): Applicant {

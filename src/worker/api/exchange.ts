@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal } from '../../shared/errors.ts';
+import { refusalHeaders } from '../../shared/http-refusal.ts';
 import { refusalBody } from '../../shared/refusal-body.ts';
 
 const INTERNAL = 500;
-const SERVICE_UNAVAILABLE = 503;
 
 /** The decoded parameters of a path. */
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -33,7 +33,6 @@ export function answer(response: ServerResponse, status: number, json: string): 
 /** Answers with a refusal, told by `body`. */
 export function refuse(response: ServerResponse, refusal: Refusal, body = refusalBody): void {
   if (response.headersSent || response.destroyed) return;
-  const status = refusal.http ?? INTERNAL;
-  if (status === SERVICE_UNAVAILABLE) response.setHeader('Retry-After', '1');
-  answer(response, status, body(refusal));
+  for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value);
+  answer(response, refusal.http ?? INTERNAL, body(refusal));
 }
