@@ -2,13 +2,11 @@ import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
 import { Apps } from '../shared/apps.ts';
-import { REFUSALS } from '../shared/errors.ts';
 import { HttpCalls } from '../shared/http-calls.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Line } from '../shared/line.ts';
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
-import { Turn } from '../shared/turn.ts';
 import { version } from '../shared/version.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
@@ -28,33 +26,27 @@ import { RelayBroker } from './broker/relay.ts';
 import { ClientEvents } from './client-events.ts';
 import type { Connection } from './connection.ts';
 import { Control } from './control.ts';
+import { createDelivery } from './delivery.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
-import { PresenceWatch } from './dialect/pusher/presence-watch.ts';
-import { PusherDialect } from './dialect/pusher/pusher.ts';
-import { SubscriptionCounts } from './dialect/pusher/subscription-counts.ts';
-import { Watchlists } from './dialect/pusher/watchlists.ts';
 import { drain } from './drain.ts';
 import { Expiry } from './expiry.ts';
-import { FanOut } from './fan-out.ts';
+import type { FanOut } from './fan-out.ts';
 import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
 import { Inactivity } from './inactivity.ts';
 import { Inbox } from './inbox.ts';
-import { Outbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
-import { PusherDoor } from './pusher-door.ts';
+import { createPusherDoor } from './pusher.ts';
 import { HttpPost } from './remote/http-post.ts';
 import { RedisList } from './remote/redis-list.ts';
 import { type RemoteSink, Remotes } from './remote/remotes.ts';
 import { Renewal } from './renewal.ts';
-import { RosterReporter } from './roster/reporter.ts';
 import { RosterClient } from './roster/roster-client.ts';
-import { SocketReport } from './socket-report.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Upgrade } from './upgrade.ts';
-import { WebhookReports } from './webhook-reports.ts';
 
 const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
@@ -83,7 +75,6 @@ export class Worker {
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #fanOut: FanOut;
-  readonly #sockets: SocketReport;
   readonly #roster: RosterClient;
   readonly #hub: Hub;
   readonly #control: Control;
@@ -100,10 +91,8 @@ export class Worker {
   #drained: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
-    const { settings, demoApp, log } = options;
-    const { line } = options;
+    const { settings, demoApp, line, log } = options;
     const send = (message: ToPrimary): void => line.send(message);
-    const post = (message: ToPrimary): void => line.post(message);
     const stats = this.#stats;
     this.#options = options;
 
@@ -120,31 +109,18 @@ export class Worker {
     const complaints = new WebhookComplaints({ log });
     const admission = new Admission({ apps, webhook: this.#webhook, complaints, tokens });
 
+    const { outbox, fanOut, sockets, rosterReports, webhookReports } = createDelivery({
+      settings,
+      line,
+      stats,
+    });
+    this.#outbox = outbox;
+    this.#fanOut = fanOut;
     this.#relay =
-      settings.redisUrl === undefined
-        ? new RelayBroker({ line, isBusy: () => !this.#fanOut.isIdle })
-        : undefined;
+      settings.redisUrl === undefined ? new RelayBroker({ line, isBusy: () => !fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
-
-    const turn: Turn = new Turn(
-      [
-        () => this.#fanOut.flush(),
-        // Before the replies: whoever reads one finds the roster up to date.
-        () => this.#sockets.flush(),
-        () => reporter.flush(),
-        () => reports.flush(),
-        () => line.flush(),
-        () => this.#outbox.flush(),
-      ],
-      { windowMs: settings.batchWindowMs },
-    );
-    const requestFlush = (): void => turn.request();
-    const reports = new WebhookReports({ send: post, requestFlush });
-    const reporter = new RosterReporter({ send: post, requestFlush });
-    this.#roster = new RosterClient({ send, flushReports: () => reporter.flush() });
-    this.#outbox = new Outbox({ maxBytes: settings.outboxMaxBytes, stats, requestFlush });
-    this.#fanOut = new FanOut({ outbox: this.#outbox, stats, requestFlush });
-    this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: reporter, stats });
+    this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
+    this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: rosterReports, stats });
     this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
     this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
     this.#heartbeat = new Heartbeat({
@@ -166,7 +142,7 @@ export class Worker {
       apps,
       hub: this.#hub,
       publisher,
-      report: (appKey, event) => reports.report(appKey, event),
+      report: (appKey, event) => webhookReports.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
     this.#remoteSink = remoteSink(settings);
@@ -183,32 +159,29 @@ export class Worker {
       subscriptionsMax: settings.subscriptionsMax,
       now: Date.now,
     });
-    const pusherDialect = this.#pusherDialect({ apps, clientEvents, reports, reply });
+    const pusherDoor = createPusherDoor({
+      settings,
+      apps,
+      hub: this.#hub,
+      broker: this.#broker,
+      outbox: this.#outbox,
+      inbox: this.#inbox,
+      roster: this.#roster,
+      clientEvents,
+      webhookReports,
+      reply,
+      stats,
+    });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
     this.#publicRequests = new Router({ log });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     drawPusherRoutes(this.#publicRequests, pusherApi);
-    this.#sockets = new SocketReport({ send: post, requestFlush });
-    const sockets = this.#sockets;
     new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
       server: this.#server,
       admission,
       dialect,
-      pusherDoor: new PusherDoor({
-        apps,
-        dialect: pusherDialect,
-        outbox: this.#outbox,
-        roster: this.#roster,
-        stats,
-        pathPrefix: settings.pusherPathPrefix,
-        strictProtocol: settings.pusherStrictProtocol,
-        activityTimeoutS: settings.pusherActivityTimeoutS,
-        connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
-        connectWaitMs: settings.pusherConnectWaitMs,
-        authorizationMs: settings.pusherAuthorizationMs,
-        waitingMax: settings.pusherWaitingMax / settings.workers,
-      }),
+      pusherDoor,
       hub: this.#hub,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -309,45 +282,6 @@ export class Worker {
     this.#inbox.close();
     this.#expiry.close();
     clearInterval(this.#beat);
-  }
-
-  #pusherDialect({
-    apps,
-    clientEvents,
-    reports,
-    reply,
-  }: {
-    apps: Apps;
-    clientEvents: ClientEvents;
-    reports: WebhookReports;
-    reply: (connection: Connection, text: string) => void;
-  }): PusherDialect {
-    const { settings } = this.#options;
-    const roster = this.#roster;
-    const announce = (appKey: string, channel: string, text: string): void =>
-      this.#hub.announce(appKey, channel, dialect, text);
-    const dialect: PusherDialect = new PusherDialect({
-      hub: this.#hub,
-      apps,
-      broker: this.#broker,
-      publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
-      roster,
-      presence: new PresenceWatch({ roster, announce }),
-      counts: new SubscriptionCounts({ roster, announce }),
-      watchlists: new Watchlists({ roster, reply }),
-      report: (appKey, event) => reports.report(appKey, event),
-      reply,
-      fault: (connection) => this.#inbox.fault(connection),
-      end: (connection, code) => this.#outbox.close(connection, REFUSALS[code]),
-      limits: {
-        subscriptionsMax: settings.subscriptionsMax,
-        presenceMembersMax: settings.pusherPresenceMembersMax,
-        memberInfoMaxBytes: settings.pusherMemberInfoMaxBytes,
-        clientEventMaxBytes: settings.pusherEventMaxBytes,
-      },
-    });
-    roster.listen((events) => dialect.hear(events));
-    return dialect;
   }
 
   /** How frames get to the sockets. */

@@ -1,0 +1,51 @@
+import type { Settings } from '../shared/config.ts';
+import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { Line } from '../shared/line.ts';
+import type { Stats } from '../shared/stats.ts';
+import { Turn } from '../shared/turn.ts';
+import { FanOut } from './fan-out.ts';
+import { Outbox } from './outbox.ts';
+import { RosterReporter } from './roster/reporter.ts';
+import { SocketReport } from './socket-report.ts';
+import { WebhookReports } from './webhook-reports.ts';
+
+/** Whatever collects during a turn of the loop and leaves at its end. */
+export interface Delivery {
+  readonly outbox: Outbox;
+  readonly fanOut: FanOut;
+  readonly sockets: SocketReport;
+  readonly rosterReports: RosterReporter;
+  readonly webhookReports: WebhookReports;
+}
+
+/** Joins what leaves to clients and to the primary to one end of the turn. */
+export function createDelivery({
+  settings: { batchWindowMs, outboxMaxBytes },
+  line,
+  stats,
+}: {
+  settings: Pick<Settings, 'batchWindowMs' | 'outboxMaxBytes'>;
+  line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'flush'>;
+  stats: Stats;
+}): Delivery {
+  const turn: Turn = new Turn(
+    [
+      () => fanOut.flush(),
+      // Before the replies: whoever reads one finds the roster up to date.
+      () => sockets.flush(),
+      () => rosterReports.flush(),
+      () => webhookReports.flush(),
+      () => line.flush(),
+      () => outbox.flush(),
+    ],
+    { windowMs: batchWindowMs },
+  );
+  const requestFlush = (): void => turn.request();
+  const send = (message: ToPrimary): void => line.post(message);
+  const outbox = new Outbox({ maxBytes: outboxMaxBytes, stats, requestFlush });
+  const fanOut = new FanOut({ outbox, stats, requestFlush });
+  const sockets = new SocketReport({ send, requestFlush });
+  const rosterReports = new RosterReporter({ send, requestFlush });
+  const webhookReports = new WebhookReports({ send, requestFlush });
+  return { outbox, fanOut, sockets, rosterReports, webhookReports };
+}

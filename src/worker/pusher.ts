@@ -1,0 +1,79 @@
+import type { Apps } from '../shared/apps.ts';
+import type { Settings } from '../shared/config.ts';
+import { REFUSALS } from '../shared/errors.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Broker } from './broker/broker.ts';
+import type { ClientEvents } from './client-events.ts';
+import type { Connection } from './connection.ts';
+import { PresenceWatch } from './dialect/pusher/presence-watch.ts';
+import { PusherDialect } from './dialect/pusher/pusher.ts';
+import { SubscriptionCounts } from './dialect/pusher/subscription-counts.ts';
+import { Watchlists } from './dialect/pusher/watchlists.ts';
+import type { Hub } from './hub.ts';
+import type { Inbox } from './inbox.ts';
+import type { Outbox } from './outbox.ts';
+import { PusherDoor } from './pusher-door.ts';
+import type { RosterClient } from './roster/roster-client.ts';
+import type { WebhookReports } from './webhook-reports.ts';
+
+/** What Pusher clients share with all others. */
+export interface CommonParts {
+  readonly settings: Settings;
+  readonly apps: Apps;
+  readonly hub: Hub;
+  readonly broker: Broker;
+  readonly outbox: Outbox;
+  readonly inbox: Inbox;
+  readonly roster: RosterClient;
+  readonly clientEvents: ClientEvents;
+  readonly webhookReports: WebhookReports;
+  readonly reply: (connection: Connection, text: string) => void;
+  readonly stats: Stats;
+}
+
+/** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
+export function createPusherDoor(parts: CommonParts): PusherDoor {
+  const { settings, apps, outbox, roster, stats } = parts;
+  return new PusherDoor({
+    apps,
+    dialect: createDialect(parts),
+    outbox,
+    roster,
+    stats,
+    pathPrefix: settings.pusherPathPrefix,
+    strictProtocol: settings.pusherStrictProtocol,
+    activityTimeoutS: settings.pusherActivityTimeoutS,
+    connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
+    connectWaitMs: settings.pusherConnectWaitMs,
+    authorizationMs: settings.pusherAuthorizationMs,
+    waitingMax: settings.pusherWaitingMax / settings.workers,
+  });
+}
+
+function createDialect(parts: CommonParts): PusherDialect {
+  const { settings, apps, hub, broker, outbox, inbox, roster, clientEvents, webhookReports, reply } = parts;
+  const announce = (appKey: string, channel: string, text: string): void =>
+    hub.announce(appKey, channel, dialect, text);
+  const dialect: PusherDialect = new PusherDialect({
+    hub,
+    apps,
+    broker,
+    publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
+    roster,
+    presence: new PresenceWatch({ roster, announce }),
+    counts: new SubscriptionCounts({ roster, announce }),
+    watchlists: new Watchlists({ roster, reply }),
+    report: (appKey, event) => webhookReports.report(appKey, event),
+    reply,
+    fault: (connection) => inbox.fault(connection),
+    end: (connection, code) => outbox.close(connection, REFUSALS[code]),
+    limits: {
+      subscriptionsMax: settings.subscriptionsMax,
+      presenceMembersMax: settings.pusherPresenceMembersMax,
+      memberInfoMaxBytes: settings.pusherMemberInfoMaxBytes,
+      clientEventMaxBytes: settings.pusherEventMaxBytes,
+    },
+  });
+  roster.listen((events) => dialect.hear(events));
+  return dialect;
+}
