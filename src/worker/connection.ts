@@ -7,6 +7,7 @@ import type { Grants } from './auth/grants.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { PusherSession } from './dialect/pusher/session.ts';
 import type { Frames } from './frame.ts';
+import type { Rounds } from './rounds.ts';
 
 /** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
 export interface Transport {
@@ -130,14 +131,8 @@ export class Audience {
   readonly isQuiet: boolean;
   readonly connections = new Set<Connection>();
 
-  /** Owned by the fan-out: frames published and not yet begun. */
-  waiting: Frames[] = [];
-  waitingBytes = 0;
-  /** Owned by the fan-out: of waiting and current frames, those that somebody here does not get, and who. */
-  exceptions: Map<Frames, Set<Connection>> | undefined = undefined;
-  /** Owned by the fan-out: the frames being written, and who has still to get them. */
-  current: Frames | undefined = undefined;
-  remaining: IterableIterator<Connection> | undefined = undefined;
+  /** Owned by the fan-out: what was published and has not reached all of them. */
+  rounds: Rounds<Connection> | undefined = undefined;
 
   constructor(channel: Channel, dialect: Dialect, isQuiet = false) {
     this.channel = channel;

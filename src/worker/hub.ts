@@ -116,7 +116,7 @@ export class Hub {
     if (quiet?.isQuiet !== true) return;
     const audience = audienceFor(quiet.channel, connection, false);
     audience.connections.add(connection);
-    this.#fanOut.skipPast(audience, connection);
+    this.#fanOut.enterAfresh(audience, connection);
     connection.audiences.splice(connection.audiences.indexOf(quiet), 1, audience);
     quiet.connections.delete(connection);
     if (quiet.connections.size === 0) removeAudience(quiet);
@@ -151,6 +151,7 @@ export class Hub {
     if (this.#audienceOf(connection, channelName) === undefined) {
       const audience = audienceFor(channel, connection, isQuiet);
       audience.connections.add(connection);
+      this.#fanOut.enter(audience, connection);
       // Most clients have one channel, and `push` would make room for 17.
       if (connection.audiences.length === 0) connection.audiences = [audience];
       else connection.audiences.push(audience);
@@ -222,6 +223,7 @@ export class Hub {
     this.#roster.report(connection.appKey, channelName, user, -1);
     connection.members?.delete(channelName);
     audience.connections.delete(connection);
+    this.#fanOut.leave(audience, connection);
     this.#stats.subscriptions -= 1;
     if (audience.connections.size > 0) return;
     removeAudience(audience);
