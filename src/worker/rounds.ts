@@ -43,10 +43,9 @@ export class Rounds<Connection> {
   #next = 0;
   /** Under way: the one with the fewest seats left first. */
   readonly #rounds: Round<Connection>[] = [];
-  #roundsBytes = 0;
   /** All that is under way as one, until that changes. */
   #joined: Frames | undefined = undefined;
-  #waiting: Published<Connection>[] = [];
+  readonly #waiting: Published<Connection>[] = [];
   #waitingBytes = 0;
 
   constructor(connections: Iterable<Connection>) {
@@ -106,11 +105,11 @@ export class Rounds<Connection> {
     if (this.#waiting.length === 0) return;
     // When publishers outrun the worker, larger batches let it catch up.
     const mostBytes = Math.max(BATCH_BYTES, this.#waitingBytes / 4);
+    let bytes = this.#rounds.reduce((sum, { frames }) => sum + frames.bytes.length, 0);
     let count = 0;
     for (const { frames } of this.#waiting) {
-      const isFirst = this.#rounds.length === 0 && count === 0;
-      if (!isFirst && this.#roundsBytes + frames.bytes.length > mostBytes) break;
-      this.#roundsBytes += frames.bytes.length;
+      if (bytes > 0 && bytes + frames.bytes.length > mostBytes) break;
+      bytes += frames.bytes.length;
       this.#waitingBytes -= frames.bytes.length;
       count += 1;
     }
@@ -154,9 +153,8 @@ export class Rounds<Connection> {
     this.#next += count;
     if (this.#next === this.#seats.length) this.#next = 0;
     for (const round of this.#rounds) round.left -= count;
-    for (let [first] = this.#rounds; first?.left === 0; [first] = this.#rounds) {
+    while (this.#rounds[0]?.left === 0) {
       this.#rounds.shift();
-      this.#roundsBytes -= first.frames.bytes.length;
       this.#joined = undefined;
     }
   }
@@ -164,20 +162,12 @@ export class Rounds<Connection> {
 
 /** Joins neighbours that everybody gets. */
 function joined<Connection>(list: readonly Published<Connection>[]): Published<Connection>[] {
-  const result: Published<Connection>[] = [];
-  let forAll: Frames[] = [];
-  const close = (): void => {
-    if (forAll.length > 0) result.push({ frames: joinFrames(forAll), except: undefined });
-    forAll = [];
-  };
+  const runs: Published<Connection>[][] = [];
   for (const published of list) {
-    if (published.except === undefined) {
-      forAll.push(published.frames);
-      continue;
-    }
-    close();
-    result.push(published);
+    const run = runs.at(-1);
+    const isForAll = published.except === undefined && run?.[0]?.except === undefined;
+    if (run !== undefined && isForAll) run.push(published);
+    else runs.push([published]);
   }
-  close();
-  return result;
+  return runs.map((run) => ({ frames: joinFrames(run.map(({ frames }) => frames)), except: run[0]?.except }));
 }
