@@ -40,6 +40,6 @@ export function channelOf(topic: string): string {
 export function parseTopic(topic: string): { appKey: string; channel: string } | undefined {
   const at = topic.indexOf('@');
   const appKey = topic.slice(0, Math.max(at, 0));
-  const channel = topic.slice(at + 1);
+  const channel = channelOf(topic);
   return isAppKey(appKey) && isChannelName(channel) ? { appKey, channel } : undefined;
 }

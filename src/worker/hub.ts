@@ -1,7 +1,7 @@
 import { isKept, KEPT_MS, type Publication } from '../shared/publication.ts';
 import type { Member } from '../shared/roster.ts';
 import type { Stats } from '../shared/stats.ts';
-import { parseTopic, topicOf } from '../shared/topic.ts';
+import { channelOf, topicOf } from '../shared/topic.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Broker } from './broker/broker.ts';
 import { Audience, Channel, type Connection } from './connection.ts';
@@ -85,7 +85,7 @@ export class Hub {
   /** Gives a client other grants, and ends the subscriptions that they do not allow. */
   regrant(connection: Connection, grants: Grants): void {
     connection.grants = grants;
-    const names = connection.audiences.map(({ channel }) => parseTopic(channel.topic)?.channel ?? '');
+    const names = connection.audiences.map(({ channel }) => channelOf(channel.topic));
     for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
   }
 
@@ -211,14 +211,14 @@ export class Hub {
     const { appKey, userId, audiences, members } = connection;
     this.#roster.report(appKey, '', userId, change);
     for (const { channel } of audiences) {
-      const channelName = channelNameOf(connection, channel);
+      const channelName = channelOf(channel.topic);
       if (members?.has(channelName) !== true) this.#roster.report(appKey, channelName, userId, change);
     }
   }
 
   #leave(connection: Connection, audience: Audience): void {
     const { channel } = audience;
-    const channelName = channelNameOf(connection, channel);
+    const channelName = channelOf(channel.topic);
     const { user } = memberOf(connection, channelName);
     this.#roster.report(connection.appKey, channelName, user, -1);
     connection.members?.delete(channelName);
@@ -248,11 +248,6 @@ function audienceFor(channel: Channel, { dialect }: Connection, isQuiet: boolean
 function removeAudience(audience: Audience): void {
   const { audiences } = audience.channel;
   audiences.splice(audiences.indexOf(audience), 1);
-}
-
-/** Its channels are all of its own app. */
-function channelNameOf({ appKey }: Connection, { topic }: Channel): string {
-  return topic.slice(topicOf(appKey, '').length);
 }
 
 function memberOf(connection: Connection, channelName: string): Member {
