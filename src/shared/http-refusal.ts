@@ -6,6 +6,11 @@ const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
+/** The status by which a refusal is told over HTTP. */
+export function refusalStatus({ http }: Refusal): number {
+  return http ?? INTERNAL;
+}
+
 /** What the status of a refusal asks of its response, besides a body. */
 export function refusalHeaders({ http }: Refusal): Record<string, string> {
   switch (http) {
@@ -21,7 +26,7 @@ export function refusalHeaders({ http }: Refusal): Record<string, string> {
 
 /** A refusal as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
 export function httpRefusal(refusal: Refusal): string {
-  const status = refusal.http ?? INTERNAL;
+  const status = refusalStatus(refusal);
   const body = refusalBody(refusal);
   const headers = {
     Connection: 'close',

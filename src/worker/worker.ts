@@ -117,7 +117,7 @@ export class Worker {
     this.#outbox = outbox;
     this.#fanOut = fanOut;
     this.#relay =
-      settings.redisUrl === undefined ? new RelayBroker({ line, isBusy: () => !fanOut.isIdle }) : undefined;
+      settings.redisUrl === undefined ? new RelayBroker({ line, isIdle: () => fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
     this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
     this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: rosterReports, stats });

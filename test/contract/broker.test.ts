@@ -58,7 +58,7 @@ async function relayHost(count: number): Promise<Host> {
       message: (message) => broker.receive(message as never),
       item: (topic, bytes) => broker.take(topic, bytes),
     });
-    const broker: RelayBroker = new RelayBroker({ line, isBusy: () => false });
+    const broker: RelayBroker = new RelayBroker({ line, isIdle: () => true });
     return broker;
   });
   const members = await openAll(brokers);

@@ -1,9 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal } from '../../shared/errors.ts';
-import { refusalHeaders } from '../../shared/http-refusal.ts';
+import { refusalHeaders, refusalStatus } from '../../shared/http-refusal.ts';
 import { refusalBody } from '../../shared/refusal-body.ts';
-
-const INTERNAL = 500;
 
 /** The decoded parameters of a path. */
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -34,5 +32,5 @@ export function answer(response: ServerResponse, status: number, json: string): 
 export function refuse(response: ServerResponse, refusal: Refusal, body = refusalBody): void {
   if (response.headersSent || response.destroyed) return;
   for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value);
-  answer(response, refusal.http ?? INTERNAL, body(refusal));
+  answer(response, refusalStatus(refusal), body(refusal));
 }

@@ -39,13 +39,13 @@ export class RelayBroker implements Broker {
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
 
-  /** `isBusy` tells whether turns of the loop are long: then a burst is not waited for. */
+  /** `isIdle` tells whether turns of the loop are short: only then is more of a burst waited for. */
   constructor(options: {
     line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
-    isBusy: () => boolean;
+    isIdle: () => boolean;
   }) {
     this.#line = options.line;
-    this.#turn = new Turn([() => this.#flush()], { isPatient: () => !options.isBusy() });
+    this.#turn = new Turn([() => this.#flush()], { isPatient: options.isIdle });
   }
 
   get link(): BrokerLink {
