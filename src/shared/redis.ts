@@ -57,6 +57,13 @@ export function connectRedis(client: Redis): Promise<void> {
   });
 }
 
+/**
+ * Ends a connection on which a command was not answered, which leaves it in doubt; a new one is certain, and made at once.
+ */
+export function distrust(client: Redis): void {
+  if (client.status === 'ready') client.disconnect(true);
+}
+
 /** ioredis understands `redis://`, `rediss://` and host:port; a unix socket is a path to it. */
 function targetOf(url: string): string {
   if (url.startsWith('unix://')) return url.slice('unix://'.length);

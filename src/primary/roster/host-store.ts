@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createRedisClient, type Redis } from '../../shared/redis.ts';
+import { createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
 import { Arrivals } from './arrivals.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
 import type { RosterRecord } from './roster.ts';
@@ -165,14 +165,13 @@ export class HostStore {
     return replies.map(([, reply]) => reply);
   }
 
-  /** A command that fails on a connection leaves it in doubt; a new one is certain. */
   async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
     try {
       await command;
       return true;
     } catch (error) {
       this.fault = error;
-      if (client.status === 'ready') client.disconnect(true);
+      distrust(client);
       return false;
     }
   }

@@ -10,6 +10,7 @@ import {
 import {
   connectRedis,
   createRedisClient,
+  distrust,
   escapePattern,
   isRedisReply,
   type Redis,
@@ -130,6 +131,7 @@ export class RedisAppStore implements AppStore {
     } catch (error) {
       // A first connect that failed goes on in the background; later questions find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
+      if (!isRedisReply(error)) distrust(this.#redis);
       if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
       throw new Error(redisFault(isRedisReply(error) ? error : (this.#linkFault ?? error)));
     }

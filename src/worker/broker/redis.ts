@@ -6,7 +6,7 @@ import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isKept, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
-import { createRedisClient, escapePattern, type Redis, redisFault } from '../../shared/redis.ts';
+import { createRedisClient, distrust, escapePattern, type Redis, redisFault } from '../../shared/redis.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
 import { parseBackpush } from './backpush.ts';
@@ -221,14 +221,13 @@ export class RedisBroker implements Broker {
     }
   };
 
-  /** A command that fails on a connection leaves it in doubt; a new one is certain. */
   async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
     try {
       await command;
       return true;
     } catch (error) {
       this.#fault = error;
-      if (client.status === 'ready' && this.#link !== 'closed') client.disconnect(true);
+      if (this.#link !== 'closed') distrust(client);
       return false;
     }
   }

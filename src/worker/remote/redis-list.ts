@@ -1,6 +1,6 @@
 import type { App } from '../../shared/app.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import { connectRedis, createRedisClient, type Redis } from '../../shared/redis.ts';
+import { connectRedis, createRedisClient, distrust, isRedisReply, type Redis } from '../../shared/redis.ts';
 import { topicOf } from '../../shared/topic.ts';
 import type { RemoteSink } from './remotes.ts';
 
@@ -40,9 +40,10 @@ export class RedisList implements RemoteSink {
       this.#connected ??= connectRedis(this.#redis);
       await this.#connected;
       return await this.#redis.eval(PUSH_IF_ROOM, 1, list, this.#lengthMax, job);
-    } catch {
+    } catch (error) {
       // A first connect that failed goes on in the background; later jobs find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
+      if (!isRedisReply(error)) distrust(this.#redis);
       throw new RefusalError('remote_unavailable');
     }
   }
