@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from './address.ts';
 import { publicKeyOf } from './public-key.ts';
+import { parseRedisAddress } from './redis-address.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */
 export interface Setting<T> {
@@ -165,9 +166,10 @@ export const SETTINGS = {
     env: 'GUSHER_REDIS_URL',
     flag: 'redis-url',
     aliases: ['REDIS_ADDR'],
-    about: 'the Redis to use: redis://…, rediss://…, unix:///path or host:port; unset: the embedded broker',
+    about:
+      'the Redis to use: redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master; unset: the embedded broker',
     secret: true,
-    check: redisUrl,
+    check: parseRedisAddress,
   }),
   redisPrefix: text({
     env: 'GUSHER_REDIS_PREFIX',
@@ -616,35 +618,5 @@ function apiToken(value: string): void {
 function pathPrefix(value: string): void {
   if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(value)) {
     throw new Error('must be a path such as /pusher: no slash at its end, and no percent signs');
-  }
-}
-
-function redisUrl(value: string): void {
-  if (isSocketPath(value) || isRedisUrl(value) || isHostAndPort(value)) return;
-  throw new Error('must be redis://…, rediss://…, unix:///path or host:port');
-}
-
-function isSocketPath(value: string): boolean {
-  return /^unix:\/\/\/\S+$/.test(value);
-}
-
-function isRedisUrl(value: string): boolean {
-  if (!/^rediss?:\/\/\S+$/.test(value)) return false;
-  try {
-    const { username, password } = new URL(value);
-    decodeURIComponent(username + password);
-    return true;
-  } catch {
-    // No URL, or a password whose percent signs are not those of one.
-    return false;
-  }
-}
-
-function isHostAndPort(value: string): boolean {
-  try {
-    return parseAddress(value).port !== 0;
-  } catch {
-    // No address.
-    return false;
   }
 }

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
-import type { Redis } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
+import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
+import { SentinelWatch } from './sentinel-watch.ts';
 
 export type { Redis } from 'ioredis';
 
@@ -13,7 +15,8 @@ const LONGEST_RETRY_MS = 1_000;
 const DISCONNECT_TIMEOUT_MS = 200;
 
 /**
- * A client of one Redis: not connected yet, reconnecting for ever once it is. Commands fail at once while the
+ * A client of one Redis, at an address as `parseRedisAddress` reads it: not connected yet, reconnecting for ever once it is.
+ * Where Sentinels name it, each connect asks them for the master of the moment. Commands fail at once while the
  * link is down, and after two seconds when Redis does not answer; nothing is queued. Subscriptions are the
  * caller's to make good. Errors of the link go to `onError`, which must not print the URL: it may hold a
  * password.
@@ -22,24 +25,35 @@ export function createRedisClient(
   url: string,
   options: { name: string; onError: (error: Error) => void },
 ): Redis {
-  // Loaded at its first use: a third of what a worker loads, and most installations have no Redis.
-  const ioredis: typeof import('ioredis') = require('ioredis');
-  const client = new ioredis.Redis(targetOf(url), {
-    connectionName: `gusher:${options.name}`,
-    lazyConnect: true,
-    // RESP2 is spoken by every Redis there is, and nothing here needs more.
-    protocol: 2,
-    enableOfflineQueue: false,
-    autoResubscribe: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    retryStrategy: retryDelayMs,
-  });
+  const address = parseRedisAddress(url);
+  const common = { ...COMMON, connectionName: `gusher:${options.name}` };
+  const client =
+    address.kind === 'direct'
+      ? new (loadRedis())(address.url, common)
+      : new (loadRedis())({ ...sentinelOptions(address), ...common });
   client.on('error', options.onError);
+  if (address.kind === 'sentinel') client.once('ready', () => watchOf(url, address).follow(client));
   return client;
+}
+
+const COMMON = {
+  lazyConnect: true,
+  // RESP2 is spoken by every Redis there is, and nothing here needs more.
+  protocol: 2,
+  enableOfflineQueue: false,
+  autoResubscribe: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+  commandTimeout: COMMAND_TIMEOUT_MS,
+  retryStrategy: retryDelayMs,
+} satisfies RedisOptions;
+
+/** Loaded at its first use: a third of what a worker loads, and most installations have no Redis. */
+function loadRedis(): typeof import('ioredis').Redis {
+  const ioredis: typeof import('ioredis') = require('ioredis');
+  return ioredis.Redis;
 }
 
 /**
@@ -50,10 +64,16 @@ export function connectRedis(client: Redis): Promise<void> {
   return new Promise((resolve, reject) => {
     // Each step of a connect has its own time-out in ioredis; this one is for all of them.
     const timer = setTimeout(() => reject(new Error('Connection timed out')), CONNECT_TIMEOUT_MS);
-    client
-      .connect()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      reject(error);
+    };
+    // With Sentinels a connect does not fail, but goes on asking them.
+    client.once('error', fail);
+    client.connect().then(() => {
+      clearTimeout(timer);
+      resolve();
+    }, fail);
   });
 }
 
@@ -64,11 +84,50 @@ export function distrust(client: Redis): void {
   if (client.status === 'ready') client.disconnect(true);
 }
 
-/** ioredis understands `redis://`, `rediss://` and host:port; a unix socket is a path to it. */
-function targetOf(url: string): string {
-  if (url.startsWith('unix://')) return url.slice('unix://'.length);
-  return url.startsWith(':') ? `127.0.0.1${url}` : url;
+/** ioredis asks the Sentinels anew for each connection. */
+function sentinelOptions({ tls, sentinels, name, database, redis, sentinel }: SentinelAddress) {
+  return {
+    sentinels: [...sentinels],
+    name,
+    db: database,
+    ...(redis.username !== undefined && { username: redis.username }),
+    ...(redis.password !== undefined && { password: redis.password }),
+    ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
+    ...(sentinel.password !== undefined && { sentinelPassword: sentinel.password }),
+    ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
+    sentinelRetryStrategy: retryDelayMs,
+    sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
+  } satisfies RedisOptions;
 }
+
+/** Of this process, by the address: clients that have the same Sentinels share the connections to them. */
+const watches = new Map<string, SentinelWatch<Redis>>();
+
+/**
+ * ioredis can listen to the Sentinels too, but over connections of each client, and prints what fails on them.
+ */
+function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddress): SentinelWatch<Redis> {
+  const present = watches.get(url);
+  if (present !== undefined) return present;
+  const connections = sentinels.map((endpoint) => {
+    const connection = new (loadRedis())({
+      ...endpoint,
+      ...(sentinel.username !== undefined && { username: sentinel.username }),
+      ...(sentinel.password !== undefined && { password: sentinel.password }),
+      ...(tls && { tls: {} }),
+      ...COMMON,
+    });
+    connection.on('error', ignoreUntilBack);
+    return connection;
+  });
+  const abandoned = (): void => void watches.delete(url);
+  const watch = new SentinelWatch<Redis>({ name, connections, switched: distrust, abandoned });
+  watches.set(url, watch);
+  return watch;
+}
+
+/** The connection to a Sentinel is made again and again. */
+function ignoreUntilBack(): void {}
 
 /** Grows from 50 ms to a second, with jitter: the workers of many hosts return together otherwise. */
 function retryDelayMs(attempt: number): number {
@@ -81,6 +140,14 @@ export function isRedisReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
+const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
+  ['WRONGPASS', 'Redis refuses the password'],
+  ['NOAUTH', 'Redis refuses the password'],
+  ['MOVED', NO_CLUSTER],
+  ['CLUSTERDOWN', NO_CLUSTER],
+]);
+
 /**
  * A sentence for what went wrong between a client and Redis, without anything secret. Of what Redis said only
  * the first word is told: the rest may repeat what it was sent.
@@ -90,8 +157,13 @@ export function redisFault(error: unknown): string {
   if (!(error instanceof Error)) return 'Redis ended the connection';
   const { code, message } = error as NodeJS.ErrnoException;
   if (isRedisReply(error)) {
-    const [word] = message.split(' ', 1);
-    return /^(WRONGPASS|NOAUTH)$/.test(word ?? '') ? 'Redis refuses the password' : `Redis answers ${word}`;
+    const [word = ''] = message.split(' ', 1);
+    return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
+  }
+  if (message.startsWith('All sentinels are unreachable')) {
+    return /WRONGPASS|NOAUTH/.test(message)
+      ? 'the Sentinels refuse the password'
+      : 'no Sentinel names the master';
   }
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'nothing listens at the Redis address';
   if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';

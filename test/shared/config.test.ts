@@ -103,6 +103,8 @@ describe('the settings', () => {
     'h:6379',
     ':6379',
     '[::1]:6379',
+    'redis-sentinel://h/main',
+    'rediss-sentinel://u:p%40ss@h:26379,i,[::1]:26380/main-1/3?sentinel_password=p%26q',
   ];
   for (const url of redisUrls) {
     it(`take ${url} for a Redis`, () => {
@@ -119,6 +121,12 @@ describe('the settings', () => {
     'unix://run/x',
     'h:0',
     'h:99999',
+    'redis-sentinel://h',
+    'redis-sentinel:///main',
+    'redis-sentinel://h,,i/main',
+    'redis-sentinel://h:0/main',
+    'redis-sentinel://:%zz@h/main',
+    'redis-sentinel://h/main?password=p',
   ];
   for (const url of notRedis) {
     it(`do not take ${url} for a Redis`, () => {

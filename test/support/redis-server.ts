@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,9 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+
+/** What a Sentinel of the tests calls the master that it watches. */
+export const MASTER = 'main';
 
 /** A real redis-server of the test's own, on a port of its own, that keeps nothing. */
 export class RedisServer {
@@ -21,6 +24,19 @@ export class RedisServer {
   private constructor(port: number, more: readonly string[]) {
     this.port = port;
     this.#more = more;
+  }
+
+  /** Starts a Sentinel, which makes a replica of the master the new one half a second after it has gone. */
+  static async startSentinel(master: RedisServer): Promise<RedisServer> {
+    const sentinel = new RedisServer(await freePort(), ['--sentinel']);
+    const config = [
+      `monitor ${MASTER} 127.0.0.1 ${master.port} 1`,
+      `down-after-milliseconds ${MASTER} 500`,
+      `failover-timeout ${MASTER} 2000`,
+    ];
+    writeFileSync(sentinel.#configFile, config.map((line) => `sentinel ${line}\n`).join(''));
+    await sentinel.restart();
+    return sentinel;
   }
 
   /** Starts one and waits until it answers. `more` are further options of redis-server. */
@@ -37,16 +53,21 @@ export class RedisServer {
     return server;
   }
 
+  /** A Sentinel writes down there what it learns. */
+  get #configFile(): string {
+    return join(this.#folder, 'sentinel.conf');
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
   }
 
   /** Starts it again on the same port. */
   async restart(): Promise<void> {
-    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    const child = spawn('redis-server', [...options, '--dir', this.#folder, ...this.#more], {
-      stdio: 'ignore',
-    });
+    const isSentinel = this.#more.includes('--sentinel');
+    const options = isSentinel ? [this.#configFile] : ['--save', '', '--appendonly', 'no'];
+    const place = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder];
+    const child = spawn('redis-server', [...options, ...place, ...this.#more], { stdio: 'ignore' });
     running.add(child);
     child.once('exit', () => running.delete(child));
     this.#process = child;

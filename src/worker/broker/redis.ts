@@ -72,6 +72,8 @@ export class RedisBroker implements Broker {
     this.#log = log;
     const onError = (error: Error): void => {
       this.#fault = error;
+      // With Sentinels a first connect does not fail, but goes on asking them.
+      this.#announceTried();
     };
     this.#subscriber = createRedisClient(url, { name: 'subscriber', onError });
     this.#publisher = createRedisClient(url, { name: 'publisher', onError });

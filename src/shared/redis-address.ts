@@ -1,0 +1,117 @@
+import { type Address, parseAddress } from './address.ts';
+
+/** Redis itself; `url` is as ioredis understands it: `redis://`, `rediss://`, host and port, or the path of a socket. */
+interface DirectAddress {
+  readonly kind: 'direct';
+  readonly url: string;
+}
+
+export interface Credentials {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+}
+
+/** The Redis that Sentinels name: whichever is the master called `name` now. */
+export interface SentinelAddress {
+  readonly kind: 'sentinel';
+  readonly tls: boolean;
+  readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+  readonly name: string;
+  readonly database: number;
+  /** What the master asks for. */
+  readonly redis: Credentials;
+  /** What the Sentinels ask for. */
+  readonly sentinel: Credentials;
+}
+
+export type RedisAddress = DirectAddress | SentinelAddress;
+
+const EXPECTED =
+  'must be redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master';
+const SENTINEL_PORT = 26_379;
+const SENTINEL =
+  /^redis(s?)-sentinel:\/\/(?:([^@/?\s]*)@)?([^@/?\s]+)\/([\w.-]+)(?:\/(\d{1,5}))?(?:\?(\S*))?$/;
+const SENTINEL_PARAMETERS = ['sentinel_username', 'sentinel_password'];
+
+/**
+ * Reads what `GUSHER_REDIS_URL` may be. Sentinels stand in
+ * `redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/master[/database]`, with `rediss-sentinel` for TLS to all
+ * of them; a password of their own follows as `?sentinel_password=`. Throws an `Error` that says what was expected and
+ * nothing of what was given, which may hold a password.
+ */
+export function parseRedisAddress(text: string): RedisAddress {
+  const address = readSentinels(text) ?? readDirect(text);
+  if (address === undefined) throw new Error(EXPECTED);
+  return address;
+}
+
+function readDirect(text: string): DirectAddress | undefined {
+  if (/^unix:\/\/\/\S+$/.test(text)) return { kind: 'direct', url: text.slice('unix://'.length) };
+  if (isRedisUrl(text)) return { kind: 'direct', url: text };
+  if (readEndpoint(text) === undefined) return undefined;
+  return { kind: 'direct', url: text.startsWith(':') ? `127.0.0.1${text}` : text };
+}
+
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\/\S+$/.test(text)) return false;
+  try {
+    const { username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    // No URL, or a password whose percent signs are not those of one.
+    return false;
+  }
+}
+
+function readSentinels(text: string): SentinelAddress | undefined {
+  const match = SENTINEL.exec(text);
+  if (match === null) return undefined;
+  const [, secure, userInfo = '', hosts = '', name = '', database = '0', query = ''] = match;
+  const sentinels = hosts.split(',').map(readSentinel);
+  const redis = readUserInfo(userInfo);
+  const parameters = new URLSearchParams(query);
+  if (![...parameters.keys()].every((key) => SENTINEL_PARAMETERS.includes(key))) return undefined;
+  if (redis === undefined || !sentinels.every((one) => one !== undefined)) return undefined;
+  return {
+    kind: 'sentinel',
+    tls: secure === 's',
+    sentinels,
+    name,
+    database: Number(database),
+    redis,
+    sentinel: {
+      username: parameters.get('sentinel_username') ?? undefined,
+      password: parameters.get('sentinel_password') ?? undefined,
+    },
+  };
+}
+
+function readSentinel(text: string): SentinelAddress['sentinels'][number] | undefined {
+  const hasPort = /:\d+$/.test(text.replace(/^\[.*\]$/, ''));
+  const { host, port = 0 } = readEndpoint(hasPort ? text : `${text}:${SENTINEL_PORT}`) ?? {};
+  return host === undefined ? undefined : { host, port };
+}
+
+/** Where something can be connected to: there is no port 0. */
+function readEndpoint(text: string): Address | undefined {
+  try {
+    const address = parseAddress(text);
+    return address.port === 0 ? undefined : address;
+  } catch {
+    return undefined;
+  }
+}
+
+function readUserInfo(text: string): Credentials | undefined {
+  try {
+    const [username = '', ...password] = text.split(':');
+    return {
+      username: decodeURIComponent(username) || undefined,
+      password: decodeURIComponent(password.join(':')) || undefined,
+    };
+  } catch {
+    // Percent signs that are not those of a URL.
+    return undefined;
+  }
+}
