@@ -2,7 +2,6 @@ import { createServer, type Server } from 'node:http';
 import type { AppStore } from '../shared/app-store/app-store.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
 import { Apps } from '../shared/apps.ts';
-import { HttpCalls } from '../shared/http-calls.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Line } from '../shared/line.ts';
 import type { Logger } from '../shared/log.ts';
@@ -15,11 +14,7 @@ import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { ApiServer } from './api/server.ts';
 import { AppComplaints } from './app-complaints.ts';
 import { Arrivals } from './arrivals.ts';
-import { Admission } from './auth/admission.ts';
-import { TokenKeys } from './auth/token-keys.ts';
-import { Tokens } from './auth/tokens.ts';
-import { Webhook } from './auth/webhook.ts';
-import { WebhookComplaints } from './auth/webhook-complaints.ts';
+import { type Auth, createAuth } from './auth/auth.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';
@@ -27,12 +22,12 @@ import { ClientEvents } from './client-events.ts';
 import type { Connection } from './connection.ts';
 import { Control } from './control.ts';
 import { createDelivery } from './delivery.ts';
-import { GusherDialect } from './dialect/gusher/gusher.ts';
 import { drain } from './drain.ts';
 import { Expiry } from './expiry.ts';
 import type { FanOut } from './fan-out.ts';
 import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { createGusherDialect } from './gusher.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
 import { Inactivity } from './inactivity.ts';
@@ -40,10 +35,8 @@ import { Inbox } from './inbox.ts';
 import type { Outbox } from './outbox.ts';
 import { Publisher } from './publisher.ts';
 import { createPusherDoor } from './pusher.ts';
-import { HttpPost } from './remote/http-post.ts';
-import { RedisList } from './remote/redis-list.ts';
-import { type RemoteSink, Remotes } from './remote/remotes.ts';
-import { Renewal } from './renewal.ts';
+import { openRemoteSink } from './remote/open-sink.ts';
+import type { RemoteSink } from './remote/remotes.ts';
 import { RosterClient } from './roster/roster-client.ts';
 import { StickyPort } from './sticky-port.ts';
 import { Upgrade } from './upgrade.ts';
@@ -68,7 +61,7 @@ export class Worker {
   // Node would refuse a request without a host without a word; those who serve it say why.
   readonly #server: Server = createServer({ requireHostHeader: false });
   readonly #store: AppStore;
-  readonly #webhook: Webhook;
+  readonly #auth: Auth;
   readonly #broker: Broker;
   readonly #relay: RelayBroker | undefined;
   readonly #frameWriter = new FrameWriter();
@@ -103,11 +96,8 @@ export class Worker {
       takesAnyKey: settings.publicPem !== undefined,
       log,
     });
-    this.#webhook = new Webhook(settings);
-    const keys = new TokenKeys({ publicPem: settings.publicPem });
-    const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs });
-    const complaints = new WebhookComplaints({ log });
-    const admission = new Admission({ apps, webhook: this.#webhook, complaints, tokens });
+    this.#auth = createAuth({ settings, apps, log });
+    const { admission, tokens } = this.#auth;
 
     const { outbox, fanOut, sockets, rosterReports, webhookReports } = createDelivery({
       settings,
@@ -136,7 +126,6 @@ export class Worker {
     });
 
     this.#expiry = new Expiry({ outbox: this.#outbox, graceMs: settings.tokenGraceMs, now: Date.now });
-    const renewal = new Renewal({ apps, tokens, hub: this.#hub, expiry: this.#expiry });
     const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
     const clientEvents = new ClientEvents({
       apps,
@@ -145,19 +134,19 @@ export class Worker {
       report: (appKey, event) => webhookReports.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
-    this.#remoteSink = remoteSink(settings);
-    const remotes = new Remotes({ apps, sink: this.#remoteSink });
+    this.#remoteSink = openRemoteSink(settings);
     const reply = (connection: Connection, text: string): void =>
       this.#outbox.post(connection, frameText(text));
-    const dialect = new GusherDialect({
+    const dialect = createGusherDialect({
+      settings,
+      apps,
+      tokens,
       hub: this.#hub,
+      inbox: this.#inbox,
+      expiry: this.#expiry,
+      clientEvents,
+      remoteSink: this.#remoteSink,
       reply,
-      fault: (connection) => this.#inbox.fault(connection),
-      publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
-      callRemote: (connection, call) => remotes.call(connection, call),
-      renew: (connection, token) => renewal.renew(connection, token),
-      subscriptionsMax: settings.subscriptionsMax,
-      now: Date.now,
     });
     const pusherDoor = createPusherDoor({
       settings,
@@ -275,7 +264,7 @@ export class Worker {
     await this.#broker.close();
     this.#roster.close();
     await this.#store.close();
-    this.#webhook.close();
+    this.#auth.close();
     this.#remoteSink.close();
     this.#heartbeat.close();
     this.#inactivity.close();
@@ -296,14 +285,6 @@ export class Worker {
     if (!this.#host.live) return { ready: false, reason: 'broker not reachable' };
     return { ready: true };
   }
-}
-
-/** Lists in Redis; without it, the addresses of the apps. */
-function remoteSink(settings: WorkerOptions['settings']): RemoteSink {
-  const { redisUrl: url, redisPrefix: prefix, remoteListMaxLength: lengthMax } = settings;
-  if (url !== undefined) return new RedisList({ url, prefix, lengthMax });
-  const { webhookDeadlineMs: deadlineMs, webhookMaxInFlight: maxInFlight } = settings;
-  return new HttpPost({ calls: new HttpCalls({ deadlineMs, maxInFlight }) });
 }
 
 function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {

@@ -1,0 +1,24 @@
+import type { Apps } from '../../shared/apps.ts';
+import type { Settings } from '../../shared/config.ts';
+import type { Logger } from '../../shared/log.ts';
+import { Admission } from './admission.ts';
+import { TokenKeys } from './token-keys.ts';
+import { Tokens } from './tokens.ts';
+import { Webhook } from './webhook.ts';
+import { WebhookComplaints } from './webhook-complaints.ts';
+
+/** Whatever vouches for clients. */
+export interface Auth {
+  readonly admission: Admission;
+  readonly tokens: Tokens;
+  close(): void;
+}
+
+/** Joins tokens and the webhooks of apps to one admission. */
+export function createAuth({ settings, apps, log }: { settings: Settings; apps: Apps; log: Logger }): Auth {
+  const webhook = new Webhook(settings);
+  const keys = new TokenKeys({ publicPem: settings.publicPem });
+  const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs });
+  const admission = new Admission({ apps, webhook, complaints: new WebhookComplaints({ log }), tokens });
+  return { admission, tokens, close: () => webhook.close() };
+}

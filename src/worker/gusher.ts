@@ -1,0 +1,39 @@
+import type { Apps } from '../shared/apps.ts';
+import type { Settings } from '../shared/config.ts';
+import type { Tokens } from './auth/tokens.ts';
+import type { ClientEvents } from './client-events.ts';
+import type { Connection } from './connection.ts';
+import { GusherDialect } from './dialect/gusher/gusher.ts';
+import type { Expiry } from './expiry.ts';
+import type { Hub } from './hub.ts';
+import type { Inbox } from './inbox.ts';
+import type { RemoteSink } from './remote/remotes.ts';
+import { Remotes } from './remote/remotes.ts';
+import { Renewal } from './renewal.ts';
+
+/** Joins the parts that only native clients need to their dialect. */
+export function createGusherDialect(parts: {
+  settings: Settings;
+  apps: Apps;
+  tokens: Tokens;
+  hub: Hub;
+  inbox: Inbox;
+  expiry: Expiry;
+  clientEvents: ClientEvents;
+  remoteSink: RemoteSink;
+  reply: (connection: Connection, text: string) => void;
+}): GusherDialect {
+  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, reply } = parts;
+  const renewal = new Renewal({ apps, tokens, hub, expiry });
+  const remotes = new Remotes({ apps, sink: remoteSink });
+  return new GusherDialect({
+    hub,
+    reply,
+    fault: (connection) => inbox.fault(connection),
+    publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
+    callRemote: (connection, call) => remotes.call(connection, call),
+    renew: (connection, token) => renewal.renew(connection, token),
+    subscriptionsMax: settings.subscriptionsMax,
+    now: Date.now,
+  });
+}
