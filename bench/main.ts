@@ -44,9 +44,13 @@ async function main(): Promise<void> {
   const offered = options.short ? SHORT : options.growth ? GROWTH : SCENARIOS;
   const chosen = offered.filter(({ name }) => name.includes(options.only));
   const figures: Figure[] = [];
-  for (const scenario of chosen) figures.push(...(await runScenario(scenario, plan)));
   const last = readLast();
-  for (const figure of figures) process.stdout.write(`${lineOf(figure, figures, last)}\n`);
+  for (const [done, scenario] of chosen.entries()) {
+    process.stderr.write(`${done + 1} of ${chosen.length}: ${scenario.name}\n`);
+    const some = await runScenario(scenario, plan);
+    for (const figure of some) process.stdout.write(`${lineOf(figure, some, last)}\n`);
+    figures.push(...some);
+  }
   process.stdout.write(
     `load of the machine: ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores, Node ${process.version}\n`,
   );
