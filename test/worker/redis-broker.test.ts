@@ -98,6 +98,32 @@ describe('the redis broker', () => {
     expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@news', 'demo@late', 'demo@c1199']);
   });
 
+  /** Ends one of the two connections of the broker, as a network may. */
+  async function end(name: 'publisher' | 'subscriber'): Promise<void> {
+    const clients = await redis.command('CLIENT', 'LIST');
+    const id = new RegExp(`id=(\\d+) [^\\n]*name=gusher:${name}`).exec(clients)?.[1];
+    await redis.command('CLIENT', 'KILL', 'ID', String(id));
+  }
+
+  for (const name of ['publisher', 'subscriber'] as const) {
+    it(`hears of what was subscribed to while the connection of the ${name} alone was away`, async () => {
+      await open();
+      await end(name);
+      await eventually(() => broker.link === 'lost', 'the loss is noticed');
+      const topics: string[] = [];
+      while (broker.link === 'lost') {
+        topics.push(`demo@c${topics.length}`);
+        await broker.subscribe(topics.at(-1) ?? '');
+        await new Promise(setImmediate);
+      }
+      for (const topic of topics) {
+        await broker.publish(topic, { channel: topic.slice('demo@'.length), event: 'e', data: '1' });
+      }
+      await eventually(() => heard.length >= topics.length, 'everything wanted was heard');
+      expect(heard.map(({ topic }) => topic)).to.deep.equal(topics);
+    });
+  }
+
   it('notices a Redis that has stopped without a word', async () => {
     await open();
     await broker.subscribe('demo@news');

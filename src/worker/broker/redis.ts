@@ -59,7 +59,10 @@ export class RedisBroker implements Broker {
   readonly #changed = new Set<string>();
   #joining: (() => void)[] = [];
   #flushRequested = false;
+  /** The subscriber's connection was told of everything that was wanted when it was made. */
   #subscribed = false;
+  /** Both connections are up, and Redis is asked whether it knows of all that is wanted by now. */
+  #confirming: symbol | undefined;
 
   #inFlightBytes = 0;
   #prober: NodeJS.Timeout | undefined;
@@ -108,11 +111,9 @@ export class RedisBroker implements Broker {
 
   subscribe(topic: string): Promise<void> {
     this.#wanted.add(topic);
-    if (this.#link !== 'live') return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#joining.push(resolve);
-      this.#change(topic);
-    });
+    this.#change(topic);
+    if (this.#link !== 'live' && this.#confirming === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#joining.push(resolve));
   }
 
   unsubscribe(topic: string): void {
@@ -195,9 +196,28 @@ export class RedisBroker implements Broker {
   /** The link is live when both connections are, and Redis knows of every topic that is wanted. */
   readonly #judgeLink = (): void => {
     if (this.#link === 'closed') return;
-    if (this.#subscribed && this.#publisher.status === 'ready') this.#become('live');
-    else if (this.#link === 'live') this.#lose();
+    if (this.#subscribed && this.#publisher.status === 'ready') {
+      if (this.#link !== 'live' && this.#confirming === undefined) void this.#confirm();
+      return;
+    }
+    this.#confirming = undefined;
+    if (this.#link === 'live') this.#lose();
+    else this.#letJoinersGo();
   };
+
+  /**
+   * Topics may have come since the connection was told of all; Redis answers a PING behind them. Who subscribes meanwhile
+   * waits for an answer, as on a link that is live.
+   */
+  async #confirm(): Promise<void> {
+    const confirming = Symbol();
+    this.#confirming = confirming;
+    void this.#flush();
+    const isAnswered = await this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+    if (this.#confirming !== confirming) return;
+    this.#confirming = undefined;
+    if (isAnswered) this.#become('live');
+  }
 
   #lose(): void {
     this.#lostAt = performance.now();
@@ -239,14 +259,20 @@ export class RedisBroker implements Broker {
   /** Tells a new connection of everything that is wanted. */
   async #resubscribe(): Promise<void> {
     this.#asked.clear();
-    const channel = this.#prefix + BACKPUSH;
-    const commands: Promise<unknown>[] = [
-      this.#subscriber.subscribe(channel, this.#prefix + CONTROL_TOPIC),
-      this.#subscriber.psubscribe(`${escapePattern(channel)}:*`),
-      ...this.#askFor([...this.#wanted]),
-    ];
-    this.#subscribed = await this.#expectAnswer(this.#subscriber, Promise.all(commands));
+    this.#subscribed = await this.#expectAnswer(this.#subscriber, this.#askForAll());
     this.#judgeLink();
+  }
+
+  /** One command after another: of very many that are sent at once the last are answered too late. */
+  async #askForAll(): Promise<void> {
+    const channel = this.#prefix + BACKPUSH;
+    await this.#subscriber.subscribe(channel, this.#prefix + CONTROL_TOPIC);
+    await this.#subscriber.psubscribe(`${escapePattern(channel)}:*`);
+    const topics = [...this.#wanted];
+    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
+      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
+      await Promise.all(this.#askFor(some.filter((topic) => this.#wanted.has(topic))));
+    }
   }
 
   #askFor(topics: readonly string[]): Promise<unknown>[] {
