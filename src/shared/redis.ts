@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import type { Redis, RedisOptions } from 'ioredis';
 import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
-import { SentinelWatch } from './sentinel-watch.ts';
+import { isRedisReply } from './redis-fault.ts';
+import { type Master, SentinelWatch } from './sentinel-watch.ts';
 
 export type { Redis } from 'ioredis';
 
@@ -31,9 +32,21 @@ export function createRedisClient(
     address.kind === 'direct'
       ? new (loadRedis())(address.url, common)
       : new (loadRedis())({ ...sentinelOptions(address), ...common });
-  client.on('error', options.onError);
+  client.on('error', (error: Error) => {
+    // What follows of having let go of a connection tells nobody why.
+    if (error.message.startsWith("Stream isn't writeable")) return;
+    options.onError(error);
+    // A database that is not there (SELECT): ioredis would go on with the first one.
+    if (isRedisReply(error) && client.status !== 'ready') letGo(client);
+  });
   if (address.kind === 'sentinel') client.once('ready', () => watchOf(url, address).follow(client));
   return client;
+}
+
+/** Ends a client for good. */
+export function closeRedis(client: Redis): void {
+  client.disconnect();
+  for (const watch of watches.values()) watch.leave(client);
 }
 
 const COMMON = {
@@ -81,7 +94,12 @@ export function connectRedis(client: Redis): Promise<void> {
  * Ends a connection on which a command was not answered, which leaves it in doubt; a new one is certain, and made at once.
  */
 export function distrust(client: Redis): void {
-  if (client.status === 'ready') client.disconnect(true);
+  if (client.status === 'ready') letGo(client);
+}
+
+/** Once for each connection, though many commands may fail on it. */
+function letGo(client: Redis): void {
+  if (client.stream?.writable) client.disconnect(true);
 }
 
 /** ioredis asks the Sentinels anew for each connection. */
@@ -121,9 +139,22 @@ function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddres
     return connection;
   });
   const abandoned = (): void => void watches.delete(url);
-  const watch = new SentinelWatch<Redis>({ name, connections, switched: distrust, abandoned });
+  const watch = new SentinelWatch<Redis>({ name, connections, switched: moveTo, abandoned });
   watches.set(url, watch);
   return watch;
+}
+
+/**
+ * A client that is connecting may be on its way to the old master, by a Sentinel that does not know yet. One that knows its
+ * master by a name is not told from that, and connects once more.
+ */
+function moveTo(client: Redis, master: Master): void {
+  const look = (): void => {
+    const { remoteAddress, remotePort } = client.stream;
+    if (remoteAddress !== master.host || remotePort !== master.port) distrust(client);
+  };
+  if (client.status === 'ready') look();
+  else client.once('ready', look);
 }
 
 /** The connection to a Sentinel is made again and again. */
@@ -133,41 +164,6 @@ function ignoreUntilBack(): void {}
 function retryDelayMs(attempt: number): number {
   const delay = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS);
   return delay * (0.5 + Math.random() / 2);
-}
-
-/** True if Redis was reached and said no. */
-export function isRedisReply(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'ReplyError';
-}
-
-const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
-const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
-  ['WRONGPASS', 'Redis refuses the password'],
-  ['NOAUTH', 'Redis refuses the password'],
-  ['MOVED', NO_CLUSTER],
-  ['CLUSTERDOWN', NO_CLUSTER],
-]);
-
-/**
- * A sentence for what went wrong between a client and Redis, without anything secret. Of what Redis said only
- * the first word is told: the rest may repeat what it was sent.
- */
-export function redisFault(error: unknown): string {
-  // A connection that Redis ends in good order has no error.
-  if (!(error instanceof Error)) return 'Redis ended the connection';
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (isRedisReply(error)) {
-    const [word = ''] = message.split(' ', 1);
-    return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
-  }
-  if (message.startsWith('All sentinels are unreachable')) {
-    return /WRONGPASS|NOAUTH/.test(message)
-      ? 'the Sentinels refuse the password'
-      : 'no Sentinel names the master';
-  }
-  if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'nothing listens at the Redis address';
-  if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';
-  return `Redis is not reachable (${code ?? message})`;
 }
 
 /** Text as a glob pattern that matches itself alone (SCAN, PSUBSCRIBE): a prefix is meant as it stands. */

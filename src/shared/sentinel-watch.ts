@@ -10,47 +10,55 @@ export interface SentinelConnection {
   disconnect(): void;
 }
 
-/** A client of the master; it tells when it is used no more. */
-export interface Follower {
-  once(event: 'end', listener: () => void): unknown;
+/** Where a master is. */
+export interface Master {
+  readonly host: string;
+  readonly port: number;
 }
 
 /**
  * Has clients of a master follow it to another Redis as soon as a Sentinel says so. A master that has to step down goes on
  * as if nothing were for ten seconds, until a Sentinel ends its connections; one that is cut off is not told at all.
  */
-export class SentinelWatch<Client extends Follower> {
+export class SentinelWatch<Client> {
+  readonly #name: string;
   readonly #connections: readonly SentinelConnection[];
   readonly #followers = new Set<Client>();
+  readonly #switched: (client: Client, master: Master) => void;
   readonly #abandoned: () => void;
 
   /** `switched` is called for each follower and each Sentinel that says so; `abandoned` when nobody follows any more. */
   constructor(options: {
     name: string;
     connections: readonly SentinelConnection[];
-    switched: (client: Client) => void;
+    switched: (client: Client, master: Master) => void;
     abandoned: () => void;
   }) {
-    const { name, connections, switched, abandoned } = options;
-    this.#connections = connections;
-    this.#abandoned = abandoned;
-    for (const connection of connections) {
+    this.#name = options.name;
+    this.#connections = options.connections;
+    this.#switched = options.switched;
+    this.#abandoned = options.abandoned;
+    for (const connection of options.connections) {
       connection.on('ready', () => void connection.subscribe(SWITCHED).catch(ignoreUntilBack));
-      connection.on('message', (_channel, message) => {
-        if (message.startsWith(`${name} `)) for (const client of this.#followers) switched(client);
-      });
+      connection.on('message', (_channel, message) => this.#hear(message));
       connection.connect().catch(ignoreUntilBack);
     }
   }
 
   follow(client: Client): void {
     this.#followers.add(client);
-    client.once('end', () => {
-      this.#followers.delete(client);
-      if (this.#followers.size > 0) return;
-      for (const connection of this.#connections) connection.disconnect();
-      this.#abandoned();
-    });
+  }
+
+  leave(client: Client): void {
+    if (!this.#followers.delete(client) || this.#followers.size > 0) return;
+    for (const connection of this.#connections) connection.disconnect();
+    this.#abandoned();
+  }
+
+  #hear(message: string): void {
+    const [name, , , host = '', port] = message.split(' ');
+    if (name !== this.#name) return;
+    for (const client of this.#followers) this.#switched(client, { host, port: Number(port) });
   }
 }
 

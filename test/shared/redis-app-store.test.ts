@@ -27,8 +27,12 @@ describe('apps in a Redis that does not answer', () => {
     expect(await store.load('shop')).to.equal(undefined);
     const first = await connectionId();
     redis.signal('SIGSTOP');
-    const outcome = await store.load('shop').then(String, (error: Error) => error.message);
-    expect(outcome).to.equal('Redis does not answer');
+    const warnings: Error[] = [];
+    const warn = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', warn);
+    const keys = Array.from({ length: 30 }, (_, number) => `shop-${number}`);
+    const outcomes = await Promise.all(keys.map((key) => store.load(key).catch((error) => error.message)));
+    expect(new Set(outcomes)).to.deep.equal(new Set(['Redis does not answer']));
     redis.signal('SIGCONT');
     await eventually(
       () =>
@@ -39,5 +43,7 @@ describe('apps in a Redis that does not answer', () => {
       'apps are looked up',
     );
     expect(await connectionId()).to.not.equal(first);
+    process.off('warning', warn);
+    expect(warnings, 'listeners for each lookup').to.deep.equal([]);
   });
 });

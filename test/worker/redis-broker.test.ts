@@ -13,9 +13,9 @@ describe('the redis broker', () => {
   let broker: RedisBroker;
   let heard: { topic: string; publication: Publication }[];
 
-  async function open(url = redis.url): Promise<void> {
+  async function open(url = redis.url, log = silentLog()): Promise<void> {
     heard = [];
-    broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log: silentLog() });
+    broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log });
     await broker.open({
       deliver: (topic, publication) => void heard.push({ topic, publication }),
       control: () => undefined,
@@ -123,6 +123,21 @@ describe('the redis broker', () => {
       expect(heard.map(({ topic }) => topic)).to.deep.equal(topics);
     });
   }
+
+  it('tells why the link is lost now, and not why it was before', async () => {
+    const reasons: unknown[] = [];
+    const log = Object.assign(silentLog(), {
+      warn: ({ reason }: { reason: unknown }) => void reasons.push(reason),
+    });
+    await open(redis.url, log);
+    await redis.kill();
+    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    await redis.restart();
+    await eventually(() => broker.link === 'live', 'the link is back');
+    await end('subscriber');
+    await eventually(() => reasons.length === 2, 'the second loss is told');
+    expect(reasons[1]).to.equal('Redis ended the connection');
+  });
 
   it('notices a Redis that has stopped without a word', async () => {
     await open();

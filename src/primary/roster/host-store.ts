@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
+import { closeRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
 import { Arrivals } from './arrivals.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
 import type { RosterRecord } from './roster.ts';
@@ -54,6 +54,7 @@ export class HostStore {
     const subscribe = async (): Promise<void> => {
       if (!this.isLive) return;
       if (await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel))) {
+        this.fault = undefined;
         listener.live();
       }
     };
@@ -75,8 +76,8 @@ export class HostStore {
   async close(): Promise<void> {
     const quits = [this.#subscriber, this.#commands].map((client) => client.quit());
     await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
-    this.#subscriber.disconnect();
-    this.#commands.disconnect();
+    closeRedis(this.#subscriber);
+    closeRedis(this.#commands);
   }
 
   /** Begins a part anew: alive, and empty. */
@@ -149,7 +150,6 @@ export class HostStore {
   }
 
   #alive(host: string): string {
-    // The braces keep a host's keys on one node of a Redis Cluster.
     return `${this.#base}{${host}}`;
   }
 

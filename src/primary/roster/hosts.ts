@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../shared/log.ts';
-import { redisFault } from '../../shared/redis.ts';
+import { redisFault } from '../../shared/redis-fault.ts';
 import type { HostMessage } from './host-message.ts';
 import { HostStore } from './host-store.ts';
 import { OtherHosts } from './other-hosts.ts';

@@ -8,14 +8,14 @@ import {
   parseApp,
 } from '../app.ts';
 import {
+  closeRedis,
   connectRedis,
   createRedisClient,
   distrust,
   escapePattern,
-  isRedisReply,
   type Redis,
-  redisFault,
 } from '../redis.ts';
+import { isRedisReply, redisFault } from '../redis-fault.ts';
 import { isAppKey } from '../topic.ts';
 import type { AppStore } from './app-store.ts';
 
@@ -97,7 +97,7 @@ export class RedisAppStore implements AppStore {
   }
 
   async close(): Promise<void> {
-    this.#redis.disconnect();
+    closeRedis(this.#redis);
   }
 
   async #read(redis: Redis, key: string): Promise<App | undefined> {

@@ -6,7 +6,8 @@ import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isKept, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
-import { createRedisClient, distrust, escapePattern, type Redis, redisFault } from '../../shared/redis.ts';
+import { closeRedis, createRedisClient, distrust, escapePattern, type Redis } from '../../shared/redis.ts';
+import { redisFault } from '../../shared/redis-fault.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
 import { parseBackpush } from './backpush.ts';
@@ -157,8 +158,8 @@ export class RedisBroker implements Broker {
     clearInterval(this.#prober);
     const quits = [this.#subscriber, this.#publisher].map((client) => client.quit());
     await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
-    this.#subscriber.disconnect();
-    this.#publisher.disconnect();
+    closeRedis(this.#subscriber);
+    closeRedis(this.#publisher);
   }
 
   #keptName(topic: string): string {
@@ -232,6 +233,7 @@ export class RedisBroker implements Broker {
       this.#log.info({ outageMs: Math.round(performance.now() - this.#lostAt) }, 'the link to Redis is back');
     }
     this.#link = state;
+    if (state === 'live') this.#fault = undefined;
     this.#listener?.linkChanged(state);
     this.#announceTried();
   }

@@ -1,6 +1,7 @@
 import type { App } from '../../shared/app.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import { connectRedis, createRedisClient, distrust, isRedisReply, type Redis } from '../../shared/redis.ts';
+import { closeRedis, connectRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
+import { isRedisReply } from '../../shared/redis-fault.ts';
 import { topicOf } from '../../shared/topic.ts';
 import type { RemoteSink } from './remotes.ts';
 
@@ -31,7 +32,7 @@ export class RedisList implements RemoteSink {
   }
 
   close(): void {
-    this.#redis.disconnect();
+    closeRedis(this.#redis);
   }
 
   /** Connects with the first job: most installations have none. */

@@ -1,0 +1,36 @@
+/** True if Redis was reached and said no. */
+export function isRedisReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
+const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
+  ['WRONGPASS', 'Redis refuses the password'],
+  ['NOAUTH', 'Redis refuses the password'],
+  ['MOVED', NO_CLUSTER],
+  ['CLUSTERDOWN', NO_CLUSTER],
+]);
+
+/**
+ * A sentence for what went wrong between a client and Redis, without anything secret. Of what Redis said only
+ * the first word is told: the rest may repeat what it was sent.
+ */
+export function redisFault(error: unknown): string {
+  // A connection that Redis ends in good order has no error.
+  if (!(error instanceof Error)) return 'Redis ended the connection';
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (isRedisReply(error)) {
+    if (message === 'ERR DB index is out of range') return 'Redis has no such database';
+    const [word = ''] = message.split(' ', 1);
+    return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
+  }
+  if (message.startsWith('All sentinels are unreachable')) {
+    return /WRONGPASS|NOAUTH/.test(message)
+      ? 'the Sentinels refuse the password'
+      : 'no Sentinel names the master';
+  }
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'nothing listens at the Redis address';
+  if (/^(Connection is closed|Reached the max retries)/.test(message)) return 'Redis ended the connection';
+  if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';
+  return `Redis is not reachable (${code ?? message})`;
+}

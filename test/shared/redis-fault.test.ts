@@ -1,0 +1,34 @@
+import { expect } from 'chai';
+import { redisFault } from '../../src/shared/redis-fault.ts';
+
+function reply(message: string): Error {
+  return Object.assign(new Error(message), { name: 'ReplyError' });
+}
+
+describe('what went wrong with Redis', () => {
+  const faults: readonly (readonly [unknown, string])[] = [
+    [undefined, 'Redis ended the connection'],
+    [reply('NOAUTH Authentication required.'), 'Redis refuses the password'],
+    [reply('WRONGPASS invalid username-password pair'), 'Redis refuses the password'],
+    [reply('MOVED 3999 127.0.0.1:6381'), 'this is a node of a Redis Cluster, which gusher cannot use'],
+    [reply('CLUSTERDOWN Hash slot not served'), 'this is a node of a Redis Cluster, which gusher cannot use'],
+    [reply('ERR hush'), 'Redis answers ERR'],
+    [reply('ERR DB index is out of range'), 'Redis has no such database'],
+    [new Error('Connection is closed.'), 'Redis ended the connection'],
+    [Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }), 'nothing listens at the Redis address'],
+    [new Error('Command timed out'), 'Redis does not answer'],
+    [
+      new Error('All sentinels are unreachable. Retrying from scratch after 50ms.'),
+      'no Sentinel names the master',
+    ],
+    [
+      new Error('All sentinels are unreachable. Last error: NOAUTH Authentication required.'),
+      'the Sentinels refuse the password',
+    ],
+  ];
+  for (const [fault, sentence] of faults) {
+    it(`is told as: ${sentence} (${fault instanceof Error ? fault.message : fault})`, () => {
+      expect(redisFault(fault)).to.equal(sentence);
+    });
+  }
+});
