@@ -75,7 +75,10 @@ export async function answerList(
 /** Attack: a client that asks for a long list and reads none of it. */
 async function send(response: ServerResponse, text: string): Promise<void> {
   if (response.write(text) || response.destroyed) return;
-  await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]);
+  waiting.abort();
 }
 
 function countIn(text: string): number {

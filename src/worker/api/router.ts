@@ -119,6 +119,11 @@ export class Router {
     if (!(error instanceof RefusalError)) {
       this.#log.error({ err: error, method: request.method }, 'a request failed');
     }
+    if (response.headersSent) {
+      // Half an answer has no end: the client is not to take it for the whole.
+      response.destroy();
+      return;
+    }
     if (!request.complete) {
       response.setHeader('Connection', 'close');
       await readAway(request);

@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { RefusalError } from '../../../src/shared/errors.ts';
+import { silentLog } from '../../../src/shared/log.ts';
+import { answerList, type Part, wantedBy } from '../../../src/worker/api/listing.ts';
+import { Router } from '../../../src/worker/api/router.ts';
+import { within } from '../../support/deadline.ts';
+
+describe('a list that is answered page by page', () => {
+  let server: Server;
+  let pages: (() => Part)[];
+
+  beforeEach(async () => {
+    const router = new Router({ log: silentLog() });
+    router.get('/list', async ({ request, response }) => {
+      await answerList(
+        response,
+        wantedBy(request),
+        async () => pages.shift()?.() ?? { items: [], next: undefined },
+      );
+    });
+    server = createServer(router.serve).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+
+  afterEach(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  const get = async (): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/list`);
+    return response.text();
+  };
+
+  it('is cut off, and not taken for whole, where a later page cannot be had', async () => {
+    pages = [
+      () => ({ items: ['"a"'], next: 'a' }),
+      () => {
+        throw new RefusalError('roster_late');
+      },
+    ];
+    const outcome = await within(
+      get().catch((error: Error) => error.message),
+      'an end of the answer',
+    );
+    expect(outcome).to.match(/^(?:terminated|fetch failed)$/);
+  });
+
+  it('waits for a slow reader with two listeners, however long it is', async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', warn);
+    const item = `"${'x'.repeat(1_000_000)}"`;
+    pages = Array.from({ length: 30 }, (_, number) => () => ({
+      items: [item],
+      next: number < 29 ? 'x' : undefined,
+    }));
+    expect(JSON.parse(await get())).to.have.length(30);
+    await new Promise(setImmediate);
+    process.off('warning', warn);
+    expect(warnings).to.deep.equal([]);
+  });
+});
