@@ -11,17 +11,32 @@ import {
   watchKeyOf,
 } from '../../shared/roster.ts';
 
+/** Questions that the primary has at once: their answers may be long, and wait in one line. */
+const ASKED_MAX = 1_000;
 /** Attack: questions faster than they are answered. */
-const OPEN_MAX = 1_000;
+const WAITING_MAX = 50_000;
 const DEADLINE_MS = 5_000;
 const CHECK_MS = 500;
 
 /** Takes the answer, or the reason why there is none. */
 export type AnswerTaker<Answer> = (answer: Answer | RefusalError) => void;
 
-interface OpenQuestion {
-  readonly askedAt: number;
+/** What is asked, and whether changes are to be told from the answer on. */
+type Asking =
+  | { readonly query: RosterQuery; readonly watch: undefined }
+  | { readonly query: Watchable; readonly watch: Watch };
+
+type Question = Asking & {
+  readonly since: number;
   readonly take: AnswerTaker<RosterAnswer>;
+};
+
+/** Somebody's interest in the changes of one answer. */
+interface Watch {
+  /** Questions that ask for it and are not answered. */
+  open: number;
+  /** The primary tells of changes. */
+  isLive: boolean;
 }
 
 export interface RosterClientOptions {
@@ -35,10 +50,11 @@ export interface RosterClientOptions {
 /** Asks the primary who is present where, on this host and the others. */
 export class RosterClient {
   readonly #options: RosterClientOptions;
-  /** By id, the oldest first. */
-  readonly #open = new Map<number, OpenQuestion>();
-  /** What is watched, from the first answer on. */
-  readonly #watched = new Set<string>();
+  /** By id, the oldest first: those that the primary has. */
+  readonly #asked = new Map<number, Question>();
+  /** Those that it gets when it has answered others. */
+  readonly #waiting = new Set<Question>();
+  readonly #watches = new Map<string, Watch>();
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
   #listener: (events: readonly RosterEvent[]) => void = () => undefined;
@@ -52,10 +68,10 @@ export class RosterClient {
     this.#listener = listener;
   }
 
-  /** Rejects with `roster_busy` when too many questions are open, and with `roster_late` at the deadline. */
+  /** Rejects with `roster_busy` when too many questions wait, and with `roster_late` at the deadline. */
   ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
     return new Promise((resolve, reject) => {
-      this.#ask({ query, watch: false }, (answer) => {
+      this.#ask({ query, watch: undefined }, (answer) => {
         if (answer instanceof RefusalError) reject(answer);
         else resolve(answer as RosterAnswers[Kind]);
       });
@@ -71,16 +87,21 @@ export class RosterClient {
     query: RosterQueryOf<Kind> & Watchable,
     take: AnswerTaker<RosterAnswers[Kind]>,
   ): void {
-    this.#ask({ query, watch: true }, (answer) => {
-      const key = watchKeyOf(query);
-      if (!(answer instanceof RefusalError)) this.#watched.add(key);
-      else if (!this.#watched.has(key)) this.unwatch(query);
+    const key = watchKeyOf(query);
+    const watch = this.#watches.get(key) ?? { open: 0, isLive: false };
+    this.#watches.set(key, watch);
+    watch.open += 1;
+    this.#ask({ query, watch }, (answer) => {
+      watch.open -= 1;
+      if (!(answer instanceof RefusalError)) watch.isLive = true;
+      // Nothing is known of it any more where it was ended meanwhile.
+      else if (!watch.isLive && watch.open === 0 && this.#watches.get(key) === watch) this.unwatch(query);
       take(answer as RosterAnswers[Kind] | RefusalError);
     });
   }
 
   unwatch(query: Watchable): void {
-    this.#watched.delete(watchKeyOf(query));
+    this.#watches.delete(watchKeyOf(query));
     this.#options.send({ type: 'rosterUnwatch', query });
   }
 
@@ -100,37 +121,66 @@ export class RosterClient {
   /** Refuses what is open. */
   close(): void {
     clearInterval(this.#timer);
-    for (const id of [...this.#open.keys()]) this.#settle(id, new RefusalError('roster_late'));
+    this.#refuse(() => true);
   }
 
-  #ask(
-    question: { query: RosterQuery; watch: false } | { query: Watchable; watch: true },
-    take: AnswerTaker<RosterAnswer>,
-  ): void {
-    if (this.#open.size >= OPEN_MAX) {
+  #ask(asking: Asking, take: AnswerTaker<RosterAnswer>): void {
+    if (this.#waiting.size >= WAITING_MAX) {
       take(new RefusalError('roster_busy'));
       return;
     }
-    this.#lastId += 1;
-    this.#open.set(this.#lastId, { askedAt: performance.now(), take });
     this.#timer ??= setInterval(this.#refuseLate, CHECK_MS).unref();
-    this.#options.flushReports();
-    this.#options.send({ type: 'rosterQuery', id: this.#lastId, ...question });
+    this.#waiting.add({ ...asking, since: performance.now(), take });
+    this.#sendSome();
   }
 
-  #settle(id: number, answer: RosterAnswer | RefusalError): void {
-    const question = this.#open.get(id);
+  #sendSome(): void {
+    for (const question of this.#waiting) {
+      if (this.#asked.size >= ASKED_MAX) return;
+      this.#waiting.delete(question);
+      this.#send(question);
+    }
+  }
+
+  #send(question: Question): void {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    this.#asked.set(id, question);
+    this.#options.flushReports();
+    // What is no longer to be watched is only asked.
+    this.#options.send(
+      question.watch !== undefined && this.#watches.get(watchKeyOf(question.query)) === question.watch
+        ? { type: 'rosterQuery', id, query: question.query, watch: true }
+        : { type: 'rosterQuery', id, query: question.query, watch: false },
+    );
+  }
+
+  #settle(id: number, answer: RosterAnswer): void {
+    const question = this.#asked.get(id);
     // An answer that comes after its deadline has nobody who waits for it.
     if (question === undefined) return;
-    this.#open.delete(id);
+    this.#asked.delete(id);
     question.take(answer);
+    this.#sendSome();
   }
 
   readonly #refuseLate = (): void => {
     const oldest = performance.now() - (this.#options.deadlineMs ?? DEADLINE_MS);
-    for (const [id, { askedAt }] of this.#open) {
-      if (askedAt > oldest) break;
-      this.#settle(id, new RefusalError('roster_late'));
-    }
+    this.#refuse(({ since }) => since <= oldest);
+    this.#sendSome();
   };
+
+  /** Refuses the oldest, as long as they are such. */
+  #refuse(isLate: (question: Question) => boolean): void {
+    for (const [id, question] of this.#asked) {
+      if (!isLate(question)) break;
+      this.#asked.delete(id);
+      question.take(new RefusalError('roster_late'));
+    }
+    for (const question of this.#waiting) {
+      if (!isLate(question)) break;
+      this.#waiting.delete(question);
+      question.take(new RefusalError('roster_late'));
+    }
+  }
 }

@@ -84,6 +84,8 @@ export class Watchlists {
     this.#watched.set(key, watched);
     this.#roster.watch<'user'>({ kind: 'user', app, user }, (answer) => {
       if (typeof answer === 'number') watched.isOnline = answer > 0;
+      // Whoever watches the user next asks again.
+      else if (this.#watched.get(key) === watched) this.#watched.delete(key);
       settle();
     });
     return watched;
@@ -91,6 +93,7 @@ export class Watchlists {
 
   #drop(watched: Watched): void {
     const { app, user } = watched;
+    if (this.#watched.get(keyOf(app, user)) !== watched) return;
     this.#watched.delete(keyOf(app, user));
     this.#roster.unwatch({ kind: 'user', app, user });
   }

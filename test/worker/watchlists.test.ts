@@ -1,0 +1,33 @@
+import { expect } from 'chai';
+import { RefusalError } from '../../src/shared/errors.ts';
+import type { Connection } from '../../src/worker/connection.ts';
+import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
+import type { AnswerTaker } from '../../src/worker/roster/roster-client.ts';
+
+describe('the watchlists', () => {
+  const connection = (id: string): Connection => ({ id, appKey: 'shop' }) as unknown as Connection;
+
+  it('ask again of a user of whom the roster had no time to tell', async () => {
+    const answers: (number | RefusalError)[] = [new RefusalError('roster_busy'), 1];
+    const told: string[] = [];
+    const unwatched: unknown[] = [];
+    const lists = new Watchlists({
+      roster: {
+        watch: (_query: unknown, take: AnswerTaker<never>) => take((answers.shift() ?? 0) as never),
+        unwatch: (query) => void unwatched.push(query),
+      },
+      reply: ({ id }, text) => void told.push(`${id} ${text}`),
+    });
+    const [first, second] = [connection('first'), connection('second')];
+    await lists.watch(first, ['ann']);
+    await lists.watch(second, ['ann']);
+    expect(told[1]).to.match(/^second .*online.*ann/);
+
+    lists.forget(first);
+    expect(unwatched, 'the second still watches').to.deep.equal([]);
+    lists.hear({ kind: 'offline', app: 'shop', user: 'ann' });
+    expect(told[2]).to.match(/^second .*offline.*ann/);
+    lists.forget(second);
+    expect(unwatched).to.have.length(1);
+  });
+});
