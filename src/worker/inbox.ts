@@ -17,6 +17,8 @@ export class Inbox {
   readonly #stats: Stats;
   readonly #ticker: NodeJS.Timeout;
   readonly #throttled = new Set<Connection>();
+  /** Clients that have gone while something they had said was to be carried out, and what follows. */
+  readonly #finishing = new Map<Connection, () => void>();
   #second = 0;
 
   constructor(options: { commandsPerSecond: number; faultsPerMinute: number; outbox: Outbox; stats: Stats }) {
@@ -50,10 +52,18 @@ export class Inbox {
     this.#outbox.close(connection, REFUSALS.too_many_faults);
   }
 
-  /** Lets go of what a closed connection left behind. */
-  forget(connection: Connection): void {
-    connection.backlog = undefined;
-    this.#throttled.delete(connection);
+  /**
+   * A client has gone. What it had said before is still carried out, unless it was sent away, or has said more than it may;
+   * then `forget` is called, and nothing of it is left here.
+   */
+  finish(connection: Connection, forget: () => void): void {
+    if (connection.backlog === undefined) {
+      forget();
+      return;
+    }
+    if (connection.refusal !== undefined) connection.backlog.length = 0;
+    this.#finishing.set(connection, forget);
+    if (this.#throttled.delete(connection)) this.#release(connection);
   }
 
   close(): void {
@@ -61,8 +71,10 @@ export class Inbox {
   }
 
   #handle(connection: Connection, data: Buffer, isBinary: boolean): void {
-    if (connection.state !== 'open') return;
+    const isFinishing = this.#finishing.has(connection);
+    if (connection.state !== 'open' && !isFinishing) return;
     if (!this.#mayGoOn(connection)) {
+      if (isFinishing) return;
       this.#hold(connection, [{ data, isBinary }]);
       this.#throttled.add(connection);
       return;
@@ -101,6 +113,8 @@ export class Inbox {
       }
     }
     if (connection.state !== 'closed') connection.transport.resume();
+    this.#finishing.get(connection)?.();
+    this.#finishing.delete(connection);
   }
 
   readonly #tick = (): void => {

@@ -104,8 +104,11 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   }
 
   closed(connection: Connection): void {
-    const { expiry, hub, inbox, sockets } = this.#parts;
-    inbox.forget(connection);
+    this.#parts.inbox.finish(connection, () => this.#forget(connection));
+  }
+
+  #forget(connection: Connection): void {
+    const { expiry, hub, sockets } = this.#parts;
     expiry.forget(connection);
     hub.remove(connection);
     connection.dialect.gone?.(connection);

@@ -116,6 +116,14 @@ describe('what clients send to others and to the backend', () => {
       expect((await outsider.next()).event).to.equal('marker');
     });
 
+    it('client events reach the others also when their sender leaves right after them', async () => {
+      const [sender, other] = [await join('room'), await join('room')];
+      const events = [1, 2, 3, 4, 5].map((n) => `{"event":"client-bye","data":${n},"channel":"room"}`);
+      for (const event of events) sender.socket.send(event);
+      sender.socket.close(1000);
+      for (const n of [1, 2, 3, 4, 5]) expect((await other.next()).data).to.equal(n);
+    });
+
     it('a client event is refused with a code', async () => {
       const client = await join('room');
       const attempts: [event: string, channel: unknown, code: string][] = [

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { REFUSALS } from '../../src/shared/errors.ts';
 import { createStats } from '../../src/shared/stats.ts';
+import type { Connection } from '../../src/worker/connection.ts';
 import type { Dialect } from '../../src/worker/dialect/dialect.ts';
 import { Inbox } from '../../src/worker/inbox.ts';
 import { Outbox } from '../../src/worker/outbox.ts';
@@ -43,6 +45,81 @@ describe('the inbox', () => {
     await turnEnds();
     expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2', 'c', 'd']);
     expect(transport.paused).to.equal(false);
+  });
+
+  describe('of a client that has gone', () => {
+    const heard: string[] = [];
+    const finish: (() => void)[] = [];
+    const slow: Dialect = {
+      ...deafDialect,
+      receive: (_connection, message) => {
+        heard.push(message.toString());
+        return new Promise((resolve) => finish.push(resolve));
+      },
+    };
+    let forgotten = false;
+
+    function say(connection: Connection, ...texts: string[]): void {
+      heard.length = 0;
+      finish.length = 0;
+      forgotten = false;
+      for (const text of texts) inbox.take(connection, Buffer.from(text), false);
+    }
+
+    function go(connection: Connection): void {
+      connection.state = 'closed';
+      inbox.finish(connection, () => {
+        forgotten = true;
+      });
+    }
+
+    async function carryOut(): Promise<void> {
+      finish.shift()?.();
+      await turnEnds();
+    }
+
+    it('has what it had said before carried out, and then forgets it', async () => {
+      makeInbox();
+      const { connection } = makeConnection(slow);
+      say(connection, '1', '2', '3');
+      go(connection);
+      await carryOut();
+      await carryOut();
+      expect(heard).to.deep.equal(['1', '2', '3']);
+      expect(forgotten).to.equal(false);
+      await carryOut();
+      expect(forgotten).to.equal(true);
+    });
+
+    it('forgets it at once where nothing is under way', () => {
+      makeInbox();
+      const { connection } = makeConnection(slow);
+      say(connection);
+      go(connection);
+      expect(forgotten).to.equal(true);
+    });
+
+    it('has no more carried out than it may say', async () => {
+      makeInbox({ commandsPerSecond: 2 });
+      const { connection } = makeConnection(slow);
+      say(connection, '1', '2', '3', '4');
+      await carryOut();
+      await carryOut();
+      go(connection);
+      expect(heard).to.deep.equal(['1', '2']);
+      expect(forgotten).to.equal(true);
+    });
+
+    it('has nothing more carried out where it was sent away', async () => {
+      makeInbox();
+      const { connection } = makeConnection(slow);
+      say(connection, '1', '2');
+      connection.refusal = REFUSALS.too_many_faults;
+      go(connection);
+      await carryOut();
+      expect(heard).to.deep.equal(['1']);
+      expect(forgotten).to.equal(true);
+    });
   });
 
   it('slows down a client that says more than it may in a second, and loses nothing', async () => {
