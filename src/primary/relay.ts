@@ -1,7 +1,6 @@
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Line } from '../shared/line.ts';
 import type { Logger } from '../shared/log.ts';
-import { isKept } from '../shared/publication.ts';
 import { isCacheChannel } from '../shared/pusher-channel.ts';
 import { readRelayLine } from '../shared/relay-item.ts';
 import { channelOf } from '../shared/topic.ts';
@@ -112,7 +111,7 @@ export class Relay {
 
   #keep(topic: string, line: Buffer): void {
     const item = readRelayLine(topic, line);
-    if ('publication' in item && isKept(item.publication))
+    if ('publication' in item && item.publication.kept === true)
       this.#kept.keep(topic, item.publication, line.length);
   }
 

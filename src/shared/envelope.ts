@@ -11,6 +11,7 @@ const extras = v.object({
   except: v.exactOptional(v.pipe(v.string(), v.maxLength(SOCKET_ID_MAX_LENGTH))),
   fromClient: v.exactOptional(v.literal(true)),
   userId: v.exactOptional(v.pipe(v.string(), v.maxLength(USER_ID_MAX_LENGTH))),
+  kept: v.exactOptional(v.literal(true)),
 });
 
 /**

@@ -17,6 +17,8 @@ export interface Publication {
   readonly fromClient?: true;
   /** Who that client is in the presence channel. */
   readonly userId?: string;
+  /** Said by the broker: it keeps this for those who subscribe to the cache channel later. */
+  readonly kept?: true;
 }
 
 /** How long a cache channel keeps its last publication, in ms. */
@@ -28,9 +30,10 @@ export interface KeptPublication {
   readonly ttlMs: number;
 }
 
-/** Whether a broker keeps it for those who subscribe later: what a backend has sent to a cache channel. */
-export function isKept({ channel, fromClient }: Publication): boolean {
-  return fromClient !== true && isCacheChannel(channel);
+/** As a broker carries it: what a backend has sent to a cache channel is kept for those who subscribe later. */
+export function carried(publication: Publication): Publication {
+  const isKept = publication.fromClient !== true && isCacheChannel(publication.channel);
+  return isKept ? { ...publication, kept: true } : publication;
 }
 
 /** The envelope `{"channel","event","data"}`, in that order: what native clients get. */

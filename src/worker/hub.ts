@@ -1,4 +1,4 @@
-import { isKept, KEPT_MS, type Publication } from '../shared/publication.ts';
+import { KEPT_MS, type Publication } from '../shared/publication.ts';
 import type { Member } from '../shared/roster.ts';
 import type { Stats } from '../shared/stats.ts';
 import { channelOf, topicOf } from '../shared/topic.ts';
@@ -128,6 +128,11 @@ export class Hub {
     return channel !== undefined && performance.now() < channel.lastUntil ? channel.last : undefined;
   }
 
+  /** Something may have been published that did not come here: what was last is for the broker to say. */
+  forgetLast(): void {
+    for (const channel of this.#channels.values()) channel.last = undefined;
+  }
+
   /** Whether clients of a dialect are subscribed to the channel here. */
   hasAudience(appKey: string, channelName: string, dialect: Dialect): boolean {
     const audiences = this.#channels.get(topicOf(appKey, channelName))?.audiences ?? [];
@@ -176,7 +181,7 @@ export class Hub {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
     this.#stats.publicationsReceived += 1;
-    if (channel.keepsLast && isKept(publication)) {
+    if (channel.keepsLast && publication.kept === true) {
       channel.last = publication;
       channel.lastUntil = performance.now() + KEPT_MS;
     }

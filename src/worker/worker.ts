@@ -208,7 +208,10 @@ export class Worker {
     const broker = this.#broker.open({
       deliver: (topic, publication) => this.#hub.deliver(topic, publication),
       control: (message) => this.#control.obey(message),
-      linkChanged: (state: BrokerLink) => send({ type: 'link', state }),
+      linkChanged: (state: BrokerLink) => {
+        this.#hub.forgetLast();
+        send({ type: 'link', state });
+      },
     });
     await Promise.all([broker, this.#chooseWay()]);
     this.#api.open();

@@ -231,10 +231,18 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await two.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
       await two.broker.publish('a@c', numbered('c', 'no cache'));
       const kept = await three.broker.kept('a@cache-c');
-      expect(kept?.publication).to.deep.equal(numbered('cache-c', 4));
+      expect(kept?.publication).to.deep.equal({ ...numbered('cache-c', 4), kept: true });
       expect(kept?.ttlMs).to.be.within(KEPT_MS - 20_000, KEPT_MS);
       expect(await three.broker.kept('b@cache-c'), 'another app').to.equal(undefined);
       expect(await three.broker.kept('a@c')).to.equal(undefined);
+    });
+
+    it('tells subscribers what of a cache channel is kept', async () => {
+      await two.broker.subscribe('a@cache-c');
+      await one.broker.publish('a@cache-c', numbered('cache-c', 'backend'));
+      await one.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
+      await eventually(() => two.heard.length === 2, 'both were heard');
+      expect(two.heard.map(({ publication }) => publication.kept)).to.deep.equal([true, undefined]);
     });
 
     it('says what a cache channel keeps when whatever was published before has been delivered', async () => {

@@ -45,6 +45,16 @@ describe('the redis broker', () => {
     expect(heard[0]?.publication).to.deep.equal({ channel: 'news', event: 'tick', data: '{"n":1.0}' });
   });
 
+  it('does not keep what is typed into redis-cli, and says so', async () => {
+    await open();
+    await broker.subscribe('demo@cache-news');
+    await broker.publish('demo@cache-news', { channel: 'cache-news', event: 'e', data: '1' });
+    await redis.command('PUBLISH', 'demo@cache-news', '{"channel":"cache-news","event":"typed","data":2}');
+    await eventually(() => heard.length === 2, 'both were heard');
+    expect(heard.map(({ publication }) => publication.kept)).to.deep.equal([true, undefined]);
+    expect((await broker.kept('demo@cache-news'))?.publication.event).to.equal('e');
+  });
+
   it('takes the forms of the seed, whose event is gusher.push unless it is named', async () => {
     await open();
     await broker.subscribe('demo@news');

@@ -37,8 +37,8 @@ export interface Broker {
 
   /**
    * Resolves once the broker has taken the publication. Rejects with a `RefusalError`: `broker_lost` at once
-   * while the link is not live, `broker_busy` when more is in flight than the broker's bound. On a
-   * cache channel it is kept (`isKept`), in the same order in which subscribers get it.
+   * while the link is not live, `broker_busy` when more is in flight than the broker's bound. What a
+   * backend sends to a cache channel is kept, in the same order in which subscribers get it, who are told so (`kept`).
    */
   publish(topic: string, publication: Publication): Promise<void>;
 

@@ -5,7 +5,7 @@ import { envelopeText, parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
-import { isKept, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
+import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
 import { closeRedis, createRedisClient, distrust, escapePattern, type Redis } from '../../shared/redis.ts';
 import { redisFault } from '../../shared/redis-fault.ts';
 import type { Stats } from '../../shared/stats.ts';
@@ -123,7 +123,8 @@ export class RedisBroker implements Broker {
   }
 
   publish(topic: string, publication: Publication): Promise<void> {
-    return this.#hand(topic, envelopeText(publication), isKept(publication));
+    const whole = carried(publication);
+    return this.#hand(topic, envelopeText(whole), whole.kept);
   }
 
   async kept(topic: string): Promise<KeptPublication | undefined> {

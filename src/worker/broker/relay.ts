@@ -2,7 +2,7 @@ import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '.
 import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc.ts';
 import type { Line } from '../../shared/line.ts';
-import type { KeptPublication, Publication } from '../../shared/publication.ts';
+import { carried, type KeptPublication, type Publication } from '../../shared/publication.ts';
 import { type RelayItem, readRelayLine, relayLine } from '../../shared/relay-item.ts';
 import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
@@ -81,7 +81,7 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    await this.#pass({ topic, publication });
+    await this.#pass({ topic, publication: carried(publication) });
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
