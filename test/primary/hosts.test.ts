@@ -5,6 +5,7 @@ import { Roster } from '../../src/primary/roster/roster.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { RosterDelta } from '../../src/shared/roster.ts';
 import { eventually } from '../support/deadline.ts';
+import { FakeSentinel } from '../support/fake-sentinel.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 /** The roster of one host with one worker, joined with others by Redis; no process of its own. */
@@ -134,6 +135,29 @@ describe('hosts on one Redis', () => {
     // What is in Redis is whole again, too: a third host reads it.
     const three = start();
     await agree(three, one, 'the same as a host that is new');
+  });
+
+  it('agree again after a failover by which something that was written is lost', async () => {
+    const replica = await RedisServer.start('--replicaof', '127.0.0.1', String(redis.port));
+    const sentinel = await FakeSentinel.start(redis.port);
+    const one = new Host(`redis-sentinel://127.0.0.1:${sentinel.port}/main`);
+    one.report(delta('a', 'u'), delta('a', 'v'));
+    let chunks: string[] = [];
+    await eventually(async () => {
+      chunks = (await replica.command('KEYS', 'gusher:host:*:*')).match(/gusher:host:\S+:\d+/g) ?? [];
+      const held = await Promise.all(chunks.map((chunk) => replica.command('HEXISTS', chunk, 'shop\na\nu')));
+      return held.some((reply) => reply.startsWith(':1'));
+    }, 'the replica has what was written');
+    await replica.command('REPLICAOF', 'NO', 'ONE');
+    for (const chunk of chunks) await replica.command('HDEL', chunk, 'shop\na\nu');
+    await eventually(() => sentinel.subscribers.size > 0, 'the host listens to the Sentinel');
+
+    sentinel.switchTo(replica.port);
+    const two = new Host(replica.url);
+    await eventually(() => two.state().includes('a 2 u,v'), 'a host that comes later knows of both');
+    for (const { hosts } of [one, two]) await hosts.close();
+    sentinel.stop();
+    await replica.stop();
   });
 
   it('agree after a host has heard nothing for a while, though it was told', async () => {

@@ -14,8 +14,11 @@ const QUIT_DEADLINE_MS = 1_000;
 const MARKER = '';
 
 export interface HostStoreListener {
-  /** A connection is up and hears the other hosts. */
-  live(): void;
+  /**
+   * A connection is up and hears the other hosts. It may lead to another Redis than the last one (a failover, a restart),
+   * which need not have all that was written.
+   */
+  live(isAnother: boolean): void;
   heard(message: HostMessage): void;
   /** Something that is no message of a host. */
   malformed(): void;
@@ -30,6 +33,8 @@ export class HostStore {
   readonly #channel: string;
   readonly #subscriber: Redis;
   readonly #commands: Redis;
+  /** The name of the Redis process that commands went to last. */
+  #runId: string | undefined;
   /** How often the own part was begun. */
   #begun = 0;
   /** What went wrong last. */
@@ -53,10 +58,12 @@ export class HostStore {
   open(listener: HostStoreListener): void {
     const subscribe = async (): Promise<void> => {
       if (!this.isLive) return;
-      if (await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel))) {
-        this.fault = undefined;
-        listener.live();
-      }
+      if (!(await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel)))) return;
+      const runId = await this.#readRunId();
+      const isAnother = runId === undefined || runId !== this.#runId;
+      this.#runId = runId;
+      this.fault = undefined;
+      listener.live(isAnother);
     };
     this.#subscriber.on('ready', () => void subscribe());
     this.#commands.on('ready', () => void subscribe());
@@ -155,6 +162,12 @@ export class HostStore {
 
   #chunks(host: string): string[] {
     return Array.from({ length: CHUNKS }, (_, number) => `${this.#alive(host)}:${number}`);
+  }
+
+  /** `undefined` where it may not be asked for. */
+  async #readRunId(): Promise<string | undefined> {
+    const info = await this.#commands.info('server').catch(() => '');
+    return /^run_id:(\w+)/m.exec(info)?.[1];
   }
 
   async #run(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {

@@ -61,7 +61,7 @@ export class Hosts {
     this.#beat = setInterval(this.#onBeat, BEAT_MS);
     this.#watch = setInterval(this.#onWatch, WATCH_MS);
     this.#store.open({
-      live: () => this.#greet(),
+      live: (isAnother) => this.#greet(isAnother),
       heard: (message) => this.#hear(message),
       malformed: () => this.#log.debug('what came from Redis is no message of a host'),
     });
@@ -77,7 +77,8 @@ export class Hosts {
     await this.#store.close();
   }
 
-  #greet(): void {
+  #greet(isAnother: boolean): void {
+    if (isAnother) this.#own.renew();
     if (this.#lost) this.#log.info('the other hosts are heard again');
     this.#lost = false;
     void this.#own.greet();

@@ -64,6 +64,11 @@ export class OwnPart {
     this.#wake();
   }
 
+  /** What was written may be lost in part, without a trace: all is written anew. */
+  renew(): void {
+    if (this.#state !== 'absent') this.#lose();
+  }
+
   /** Takes the part away from Redis and tells the others. */
   async close(): Promise<void> {
     this.#closed = true;
