@@ -13,6 +13,7 @@ process.title = 'gusher: courier';
 // A terminal sends its signals to the whole process group; when to stop is the primary's to say.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);
 process.on('disconnect', () => process.exit(0));
 process.on('message', (message: ToCourier) => receive(message));
 

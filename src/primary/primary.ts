@@ -1,6 +1,6 @@
 import type { Address } from '../shared/address.ts';
 import type { SettingName, Settings } from '../shared/config.ts';
-import { createLog, type Logger } from '../shared/log.ts';
+import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
 import { ApiDoor } from './api-door.ts';
 import { chooseDemo, demoLines } from './demo.ts';
 import { FrontDoor } from './front-door.ts';
@@ -25,6 +25,7 @@ const WEBHOOKS_DEADLINE_MS = 3_000;
  */
 export async function runPrimary(given: Settings, names: ReadonlySet<SettingName>): Promise<number> {
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
+  takeOverConsole(log);
   dieLoudly(log);
   const { settings, demoApp } = await chooseDemo(given, names, log);
   const handOver = new HandOver();

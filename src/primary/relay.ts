@@ -25,7 +25,7 @@ interface Destination {
 /**
  * The embedded broker's half in the primary: passes the publications of each worker on to all workers that are
  * subscribed to the topic, the publisher's own included, so that everybody sees one order. It reads nothing of them but
- * the topic, and writes to each destination once per turn.
+ * the topic, except of cache channels, and writes to each destination once per turn.
  */
 export class Relay {
   readonly #log: Logger;

@@ -7,7 +7,8 @@ export function waitForStop(): { first: Promise<NodeJS.Signals>; second: Promise
   const waiting: ((signal: NodeJS.Signals) => void)[] = [];
   const first = next();
   const second = next();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // SIGHUP: the terminal was closed.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => waiting.shift()?.(signal));
   }
   return { first, second };

@@ -109,7 +109,7 @@ export const REFUSALS = catalogue({
   },
   no_worker: { sentence: 'No worker is ready to serve.', http: 503, comeBack: 'later' },
   apps_unavailable: {
-    sentence: 'The app cannot be looked up: Redis is not reachable.',
+    sentence: 'The app cannot be looked up: where apps are registered cannot be read or written.',
     http: 503,
     comeBack: 'later',
   },

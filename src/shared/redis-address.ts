@@ -28,6 +28,8 @@ export type RedisAddress = DirectAddress | SentinelAddress;
 
 const EXPECTED =
   'must be redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master';
+const DATABASE = /^\d{1,5}$/;
+const DATABASE_PATH = /^(?:\/(?:\d{1,5})?)?$/;
 const SENTINEL_PORT = 26_379;
 const SENTINEL =
   /^redis(s?)-sentinel:\/\/(?:([^@/?\s]*)@)?([^@/?\s]+)\/([\w.-]+)(?:\/(\d{1,5}))?(?:\?(\S*))?$/;
@@ -55,9 +57,9 @@ function readDirect(text: string): DirectAddress | undefined {
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text)) return false;
   try {
-    const { username, password } = new URL(text);
+    const { username, password, pathname, searchParams } = new URL(text);
     decodeURIComponent(username + password);
-    return true;
+    return DATABASE_PATH.test(pathname) && DATABASE.test(searchParams.get('db') ?? '0');
   } catch {
     // No URL, or a password whose percent signs are not those of one.
     return false;

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
 import { Line } from '../shared/line.ts';
-import { createLog, type Logger } from '../shared/log.ts';
+import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
 import { Worker } from './worker.ts';
 import { endReceiversOnce } from './ws-receiver.ts';
 
@@ -45,6 +45,7 @@ function receive(message: ToWorker): void {
 
 async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
   const log = createLog(settings.logLevel, { process: 'worker', slot, pid: process.pid });
+  takeOverConsole(log);
   dieLoudly(log);
   process.title = `gusher: worker ${slot}`;
   worker = new Worker({ settings, demoApp, line, log });

@@ -1,5 +1,16 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -205,6 +216,35 @@ describe('with a file', () => {
   it('keeps it to its owner', async () => {
     await new FileAppStore(path).save('shop', { url: URL });
     expect(statSync(path).mode & 0o777).to.equal(0o600);
+  });
+
+  it('leaves it whose it is, and as readable as it is', async () => {
+    const store = new FileAppStore(path);
+    await store.save('shop', { url: URL });
+    chmodSync(path, 0o640);
+    // Only root may give a file away.
+    const owner = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0);
+    chownSync(path, owner, owner);
+    await store.save('shop', { enabled: false });
+    const { uid, mode } = statSync(path);
+    expect([uid, mode & 0o777]).to.deep.equal([owner, 0o640]);
+  });
+
+  it('belongs to whose folder it is when root makes it', async () => {
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) chownSync(folder, 65_534, 65_534);
+    await new FileAppStore(path).save('shop', { url: URL });
+    const { uid, mode } = statSync(path);
+    expect([uid, mode & 0o777]).to.deep.equal([isRoot ? 65_534 : process.getuid?.(), 0o600]);
+  });
+
+  it('changes what a link leads to', async () => {
+    const real = join(folder, 'real.json');
+    await new FileAppStore(real).save('shop', { url: URL });
+    symlinkSync(real, path);
+    await new FileAppStore(path).save('other', { url: URL });
+    expect(lstatSync(path).isSymbolicLink()).to.equal(true);
+    expect(await new FileAppStore(real).list()).to.have.length(2);
   });
 
   it('sees an edit by hand, and keeps what it does not know', async () => {

@@ -77,6 +77,13 @@ describe('a graceful stop', () => {
     for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
   });
 
+  it('ends well at SIGHUP, when its terminal is closed', async () => {
+    const { gusher, receivers } = await startWithClients(4, {});
+    for (const pid of gusher.workerPids) process.kill(pid, 'SIGHUP');
+    expect(await gusher.stop('SIGHUP')).to.equal(0);
+    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+  });
+
   it('waits for clients that do not answer the goodbye no longer than the deadline', async () => {
     const { gusher, receivers } = await startWithClients(20, {
       env: { GUSHER_SHUTDOWN_DEADLINE_MS: '2000' },

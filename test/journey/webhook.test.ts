@@ -71,10 +71,12 @@ describe('the webhook of an app that was registered by hand', () => {
   for (const [what, answer, status, code] of [
     ['says 403', status403, 401, 'auth_refused'],
     ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_refused'],
+    ['says 429', (response: ServerResponse) => response.writeHead(429).end(), 503, 'auth_busy'],
     ['says 500', (response: ServerResponse) => response.writeHead(500).end(), 502, 'auth_unusable'],
     ['leads elsewhere', redirect, 502, 'auth_unusable'],
     ['answers no JSON', (response: ServerResponse) => response.end('<html>'), 502, 'auth_unusable'],
     ['answers JSON of another form', json({ channels: [1, 2] }), 502, 'auth_unusable'],
+    ['answers a list', json([1]), 502, 'auth_unusable'],
     ['answers without end', flood, 502, 'auth_unusable'],
     ['closes the connection', (response: ServerResponse) => response.destroy(), 502, 'auth_unusable'],
     ['closes it in the middle', truncate, 502, 'auth_unusable'],

@@ -98,6 +98,7 @@ describe('the settings', () => {
   const redisUrls = [
     'redis://h',
     'redis://:p%40ss@h:6379/2',
+    'redis://h/',
     'rediss://u:p@h',
     'unix:///run/redis.sock',
     'h:6379',
@@ -117,6 +118,9 @@ describe('the settings', () => {
     'http://h',
     'redis://',
     'redis://a b',
+    'redis://h/abc',
+    'redis://h/-1',
+    'redis://h?db=x',
     'redis://:%zz@h',
     'unix://run/x',
     'h:0',

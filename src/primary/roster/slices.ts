@@ -2,15 +2,8 @@
 const SLICE_MS = 5;
 const STEPS_BETWEEN_LOOKS = 64;
 
-/**
- * Does something with every item, a few milliseconds at a time, so that whatever else the process has to do is
- * not late. `goesOn` is asked at the begin of each slice; after a no, the rest is left.
- */
-export async function inSlices<Item>(
-  items: Iterable<Item>,
-  step: (item: Item) => void,
-  goesOn: () => boolean = () => true,
-): Promise<void> {
+/** Does something with every item, a few milliseconds at a time, so that whatever else the process has to do is not late. */
+export async function inSlices<Item>(items: Iterable<Item>, step: (item: Item) => void): Promise<void> {
   let until = performance.now() + SLICE_MS;
   let steps = 0;
   for (const item of items) {
@@ -18,7 +11,6 @@ export async function inSlices<Item>(
     steps += 1;
     if (steps % STEPS_BETWEEN_LOOKS !== 0 || performance.now() < until) continue;
     await new Promise(setImmediate);
-    if (!goesOn()) return;
     until = performance.now() + SLICE_MS;
   }
 }

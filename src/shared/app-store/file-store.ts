@@ -1,10 +1,12 @@
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type App, type AppChanges, type Complaint, parseApp } from '../app.ts';
 import { parseJson } from '../parse-json.ts';
 import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;
+const PERMISSIONS = 0o777;
 /** A change takes some ms: who holds the lock for longer is dead. */
 const LOCK_STALE_MS = 2_000;
 const LOCK_RETRY_MS = 10;
@@ -119,13 +121,19 @@ export class FileAppStore implements AppStore {
     return new Map(Object.entries(json.apps));
   }
 
-  /** A reader, and the next start after a crash, sees the old file or the new one, never a part. */
+  /**
+   * A reader, and the next start after a crash, sees the old file or the new one, never a part. The new one is where a link
+   * leads, and as the old one was; root gives the first one to whose folder it is. For an administrator makes changes to
+   * what a service has to read, which runs as somebody else.
+   */
   async #write(entries: Entries): Promise<void> {
-    const fresh = `${this.#path}.${process.pid}.tmp`;
+    const path = await realpath(this.#path).catch(() => this.#path);
+    const fresh = `${path}.${process.pid}.tmp`;
     try {
       const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
       await writeFile(fresh, text, { mode: OWNER_ONLY, flush: true });
-      await rename(fresh, this.#path);
+      await giveOver(fresh, path);
+      await rename(fresh, path);
     } catch (error) {
       await rm(fresh, { force: true });
       throw new Error(
@@ -133,6 +141,14 @@ export class FileAppStore implements AppStore {
       );
     }
   }
+}
+
+/** Makes a new file as the one that it takes the place of. */
+async function giveOver(fresh: string, path: string): Promise<void> {
+  const [made, present] = await Promise.all([stat(fresh), stat(path).catch(() => undefined)]);
+  const owner = present ?? (made.uid === 0 ? await stat(dirname(path)) : made);
+  if (owner.uid !== made.uid || owner.gid !== made.gid) await chown(fresh, owner.uid, owner.gid);
+  if (present !== undefined && present.mode !== made.mode) await chmod(fresh, present.mode & PERMISSIONS);
 }
 
 async function isStale(lock: string): Promise<boolean> {

@@ -6,6 +6,8 @@ import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../..
 import { parseJson } from '../../shared/parse-json.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
+/** RFC 6585 §4: whoever is asked has no time, and says nothing of the client. */
+const TOO_MANY_REQUESTS = 429;
 const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 const channels = v.union([
@@ -54,9 +56,12 @@ export class Webhook {
 }
 
 function judge({ status, body }: HttpAnswer): Identity {
+  if (status === TOO_MANY_REQUESTS) throw new RefusalError('auth_busy');
   if (status >= 400 && status < 500) throw new RefusalError('auth_refused');
   if (status < 200 || status >= 300) throw new RefusalError('auth_unusable');
-  const parsed = v.safeParse(answer, parseJson(body));
+  const value = parseJson(body);
+  // A list would pass for an object that says nothing.
+  const parsed = v.safeParse(answer, Array.isArray(value) ? undefined : value);
   if (!parsed.success) throw new RefusalError('auth_unusable');
   const { user_id: user, channels: several, channel: one, remotes: named } = parsed.output;
   const granted = several ?? one ?? [];
