@@ -5,6 +5,8 @@ import type { SettingName, Settings } from '../shared/config.ts';
 import type { Logger } from '../shared/log.ts';
 
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
+/** Where `gusher publish` looks unless it is told otherwise. */
+const API_DEFAULT = '127.0.0.1:8001';
 
 /**
  * Decides whether this is a first try: no app is registered anywhere and clients can only come from this
@@ -38,20 +40,24 @@ async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
 /** What a person pastes into other terminals to see a message arrive. */
 export function demoLines({ listen, apiListen }: Settings): string {
   const key = DEMO_APP.key;
+  const [door, api] = [reachableFromHere(listen), reachableFromHere(apiListen)];
+  // Pasted elsewhere, the commands know nothing of the flags and the folder of this one.
+  const toDoor = door === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${door}`;
+  const toApi = api === API_DEFAULT ? '' : ` --api-listen ${api}`;
   return `
 gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
 No app is registered, so there is an app "${key}" for a try. In a second terminal:
 
-  npx gusher subscribe news
+  npx gusher subscribe news${toDoor}
 
 and in a third:
 
-  npx gusher publish news hello '{"text":"it works"}'
+  npx gusher publish news hello '{"text":"it works"}'${toApi}
 
 or with any WebSocket client, and curl:
 
-  ws://${reachableFromHere(listen)}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
-  curl -d '{"event":"hello","data":{"text":"it works"}}' http://${reachableFromHere(apiListen)}/v1/apps/${key}/channels/news/messages
+  ws://${door}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
+  curl -d '{"event":"hello","data":{"text":"it works"}}' http://${api}/v1/apps/${key}/channels/news/messages
 
 Your own app: npx gusher apps add my-app --url http://127.0.0.1:3000/auth
 `;

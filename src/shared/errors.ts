@@ -170,6 +170,7 @@ export const REFUSALS = catalogue({
     http: 400,
     comeBack: 'never',
   },
+  app_id_taken: { sentence: 'Another app has this id.', http: 409, comeBack: 'never' },
   no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },
   bad_app: { sentence: 'The app key is not of the allowed form.', http: 400, comeBack: 'never' },
   broker_lost: {

@@ -116,6 +116,9 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       ];
       for (const fields of wrong) expectRefused(await put('bad', fields), 400, 'bad_app_fields');
       expectRefused(await put('bad', {}), 400, 'app_without_door');
+      await put('first', { id: '77', secret: 'a-secret-of-one' });
+      expectRefused(await put('second', { id: '77', secret: 'a-secret-of-two' }), 409, 'app_id_taken');
+      expect((await patch('first', { id: '77' })).status).to.equal(200);
       expectRefused(await put('bad', { client_events: true }), 400, 'app_without_door');
       expectRefused(await put('a%20b', { channels: [] }), 400, 'bad_app');
       await put('good', { channels: ['a'] });

@@ -231,6 +231,21 @@ describe('the command line', () => {
       }
     });
 
+    it('gives no app the id of another', async () => {
+      await gusher(['apps', 'add', 'one', '--id', '77', '--secret', 'the-secret-of-one']);
+      const { code, faults } = await gusher([
+        'apps',
+        'add',
+        'two',
+        '--id',
+        '77',
+        '--secret',
+        'the-secret-of-two',
+      ]);
+      expect({ code, faults }).to.deep.equal({ code: 2, faults: ['the app one has the id 77'] });
+      expect((await gusher(['apps', 'add', 'one', '--id', '77', '--disabled'])).code).to.equal(0);
+    });
+
     const wrong: [fault: string, words: string[]][] = [
       ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
       ['give at least one of the options', ['shop']],

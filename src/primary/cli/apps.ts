@@ -90,6 +90,10 @@ const add: CommandModule = {
           'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
         );
       }
+      const namesake = given.id === undefined ? undefined : await store.findById(String(given.id));
+      if (namesake !== undefined && namesake.key !== key) {
+        throw new UsageError(`the app ${namesake.key} has the id ${namesake.id}`);
+      }
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (made.id !== undefined) print(`id ${made.id}`);

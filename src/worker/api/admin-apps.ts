@@ -90,6 +90,8 @@ async function change(
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
   if (app === undefined) throw new RefusalError('app_without_door');
+  const namesake = typeof given.id === 'string' ? await reach(log, store.findById(given.id)) : undefined;
+  if (namesake !== undefined && namesake.key !== key) throw new RefusalError('app_id_taken');
   await reach(log, store.save(key, given));
   return app;
 }
