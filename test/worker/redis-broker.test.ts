@@ -68,8 +68,10 @@ describe('the redis broker', () => {
     ]);
   });
 
-  it('drops and counts what is no publication', async () => {
-    await open();
+  it('drops what is no publication, counts it and tells so', async () => {
+    const told: unknown[] = [];
+    const warn = (_facts: unknown, sentence: string): unknown => told.push(sentence);
+    await open(redis.url, Object.assign(silentLog(), { warn }));
     await broker.subscribe('demo@news');
     const before = stats.publicationsMalformed;
     const rubbish = ['', 'x', '[]', '{}', '{"channel":"news"}', '{"channel":1,"event":"e"}', '{"event":"e"}'];
@@ -85,6 +87,7 @@ describe('the redis broker', () => {
     await eventually(() => heard.length > 0, 'the good one was heard');
     expect(heard.map(({ publication }) => publication.event)).to.deep.equal(['good']);
     expect(stats.publicationsMalformed - before).to.equal(all.length + 1);
+    expect(told).to.deep.equal(['what came from Redis is no publication, and dropped']);
   });
 
   it('refuses at once while Redis is gone, and is whole again when Redis is back', async () => {

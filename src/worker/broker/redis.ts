@@ -21,6 +21,8 @@ const TOPICS_PER_COMMAND = 500;
 /** A link that is dead without a word is found after this and the time-out of a command. */
 const PROBE_MS = 3_000;
 const QUIT_DEADLINE_MS = 1_000;
+/** Whoever publishes something wrong goes on doing so. */
+const MALFORMED_EVERY_MS = 10_000;
 
 const BACKPUSH = 'gusher:backpush';
 /** Before the topic: the key of what a cache channel keeps. No app key has a colon. */
@@ -66,6 +68,7 @@ export class RedisBroker implements Broker {
   #confirming: symbol | undefined;
 
   #inFlightBytes = 0;
+  #malformedToldAt = Number.NEGATIVE_INFINITY;
   #prober: NodeJS.Timeout | undefined;
   #announceTried: () => void = () => undefined;
 
@@ -378,6 +381,10 @@ export class RedisBroker implements Broker {
 
   #countMalformed(topic: string): void {
     this.#stats.publicationsMalformed += 1;
-    this.#log.debug({ topic }, 'what came from Redis is no publication');
+    const now = performance.now();
+    if (now - this.#malformedToldAt < MALFORMED_EVERY_MS) return;
+    this.#malformedToldAt = now;
+    const soFar = this.#stats.publicationsMalformed;
+    this.#log.warn({ topic, soFar }, 'what came from Redis is no publication, and dropped');
   }
 }
