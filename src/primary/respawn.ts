@@ -6,6 +6,8 @@ export interface Death {
   readonly servedMs: number | undefined;
   /** Ended by SIGKILL from outside: an operator, or a system short of memory. */
   readonly killed: boolean;
+  /** There never was a process: the system had no descriptor, memory or program for it. */
+  readonly unstarted: boolean;
 }
 
 export type Step =
@@ -24,24 +26,33 @@ const CRASHES_AT_LEAST = 10;
 /**
  * What to do after the last death in `deaths` (oldest first). The first crash of a worker is answered at once,
  * each further one a while later. Given up is: a start in which no worker ever becomes ready, and more crashes
- * in a minute than bad luck explains. A kill from outside is no crash, or a tired operator could stop gusher.
+ * in a minute than bad luck explains. A kill from outside is no crash, or a tired operator could stop gusher. What
+ * could not be started makes the next attempt later, but once a worker was ready it is never a reason to give up:
+ * strangers' sockets can use up the descriptors, and what the system lacks now the end of gusher would not bring back.
  */
 export function nextStep(deaths: readonly Death[], workers: number, everReady: boolean): Step {
   const last = deaths.at(-1);
   if (last === undefined) return { kind: 'respawn', delayMs: 0 };
-  const crashes = deaths.filter((death) => isCrash(death) && last.at - death.at < MEMORY_MS);
-  if (!everReady && crashes.length >= STILLBIRTHS_PER_SLOT * workers) {
+  const failures = remembered(deaths).filter(isFailure);
+  if (!everReady && failures.length >= STILLBIRTHS_PER_SLOT * workers) {
     return { kind: 'give up', reason: 'no worker became ready: each died while it started' };
   }
+  const crashes = failures.filter(({ unstarted }) => !unstarted);
   if (crashes.length >= Math.max(CRASHES_AT_LEAST, CRASHES_PER_SLOT * workers)) {
     return { kind: 'give up', reason: `workers crashed ${crashes.length} times within a minute` };
   }
-  const inThisSlot = crashes.filter((death) => death.slot === last.slot).length;
+  const inThisSlot = failures.filter((death) => death.slot === last.slot).length;
   if (inThisSlot <= 1) return { kind: 'respawn', delayMs: 0 };
   return { kind: 'respawn', delayMs: Math.min(FIRST_DELAY_MS * 2 ** (inThisSlot - 2), LONGEST_DELAY_MS) };
 }
 
-function isCrash({ servedMs, killed }: Death): boolean {
+/** Those of `deaths` (oldest first) that still matter at the last one. */
+export function remembered(deaths: readonly Death[]): Death[] {
+  const lastAt = deaths.at(-1)?.at ?? 0;
+  return deaths.filter(({ at }) => lastAt - at < MEMORY_MS);
+}
+
+function isFailure({ servedMs, killed }: Death): boolean {
   if (servedMs === undefined) return true;
   return !killed && servedMs < HEALTHY_MS;
 }

@@ -8,7 +8,7 @@ import type { HandOver } from './hand-over.ts';
 import { IdempotencyLedger } from './idempotency-ledger.ts';
 import type { Lobby } from './lobby.ts';
 import { Relay } from './relay.ts';
-import { type Death, nextStep } from './respawn.ts';
+import { type Death, nextStep, remembered } from './respawn.ts';
 import type { RosterDesk } from './roster/roster-desk.ts';
 import type { Webhooks } from './webhooks/webhooks.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
@@ -40,7 +40,7 @@ export class Supervisor implements SlotListener {
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
   readonly #idempotency: IdempotencyLedger;
-  readonly #deaths: Death[] = [];
+  #deaths: Death[] = [];
   readonly #respawns = new Set<NodeJS.Timeout>();
   #watcher: NodeJS.Timeout | undefined;
   #watchedAt = 0;
@@ -172,7 +172,7 @@ export class Supervisor implements SlotListener {
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
     const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
-    if (!this.#stopping) this.#replace(slot, exit);
+    if (!this.#stopping) this.#mourn(slot, exit);
     // One that had not served yet has nothing to do well.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
     for (const guest of untaken) lobby.receive(guest);
@@ -180,9 +180,17 @@ export class Supervisor implements SlotListener {
     this.#changed();
   }
 
+  unstarted(slot: WorkerSlot, { message: reason }: Error): void {
+    if (this.#stopping) return;
+    const death = { slot: slot.number, servedMs: undefined, killed: false, unstarted: true };
+    this.#replace(slot, death, { what: 'a worker could not be started', facts: { reason }, last: reason });
+  }
+
   #fill(slot: WorkerSlot): void {
     const { settings, demoApp, handOver, rosterDesk } = this.#parts;
-    handOver.add(slot.fill());
+    const worker = slot.fill();
+    if (worker === undefined) return;
+    handOver.add(worker);
     if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp });
@@ -207,18 +215,28 @@ export class Supervisor implements SlotListener {
     for (const guest of lost) this.#parts.lobby.receive(guest);
   }
 
-  #replace(slot: WorkerSlot, exit: SlotExit): void {
+  #mourn(slot: WorkerSlot, exit: SlotExit): void {
     const { code, signal, servedMs, killedAs } = exit;
     const killed = signal === 'SIGKILL' && killedAs === undefined;
-    this.#deaths.push({ at: performance.now(), slot: slot.number, servedMs, killed });
+    const death = { slot: slot.number, servedMs, killed, unstarted: false };
+    const last = signal ?? `exit code ${code}`;
+    this.#replace(slot, death, { what: 'a worker died', facts: { code, signal, servedMs, killedAs }, last });
+  }
+
+  /** Tries again to have a process in the slot, when the time has come, or gives up. */
+  #replace(
+    slot: WorkerSlot,
+    death: Omit<Death, 'at'>,
+    { what, facts, last }: { what: string; facts: object; last: string },
+  ): void {
+    this.#deaths = remembered([...this.#deaths, { ...death, at: performance.now() }]);
     const step = nextStep(this.#deaths, this.#parts.settings.workers, this.#everReady);
-    const facts = { slot: slot.number, code, signal, servedMs, killedAs };
     if (step.kind === 'give up') {
-      this.#log.fatal(facts, `giving up: ${step.reason}`);
-      this.#fail(new Error(`${step.reason} (last: ${signal ?? `exit code ${code}`})`));
+      this.#log.fatal({ slot: slot.number, ...facts }, `giving up: ${step.reason}`);
+      this.#fail(new Error(`${step.reason} (last: ${last})`));
       return;
     }
-    this.#log.error({ ...facts, respawnInMs: step.delayMs }, 'a worker died');
+    this.#log.error({ slot: slot.number, ...facts, respawnInMs: step.delayMs }, what);
     const timer = setTimeout(() => {
       this.#respawns.delete(timer);
       this.#fill(slot);

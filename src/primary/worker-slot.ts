@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BrokerLink, LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
 import { Line } from '../shared/line.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
+import { needRoomToFork } from './room-to-fork.ts';
 
 const CHANNEL_LOOK_MS = 5;
 
@@ -26,6 +27,8 @@ export interface SlotListener {
   item(slot: WorkerSlot, topic: string, line: Buffer): void;
   /** The process has ended and everything it had said was heard. */
   exited(slot: WorkerSlot, exit: SlotExit): void;
+  /** No process could be started for the slot, which is as empty as before. */
+  unstarted(slot: WorkerSlot, error: Error): void;
 }
 
 /** One place for a worker process, and the process that is in it now. */
@@ -61,9 +64,10 @@ export class WorkerSlot {
     return `worker ${this.#worker?.id}`;
   }
 
-  /** Forks a process into the empty slot. */
-  fill(): Worker {
-    const worker = cluster.fork();
+  /** Forks a process into the empty slot. If none can be started it stays empty, and the listener hears why soon after. */
+  fill(): Worker | undefined {
+    const worker = this.#fork();
+    if (worker === undefined) return undefined;
     this.#worker = worker;
     this.#readyAt = undefined;
     this.#killedAs = undefined;
@@ -82,8 +86,6 @@ export class WorkerSlot {
       },
     });
     this.#line = line;
-    worker.on('error', ignoreUntilExit);
-    worker.process.on('error', ignoreUntilExit);
     void this.#waitForEnd(worker, line);
     return worker;
   }
@@ -109,6 +111,27 @@ export class WorkerSlot {
     this.#worker?.process.kill('SIGKILL');
   }
 
+  /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
+  #fork(): Worker | undefined {
+    let worker: Worker;
+    try {
+      needRoomToFork();
+      worker = cluster.fork();
+    } catch (error) {
+      setImmediate(() => this.#listener.unstarted(this, error as Error));
+      return undefined;
+    }
+    worker.on('error', ignoreUntilExit);
+    worker.process.on('error', ignoreUntilExit);
+    if (worker.process.pid !== undefined) return worker;
+    worker.process.once('error', (error) => {
+      // Node may never say so; until then cluster keeps the worker, and sticky asks it.
+      worker.process.emit('disconnect');
+      this.#listener.unstarted(this, error);
+    });
+    return undefined;
+  }
+
   /** The end is all of it: the process gone, its line read to the end, and its channel closed. */
   async #waitForEnd(worker: Worker, line: Line<ToPrimary, ToWorker>): Promise<void> {
     const exit = new Promise<[number | null, string | null]>((resolve) => {
@@ -130,5 +153,5 @@ export class WorkerSlot {
   }
 }
 
-/** What failed to reach a process, or to start one, is told by its exit. */
+/** What failed to reach a process is told by its exit. */
 function ignoreUntilExit(): void {}

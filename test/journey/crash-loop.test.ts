@@ -25,9 +25,12 @@ describe('gusher that cannot go on', () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** Runs some code in each worker before anything else, by way of NODE_OPTIONS. */
-  function inEveryWorker(code: string): Record<string, string> {
+  const inEveryWorker = (code: string): Record<string, string> => inEach('isWorker', code);
+  const inThePrimary = (code: string): Record<string, string> => inEach('isPrimary', code);
+
+  function inEach(kind: 'isWorker' | 'isPrimary', code: string): Record<string, string> {
     const file = join(folder, 'fault.cjs');
-    writeFileSync(file, `if (require('node:cluster').isWorker) { ${code} }\n`);
+    writeFileSync(file, `if (require('node:cluster').${kind}) { ${code} }\n`);
     return { NODE_OPTIONS: `--require ${file}` };
   }
 
@@ -40,6 +43,16 @@ describe('gusher that cannot go on', () => {
     expect(gusher.logs.find((line) => line.level === 'fatal'))
       .to.have.property('msg')
       .that.matches(/^giving up/);
+  });
+
+  it('ends with 1 and a sentence when no worker can be started', async () => {
+    const { code, complaints } = await runToItsEnd({
+      env: inThePrimary("process.execPath = '/nowhere/node'"),
+    });
+    expect(code).to.equal(1);
+    expect(complaints).to.equal(
+      'gusher: no worker became ready: each died while it started (last: spawn /nowhere/node ENOENT)',
+    );
   });
 
   it('ends with 1 and a sentence when workers crash again and again', async () => {

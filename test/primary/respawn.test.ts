@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { type Death, nextStep } from '../../src/primary/respawn.ts';
 
 function death(at: number, more: Partial<Death> = {}): Death {
-  return { at, slot: 0, servedMs: 1_000, killed: false, ...more };
+  return { at, slot: 0, servedMs: 1_000, killed: false, unstarted: false, ...more };
 }
 
 describe('the respawn rule', () => {
@@ -40,6 +40,25 @@ describe('the respawn rule', () => {
   it('gives up on a crash loop', () => {
     const deaths = Array.from({ length: 10 }, (_, index) => death(index * 1_000));
     expect(nextStep(deaths, 2, true).kind).to.equal('give up');
+  });
+
+  it('tries ever later what could not be started, and never gives up because of it', () => {
+    const failures = Array.from({ length: 50 }, (_, index) =>
+      death(index * 100, { servedMs: undefined, unstarted: true }),
+    );
+    const delays = [1, 2, 3, 50].map((count) => nextStep(failures.slice(0, count), 2, true));
+    expect(delays).to.deep.equal([0, 100, 200, 5_000].map((delayMs) => ({ kind: 'respawn', delayMs })));
+    const crashes = Array.from({ length: 10 }, (_, index) => death(5_000 + index));
+    expect(nextStep([...failures, ...crashes.slice(0, 9)], 2, true).kind).to.equal('respawn');
+    expect(nextStep([...failures, ...crashes], 2, true).kind).to.equal('give up');
+  });
+
+  it('gives up when none can be started at all', () => {
+    const deaths = Array.from({ length: 6 }, (_, index) =>
+      death(index, { slot: index % 2, servedMs: undefined, unstarted: true }),
+    );
+    expect(nextStep(deaths.slice(0, 5), 2, false).kind).to.equal('respawn');
+    expect(nextStep(deaths, 2, false).kind).to.equal('give up');
   });
 
   it('never gives up because of kills from outside', () => {

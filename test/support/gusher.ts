@@ -20,6 +20,8 @@ export interface LogLine {
 export interface GusherOptions {
   readonly workers?: number;
   readonly redisUrl?: string;
+  /** The Node that runs it, if not the one of the tests. */
+  readonly node?: string;
   /** Environment variables by their names. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -131,9 +133,14 @@ process.on('exit', () => {
 });
 
 /** Starts the built program on ports of its own, in an empty folder, and does not wait. */
-export function spawnGusher({ workers = 2, redisUrl, env = {} }: GusherOptions = {}): RunningGusher {
+export function spawnGusher({
+  workers = 2,
+  redisUrl,
+  node = process.execPath,
+  env = {},
+}: GusherOptions = {}): RunningGusher {
   const folder = mkdtempSync(join(tmpdir(), 'gusher-test-'));
-  const child = spawn(process.execPath, [PROGRAM, 'start', '--workers', String(workers)], {
+  const child = spawn(node, [PROGRAM, 'start', '--workers', String(workers)], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

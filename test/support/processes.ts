@@ -17,6 +17,11 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes) * 1_024;
 }
 
+/** The numbers of what a process has open. */
+export function descriptorsOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/fd`).map(Number);
+}
+
 /** How many sockets a process holds. */
 export function socketCount(pid: number): number {
   const folder = `/proc/${pid}/fd`;

@@ -1,0 +1,122 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { eventually } from '../support/deadline.ts';
+import { type LogLine, type RunningGusher, startGusher } from '../support/gusher.ts';
+import { descriptorsOf } from '../support/processes.ts';
+import { leave, Receiver } from '../support/receiver.ts';
+
+const CLIENTS = 6;
+const DEADLINE_MS = 15_000;
+
+const isFailure = ({ msg }: LogLine): boolean => msg === 'a worker could not be started';
+const isOpen = ({ client }: Receiver): boolean => client.socket.readyState === client.socket.OPEN;
+
+describe('a worker that cannot be started', () => {
+  let folder: string;
+  let node: string;
+  let gusher: RunningGusher;
+  let receivers: Receiver[];
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gusher-node-'));
+  });
+
+  beforeEach(async () => {
+    node = join(folder, 'node');
+    copyFileSync(process.execPath, node);
+    gusher = await startGusher({
+      workers: 2,
+      node,
+      env: { GUSHER_SHUTDOWN_DEADLINE_MS: String(DEADLINE_MS) },
+    });
+    receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+  });
+
+  afterEach(() => gusher.stop());
+
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** Kills a worker, whose place then stays empty; answers those who are with the other one. */
+  async function loseWorker(reason: RegExp): Promise<Receiver[]> {
+    process.kill(gusher.workerPids[0] as number, 'SIGKILL');
+    await failures(4);
+    const [first, ...others] = gusher.logs.filter(isFailure);
+    expect(first?.reason).to.match(reason);
+    const delays = [first, ...others].slice(0, 4).map((line) => line?.respawnInMs);
+    expect(delays).to.deep.equal([0, 100, 200, 400]);
+    await eventually(() => receivers.filter(isOpen).length === CLIENTS / 2, 'its clients are lost');
+    const kept = receivers.filter(isOpen);
+    for (const { client } of kept) client.send('gusher.ping');
+    await eventually(() => kept.every(({ received }) => received.length > 0), 'the others are served');
+    return kept;
+  }
+
+  async function failures(count: number): Promise<void> {
+    await eventually(() => gusher.logs.filter(isFailure).length >= count, `it failed ${count} times`);
+  }
+
+  /** The place is filled again, and those who come now are with both workers. */
+  async function expectRecovery(kept: readonly Receiver[]): Promise<void> {
+    await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
+    const back = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    expect((await gusher.publish('news', 'tick', 'welcome back')).status).to.equal(200);
+    await Promise.all([...kept, ...back].map((receiver) => receiver.hasReceived('welcome back')));
+    process.kill(gusher.workerPids[1] as number, 'SIGKILL');
+    await eventually(() => !kept.some(isOpen), 'the clients of the other one are lost');
+    expect(back.filter(isOpen), 'those at the new worker').to.have.lengthOf(CLIENTS / 2 + 1);
+    await eventually(() => gusher.workerPids.length === 4, 'the other one is replaced as well');
+    leave([...kept, ...back]);
+    expect(await gusher.stop()).to.equal(0);
+  }
+
+  it('for want of descriptors takes nothing with it, and comes when there are some', async () => {
+    const primary = gusher.process.pid as number;
+    limitDescriptors(primary, 3);
+    const kept = await loseWorker(/EMFILE/);
+    const open = descriptorsOf(primary);
+    // Some are left, and not enough: what is taken for the attempt is given back.
+    limitDescriptors(primary, limitWithFree(open, 4));
+    await failures(gusher.logs.filter(isFailure).length + 2);
+    expect(descriptorsOf(primary)).to.have.lengthOf(open.length);
+    limitDescriptors(primary, 1_024);
+    await expectRecovery(kept);
+  });
+
+  it('because its program is being replaced comes when it is there', async () => {
+    renameSync(node, `${node}.away`);
+    const kept = await loseWorker(/ENOENT/);
+    renameSync(`${node}.away`, node);
+    await expectRecovery(kept);
+  });
+
+  it('of which Node complains by throwing comes as well', async () => {
+    renameSync(node, `${node}.away`);
+    symlinkSync(node, node);
+    const kept = await loseWorker(/ELOOP/);
+    renameSync(`${node}.away`, node);
+    await expectRecovery(kept);
+  });
+
+  it('keeps no stop waiting', async () => {
+    rmSync(node);
+    const kept = await loseWorker(/ENOENT/);
+    // A worker that is killed at the deadline makes it 1.
+    expect(await gusher.stop()).to.equal(0);
+    for (const { client } of kept) expect(await client.closed).to.have.property('code', 4200);
+  });
+});
+
+/** Descriptors beyond it that are open already stay so. */
+function limitDescriptors(pid: number, limit: number): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}:`]);
+}
+
+/** The limit under which that many more can be had. */
+function limitWithFree(open: readonly number[], free: number): number {
+  let limit = free;
+  while (limit - open.filter((descriptor) => descriptor < limit).length < free) limit += 1;
+  return limit;
+}
