@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { FromCourier, Parcel, ToCourier } from '../../shared/courier-ipc.ts';
 import type { Logger } from '../../shared/log.ts';
+import { needRoomToFork } from '../room-to-fork.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../courier/main.js', import.meta.url));
 
@@ -9,7 +10,8 @@ type Settle = (fault: string | undefined) => void;
 
 /**
  * The courier process as the primary sees it: started when there is something to deliver, and again after it
- * has ended, whatever ended it. Parcels that were with it then come back with a fault, for another attempt.
+ * has ended, whatever ended it, or could not be started. Parcels that were with it then come back with a fault, for
+ * another attempt.
  */
 export class Courier {
   readonly #start: ToCourier;
@@ -28,7 +30,11 @@ export class Courier {
   /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the parcel. */
   deliver(parcel: Parcel): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve('gusher is stopping');
-    this.#process ??= this.#fork();
+    try {
+      this.#process ??= this.#fork();
+    } catch (error) {
+      return Promise.resolve(this.#unstarted(error as Error));
+    }
     this.#lastId += 1;
     const id = this.#lastId;
     const settled = new Promise<string | undefined>((resolve) => this.#unsettled.set(id, resolve));
@@ -42,20 +48,35 @@ export class Courier {
     this.#process?.kill('SIGKILL');
   }
 
+  /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
   #fork(): ChildProcess {
+    needRoomToFork();
     const child = fork(PROGRAM, [], { execArgv: [] });
     child.on('message', (message: FromCourier) => this.#settle(message.id, message.fault));
     child.on('error', ignoreUntilExit);
-    child.once('exit', (code, signal) => this.#lose(child, code, signal));
+    if (child.pid === undefined) {
+      child.once('error', (error) => this.#lose(child, this.#unstarted(error)));
+      return child;
+    }
+    child.once('exit', (code, signal) => {
+      if (!this.#closed)
+        this.#log.error({ courier: child.pid, code, signal }, 'the courier of webhooks ended');
+      this.#lose(child, 'the courier ended');
+    });
     send(child, this.#start);
     this.#log.info({ courier: child.pid }, 'the courier of webhooks was started');
     return child;
   }
 
-  #lose(child: ChildProcess, code: number | null, signal: string | null): void {
+  /** Logs why, and answers the fault of a parcel that was for it. */
+  #unstarted({ message: reason }: Error): string {
+    this.#log.error({ reason }, 'the courier of webhooks could not be started');
+    return `the courier could not be started: ${reason}`;
+  }
+
+  #lose(child: ChildProcess, fault: string): void {
     if (this.#process === child) this.#process = undefined;
-    if (!this.#closed) this.#log.error({ courier: child.pid, code, signal }, 'the courier of webhooks ended');
-    for (const id of [...this.#unsettled.keys()]) this.#settle(id, 'the courier ended');
+    for (const id of [...this.#unsettled.keys()]) this.#settle(id, fault);
   }
 
   #settle(id: number, fault: string | undefined): void {
@@ -68,5 +89,5 @@ function send(child: ChildProcess, message: ToCourier): void {
   if (child.connected) child.send(message, ignoreUntilExit);
 }
 
-/** What failed to reach the process, or to start it, is told by its exit. */
+/** What failed to reach the process is told by its exit. */
 function ignoreUntilExit(): void {}
