@@ -7,6 +7,7 @@ import { FrontDoor } from './front-door.ts';
 import type { Guest } from './guest.ts';
 import { HandOver } from './hand-over.ts';
 import { Lobby } from './lobby.ts';
+import { guestsThatFit, openFilesLimit } from './open-files.ts';
 import { Hosts } from './roster/hosts.ts';
 import { Roster } from './roster/roster.ts';
 import { RosterDesk } from './roster/roster-desk.ts';
@@ -27,7 +28,8 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
   takeOverConsole(log);
   dieLoudly(log);
-  const { settings, demoApp } = await chooseDemo(given, names, log);
+  const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
+  const settings = { ...chosen, greetingMaxSockets: fitGuests(chosen, log) };
   const handOver = new HandOver();
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
@@ -76,6 +78,14 @@ function dieLoudly(log: Logger): void {
     log.fatal({ err: error }, 'the primary failed');
     process.exit(1);
   });
+}
+
+function fitGuests(settings: Settings, log: Logger): number {
+  const openFiles = openFilesLimit();
+  const guests = guestsThatFit(settings, openFiles);
+  if (guests < settings.greetingMaxSockets)
+    log.info({ openFiles, greetingMaxSockets: guests }, 'few files may be open: fewer sockets may wait');
+  return guests;
 }
 
 /** Hosts know of each other by the Redis they share. */

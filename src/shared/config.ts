@@ -204,7 +204,9 @@ export const SETTINGS = {
     fallback: 8_192,
     least: 16,
     most: 1_000_000,
-    about: 'how many sockets may wait at the front door; beyond it the one that waited longest is closed',
+    about:
+      'how many sockets may wait at the front door, if a third of the open files that the system allows is not less; ' +
+      'beyond it the one that waited longest is closed',
   }),
   headMaxBytes: integer({
     env: 'GUSHER_HEAD_MAX_BYTES',

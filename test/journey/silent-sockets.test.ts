@@ -1,3 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
@@ -7,6 +10,7 @@ import { RawSocket, readRefusal } from '../support/raw-socket.ts';
 
 const SOCKETS = 2_000;
 const CAP = 1_500;
+const OPEN_FILES = 160;
 
 describe('2,000 sockets that never send a byte', () => {
   it('are capped and closed after the deadline, while others get in', async () => {
@@ -31,6 +35,35 @@ describe('2,000 sockets that never send a byte', () => {
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => socketCount(primary) <= before, 'no socket is left');
+    expect(await gusher.stop()).to.equal(0);
+  });
+});
+
+describe('more silent sockets than gusher may open files', () => {
+  let folder: string;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'gusher-files-'));
+  });
+
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('leave it those that it needs for others, and for a new worker', async () => {
+    const node = join(folder, 'node');
+    writeFileSync(node, `#!/bin/sh\nulimit -n ${OPEN_FILES}\nexec '${process.execPath}' "$@"\n`);
+    chmodSync(node, 0o755);
+    const gusher = await startGusher({ node, env: { GUSHER_GREETING_DEADLINE_MS: '60000' } });
+    const silent = await Promise.all(
+      Array.from({ length: OPEN_FILES }, () => RawSocket.connect(gusher.port)),
+    );
+    const client = await connectClient(gusher.clientUrl());
+    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    process.kill(gusher.workerPids[0] as number, 'SIGKILL');
+    await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
+    const errors = gusher.logs.filter(({ level }) => level === 'error');
+    expect(errors.map(({ msg }) => msg)).to.deep.equal(['a worker died']);
+    client.socket.terminate();
+    for (const { socket } of silent) socket.destroy();
     expect(await gusher.stop()).to.equal(0);
   });
 });

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import type { Settings } from '../shared/config.ts';
+
+/** For what is no guest: the program's own files, and of each worker two pipes and some sockets on their way to it. */
+const RESERVED = 64;
+const RESERVED_PER_WORKER = 4;
+/** Guests greet, wait for a worker, or are shown out: of each kind there may be as many. */
+const KINDS_OF_GUESTS = 3;
+const LEAST_GUESTS = 16;
+
+/** How many files this process may have open; nothing where the system does not say so. */
+export function openFilesLimit(): number | undefined {
+  try {
+    const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+    return limit === undefined ? undefined : Number(limit);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `greetingMaxSockets`, or fewer if the files of the process would not do for so many, its workers and itself. */
+export function guestsThatFit(
+  { greetingMaxSockets, workers }: Pick<Settings, 'greetingMaxSockets' | 'workers'>,
+  openFiles: number | undefined,
+): number {
+  if (openFiles === undefined) return greetingMaxSockets;
+  const left = openFiles - RESERVED - RESERVED_PER_WORKER * workers;
+  return Math.min(greetingMaxSockets, Math.max(Math.floor(left / KINDS_OF_GUESTS), LEAST_GUESTS));
+}

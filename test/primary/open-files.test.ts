@@ -1,0 +1,25 @@
+import { expect } from 'chai';
+import { guestsThatFit, openFilesLimit } from '../../src/primary/open-files.ts';
+
+describe('the files that may be open', () => {
+  const settings = { greetingMaxSockets: 8_192, workers: 4 };
+
+  it('are known', () => {
+    expect(openFilesLimit()).to.be.above(0);
+  });
+
+  it('do for all kinds of guests, workers and gusher itself', () => {
+    const guests = guestsThatFit(settings, 1_024);
+    expect(3 * guests + 64).to.be.within(900, 1_024);
+    expect(guestsThatFit({ ...settings, workers: 100 }, 1_024)).to.be.below(guests);
+  });
+
+  it('change nothing where there are enough, or where nobody knows', () => {
+    expect(guestsThatFit(settings, 1_048_576)).to.equal(8_192);
+    expect(guestsThatFit(settings, undefined)).to.equal(8_192);
+  });
+
+  it('leave some guests however few there are', () => {
+    expect(guestsThatFit(settings, 20)).to.equal(16);
+  });
+});
