@@ -3,12 +3,34 @@ export function isRedisReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+/**
+ * The first word of Redis's no, by which it is known. Of a transaction that was discarded the word is that of the first
+ * command that was refused. `undefined` if Redis has not said no.
+ */
+export function refusalWord(error: unknown): string | undefined {
+  if (!isRedisReply(error)) return undefined;
+  const [, atExec] = /^EXECABORT .* because of: (\w+)/.exec(error.message) ?? [];
+  const [first] = (error as { previousErrors?: readonly unknown[] }).previousErrors ?? [];
+  return atExec ?? refusalWord(first) ?? error.message.split(' ', 1)[0];
+}
+
+/** True of a transaction of which Redis has carried out nothing. */
+export function isDiscarded(error: unknown): boolean {
+  return isRedisReply(error) && error.message.startsWith('EXECABORT');
+}
+
+/** True if it tells no more than that the connection was let go of before. */
+export function isAftermath(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+}
+
 const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
 const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['WRONGPASS', 'Redis refuses the password'],
   ['NOAUTH', 'Redis refuses the password'],
   ['MOVED', NO_CLUSTER],
   ['CLUSTERDOWN', NO_CLUSTER],
+  ['READONLY', 'Redis is a replica, which takes no writes'],
 ]);
 
 /**
@@ -21,7 +43,7 @@ export function redisFault(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (isRedisReply(error)) {
     if (message === 'ERR DB index is out of range') return 'Redis has no such database';
-    const [word = ''] = message.split(' ', 1);
+    const word = refusalWord(error) ?? '';
     return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
   }
   if (message.startsWith('All sentinels are unreachable')) {

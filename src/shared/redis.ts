@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Redis, RedisOptions } from 'ioredis';
 import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
-import { isRedisReply } from './redis-fault.ts';
+import { isAftermath, isRedisReply } from './redis-fault.ts';
 import { type Master, SentinelWatch } from './sentinel-watch.ts';
 
 export type { Redis } from 'ioredis';
@@ -33,8 +33,7 @@ export function createRedisClient(
       ? new (loadRedis())(address.url, common)
       : new (loadRedis())({ ...sentinelOptions(address), ...common });
   client.on('error', (error: Error) => {
-    // What follows of having let go of a connection tells nobody why.
-    if (error.message.startsWith("Stream isn't writeable")) return;
+    if (isAftermath(error)) return;
     options.onError(error);
     // A database that is not there (SELECT): ioredis would go on with the first one.
     if (isRedisReply(error) && client.status !== 'ready') letGo(client);

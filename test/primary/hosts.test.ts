@@ -6,6 +6,7 @@ import { silentLog } from '../../src/shared/log.ts';
 import type { RosterDelta } from '../../src/shared/roster.ts';
 import { eventually } from '../support/deadline.ts';
 import { FakeSentinel } from '../support/fake-sentinel.ts';
+import { Passage } from '../support/passage.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
 /** The roster of one host with one worker, joined with others by Redis; no process of its own. */
@@ -14,9 +15,14 @@ class Host {
   readonly hosts: Hosts;
   readonly told: string[] = [];
   readonly spoken: string[] = [];
+  /** What an operator is told, with the reason. */
+  readonly logged: string[] = [];
 
   constructor(url: string, prefix = '') {
-    this.hosts = new Hosts({ url, prefix, roster: this.roster, log: silentLog() });
+    const write = ({ reason }: { reason?: string }, text: string): void =>
+      void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
+    const log = Object.assign(silentLog(), { warn: write, info: (text: string) => write({}, text) });
+    this.hosts = new Hosts({ url, prefix, roster: this.roster, log });
     this.roster.addColumn('w', 'process');
     this.roster.listen({
       transition: (transition, mine) => {
@@ -158,6 +164,161 @@ describe('hosts on one Redis', () => {
     for (const { hosts } of [one, two]) await hosts.close();
     sentinel.stop();
     await replica.stop();
+  });
+
+  describe('while Redis answers, but refuses', () => {
+    const UNWRITTEN = 'who is here cannot be written for the other hosts';
+    const WRITTEN = 'who is here is written for the other hosts again';
+
+    afterEach(async () => {
+      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+      await redis.command('REPLICAOF', 'NO', 'ONE');
+      await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
+    });
+
+    /** The hosts' connections, as Redis names them. */
+    async function connections(): Promise<string[]> {
+      const clients = await redis.command('CLIENT', 'LIST');
+      return [...clients.matchAll(/id=(\d+) .*name=gusher:roster/g)].map(([, id = '']) => id).sort();
+    }
+
+    async function count(command: string, counter = 'calls'): Promise<number> {
+      const info = await redis.command('INFO', 'commandstats');
+      return Number(new RegExp(`^cmdstat_${command}:(?:.*,)?${counter}=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+    }
+
+    /** Waits until each of two hosts has said once or twice that it lives. */
+    async function beats(meanwhile: () => void = () => undefined): Promise<void> {
+      const before = await count('publish');
+      await eventually(async () => {
+        meanwhile();
+        return (await count('publish')) >= before + 3;
+      }, 'the hosts are said to live');
+    }
+
+    it('writes when its memory is full, stay in touch, say it once and make it good', async () => {
+      const one = start();
+      const two = start();
+      one.report(delta('', 'u'), delta('a', 'u'));
+      await agree(one, two, 'of one user');
+      const before = await connections();
+      await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+      one.report(delta('a', 'u', -1), delta('a', 'v'));
+      await eventually(() => one.logged.length > 0, 'it is told');
+      const tries = await count('exec');
+      await beats(() => one.report(delta('b', 'w')));
+      expect((await count('exec')) - tries).to.be.within(1, 4);
+      expect(await connections()).to.deep.equal(before);
+      expect(two.state()).to.deep.equal(['1', 'a 1 u', 'u 1']);
+      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+      await agree(one, two, 'what happened meanwhile');
+      expect(two.state().slice(0, 2)).to.deep.equal(['1', 'a 1 v']);
+      await eventually(() => one.logged.length > 1, 'the end of it is told');
+      expect(one.logged).to.deep.equal([`${UNWRITTEN}: Redis answers OOM`, WRITTEN]);
+      expect(two.logged).to.deep.equal([]);
+    });
+
+    it('writes as a replica, stay in touch, say it once and make it good', async () => {
+      const one = start();
+      const two = start();
+      one.report(delta('', 'u'), delta('a', 'u'));
+      await agree(one, two, 'of one user');
+      await redis.command('REPLICAOF', '127.0.0.1', '1');
+      one.report(delta('a', 'u', -1), delta('a', 'v'));
+      await eventually(() => one.logged.length + two.logged.length === 2, 'it is told');
+      await eventually(async () => (await connections()).length === 4, 'all are connected');
+      const before = await connections();
+      await beats();
+      expect(await connections()).to.deep.equal(before);
+      expect(two.state()).to.deep.equal(['1', 'a 1 u', 'u 1']);
+      await redis.command('REPLICAOF', 'NO', 'ONE');
+      await agree(one, two, 'what happened meanwhile');
+      await eventually(() => one.logged.length + two.logged.length === 4, 'the end of it is told');
+      const told = [`${UNWRITTEN}: Redis is a replica, which takes no writes`, WRITTEN];
+      expect([one.logged, two.logged]).to.deep.equal([told, told]);
+      const three = start();
+      await agree(three, one, 'the same as a host that is new');
+    });
+
+    it('writes, hear at once of a host that stops, and of one that starts when it may write', async () => {
+      const one = start();
+      const two = start();
+      one.report(delta('', 'u'));
+      two.report(delta('', 'v'));
+      await eventually(() => one.state().length + two.state().length === 6, 'they know of each other');
+      await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+      const three = start();
+      three.report(delta('', 'w'));
+      await eventually(() => three.state().length === 4, 'the new one has read what was written');
+      await two.hosts.close();
+      await eventually(() => one.state().length === 2, 'the second host is forgotten', 3_000);
+      await eventually(() => three.logged.length > 0, 'the new one tells that it may not write');
+      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+      await eventually(() => one.state().length === 3, 'the first host knows of the new one');
+      await agree(one, three, 'the same');
+      expect(one.logged).to.deep.equal([]);
+    });
+
+    it('writes for longer than changes are remembered, and make good all', async () => {
+      const one = start();
+      const two = start();
+      one.report(delta('a', 'u'), delta('a', 'v'));
+      await agree(one, two, 'of both users');
+      await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+      one.report(delta('a', 'u', -1));
+      await eventually(() => one.logged.length > 0, 'it is told');
+      for (let n = 0; n < 200_001; n += 1) one.report(delta('a', `w${n}`), delta('a', `w${n}`, -1));
+      await beats();
+      expect(two.state()).to.deep.equal(['0', 'a 2 u,v']);
+      await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+      await agree(one, two, 'who stayed');
+      expect(two.state()).to.deep.equal(['0', 'a 1 v']);
+    });
+
+    it('writes since it is the master no more, follow its name to the new one', async () => {
+      const master = await RedisServer.start();
+      const name = await Passage.start(redis.port);
+      const one = new Host(name.url);
+      one.report(delta('a', 'u'));
+      const two = start();
+      await agree(one, two, 'of one user');
+      name.port = master.port;
+      await redis.command('REPLICAOF', '127.0.0.1', String(master.port));
+      const three = new Host(master.url);
+      await eventually(() => three.state().includes('a 1 u'), 'a host of the new master knows of the user');
+      one.report(delta('a', 'v'));
+      await eventually(() => three.state().includes('a 2 u,v'), 'it hears of the next one');
+      for (const { hosts } of [one, three]) await hosts.close();
+      name.stop();
+      await master.stop();
+    });
+
+    it('to let them listen, say it once, and listen when they may', async () => {
+      const one = start();
+      const two = start();
+      one.report(delta('', 'u'));
+      await agree(one, two, 'of one user');
+      await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
+      await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await eventually(() => one.logged.length > 0, 'it is told');
+      await eventually(async () => (await connections()).length === 4, 'all are connected');
+      const before = await connections();
+      one.report(delta('', 'u', -1), delta('', 'v'));
+      const tries = await count('subscribe', 'rejected_calls');
+      await eventually(
+        async () => (await count('subscribe', 'rejected_calls')) >= tries + 4,
+        'they have asked again',
+      );
+      expect(await connections()).to.deep.equal(before);
+      await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
+      await eventually(() => two.state().includes('v 1'), 'what happened meanwhile is heard');
+      await agree(one, two, 'the same');
+      const reason = 'Redis answers NOPERM';
+      expect(one.logged).to.deep.equal([
+        `the other hosts are not heard: ${reason}`,
+        'the other hosts are heard again',
+      ]);
+    });
   });
 
   it('agree after a host has heard nothing for a while, though it was told', async () => {

@@ -5,6 +5,12 @@ function reply(message: string): Error {
   return Object.assign(new Error(message), { name: 'ReplyError' });
 }
 
+/** As ioredis rejects a transaction of which Redis refused commands. */
+function discarded(...previousErrors: Error[]): Error {
+  const error = reply('EXECABORT Transaction discarded because of previous errors.');
+  return Object.assign(error, { previousErrors });
+}
+
 describe('what went wrong with Redis', () => {
   const faults: readonly (readonly [unknown, string])[] = [
     [undefined, 'Redis ended the connection'],
@@ -14,6 +20,15 @@ describe('what went wrong with Redis', () => {
     [reply('CLUSTERDOWN Hash slot not served'), 'this is a node of a Redis Cluster, which gusher cannot use'],
     [reply('ERR hush'), 'Redis answers ERR'],
     [reply('ERR DB index is out of range'), 'Redis has no such database'],
+    [reply("OOM command not allowed when used memory > 'maxmemory'."), 'Redis answers OOM'],
+    [
+      reply("READONLY You can't write against a read only replica."),
+      'Redis is a replica, which takes no writes',
+    ],
+    [discarded(reply('OOM command not allowed'), reply('NOPERM no')), 'Redis answers OOM'],
+    [discarded(reply('READONLY You can not')), 'Redis is a replica, which takes no writes'],
+    [discarded(), 'Redis answers EXECABORT'],
+    [reply('EXECABORT Transaction discarded because of: OOM command not allowed'), 'Redis answers OOM'],
     [new Error('Connection is closed.'), 'Redis ended the connection'],
     [Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }), 'nothing listens at the Redis address'],
     [new Error('Command timed out'), 'Redis does not answer'],

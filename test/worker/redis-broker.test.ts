@@ -1,10 +1,12 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { RefusalError } from '../../src/shared/errors.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { Publication } from '../../src/shared/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { RedisBroker } from '../../src/worker/broker/redis.ts';
-import { eventually } from '../support/deadline.ts';
+import { eventually, within } from '../support/deadline.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
 
 describe('the redis broker', () => {
@@ -21,6 +23,13 @@ describe('the redis broker', () => {
       control: () => undefined,
       linkChanged: () => undefined,
     });
+  }
+
+  /** A log, and the reasons of its warnings. */
+  function reasonLog() {
+    const reasons: unknown[] = [];
+    const warn = ({ reason }: { reason: unknown }): void => void reasons.push(reason);
+    return { reasons, log: Object.assign(silentLog(), { warn }) };
   }
 
   const refusalOf = (error: unknown): string =>
@@ -138,10 +147,7 @@ describe('the redis broker', () => {
   }
 
   it('tells why the link is lost now, and not why it was before', async () => {
-    const reasons: unknown[] = [];
-    const log = Object.assign(silentLog(), {
-      warn: ({ reason }: { reason: unknown }) => void reasons.push(reason),
-    });
+    const { reasons, log } = reasonLog();
     await open(redis.url, log);
     await redis.kill();
     await eventually(() => broker.link === 'lost', 'the loss is noticed');
@@ -150,6 +156,42 @@ describe('the redis broker', () => {
     await end('subscriber');
     await eventually(() => reasons.length === 2, 'the second loss is told');
     expect(reasons[1]).to.equal('Redis ended the connection');
+  });
+
+  it('goes on with a Redis that can save nothing, which answers a PING with that', async () => {
+    const { reasons, log } = reasonLog();
+    await open(redis.url, log);
+    const [, , , , folder = ''] = (await redis.command('CONFIG', 'GET', 'dir')).split('\r\n');
+    mkdirSync(join(folder, 'dump.rdb'));
+    await redis.command('CONFIG', 'SET', 'save', '3600 1000000');
+    await redis.command('BGSAVE');
+    await eventually(
+      async () => /^-MISCONF/.test(await redis.command('PING')),
+      'it says that it cannot save',
+    );
+    await broker.subscribe('demo@news');
+    await broker.settle();
+    expect(broker.link).to.equal('live');
+    expect(await publish('1')).to.equal('taken');
+    await eventually(() => heard.length === 1, 'it was heard');
+    expect(await broker.kept('demo@news')).to.equal(undefined);
+    // A new connection is asked by a PING whether it is told of all.
+    await end('subscriber');
+    await eventually(() => reasons.length === 1, 'the loss is noticed');
+    await eventually(() => broker.link === 'live', 'the link is back');
+  });
+
+  it('is lost while it may not subscribe, also from the start, and says why', async () => {
+    const { reasons, log } = reasonLog();
+    await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
+    await within(open(redis.url, log), 'the broker to be open');
+    expect(broker.link).to.equal('lost');
+    await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
+    await eventually(() => broker.link === 'live', 'the link is there');
+    await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
+    await broker.subscribe('demo@news');
+    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    expect(reasons).to.deep.equal(['Redis answers NOPERM', 'Redis answers NOPERM']);
   });
 
   it('notices a Redis that has stopped without a word', async () => {

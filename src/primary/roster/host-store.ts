@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { closeRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
+import { isAftermath, isRedisReply, refusalWord } from '../../shared/redis-fault.ts';
 import { Arrivals } from './arrivals.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
 import type { RosterRecord } from './roster.ts';
@@ -10,6 +11,10 @@ const LIFE_SECONDS = 8;
 const CHUNKS = 32;
 const SCAN_COUNT = 1_000;
 const QUIT_DEADLINE_MS = 1_000;
+/** Who may not listen asks again so much later. */
+const LISTEN_AGAIN_MS = 1_000;
+/** Where Redis is a replica the address may lead to the master by now, which a new connection finds out. */
+const SEEK_MASTER_MS = 10_000;
 /** A field that is in every chunk, so that one that is not there was lost and not just empty. */
 const MARKER = '';
 
@@ -26,7 +31,8 @@ export interface HostStoreListener {
 
 /**
  * What the hosts keep in Redis: for each a key that expires and, beside it, hashes with its records; and one
- * channel on which they tell each other of changes. Commands reject at once while the link is down.
+ * channel on which they tell each other of changes. Commands reject at once while the link is down; what Redis refuses
+ * rejects with its reply, and the link is none the worse.
  */
 export class HostStore {
   readonly #base: string;
@@ -37,7 +43,10 @@ export class HostStore {
   #runId: string | undefined;
   /** How often the own part was begun. */
   #begun = 0;
-  /** What went wrong last. */
+  #listens = false;
+  #listenAgain: NodeJS.Timeout | undefined;
+  #soughtMasterAt = Number.NEGATIVE_INFINITY;
+  /** What went wrong with the link last. */
   fault: unknown;
 
   constructor({ url, prefix }: { url: string; prefix: string }) {
@@ -51,14 +60,27 @@ export class HostStore {
   }
 
   get isLive(): boolean {
+    return this.#listens && this.#isConnected;
+  }
+
+  get #isConnected(): boolean {
     return this.#subscriber.status === 'ready' && this.#commands.status === 'ready';
   }
 
   /** Connects, and goes on trying; does not wait. */
   open(listener: HostStoreListener): void {
     const subscribe = async (): Promise<void> => {
-      if (!this.isLive) return;
-      if (!(await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel)))) return;
+      clearTimeout(this.#listenAgain);
+      if (!this.#isConnected) return;
+      try {
+        await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
+      } catch (error) {
+        if (!isRedisReply(error)) return;
+        this.fault = error;
+        this.#listenAgain = setTimeout(() => void subscribe(), LISTEN_AGAIN_MS);
+        return;
+      }
+      this.#listens = true;
       const runId = await this.#readRunId();
       const isAnother = runId === undefined || runId !== this.#runId;
       this.#runId = runId;
@@ -66,6 +88,9 @@ export class HostStore {
       listener.live(isAnother);
     };
     this.#subscriber.on('ready', () => void subscribe());
+    this.#subscriber.on('close', () => {
+      this.#listens = false;
+    });
     this.#commands.on('ready', () => void subscribe());
     const arrivals = new Arrivals((bytes) => {
       const message = parseMessage(bytes);
@@ -81,6 +106,7 @@ export class HostStore {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#listenAgain);
     const quits = [this.#subscriber, this.#commands].map((client) => client.quit());
     await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
     closeRedis(this.#subscriber);
@@ -114,20 +140,24 @@ export class HostStore {
     await this.#run(commands);
   }
 
-  /** Prolongs the life of a part and says so. False: something of it is not there any more. */
+  /**
+   * Prolongs the life of a part and says so, the latter also if the former is refused. False: something of it is not there
+   * any more.
+   */
   async keepAlive(message: HostMessage): Promise<boolean> {
-    const commands = this.#commands.multi().expire(this.#alive(message.host), LIFE_SECONDS);
+    // No transaction: while its memory is full Redis refuses whatever is in one.
+    const commands = this.#commands.pipeline().expire(this.#alive(message.host), LIFE_SECONDS);
     for (const chunk of this.#chunks(message.host)) commands.expire(chunk, LIFE_SECONDS);
     commands.publish(this.#channel, messageText(message));
-    void this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+    this.#expectAnswer(this.#subscriber, this.#subscriber.ping()).catch(ignoreNo);
     const replies = await this.#run(commands);
     return replies.slice(0, -1).every((reply) => reply === 1);
   }
 
-  /** Takes a part away and says so. */
+  /** Takes a part away and says so, the latter also if the former is refused. */
   async remove(message: HostMessage): Promise<void> {
     const commands = this.#commands
-      .multi()
+      .pipeline()
       .unlink(this.#alive(message.host), ...this.#chunks(message.host))
       .publish(this.#channel, messageText(message));
     await this.#run(commands);
@@ -170,25 +200,45 @@ export class HostStore {
     return /^run_id:(\w+)/m.exec(info)?.[1];
   }
 
+  /** The replies to all of a transaction or a pipeline. */
   async #run(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
-    const exec = commands.exec();
-    await this.#expectAnswer(this.#commands, exec);
-    const replies = (await exec) ?? [];
-    for (const [error] of replies) if (error !== null) throw error;
-    return replies.map(([, reply]) => reply);
+    return this.#expectAnswer(this.#commands, repliesTo(commands));
   }
 
-  async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
+  /** Ends a connection on which a command was not answered. A no is an answer. */
+  async #expectAnswer<T>(client: Redis, command: Promise<T>): Promise<T> {
     try {
-      await command;
-      return true;
+      return await command;
     } catch (error) {
-      this.fault = error;
-      distrust(client);
-      return false;
+      if (isRedisReply(error)) {
+        if (refusalWord(error) === 'READONLY') this.#seekMaster();
+      } else {
+        if (!isAftermath(error)) this.fault = error;
+        distrust(client);
+      }
+      throw error;
     }
   }
+
+  #seekMaster(): void {
+    const now = performance.now();
+    if (now - this.#soughtMasterAt < SEEK_MASTER_MS) return;
+    this.#soughtMasterAt = now;
+    for (const client of [this.#subscriber, this.#commands]) distrust(client);
+  }
 }
+
+/** Rejects if one is missing: with what was not answered, and else with the first no. */
+async function repliesTo(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
+  const replies = (await commands.exec()) ?? [];
+  const errors = replies.flatMap(([error]) => error ?? []);
+  const [error] = [...errors.filter((error) => !isRedisReply(error)), ...errors];
+  if (error !== undefined) throw error;
+  return replies.map(([, reply]) => reply);
+}
+
+/** A connection that is not answered on was ended; a no is an answer. */
+function ignoreNo(): void {}
 
 function put(lists: Map<string, string[]>, name: string, ...items: string[]): void {
   const list = lists.get(name);

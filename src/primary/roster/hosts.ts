@@ -13,13 +13,16 @@ const WATCH_MS = 500;
 const LATE_WATCH_MS = 3 * WATCH_MS;
 /** A link that is back sooner is not worth a line in the log. */
 const LOST_AFTER_MS = 2_000;
+/** More than a beat: where Redis takes a write now and then it is not said each time. */
+const WRITTEN_AFTER_MS = 3_000;
 const ANSWER_MS = 50;
 /** How long after the first hello the hosts that were there before have answered it and were read. */
 const SETTLE_MS = 3_000;
 
 /**
  * Joins this host's roster with those of the others on the same Redis. While Redis is away the own part stays
- * exact, and those of the others stay as they were for some seconds.
+ * exact, and those of the others stay as they were for some seconds. While it takes no writes they stay, too, and the
+ * others see of this host what was written last.
  */
 export class Hosts {
   readonly #id = randomBytes(15).toString('base64url');
@@ -37,6 +40,8 @@ export class Hosts {
   #watchedAt = 0;
   #liveAt = 0;
   #lost = false;
+  #refusedAt = 0;
+  #refused = false;
 
   constructor({ url, prefix, roster, log }: { url: string; prefix: string; roster: Roster; log: Logger }) {
     this.#log = log;
@@ -119,8 +124,22 @@ export class Hosts {
       this.#lost = true;
       this.#log.warn({ reason: redisFault(this.#store.fault) }, 'the other hosts are not heard');
     }
+    this.#tellRefusal(now);
     for (const host of this.#others.bury(now)) this.#log.warn({ host }, 'a host is gone, and who was there');
   };
+
+  #tellRefusal(now: number): void {
+    const { refusal } = this.#own;
+    if (refusal !== undefined) {
+      this.#refusedAt = now;
+      if (this.#refused) return;
+      this.#refused = true;
+      this.#log.warn({ reason: redisFault(refusal) }, 'who is here cannot be written for the other hosts');
+    } else if (this.#refused && now - this.#refusedAt > WRITTEN_AFTER_MS) {
+      this.#refused = false;
+      this.#log.info('who is here is written for the other hosts again');
+    }
+  }
 
   /**
    * Every host sees every transition; one of them tells the world. Rendezvous hashing: all hosts choose the same

@@ -1,3 +1,4 @@
+import { isDiscarded, isRedisReply } from '../../shared/redis-fault.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './host-message.ts';
 import type { HostStore } from './host-store.ts';
 import type { Roster, RosterRecord } from './roster.ts';
@@ -7,7 +8,7 @@ import { inSlices } from './slices.ts';
 const COLLECT_MS = 20;
 /** A message ends behind the record with which it gets longer than this, in characters. */
 const MESSAGE_LENGTH = 256 * 1024;
-/** Attack: changes without end while Redis is away. Beyond this many all is written anew instead. */
+/** Attack: changes without end while Redis is away or takes none. Beyond this many all is written anew instead. */
 const CHANGED_MAX = 200_000;
 
 /** `absent`: not in Redis, as far as is known → `writing` → `complete`. */
@@ -31,6 +32,7 @@ export class OwnPart {
   #working = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #refusal: Error | undefined;
 
   constructor(options: { host: string; roster: Roster; store: HostStore; speaks: () => boolean }) {
     this.#host = options.host;
@@ -39,13 +41,19 @@ export class OwnPart {
     this.#speaks = options.speaks;
   }
 
+  /** Redis's no to what it was to keep for this host last; `undefined` when nothing waits for that. */
+  get refusal(): Error | undefined {
+    return this.#refusal;
+  }
+
   /** A count of this host is another now. */
   change(app: string, channel: string, user: string): void {
     // Begun anew, the part gets all there is.
     if (this.#state === 'absent') return;
     this.#changed.add(keyOf(app, channel, user));
-    if (this.#changed.size > CHANGED_MAX && !this.#store.isLive) this.#lose();
-    this.#wake();
+    const waits = this.#refusal !== undefined;
+    if (this.#changed.size > CHANGED_MAX && (waits || !this.#store.isLive)) this.#lose();
+    if (!waits) this.#wake();
   }
 
   /** Says hello to the others, and makes good what was not written. */
@@ -54,12 +62,17 @@ export class OwnPart {
     await this.beat();
   }
 
-  /** To be called at a steady pace: keeps the part alive, and says so. */
+  /** To be called at a steady pace: keeps the part alive, says so, and tries again what was refused. */
   async beat(): Promise<void> {
     if (this.#closed || !this.#store.isLive) return;
-    if (this.#state !== 'absent') {
-      const alive = await this.#store.keepAlive(this.#message('beat', [])).catch(() => true);
-      if (!alive) this.#lose();
+    const wasThere = this.#state !== 'absent';
+    try {
+      // One that may not be written yet is said to live, too: those who know it keep it.
+      const isThere = await this.#store.keepAlive(this.#message('beat', []));
+      if (wasThere && !isThere) this.#lose();
+      if (this.#state === 'complete' && this.#changed.size === 0) this.#refusal = undefined;
+    } catch (error) {
+      this.#note(error);
     }
     this.#wake();
   }
@@ -97,8 +110,9 @@ export class OwnPart {
       if (this.#state === 'absent') await this.#begin();
       while (this.#changed.size > 0 && !this.#closed) await this.#writeSome();
       if (this.#state === 'writing' && this.#listed) await this.#complete();
-    } catch {
-      // The store knows why; the next beat, or the next link, tries again.
+    } catch (error) {
+      // The next beat, or the next link, tries again.
+      this.#note(error);
       failed = true;
     }
     this.#working = false;
@@ -107,6 +121,7 @@ export class OwnPart {
 
   async #begin(): Promise<void> {
     await this.#store.begin(this.#host);
+    this.#refusal = undefined;
     this.#state = 'writing';
     this.#listed = false;
     await inSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
@@ -130,7 +145,10 @@ export class OwnPart {
     this.#sequence += 1;
     try {
       await this.#store.write(this.#message('change', records));
+      this.#refusal = undefined;
     } catch (error) {
+      // Nobody has heard this number. Were it left out, all would read the part anew, after each attempt.
+      if (isDiscarded(error)) this.#sequence -= 1;
       if (this.#state !== 'absent') for (const key of keys) this.#changed.add(key);
       throw error;
     }
@@ -141,6 +159,11 @@ export class OwnPart {
     // A number is left out: whoever had an older part misses it, and reads this one.
     this.#sequence += 1;
     await this.beat();
+  }
+
+  /** What was not answered is the link's affair. */
+  #note(error: unknown): void {
+    if (isRedisReply(error)) this.#refusal = error;
   }
 
   #message(kind: HostMessage['kind'], records: readonly RosterRecord[]): HostMessage {

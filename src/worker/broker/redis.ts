@@ -7,7 +7,7 @@ import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
 import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
 import { closeRedis, createRedisClient, distrust, escapePattern, type Redis } from '../../shared/redis.ts';
-import { redisFault } from '../../shared/redis-fault.ts';
+import { isRedisReply, redisFault } from '../../shared/redis-fault.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
 import { parseBackpush } from './backpush.ts';
@@ -139,7 +139,7 @@ export class RedisBroker implements Broker {
         this.#publisher.pttl(name),
       ]);
       // Redis answers this behind whatever was published before it answered that.
-      await this.#subscriber.ping();
+      await anyAnswer(this.#subscriber.ping());
       const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
@@ -154,7 +154,7 @@ export class RedisBroker implements Broker {
 
   /** Redis passes a publication on before it answers its publisher, and answers a connection in order. */
   async settle(): Promise<void> {
-    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, anyAnswer(this.#subscriber.ping()));
   }
 
   async close(): Promise<void> {
@@ -218,7 +218,7 @@ export class RedisBroker implements Broker {
     const confirming = Symbol();
     this.#confirming = confirming;
     void this.#flush();
-    const isAnswered = await this.#expectAnswer(this.#subscriber, this.#subscriber.ping());
+    const isAnswered = await this.#expectAnswer(this.#subscriber, anyAnswer(this.#subscriber.ping()));
     if (this.#confirming !== confirming) return;
     this.#confirming = undefined;
     if (isAnswered) this.#become('live');
@@ -245,10 +245,14 @@ export class RedisBroker implements Broker {
   /** A connection can be dead without a word: ask for one. */
   readonly #probe = (): void => {
     for (const client of [this.#subscriber, this.#publisher]) {
-      if (client.status === 'ready') void this.#expectAnswer(client, client.ping());
+      if (client.status === 'ready') void this.#expectAnswer(client, anyAnswer(client.ping()));
     }
   };
 
+  /**
+   * Ends a connection on which a command was not answered, or a subscription refused: who does not hear what is wanted must
+   * not pass for live, and a new connection asks for all again.
+   */
   async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
     try {
       await command;
@@ -266,6 +270,8 @@ export class RedisBroker implements Broker {
   async #resubscribe(): Promise<void> {
     this.#asked.clear();
     this.#subscribed = await this.#expectAnswer(this.#subscriber, this.#askForAll());
+    // Connected and not allowed to subscribe: that is no error of the connection, which would be announced.
+    if (!this.#subscribed) this.#announceTried();
     this.#judgeLink();
   }
 
@@ -321,7 +327,7 @@ export class RedisBroker implements Broker {
     const removed = changed.filter((topic) => !this.#wanted.has(topic) && this.#asked.has(topic));
     // Redis answers in order: an answer to the last command is one to those of earlier turns too.
     const commands = [...this.#giveUp(removed), ...this.#askFor(added)];
-    if (commands.length === 0 && joining.length > 0) commands.push(this.#subscriber.ping());
+    if (commands.length === 0 && joining.length > 0) commands.push(anyAnswer(this.#subscriber.ping()));
     await this.#expectAnswer(this.#subscriber, Promise.all(commands));
     for (const resolve of joining) resolve();
   }
@@ -387,4 +393,11 @@ export class RedisBroker implements Broker {
     const soFar = this.#stats.publicationsMalformed;
     this.#log.warn({ topic, soFar }, 'what came from Redis is no publication, and dropped');
   }
+}
+
+/** A no to a PING is an answer: one whose disk is full says MISCONF to it, and publishes as ever. */
+async function anyAnswer(ping: Promise<unknown>): Promise<void> {
+  await ping.catch((error: unknown) => {
+    if (!isRedisReply(error)) throw error;
+  });
 }
