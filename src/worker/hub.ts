@@ -64,6 +64,7 @@ export class Hub {
 
   /** A client gets a name after it came in; it goes by it wherever it is no member by another. */
   identify(connection: Connection, userId: string): void {
+    if (!this.#isHere(connection)) return;
     this.#reportPresence(connection, -1);
     this.#users.remove(connection);
     connection.userId = userId;
@@ -96,7 +97,7 @@ export class Hub {
   /**
    * Subscribes a client; subscribing twice is once. The promise, where there is one, resolves when whatever is
    * published from then on will reach the client; without one, that is so already. In the roster it goes by the
-   * name of the connection, or as the given member.
+   * name of the connection, or as the given member. A client that was removed is not subscribed any more.
    */
   subscribe(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
     return this.#enter(connection, channelName, member, false);
@@ -152,6 +153,8 @@ export class Hub {
     member: Member | undefined,
     isQuiet: boolean,
   ): Promise<void> | undefined {
+    // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
+    if (!this.#isHere(connection)) return undefined;
     const channel = this.#join(topicOf(connection.appKey, channelName));
     if (this.#audienceOf(connection, channelName) === undefined) {
       const audience = audienceFor(channel, connection, isQuiet);
@@ -191,6 +194,10 @@ export class Hub {
       publication,
       except === undefined ? undefined : this.#connections.get(except),
     );
+  }
+
+  #isHere(connection: Connection): boolean {
+    return this.#connections.get(connection.id) === connection;
   }
 
   #audienceOf(connection: Connection, channelName: string): Audience | undefined {

@@ -1,22 +1,35 @@
 import { expect } from 'chai';
 import type { Publication } from '../../src/shared/publication.ts';
-import { createStats } from '../../src/shared/stats.ts';
+import { createStats, type Stats } from '../../src/shared/stats.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { Hub } from '../../src/worker/hub.ts';
 import { Outbox } from '../../src/worker/outbox.ts';
 import { makeConnection } from '../support/transport.ts';
 
 describe('the hub', () => {
-  const stats = createStats();
   const requestFlush = (): void => undefined;
+  let stats: Stats;
+  let asked: string[];
+  let counts: Map<string, number>;
   let hub: Hub;
 
   beforeEach(() => {
+    stats = createStats();
+    asked = [];
+    counts = new Map();
     const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush });
     hub = new Hub({
-      broker: { subscribe: async () => undefined, unsubscribe: () => undefined },
+      broker: {
+        subscribe: async (topic) => void asked.push(`+${topic}`),
+        unsubscribe: (topic) => void asked.push(`-${topic}`),
+      },
       fanOut: new FanOut({ outbox, stats, requestFlush }),
-      roster: { report: () => undefined },
+      roster: {
+        report: (_app, channel, user, change) => {
+          const key = `${channel} ${user}`;
+          counts.set(key, (counts.get(key) ?? 0) + change);
+        },
+      },
       stats,
     });
   });
@@ -40,5 +53,20 @@ describe('the hub', () => {
       hub.forgetLast();
       expect(hub.lastOf('demo', 'cache-c')).to.equal(undefined);
     });
+  });
+
+  it('takes a client that was removed into nothing, whoever was waiting to do so', () => {
+    const { connection } = makeConnection();
+    hub.add(connection);
+    hub.remove(connection);
+    expect(hub.subscribe(connection, 'a')).to.equal(undefined);
+    expect(hub.reserve(connection, 'b')).to.equal(undefined);
+    hub.listen(connection, 'b');
+    hub.identify(connection, 'ann');
+    expect(hub.isSubscribed(connection, 'a')).to.equal(false);
+    expect([...hub.connectionsOf('demo', 'ann')]).to.deep.equal([]);
+    expect(asked).to.deep.equal([]);
+    expect([...counts.values()].filter((count) => count !== 0)).to.deep.equal([]);
+    expect([stats.connections, stats.subscriptions, stats.topics]).to.deep.equal([0, 0, 0]);
   });
 });

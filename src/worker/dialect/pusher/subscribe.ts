@@ -219,6 +219,7 @@ async function enterPresence(
   const isNew = !hub.isSubscribed(connection, channel);
   const place = isNew ? await placeFor(context, appKey, channel, membersMax, member.user) : 'own';
   if (place === 'none') throw new RefusalError('presence_full');
+  if (connection.state !== 'open') return;
   await hub.reserve(connection, channel, member);
   const kept = await keptIn(context, connection, channel);
   if (connection.state !== 'open') return;

@@ -1,0 +1,151 @@
+import type { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import type { App } from '../../src/shared/app.ts';
+import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import { createStats } from '../../src/shared/stats.ts';
+import { Turn } from '../../src/shared/turn.ts';
+import { Grants } from '../../src/worker/auth/grants.ts';
+import { Connection } from '../../src/worker/connection.ts';
+import { PresenceWatch } from '../../src/worker/dialect/pusher/presence-watch.ts';
+import { PusherDialect } from '../../src/worker/dialect/pusher/pusher.ts';
+import { newSession } from '../../src/worker/dialect/pusher/session.ts';
+import { SubscriptionCounts } from '../../src/worker/dialect/pusher/subscription-counts.ts';
+import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
+import { FanOut } from '../../src/worker/fan-out.ts';
+import { frameText } from '../../src/worker/frame.ts';
+import { Hub } from '../../src/worker/hub.ts';
+import { Outbox } from '../../src/worker/outbox.ts';
+import { RosterReporter } from '../../src/worker/roster/reporter.ts';
+import { RosterClient } from '../../src/worker/roster/roster-client.ts';
+import { channelAuth, userAuth } from './pusher-client.ts';
+import { RecordingTransport } from './transport.ts';
+
+export const WORKER_APP = { key: 'demo', secret: 's', id: '1', enabled: true } satisfies App;
+
+const nextTurn = (): Promise<void> => new Promise(setImmediate);
+
+let count = 0;
+
+/**
+ * The Pusher clients of a worker over its hub and a primary's roster, without sockets and processes: for what depends
+ * on the moment. Whatever is asked is answered a turn of the loop later or more.
+ */
+export class PusherWorker {
+  readonly stats = createStats();
+  readonly hub: Hub;
+  readonly dialect: PusherDialect;
+  /** What the primary has said. */
+  readonly heard: ToWorker[] = [];
+  app: App = WORKER_APP;
+  isAppKnown = true;
+  /** What the broker does when it is asked for a topic. */
+  subscribeTopic: () => Promise<void> = nextTurn;
+  /** By what messages get to the primary. */
+  carry: (hand: () => void) => void = setImmediate;
+  readonly #roster: RosterClient;
+  readonly #counts: SubscriptionCounts;
+
+  constructor(desk: RosterDesk, name: string, { rosterDeadlineMs }: { rosterDeadlineMs?: number } = {}) {
+    const { stats } = this;
+    const turn: Turn = new Turn([() => fanOut.flush(), () => reporter.flush(), () => outbox.flush()]);
+    const requestFlush = (): void => turn.request();
+    const send = (message: ToPrimary): void => this.carry(() => desk.receive(name, message as never));
+    const outbox = new Outbox({ maxBytes: 1_000_000, stats, requestFlush });
+    const fanOut = new FanOut({ outbox, stats, requestFlush });
+    const reporter = new RosterReporter({ send, requestFlush });
+    const roster = new RosterClient({
+      send,
+      flushReports: () => reporter.flush(),
+      ...(rosterDeadlineMs !== undefined && { deadlineMs: rosterDeadlineMs }),
+    });
+    desk.open(name, (message) => {
+      setImmediate(() => {
+        this.heard.push(message);
+        roster.receive(message as never);
+      });
+    });
+    const broker = {
+      subscribe: () => this.subscribeTopic(),
+      unsubscribe: () => undefined,
+      kept: () => nextTurn().then(() => undefined),
+    };
+    const hub = new Hub({ broker, fanOut, roster: reporter, stats });
+    const announce = (appKey: string, channel: string, text: string): void =>
+      hub.announce(appKey, channel, this.dialect, text);
+    const reply = (connection: Connection, text: string): void => outbox.post(connection, frameText(text));
+    this.hub = hub;
+    this.#roster = roster;
+    this.#counts = new SubscriptionCounts({ roster, announce });
+    this.dialect = new PusherDialect({
+      hub,
+      apps: {
+        known: () => (this.isAppKnown ? this.app : undefined),
+        find: () => nextTurn().then(() => this.app),
+      },
+      broker,
+      roster,
+      publishFromClient: async () => undefined,
+      presence: new PresenceWatch({ roster, announce }),
+      counts: this.#counts,
+      watchlists: new Watchlists({ roster, reply }),
+      report: () => undefined,
+      reply,
+      fault: () => undefined,
+      end: () => undefined,
+      limits: {
+        subscriptionsMax: 100,
+        presenceMembersMax: 100,
+        memberInfoMaxBytes: 100,
+        clientEventMaxBytes: 100,
+      },
+    });
+    roster.listen((events) => this.dialect.hear(events));
+  }
+
+  connect(): { connection: Connection; transport: RecordingTransport } {
+    const transport = new RecordingTransport();
+    count += 1;
+    const identity = { id: `1.${count}`, appKey: WORKER_APP.key, userId: '' };
+    const connection = new Connection(identity, new Grants([]), this.dialect, transport);
+    connection.pusher = newSession(true);
+    this.hub.add(connection);
+    return { connection, transport };
+  }
+
+  /** Takes a message of a client; resolves when the command is finished. */
+  async say(connection: Connection, event: string, data: object): Promise<void> {
+    await this.dialect.receive(connection, Buffer.from(JSON.stringify({ event, data })), false);
+  }
+
+  /** Subscribes; in a presence channel as that user. */
+  async subscribe(connection: Connection, channel: string, user = 'u'): Promise<void> {
+    const channelData = channel.startsWith('presence-') ? JSON.stringify({ user_id: user }) : undefined;
+    await this.say(connection, 'pusher:subscribe', {
+      channel,
+      auth: channelAuth(WORKER_APP, connection.id, channel, channelData),
+      ...(channelData !== undefined && { channel_data: channelData }),
+    });
+  }
+
+  async signIn(connection: Connection, user: object): Promise<void> {
+    const userData = JSON.stringify(user);
+    const auth = userAuth(WORKER_APP, connection.id, userData);
+    await this.say(connection, 'pusher:signin', { auth, user_data: userData });
+  }
+
+  /** What happens when the socket of a client is gone. */
+  leave(connection: Connection): void {
+    connection.state = 'closed';
+    this.hub.remove(connection);
+    this.dialect.gone(connection);
+  }
+
+  close(): void {
+    this.#roster.close();
+    this.#counts.close();
+  }
+}
+
+/** The messages that a client got. */
+export function textsOf({ writes }: RecordingTransport): string[] {
+  return writes.flat();
+}

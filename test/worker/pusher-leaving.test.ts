@@ -1,0 +1,75 @@
+import { expect } from 'chai';
+import { Roster } from '../../src/primary/roster/roster.ts';
+import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import type { RosterDelta } from '../../src/shared/roster.ts';
+import { PusherWorker, WORKER_APP } from '../support/pusher-worker.ts';
+
+/** More turns of the loop than a subscribe takes. */
+const TURNS = 20;
+
+async function pass(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+}
+
+describe('a Pusher client that leaves while its command is under way', () => {
+  let roster: Roster;
+  let desk: RosterDesk;
+  let worker: PusherWorker;
+
+  beforeEach(() => {
+    roster = new Roster();
+    desk = new RosterDesk(roster);
+    worker = new PusherWorker(desk, 'w1');
+    worker.app = { ...WORKER_APP, subscription_count: true };
+  });
+
+  afterEach(() => worker.close());
+
+  /** Nobody is anywhere, and what others do is not told to the worker any more. */
+  async function expectNothingLeft(channel: string): Promise<void> {
+    await pass(TURNS);
+    const { connections, subscriptions, topics } = worker.stats;
+    expect({ connections, subscriptions, topics }).to.deep.equal({
+      connections: 0,
+      subscriptions: 0,
+      topics: 0,
+    });
+    expect(roster.app(WORKER_APP.key)?.counts).to.equal(undefined);
+    const heard = worker.heard.length;
+    const delta: RosterDelta = { app: WORKER_APP.key, channel, user: 'other', change: 1 };
+    desk.open('other', () => undefined);
+    desk.receive('other', { type: 'roster', deltas: [delta] });
+    await pass(TURNS);
+    desk.close('other');
+    await pass(TURNS);
+    expect(worker.heard.slice(heard)).to.deep.equal([]);
+  }
+
+  for (const channel of ['c', 'private-c', 'cache-c', 'presence-c', 'presence-cache-c']) {
+    for (const isAppKnown of [true, false]) {
+      it(`is in ${channel} no more, whenever it goes${isAppKnown ? '' : ', where the app is looked up'}`, async () => {
+        worker.isAppKnown = isAppKnown;
+        for (let turns = 0; turns < TURNS; turns += 1) {
+          const { connection } = worker.connect();
+          const subscribing = worker.subscribe(connection, channel);
+          await pass(turns);
+          worker.leave(connection);
+          await subscribing;
+          await expectNothingLeft(channel);
+        }
+      });
+    }
+  }
+
+  it('is no user, and watches nobody, whenever it goes', async () => {
+    worker.isAppKnown = false;
+    for (let turns = 0; turns < TURNS; turns += 1) {
+      const { connection } = worker.connect();
+      const signing = worker.signIn(connection, { id: 'u', watchlist: ['other'] });
+      await pass(turns);
+      worker.leave(connection);
+      await signing;
+      await expectNothingLeft('c');
+    }
+  });
+});
