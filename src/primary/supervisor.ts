@@ -154,6 +154,7 @@ export class Supervisor implements SlotListener {
         break;
       case 'roster':
       case 'rosterQuery':
+      case 'rosterJoin':
       case 'rosterUnwatch':
         this.#parts.rosterDesk.receive(slot.processName, message);
         break;

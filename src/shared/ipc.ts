@@ -1,7 +1,15 @@
 import type { App } from './app.ts';
 import type { Settings } from './config.ts';
 import type { KeptPublication } from './publication.ts';
-import type { RosterAnswer, RosterDelta, RosterEvent, RosterQuery, Watchable } from './roster.ts';
+import type {
+  RosterAnswer,
+  RosterDelta,
+  RosterEvent,
+  RosterJoin,
+  RosterQuery,
+  RosterQueryOf,
+  Watchable,
+} from './roster.ts';
 import type { Stats } from './stats.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 
@@ -57,8 +65,11 @@ export type ToWorker =
       id: number;
       verdict: { kind: 'yours' } | { kind: 'done'; answer: string } | { kind: 'mismatch' };
     }
-  /** The answer to the `rosterQuery` of that id. Answers and events are in the order in which things came to be. */
-  | { type: 'rosterAnswer'; id: number; answer: RosterAnswer }
+  /**
+   * The answer to the `rosterQuery` or `rosterJoin` of that id. Answers and events are in the order in which things
+   * came to be. `full`: who wanted to join is not in.
+   */
+  | { type: 'rosterAnswer'; id: number; answer: RosterAnswer | 'full' }
   /** What changed, since the answer, in what this worker watches. */
   | { type: 'rosterEvents'; events: RosterEvent[] };
 
@@ -89,4 +100,9 @@ export type ToPrimary =
   /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */
   | { type: 'rosterQuery'; id: number; query: RosterQuery; watch: false }
   | { type: 'rosterQuery'; id: number; query: Watchable; watch: true }
+  /**
+   * If there is room, a subscription more of that user here, as if it had been reported; and then a question that is
+   * watched.
+   */
+  | { type: 'rosterJoin'; id: number; join: RosterJoin; query: RosterQueryOf<'members'> }
   | { type: 'rosterUnwatch'; query: Watchable };

@@ -108,6 +108,12 @@ export interface RosterAnswers {
   readonly totals: AppCounts & { readonly apps: number };
 }
 
+/** Somebody comes to a channel that may have `max` users. */
+export interface RosterJoin extends InChannel {
+  readonly member: Member;
+  readonly max: number;
+}
+
 export type RosterQueryKind = RosterQuery['kind'];
 export type RosterQueryOf<Kind extends RosterQueryKind> = Extract<RosterQuery, { kind: Kind }>;
 export type RosterAnswer = RosterAnswers[RosterQueryKind];

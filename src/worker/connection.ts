@@ -123,7 +123,7 @@ export class Channel {
 
 /**
  * The subscribers of one channel that speak one dialect: those who share the same bytes. In a quiet one are those
- * who are subscribed and get nothing yet.
+ * who are subscribed, and get nothing and count nowhere yet.
  */
 export class Audience {
   readonly channel: Channel;

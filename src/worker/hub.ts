@@ -90,37 +90,53 @@ export class Hub {
     for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
   }
 
+  /** Who has only reserved is not. */
   isSubscribed(connection: Connection, channelName: string): boolean {
-    return this.#audienceOf(connection, channelName) !== undefined;
+    return this.#audienceOf(connection, channelName)?.isQuiet === false;
   }
 
   /**
    * Subscribes a client; subscribing twice is once. The promise, where there is one, resolves when whatever is
-   * published from then on will reach the client; without one, that is so already. In the roster it goes by the
-   * name of the connection, or as the given member. A client that was removed is not subscribed any more.
+   * published from then on will reach the client; without one, that is so already. A client that was removed is not
+   * subscribed any more.
    */
-  subscribe(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
-    return this.#enter(connection, channelName, member, false);
+  subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
+    return this.#enter(connection, channelName, false);
   }
 
   /**
-   * As `subscribe`, but nothing is delivered to the client before `listen`: what it has to be told first, such as who
-   * is there, may have to be asked for. Where it is subscribed already nothing changes.
+   * As `subscribe`, but nothing is delivered to the client, and the roster does not count it, before `listen` or
+   * `admit`: what it has to be told first, such as who is there, may have to be asked for. Where it is subscribed
+   * already nothing changes.
    */
-  reserve(connection: Connection, channelName: string, member?: Member): Promise<void> | undefined {
-    return this.#enter(connection, channelName, member, true);
+  reserve(connection: Connection, channelName: string): Promise<void> | undefined {
+    return this.#enter(connection, channelName, true);
   }
 
   /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
   listen(connection: Connection, channelName: string): void {
+    if (!this.#giveVoice(connection, channelName)) return;
+    this.#roster.report(connection.appKey, channelName, connection.userId, 1);
+  }
+
+  /** As `listen`, of one whom the roster has counted as this member already. */
+  admit(connection: Connection, channelName: string, member: Member): void {
+    if (!this.#giveVoice(connection, channelName)) return;
+    connection.members ??= new Map();
+    connection.members.set(channelName, member);
+  }
+
+  /** Says whether it had none. */
+  #giveVoice(connection: Connection, channelName: string): boolean {
     const quiet = this.#audienceOf(connection, channelName);
-    if (quiet?.isQuiet !== true) return;
+    if (quiet?.isQuiet !== true) return false;
     const audience = audienceFor(quiet.channel, connection, false);
     audience.connections.add(connection);
     this.#fanOut.enterAfresh(audience, connection);
     connection.audiences.splice(connection.audiences.indexOf(quiet), 1, audience);
     quiet.connections.delete(connection);
     if (quiet.connections.size === 0) removeAudience(quiet);
+    return true;
   }
 
   /** What came last from a backend to a cache channel while somebody here was subscribed to it. */
@@ -147,12 +163,7 @@ export class Hub {
     if (audience !== undefined) this.#fanOut.announce(audience, text);
   }
 
-  #enter(
-    connection: Connection,
-    channelName: string,
-    member: Member | undefined,
-    isQuiet: boolean,
-  ): Promise<void> | undefined {
+  #enter(connection: Connection, channelName: string, isQuiet: boolean): Promise<void> | undefined {
     // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
     if (!this.#isHere(connection)) return undefined;
     const channel = this.#join(topicOf(connection.appKey, channelName));
@@ -163,9 +174,7 @@ export class Hub {
       // Most clients have one channel, and `push` would make room for 17.
       if (connection.audiences.length === 0) connection.audiences = [audience];
       else connection.audiences.push(audience);
-      if (member !== undefined) rememberMember(connection, channelName, member);
-      const { user, info } = memberOf(connection, channelName);
-      this.#roster.report(connection.appKey, channelName, user, 1, info);
+      if (!isQuiet) this.#roster.report(connection.appKey, channelName, connection.userId, 1);
       this.#stats.subscriptions += 1;
     }
     return channel.joining;
@@ -222,17 +231,18 @@ export class Hub {
   #reportPresence(connection: Connection, change: 1 | -1): void {
     const { appKey, userId, audiences, members } = connection;
     this.#roster.report(appKey, '', userId, change);
-    for (const { channel } of audiences) {
+    for (const { channel, isQuiet } of audiences) {
       const channelName = channelOf(channel.topic);
-      if (members?.has(channelName) !== true) this.#roster.report(appKey, channelName, userId, change);
+      if (isQuiet || members?.has(channelName) === true) continue;
+      this.#roster.report(appKey, channelName, userId, change);
     }
   }
 
   #leave(connection: Connection, audience: Audience): void {
     const { channel } = audience;
     const channelName = channelOf(channel.topic);
-    const { user } = memberOf(connection, channelName);
-    this.#roster.report(connection.appKey, channelName, user, -1);
+    const user = connection.members?.get(channelName)?.user ?? connection.userId;
+    if (!audience.isQuiet) this.#roster.report(connection.appKey, channelName, user, -1);
     connection.members?.delete(channelName);
     audience.connections.delete(connection);
     this.#fanOut.leave(audience, connection);
@@ -260,13 +270,4 @@ function audienceFor(channel: Channel, { dialect }: Connection, isQuiet: boolean
 function removeAudience(audience: Audience): void {
   const { audiences } = audience.channel;
   audiences.splice(audiences.indexOf(audience), 1);
-}
-
-function memberOf(connection: Connection, channelName: string): Member {
-  return connection.members?.get(channelName) ?? { user: connection.userId };
-}
-
-function rememberMember(connection: Connection, channelName: string, member: Member): void {
-  connection.members ??= new Map();
-  connection.members.set(channelName, member);
 }

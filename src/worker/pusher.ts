@@ -59,7 +59,6 @@ function createDialect(parts: CommonParts): PusherDialect {
     apps,
     broker,
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
-    roster,
     presence: new PresenceWatch({ roster, announce }),
     counts: new SubscriptionCounts({ roster, announce }),
     watchlists: new Watchlists({ roster, reply }),

@@ -84,14 +84,14 @@ describe('the roster between a worker and the primary', () => {
     one.reporter.report('shop', 'a', 'u', -1);
     one.reporter.report('shop', 'a', 'ghost', 1);
     one.reporter.report('shop', 'a', 'ghost', -1);
-    one.reporter.report('shop', 'b', 'v', 1, '{"n":1}');
+    one.reporter.report('shop', 'b', 'v', 1);
     await eventually(() => one.reports.length > 0, 'a report was sent');
     expect(one.reports).to.deep.equal([
       {
         type: 'roster',
         deltas: [
           { app: 'shop', channel: 'a', user: 'u', change: 2 },
-          { app: 'shop', channel: 'b', user: 'v', change: 1, info: '{"n":1}' },
+          { app: 'shop', channel: 'b', user: 'v', change: 1 },
         ],
       },
     ]);

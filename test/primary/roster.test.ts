@@ -174,6 +174,20 @@ describe('the roster', () => {
     expect(told.at(-1)).to.equal('joined shop a u {"n":3}');
   });
 
+  it('admits a user if there is a place, or if the user is in', () => {
+    const admit = (name: string, user: string): boolean =>
+      roster.admit(name, { app: 'shop', channel: 'a', member: { user, info: '1' }, max: 1 });
+    expect([admit('w1', 'u'), admit('w2', 'v'), admit('w2', 'u')]).to.deep.equal([true, false, true]);
+    roster.change('w2', [delta('a', 'u', -1)]);
+    roster.dropProcess('w1');
+    expect(admit('w2', 'v')).to.equal(true);
+    expect(told.filter((said) => / shop a ./.test(said))).to.deep.equal([
+      'joined shop a u 1',
+      'left shop a u 1',
+      'joined shop a v 1',
+    ]);
+  });
+
   it('tells of every change of the counts', () => {
     roster.change('w1', [delta('a', 'u'), delta('a', 'u'), delta('b', '')]);
     expect(counted).to.deep.equal(['shop a', 'shop a', 'shop b']);

@@ -82,7 +82,6 @@ export class PusherWorker {
         find: () => nextTurn().then(() => this.app),
       },
       broker,
-      roster,
       publishFromClient: async () => undefined,
       presence: new PresenceWatch({ roster, announce }),
       counts: this.#counts,

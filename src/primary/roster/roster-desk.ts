@@ -65,6 +65,9 @@ export class RosterDesk implements RosterListener {
       case 'roster':
         this.#roster.change(name, message.deltas);
         break;
+      case 'rosterJoin':
+        this.#join(asker, name, message);
+        break;
       case 'rosterQuery':
       case 'rosterUnwatch':
         this.#questions.push([asker, message]);
@@ -73,6 +76,14 @@ export class RosterDesk implements RosterListener {
       default:
         message satisfies never;
     }
+  }
+
+  /** Counted in its order among what is reported; from then on it is a question as others are. */
+  #join(asker: Asker, name: string, { id, join, query }: FromWorker & { type: 'rosterJoin' }): void {
+    if (this.#roster.admit(name, join)) {
+      this.#questions.push([asker, { type: 'rosterQuery', id, query, watch: true }]);
+    } else asker.outgoing.push({ type: 'rosterAnswer', id, answer: 'full' });
+    this.#requestFlush();
   }
 
   transition(transition: RosterTransition): void {

@@ -1,4 +1,4 @@
-import type { RosterDelta, RosterTransition } from '../../shared/roster.ts';
+import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/roster.ts';
 import { Column } from './column.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { AppPresence, ChannelPresence } from './presence.ts';
@@ -109,6 +109,17 @@ export class Roster {
       this.#add(app, channel, user, changed, info);
       if (changed !== 0) this.#sharing?.changed(app, channel, user);
     }
+  }
+
+  /**
+   * A process has a subscription more, if its user is in the channel already or there is a place: says whether. Looked
+   * at and taken in one step, so that however many come at once there is one for each place.
+   */
+  admit(name: string, { app, channel, member, max }: RosterJoin): boolean {
+    const users = this.channel(app, channel)?.users;
+    if (users?.has(member.user) !== true && (users?.size ?? 0) >= max) return false;
+    this.change(name, [{ app, channel, ...member, change: 1 }]);
+    return true;
   }
 
   /**

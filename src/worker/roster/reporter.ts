@@ -21,16 +21,15 @@ export class RosterReporter {
   }
 
   /** `channel` is empty for a connection to the app, `user` for somebody without a name. */
-  report(app: string, channel: string, user: string, change: 1 | -1, info?: string): void {
+  report(app: string, channel: string, user: string, change: 1 | -1): void {
     // Neither an app key nor a channel name has control characters.
     const key = `${app}\n${channel}\n${user}`;
     const present = this.#changes.get(key);
     if (present !== undefined) {
       present.change += change;
-      if (info !== undefined) present.info ??= info;
       return;
     }
-    this.#changes.set(key, { app, channel, user, change, ...(info !== undefined && { info }) });
+    this.#changes.set(key, { app, channel, user, change });
     this.#requestFlush();
   }
 

@@ -1,9 +1,12 @@
 import { RefusalError } from '../../shared/errors.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
 import {
+  type MemberList,
+  ROSTER_PAGE_MAX,
   type RosterAnswer,
   type RosterAnswers,
   type RosterEvent,
+  type RosterJoin,
   type RosterQuery,
   type RosterQueryKind,
   type RosterQueryOf,
@@ -21,10 +24,14 @@ const CHECK_MS = 500;
 /** Takes the answer, or the reason why there is none. */
 export type AnswerTaker<Answer> = (answer: Answer | RefusalError) => void;
 
-/** What is asked, and whether changes are to be told from the answer on. */
+/** The same of who joins; says whether the place is taken. */
+export type PlaceTaker = (answer: MemberList | RefusalError) => boolean;
+
+/** What is asked, whether changes are to be told from the answer on, and who joins if there is a place. */
 type Asking =
-  | { readonly query: RosterQuery; readonly watch: undefined }
-  | { readonly query: Watchable; readonly watch: Watch };
+  | { readonly query: RosterQuery; readonly watch: undefined; readonly join?: undefined }
+  | { readonly query: Watchable; readonly watch: Watch; readonly join?: undefined }
+  | { readonly query: RosterQueryOf<'members'>; readonly watch: Watch; readonly join: RosterJoin };
 
 type Question = Asking & {
   readonly since: number;
@@ -52,6 +59,8 @@ export class RosterClient {
   readonly #options: RosterClientOptions;
   /** By id, the oldest first: those that the primary has. */
   readonly #asked = new Map<number, Question>();
+  /** Joins that were refused for being late, and that it may have counted. */
+  readonly #late = new Map<number, Question>();
   /** Those that it gets when it has answered others. */
   readonly #waiting = new Set<Question>();
   readonly #watches = new Map<string, Watch>();
@@ -87,16 +96,28 @@ export class RosterClient {
     query: RosterQueryOf<Kind> & Watchable,
     take: AnswerTaker<RosterAnswers[Kind]>,
   ): void {
-    const key = watchKeyOf(query);
-    const watch = this.#watches.get(key) ?? { open: 0, isLive: false };
-    this.#watches.set(key, watch);
-    watch.open += 1;
+    const watch = this.#beginWatch(query);
     this.#ask({ query, watch }, (answer) => {
-      watch.open -= 1;
-      if (!(answer instanceof RefusalError)) watch.isLive = true;
-      // Nothing is known of it any more where it was ended meanwhile.
-      else if (!watch.isLive && watch.open === 0 && this.#watches.get(key) === watch) this.unwatch(query);
+      this.#goOnWatching(query, watch, answer);
       take(answer as RosterAnswers[Kind] | RefusalError);
+    });
+  }
+
+  /**
+   * Counts a subscription more, if the user is in the channel already or there is a place, and goes on as `watch` does
+   * with the members; else refuses with `presence_full`. Whoever takes the place reports when it is free again. One
+   * that nobody takes is given back, also when the answer is late.
+   */
+  join(join: RosterJoin, take: PlaceTaker): void {
+    const { app, channel } = join;
+    const query = { kind: 'members', app, channel, limit: ROSTER_PAGE_MAX } as const;
+    const watch = this.#beginWatch(query);
+    let isOver = false;
+    this.#ask({ query, watch, join }, (answer) => {
+      if (!isOver) this.#goOnWatching(query, watch, answer);
+      const isTaken = !isOver && take(answer as MemberList | RefusalError);
+      isOver = true;
+      if (!isTaken && !(answer instanceof RefusalError)) this.#giveBack(join);
     });
   }
 
@@ -124,6 +145,30 @@ export class RosterClient {
     this.#refuse(() => true);
   }
 
+  #beginWatch(query: Watchable): Watch {
+    const key = watchKeyOf(query);
+    const watch = this.#watches.get(key) ?? { open: 0, isLive: false };
+    this.#watches.set(key, watch);
+    watch.open += 1;
+    return watch;
+  }
+
+  #goOnWatching(query: Watchable, watch: Watch, answer: RosterAnswer | RefusalError): void {
+    watch.open -= 1;
+    if (!(answer instanceof RefusalError)) watch.isLive = true;
+    // Nothing is known of it any more where it was ended meanwhile.
+    else if (!watch.isLive && watch.open === 0 && this.#isWatched(query, watch)) this.unwatch(query);
+  }
+
+  #isWatched(query: Watchable, watch: Watch): boolean {
+    return this.#watches.get(watchKeyOf(query)) === watch;
+  }
+
+  #giveBack({ app, channel, member: { user } }: RosterJoin): void {
+    this.#options.flushReports();
+    this.#options.send({ type: 'roster', deltas: [{ app, channel, user, change: -1 }] });
+  }
+
   #ask(asking: Asking, take: AnswerTaker<RosterAnswer>): void {
     if (this.#waiting.size >= WAITING_MAX) {
       take(new RefusalError('roster_busy'));
@@ -136,31 +181,37 @@ export class RosterClient {
 
   #sendSome(): void {
     for (const question of this.#waiting) {
-      if (this.#asked.size >= ASKED_MAX) return;
+      if (this.#asked.size + this.#late.size >= ASKED_MAX) return;
       this.#waiting.delete(question);
       this.#send(question);
     }
   }
 
   #send(question: Question): void {
+    const { query, watch, join } = question;
+    const isWatched = watch !== undefined && this.#isWatched(query, watch);
+    if (join !== undefined && !isWatched) {
+      // All who were in the channel, and wanted to be, have gone while it waited.
+      question.take(new RefusalError('roster_late'));
+      return;
+    }
     this.#lastId += 1;
     const id = this.#lastId;
     this.#asked.set(id, question);
     this.#options.flushReports();
+    if (join !== undefined) this.#options.send({ type: 'rosterJoin', id, join, query });
     // What is no longer to be watched is only asked.
-    this.#options.send(
-      question.watch !== undefined && this.#watches.get(watchKeyOf(question.query)) === question.watch
-        ? { type: 'rosterQuery', id, query: question.query, watch: true }
-        : { type: 'rosterQuery', id, query: question.query, watch: false },
-    );
+    else if (isWatched) this.#options.send({ type: 'rosterQuery', id, query, watch: true });
+    else this.#options.send({ type: 'rosterQuery', id, query, watch: false });
   }
 
-  #settle(id: number, answer: RosterAnswer): void {
-    const question = this.#asked.get(id);
+  #settle(id: number, answer: RosterAnswer | 'full'): void {
+    const question = this.#asked.get(id) ?? this.#late.get(id);
     // An answer that comes after its deadline has nobody who waits for it.
     if (question === undefined) return;
     this.#asked.delete(id);
-    question.take(answer);
+    this.#late.delete(id);
+    question.take(answer === 'full' ? new RefusalError('presence_full') : answer);
     this.#sendSome();
   }
 
@@ -176,6 +227,7 @@ export class RosterClient {
       if (!isLate(question)) break;
       this.#asked.delete(id);
       question.take(new RefusalError('roster_late'));
+      if (question.join !== undefined) this.#late.set(id, question);
     }
     for (const question of this.#waiting) {
       if (!isLate(question)) break;

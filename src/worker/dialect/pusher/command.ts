@@ -8,7 +8,6 @@ import type { WebhookEvent } from '../../../shared/webhook-event.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { Connection } from '../../connection.ts';
 import type { Hub } from '../../hub.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
 import type { PresenceWatch } from './presence-watch.ts';
 import type { PusherSession } from './session.ts';
 import type { SubscriptionCounts } from './subscription-counts.ts';
@@ -33,13 +32,12 @@ export interface Limits {
 export interface Context {
   readonly hub: Pick<
     Hub,
-    'subscribe' | 'reserve' | 'listen' | 'lastOf' | 'unsubscribe' | 'isSubscribed' | 'identify'
+    'subscribe' | 'reserve' | 'listen' | 'admit' | 'lastOf' | 'unsubscribe' | 'isSubscribed' | 'identify'
   >;
   readonly apps: Pick<Apps, 'find' | 'known'>;
   readonly broker: Pick<Broker, 'kept'>;
   /** Sends an event of a client to the others in the channel; rejects with the refusal. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
-  readonly roster: Pick<RosterClient, 'ask'>;
   readonly presence: PresenceWatch;
   readonly counts: SubscriptionCounts;
   readonly watchlists: Watchlists;

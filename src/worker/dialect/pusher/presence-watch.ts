@@ -1,6 +1,11 @@
-import type { MemberList, RosterEvent } from '../../../shared/roster.ts';
+import {
+  type MemberList,
+  ROSTER_PAGE_MAX,
+  type RosterEvent,
+  type RosterJoin,
+} from '../../../shared/roster.ts';
 import { topicOf } from '../../../shared/topic.ts';
-import type { AnswerTaker, RosterClient } from '../../roster/roster-client.ts';
+import type { AnswerTaker, PlaceTaker, RosterClient } from '../../roster/roster-client.ts';
 import { memberAddedText, memberRemovedText } from './messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */
@@ -8,19 +13,27 @@ export type Announce = (appKey: string, channelName: string, text: string) => vo
 
 /** Watches the presence channels of this worker's Pusher clients, and tells them who comes and goes. */
 export class PresenceWatch {
-  readonly #roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+  readonly #roster: Pick<RosterClient, 'join' | 'watch' | 'unwatch'>;
   readonly #announce: Announce;
   readonly #watched = new Set<string>();
 
-  constructor(options: { roster: Pick<RosterClient, 'watch' | 'unwatch'>; announce: Announce }) {
+  constructor(options: { roster: Pick<RosterClient, 'join' | 'watch' | 'unwatch'>; announce: Announce }) {
     this.#roster = options.roster;
     this.#announce = options.announce;
   }
 
-  /** Somebody subscribes: `take` gets who is there; whoever comes or goes later is announced. */
-  enter(app: string, channel: string, limit: number, take: AnswerTaker<MemberList>): void {
-    this.#watched.add(topicOf(app, channel));
-    this.#roster.watch<'members'>({ kind: 'members', app, channel, limit }, take);
+  /**
+   * Somebody comes, and is counted from then on if there is a place: `take` gets who is there; whoever comes or goes
+   * later is announced.
+   */
+  enter(join: RosterJoin, take: PlaceTaker): void {
+    this.#watched.add(topicOf(join.app, join.channel));
+    this.#roster.join(join, take);
+  }
+
+  /** Somebody who is in wants to know again who is there. */
+  lookAgain(app: string, channel: string, take: AnswerTaker<MemberList>): void {
+    this.#roster.watch<'members'>({ kind: 'members', app, channel, limit: ROSTER_PAGE_MAX }, take);
   }
 
   /** Nobody is subscribed any more. */

@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/app.ts';
-import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors.ts';
 import type { KeptPublication, Publication } from '../../../shared/publication.ts';
 import {
   isCacheChannel,
@@ -8,7 +8,7 @@ import {
   isUserChannel,
   USER_CHANNEL_PREFIX,
 } from '../../../shared/pusher-channel.ts';
-import { type Member, type MemberList, ROSTER_PAGE_MAX } from '../../../shared/roster.ts';
+import type { Member, MemberList } from '../../../shared/roster.ts';
 import { topicOf } from '../../../shared/topic.ts';
 import type { Connection } from '../../connection.ts';
 import { channelAuthText, isAuthorized } from './channel-auth.ts';
@@ -39,9 +39,6 @@ interface Wish {
   readonly auth: unknown;
   readonly channelData: unknown;
 }
-
-/** The place of a user in a presence channel: one that was free, or one that the user has already. */
-type Place = 'free' | 'own';
 
 /** One that may be fulfilled. */
 interface Entry {
@@ -167,8 +164,9 @@ async function enterCache(context: Context, connection: Connection, channel: str
   const { hub, reply } = context;
   await hub.reserve(connection, channel);
   const kept = await keptIn(context, connection, channel);
-  if (connection.state !== 'open') return;
   hub.listen(connection, channel);
+  // It may have gone; what else it has said is carried out.
+  if (connection.state !== 'open') return;
   reply(connection, subscriptionSucceededText(channel));
   tellKept(context, connection, channel, kept);
 }
@@ -211,57 +209,39 @@ function tellKept(
 async function enterPresence(
   context: Context,
   connection: Connection,
-  { channel, membersMax }: Entry,
+  { channel, membersMax: max }: Entry,
   member: Member,
 ): Promise<void> {
   const { hub, presence } = context;
-  const { appKey } = connection;
+  const { appKey: app } = connection;
   const isNew = !hub.isSubscribed(connection, channel);
-  const place = isNew ? await placeFor(context, appKey, channel, membersMax, member.user) : 'own';
-  if (place === 'none') throw new RefusalError('presence_full');
-  if (connection.state !== 'open') return;
-  await hub.reserve(connection, channel, member);
+  if (isNew) await hub.reserve(connection, channel);
   const kept = await keptIn(context, connection, channel);
   if (connection.state !== 'open') return;
-  const refused = await new Promise<RefusalCode | undefined>((resolve) => {
-    // Who is there already is told of all, however many they are.
-    const limit = place === 'own' ? ROSTER_PAGE_MAX : membersMax;
-    presence.enter(appKey, channel, limit, (answer) => {
-      resolve(welcome(context, connection, { channel, membersMax, place, kept }, answer));
-    });
+  const refused = await new Promise<RefusalError | undefined>((resolve) => {
+    const take = (answer: MemberList | RefusalError): boolean => {
+      resolve(answer instanceof RefusalError ? answer : undefined);
+      return welcome(context, connection, { channel, member, kept }, answer);
+    };
+    if (isNew) presence.enter({ app, channel, member, max }, take);
+    else presence.lookAgain(app, channel, take);
   });
   if (refused === undefined) return;
   if (isNew) hub.unsubscribe(connection, channel);
-  throw new RefusalError(refused);
+  throw refused;
 }
 
+/** Says whether the client is there to be in. */
 function welcome(
   context: Context,
   connection: Connection,
-  about: { channel: string; membersMax: number; place: Place; kept: KeptPublication | undefined },
+  about: { channel: string; member: Member; kept: KeptPublication | undefined },
   answer: MemberList | RefusalError,
-): RefusalCode | undefined {
-  const { channel, membersMax, place, kept } = about;
-  if (answer instanceof RefusalError) return answer.refusal.code as RefusalCode;
-  // Several may have come at the same time.
-  if (place === 'free' && answer.users > membersMax) return 'presence_full';
-  if (connection.state !== 'open') return undefined;
-  context.hub.listen(connection, channel);
+): boolean {
+  if (answer instanceof RefusalError || connection.state !== 'open') return false;
+  const { channel, member, kept } = about;
+  context.hub.admit(connection, channel, member);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
   tellKept(context, connection, channel, kept);
-  return undefined;
-}
-
-/** For a further connection of a member there is the place that the member has, however full the channel is. */
-async function placeFor(
-  { roster }: Context,
-  app: string,
-  channel: string,
-  membersMax: number,
-  user: string,
-): Promise<Place | 'none'> {
-  const { users } = await roster.ask({ kind: 'channel', app, channel });
-  if (users < membersMax) return 'free';
-  const { members } = await roster.ask({ kind: 'members', app, channel, limit: users });
-  return members.some((member) => member.user === user) ? 'own' : 'none';
+  return true;
 }

@@ -1,0 +1,124 @@
+import { expect } from 'chai';
+import { Roster } from '../../src/primary/roster/roster.ts';
+import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { eventually } from '../support/deadline.ts';
+import { PusherWorker, textsOf, WORKER_APP } from '../support/pusher-worker.ts';
+
+const CHANNEL = 'presence-c';
+
+describe('the bound of a presence channel', () => {
+  let roster: Roster;
+  let desk: RosterDesk;
+  let workers: [PusherWorker, PusherWorker];
+  let told: string[];
+
+  beforeEach(() => {
+    roster = new Roster();
+    told = [];
+    roster.listen({
+      transition: (transition) => {
+        if ('channel' in transition && 'user' in transition)
+          told.push(`${transition.kind} ${transition.user}`);
+      },
+      counted: () => undefined,
+    });
+    desk = new RosterDesk(roster);
+    workers = [new PusherWorker(desk, 'w1'), new PusherWorker(desk, 'w2')];
+    bound(10);
+  });
+
+  afterEach(() => {
+    for (const worker of workers) worker.close();
+  });
+
+  function bound(max: number): void {
+    for (const worker of workers) worker.app = { ...WORKER_APP, max_presence_members: max };
+  }
+
+  /** Of those who come at once, at both workers in turn, the names of who gets in. */
+  async function join(users: readonly string[]): Promise<string[]> {
+    const outcomes = await Promise.all(
+      users.map(async (user, n) => {
+        const worker = workers[n % 2] as PusherWorker;
+        const { connection, transport } = worker.connect();
+        await worker.subscribe(connection, CHANNEL, user);
+        await eventually(() => textsOf(transport).length > 0, 'an answer');
+        const [first] = textsOf(transport);
+        return first?.includes('subscription_succeeded') ? [user] : [];
+      }),
+    );
+    return outcomes.flat();
+  }
+
+  const names = (prefix: string, count: number): string[] =>
+    Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+
+  it('lets as many in as may be of those who come at once, and tells nobody of the others', async () => {
+    const inside = await join(names('u', 25));
+    expect(inside).to.have.length(10);
+    expect(told.toSorted()).to.deep.equal(inside.map((user) => `joined ${user}`).toSorted());
+    expect(await join(names('late', 3))).to.deep.equal([]);
+    expect(told).to.have.length(10);
+  });
+
+  it('gives the last place to one of two who come at once', async () => {
+    await join(names('u', 9));
+    expect(await join(['ann', 'bea'])).to.have.length(1);
+    expect(told).to.have.length(10);
+  });
+
+  it('has a place for further connections of members, and for nobody where there is none', async () => {
+    await join(names('u', 10));
+    expect(await join(['x', 'u3', 'y', 'u3'])).to.deep.equal(['u3', 'u3']);
+    bound(1);
+    expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
+    bound(0);
+    expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
+    expect(told).to.have.length(10);
+    expect(roster.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
+  });
+
+  it('does not ask for the place of a client that has left while others were asked for', async () => {
+    const [worker] = workers;
+    const held: (() => void)[] = [];
+    worker.carry = (hand) => void held.push(hand);
+    for (let n = 0; n < 1_000; n += 1) {
+      void worker.subscribe(worker.connect().connection, `presence-other${n % 100}`, String(n));
+    }
+    const { connection } = worker.connect();
+    const subscribing = worker.subscribe(connection, CHANNEL, 'gone');
+    await eventually(() => held.length > 1_000, 'the others are asked for');
+    worker.leave(connection);
+    worker.carry = setImmediate;
+    for (const hand of held) hand();
+    await subscribing;
+    expect(told).to.have.length(1_000);
+    expect(told).not.to.include('joined gone');
+  });
+
+  it('counts nobody whom the primary let in when the client had given up', async () => {
+    const worker = new PusherWorker(desk, 'slow', { rosterDeadlineMs: 50 });
+    const held: (() => void)[] = [];
+    worker.carry = (hand) => void held.push(hand);
+    try {
+      const { connection, transport } = worker.connect();
+      await worker.subscribe(connection, CHANNEL);
+      await eventually(() => textsOf(transport).length === 1, 'it is refused');
+      expect(textsOf(transport)[0]).to.include('ServerError');
+      const again = worker.subscribe(connection, CHANNEL);
+      await eventually(() => held.length > 2, 'it tries again');
+      worker.carry = setImmediate;
+      for (const hand of held) hand();
+      await again;
+      await eventually(() => textsOf(transport).length === 2, 'it is let in');
+      expect(textsOf(transport)[1]).to.include('subscription_succeeded');
+      const subscriptions = (): number => roster.channel(WORKER_APP.key, CHANNEL)?.counts.subscriptions ?? 0;
+      await eventually(() => subscriptions() === 1, 'it is there once');
+      worker.leave(connection);
+      await eventually(() => subscriptions() === 0, 'it has left');
+      expect(told).to.deep.equal(['joined u', 'left u']);
+    } finally {
+      worker.close();
+    }
+  });
+});
