@@ -101,7 +101,7 @@ export class Hub {
    * subscribed any more.
    */
   subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
-    return this.#enter(connection, channelName, false);
+    return this.#enter(connection, channelName, 'never');
   }
 
   /**
@@ -110,7 +110,12 @@ export class Hub {
    * already nothing changes.
    */
   reserve(connection: Connection, channelName: string): Promise<void> | undefined {
-    return this.#enter(connection, channelName, true);
+    return this.#enter(connection, channelName, 'always');
+  }
+
+  /** As `subscribe` where that is done at once; where there is a promise, as `reserve`. */
+  subscribeOrReserve(connection: Connection, channelName: string): Promise<void> | undefined {
+    return this.#enter(connection, channelName, 'whileJoining');
   }
 
   /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
@@ -163,11 +168,16 @@ export class Hub {
     if (audience !== undefined) this.#fanOut.announce(audience, text);
   }
 
-  #enter(connection: Connection, channelName: string, isQuiet: boolean): Promise<void> | undefined {
+  #enter(
+    connection: Connection,
+    channelName: string,
+    quiet: 'never' | 'always' | 'whileJoining',
+  ): Promise<void> | undefined {
     // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
     if (!this.#isHere(connection)) return undefined;
     const channel = this.#join(topicOf(connection.appKey, channelName));
     if (this.#audienceOf(connection, channelName) === undefined) {
+      const isQuiet = quiet === 'whileJoining' ? channel.joining !== undefined : quiet === 'always';
       const audience = audienceFor(channel, connection, isQuiet);
       audience.connections.add(connection);
       this.#fanOut.enter(audience, connection);

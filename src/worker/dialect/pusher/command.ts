@@ -32,7 +32,14 @@ export interface Limits {
 export interface Context {
   readonly hub: Pick<
     Hub,
-    'subscribe' | 'reserve' | 'listen' | 'admit' | 'lastOf' | 'unsubscribe' | 'isSubscribed' | 'identify'
+    | 'subscribeOrReserve'
+    | 'reserve'
+    | 'listen'
+    | 'admit'
+    | 'lastOf'
+    | 'unsubscribe'
+    | 'isSubscribed'
+    | 'identify'
   >;
   readonly apps: Pick<Apps, 'find' | 'known'>;
   readonly broker: Pick<Broker, 'kept'>;

@@ -50,7 +50,7 @@ interface Entry {
 
 /**
  * `pusher:subscribe` `{"channel", "auth"?, "channel_data"?}`. Subscribing twice is answered twice. What is published
- * from the answer on arrives, and nothing before it. Where nothing has to be asked it is done at once.
+ * from the answer on arrives, and nothing arrives before it. Where nothing has to be asked it is done at once.
  */
 export const subscribe: CommandHandler = (context, connection, command, session) => {
   const { channel, auth, channel_data: channelData } = fieldsOf(command);
@@ -152,10 +152,11 @@ function enterPlain(
   connection: Connection,
   channel: string,
 ): Promise<void> | undefined {
+  const joining = hub.subscribeOrReserve(connection, channel);
   const answer = (): undefined => {
+    if (joining !== undefined) hub.listen(connection, channel);
     if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
   };
-  const joining = hub.subscribe(connection, channel);
   return joining === undefined ? answer() : joining.then(answer);
 }
 
