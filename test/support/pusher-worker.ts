@@ -115,9 +115,9 @@ export class PusherWorker {
     await this.dialect.receive(connection, Buffer.from(JSON.stringify({ event, data })), false);
   }
 
-  /** Subscribes; in a presence channel as that user. */
-  async subscribe(connection: Connection, channel: string, user = 'u'): Promise<void> {
-    const channelData = channel.startsWith('presence-') ? JSON.stringify({ user_id: user }) : undefined;
+  /** Subscribes; in a presence channel as the user of that JSON. */
+  async subscribe(connection: Connection, channel: string, userId = '"u"'): Promise<void> {
+    const channelData = channel.startsWith('presence-') ? `{"user_id":${userId}}` : undefined;
     await this.say(connection, 'pusher:subscribe', {
       channel,
       auth: channelAuth(WORKER_APP, connection.id, channel, channelData),
@@ -125,8 +125,7 @@ export class PusherWorker {
     });
   }
 
-  async signIn(connection: Connection, user: object): Promise<void> {
-    const userData = JSON.stringify(user);
+  async signIn(connection: Connection, userData: string): Promise<void> {
     const auth = userAuth(WORKER_APP, connection.id, userData);
     await this.say(connection, 'pusher:signin', { auth, user_data: userData });
   }

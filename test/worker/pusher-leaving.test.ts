@@ -65,7 +65,7 @@ describe('a Pusher client that leaves while its command is under way', () => {
     worker.isAppKnown = false;
     for (let turns = 0; turns < TURNS; turns += 1) {
       const { connection } = worker.connect();
-      const signing = worker.signIn(connection, { id: 'u', watchlist: ['other'] });
+      const signing = worker.signIn(connection, '{"id":"u","watchlist":["other"]}');
       await pass(turns);
       worker.leave(connection);
       await signing;

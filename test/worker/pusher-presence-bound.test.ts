@@ -41,7 +41,7 @@ describe('the bound of a presence channel', () => {
       users.map(async (user, n) => {
         const worker = workers[n % 2] as PusherWorker;
         const { connection, transport } = worker.connect();
-        await worker.subscribe(connection, CHANNEL, user);
+        await worker.subscribe(connection, CHANNEL, JSON.stringify(user));
         await eventually(() => textsOf(transport).length > 0, 'an answer');
         const [first] = textsOf(transport);
         return first?.includes('subscription_succeeded') ? [user] : [];

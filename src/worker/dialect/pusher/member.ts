@@ -5,8 +5,12 @@ import type { Member } from '../../../shared/roster.ts';
 /** As hosted Pusher has it. */
 export const MEMBER_ID_MAX_LENGTH = 128;
 
-/** A user's id as clients and backends write it, a string or a number; both are one user. */
-export function memberIdOf(value: unknown): string | undefined {
+/** Its digits are kept as they are: beyond 2^53 several of them are one number to JavaScript. */
+const INTEGER = /^-?[1-9]\d*$/;
+
+/** A user's id in the JSON of clients and backends, a string or a number; both are one user. */
+export function memberIdOf(json: string): string | undefined {
+  const value: unknown = INTEGER.test(json) ? json : JSON.parse(json);
   const id = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
   return typeof id === 'string' && id.length > 0 && id.length <= MEMBER_ID_MAX_LENGTH ? id : undefined;
 }
@@ -15,7 +19,7 @@ export function memberIdOf(value: unknown): string | undefined {
 export function memberOf(channelData: string, infoMaxBytes: number): Member | RefusalCode {
   const fields = sliceMembers(channelData);
   const raw = fields?.get('user_id');
-  const user = raw === undefined ? undefined : memberIdOf(JSON.parse(raw));
+  const user = raw === undefined ? undefined : memberIdOf(raw);
   if (user === undefined) return 'bad_member';
   const info = fields?.get('user_info');
   if (info === undefined) return { user };

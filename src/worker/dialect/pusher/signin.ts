@@ -1,5 +1,5 @@
 import { REFUSALS, type RefusalCode } from '../../../shared/errors.ts';
-import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
+import { sliceElements, sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { Connection } from '../../connection.ts';
 import { isAuthorized, userAuthText } from './channel-auth.ts';
 import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';
@@ -10,7 +10,8 @@ import type { SignedIn } from './session.ts';
 const WATCHLIST_MAX = 100;
 
 interface UserData extends SignedIn {
-  readonly watchlist: readonly unknown[];
+  /** The JSON of each. */
+  readonly watchlist: readonly string[];
 }
 
 /**
@@ -55,6 +56,5 @@ function userOf(userData: string, infoMaxBytes: number): UserData | RefusalCode 
   if (userId === undefined || userId === '' || userId.length > MEMBER_ID_MAX_LENGTH) return 'bad_user_data';
   const userInfo = fields?.get('user_info');
   if (Buffer.byteLength(userInfo ?? '') > infoMaxBytes) return 'bad_user_data';
-  const watchlist: unknown = JSON.parse(fields?.get('watchlist') ?? '[]');
-  return { userId, userInfo, watchlist: Array.isArray(watchlist) ? watchlist : [] };
+  return { userId, userInfo, watchlist: sliceElements(fields?.get('watchlist') ?? '[]') ?? [] };
 }

@@ -1,0 +1,66 @@
+import { expect } from 'chai';
+import { Roster } from '../../src/primary/roster/roster.ts';
+import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { memberIdOf, memberOf } from '../../src/worker/dialect/pusher/member.ts';
+import { eventually } from '../support/deadline.ts';
+import { PusherWorker, textsOf, WORKER_APP } from '../support/pusher-worker.ts';
+
+describe('the id of a Pusher user', () => {
+  const ids: [json: string, id: string | undefined][] = [
+    ['"ann"', 'ann'],
+    ['"\\u00fc"', 'ü'],
+    ['10', '10'],
+    ['-7', '-7'],
+    ['0', '0'],
+    ['9007199254740992', '9007199254740992'],
+    ['9007199254740993', '9007199254740993'],
+    ['123456789012345678901234567890', '123456789012345678901234567890'],
+    // What is no integer in plain digits is the number that clients read.
+    ['-0', '0'],
+    ['1.0', '1'],
+    ['1.50', '1.5'],
+    ['1e3', '1000'],
+    ['1e999', undefined],
+    ['""', undefined],
+    ['null', undefined],
+    ['true', undefined],
+    ['{}', undefined],
+    ['["1"]', undefined],
+    [`"${'x'.repeat(128)}"`, 'x'.repeat(128)],
+    [`"${'x'.repeat(129)}"`, undefined],
+    ['1'.repeat(129), undefined],
+  ];
+  for (const [json, id] of ids) {
+    it(`is ${id?.slice(0, 40) ?? 'not'} in ${json.slice(0, 40)}`, () => {
+      expect(memberIdOf(json)).to.equal(id);
+    });
+  }
+
+  it('is read with white space around it, and what is beside it is kept as it was written', () => {
+    expect(memberOf(' { "user_id" : 9007199254740993 , "user_info" : {"n":1.0} } ', 100)).to.deep.equal({
+      user: '9007199254740993',
+      info: '{"n":1.0}',
+    });
+  });
+
+  it('keeps users apart whom JavaScript takes for one number, as members and on watchlists', async () => {
+    const roster = new Roster();
+    const worker = new PusherWorker(new RosterDesk(roster), 'w1');
+    try {
+      const ids = ['9007199254740992', '9007199254740993'];
+      for (const id of ids) await worker.subscribe(worker.connect().connection, 'presence-c', id);
+      const users = roster.channel(WORKER_APP.key, 'presence-c')?.users.names({}) ?? [];
+      expect([...users]).to.deep.equal(ids);
+      const { connection, transport } = worker.connect();
+      await worker.signIn(connection, `{"id":"u","watchlist":[${ids.join(', ')}, "ann", {}]}`);
+      const told = (): string | undefined =>
+        textsOf(transport).find((text) => text.includes('watchlist_events'));
+      await eventually(() => told() !== undefined, 'it is told of them');
+      expect(JSON.parse(JSON.parse(told() ?? '').data).events).to.deep.equal([
+        { name: 'offline', user_ids: [...ids, 'ann'] },
+      ]);
+    } finally {
+      worker.close();
+    }
+  });
+});
