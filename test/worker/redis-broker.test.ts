@@ -181,11 +181,19 @@ describe('the redis broker', () => {
     await eventually(() => broker.link === 'live', 'the link is back');
   });
 
+  /** Those of this helper too. */
+  async function connectionsMade(): Promise<number> {
+    return Number(/total_connections_received:(\d+)/.exec(await redis.command('INFO', 'stats'))?.[1]);
+  }
+
   it('is lost while it may not subscribe, also from the start, and says why', async () => {
     const { reasons, log } = reasonLog();
     await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
     await within(open(redis.url, log), 'the broker to be open');
     expect(broker.link).to.equal('lost');
+    const before = await connectionsMade();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect((await connectionsMade()) - before, 'attempts without a pause').to.be.lessThan(8);
     await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
     await eventually(() => broker.link === 'live', 'the link is there');
     await redis.command('ACL', 'SETUSER', 'default', '-subscribe');

@@ -21,6 +21,7 @@ const TOPICS_PER_COMMAND = 500;
 /** A link that is dead without a word is found after this and the time-out of a command. */
 const PROBE_MS = 3_000;
 const QUIT_DEADLINE_MS = 1_000;
+const REFUSED_PAUSE_MS = 1_000;
 /** Whoever publishes something wrong goes on doing so. */
 const MALFORMED_EVERY_MS = 10_000;
 
@@ -269,10 +270,21 @@ export class RedisBroker implements Broker {
   /** Tells a new connection of everything that is wanted. */
   async #resubscribe(): Promise<void> {
     this.#asked.clear();
-    this.#subscribed = await this.#expectAnswer(this.#subscriber, this.#askForAll());
-    // Connected and not allowed to subscribe: that is no error of the connection, which would be announced.
-    if (!this.#subscribed) this.#announceTried();
+    const { stream } = this.#subscriber;
+    const asking = this.#askForAll();
+    await asking.catch((error: unknown) => this.#bearRefusal(error));
+    // Another connection was made meanwhile, and has asked by itself.
+    if (this.#subscriber.stream !== stream) return;
+    this.#subscribed = await this.#expectAnswer(this.#subscriber, asking);
     this.#judgeLink();
+  }
+
+  /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
+  async #bearRefusal(error: unknown): Promise<void> {
+    if (!isRedisReply(error)) return;
+    this.#fault = error;
+    this.#announceTried();
+    await pause(REFUSED_PAUSE_MS, undefined, { ref: false });
   }
 
   /** One command after another: of very many that are sent at once the last are answered too late. */
