@@ -174,7 +174,7 @@ export const REFUSALS = catalogue({
   no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },
   bad_app: { sentence: 'The app key is not of the allowed form.', http: 400, comeBack: 'never' },
   broker_lost: {
-    sentence: 'The broker is not reachable; nothing was published.',
+    sentence: 'The broker is not reachable; what was on its way to it may not be published.',
     http: 503,
     comeBack: 'later',
   },
