@@ -5,6 +5,12 @@ import type { Outbox } from './outbox.ts';
 
 const SECONDS_PER_MINUTE = 60;
 
+/** What follows when a client that has gone has nothing more to be carried out, and until when that is waited for. */
+interface Finishing {
+  readonly forget: () => void;
+  readonly lastSecond: number;
+}
+
 /**
  * The one way in from clients. Hands the messages of a connection to its dialect one after another: each only
  * when the command before it is finished, and no more of them in a second than allowed. What has to wait stays
@@ -17,8 +23,8 @@ export class Inbox {
   readonly #stats: Stats;
   readonly #ticker: NodeJS.Timeout;
   readonly #throttled = new Set<Connection>();
-  /** Clients that have gone while something they had said was to be carried out, and what follows. */
-  readonly #finishing = new Map<Connection, () => void>();
+  /** Clients that have gone while something they had said was to be carried out. */
+  readonly #finishing = new Map<Connection, Finishing>();
   #second = 0;
 
   constructor(options: { commandsPerSecond: number; faultsPerMinute: number; outbox: Outbox; stats: Stats }) {
@@ -53,17 +59,18 @@ export class Inbox {
   }
 
   /**
-   * A client has gone. What it had said before is still carried out, unless it was sent away, or has said more than it may;
-   * then `forget` is called, and nothing of it is left here.
+   * A client has gone. What it had said before is still carried out, for a second or two, unless it was sent away or has said
+   * more than it may; then `forget` is called. Attack: many slow commands before the close would keep it here for long.
    */
   finish(connection: Connection, forget: () => void): void {
-    if (connection.backlog === undefined) {
+    const isThrottled = this.#throttled.delete(connection);
+    if (connection.backlog === undefined || connection.refusal !== undefined) {
+      connection.backlog = undefined;
       forget();
       return;
     }
-    if (connection.refusal !== undefined) connection.backlog.length = 0;
-    this.#finishing.set(connection, forget);
-    if (this.#throttled.delete(connection)) this.#release(connection);
+    this.#finishing.set(connection, { forget, lastSecond: this.#second + 1 });
+    if (isThrottled) this.#release(connection);
   }
 
   close(): void {
@@ -113,12 +120,22 @@ export class Inbox {
       }
     }
     if (connection.state !== 'closed') connection.transport.resume();
-    this.#finishing.get(connection)?.();
+    this.#forget(connection);
+  }
+
+  #forget(connection: Connection): void {
+    const finishing = this.#finishing.get(connection);
+    if (finishing === undefined) return;
     this.#finishing.delete(connection);
+    connection.backlog = undefined;
+    finishing.forget();
   }
 
   readonly #tick = (): void => {
     this.#second += 1;
+    for (const [connection, { lastSecond }] of this.#finishing) {
+      if (this.#second > lastSecond) this.#forget(connection);
+    }
     const throttled = [...this.#throttled];
     this.#throttled.clear();
     for (const connection of throttled) this.#release(connection);

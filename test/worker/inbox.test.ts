@@ -110,15 +110,26 @@ describe('the inbox', () => {
       expect(forgotten).to.equal(true);
     });
 
-    it('has nothing more carried out where it was sent away', async () => {
+    it('has nothing more carried out where it was sent away, and is not waited for', async () => {
       makeInbox();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
       connection.refusal = REFUSALS.too_many_faults;
       go(connection);
+      expect(forgotten).to.equal(true);
       await carryOut();
       expect(heard).to.deep.equal(['1']);
-      expect(forgotten).to.equal(true);
+    });
+
+    it('is not waited for when what it has said takes long', async () => {
+      makeInbox();
+      const { connection } = makeConnection(slow);
+      say(connection, '1', '2');
+      go(connection);
+      expect(forgotten).to.equal(false);
+      await eventually(() => forgotten, 'it is forgotten');
+      await carryOut();
+      expect(heard).to.deep.equal(['1']);
     });
   });
 
