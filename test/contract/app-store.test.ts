@@ -245,6 +245,10 @@ describe('with a file', () => {
     await new FileAppStore(path).save('other', { url: URL });
     expect(lstatSync(path).isSymbolicLink()).to.equal(true);
     expect(await new FileAppStore(real).list()).to.have.length(2);
+    const [byLink, byName] = [new FileAppStore(path), new FileAppStore(real)];
+    const keys = Array.from({ length: 40 }, (_, number) => `many-${number}`);
+    await Promise.all(keys.map((key, n) => (n % 2 === 0 ? byLink : byName).save(key, { url: URL })));
+    expect(await byName.list(), 'nothing is lost between the two').to.have.length(42);
   });
 
   it('sees an edit by hand, and keeps what it does not know', async () => {

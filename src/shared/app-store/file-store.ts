@@ -44,20 +44,20 @@ export class FileAppStore implements AppStore {
   }
 
   save(key: string, changes: AppChanges): Promise<void> {
-    return this.#alone(async () => {
+    return this.#alone(async (path) => {
       const entries = await this.#entries();
       const known = entries.get(key);
       const fields = Object.entries({ ...(isObject(known) && known), ...changes });
       const entry = Object.fromEntries(fields.filter(([, value]) => value !== null));
-      await this.#write(new Map([...entries, [key, entry]]));
+      await this.#write(path, new Map([...entries, [key, entry]]));
     });
   }
 
   remove(key: string): Promise<boolean> {
-    return this.#alone(async () => {
+    return this.#alone(async (path) => {
       const entries = new Map(await this.#entries());
       if (!entries.delete(key)) return false;
-      await this.#write(entries);
+      await this.#write(path, entries);
       return true;
     });
   }
@@ -68,11 +68,13 @@ export class FileAppStore implements AppStore {
    * Changes are made one at a time among all processes: each reads the whole file and writes it. Whoever makes
    * one holds a lock file; one that a dead process has left behind is taken away.
    */
-  async #alone<T>(change: () => Promise<T>): Promise<T> {
-    const lock = `${this.#path}.lock`;
+  async #alone<T>(change: (path: string) => Promise<T>): Promise<T> {
+    // Where a link leads: others may come by another one.
+    const path = await realpath(this.#path).catch(() => this.#path);
+    const lock = `${path}.lock`;
     await this.#take(lock);
     try {
-      return await change();
+      return await change(path);
     } finally {
       await rm(lock, { force: true });
     }
@@ -126,8 +128,7 @@ export class FileAppStore implements AppStore {
    * leads, and as the old one was; root gives the first one to whose folder it is. For an administrator makes changes to
    * what a service has to read, which runs as somebody else.
    */
-  async #write(entries: Entries): Promise<void> {
-    const path = await realpath(this.#path).catch(() => this.#path);
+  async #write(path: string, entries: Entries): Promise<void> {
     const fresh = `${path}.${process.pid}.tmp`;
     try {
       const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
@@ -147,7 +148,12 @@ export class FileAppStore implements AppStore {
 async function giveOver(fresh: string, path: string): Promise<void> {
   const [made, present] = await Promise.all([stat(fresh), stat(path).catch(() => undefined)]);
   const owner = present ?? (made.uid === 0 ? await stat(dirname(path)) : made);
-  if (owner.uid !== made.uid || owner.gid !== made.gid) await chown(fresh, owner.uid, owner.gid);
+  if (owner.uid !== made.uid || owner.gid !== made.gid) {
+    await chown(fresh, owner.uid, owner.gid).catch((error: NodeJS.ErrnoException) => {
+      // Who may not give it away keeps it, as ever.
+      if (error.code !== 'EPERM') throw error;
+    });
+  }
   if (present !== undefined && present.mode !== made.mode) await chmod(fresh, present.mode & PERMISSIONS);
 }
 
