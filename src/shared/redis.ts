@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { isIP } from 'node:net';
 import type { Redis, RedisOptions } from 'ioredis';
 import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
 import { isAftermath, isRedisReply } from './redis-fault.ts';
@@ -143,11 +144,18 @@ function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddres
   return watch;
 }
 
+/** Where each client was sent last. */
+const sentTo = new WeakMap<Redis, string>();
+
 /**
- * A client that is connecting may be on its way to the old master, by a Sentinel that does not know yet. One that knows its
- * master by a name is not told from that, and connects once more.
+ * A client that is connecting may be on its way to the old master, by a Sentinel that does not know yet. Of a master that
+ * goes by a name that cannot be told: then the client connects anew once, however many Sentinels say so.
  */
 function moveTo(client: Redis, master: Master): void {
+  const address = `${master.host}:${master.port}`;
+  const isSentThere = sentTo.get(client) === address;
+  sentTo.set(client, address);
+  if (isSentThere && isIP(master.host) === 0) return;
   const look = (): void => {
     const { remoteAddress, remotePort } = client.stream;
     if (remoteAddress !== master.host || remotePort !== master.port) distrust(client);

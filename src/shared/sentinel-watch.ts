@@ -7,7 +7,8 @@ export interface SentinelConnection {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   connect(): Promise<void>;
   subscribe(channel: string): Promise<unknown>;
-  disconnect(): void;
+  /** With `true` it connects anew. */
+  disconnect(reconnect?: boolean): void;
 }
 
 /** Where a master is. */
@@ -39,7 +40,9 @@ export class SentinelWatch<Client> {
     this.#switched = options.switched;
     this.#abandoned = options.abandoned;
     for (const connection of options.connections) {
-      connection.on('ready', () => void connection.subscribe(SWITCHED).catch(ignoreUntilBack));
+      connection.on('ready', () => {
+        connection.subscribe(SWITCHED).catch(() => connection.disconnect(true));
+      });
       connection.on('message', (_channel, message) => this.#hear(message));
       connection.connect().catch(ignoreUntilBack);
     }
