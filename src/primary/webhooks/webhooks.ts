@@ -151,7 +151,10 @@ export class Webhooks implements RosterListener {
   }
 
   #lose(app: string, error: Error): undefined {
-    this.#parts.log.error({ app, reason: error.message }, 'events for a webhook are lost');
+    this.#parts.log.error(
+      { app, reason: error.message },
+      'the app cannot be looked up: events for its webhook, if it has one, are lost',
+    );
   }
 
   /** The app, if it has a webhook for events. Rejects if that is not known. */
