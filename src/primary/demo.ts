@@ -1,12 +1,10 @@
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/address.ts';
 import { type App, DEMO_APP } from '../shared/app.ts';
 import { openAppStore } from '../shared/app-store/open-store.ts';
-import type { SettingName, Settings } from '../shared/config.ts';
+import { SETTINGS, type SettingName, type Settings } from '../shared/config.ts';
 import type { Logger } from '../shared/log.ts';
 
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
-/** Where `gusher publish` looks unless it is told otherwise. */
-const API_DEFAULT = '127.0.0.1:8001';
 
 /**
  * Decides whether this is a first try: no app is registered anywhere and clients can only come from this
@@ -43,7 +41,7 @@ export function demoLines({ listen, apiListen }: Settings): string {
   const [door, api] = [reachableFromHere(listen), reachableFromHere(apiListen)];
   // Pasted elsewhere, the commands know nothing of the flags and the folder of this one.
   const toDoor = door === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${door}`;
-  const toApi = api === API_DEFAULT ? '' : ` --api-listen ${api}`;
+  const toApi = api === reachableFromHere(SETTINGS.apiListen.fallback) ? '' : ` --api-listen ${api}`;
   return `
 gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
 No app is registered, so there is an app "${key}" for a try. In a second terminal:

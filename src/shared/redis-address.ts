@@ -6,7 +6,7 @@ interface DirectAddress {
   readonly url: string;
 }
 
-export interface Credentials {
+interface Credentials {
   readonly username: string | undefined;
   readonly password: string | undefined;
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
 import { isAftermath, isRedisReply } from './redis-fault.ts';
@@ -15,6 +16,7 @@ const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
 /** ioredis keeps the process alive for as long after `disconnect`, even if there is no connection to end. */
 const DISCONNECT_TIMEOUT_MS = 200;
+const QUIT_DEADLINE_MS = 1_000;
 
 /**
  * A client of one Redis, at an address as `parseRedisAddress` reads it: not connected yet, reconnecting for ever once it is.
@@ -43,7 +45,14 @@ export function createRedisClient(
   return client;
 }
 
-/** Ends a client for good. */
+/** Ends clients for good when what they have been asked for is answered, or after a second. */
+export async function quitRedis(...clients: readonly Redis[]): Promise<void> {
+  const quits = clients.map((client) => client.quit());
+  await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
+  for (const client of clients) closeRedis(client);
+}
+
+/** Ends a client for good, at once. */
 export function closeRedis(client: Redis): void {
   client.disconnect();
   for (const watch of watches.values()) watch.leave(client);
@@ -108,10 +117,9 @@ function sentinelOptions({ tls, sentinels, name, database, redis, sentinel }: Se
     sentinels: [...sentinels],
     name,
     db: database,
-    ...(redis.username !== undefined && { username: redis.username }),
-    ...(redis.password !== undefined && { password: redis.password }),
-    ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
-    ...(sentinel.password !== undefined && { sentinelPassword: sentinel.password }),
+    ...redis,
+    sentinelUsername: sentinel.username,
+    sentinelPassword: sentinel.password,
     ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
     sentinelRetryStrategy: retryDelayMs,
     sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
@@ -130,8 +138,7 @@ function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddres
   const connections = sentinels.map((endpoint) => {
     const connection = new (loadRedis())({
       ...endpoint,
-      ...(sentinel.username !== undefined && { username: sentinel.username }),
-      ...(sentinel.password !== undefined && { password: sentinel.password }),
+      ...sentinel,
       ...(tls && { tls: {} }),
       ...COMMON,
     });

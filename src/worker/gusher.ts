@@ -7,8 +7,7 @@ import { GusherDialect } from './dialect/gusher/gusher.ts';
 import type { Expiry } from './expiry.ts';
 import type { Hub } from './hub.ts';
 import type { Inbox } from './inbox.ts';
-import type { RemoteSink } from './remote/remotes.ts';
-import { Remotes } from './remote/remotes.ts';
+import { type RemoteSink, Remotes } from './remote/remotes.ts';
 import { Renewal } from './renewal.ts';
 
 /** Joins the parts that only native clients need to their dialect. */

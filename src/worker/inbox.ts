@@ -78,10 +78,10 @@ export class Inbox {
   }
 
   #handle(connection: Connection, data: Buffer, isBinary: boolean): void {
-    const isFinishing = this.#finishing.has(connection);
-    if (connection.state !== 'open' && !isFinishing) return;
+    const isOpen = connection.state === 'open';
+    if (!isOpen && !this.#finishing.has(connection)) return;
     if (!this.#mayGoOn(connection)) {
-      if (isFinishing) return;
+      if (!isOpen) return;
       this.#hold(connection, [{ data, isBinary }]);
       this.#throttled.add(connection);
       return;

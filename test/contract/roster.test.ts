@@ -200,7 +200,7 @@ describe('the roster between a worker and the primary', () => {
     /** Until the primary has heard whatever the member has said. */
     const settled = (member: Member): Promise<unknown> => member.client.ask({ kind: 'totals' });
 
-    it('tells nothing more once it is unwatched, also before the answer', async () => {
+    async function expectNothingAfterUnwatch(): Promise<void> {
       const answered = new Promise((resolve) => one.client.watch<'user'>(query, resolve));
       one.client.unwatch(query);
       await answered;
@@ -208,7 +208,9 @@ describe('the roster between a worker and the primary', () => {
       await settled(two);
       await settled(one);
       expect(online()).to.equal(0);
-    });
+    }
+
+    it('tells nothing more once it is unwatched, also before the answer', expectNothingAfterUnwatch);
 
     it('tells all that follows when it is watched again before the first answer', async () => {
       one.client.watch<'user'>(query, () => undefined);
@@ -220,13 +222,7 @@ describe('the roster between a worker and the primary', () => {
 
     it('is not watched where the question still waits', async () => {
       for (let count = 0; count < 1_000; count += 1) void one.client.ask({ kind: 'totals' });
-      const answered = new Promise((resolve) => one.client.watch<'user'>(query, resolve));
-      one.client.unwatch(query);
-      await answered;
-      two.reporter.report('shop', '', 'ann', 1);
-      await settled(two);
-      await settled(one);
-      expect(online()).to.equal(0);
+      await expectNothingAfterUnwatch();
     });
   });
 });

@@ -8,6 +8,20 @@ import { Outbox } from '../../src/worker/outbox.ts';
 import { eventually } from '../support/deadline.ts';
 import { deafDialect, makeConnection, turnEnds } from '../support/transport.ts';
 
+/** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
+function slowDialect(isSlow: (text: string) => boolean) {
+  const heard: string[] = [];
+  const finish: (() => void)[] = [];
+  const slow: Dialect = {
+    ...deafDialect,
+    receive: (_connection, message) => {
+      heard.push(message.toString());
+      return isSlow(message.toString()) ? new Promise((resolve) => finish.push(resolve)) : undefined;
+    },
+  };
+  return { slow, heard, finish };
+}
+
 describe('the inbox', () => {
   let inbox: Inbox;
   const stats = createStats();
@@ -21,16 +35,7 @@ describe('the inbox', () => {
   afterEach(() => inbox.close());
 
   it('hands over the next message only when the command before it is finished', async () => {
-    const heard: string[] = [];
-    const finish: (() => void)[] = [];
-    const slow: Dialect = {
-      ...deafDialect,
-      receive: (_connection, message) => {
-        heard.push(message.toString());
-        if (!message.toString().startsWith('slow')) return undefined;
-        return new Promise((resolve) => finish.push(resolve));
-      },
-    };
+    const { slow, heard, finish } = slowDialect((text) => text.startsWith('slow'));
     makeInbox();
     const { connection, transport } = makeConnection(slow);
     for (const text of ['a', 'slow 1', 'b', 'slow 2', 'c']) inbox.take(connection, Buffer.from(text), false);
@@ -48,15 +53,7 @@ describe('the inbox', () => {
   });
 
   describe('of a client that has gone', () => {
-    const heard: string[] = [];
-    const finish: (() => void)[] = [];
-    const slow: Dialect = {
-      ...deafDialect,
-      receive: (_connection, message) => {
-        heard.push(message.toString());
-        return new Promise((resolve) => finish.push(resolve));
-      },
-    };
+    const { slow, heard, finish } = slowDialect(() => true);
     let forgotten = false;
 
     function say(connection: Connection, ...texts: string[]): void {

@@ -10,7 +10,7 @@ import {
   parseApp,
   withoutSecrets,
 } from '../../shared/app.ts';
-import type { AppStore } from '../../shared/app-store/app-store.ts';
+import { type AppStore, namesakeOf } from '../../shared/app-store/app-store.ts';
 import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { isAppKey } from '../../shared/topic.ts';
 import { WEBHOOK_EVENT_NAMES } from '../../shared/webhook-event.ts';
@@ -90,10 +90,8 @@ const add: CommandModule = {
           'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
         );
       }
-      const namesake = given.id === undefined ? undefined : await store.findById(String(given.id));
-      if (namesake !== undefined && namesake.key !== key) {
-        throw new UsageError(`the app ${namesake.key} has the id ${namesake.id}`);
-      }
+      const namesake = await namesakeOf(store, key, given.id);
+      if (namesake !== undefined) throw new UsageError(`the app ${namesake.key} has the id ${namesake.id}`);
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (made.id !== undefined) print(`id ${made.id}`);

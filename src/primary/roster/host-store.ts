@@ -1,5 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { closeRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
+import { createRedisClient, distrust, quitRedis, type Redis } from '../../shared/redis.ts';
 import { isAftermath, isRedisReply, refusalWord } from '../../shared/redis-fault.ts';
 import { Arrivals } from './arrivals.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
@@ -10,7 +9,6 @@ const LIFE_SECONDS = 8;
 /** A host's records are spread over this many hashes: Redis frees one at a time without stopping for long. */
 const CHUNKS = 32;
 const SCAN_COUNT = 1_000;
-const QUIT_DEADLINE_MS = 1_000;
 /** Who may not listen asks again so much later. */
 const LISTEN_AGAIN_MS = 1_000;
 /** Where Redis is a replica the address may lead to the master by now, which a new connection finds out. */
@@ -69,29 +67,11 @@ export class HostStore {
 
   /** Connects, and goes on trying; does not wait. */
   open(listener: HostStoreListener): void {
-    const subscribe = async (): Promise<void> => {
-      clearTimeout(this.#listenAgain);
-      if (!this.#isConnected) return;
-      try {
-        await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
-      } catch (error) {
-        if (!isRedisReply(error)) return;
-        this.fault = error;
-        this.#listenAgain = setTimeout(() => void subscribe(), LISTEN_AGAIN_MS);
-        return;
-      }
-      this.#listens = true;
-      const runId = await this.#readRunId();
-      const isAnother = runId === undefined || runId !== this.#runId;
-      this.#runId = runId;
-      this.fault = undefined;
-      listener.live(isAnother);
-    };
-    this.#subscriber.on('ready', () => void subscribe());
+    this.#subscriber.on('ready', () => void this.#listen(listener));
     this.#subscriber.on('close', () => {
       this.#listens = false;
     });
-    this.#commands.on('ready', () => void subscribe());
+    this.#commands.on('ready', () => void this.#listen(listener));
     const arrivals = new Arrivals((bytes) => {
       const message = parseMessage(bytes);
       if (message === undefined) listener.malformed();
@@ -107,10 +87,7 @@ export class HostStore {
 
   async close(): Promise<void> {
     clearTimeout(this.#listenAgain);
-    const quits = [this.#subscriber, this.#commands].map((client) => client.quit());
-    await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
-    closeRedis(this.#subscriber);
-    closeRedis(this.#commands);
+    await quitRedis(this.#subscriber, this.#commands);
   }
 
   /** Begins a part anew: alive, and empty. */
@@ -192,6 +169,26 @@ export class HostStore {
 
   #chunks(host: string): string[] {
     return Array.from({ length: CHUNKS }, (_, number) => `${this.#alive(host)}:${number}`);
+  }
+
+  /** To be called when a connection is up: once both are, the others can be heard. */
+  async #listen(listener: HostStoreListener): Promise<void> {
+    clearTimeout(this.#listenAgain);
+    if (!this.#isConnected) return;
+    try {
+      await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
+    } catch (error) {
+      if (!isRedisReply(error)) return;
+      this.fault = error;
+      this.#listenAgain = setTimeout(() => void this.#listen(listener), LISTEN_AGAIN_MS);
+      return;
+    }
+    this.#listens = true;
+    const runId = await this.#readRunId();
+    const isAnother = runId === undefined || runId !== this.#runId;
+    this.#runId = runId;
+    this.fault = undefined;
+    listener.live(isAnother);
   }
 
   /** `undefined` where it may not be asked for. */

@@ -17,3 +17,13 @@ export interface AppStore {
   remove(key: string): Promise<boolean>;
   close(): Promise<void>;
 }
+
+/** The other app that has this id already, if there is one; without an id there is none. */
+export async function namesakeOf(
+  store: Pick<AppStore, 'findById'>,
+  key: string,
+  id: string | null | undefined,
+): Promise<App | undefined> {
+  const holder = typeof id === 'string' ? await store.findById(id) : undefined;
+  return holder?.key === key ? undefined : holder;
+}

@@ -15,7 +15,7 @@ import {
   escapePattern,
   type Redis,
 } from '../redis.ts';
-import { isRedisReply, redisFault } from '../redis-fault.ts';
+import { isRedisReply, redisFault, refusalWord } from '../redis-fault.ts';
 import { isAppKey } from '../topic.ts';
 import type { AppStore } from './app-store.ts';
 
@@ -139,7 +139,7 @@ export class RedisAppStore implements AppStore {
 }
 
 function isWrongType(error: unknown): boolean {
-  return isRedisReply(error) && error.message.startsWith('WRONGTYPE');
+  return refusalWord(error) === 'WRONGTYPE';
 }
 
 function textsOf(changes: AppChanges): Record<string, string> {

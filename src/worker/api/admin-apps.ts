@@ -8,7 +8,7 @@ import {
   SECRET_SHOWN,
   withoutSecrets,
 } from '../../shared/app.ts';
-import type { AppStore } from '../../shared/app-store/app-store.ts';
+import { type AppStore, namesakeOf } from '../../shared/app-store/app-store.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { parseJson } from '../../shared/parse-json.ts';
@@ -90,8 +90,8 @@ async function change(
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
   if (app === undefined) throw new RefusalError('app_without_door');
-  const namesake = typeof given.id === 'string' ? await reach(log, store.findById(given.id)) : undefined;
-  if (namesake !== undefined && namesake.key !== key) throw new RefusalError('app_id_taken');
+  const namesake = await reach(log, namesakeOf(store, key, given.id));
+  if (namesake !== undefined) throw new RefusalError('app_id_taken');
   await reach(log, store.save(key, given));
   return app;
 }

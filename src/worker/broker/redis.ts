@@ -6,7 +6,7 @@ import { RefusalError } from '../../shared/errors.ts';
 import type { BrokerLink } from '../../shared/ipc.ts';
 import type { Logger } from '../../shared/log.ts';
 import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
-import { closeRedis, createRedisClient, distrust, escapePattern, type Redis } from '../../shared/redis.ts';
+import { createRedisClient, distrust, escapePattern, quitRedis, type Redis } from '../../shared/redis.ts';
 import { isRedisReply, redisFault } from '../../shared/redis-fault.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { isAppKey, topicOf } from '../../shared/topic.ts';
@@ -20,7 +20,6 @@ const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 const TOPICS_PER_COMMAND = 500;
 /** A link that is dead without a word is found after this and the time-out of a command. */
 const PROBE_MS = 3_000;
-const QUIT_DEADLINE_MS = 1_000;
 const REFUSED_PAUSE_MS = 1_000;
 /** Whoever publishes something wrong goes on doing so. */
 const MALFORMED_EVERY_MS = 10_000;
@@ -161,10 +160,7 @@ export class RedisBroker implements Broker {
   async close(): Promise<void> {
     this.#become('closed');
     clearInterval(this.#prober);
-    const quits = [this.#subscriber, this.#publisher].map((client) => client.quit());
-    await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
-    closeRedis(this.#subscriber);
-    closeRedis(this.#publisher);
+    await quitRedis(this.#subscriber, this.#publisher);
   }
 
   #keptName(topic: string): string {
