@@ -2,7 +2,7 @@ import type { Address } from '../shared/address.ts';
 import type { SettingName, Settings } from '../shared/config.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
 import { ApiDoor } from './api-door.ts';
-import { chooseDemo, demoLines } from './demo.ts';
+import { chooseDemo, demoLines } from './demo-mode.ts';
 import { FrontDoor } from './front-door.ts';
 import type { Guest } from './guest.ts';
 import { HandOver } from './hand-over.ts';

@@ -5,7 +5,7 @@ import type { Settings } from '../shared/config.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Logger } from '../shared/log.ts';
 import type { HandOver } from './hand-over.ts';
-import { IdempotencyLedger } from './idempotency-ledger.ts';
+import { IdempotencyLedger } from './idempotency-store.ts';
 import type { Lobby } from './lobby.ts';
 import { Relay } from './relay.ts';
 import { type Death, nextStep, remembered } from './respawn.ts';

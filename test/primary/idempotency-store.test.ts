@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { IdempotencyLedger } from '../../src/primary/idempotency-ledger.ts';
+import { IdempotencyLedger } from '../../src/primary/idempotency-store.ts';
 import type { ToWorker } from '../../src/shared/ipc.ts';
 
 describe('the idempotency ledger', () => {
