@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Relay } from '../../src/primary/relay.ts';
+import { Relay } from '../../src/primary/broker/relay.ts';
 import type { ControlMessage } from '../../src/shared/control.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';

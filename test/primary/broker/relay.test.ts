@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { Relay } from '../../src/primary/relay.ts';
-import type { ToWorker } from '../../src/shared/ipc.ts';
-import { silentLog } from '../../src/shared/log.ts';
-import { relayLine } from '../../src/shared/relay-item.ts';
+import { Relay } from '../../../src/primary/broker/relay.ts';
+import type { ToWorker } from '../../../src/shared/ipc.ts';
+import { silentLog } from '../../../src/shared/log.ts';
+import { relayLine } from '../../../src/shared/relay-item.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

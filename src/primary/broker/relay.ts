@@ -1,11 +1,11 @@
-import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
-import type { Line } from '../shared/line.ts';
-import type { Logger } from '../shared/log.ts';
-import { isCacheChannel } from '../shared/pusher-channel.ts';
-import { readRelayLine } from '../shared/relay-item.ts';
-import { channelOf } from '../shared/topic.ts';
-import { Turn } from '../shared/turn.ts';
-import { KeptPublications } from './kept-publications.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { Line } from '../../shared/line.ts';
+import type { Logger } from '../../shared/log.ts';
+import { isCacheChannel } from '../../shared/pusher-channel.ts';
+import { readRelayLine } from '../../shared/relay-item.ts';
+import { channelOf } from '../../shared/topic.ts';
+import { Turn } from '../../shared/turn.ts';
+import { KeptPublications } from './channel-cache.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
