@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import './young-heap.ts';
-import { runCommandLine } from './cli/command-line.ts';
+import { runCommandLine } from './cli/cli.ts';
 
 // The reader of a pipe may leave first, as `head` does; what is printed then is for nobody.
 process.stdout.on('error', () => undefined);

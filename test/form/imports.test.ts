@@ -11,7 +11,7 @@ const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'courier/main.ts'];
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@socket.io/sticky': ['primary/hand-over.ts', 'worker/sticky-port.ts'],
-  dotenv: ['primary/cli/settings.ts'],
+  dotenv: ['primary/cli/load-settings.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis.ts'],
@@ -61,7 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'courier/main.ts': [],
   'primary/main.ts': [],
-  'primary/cli/command-line.ts': ['primary/main.ts'],
+  'primary/cli/cli.ts': ['primary/main.ts'],
   'primary/primary.ts': ['primary/cli/start.ts'],
   'primary/supervisor.ts': ['primary/primary.ts'],
   'worker/main.ts': [],

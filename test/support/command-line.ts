@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { runCommandLine } from '../../src/primary/cli/command-line.ts';
+import { runCommandLine } from '../../src/primary/cli/cli.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 

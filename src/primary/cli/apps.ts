@@ -14,10 +14,10 @@ import { type AppStore, namesakeOf } from '../../shared/app-store/app-store.ts';
 import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { isAppKey } from '../../shared/topic.ts';
 import { WEBHOOK_EVENT_NAMES } from '../../shared/webhook-event.ts';
-import { type Arguments, textOption } from './arguments.ts';
-import { CommandFailedError, UsageError } from './exit.ts';
+import { CommandFailedError, UsageError } from './errors.ts';
+import { settingOptions, settingsOf } from './load-settings.ts';
+import { type Arguments, textOption } from './options.ts';
 import { print, remark } from './output.ts';
-import { settingOptions, settingsOf } from './settings.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
 /** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */

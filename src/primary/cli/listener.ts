@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { WebSocket } from 'ws';
-import { CommandFailedError } from './exit.ts';
+import { CommandFailedError } from './errors.ts';
 import { oneLine, remark } from './output.ts';
 import { sentenceOf } from './refusal.ts';
 

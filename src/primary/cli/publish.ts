@@ -4,11 +4,11 @@ import { text } from 'node:stream/consumers';
 import type { CommandModule } from 'yargs';
 import { reachableFromHere } from '../../shared/address.ts';
 import { DEMO_APP } from '../../shared/app.ts';
-import { textOption, wordsAfterDashes } from './arguments.ts';
-import { CommandFailedError } from './exit.ts';
+import { CommandFailedError } from './errors.ts';
+import { settingOptions, settingsOf } from './load-settings.ts';
+import { textOption, wordsAfterDashes } from './options.ts';
 import { oneLine, print } from './output.ts';
 import { sentenceOf } from './refusal.ts';
-import { settingOptions, settingsOf } from './settings.ts';
 
 const DEADLINE_MS = 10_000;
 const API_SETTINGS = ['apiListen', 'apiToken'] as const;

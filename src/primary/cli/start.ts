@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { SETTING_NAMES } from '../../shared/config.ts';
-import { settingOptions, settingsOf } from './settings.ts';
+import { settingOptions, settingsOf } from './load-settings.ts';
 
 /** `gusher start`. */
 export const startCommand: CommandModule = {

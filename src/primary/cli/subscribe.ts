@@ -1,9 +1,9 @@
 import type { CommandModule } from 'yargs';
 import { reachableFromHere } from '../../shared/address.ts';
 import { DEMO_APP } from '../../shared/app.ts';
-import { type Arguments, textOption, wordsAfterDashes } from './arguments.ts';
-import { UsageError } from './exit.ts';
-import { settingOptions, settingsOf } from './settings.ts';
+import { UsageError } from './errors.ts';
+import { settingOptions, settingsOf } from './load-settings.ts';
+import { type Arguments, textOption, wordsAfterDashes } from './options.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
 

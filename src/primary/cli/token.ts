@@ -2,8 +2,8 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../shared/app.ts';
-import { type Arguments, textOption } from './arguments.ts';
-import { UsageError } from './exit.ts';
+import { UsageError } from './errors.ts';
+import { type Arguments, textOption } from './options.ts';
 import { print, remark } from './output.ts';
 
 const EC_ALGORITHMS: Readonly<Record<string, string>> = {

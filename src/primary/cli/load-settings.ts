@@ -8,8 +8,8 @@ import {
   type SettingName,
   settingOf,
 } from '../../shared/config.ts';
-import { type Arguments, textOption } from './arguments.ts';
-import { UsageError } from './exit.ts';
+import { UsageError } from './errors.ts';
+import { type Arguments, textOption } from './options.ts';
 
 const ENV_FILE_FLAG = 'env-file';
 const DEFAULT_ENV_FILE = '.env';

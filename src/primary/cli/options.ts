@@ -1,5 +1,5 @@
 import type { Options } from 'yargs';
-import { UsageError } from './exit.ts';
+import { UsageError } from './errors.ts';
 
 /** What yargs makes of a command line. */
 export type Arguments = Readonly<Record<string, unknown>> & { readonly _: readonly (string | number)[] };

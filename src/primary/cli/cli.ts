@@ -1,7 +1,7 @@
 import yargs from 'yargs';
 import { version } from '../../shared/version.ts';
 import { appsCommand } from './apps.ts';
-import { exitCodeOf, UsageError } from './exit.ts';
+import { exitCodeOf, UsageError } from './errors.ts';
 import { publishCommand } from './publish.ts';
 import { startCommand } from './start.ts';
 import { subscribeCommand } from './subscribe.ts';
