@@ -13,7 +13,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@socket.io/sticky': ['primary/hand-over.ts', 'worker/sticky-port.ts'],
   dotenv: ['primary/cli/load-settings.ts'],
   'find-my-way': ['worker/api/'],
-  jose: ['primary/cli/token.ts', 'worker/auth/'],
+  jose: ['primary/cli/commands/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis.ts'],
   re2js: ['worker/api/pattern-messages.ts'],
   pino: ['shared/log.ts'],
@@ -26,7 +26,12 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'worker/api/',
     'worker/auth/',
   ],
-  ws: ['primary/cli/listener.ts', 'worker/client-socket.ts', 'worker/upgrade.ts', 'worker/ws-receiver.ts'],
+  ws: [
+    'primary/cli/commands/subscribe-client.ts',
+    'worker/client-socket.ts',
+    'worker/upgrade.ts',
+    'worker/ws-receiver.ts',
+  ],
   yargs: ['primary/cli/'],
 };
 
@@ -62,7 +67,7 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'courier/main.ts': [],
   'primary/main.ts': [],
   'primary/cli/cli.ts': ['primary/main.ts'],
-  'primary/primary.ts': ['primary/cli/start.ts'],
+  'primary/primary.ts': ['primary/cli/commands/start.ts'],
   'primary/supervisor.ts': ['primary/primary.ts'],
   'worker/main.ts': [],
   'worker/worker.ts': ['worker/main.ts'],

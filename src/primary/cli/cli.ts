@@ -1,11 +1,11 @@
 import yargs from 'yargs';
 import { version } from '../../shared/version.ts';
-import { appsCommand } from './apps.ts';
+import { appsCommand } from './commands/apps.ts';
+import { publishCommand } from './commands/publish.ts';
+import { startCommand } from './commands/start.ts';
+import { subscribeCommand } from './commands/subscribe.ts';
+import { tokenCommand } from './commands/token.ts';
 import { exitCodeOf, UsageError } from './errors.ts';
-import { publishCommand } from './publish.ts';
-import { startCommand } from './start.ts';
-import { subscribeCommand } from './subscribe.ts';
-import { tokenCommand } from './token.ts';
 
 const WIDEST = 110;
 

@@ -9,15 +9,15 @@ import {
   appFields,
   parseApp,
   withoutSecrets,
-} from '../../shared/app.ts';
-import { type AppStore, namesakeOf } from '../../shared/app-store/app-store.ts';
-import { openAppStore } from '../../shared/app-store/open-store.ts';
-import { isAppKey } from '../../shared/topic.ts';
-import { WEBHOOK_EVENT_NAMES } from '../../shared/webhook-event.ts';
-import { CommandFailedError, UsageError } from './errors.ts';
-import { settingOptions, settingsOf } from './load-settings.ts';
-import { type Arguments, textOption } from './options.ts';
-import { print, remark } from './output.ts';
+} from '../../../shared/app.ts';
+import { type AppStore, namesakeOf } from '../../../shared/app-store/app-store.ts';
+import { openAppStore } from '../../../shared/app-store/open-store.ts';
+import { isAppKey } from '../../../shared/topic.ts';
+import { WEBHOOK_EVENT_NAMES } from '../../../shared/webhook-event.ts';
+import { CommandFailedError, UsageError } from '../errors.ts';
+import { settingOptions, settingsOf } from '../load-settings.ts';
+import { type Arguments, textOption } from '../options.ts';
+import { print, remark } from '../output.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
 /** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */

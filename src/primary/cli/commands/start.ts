@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
-import { SETTING_NAMES } from '../../shared/config.ts';
-import { settingOptions, settingsOf } from './load-settings.ts';
+import { SETTING_NAMES } from '../../../shared/config.ts';
+import { settingOptions, settingsOf } from '../load-settings.ts';
 
 /** `gusher start`. */
 export const startCommand: CommandModule = {
@@ -19,7 +19,7 @@ export const startCommand: CommandModule = {
   handler: async (argv) => {
     const { settings, given } = settingsOf(argv, SETTING_NAMES);
     // Loaded here, so that the other commands start without a server's parts.
-    const { runPrimary } = await import('../primary.ts');
+    const { runPrimary } = await import('../../primary.ts');
     process.exit(await runPrimary(settings, given));
   },
 };

@@ -1,10 +1,10 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
-import { DEMO_APP } from '../../shared/app.ts';
-import { UsageError } from './errors.ts';
-import { type Arguments, textOption } from './options.ts';
-import { print, remark } from './output.ts';
+import { DEMO_APP } from '../../../shared/app.ts';
+import { UsageError } from '../errors.ts';
+import { type Arguments, textOption } from '../options.ts';
+import { print, remark } from '../output.ts';
 
 const EC_ALGORITHMS: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',

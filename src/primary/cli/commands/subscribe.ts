@@ -1,9 +1,9 @@
 import type { CommandModule } from 'yargs';
-import { reachableFromHere } from '../../shared/address.ts';
-import { DEMO_APP } from '../../shared/app.ts';
-import { UsageError } from './errors.ts';
-import { settingOptions, settingsOf } from './load-settings.ts';
-import { type Arguments, textOption, wordsAfterDashes } from './options.ts';
+import { reachableFromHere } from '../../../shared/address.ts';
+import { DEMO_APP } from '../../../shared/app.ts';
+import { UsageError } from '../errors.ts';
+import { settingOptions, settingsOf } from '../load-settings.ts';
+import { type Arguments, textOption, wordsAfterDashes } from '../options.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
 
@@ -26,7 +26,7 @@ export const subscribeCommand: CommandModule = {
     const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
     const signals = ['SIGINT', 'SIGTERM'] as const;
     // Loaded here, so that the other commands start without a WebSocket.
-    const { Listener } = await import('./listener.ts');
+    const { Listener } = await import('./subscribe-client.ts');
     const listener = new Listener(urlOf(argv), channels);
     for (const signal of signals) process.once(signal, () => listener.stop());
     await listener.ended;
