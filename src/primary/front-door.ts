@@ -3,11 +3,11 @@ import type { Address } from '../shared/address.ts';
 import type { Settings } from '../shared/config.ts';
 import { REFUSALS, type Refusal } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
-import { createGuest, type Guest } from './guest.ts';
+import { createGuest, type Guest } from './dispatch/pending-socket.ts';
+import type { Lobby } from './dispatch/socket-queue.ts';
+import { stopReading } from './dispatch/socket-reading.ts';
 import { listen } from './listener.ts';
-import type { Lobby } from './lobby.ts';
 import { isPublicPost } from './public-post.ts';
-import { stopReading } from './reading.ts';
 import {
   bodyIsAnnounced,
   bodyLength,

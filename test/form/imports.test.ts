@@ -10,7 +10,7 @@ const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'courier/main.ts'];
  * is a program of its own beside the primary. A new package gets a line here.
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  '@socket.io/sticky': ['primary/hand-over.ts', 'worker/sticky-port.ts'],
+  '@socket.io/sticky': ['primary/dispatch/dispatcher.ts', 'worker/sticky-port.ts'],
   dotenv: ['primary/cli/load-settings.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import type { Settings } from '../shared/config.ts';
-import { REFUSALS, type Refusal } from '../shared/errors.ts';
-import { httpRefusal } from '../shared/http-refusal.ts';
-import type { Guest } from './guest.ts';
-import { startReading } from './reading.ts';
+import type { Settings } from '../../shared/config.ts';
+import { REFUSALS, type Refusal } from '../../shared/errors.ts';
+import { httpRefusal } from '../../shared/http-refusal.ts';
+import type { Guest } from './pending-socket.ts';
+import { startReading } from './socket-reading.ts';
 
 const SWEEP_MS = 250;
 /** How long a refused client may take to read why, before its socket is ended. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { connectClient } from '../support/client.ts';
-import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { connectClient } from '../../support/client.ts';
+import { type RunningGusher, startGusher } from '../../support/gusher.ts';
 
 describe('the hand-over', () => {
   let gusher: RunningGusher;

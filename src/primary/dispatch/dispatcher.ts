@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
-import type { PassedMessage } from '../shared/ipc.ts';
-import type { Guest } from './guest.ts';
+import type { PassedMessage } from '../../shared/ipc.ts';
+import type { Guest } from './pending-socket.ts';
 
 /** How long a worker into which a socket did not fit is left alone. */
 const FULL_MS = 1_000;
