@@ -1,12 +1,12 @@
 import type { Address } from '../shared/address.ts';
 import type { SettingName, Settings } from '../shared/config.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
-import { ApiDoor } from './api-door.ts';
 import { chooseDemo, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';
 import { Lobby } from './dispatch/socket-queue.ts';
-import { FrontDoor } from './front-door.ts';
+import { ApiDoor } from './listeners/api-listener.ts';
+import { FrontDoor } from './listeners/public-listener.ts';
 import { guestsThatFit, openFilesLimit } from './open-files.ts';
 import { Hosts } from './roster/hosts.ts';
 import { Roster } from './roster/roster.ts';

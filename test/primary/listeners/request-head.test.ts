@@ -7,7 +7,7 @@ import {
   pathOf,
   sidOf,
   startsLikeHttp,
-} from '../../src/primary/request-head.ts';
+} from '../../../src/primary/listeners/request-head.ts';
 
 const SID = 'abcdefghij_-KLMNOP12';
 

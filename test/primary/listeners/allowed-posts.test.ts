@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { isPublicPost } from '../../src/primary/public-post.ts';
+import { isPublicPost } from '../../../src/primary/listeners/allowed-posts.ts';
 
 describe('a POST on the public port', () => {
   const passes = (path: string, method = 'POST', prefix = ''): boolean => isPublicPost(method, path, prefix);

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Address } from '../shared/address.ts';
-import type { Settings } from '../shared/config.ts';
-import { REFUSALS, type Refusal } from '../shared/errors.ts';
-import type { Logger } from '../shared/log.ts';
-import { createGuest, type Guest } from './dispatch/pending-socket.ts';
-import type { Lobby } from './dispatch/socket-queue.ts';
-import { stopReading } from './dispatch/socket-reading.ts';
-import { listen } from './listener.ts';
-import { isPublicPost } from './public-post.ts';
+import type { Address } from '../../shared/address.ts';
+import type { Settings } from '../../shared/config.ts';
+import { REFUSALS, type Refusal } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
+import type { Lobby } from '../dispatch/socket-queue.ts';
+import { stopReading } from '../dispatch/socket-reading.ts';
+import { isPublicPost } from './allowed-posts.ts';
+import { listen } from './listen.ts';
 import {
   bodyIsAnnounced,
   bodyLength,

@@ -1,10 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Address } from '../shared/address.ts';
-import type { Settings } from '../shared/config.ts';
-import type { Logger } from '../shared/log.ts';
-import { createGuest } from './dispatch/pending-socket.ts';
-import type { Lobby } from './dispatch/socket-queue.ts';
-import { listen } from './listener.ts';
+import type { Address } from '../../shared/address.ts';
+import type { Settings } from '../../shared/config.ts';
+import type { Logger } from '../../shared/log.ts';
+import { createGuest } from '../dispatch/pending-socket.ts';
+import type { Lobby } from '../dispatch/socket-queue.ts';
+import { listen } from './listen.ts';
 
 /**
  * The API port. Its sockets go to the workers unread. Were it shared among the workers by Node's cluster, it
