@@ -1,6 +1,6 @@
-import { answerTo } from '../src/primary/roster/answers.ts';
-import { Roster } from '../src/primary/roster/roster.ts';
-import { RosterDesk } from '../src/primary/roster/roster-desk.ts';
+import { answerTo } from '../src/primary/presence/queries.ts';
+import { RosterDesk } from '../src/primary/presence/query-server.ts';
+import { Roster } from '../src/primary/presence/registry.ts';
 import type { ToPrimary } from '../src/shared/ipc.ts';
 import { RosterReporter } from '../src/worker/roster/reporter.ts';
 

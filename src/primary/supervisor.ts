@@ -8,8 +8,8 @@ import { Relay } from './broker/relay.ts';
 import type { HandOver } from './dispatch/dispatcher.ts';
 import type { Lobby } from './dispatch/socket-queue.ts';
 import { IdempotencyLedger } from './idempotency-store.ts';
+import type { RosterDesk } from './presence/query-server.ts';
 import { type Death, nextStep, remembered } from './respawn.ts';
-import type { RosterDesk } from './roster/roster-desk.ts';
 import type { Webhooks } from './webhooks/webhooks.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 

@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
-import { Roster } from '../../src/primary/roster/roster.ts';
-import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { RosterDesk } from '../../src/primary/presence/query-server.ts';
+import { Roster } from '../../src/primary/presence/registry.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import type { MemberList, RosterEvent } from '../../src/shared/roster.ts';

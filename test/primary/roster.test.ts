@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { answerTo } from '../../src/primary/roster/answers.ts';
-import { Roster } from '../../src/primary/roster/roster.ts';
+import { answerTo } from '../../src/primary/presence/queries.ts';
+import { Roster } from '../../src/primary/presence/registry.ts';
 import type {
   RosterAnswers,
   RosterDelta,

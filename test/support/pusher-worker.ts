@@ -1,4 +1,4 @@
-import type { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import type { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/app.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import { createStats } from '../../src/shared/stats.ts';

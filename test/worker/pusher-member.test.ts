@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Roster } from '../../src/primary/roster/roster.ts';
-import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { RosterDesk } from '../../src/primary/presence/query-server.ts';
+import { Roster } from '../../src/primary/presence/registry.ts';
 import { memberIdOf, memberOf } from '../../src/worker/dialect/pusher/member.ts';
 import { eventually } from '../support/deadline.ts';
 import { PusherWorker, textsOf, WORKER_APP } from '../support/pusher-worker.ts';

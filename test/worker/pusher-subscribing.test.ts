@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Roster } from '../../src/primary/roster/roster.ts';
-import { RosterDesk } from '../../src/primary/roster/roster-desk.ts';
+import { RosterDesk } from '../../src/primary/presence/query-server.ts';
+import { Roster } from '../../src/primary/presence/registry.ts';
 import { PusherWorker, textsOf } from '../support/pusher-worker.ts';
 import { type RecordingTransport, turnEnds } from '../support/transport.ts';
 

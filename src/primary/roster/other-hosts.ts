@@ -1,6 +1,6 @@
+import type { Roster, RosterRecord } from '../presence/registry.ts';
 import { type HostMessage, keyOf } from './host-message.ts';
 import type { HostStore } from './host-store.ts';
-import type { Roster, RosterRecord } from './roster.ts';
 import { inSlices } from './slices.ts';
 
 /** After this long without a word a host is dead: its keys in Redis are about to expire, too. */

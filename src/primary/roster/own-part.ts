@@ -1,7 +1,7 @@
 import { isDiscarded, isRedisReply } from '../../shared/redis-fault.ts';
+import type { Roster, RosterRecord } from '../presence/registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './host-message.ts';
 import type { HostStore } from './host-store.ts';
-import type { Roster, RosterRecord } from './roster.ts';
 import { inSlices } from './slices.ts';
 
 /** How long changes are collected before they are told: many at once cost little more than one. */

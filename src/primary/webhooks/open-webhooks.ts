@@ -3,7 +3,7 @@ import { openAppStore } from '../../shared/app-store/open-store.ts';
 import { Apps } from '../../shared/apps.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Roster } from '../roster/roster.ts';
+import type { Roster } from '../presence/registry.ts';
 import { Courier } from './courier.ts';
 import { Webhooks } from './webhooks.ts';
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../shared/log.ts';
 import { isPresenceChannel } from '../../shared/pusher-channel.ts';
 import type { RosterTransition } from '../../shared/roster.ts';
 import type { WebhookEvent } from '../../shared/webhook-event.ts';
-import type { Roster, RosterListener } from '../roster/roster.ts';
+import type { Roster, RosterListener } from '../presence/registry.ts';
 import type { Courier } from './courier.ts';
 import { Grace } from './grace.ts';
 import { Lane } from './lane.ts';

@@ -1,8 +1,8 @@
 import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/roster.ts';
-import { Column } from './column.ts';
+import { inSlices } from '../roster/slices.ts';
+import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
-import { AppPresence, ChannelPresence } from './presence.ts';
-import { inSlices } from './slices.ts';
+import { Column } from './replica.ts';
 
 /** `process`: a worker of this host. `host`: all that another host has. */
 export type ColumnKind = 'process' | 'host';

@@ -1,7 +1,7 @@
 import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
 import { type RosterEvent, type RosterTransition, type Watchable, watchKeyOf } from '../../shared/roster.ts';
-import { answerTo } from './answers.ts';
-import type { Roster, RosterListener } from './roster.ts';
+import { answerTo } from './queries.ts';
+import type { Roster, RosterListener } from './registry.ts';
 
 /** Events that leave for one worker in one turn: some milliseconds of writing. The rest waits for the next. */
 const EVENTS_PER_TURN = 2_000;

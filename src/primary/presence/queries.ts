@@ -11,9 +11,9 @@ import {
   type RosterQuery,
   type UserPage,
 } from '../../shared/roster.ts';
+import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
-import { AppPresence, ChannelPresence } from './presence.ts';
-import type { Roster } from './roster.ts';
+import type { Roster } from './registry.ts';
 
 const NOBODY = new OrderedMap<number>();
 const EMPTY_APP = new AppPresence();
