@@ -1,7 +1,7 @@
 import { expect } from 'chai';
+import { Hosts } from '../../src/primary/presence/cluster/cluster.ts';
 import { answerTo } from '../../src/primary/presence/queries.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
-import { Hosts } from '../../src/primary/roster/hosts.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { RosterDelta } from '../../src/shared/roster.ts';
 import { eventually } from '../support/deadline.ts';

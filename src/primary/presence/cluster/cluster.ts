@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { Logger } from '../../shared/log.ts';
-import { redisFault } from '../../shared/redis-fault.ts';
-import type { Roster } from '../presence/registry.ts';
-import type { HostMessage } from './host-message.ts';
-import { HostStore } from './host-store.ts';
-import { OtherHosts } from './other-hosts.ts';
-import { OwnPart } from './own-part.ts';
+import type { Logger } from '../../../shared/log.ts';
+import { redisFault } from '../../../shared/redis-fault.ts';
+import type { Roster } from '../registry.ts';
+import { OwnPart } from './local-replica.ts';
+import type { HostMessage } from './message.ts';
+import { HostStore } from './redis-store.ts';
+import { OtherHosts } from './remote-replicas.ts';
 
 const BEAT_MS = 2_000;
 const WATCH_MS = 500;

@@ -1,8 +1,8 @@
-import { createRedisClient, distrust, quitRedis, type Redis } from '../../shared/redis.ts';
-import { isAftermath, isRedisReply, refusalWord } from '../../shared/redis-fault.ts';
-import type { RosterRecord } from '../presence/registry.ts';
-import { Arrivals } from './arrivals.ts';
-import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './host-message.ts';
+import { createRedisClient, distrust, quitRedis, type Redis } from '../../../shared/redis.ts';
+import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis-fault.ts';
+import type { RosterRecord } from '../registry.ts';
+import { Arrivals } from './inbound-queue.ts';
+import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
 
 /** How long what a host says of itself outlives it. */
 const LIFE_SECONDS = 8;

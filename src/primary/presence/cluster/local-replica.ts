@@ -1,8 +1,8 @@
-import { isDiscarded, isRedisReply } from '../../shared/redis-fault.ts';
-import type { Roster, RosterRecord } from '../presence/registry.ts';
-import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './host-message.ts';
-import type { HostStore } from './host-store.ts';
-import { inSlices } from './slices.ts';
+import { isDiscarded, isRedisReply } from '../../../shared/redis-fault.ts';
+import { inSlices } from '../../roster/slices.ts';
+import type { Roster, RosterRecord } from '../registry.ts';
+import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
+import type { HostStore } from './redis-store.ts';
 
 /** How long changes are collected before they are told: many at once cost little more than one. */
 const COLLECT_MS = 20;

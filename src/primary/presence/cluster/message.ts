@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { parseJson } from '../../shared/parse-json.ts';
-import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
-import type { RosterRecord } from '../presence/registry.ts';
+import { parseJson } from '../../../shared/parse-json.ts';
+import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../../shared/topic.ts';
+import type { RosterRecord } from '../registry.ts';
 
 /**
  * What the hosts of one Redis tell each other of who is present, and what each keeps there of itself. Anybody

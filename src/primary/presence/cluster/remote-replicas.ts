@@ -1,7 +1,7 @@
-import type { Roster, RosterRecord } from '../presence/registry.ts';
-import { type HostMessage, keyOf } from './host-message.ts';
-import type { HostStore } from './host-store.ts';
-import { inSlices } from './slices.ts';
+import { inSlices } from '../../roster/slices.ts';
+import type { Roster, RosterRecord } from '../registry.ts';
+import { type HostMessage, keyOf } from './message.ts';
+import type { HostStore } from './redis-store.ts';
 
 /** After this long without a word a host is dead: its keys in Redis are about to expire, too. */
 const GRACE_MS = 7_000;
