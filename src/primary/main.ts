@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import './young-heap.ts';
+import './process/v8-flags.ts';
 import { runCommandLine } from './cli/cli.ts';
 
 // The reader of a pipe may leave first, as `head` does; what is printed then is for nobody.

@@ -7,11 +7,11 @@ import type { Guest } from './dispatch/pending-socket.ts';
 import { Lobby } from './dispatch/socket-queue.ts';
 import { ApiDoor } from './listeners/api-listener.ts';
 import { FrontDoor } from './listeners/public-listener.ts';
-import { guestsThatFit, openFilesLimit } from './open-files.ts';
 import { Hosts } from './presence/cluster/cluster.ts';
 import { RosterDesk } from './presence/query-server.ts';
 import { Roster } from './presence/registry.ts';
-import { waitForStop } from './signals.ts';
+import { guestsThatFit, openFilesLimit } from './process/file-descriptors.ts';
+import { waitForStop } from './process/signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { openWebhooks } from './webhooks/open-webhooks.ts';
 

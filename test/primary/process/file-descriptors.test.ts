@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { guestsThatFit, openFilesLimit } from '../../src/primary/open-files.ts';
+import { guestsThatFit, openFilesLimit } from '../../../src/primary/process/file-descriptors.ts';
 
 describe('the files that may be open', () => {
   const settings = { greetingMaxSockets: 8_192, workers: 4 };
