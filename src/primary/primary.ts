@@ -12,7 +12,7 @@ import { RosterDesk } from './presence/query-server.ts';
 import { Roster } from './presence/registry.ts';
 import { guestsThatFit, openFilesLimit } from './process/file-descriptors.ts';
 import { waitForStop } from './process/signals.ts';
-import { Supervisor } from './supervisor.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
 import { openWebhooks } from './webhooks/open-webhooks.ts';
 
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */

@@ -68,7 +68,7 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'primary/main.ts': [],
   'primary/cli/cli.ts': ['primary/main.ts'],
   'primary/primary.ts': ['primary/cli/commands/start.ts'],
-  'primary/supervisor.ts': ['primary/primary.ts'],
+  'primary/supervisor/supervisor.ts': ['primary/primary.ts'],
   'worker/main.ts': [],
   'worker/worker.ts': ['worker/main.ts'],
   'worker/upgrade.ts': ['worker/worker.ts'],

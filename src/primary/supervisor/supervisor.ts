@@ -1,16 +1,16 @@
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-import type { App } from '../shared/app.ts';
-import type { Settings } from '../shared/config.ts';
-import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
-import type { Logger } from '../shared/log.ts';
-import { Relay } from './broker/relay.ts';
-import type { HandOver } from './dispatch/dispatcher.ts';
-import type { Lobby } from './dispatch/socket-queue.ts';
-import { IdempotencyLedger } from './idempotency-store.ts';
-import type { RosterDesk } from './presence/query-server.ts';
-import { type Death, nextStep, remembered } from './respawn.ts';
-import type { Webhooks } from './webhooks/webhooks.ts';
+import type { App } from '../../shared/app.ts';
+import type { Settings } from '../../shared/config.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { Logger } from '../../shared/log.ts';
+import { Relay } from '../broker/relay.ts';
+import type { HandOver } from '../dispatch/dispatcher.ts';
+import type { Lobby } from '../dispatch/socket-queue.ts';
+import { IdempotencyLedger } from '../idempotency-store.ts';
+import type { RosterDesk } from '../presence/query-server.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
+import { type Death, nextStep, remembered } from './restart-policy.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const WATCH_MS = 500;
@@ -70,7 +70,7 @@ export class Supervisor implements SlotListener {
   /** Forks all workers; resolves when every one is ready. */
   async start(): Promise<void> {
     cluster.setupPrimary({
-      exec: fileURLToPath(new URL('../worker/main.js', import.meta.url)),
+      exec: fileURLToPath(new URL('../../worker/main.js', import.meta.url)),
       args: [],
       execArgv: [...process.execArgv, ...WORKER_HEAP],
       // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.

@@ -1,10 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type BrokerLink, LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
-import { Line } from '../shared/line.ts';
-import { createStats, type Stats } from '../shared/stats.ts';
-import { needRoomToFork } from './room-to-fork.ts';
+import { type BrokerLink, LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../../shared/ipc.ts';
+import { Line } from '../../shared/line.ts';
+import { createStats, type Stats } from '../../shared/stats.ts';
+import { needRoomToFork } from '../room-to-fork.ts';
 
 const CHANNEL_LOOK_MS = 5;
 

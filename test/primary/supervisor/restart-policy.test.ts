@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type Death, nextStep } from '../../src/primary/respawn.ts';
+import { type Death, nextStep } from '../../../src/primary/supervisor/restart-policy.ts';
 
 function death(at: number, more: Partial<Death> = {}): Death {
   return { at, slot: 0, servedMs: 1_000, killed: false, unstarted: false, ...more };
