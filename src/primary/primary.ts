@@ -13,7 +13,7 @@ import { Roster } from './presence/registry.ts';
 import { guestsThatFit, openFilesLimit } from './process/file-descriptors.ts';
 import { waitForStop } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
-import { openWebhooks } from './webhooks/open-webhooks.ts';
+import { openWebhooks } from './webhooks/create-webhooks.ts';
 
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
 const DRAIN_PART = 0.9;

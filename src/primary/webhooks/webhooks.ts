@@ -8,9 +8,9 @@ import { isPresenceChannel } from '../../shared/pusher-channel.ts';
 import type { RosterTransition } from '../../shared/roster.ts';
 import type { WebhookEvent } from '../../shared/webhook-event.ts';
 import type { Roster, RosterListener } from '../presence/registry.ts';
-import type { Courier } from './courier.ts';
-import { Grace } from './grace.ts';
-import { Lane } from './lane.ts';
+import { Lane } from './delivery-queue.ts';
+import { Grace } from './grace-period.ts';
+import type { Courier } from './sender.ts';
 
 /** How long news is gathered before the app that it is of is looked up, once for all of it. */
 const GATHER_MS = 20;

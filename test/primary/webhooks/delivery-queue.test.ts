@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
-import { Lane } from '../../../src/primary/webhooks/lane.ts';
+import { Lane } from '../../../src/primary/webhooks/delivery-queue.ts';
 import type { WebhookEvent } from '../../../src/shared/webhook-event.ts';
 import { within } from '../../support/deadline.ts';
 

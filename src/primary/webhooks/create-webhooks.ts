@@ -4,7 +4,7 @@ import { Apps } from '../../shared/apps.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Roster } from '../presence/registry.ts';
-import { Courier } from './courier.ts';
+import { Courier } from './sender.ts';
 import { Webhooks } from './webhooks.ts';
 
 /** Joins the parts of the webhooks; from now on they hear the roster. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { pino } from 'pino';
-import { Courier } from '../../../src/primary/webhooks/courier.ts';
+import { Courier } from '../../../src/primary/webhooks/sender.ts';
 import type { Parcel } from '../../../src/shared/courier-ipc.ts';
 import { within } from '../../support/deadline.ts';
 import { WebhookReceiver } from '../../support/webhook-receiver.ts';

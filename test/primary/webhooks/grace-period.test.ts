@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Grace } from '../../../src/primary/webhooks/grace.ts';
+import { Grace } from '../../../src/primary/webhooks/grace-period.ts';
 import { eventually } from '../../support/deadline.ts';
 
 describe('the grace', () => {
