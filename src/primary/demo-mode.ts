@@ -1,6 +1,6 @@
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/address.ts';
-import { type App, DEMO_APP } from '../shared/app.ts';
-import { openAppStore } from '../shared/app-store/open-store.ts';
+import { type App, DEMO_APP } from '../shared/apps/app.ts';
+import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config.ts';
 import type { Logger } from '../shared/log.ts';
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { grantList } from './app.ts';
+import { grantList } from './apps/app.ts';
 import { sliceMembers } from './raw-json.ts';
 import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
 

@@ -1,4 +1,4 @@
-import type { App } from './app.ts';
+import type { App } from './apps/app.ts';
 import type { Settings } from './config.ts';
 import type { KeptPublication } from './publication.ts';
 import type {

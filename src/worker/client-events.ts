@@ -1,4 +1,4 @@
-import type { Apps } from '../shared/apps.ts';
+import type { Apps } from '../shared/apps/app-registry.ts';
 import { RefusalError } from '../shared/errors.ts';
 import type { Publication } from '../shared/publication.ts';
 import { isPresenceChannel } from '../shared/pusher-channel.ts';

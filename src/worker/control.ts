@@ -1,4 +1,4 @@
-import { GRANTS_MAX } from '../shared/app.ts';
+import { GRANTS_MAX } from '../shared/apps/app.ts';
 import type { ControlMessage, DirectMessage, GrantsChange } from '../shared/control.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';

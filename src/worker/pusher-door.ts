@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { App } from '../shared/app.ts';
-import type { Apps } from '../shared/apps.ts';
+import type { App } from '../shared/apps/app.ts';
+import type { Apps } from '../shared/apps/app-registry.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Grants } from './auth/grants.ts';

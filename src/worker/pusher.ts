@@ -1,4 +1,4 @@
-import type { Apps } from '../shared/apps.ts';
+import type { Apps } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';

@@ -1,4 +1,4 @@
-import type { Apps } from '../shared/apps.ts';
+import type { Apps } from '../shared/apps/app-registry.ts';
 import { RefusalError } from '../shared/errors.ts';
 import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/tokens.ts';

@@ -14,11 +14,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { AppFields, Complaint } from '../../src/shared/app.ts';
-import type { AppStore } from '../../src/shared/app-store/app-store.ts';
-import { FileAppStore } from '../../src/shared/app-store/file-store.ts';
-import { openAppStore } from '../../src/shared/app-store/open-store.ts';
-import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';
+import type { AppFields, Complaint } from '../../src/shared/apps/app.ts';
+import type { AppStore } from '../../src/shared/apps/app-store.ts';
+import { openAppStore } from '../../src/shared/apps/create-app-store.ts';
+import { FileAppStore } from '../../src/shared/apps/file-app-store.ts';
+import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
 import { eventually } from '../support/deadline.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
 

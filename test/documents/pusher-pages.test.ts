@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { APP_FIELD_NAMES } from '../../src/shared/app.ts';
+import { APP_FIELD_NAMES } from '../../src/shared/apps/app.ts';
 import { SETTING_NAMES, settingOf } from '../../src/shared/config.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));

@@ -20,7 +20,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   valibot: [
     'primary/cli/',
     'primary/roster/',
-    'shared/app.ts',
+    'shared/apps/app.ts',
     'shared/control.ts',
     'shared/envelope.ts',
     'worker/api/',

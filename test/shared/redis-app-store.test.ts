@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { RedisAppStore } from '../../src/shared/app-store/redis-store.ts';
+import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
 import { eventually } from '../support/deadline.ts';
 import { RedisServer } from '../support/redis-server.ts';
 

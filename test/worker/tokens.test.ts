@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { exportJWK } from 'jose';
-import type { App } from '../../src/shared/app.ts';
+import type { App } from '../../src/shared/apps/app.ts';
 import { RefusalError } from '../../src/shared/errors.ts';
 import { TokenKeys } from '../../src/worker/auth/token-keys.ts';
 import { Tokens } from '../../src/worker/auth/tokens.ts';

@@ -1,6 +1,6 @@
-import type { App } from '../../shared/app.ts';
-import { openAppStore } from '../../shared/app-store/open-store.ts';
-import { Apps } from '../../shared/apps.ts';
+import type { App } from '../../shared/apps/app.ts';
+import { Apps } from '../../shared/apps/app-registry.ts';
+import { openAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Roster } from '../presence/registry.ts';

@@ -7,8 +7,8 @@ import {
   parseApp,
   SECRET_SHOWN,
   withoutSecrets,
-} from '../../shared/app.ts';
-import { type AppStore, namesakeOf } from '../../shared/app-store/app-store.ts';
+} from '../../shared/apps/app.ts';
+import { type AppStore, namesakeOf } from '../../shared/apps/app-store.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { parseJson } from '../../shared/parse-json.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { parseJson } from '../../shared/parse-json.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';

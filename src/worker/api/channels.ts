@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { answer, type Handler } from './exchange.ts';
 import { findApp } from './find-app.ts';

@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { envelopeOf, type Publication } from '../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';

@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../shared/roster.ts';

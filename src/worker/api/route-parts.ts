@@ -1,5 +1,5 @@
-import type { AppStore } from '../../shared/app-store/app-store.ts';
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { grantList } from '../../shared/app.ts';
-import type { Apps } from '../../shared/apps.ts';
+import { grantList } from '../../shared/apps/app.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { type GrantsChange, isUserId } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { parseJson } from '../../shared/parse-json.ts';

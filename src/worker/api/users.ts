@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/roster.ts';
 import { isChannelName } from '../../shared/topic.ts';

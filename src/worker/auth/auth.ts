@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Admission } from './admission.ts';

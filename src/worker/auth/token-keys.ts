@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { createRemoteJWKSet, customFetch, type JWTHeaderParameters, type JWTVerifyGetKey } from 'jose';
 import * as v from 'valibot';
-import type { App } from '../../shared/app.ts';
+import type { App } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { publicKeyOf } from '../../shared/public-key.ts';
 

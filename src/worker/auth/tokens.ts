@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import * as v from 'valibot';
-import { type App, grantList } from '../../shared/app.ts';
+import { type App, grantList } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 import type { TokenKey, TokenKeys } from './token-keys.ts';

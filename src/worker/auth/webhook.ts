@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { grantList } from '../../shared/app.ts';
+import { grantList } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';

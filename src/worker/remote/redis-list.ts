@@ -1,4 +1,4 @@
-import type { App } from '../../shared/app.ts';
+import type { App } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { closeRedis, connectRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
 import { isRedisReply } from '../../shared/redis-fault.ts';

@@ -1,5 +1,5 @@
-import type { App } from '../../shared/app.ts';
-import type { Apps } from '../../shared/apps.ts';
+import type { App } from '../../shared/apps/app.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import type { Connection } from '../connection.ts';
 

@@ -9,9 +9,9 @@ import {
   appFields,
   parseApp,
   withoutSecrets,
-} from '../../../shared/app.ts';
-import { type AppStore, namesakeOf } from '../../../shared/app-store/app-store.ts';
-import { openAppStore } from '../../../shared/app-store/open-store.ts';
+} from '../../../shared/apps/app.ts';
+import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
+import { openAppStore } from '../../../shared/apps/create-app-store.ts';
 import { isAppKey } from '../../../shared/topic.ts';
 import { WEBHOOK_EVENT_NAMES } from '../../../shared/webhook-event.ts';
 import { CommandFailedError, UsageError } from '../errors.ts';

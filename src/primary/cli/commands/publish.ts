@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { CommandModule } from 'yargs';
 import { reachableFromHere } from '../../../shared/address.ts';
-import { DEMO_APP } from '../../../shared/app.ts';
+import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { CommandFailedError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
-import { DEMO_APP } from '../../../shared/app.ts';
+import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { UsageError } from '../errors.ts';
 import { type Arguments, textOption } from '../options.ts';
 import { print, remark } from '../output.ts';

@@ -1,4 +1,4 @@
-import type { App } from '../../../shared/app.ts';
+import type { App } from '../../../shared/apps/app.ts';
 import { publicationOfText } from '../../../shared/publication.ts';
 import type { Publisher } from '../../publisher.ts';
 import type { PusherEvent } from './event.ts';

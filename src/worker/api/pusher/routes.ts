@@ -1,4 +1,4 @@
-import type { App } from '../../../shared/app.ts';
+import type { App } from '../../../shared/apps/app.ts';
 import type { Settings } from '../../../shared/config.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../publisher.ts';

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import type { App } from '../../../shared/app.ts';
+import type { App } from '../../../shared/apps/app.ts';
 import { type Refusal, RefusalError } from '../../../shared/errors.ts';
 import { parseJson } from '../../../shared/parse-json.ts';
 import { readBytes } from '../body.ts';

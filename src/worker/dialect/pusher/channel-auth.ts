@@ -1,4 +1,4 @@
-import type { App } from '../../../shared/app.ts';
+import type { App } from '../../../shared/apps/app.ts';
 import { isSameText, isSignature } from '../../../shared/signature.ts';
 
 /**

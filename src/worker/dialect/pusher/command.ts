@@ -1,5 +1,5 @@
-import type { App } from '../../../shared/app.ts';
-import type { Apps } from '../../../shared/apps.ts';
+import type { App } from '../../../shared/apps/app.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
 import { parseJson } from '../../../shared/parse-json.ts';
 import type { Publication } from '../../../shared/publication.ts';

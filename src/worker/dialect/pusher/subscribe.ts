@@ -1,4 +1,4 @@
-import type { App } from '../../../shared/app.ts';
+import type { App } from '../../../shared/apps/app.ts';
 import { RefusalError } from '../../../shared/errors.ts';
 import type { KeptPublication, Publication } from '../../../shared/publication.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Logger } from '../shared/log.ts';
+import type { Logger } from '../log.ts';
 
 /** Somebody may ask for any number of apps; whoever mends this many has read enough. */
 const REMEMBERED_MAX = 1_000;

@@ -1,13 +1,4 @@
 import {
-  APP_FIELD_FORMS,
-  APP_FIELD_NAMES,
-  type App,
-  type AppChanges,
-  type AppFields,
-  type Complaint,
-  parseApp,
-} from '../app.ts';
-import {
   closeRedis,
   connectRedis,
   createRedisClient,
@@ -17,6 +8,15 @@ import {
 } from '../redis.ts';
 import { isRedisReply, redisFault, refusalWord } from '../redis-fault.ts';
 import { isAppKey } from '../topic.ts';
+import {
+  APP_FIELD_FORMS,
+  APP_FIELD_NAMES,
+  type App,
+  type AppChanges,
+  type AppFields,
+  type Complaint,
+  parseApp,
+} from './app.ts';
 import type { AppStore } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;

@@ -1,4 +1,4 @@
-import type { App, AppChanges } from '../app.ts';
+import type { App, AppChanges } from './app.ts';
 
 /**
  * Where apps are registered. Reading is asked for by the workers (through a cache), writing by `gusher apps`.

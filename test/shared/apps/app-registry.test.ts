@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
-import type { App } from '../../src/shared/app.ts';
-import { Apps } from '../../src/shared/apps.ts';
+import type { App } from '../../../src/shared/apps/app.ts';
+import { Apps } from '../../../src/shared/apps/app-registry.ts';
 
 const SHOP: App = { key: 'shop', enabled: true };
 

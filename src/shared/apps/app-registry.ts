@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { RefusalError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { isAppKey } from '../topic.ts';
 import type { App } from './app.ts';
-import type { AppStore } from './app-store/app-store.ts';
-import { RefusalError } from './errors.ts';
-import type { Logger } from './log.ts';
-import { isAppKey } from './topic.ts';
+import type { AppStore } from './app-store.ts';
 
 /** A change is effective within this time, by whatever means it was made; so it needs no notice. */
 const FRESH_MS = 500;

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'chai';
-import { GRANTS_MAX, parseApp } from '../../src/shared/app.ts';
+import { GRANTS_MAX, parseApp } from '../../../src/shared/apps/app.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const PUBLIC_KEY = publicKey.export({ type: 'spki', format: 'pem' }).toString();

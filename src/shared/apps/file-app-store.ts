@@ -1,8 +1,8 @@
 import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type App, type AppChanges, type Complaint, parseApp } from '../app.ts';
 import { parseJson } from '../parse-json.ts';
+import { type App, type AppChanges, type Complaint, parseApp } from './app.ts';
 import type { AppStore } from './app-store.ts';
 
 const OWNER_ONLY = 0o600;

@@ -1,8 +1,8 @@
-import type { Complaint } from '../app.ts';
 import type { Settings } from '../config.ts';
+import type { Complaint } from './app.ts';
 import type { AppStore } from './app-store.ts';
-import { FileAppStore } from './file-store.ts';
-import { RedisAppStore } from './redis-store.ts';
+import { FileAppStore } from './file-app-store.ts';
+import { RedisAppStore } from './redis-app-store.ts';
 
 /** Where this installation registers its apps: in Redis if it has one, else in the apps file. */
 export function openAppStore(
