@@ -1,7 +1,7 @@
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/address.ts';
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
-import { SETTINGS, type SettingName, type Settings } from '../shared/config.ts';
+import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
 import type { Logger } from '../shared/log.ts';
 
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');

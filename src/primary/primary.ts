@@ -1,5 +1,5 @@
 import type { Address } from '../shared/address.ts';
-import type { SettingName, Settings } from '../shared/config.ts';
+import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
 import { chooseDemo, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';

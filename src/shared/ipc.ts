@@ -1,5 +1,5 @@
 import type { App } from './apps/app.ts';
-import type { Settings } from './config.ts';
+import type { Settings } from './config/settings.ts';
 import type { KeptPublication } from './publication.ts';
 import type {
   RosterAnswer,

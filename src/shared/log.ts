@@ -1,5 +1,5 @@
 import { type Logger, pino } from 'pino';
-import type { Settings } from './config.ts';
+import type { Settings } from './config/settings.ts';
 
 export type { Logger } from 'pino';
 

@@ -1,4 +1,4 @@
-import type { Settings } from '../shared/config.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
 import type { Line } from '../shared/line.ts';
 import type { Stats } from '../shared/stats.ts';

@@ -1,5 +1,5 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
-import type { Settings } from '../shared/config.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import type { Tokens } from './auth/tokens.ts';
 import type { ClientEvents } from './client-events.ts';
 import type { Connection } from './connection.ts';

@@ -1,5 +1,5 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
-import type { Settings } from '../shared/config.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import { REFUSALS } from '../shared/errors.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Broker } from './broker/broker.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { APP_FIELD_NAMES } from '../../src/shared/apps/app.ts';
-import { SETTING_NAMES, settingOf } from '../../src/shared/config.ts';
+import { SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const PAGES = ['from-pusher.md', 'from-soketi.md', 'laravel.md', 'react.md'];

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { resolveSettings, SETTING_NAMES, settingOf } from '../../src/shared/config.ts';
+import { resolveSettings, SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
 import { envExample } from '../support/settings-documents.ts';
 
 describe('the documents of the settings', () => {

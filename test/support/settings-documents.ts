@@ -1,4 +1,4 @@
-import { SETTING_NAMES, type Setting, settingOf } from '../../src/shared/config.ts';
+import { SETTING_NAMES, type Setting, settingOf } from '../../src/shared/config/settings.ts';
 
 const SETTINGS = SETTING_NAMES.map(settingOf);
 

@@ -7,7 +7,7 @@ import {
   SETTING_NAMES,
   type SettingName,
   settingOf,
-} from '../../shared/config.ts';
+} from '../../shared/config/settings.ts';
 import { UsageError } from './errors.ts';
 import { type Arguments, textOption } from './options.ts';
 

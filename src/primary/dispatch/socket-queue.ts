@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS, type Refusal } from '../../shared/errors.ts';
 import { httpRefusal } from '../../shared/http-refusal.ts';
 import type { Guest } from './pending-socket.ts';

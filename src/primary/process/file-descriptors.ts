@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 
 /** For what is no guest: the program's own files, and of each worker two pipes and some sockets on their way to it. */
 const RESERVED = 64;

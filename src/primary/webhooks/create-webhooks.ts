@@ -1,7 +1,7 @@
 import type { App } from '../../shared/apps/app.ts';
 import { Apps } from '../../shared/apps/app-registry.ts';
 import { openAppStore } from '../../shared/apps/create-app-store.ts';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Roster } from '../presence/registry.ts';
 import { Courier } from './sender.ts';

@@ -1,4 +1,4 @@
-import type { Settings } from '../config.ts';
+import type { Settings } from '../config/settings.ts';
 import type { Complaint } from './app.ts';
 import type { AppStore } from './app-store.ts';
 import { FileAppStore } from './file-app-store.ts';

@@ -1,6 +1,6 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Tokens } from '../auth/tokens.ts';

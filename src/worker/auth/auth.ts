@@ -1,5 +1,5 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Admission } from './admission.ts';
 import { TokenKeys } from './token-keys.ts';

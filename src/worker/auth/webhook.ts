@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { grantList } from '../../shared/apps/app.ts';
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import { RefusalError } from '../../shared/errors.ts';
 import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';
 import { parseJson } from '../../shared/parse-json.ts';

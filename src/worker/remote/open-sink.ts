@@ -1,4 +1,4 @@
-import type { Settings } from '../../shared/config.ts';
+import type { Settings } from '../../shared/config/settings.ts';
 import { HttpCalls } from '../../shared/http-calls.ts';
 import { HttpPost } from './http-post.ts';
 import { RedisList } from './redis-list.ts';

@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { SETTING_NAMES } from '../../../shared/config.ts';
+import { SETTING_NAMES } from '../../../shared/config/settings.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 
 /** `gusher start`. */

@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
-import type { Settings } from '../../../shared/config.ts';
+import type { Settings } from '../../../shared/config/settings.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../publisher.ts';
 import { health } from '../health.ts';

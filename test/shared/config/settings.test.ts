@@ -6,7 +6,7 @@ import {
   type SettingSources,
   type Settings,
   settingOf,
-} from '../../src/shared/config.ts';
+} from '../../../src/shared/config/settings.ts';
 
 function settingsOf(sources: SettingSources): Settings {
   const resolution = resolveSettings(sources);
