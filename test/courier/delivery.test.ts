@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { Delivery } from '../../src/courier/delivery.ts';
-import { signatureOf } from '../../src/shared/signature.ts';
+import { signatureOf } from '../../src/shared/crypto/signature.ts';
 
 interface Received {
   readonly path: string | undefined;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import PusherSdk from 'pusher';
-import { signatureOf } from '../../src/shared/signature.ts';
+import { signatureOf } from '../../src/shared/crypto/signature.ts';
 
 /** The app of the tests of the Pusher protocol. */
 export const PUSHER_APP = { key: '278d425bdf160c739803', id: '4242', secret: '7ad3773142a6692b25b8' };

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { publicKeyOf } from '../public-key.ts';
+import { publicKeyOf } from '../crypto/public-key.ts';
 import { isAppKey } from '../topic.ts';
 import { WEBHOOK_EVENT_NAMES } from '../webhook-event.ts';
 

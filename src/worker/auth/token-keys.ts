@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { createRemoteJWKSet, customFetch, type JWTHeaderParameters, type JWTVerifyGetKey } from 'jose';
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
+import { publicKeyOf } from '../../shared/crypto/public-key.ts';
 import { RefusalError } from '../../shared/errors.ts';
-import { publicKeyOf } from '../../shared/public-key.ts';
 
 /** Never `none`, never a symmetric one: a public key is no secret. jose checks that the key fits the algorithm. */
 const ASYMMETRIC = [

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { signatureOf } from '../../../src/shared/signature.ts';
+import { signatureOf } from '../../../src/shared/crypto/signature.ts';
 import { eventually } from '../../support/deadline.ts';
 import { Clients, conformanceTarget, fresh, webhookCalls } from './target.ts';
 

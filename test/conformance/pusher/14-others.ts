@@ -18,7 +18,7 @@ describe('Pusher §14: what others get wrong', () => {
   it('a signature is compared in constant time, in one place', async function () {
     if ((await ownGusher()) === undefined) return this.skip();
     const sources = readSources();
-    const home = sources.find(({ path }) => path === 'shared/signature.ts');
+    const home = sources.find(({ path }) => path === 'shared/crypto/signature.ts');
     expect(home?.text).to.contain('timingSafeEqual(');
     const others = sources.filter(({ path, text }) => path !== home?.path && /createHmac\(/.test(text));
     expect(others.map(({ path }) => path)).to.deep.equal([]);

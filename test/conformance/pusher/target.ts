@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { signatureOf } from '../../../src/shared/signature.ts';
+import { signatureOf } from '../../../src/shared/crypto/signature.ts';
 import { type RunningGusher, startGusher } from '../../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../../support/pusher-app.ts';
 import {

@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
-import { isSameText, isSignature } from '../../../shared/signature.ts';
+import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
 
 /**
  * Whether `auth` is `{app_key}:{signature}` over the text by the secret of the app. Looks at nothing inside the text:

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
-import { isSameText, isSignature, signatureOf } from '../../src/shared/signature.ts';
+import { isSameText, isSignature, signatureOf } from '../../../src/shared/crypto/signature.ts';
 
 const SECRET = '7ad3773142a6692b25b8';
 const KEY = '278d425bdf160c739803';
