@@ -1,5 +1,5 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
-import { RefusalError } from '../shared/errors.ts';
+import { RefusalError } from '../shared/errors/catalogue.ts';
 import type { Publication } from '../shared/publication.ts';
 import { isPresenceChannel } from '../shared/pusher-channel.ts';
 import { isChannelName, isEventName } from '../shared/topic.ts';

@@ -1,4 +1,4 @@
-import type { Refusal } from '../shared/errors.ts';
+import type { Refusal } from '../shared/errors/catalogue.ts';
 import type { Publication } from '../shared/publication.ts';
 import { isCacheChannel } from '../shared/pusher-channel.ts';
 import type { Member } from '../shared/roster.ts';

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Outbox } from './outbox.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { Connection } from './connection.ts';
 import { frameText } from './frame.ts';
 import type { Outbox } from './outbox.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Connection } from './connection.ts';
 import { PING } from './frame.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { Hub } from './hub.ts';
 import type { Outbox } from './outbox.ts';
 

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Connection } from './connection.ts';
 import { type Frames, joinFrames } from './frame.ts';

@@ -1,5 +1,5 @@
 import type { ControlMessage } from '../shared/control.ts';
-import { RefusalError } from '../shared/errors.ts';
+import { RefusalError } from '../shared/errors/catalogue.ts';
 import type { Publication } from '../shared/publication.ts';
 import type { Stats } from '../shared/stats.ts';
 import { topicOf } from '../shared/topic.ts';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../shared/apps/app.ts';
 import type { Apps } from '../shared/apps/app-registry.ts';
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors/catalogue.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Grants } from './auth/grants.ts';
 import type { ClientSocket, Keeper } from './client-socket.ts';

@@ -1,6 +1,6 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
-import { REFUSALS } from '../shared/errors.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Broker } from './broker/broker.ts';
 import type { ClientEvents } from './client-events.ts';

@@ -1,5 +1,5 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
-import { RefusalError } from '../shared/errors.ts';
+import { RefusalError } from '../shared/errors/catalogue.ts';
 import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/tokens.ts';
 import type { Connection } from './connection.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
-import { REFUSALS, type Refusal, RefusalError } from '../shared/errors.ts';
-import { httpRefusal } from '../shared/http-refusal.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../shared/errors/catalogue.ts';
+import { httpRefusal } from '../shared/errors/http-error.ts';
 import type { Logger } from '../shared/log.ts';
 import type { Stats } from '../shared/stats.ts';
 import { refuse as answerRefusal } from './api/exchange.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/broker/relay.ts';
 import type { ControlMessage } from '../../src/shared/control.ts';
-import { RefusalError } from '../../src/shared/errors.ts';
+import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import { Line } from '../../src/shared/line.ts';
 import { silentLog } from '../../src/shared/log.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS, type RefusalCode } from '../../src/shared/errors.ts';
+import { REFUSALS, type RefusalCode } from '../../src/shared/errors/catalogue.ts';
 import { refusalBody } from '../../src/shared/refusal-body.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { sendRaw } from '../support/raw-http.ts';

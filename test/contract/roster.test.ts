@@ -2,7 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
 import { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
-import { RefusalError } from '../../src/shared/errors.ts';
+import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
 import type { MemberList, RosterEvent } from '../../src/shared/roster.ts';
 import { RosterReporter } from '../../src/worker/roster/reporter.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS, type Refusal } from '../../src/shared/errors.ts';
+import { REFUSALS, type Refusal } from '../../src/shared/errors/catalogue.ts';
 
 const CATALOGUE: readonly Refusal[] = Object.values(REFUSALS);
 

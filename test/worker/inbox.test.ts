@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS } from '../../src/shared/errors.ts';
+import { REFUSALS } from '../../src/shared/errors/catalogue.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import type { Dialect } from '../../src/worker/dialect/dialect.ts';

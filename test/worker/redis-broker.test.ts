@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { RefusalError } from '../../src/shared/errors.ts';
+import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { Publication } from '../../src/shared/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { exportJWK } from 'jose';
 import type { App } from '../../src/shared/apps/app.ts';
-import { RefusalError } from '../../src/shared/errors.ts';
+import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import { TokenKeys } from '../../src/worker/auth/token-keys.ts';
 import { Tokens } from '../../src/worker/auth/tokens.ts';
 import { keyPairFor, signToken } from '../support/tokens.ts';

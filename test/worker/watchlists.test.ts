@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { RefusalError } from '../../src/shared/errors.ts';
+import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
 import type { AnswerTaker } from '../../src/worker/roster/roster-client.ts';

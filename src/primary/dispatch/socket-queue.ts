@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS, type Refusal } from '../../shared/errors.ts';
-import { httpRefusal } from '../../shared/http-refusal.ts';
+import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
+import { httpRefusal } from '../../shared/errors/http-error.ts';
 import type { Guest } from './pending-socket.ts';
 import { startReading } from './socket-reading.ts';
 

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Address } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS, type Refusal } from '../../shared/errors.ts';
+import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
 import type { Logger } from '../../shared/log.ts';
 import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { RefusalError } from '../errors.ts';
+import { RefusalError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import { isAppKey } from '../topic.ts';
 import type { App } from './app.ts';

@@ -9,7 +9,7 @@ import {
   withoutSecrets,
 } from '../../shared/apps/app.ts';
 import { type AppStore, namesakeOf } from '../../shared/apps/app-store.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Logger } from '../../shared/log.ts';
 import { parseJson } from '../../shared/parse-json.ts';
 import { isAppKey } from '../../shared/topic.ts';

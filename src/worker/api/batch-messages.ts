@@ -1,5 +1,5 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../shared/raw-json.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';

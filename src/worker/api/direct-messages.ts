@@ -1,6 +1,6 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { isSocketId, isUserId } from '../../shared/control.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isEventName } from '../../shared/topic.ts';
 import type { Publisher } from '../publisher.ts';

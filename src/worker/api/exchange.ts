@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Refusal } from '../../shared/errors.ts';
-import { refusalHeaders, refusalStatus } from '../../shared/http-refusal.ts';
+import type { Refusal } from '../../shared/errors/catalogue.ts';
+import { refusalHeaders, refusalStatus } from '../../shared/errors/http-error.ts';
 import { refusalBody } from '../../shared/refusal-body.ts';
 
 /** The decoded parameters of a path. */

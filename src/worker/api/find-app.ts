@@ -1,6 +1,6 @@
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { isAppKey } from '../../shared/topic.ts';
 
 /** The app that a path names. Rejects with `bad_app`, `no_such_app` or `app_disabled`. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { type PageRequest, ROSTER_PAGE_MAX } from '../../shared/roster.ts';
 import { answer } from './exchange.ts';
 

@@ -1,5 +1,5 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { envelopeOf, type Publication } from '../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isChannelName, isEventName } from '../../shared/topic.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { readBody } from './body.ts';
 import { answer, type Handler, type Params } from './exchange.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Logger } from '../../shared/log.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, refuse } from './exchange.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/roster.ts';
 import { isChannelName } from '../../shared/topic.ts';
 import type { RosterClient } from '../roster/roster-client.ts';

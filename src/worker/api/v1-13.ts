@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { decodeToken } from './auth.ts';
 import { publishBatch } from './batch-messages.ts';
 import { countChannels, listChannels } from './channels.ts';

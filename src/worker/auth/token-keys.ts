@@ -3,7 +3,7 @@ import { createRemoteJWKSet, customFetch, type JWTHeaderParameters, type JWTVeri
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { publicKeyOf } from '../../shared/crypto/public-key.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 
 /** Never `none`, never a symmetric one: a public key is no secret. jose checks that the key fits the algorithm. */
 const ASYMMETRIC = [

@@ -1,7 +1,7 @@
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { type App, grantList } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 import type { TokenKey, TokenKeys } from './token-keys.ts';
 

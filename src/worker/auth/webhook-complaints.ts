@@ -1,4 +1,4 @@
-import type { RefusalError } from '../../shared/errors.ts';
+import type { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Logger } from '../../shared/log.ts';
 
 /** An operator has to know once; a webhook that is down fails for every client that connects. */

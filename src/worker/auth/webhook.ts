@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { grantList } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';
 import { parseJson } from '../../shared/parse-json.ts';
 import { type Identity, remotes, userId } from './identity.ts';

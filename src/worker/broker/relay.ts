@@ -1,5 +1,5 @@
 import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc.ts';
 import type { Line } from '../../shared/line.ts';
 import { carried, type KeptPublication, type Publication } from '../../shared/publication.ts';

@@ -1,5 +1,5 @@
 import type { DirectMessage, GrantsChange } from '../../shared/control.ts';
-import type { Refusal } from '../../shared/errors.ts';
+import type { Refusal } from '../../shared/errors/catalogue.ts';
 import type { Publication } from '../../shared/publication.ts';
 
 /**

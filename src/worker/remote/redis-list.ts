@@ -1,5 +1,5 @@
 import type { App } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { closeRedis, connectRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
 import { isRedisReply } from '../../shared/redis-fault.ts';
 import { topicOf } from '../../shared/topic.ts';

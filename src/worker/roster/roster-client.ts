@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
 import {
   type MemberList,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { RefusalError } from '../../../src/shared/errors.ts';
+import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
 import { silentLog } from '../../../src/shared/log.ts';
 import { answerList, type Part, wantedBy } from '../../../src/worker/api/listing.ts';
 import { Router } from '../../../src/worker/api/router.ts';

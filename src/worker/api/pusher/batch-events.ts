@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseEvent } from './event.ts';
 import type { EventParts } from './events.ts';
 import { askOccupancy } from './occupancy.ts';

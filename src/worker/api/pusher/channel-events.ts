@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseEvent } from './event.ts';
 import type { EventParts } from './events.ts';
 import { publishEvent } from './publish-event.ts';

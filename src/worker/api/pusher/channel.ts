@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { KeptPublication } from '../../../shared/publication.ts';
 import { isCacheChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
 import { topicOf } from '../../../shared/topic.ts';

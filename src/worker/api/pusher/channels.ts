@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isPresenceChannel } from '../../../shared/pusher-channel.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/roster.ts';
 import { attributesOf } from './info.ts';

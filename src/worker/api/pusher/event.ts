@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
 import { type Attribute, attributesOf } from './info.ts';
 

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 
 /** What can be asked of a channel by `info`. */
 export type Attribute = 'subscription_count' | 'user_count' | 'cache';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 
 /**
  * The signed query of the Pusher HTTP API: `auth_key`, `auth_timestamp`, `auth_version`, `body_md5` and

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../shared/raw-json.ts';
 import type { CommandHandler } from './command.ts';
 import { errorText } from './replies.ts';

@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../shared/errors.ts';
+import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { Connection } from '../../connection.ts';

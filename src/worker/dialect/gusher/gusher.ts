@@ -1,5 +1,5 @@
 import type { DirectMessage, GrantsChange } from '../../../shared/control.ts';
-import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors.ts';
+import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { envelopeOf, type Publication } from '../../../shared/publication.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';

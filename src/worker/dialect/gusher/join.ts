@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../shared/errors.ts';
+import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/topic.ts';
 import type { Connection } from '../../connection.ts';
 import type { Command, Context } from './command.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS, type RefusalCode } from '../../../shared/errors.ts';
+import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
 import type { Connection } from '../../connection.ts';
 import type { Command } from './command.ts';
 

@@ -1,4 +1,4 @@
-import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors.ts';
+import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors/catalogue.ts';
 
 /** Codes of the Pusher protocol for refusals that are told otherwise elsewhere. */
 const CODES: Readonly<Partial<Record<string, number>>> = {

@@ -1,6 +1,6 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import { type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/parse-json.ts';
 import type { Publication } from '../../../shared/publication.ts';
 import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';

@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../shared/errors.ts';
+import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers } from '../../../shared/raw-json.ts';
 import type { Member } from '../../../shared/roster.ts';
 

@@ -1,4 +1,4 @@
-import type { Refusal } from '../../../shared/errors.ts';
+import type { Refusal } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/publication.ts';
 import type { Member, MemberList } from '../../../shared/roster.ts';
 import { codeOf } from './codes.ts';

@@ -1,5 +1,5 @@
 import type { DirectMessage } from '../../../shared/control.ts';
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/publication.ts';
 import { USER_CHANNEL_PREFIX } from '../../../shared/pusher-channel.ts';
 import type { RosterEvent } from '../../../shared/roster.ts';

@@ -1,4 +1,4 @@
-import { REFUSALS, type RefusalCode } from '../../../shared/errors.ts';
+import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { Connection } from '../../connection.ts';
 import { isAuthorized, userAuthText } from './channel-auth.ts';

@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
-import { RefusalError } from '../../../shared/errors.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { KeptPublication, Publication } from '../../../shared/publication.ts';
 import {
   isCacheChannel,

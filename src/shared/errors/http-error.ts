@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import type { Refusal } from './errors.ts';
-import { refusalBody } from './refusal-body.ts';
+import { refusalBody } from '../refusal-body.ts';
+import type { Refusal } from './catalogue.ts';
 
 const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
