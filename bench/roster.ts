@@ -1,7 +1,7 @@
 import { answerTo } from '../src/primary/presence/queries.ts';
 import { RosterDesk } from '../src/primary/presence/query-server.ts';
 import { Roster } from '../src/primary/presence/registry.ts';
-import type { ToPrimary } from '../src/shared/ipc.ts';
+import type { ToPrimary } from '../src/shared/ipc/messages.ts';
 import { RosterReporter } from '../src/worker/roster/reporter.ts';
 
 /**

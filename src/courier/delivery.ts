@@ -2,8 +2,8 @@ import { lookup } from 'node:dns';
 import { Agent as HttpAgent, request as httpRequest, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import type { Parcel } from '../shared/courier-ipc.ts';
 import { signatureOf } from '../shared/crypto/signature.ts';
+import type { Parcel } from '../shared/ipc/webhook-sender-messages.ts';
 import { isPrivateAddress } from './private-address.ts';
 
 /** Attack: a receiver that never stops answering. All that counts of an answer is its status. */

@@ -1,4 +1,4 @@
-import type { FromCourier, ToCourier } from '../shared/courier-ipc.ts';
+import type { FromCourier, ToCourier } from '../shared/ipc/webhook-sender-messages.ts';
 import { Delivery } from './delivery.ts';
 
 /**

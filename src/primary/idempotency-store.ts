@@ -1,4 +1,4 @@
-import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 
 /** How long an answer is remembered. */
 const REMEMBERED_MS = 300_000;

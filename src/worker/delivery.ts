@@ -1,6 +1,6 @@
 import type { Settings } from '../shared/config/settings.ts';
-import type { ToPrimary, ToWorker } from '../shared/ipc.ts';
-import type { Line } from '../shared/line.ts';
+import type { Line } from '../shared/ipc/message-pipe.ts';
+import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Turn } from '../shared/turn.ts';
 import { FanOut } from './fan-out.ts';

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
-import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc.ts';
-import { Line } from '../shared/line.ts';
+import { Line } from '../shared/ipc/message-pipe.ts';
+import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
 import { Worker } from './worker.ts';
 import { endReceiversOnce } from './ws-receiver.ts';

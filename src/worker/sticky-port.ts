@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
-import type { ChannelMessage } from '../shared/ipc.ts';
+import type { ChannelMessage } from '../shared/ipc/messages.ts';
 import type { SocketReport } from './socket-report.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { ToPrimary, WebhookReport } from '../shared/ipc.ts';
+import type { ToPrimary, WebhookReport } from '../shared/ipc/messages.ts';
 import type { WebhookEvent } from '../shared/webhook-event.ts';
 
 /** Tells the primary, once per turn, what the webhooks of apps may be told. */

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
-import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import type { MemberList, RosterEvent } from '../../src/shared/roster.ts';
 import { RosterReporter } from '../../src/worker/roster/reporter.ts';
 import { RosterClient } from '../../src/worker/roster/roster-client.ts';

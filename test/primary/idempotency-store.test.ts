@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { IdempotencyLedger } from '../../src/primary/idempotency-store.ts';
-import type { ToWorker } from '../../src/shared/ipc.ts';
+import type { ToWorker } from '../../src/shared/ipc/messages.ts';
 
 describe('the idempotency ledger', () => {
   let now: number;

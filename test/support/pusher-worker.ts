@@ -1,6 +1,6 @@
 import type { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/apps/app.ts';
-import type { ToPrimary, ToWorker } from '../../src/shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { Turn } from '../../src/shared/turn.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';

@@ -1,8 +1,8 @@
-import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
-import type { Line } from '../../shared/line.ts';
+import type { Line } from '../../shared/ipc/message-pipe.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
+import { readRelayLine } from '../../shared/ipc/relay-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isCacheChannel } from '../../shared/pusher-channel.ts';
-import { readRelayLine } from '../../shared/relay-item.ts';
 import { channelOf } from '../../shared/topic.ts';
 import { Turn } from '../../shared/turn.ts';
 import { KeptPublications } from './channel-cache.ts';

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
-import type { PassedMessage } from '../../shared/ipc.ts';
+import type { PassedMessage } from '../../shared/ipc/messages.ts';
 import type { Guest } from './pending-socket.ts';
 
 /** How long a worker into which a socket did not fit is left alone. */

@@ -1,4 +1,4 @@
-import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { type RosterEvent, type RosterTransition, type Watchable, watchKeyOf } from '../../shared/roster.ts';
 import { answerTo } from './queries.ts';
 import type { Roster, RosterListener } from './registry.ts';

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { App } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Relay } from '../broker/relay.ts';
 import type { HandOver } from '../dispatch/dispatcher.ts';

@@ -1,8 +1,13 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type BrokerLink, LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../../shared/ipc.ts';
-import { Line } from '../../shared/line.ts';
+import { Line } from '../../shared/ipc/message-pipe.ts';
+import {
+  type BrokerLink,
+  LINE_DESCRIPTOR,
+  type ToPrimary,
+  type ToWorker,
+} from '../../shared/ipc/messages.ts';
 import { createStats, type Stats } from '../../shared/stats.ts';
 import { needRoomToFork } from '../room-to-fork.ts';
 

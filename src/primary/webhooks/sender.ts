@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { FromCourier, Parcel, ToCourier } from '../../shared/courier-ipc.ts';
+import type { FromCourier, Parcel, ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { needRoomToFork } from '../room-to-fork.ts';
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
-import type { WebhookReport } from '../../shared/ipc.ts';
+import type { WebhookReport } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isPresenceChannel } from '../../shared/pusher-channel.ts';
 import type { RosterTransition } from '../../shared/roster.ts';

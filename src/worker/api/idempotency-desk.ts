@@ -1,5 +1,5 @@
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import type { ToPrimary, ToWorker } from '../../shared/ipc.ts';
+import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 
 type Verdict = Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict'];
 

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
-import type { ChannelMessage } from '../../shared/ipc.ts';
+import type { ChannelMessage } from '../../shared/ipc/messages.ts';
 import type { SocketReport } from '../socket-report.ts';
 import type { Router } from './router.ts';
 

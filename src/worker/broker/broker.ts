@@ -1,5 +1,5 @@
 import type { ControlMessage } from '../../shared/control.ts';
-import type { BrokerLink } from '../../shared/ipc.ts';
+import type { BrokerLink } from '../../shared/ipc/messages.ts';
 import type { KeptPublication, Publication } from '../../shared/publication.ts';
 
 /** Who hears what a broker brings: the hub. */

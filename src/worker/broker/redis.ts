@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { envelopeText, parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import type { BrokerLink } from '../../shared/ipc.ts';
+import type { BrokerLink } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
 import { createRedisClient, distrust, escapePattern, quitRedis, type Redis } from '../../shared/redis.ts';

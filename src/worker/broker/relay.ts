@@ -1,9 +1,9 @@
 import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc.ts';
-import type { Line } from '../../shared/line.ts';
+import type { Line } from '../../shared/ipc/message-pipe.ts';
+import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
+import { type RelayItem, readRelayLine, relayLine } from '../../shared/ipc/relay-frame.ts';
 import { carried, type KeptPublication, type Publication } from '../../shared/publication.ts';
-import { type RelayItem, readRelayLine, relayLine } from '../../shared/relay-item.ts';
 import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 

@@ -1,4 +1,4 @@
-import type { ToPrimary } from '../../shared/ipc.ts';
+import type { ToPrimary } from '../../shared/ipc/messages.ts';
 import type { RosterDelta } from '../../shared/roster.ts';
 
 /** Most deltas in one message: what the primary takes in one go, some milliseconds. */

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { Relay } from '../../../src/primary/broker/relay.ts';
-import type { ToWorker } from '../../../src/shared/ipc.ts';
+import type { ToWorker } from '../../../src/shared/ipc/messages.ts';
+import { relayLine } from '../../../src/shared/ipc/relay-frame.ts';
 import { silentLog } from '../../../src/shared/log.ts';
-import { relayLine } from '../../../src/shared/relay-item.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { pino } from 'pino';
 import { Courier } from '../../../src/primary/webhooks/sender.ts';
-import type { Parcel } from '../../../src/shared/courier-ipc.ts';
+import type { Parcel } from '../../../src/shared/ipc/webhook-sender-messages.ts';
 import { within } from '../../support/deadline.ts';
 import { WebhookReceiver } from '../../support/webhook-receiver.ts';
 

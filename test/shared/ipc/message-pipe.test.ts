@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
-import { Line } from '../../src/shared/line.ts';
-import { readRelayLine, relayLine } from '../../src/shared/relay-item.ts';
-import { eventually } from '../support/deadline.ts';
-import { socketPair } from '../support/socket-pair.ts';
+import { Line } from '../../../src/shared/ipc/message-pipe.ts';
+import { readRelayLine, relayLine } from '../../../src/shared/ipc/relay-frame.ts';
+import { eventually } from '../../support/deadline.ts';
+import { socketPair } from '../../support/socket-pair.ts';
 
 interface Message {
   readonly n: number;
@@ -122,7 +122,7 @@ describe('the line', () => {
     let child: ChildProcess;
 
     beforeEach(() => {
-      const module = new URL('../../src/shared/line.js', import.meta.url).href;
+      const module = new URL('../../../src/shared/ipc/message-pipe.js', import.meta.url).href;
       const echo = `import { Line } from '${module}';
         const line = new Line(4, {
           message: (message) => message.n < 0 ? process.exit(0) : line.send(message),
