@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { grantList } from './apps/app.ts';
-import { sliceMembers } from './raw-json.ts';
+import { sliceMembers } from './json/raw-json.ts';
 import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseJson } from '../parse-json.ts';
+import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type Complaint, parseApp } from './app.ts';
 import type { AppStore } from './app-store.ts';
 

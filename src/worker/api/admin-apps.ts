@@ -10,8 +10,8 @@ import {
 } from '../../shared/apps/app.ts';
 import { type AppStore, namesakeOf } from '../../shared/apps/app-store.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { parseJson } from '../../shared/json/parse-json.ts';
 import type { Logger } from '../../shared/log.ts';
-import { parseJson } from '../../shared/parse-json.ts';
 import { isAppKey } from '../../shared/topic.ts';
 import { readBody } from './body.ts';
 import { answer, type Handler, type Params } from './exchange.ts';

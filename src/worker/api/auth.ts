@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { parseJson } from '../../shared/parse-json.ts';
+import { parseJson } from '../../shared/json/parse-json.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';
 import { readBody } from './body.ts';
 import { answer, type Handler } from './exchange.ts';

@@ -1,6 +1,6 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { sliceElements } from '../../shared/raw-json.ts';
+import { sliceElements } from '../../shared/json/raw-json.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import { readMessage } from './messages.ts';

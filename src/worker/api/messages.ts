@@ -1,7 +1,7 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
 import { envelopeOf, type Publication } from '../../shared/publication.ts';
-import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isChannelName, isEventName } from '../../shared/topic.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';

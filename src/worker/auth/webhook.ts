@@ -3,7 +3,7 @@ import { grantList } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';
-import { parseJson } from '../../shared/parse-json.ts';
+import { parseJson } from '../../shared/json/parse-json.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
 /** RFC 6585 §4: whoever is asked has no time, and says nothing of the client. */

@@ -1,5 +1,5 @@
+import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
 import type { Publication } from '../../shared/publication.ts';
-import { sliceMembers, stringOf } from '../../shared/raw-json.ts';
 import { isChannelName, isEventName } from '../../shared/topic.ts';
 
 /** The event of a push that names none. */

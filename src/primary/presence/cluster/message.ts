@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseJson } from '../../../shared/parse-json.ts';
+import { parseJson } from '../../../shared/json/parse-json.ts';
 import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../../shared/topic.ts';
 import type { RosterRecord } from '../registry.ts';
 

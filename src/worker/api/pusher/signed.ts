@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/apps/app.ts';
 import { type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
-import { parseJson } from '../../../shared/parse-json.ts';
+import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../body.ts';
 import { answer, type Handler, type Params } from '../exchange.ts';
 import { mustBeSignedBody, type Query, verifiedQuery } from './signed-request.ts';

@@ -1,5 +1,5 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { stringOf } from '../../../shared/raw-json.ts';
+import { stringOf } from '../../../shared/json/raw-json.ts';
 import type { CommandHandler } from './command.ts';
 import { errorText } from './replies.ts';
 

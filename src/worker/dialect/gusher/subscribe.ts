@@ -1,4 +1,4 @@
-import { stringOf } from '../../../shared/raw-json.ts';
+import { stringOf } from '../../../shared/json/raw-json.ts';
 import type { CommandHandler } from './command.ts';
 import { join } from './join.ts';
 

@@ -1,9 +1,9 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
-import { parseJson } from '../../../shared/parse-json.ts';
+import { parseJson } from '../../../shared/json/parse-json.ts';
+import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/publication.ts';
-import { sliceMembers, stringOf } from '../../../shared/raw-json.ts';
 import type { WebhookEvent } from '../../../shared/webhook-event.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { Connection } from '../../connection.ts';

@@ -1,5 +1,5 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
-import { sliceMembers } from '../../../shared/raw-json.ts';
+import { sliceMembers } from '../../../shared/json/raw-json.ts';
 import type { Member } from '../../../shared/roster.ts';
 
 /** As hosted Pusher has it. */

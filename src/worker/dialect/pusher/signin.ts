@@ -1,5 +1,5 @@
 import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
-import { sliceElements, sliceMembers, stringOf } from '../../../shared/raw-json.ts';
+import { sliceElements, sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Connection } from '../../connection.ts';
 import { isAuthorized, userAuthText } from './channel-auth.ts';
 import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';

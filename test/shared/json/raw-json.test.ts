@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { sliceElements, sliceMembers } from '../../src/shared/raw-json.ts';
+import { sliceElements, sliceMembers } from '../../../src/shared/json/raw-json.ts';
 
 describe('JSON taken apart', () => {
   it('gives the elements of an array as they were written', () => {
