@@ -1,9 +1,9 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
 import { RefusalError } from '../shared/errors/catalogue.ts';
-import type { Publication } from '../shared/publication.ts';
-import { isPresenceChannel } from '../shared/pusher-channel.ts';
-import { isChannelName, isEventName } from '../shared/topic.ts';
-import type { WebhookEvent } from '../shared/webhook-event.ts';
+import { isChannelName, isEventName } from '../shared/model/names.ts';
+import type { Publication } from '../shared/model/publication.ts';
+import { isPresenceChannel } from '../shared/model/pusher-channel.ts';
+import type { WebhookEvent } from '../shared/model/webhook-event.ts';
 import type { Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
 import type { Publisher } from './publisher.ts';

@@ -1,8 +1,8 @@
 import type { Refusal } from '../shared/errors/catalogue.ts';
-import type { Publication } from '../shared/publication.ts';
-import { isCacheChannel } from '../shared/pusher-channel.ts';
-import type { Member } from '../shared/roster.ts';
-import { channelOf } from '../shared/topic.ts';
+import { channelOf } from '../shared/model/names.ts';
+import type { Member } from '../shared/model/presence.ts';
+import type { Publication } from '../shared/model/publication.ts';
+import { isCacheChannel } from '../shared/model/pusher-channel.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Dialect } from './dialect/dialect.ts';
 import type { PusherSession } from './dialect/pusher/session.ts';

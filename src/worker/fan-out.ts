@@ -1,4 +1,4 @@
-import type { Publication } from '../shared/publication.ts';
+import type { Publication } from '../shared/model/publication.ts';
 import type { Stats } from '../shared/stats.ts';
 import type { Audience, Channel, Connection } from './connection.ts';
 import { type Frames, frameText } from './frame.ts';

@@ -1,7 +1,7 @@
-import { KEPT_MS, type Publication } from '../shared/publication.ts';
-import type { Member } from '../shared/roster.ts';
+import { channelOf, topicOf } from '../shared/model/names.ts';
+import type { Member } from '../shared/model/presence.ts';
+import { KEPT_MS, type Publication } from '../shared/model/publication.ts';
 import type { Stats } from '../shared/stats.ts';
-import { channelOf, topicOf } from '../shared/topic.ts';
 import type { Grants } from './auth/grants.ts';
 import type { Broker } from './broker/broker.ts';
 import { Audience, Channel, type Connection } from './connection.ts';

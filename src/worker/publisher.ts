@@ -1,8 +1,8 @@
-import type { ControlMessage } from '../shared/control.ts';
 import { RefusalError } from '../shared/errors/catalogue.ts';
-import type { Publication } from '../shared/publication.ts';
+import type { ControlMessage } from '../shared/model/control-message.ts';
+import { topicOf } from '../shared/model/names.ts';
+import type { Publication } from '../shared/model/publication.ts';
 import type { Stats } from '../shared/stats.ts';
-import { topicOf } from '../shared/topic.ts';
 import type { Broker } from './broker/broker.ts';
 
 /**

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/broker/relay.ts';
-import type { ControlMessage } from '../../src/shared/control.ts';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import { Line } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { silentLog } from '../../src/shared/log.ts';
-import { KEPT_MS, type Publication } from '../../src/shared/publication.ts';
+import type { ControlMessage } from '../../src/shared/model/control-message.ts';
+import { KEPT_MS, type Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import type { Broker } from '../../src/worker/broker/broker.ts';
 import { RedisBroker } from '../../src/worker/broker/redis.ts';

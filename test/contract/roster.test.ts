@@ -4,7 +4,7 @@ import { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
-import type { MemberList, RosterEvent } from '../../src/shared/roster.ts';
+import type { MemberList, RosterEvent } from '../../src/shared/model/presence.ts';
 import { RosterReporter } from '../../src/worker/roster/reporter.ts';
 import { RosterClient } from '../../src/worker/roster/roster-client.ts';
 import { eventually } from '../support/deadline.ts';

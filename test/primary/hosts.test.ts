@@ -3,7 +3,7 @@ import { Hosts } from '../../src/primary/presence/cluster/cluster.ts';
 import { answerTo } from '../../src/primary/presence/queries.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
 import { silentLog } from '../../src/shared/log.ts';
-import type { RosterDelta } from '../../src/shared/roster.ts';
+import type { RosterDelta } from '../../src/shared/model/presence.ts';
 import { eventually } from '../support/deadline.ts';
 import { FakeSentinel } from '../support/fake-sentinel.ts';
 import { Passage } from '../support/passage.ts';

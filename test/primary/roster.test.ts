@@ -7,7 +7,7 @@ import type {
   RosterQueryKind,
   RosterQueryOf,
   RosterTransition,
-} from '../../src/shared/roster.ts';
+} from '../../src/shared/model/presence.ts';
 
 function delta(channel: string, user: string, change = 1, info?: string, app = 'shop'): RosterDelta {
   return { app, channel, user, change, ...(info !== undefined && { info }) };

@@ -1,4 +1,4 @@
-import { envelopeOf } from '../../src/shared/publication.ts';
+import { envelopeOf } from '../../src/shared/model/publication.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection, type Transport } from '../../src/worker/connection.ts';
 import type { Dialect } from '../../src/worker/dialect/dialect.ts';

@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { WebhookEvent } from '../../src/shared/webhook-event.ts';
+import type { WebhookEvent } from '../../src/shared/model/webhook-event.ts';
 import { eventually } from './deadline.ts';
 
 export interface ReceivedBody {

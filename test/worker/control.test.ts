@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { topicOf } from '../../src/shared/model/names.ts';
 import { createStats } from '../../src/shared/stats.ts';
-import { topicOf } from '../../src/shared/topic.ts';
 import { Turn } from '../../src/shared/turn.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import type { Connection } from '../../src/worker/connection.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Publication } from '../../src/shared/publication.ts';
+import type { Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { Turn } from '../../src/shared/turn.ts';
 import type { Connection } from '../../src/worker/connection.ts';

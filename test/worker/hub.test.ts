@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Publication } from '../../src/shared/publication.ts';
+import type { Publication } from '../../src/shared/model/publication.ts';
 import { createStats, type Stats } from '../../src/shared/stats.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { Hub } from '../../src/worker/hub.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import { silentLog } from '../../src/shared/log.ts';
-import type { Publication } from '../../src/shared/publication.ts';
+import type { Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { RedisBroker } from '../../src/worker/broker/redis.ts';
 import { eventually, within } from '../support/deadline.ts';

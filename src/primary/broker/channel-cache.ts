@@ -1,4 +1,4 @@
-import { KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
+import { KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
 
 /** Attack: cache channels without end. Beyond either bound the one that was published to longest ago is forgotten. */
 const CHANNELS_MAX = 100_000;

@@ -2,8 +2,8 @@ import type { Line } from '../../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { readRelayLine } from '../../shared/ipc/relay-frame.ts';
 import type { Logger } from '../../shared/log.ts';
-import { isCacheChannel } from '../../shared/pusher-channel.ts';
-import { channelOf } from '../../shared/topic.ts';
+import { channelOf } from '../../shared/model/names.ts';
+import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import { Turn } from '../../shared/turn.ts';
 import { KeptPublications } from './channel-cache.ts';
 

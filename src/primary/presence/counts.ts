@@ -1,4 +1,4 @@
-import type { AppCounts, ChannelCounts } from '../../shared/roster.ts';
+import type { AppCounts, ChannelCounts } from '../../shared/model/presence.ts';
 import { OrderedMap } from './ordered-map.ts';
 
 /** Who is in one channel, on all workers and hosts together. */

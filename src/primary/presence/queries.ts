@@ -10,7 +10,7 @@ import {
   type RosterAnswers,
   type RosterQuery,
   type UserPage,
-} from '../../shared/roster.ts';
+} from '../../shared/model/presence.ts';
 import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { Roster } from './registry.ts';

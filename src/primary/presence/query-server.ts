@@ -1,5 +1,10 @@
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
-import { type RosterEvent, type RosterTransition, type Watchable, watchKeyOf } from '../../shared/roster.ts';
+import {
+  type RosterEvent,
+  type RosterTransition,
+  type Watchable,
+  watchKeyOf,
+} from '../../shared/model/presence.ts';
 import { answerTo } from './queries.ts';
 import type { Roster, RosterListener } from './registry.ts';
 

@@ -1,4 +1,4 @@
-import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/roster.ts';
+import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/model/presence.ts';
 import { inSlices } from '../roster/slices.ts';
 import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from '../../shared/log.ts';
-import type { WebhookEvent } from '../../shared/webhook-event.ts';
+import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 
 /** How long events are collected before they leave in one body. */
 const COLLECT_MS = 50;

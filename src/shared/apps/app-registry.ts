@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { RefusalError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
-import { isAppKey } from '../topic.ts';
+import { isAppKey } from '../model/names.ts';
 import type { App } from './app.ts';
 import type { AppStore } from './app-store.ts';
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { publicKeyOf } from '../crypto/public-key.ts';
-import { isAppKey } from '../topic.ts';
-import { WEBHOOK_EVENT_NAMES } from '../webhook-event.ts';
+import { isAppKey } from '../model/names.ts';
+import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 
 /** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
 export const GRANTS_MAX = 1_000;

@@ -1,3 +1,4 @@
+import { isAppKey } from '../model/names.ts';
 import {
   closeRedis,
   connectRedis,
@@ -7,7 +8,6 @@ import {
   type Redis,
 } from '../redis.ts';
 import { isRedisReply, redisFault, refusalWord } from '../redis-fault.ts';
-import { isAppKey } from '../topic.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,

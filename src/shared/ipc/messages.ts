@@ -1,6 +1,5 @@
 import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
-import type { KeptPublication } from '../publication.ts';
 import type {
   RosterAnswer,
   RosterDelta,
@@ -9,9 +8,10 @@ import type {
   RosterQuery,
   RosterQueryOf,
   Watchable,
-} from '../roster.ts';
+} from '../model/presence.ts';
+import type { KeptPublication } from '../model/publication.ts';
+import type { WebhookEvent } from '../model/webhook-event.ts';
 import type { Stats } from '../stats.ts';
-import type { WebhookEvent } from '../webhook-event.ts';
 
 /**
  * What crosses between the primary and a worker: over a `Line` two closed unions, keyed by `type`, and relayed items

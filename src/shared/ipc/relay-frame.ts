@@ -1,5 +1,5 @@
-import { CONTROL_TOPIC } from '../control.ts';
-import type { Publication } from '../publication.ts';
+import { CONTROL_TOPIC } from '../model/control-message.ts';
+import type { Publication } from '../model/publication.ts';
 
 /** One publication and the topic that carries it. */
 export interface RelayedPublication {

@@ -12,7 +12,7 @@ import { type AppStore, namesakeOf } from '../../shared/apps/app-store.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import type { Logger } from '../../shared/log.ts';
-import { isAppKey } from '../../shared/topic.ts';
+import { isAppKey } from '../../shared/model/names.ts';
 import { readBody } from './body.ts';
 import { answer, type Handler, type Params } from './exchange.ts';
 

@@ -1,8 +1,8 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { isSocketId, isUserId } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import { isEventName } from '../../shared/topic.ts';
+import { isSocketId, isUserId } from '../../shared/model/control-message.ts';
+import { isEventName } from '../../shared/model/names.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import type { Publish } from './publishing.ts';

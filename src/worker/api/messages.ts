@@ -1,8 +1,8 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import { envelopeOf, type Publication } from '../../shared/publication.ts';
-import { isChannelName, isEventName } from '../../shared/topic.ts';
+import { isChannelName, isEventName } from '../../shared/model/names.ts';
+import { envelopeOf, type Publication } from '../../shared/model/publication.ts';
 import type { Publisher } from '../publisher.ts';
 import { findApp } from './find-app.ts';
 import type { Publish } from './publishing.ts';

@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import { ROSTER_PAGE_MAX } from '../../shared/roster.ts';
+import { ROSTER_PAGE_MAX } from '../../shared/model/presence.ts';
 import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { findApp } from './find-app.ts';

@@ -1,4 +1,4 @@
-import type { Publication } from '../../shared/publication.ts';
+import type { Publication } from '../../shared/model/publication.ts';
 import type { Publisher } from '../publisher.ts';
 
 /**

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import { grantList } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { type GrantsChange, isUserId } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
+import { type GrantsChange, isUserId } from '../../shared/model/control-message.ts';
 import type { Publisher } from '../publisher.ts';
 import type { Params } from './exchange.ts';
 import { findApp } from './find-app.ts';

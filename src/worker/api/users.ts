@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/roster.ts';
-import { isChannelName } from '../../shared/topic.ts';
+import { isChannelName } from '../../shared/model/names.ts';
+import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/model/presence.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import { answer, type Handler } from './exchange.ts';
 import { findApp } from './find-app.ts';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { USER_ID_MAX_LENGTH } from '../../shared/topic.ts';
+import { USER_ID_MAX_LENGTH } from '../../shared/model/names.ts';
 
 /** Attack: a list of remotes that costs memory for each connection. */
 const REMOTES_MAX = 1_000;

@@ -1,6 +1,6 @@
 import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import type { Publication } from '../../shared/publication.ts';
-import { isChannelName, isEventName } from '../../shared/topic.ts';
+import { isChannelName, isEventName } from '../../shared/model/names.ts';
+import type { Publication } from '../../shared/model/publication.ts';
 
 /** The event of a push that names none. */
 const DEFAULT_EVENT = 'gusher.push';

@@ -1,6 +1,6 @@
-import type { ControlMessage } from '../../shared/control.ts';
 import type { BrokerLink } from '../../shared/ipc/messages.ts';
-import type { KeptPublication, Publication } from '../../shared/publication.ts';
+import type { ControlMessage } from '../../shared/model/control-message.ts';
+import type { KeptPublication, Publication } from '../../shared/model/publication.ts';
 
 /** Who hears what a broker brings: the hub. */
 export interface BrokerListener {

@@ -1,15 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
-import { envelopeText, parseEnvelope } from '../../shared/envelope.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { BrokerLink } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
-import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/publication.ts';
+import {
+  CONTROL_TOPIC,
+  type ControlMessage,
+  controlText,
+  parseControl,
+} from '../../shared/model/control-message.ts';
+import { envelopeText, parseEnvelope } from '../../shared/model/envelope.ts';
+import { isAppKey, topicOf } from '../../shared/model/names.ts';
+import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
 import { createRedisClient, distrust, escapePattern, quitRedis, type Redis } from '../../shared/redis.ts';
 import { isRedisReply, redisFault } from '../../shared/redis-fault.ts';
 import type { Stats } from '../../shared/stats.ts';
-import { isAppKey, topicOf } from '../../shared/topic.ts';
 import { parseBackpush } from './backpush.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 

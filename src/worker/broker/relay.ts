@@ -1,9 +1,14 @@
-import { CONTROL_TOPIC, type ControlMessage, controlText, parseControl } from '../../shared/control.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Line } from '../../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { type RelayItem, readRelayLine, relayLine } from '../../shared/ipc/relay-frame.ts';
-import { carried, type KeptPublication, type Publication } from '../../shared/publication.ts';
+import {
+  CONTROL_TOPIC,
+  type ControlMessage,
+  controlText,
+  parseControl,
+} from '../../shared/model/control-message.ts';
+import { carried, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
 import { Turn } from '../../shared/turn.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 

@@ -1,6 +1,6 @@
-import type { DirectMessage, GrantsChange } from '../../shared/control.ts';
 import type { Refusal } from '../../shared/errors/catalogue.ts';
-import type { Publication } from '../../shared/publication.ts';
+import type { DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
+import type { Publication } from '../../shared/model/publication.ts';
 
 /**
  * One language on the wire, over the one hub. A dialect turns frames into commands of the hub and

@@ -1,5 +1,5 @@
 import type { ToPrimary } from '../../shared/ipc/messages.ts';
-import type { RosterDelta } from '../../shared/roster.ts';
+import type { RosterDelta } from '../../shared/model/presence.ts';
 
 /** Most deltas in one message: what the primary takes in one go, some milliseconds. */
 const DELTAS_PER_MESSAGE = 2_000;

@@ -12,7 +12,7 @@ import {
   type RosterQueryOf,
   type Watchable,
   watchKeyOf,
-} from '../../shared/roster.ts';
+} from '../../shared/model/presence.ts';
 
 /** Questions that the primary has at once: their answers may be long, and wait in one line. */
 const ASKED_MAX = 1_000;

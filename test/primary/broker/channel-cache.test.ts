@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { KeptPublications } from '../../../src/primary/broker/channel-cache.ts';
-import { KEPT_MS } from '../../../src/shared/publication.ts';
+import { KEPT_MS } from '../../../src/shared/model/publication.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const publication = (data: string) => ({ channel: 'cache-c', event: 'e', data });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
 import { Lane } from '../../../src/primary/webhooks/delivery-queue.ts';
-import type { WebhookEvent } from '../../../src/shared/webhook-event.ts';
+import type { WebhookEvent } from '../../../src/shared/model/webhook-event.ts';
 import { within } from '../../support/deadline.ts';
 
 const log = pino({ level: 'silent' });

@@ -12,8 +12,8 @@ import {
 } from '../../../shared/apps/app.ts';
 import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
 import { openAppStore } from '../../../shared/apps/create-app-store.ts';
-import { isAppKey } from '../../../shared/topic.ts';
-import { WEBHOOK_EVENT_NAMES } from '../../../shared/webhook-event.ts';
+import { isAppKey } from '../../../shared/model/names.ts';
+import { WEBHOOK_EVENT_NAMES } from '../../../shared/model/webhook-event.ts';
 import { CommandFailedError, UsageError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { type Arguments, textOption } from '../options.ts';

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../../shared/topic.ts';
+import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../../shared/model/names.ts';
 import type { RosterRecord } from '../registry.ts';
 
 /**

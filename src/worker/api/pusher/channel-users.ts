@@ -1,6 +1,6 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { isPresenceChannel } from '../../../shared/pusher-channel.ts';
-import { ROSTER_PAGE_MAX } from '../../../shared/roster.ts';
+import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
+import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 import type { Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed.ts';
 

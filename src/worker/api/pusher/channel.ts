@@ -1,7 +1,7 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import type { KeptPublication } from '../../../shared/publication.ts';
-import { isCacheChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
-import { topicOf } from '../../../shared/topic.ts';
+import { topicOf } from '../../../shared/model/names.ts';
+import type { KeptPublication } from '../../../shared/model/publication.ts';
+import { isCacheChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { attributesOf } from './info.ts';
 import { occupancyOf, type Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed.ts';

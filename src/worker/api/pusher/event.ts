@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { isEncryptedChannel, isPusherChannel } from '../../../shared/pusher-channel.ts';
+import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { type Attribute, attributesOf } from './info.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;

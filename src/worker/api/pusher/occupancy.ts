@@ -1,5 +1,10 @@
-import { isPresenceChannel } from '../../../shared/pusher-channel.ts';
-import type { ChannelCounts, RosterAnswers, RosterQueryKind, RosterQueryOf } from '../../../shared/roster.ts';
+import type {
+  ChannelCounts,
+  RosterAnswers,
+  RosterQueryKind,
+  RosterQueryOf,
+} from '../../../shared/model/presence.ts';
+import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 import type { Attribute } from './info.ts';
 
 /** Who knows who is where. Rejects with `roster_busy` or `roster_late`. */

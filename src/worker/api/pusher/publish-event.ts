@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
-import { publicationOfText } from '../../../shared/publication.ts';
+import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../publisher.ts';
 import type { PusherEvent } from './event.ts';
 

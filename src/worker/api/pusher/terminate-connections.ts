@@ -1,5 +1,5 @@
-import { isUserId } from '../../../shared/control.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isUserId } from '../../../shared/model/control-message.ts';
 import type { Publisher } from '../../publisher.ts';
 import type { SignedHandler } from './signed.ts';
 

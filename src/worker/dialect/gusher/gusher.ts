@@ -1,6 +1,6 @@
-import type { DirectMessage, GrantsChange } from '../../../shared/control.ts';
 import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors/catalogue.ts';
-import { envelopeOf, type Publication } from '../../../shared/publication.ts';
+import type { DirectMessage, GrantsChange } from '../../../shared/model/control-message.ts';
+import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';
 import { textOf } from './binary.ts';

@@ -1,4 +1,4 @@
-import { isEncryptedChannel, isPresenceChannel } from '../../../shared/pusher-channel.ts';
+import { isEncryptedChannel, isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 import type { CommandHandler } from './command.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;

@@ -1,6 +1,6 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers } from '../../../shared/json/raw-json.ts';
-import type { Member } from '../../../shared/roster.ts';
+import type { Member } from '../../../shared/model/presence.ts';
 
 /** As hosted Pusher has it. */
 export const MEMBER_ID_MAX_LENGTH = 128;

@@ -1,6 +1,6 @@
 import type { Refusal } from '../../../shared/errors/catalogue.ts';
-import type { Publication } from '../../../shared/publication.ts';
-import type { Member, MemberList } from '../../../shared/roster.ts';
+import type { Member, MemberList } from '../../../shared/model/presence.ts';
+import type { Publication } from '../../../shared/model/publication.ts';
 import { codeOf } from './codes.ts';
 
 /** Every message of a server. Its `data` is a string that holds JSON, but for those that the protocol has otherwise. */

@@ -1,10 +1,10 @@
+import { topicOf } from '../../../shared/model/names.ts';
 import {
   type MemberList,
   ROSTER_PAGE_MAX,
   type RosterEvent,
   type RosterJoin,
-} from '../../../shared/roster.ts';
-import { topicOf } from '../../../shared/topic.ts';
+} from '../../../shared/model/presence.ts';
 import type { AnswerTaker, PlaceTaker, RosterClient } from '../../roster/roster-client.ts';
 import { memberAddedText, memberRemovedText } from './messages.ts';
 

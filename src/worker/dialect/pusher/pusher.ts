@@ -1,8 +1,8 @@
-import type { DirectMessage } from '../../../shared/control.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
-import type { Publication } from '../../../shared/publication.ts';
-import { USER_CHANNEL_PREFIX } from '../../../shared/pusher-channel.ts';
-import type { RosterEvent } from '../../../shared/roster.ts';
+import type { DirectMessage } from '../../../shared/model/control-message.ts';
+import type { RosterEvent } from '../../../shared/model/presence.ts';
+import type { Publication } from '../../../shared/model/publication.ts';
+import { USER_CHANNEL_PREFIX } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection.ts';
 import type { Dialect } from '../dialect.ts';
 import { clientEvent } from './client-event.ts';

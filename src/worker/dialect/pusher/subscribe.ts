@@ -1,15 +1,15 @@
 import type { App } from '../../../shared/apps/app.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import type { KeptPublication, Publication } from '../../../shared/publication.ts';
+import { topicOf } from '../../../shared/model/names.ts';
+import type { Member, MemberList } from '../../../shared/model/presence.ts';
+import type { KeptPublication, Publication } from '../../../shared/model/publication.ts';
 import {
   isCacheChannel,
   isPresenceChannel,
   isPusherChannel,
   isUserChannel,
   USER_CHANNEL_PREFIX,
-} from '../../../shared/pusher-channel.ts';
-import type { Member, MemberList } from '../../../shared/roster.ts';
-import { topicOf } from '../../../shared/topic.ts';
+} from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection.ts';
 import { channelAuthText, isAuthorized } from './channel-auth.ts';
 import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';

@@ -1,5 +1,5 @@
-import type { RosterEvent } from '../../../shared/roster.ts';
-import { topicOf } from '../../../shared/topic.ts';
+import { topicOf } from '../../../shared/model/names.ts';
+import type { RosterEvent } from '../../../shared/model/presence.ts';
 import type { RosterClient } from '../../roster/roster-client.ts';
 import { subscriptionCountText } from './messages.ts';
 import type { Announce } from './presence-watch.ts';

@@ -1,4 +1,4 @@
-import type { RosterEvent } from '../../../shared/roster.ts';
+import type { RosterEvent } from '../../../shared/model/presence.ts';
 import type { Connection } from '../../connection.ts';
 import type { RosterClient } from '../../roster/roster-client.ts';
 import { watchlistText } from './messages.ts';

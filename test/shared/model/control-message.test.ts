@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type ControlMessage, controlText, parseControl } from '../../src/shared/control.ts';
+import { type ControlMessage, controlText, parseControl } from '../../../src/shared/model/control-message.ts';
 
 describe('a control message', () => {
   const messages: ControlMessage[] = [

@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import { isAppKey, isChannelName, isEventName, parseTopic, topicOf } from '../../src/shared/topic.ts';
+import {
+  isAppKey,
+  isChannelName,
+  isEventName,
+  parseTopic,
+  topicOf,
+} from '../../../src/shared/model/names.ts';
 
 describe('a topic', () => {
   it('names one channel of one app, and is taken apart again', () => {

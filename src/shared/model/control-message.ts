@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { grantList } from './apps/app.ts';
-import { sliceMembers } from './json/raw-json.ts';
-import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
+import { grantList } from '../apps/app.ts';
+import { sliceMembers } from '../json/raw-json.ts';
+import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './names.ts';
 
 /**
  * What a backend tells the connections of a user, or one socket, rather than the subscribers of a channel. It

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { sliceMembers, stringOf } from './json/raw-json.ts';
+import { sliceMembers, stringOf } from '../json/raw-json.ts';
+import { isChannelName, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
-import { isChannelName, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './topic.ts';
 
 /** What a publication has beside the envelope; one member, so that it takes no name from a backend. */
 const MEMBER = 'gusher';

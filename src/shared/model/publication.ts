@@ -1,4 +1,4 @@
-import { parseJson } from './json/parse-json.ts';
+import { parseJson } from '../json/parse-json.ts';
 import { isCacheChannel } from './pusher-channel.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { envelopeText, parseEnvelope } from '../../src/shared/envelope.ts';
-import { envelopeOf, type Publication, publicationOfText } from '../../src/shared/publication.ts';
+import { envelopeText, parseEnvelope } from '../../../src/shared/model/envelope.ts';
+import { envelopeOf, type Publication, publicationOfText } from '../../../src/shared/model/publication.ts';
 
 describe('an envelope', () => {
   const plain: Publication = { channel: 'c', event: 'e', data: '{"n": 1.0}' };
