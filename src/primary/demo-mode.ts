@@ -1,8 +1,8 @@
-import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/address.ts';
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
 import type { Logger } from '../shared/log.ts';
+import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/net/address.ts';
 
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
 

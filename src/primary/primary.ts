@@ -1,6 +1,6 @@
-import type { Address } from '../shared/address.ts';
 import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
+import type { Address } from '../shared/net/address.ts';
 import { chooseDemo, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';

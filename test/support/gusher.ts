@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { formatAddress } from '../../src/shared/address.ts';
+import { formatAddress } from '../../src/shared/net/address.ts';
 import { eventually, within } from './deadline.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Address } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Address } from '../../shared/net/address.ts';
 import { createGuest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { listen } from './listen.ts';

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net';
-import { type Address, formatAddress } from '../../shared/address.ts';
 import type { Logger } from '../../shared/log.ts';
+import { type Address, formatAddress } from '../../shared/net/address.ts';
 
 const BACKLOG = 4_096;
 

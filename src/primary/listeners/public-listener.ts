@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Address } from '../../shared/address.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Address } from '../../shared/net/address.ts';
 import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../address.ts';
 import { publicKeyOf } from '../crypto/public-key.ts';
+import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../net/address.ts';
 import { parseRedisAddress } from '../redis-address.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */

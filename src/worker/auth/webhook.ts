@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import { grantList } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/http-calls.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
+import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/net/http-client.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
 /** RFC 6585 §4: whoever is asked has no time, and says nothing of the client. */

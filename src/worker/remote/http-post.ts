@@ -1,6 +1,6 @@
 import type { App } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import type { HttpCalls } from '../../shared/http-calls.ts';
+import type { HttpCalls } from '../../shared/net/http-client.ts';
 import type { RemoteSink } from './remotes.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Settings } from '../../shared/config/settings.ts';
-import { HttpCalls } from '../../shared/http-calls.ts';
+import { HttpCalls } from '../../shared/net/http-client.ts';
 import { HttpPost } from './http-post.ts';
 import { RedisList } from './redis-list.ts';
 import type { RemoteSink } from './remotes.ts';

@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
-import { reachableFromHere } from '../../../shared/address.ts';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
+import { reachableFromHere } from '../../../shared/net/address.ts';
 import { UsageError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { type Arguments, textOption, wordsAfterDashes } from '../options.ts';

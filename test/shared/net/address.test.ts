@@ -5,7 +5,7 @@ import {
   isLoopback,
   parseAddress,
   reachableFromHere,
-} from '../../src/shared/address.ts';
+} from '../../../src/shared/net/address.ts';
 
 describe('an address', () => {
   const forms: [text: string, host: string | undefined, port: number][] = [
