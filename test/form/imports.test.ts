@@ -14,7 +14,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   dotenv: ['primary/cli/load-settings.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],
-  ioredis: ['shared/redis.ts'],
+  ioredis: ['shared/redis/client.ts'],
   re2js: ['worker/api/pattern-messages.ts'],
   pino: ['shared/log.ts'],
   valibot: [

@@ -6,8 +6,8 @@ import {
   distrust,
   escapePattern,
   type Redis,
-} from '../redis.ts';
-import { isRedisReply, redisFault, refusalWord } from '../redis-fault.ts';
+} from '../redis/client.ts';
+import { isRedisReply, redisFault, refusalWord } from '../redis/errors.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { publicKeyOf } from '../crypto/public-key.ts';
 import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../net/address.ts';
-import { parseRedisAddress } from '../redis-address.ts';
+import { parseRedisAddress } from '../redis/redis-url.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */
 export interface Setting<T> {

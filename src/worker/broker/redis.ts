@@ -12,8 +12,14 @@ import {
 import { envelopeText, parseEnvelope } from '../../shared/model/envelope.ts';
 import { isAppKey, topicOf } from '../../shared/model/names.ts';
 import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
-import { createRedisClient, distrust, escapePattern, quitRedis, type Redis } from '../../shared/redis.ts';
-import { isRedisReply, redisFault } from '../../shared/redis-fault.ts';
+import {
+  createRedisClient,
+  distrust,
+  escapePattern,
+  quitRedis,
+  type Redis,
+} from '../../shared/redis/client.ts';
+import { isRedisReply, redisFault } from '../../shared/redis/errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { parseBackpush } from './backpush.ts';
 import type { Broker, BrokerListener } from './broker.ts';

@@ -1,8 +1,14 @@
 import type { App } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { topicOf } from '../../shared/model/names.ts';
-import { closeRedis, connectRedis, createRedisClient, distrust, type Redis } from '../../shared/redis.ts';
-import { isRedisReply } from '../../shared/redis-fault.ts';
+import {
+  closeRedis,
+  connectRedis,
+  createRedisClient,
+  distrust,
+  type Redis,
+} from '../../shared/redis/client.ts';
+import { isRedisReply } from '../../shared/redis/errors.ts';
 import type { RemoteSink } from './remotes.ts';
 
 /** One step, so that no number of workers can go beyond the bound. */

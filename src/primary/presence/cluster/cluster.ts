@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../../shared/log.ts';
-import { redisFault } from '../../../shared/redis-fault.ts';
+import { redisFault } from '../../../shared/redis/errors.ts';
 import type { Roster } from '../registry.ts';
 import { OwnPart } from './local-replica.ts';
 import type { HostMessage } from './message.ts';

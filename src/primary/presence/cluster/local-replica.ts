@@ -1,4 +1,4 @@
-import { isDiscarded, isRedisReply } from '../../../shared/redis-fault.ts';
+import { isDiscarded, isRedisReply } from '../../../shared/redis/errors.ts';
 import { inSlices } from '../../roster/slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';

@@ -1,5 +1,5 @@
-import { createRedisClient, distrust, quitRedis, type Redis } from '../../../shared/redis.ts';
-import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis-fault.ts';
+import { createRedisClient, distrust, quitRedis, type Redis } from '../../../shared/redis/client.ts';
+import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis/errors.ts';
 import type { RosterRecord } from '../registry.ts';
 import { Arrivals } from './inbound-queue.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';

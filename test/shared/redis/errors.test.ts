@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { redisFault } from '../../src/shared/redis-fault.ts';
+import { redisFault } from '../../../src/shared/redis/errors.ts';
 
 function reply(message: string): Error {
   return Object.assign(new Error(message), { name: 'ReplyError' });

@@ -2,9 +2,9 @@ import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { parseRedisAddress, type SentinelAddress } from './redis-address.ts';
-import { isAftermath, isRedisReply } from './redis-fault.ts';
-import { type Master, SentinelWatch } from './sentinel-watch.ts';
+import { isAftermath, isRedisReply } from './errors.ts';
+import { parseRedisAddress, type SentinelAddress } from './redis-url.ts';
+import { type Master, SentinelWatch } from './sentinel-monitor.ts';
 
 export type { Redis } from 'ioredis';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseRedisAddress } from '../../src/shared/redis-address.ts';
+import { parseRedisAddress } from '../../../src/shared/redis/redis-url.ts';
 
 describe('the address of a Redis', () => {
   it('names it directly', () => {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { closeRedis, connectRedis, createRedisClient, type Redis } from '../../src/shared/redis.ts';
-import { eventually } from '../support/deadline.ts';
-import { FakeSentinel } from '../support/fake-sentinel.ts';
-import { RedisServer } from '../support/redis-server.ts';
+import { closeRedis, connectRedis, createRedisClient, type Redis } from '../../../src/shared/redis/client.ts';
+import { eventually } from '../../support/deadline.ts';
+import { FakeSentinel } from '../../support/fake-sentinel.ts';
+import { RedisServer } from '../../support/redis-server.ts';
 
 describe('a client of Redis', () => {
   let redis: RedisServer;

@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from './net/address.ts';
+import { type Address, parseAddress } from '../net/address.ts';
 
 /** Redis itself; `url` is as ioredis understands it: `redis://`, `rediss://`, host and port, or the path of a socket. */
 interface DirectAddress {
