@@ -1,8 +1,8 @@
 import type { Settings } from '../shared/config/settings.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
+import { Turn } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
-import { Turn } from '../shared/turn.ts';
 import { FanOut } from './fan-out.ts';
 import { Outbox } from './outbox.ts';
 import { RosterReporter } from './roster/reporter.ts';

@@ -1,8 +1,8 @@
 import type { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/apps/app.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
+import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../src/shared/stats.ts';
-import { Turn } from '../../src/shared/turn.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection } from '../../src/worker/connection.ts';
 import { PresenceWatch } from '../../src/worker/dialect/pusher/presence-watch.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { topicOf } from '../../src/shared/model/names.ts';
+import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../src/shared/stats.ts';
-import { Turn } from '../../src/shared/turn.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import { Control } from '../../src/worker/control.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Publication } from '../../src/shared/model/publication.ts';
+import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../src/shared/stats.ts';
-import { Turn } from '../../src/shared/turn.ts';
 import type { Connection } from '../../src/worker/connection.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { frameText } from '../../src/worker/frame.ts';

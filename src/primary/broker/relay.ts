@@ -4,7 +4,7 @@ import { readRelayLine } from '../../shared/ipc/relay-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { channelOf } from '../../shared/model/names.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
-import { Turn } from '../../shared/turn.ts';
+import { Turn } from '../../shared/scheduling/flush-scheduler.ts';
 import { KeptPublications } from './channel-cache.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */

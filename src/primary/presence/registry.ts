@@ -1,5 +1,5 @@
 import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/model/presence.ts';
-import { inSlices } from '../roster/slices.ts';
+import { inSlices } from '../../shared/scheduling/time-slices.ts';
 import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { Column } from './replica.ts';

@@ -9,7 +9,7 @@ import {
   parseControl,
 } from '../../shared/model/control-message.ts';
 import { carried, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
-import { Turn } from '../../shared/turn.ts';
+import { Turn } from '../../shared/scheduling/flush-scheduler.ts';
 import type { Broker, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */

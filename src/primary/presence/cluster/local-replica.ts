@@ -1,5 +1,5 @@
 import { isDiscarded, isRedisReply } from '../../../shared/redis/errors.ts';
-import { inSlices } from '../../roster/slices.ts';
+import { inSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
 import type { HostStore } from './redis-store.ts';

@@ -1,4 +1,4 @@
-import { inSlices } from '../../roster/slices.ts';
+import { inSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf } from './message.ts';
 import type { HostStore } from './redis-store.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Turn } from '../../src/shared/turn.ts';
+import { Turn } from '../../../src/shared/scheduling/flush-scheduler.ts';
 
 /** What is asked for by immediates: one turn of the loop for each. */
 async function turns(count: number, during: () => void = () => undefined): Promise<void> {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Delays } from '../../src/worker/delays.ts';
-import { eventually } from '../support/deadline.ts';
+import { Delays } from '../../../src/shared/scheduling/timing-wheel.ts';
+import { eventually } from '../../support/deadline.ts';
 
 describe('delays', () => {
   it('are over in the order of their length, and never early', async () => {

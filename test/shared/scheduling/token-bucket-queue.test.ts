@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Pacer } from '../../src/worker/pacer.ts';
-import { eventually } from '../support/deadline.ts';
+import { Pacer } from '../../../src/shared/scheduling/token-bucket-queue.ts';
+import { eventually } from '../../support/deadline.ts';
 
 describe('the pacer', () => {
   /** A pacer whose clock stands still unless it is moved. */
