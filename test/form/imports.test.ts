@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { readSources, type SourceFile } from '../support/source-files.ts';
 
 /** What is started, and so need not be imported. */
-const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'courier/main.ts'];
+const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'webhook-sender/main.ts'];
 
 /**
  * Where each npm package lives: files, or folders that end with `/`. One home for each process; the command line
@@ -64,7 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The tops: what joins parts is imported by nobody but these. */
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
-  'courier/main.ts': [],
+  'webhook-sender/main.ts': [],
   'primary/main.ts': [],
   'primary/cli/cli.ts': ['primary/main.ts'],
   'primary/primary.ts': ['primary/cli/commands/start.ts'],

@@ -4,7 +4,7 @@ import type { FromCourier, Parcel, ToCourier } from '../../shared/ipc/webhook-se
 import type { Logger } from '../../shared/log.ts';
 import { needRoomToFork } from '../room-to-fork.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../courier/main.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 
 type Settle = (fault: string | undefined) => void;
 

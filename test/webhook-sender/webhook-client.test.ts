@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { Delivery } from '../../src/courier/delivery.ts';
 import { signatureOf } from '../../src/shared/crypto/signature.ts';
+import { Delivery } from '../../src/webhook-sender/webhook-client.ts';
 
 interface Received {
   readonly path: string | undefined;

@@ -1,5 +1,5 @@
 import type { FromCourier, ToCourier } from '../shared/ipc/webhook-sender-messages.ts';
-import { Delivery } from './delivery.ts';
+import { Delivery } from './webhook-client.ts';
 
 /**
  * The courier: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
