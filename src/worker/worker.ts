@@ -8,11 +8,11 @@ import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts'
 import type { Logger } from '../shared/log.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
+import { ApiServer } from './api/api-server.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { Router } from './api/router.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
-import { ApiServer } from './api/server.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Auth, createAuth } from './auth/auth.ts';
 import type { Broker } from './broker/broker.ts';

@@ -72,7 +72,7 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'worker/main.ts': [],
   'worker/worker.ts': ['worker/main.ts'],
   'worker/upgrade.ts': ['worker/worker.ts'],
-  'worker/api/server.ts': ['worker/worker.ts'],
+  'worker/api/api-server.ts': ['worker/worker.ts'],
 };
 
 describe('the imports of src', () => {

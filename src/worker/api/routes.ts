@@ -11,16 +11,16 @@ import { publishBatch } from './batch-messages.ts';
 import { countChannels, listChannels } from './channels.ts';
 import { publishToSocket, publishToUser } from './direct-messages.ts';
 import { health, readiness, versionOf } from './health.ts';
+import { drawV113, ping } from './legacy-v1-13.ts';
 import { publishMessage } from './messages.ts';
 import { publishByPattern } from './pattern-messages.ts';
 import { permitOf } from './permit.ts';
 import { type Publish, publishing } from './publishing.ts';
-import type { RouteParts } from './route-parts.ts';
+import type { RouteParts } from './route-context.ts';
 import { Router } from './router.ts';
 import { listApps, totals } from './totals.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
-import { drawV113, ping } from './v1-13.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
 export function drawRoutes(parts: RouteParts): Router {

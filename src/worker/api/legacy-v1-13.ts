@@ -7,7 +7,7 @@ import type { Handler } from './exchange.ts';
 import { publishMessage } from './messages.ts';
 import { publishByPattern } from './pattern-messages.ts';
 import { type Publish, publishing } from './publishing.ts';
-import type { RouteParts } from './route-parts.ts';
+import type { RouteParts } from './route-context.ts';
 import type { Permit, Router } from './router.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
