@@ -5,8 +5,8 @@ import { REFUSALS, type Refusal, RefusalError } from '../shared/errors/catalogue
 import { httpRefusal } from '../shared/errors/http-error.ts';
 import type { Logger } from '../shared/log.ts';
 import type { Stats } from '../shared/stats.ts';
-import { refuse as answerRefusal } from './api/exchange.ts';
-import type { Router } from './api/router.ts';
+import { refuse as answerRefusal } from './api/http/exchange.ts';
+import type { Router } from './api/http/router.ts';
 import type { Admission, Admitted, Applicant } from './auth/admission.ts';
 import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';

@@ -13,8 +13,8 @@ import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import type { Logger } from '../../shared/log.ts';
 import { isAppKey } from '../../shared/model/names.ts';
-import { readBody } from './body.ts';
-import { answer, type Handler, type Params } from './exchange.ts';
+import { readBody } from './http/body.ts';
+import { answer, type Handler, type Params } from './http/exchange.ts';
 
 const BODY_MAX_BYTES = 512 * 1024;
 

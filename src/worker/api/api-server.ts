@@ -6,7 +6,7 @@ import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
 import type { ChannelMessage } from '../../shared/ipc/messages.ts';
 import type { SocketReport } from '../socket-report.ts';
-import type { Router } from './router.ts';
+import type { Router } from './http/router.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;

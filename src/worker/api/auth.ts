@@ -4,9 +4,9 @@ import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import { appKeyOf, type Tokens } from '../auth/tokens.ts';
-import { readBody } from './body.ts';
-import { answer, type Handler } from './exchange.ts';
-import { queryOf } from './listing.ts';
+import { readBody } from './http/body.ts';
+import { answer, type Handler } from './http/exchange.ts';
+import { queryOf } from './http/pagination.ts';
 
 /** A token has to fit into a request head afterwards. */
 const BODY_MAX_BYTES = 32 * 1024;

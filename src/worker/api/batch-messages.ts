@@ -2,7 +2,7 @@ import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../shared/json/raw-json.ts';
 import type { Publisher } from '../publisher.ts';
-import { findApp } from './find-app.ts';
+import { findApp } from './http/find-app.ts';
 import { readMessage } from './messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { Publish } from './publishing.ts';

@@ -4,7 +4,7 @@ import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
 import { isSocketId, isUserId } from '../../shared/model/control-message.ts';
 import { isEventName } from '../../shared/model/names.ts';
 import type { Publisher } from '../publisher.ts';
-import { findApp } from './find-app.ts';
+import { findApp } from './http/find-app.ts';
 import type { Publish } from './publishing.ts';
 
 interface Parts {

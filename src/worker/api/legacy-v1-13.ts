@@ -3,12 +3,12 @@ import { decodeToken } from './auth.ts';
 import { publishBatch } from './batch-messages.ts';
 import { countChannels, listChannels } from './channels.ts';
 import { publishToSocket, publishToUser } from './direct-messages.ts';
-import type { Handler } from './exchange.ts';
+import type { Handler } from './http/exchange.ts';
+import type { Permit, Router } from './http/router.ts';
 import { publishMessage } from './messages.ts';
 import { publishByPattern } from './pattern-messages.ts';
 import { type Publish, publishing } from './publishing.ts';
 import type { RouteParts } from './route-context.ts';
-import type { Permit, Router } from './router.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
 

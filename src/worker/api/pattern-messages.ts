@@ -5,7 +5,7 @@ import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../shared/model/presence.ts';
 import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
-import { findApp } from './find-app.ts';
+import { findApp } from './http/find-app.ts';
 import { readMessage } from './messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { Publish } from './publishing.ts';

@@ -5,8 +5,8 @@ import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import { type GrantsChange, isUserId } from '../../shared/model/control-message.ts';
 import type { Publisher } from '../publisher.ts';
-import type { Params } from './exchange.ts';
-import { findApp } from './find-app.ts';
+import type { Params } from './http/exchange.ts';
+import { findApp } from './http/find-app.ts';
 import type { Publish } from './publishing.ts';
 
 interface Parts {

@@ -4,9 +4,9 @@ import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/model/presence.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
-import { answer, type Handler } from './exchange.ts';
-import { findApp } from './find-app.ts';
-import { answerList, wantedBy } from './listing.ts';
+import { answer, type Handler } from './http/exchange.ts';
+import { findApp } from './http/find-app.ts';
+import { answerList, wantedBy } from './http/pagination.ts';
 
 /** Attack: a list of channels each of which is looked through. */
 const CHANNELS_MAX = 100;

@@ -3,7 +3,7 @@ import type { Settings } from '../../../shared/config/settings.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../publisher.ts';
 import { health } from '../health.ts';
-import type { Router } from '../router.ts';
+import type { Router } from '../http/router.ts';
 import { publishBatch } from './batch-events.ts';
 import { type Cache, showChannel, showChannelStats } from './channel.ts';
 import { publishToChannel } from './channel-events.ts';

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/apps/app.ts';
 import { type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import { readBytes } from '../body.ts';
-import { answer, type Handler, type Params } from '../exchange.ts';
+import { readBytes } from '../http/body.ts';
+import { answer, type Handler, type Params } from '../http/exchange.ts';
 import { mustBeSignedBody, type Query, verifiedQuery } from './signed-request.ts';
 
 /** A request that an app has signed. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { type PageRequest, ROSTER_PAGE_MAX } from '../../shared/model/presence.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { type PageRequest, ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { answer } from './exchange.ts';
 
 const LIMIT_DEFAULT = 1_000;

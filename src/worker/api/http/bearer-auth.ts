@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { Permit } from './router.ts';
 
 /** Lets in who presents the API token; without one, everybody who can reach the port. */

@@ -1,7 +1,7 @@
-import type { App } from '../../shared/apps/app.ts';
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { isAppKey } from '../../shared/model/names.ts';
+import type { App } from '../../../shared/apps/app.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isAppKey } from '../../../shared/model/names.ts';
 
 /** The app that a path names. Rejects with `bad_app`, `no_such_app` or `app_disabled`. */
 export async function findApp(apps: Pick<Apps, 'find'>, key = ''): Promise<App> {

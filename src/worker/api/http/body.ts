@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 
 /**
  * How long a body may take, in ms. Attack: one that trickles; sockets that came through the front door are

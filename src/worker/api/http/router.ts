@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
-import type { Logger } from '../../shared/log.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
+import type { Logger } from '../../../shared/log.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, refuse } from './exchange.ts';
 

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
-import { silentLog } from '../../../src/shared/log.ts';
-import { answerList, type Part, wantedBy } from '../../../src/worker/api/listing.ts';
-import { Router } from '../../../src/worker/api/router.ts';
-import { within } from '../../support/deadline.ts';
+import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import { silentLog } from '../../../../src/shared/log.ts';
+import { answerList, type Part, wantedBy } from '../../../../src/worker/api/http/pagination.ts';
+import { Router } from '../../../../src/worker/api/http/router.ts';
+import { within } from '../../../support/deadline.ts';
 
 describe('a list that is answered page by page', () => {
   let server: Server;
