@@ -15,7 +15,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis/client.ts'],
-  re2js: ['worker/api/pattern-messages.ts'],
+  re2js: ['worker/api/publish/pattern-messages.ts'],
   pino: ['shared/log.ts'],
   valibot: [
     'primary/cli/',

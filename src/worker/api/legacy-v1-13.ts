@@ -1,13 +1,13 @@
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { decodeToken } from './auth.ts';
-import { publishBatch } from './batch-messages.ts';
 import { countChannels, listChannels } from './channels.ts';
-import { publishToSocket, publishToUser } from './direct-messages.ts';
 import type { Handler } from './http/exchange.ts';
 import type { Permit, Router } from './http/router.ts';
-import { publishMessage } from './messages.ts';
-import { publishByPattern } from './pattern-messages.ts';
-import { type Publish, publishing } from './publishing.ts';
+import { publishBatch } from './publish/batch-messages.ts';
+import { publishMessage } from './publish/channel-messages.ts';
+import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
+import { publishByPattern } from './publish/pattern-messages.ts';
+import { type Publish, publishing } from './publish/publish-route.ts';
 import type { RouteParts } from './route-context.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';

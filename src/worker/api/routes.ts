@@ -7,16 +7,16 @@ import {
   showRegistered,
 } from './admin-apps.ts';
 import { decodeToken, exchangeToken, preflight } from './auth.ts';
-import { publishBatch } from './batch-messages.ts';
 import { countChannels, listChannels } from './channels.ts';
-import { publishToSocket, publishToUser } from './direct-messages.ts';
 import { health, readiness, versionOf } from './health.ts';
 import { permitOf } from './http/bearer-auth.ts';
 import { Router } from './http/router.ts';
 import { drawV113, ping } from './legacy-v1-13.ts';
-import { publishMessage } from './messages.ts';
-import { publishByPattern } from './pattern-messages.ts';
-import { type Publish, publishing } from './publishing.ts';
+import { publishBatch } from './publish/batch-messages.ts';
+import { publishMessage } from './publish/channel-messages.ts';
+import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
+import { publishByPattern } from './publish/pattern-messages.ts';
+import { type Publish, publishing } from './publish/publish-route.ts';
 import type { RouteParts } from './route-context.ts';
 import { listApps, totals } from './totals.ts';
 import { addUserChannel, replaceUserChannels } from './user-channels.ts';

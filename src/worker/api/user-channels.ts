@@ -7,7 +7,7 @@ import { type GrantsChange, isUserId } from '../../shared/model/control-message.
 import type { Publisher } from '../publisher.ts';
 import type { Params } from './http/exchange.ts';
 import { findApp } from './http/find-app.ts';
-import type { Publish } from './publishing.ts';
+import type { Publish } from './publish/publish-route.ts';
 
 interface Parts {
   readonly apps: Pick<Apps, 'find'>;

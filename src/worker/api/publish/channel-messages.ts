@@ -1,11 +1,11 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import { isChannelName, isEventName } from '../../shared/model/names.ts';
-import { envelopeOf, type Publication } from '../../shared/model/publication.ts';
-import type { Publisher } from '../publisher.ts';
-import { findApp } from './http/find-app.ts';
-import type { Publish } from './publishing.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
+import { isChannelName, isEventName } from '../../../shared/model/names.ts';
+import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
+import type { Publisher } from '../../publisher.ts';
+import { findApp } from '../http/find-app.ts';
+import type { Publish } from './publish-route.ts';
 
 /**
  * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel and

@@ -1,14 +1,14 @@
 import { RE2JS } from 're2js';
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
-import { ROSTER_PAGE_MAX } from '../../shared/model/presence.ts';
-import type { Publisher } from '../publisher.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
-import { findApp } from './http/find-app.ts';
-import { readMessage } from './messages.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
+import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
+import type { Publisher } from '../../publisher.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import { findApp } from '../http/find-app.ts';
+import { readMessage } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
-import type { Publish } from './publishing.ts';
+import type { Publish } from './publish-route.ts';
 
 const PATTERN_MAX_LENGTH = 512;
 /**

@@ -1,11 +1,11 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { sliceElements } from '../../shared/json/raw-json.ts';
-import type { Publisher } from '../publisher.ts';
-import { findApp } from './http/find-app.ts';
-import { readMessage } from './messages.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { sliceElements } from '../../../shared/json/raw-json.ts';
+import type { Publisher } from '../../publisher.ts';
+import { findApp } from '../http/find-app.ts';
+import { readMessage } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
-import type { Publish } from './publishing.ts';
+import type { Publish } from './publish-route.ts';
 
 /** Attack: a body of the shortest messages there are, which would keep this worker from everything else. */
 const MESSAGES_MAX = 10_000;
