@@ -1,9 +1,9 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseEvent } from './event.ts';
-import type { EventParts } from './events.ts';
 import { askOccupancy } from './occupancy.ts';
+import type { EventParts } from './publish.ts';
 import { publishEvent } from './publish-event.ts';
-import { jsonOf, type SignedHandler } from './signed.ts';
+import { jsonOf, type SignedHandler } from './signed-route.ts';
 
 /**
  * `POST /apps/{id}/batch_events`: publishes some events, each to one channel, in their order; all of them or,

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseEvent } from './event.ts';
-import type { EventParts } from './events.ts';
+import type { EventParts } from './publish.ts';
 import { publishEvent } from './publish-event.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 /**
  * `POST /apps/{id}/channels/{channel}/events`, which old SDKs use: `name` and `socket_id` stand in the query, the

@@ -2,7 +2,7 @@ import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 import type { Roster } from './occupancy.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 /** `GET /apps/{id}/channels/{channel}/users`: who is in a presence channel, each user once. */
 export function listUsers(roster: Roster): SignedHandler {

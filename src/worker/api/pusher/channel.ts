@@ -4,7 +4,7 @@ import type { KeptPublication } from '../../../shared/model/publication.ts';
 import { isCacheChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { attributesOf } from './info.ts';
 import { occupancyOf, type Roster } from './occupancy.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 const MS_PER_SECOND = 1_000;
 

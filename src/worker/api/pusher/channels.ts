@@ -3,7 +3,7 @@ import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 import { attributesOf } from './info.ts';
 import { type Occupancy, occupancyOf, type Roster } from './occupancy.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 /** `GET /apps/{id}/channels`: the occupied channels, by `filter_by_prefix`, with the counts that `info` names. */
 export function listChannels(roster: Roster): SignedHandler {

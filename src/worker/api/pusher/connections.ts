@@ -1,5 +1,5 @@
 import type { Roster } from './occupancy.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 /** `GET /apps/{id}/connections`: how many there are, as Reverb has it. */
 export function countConnections(roster: Roster): SignedHandler {

@@ -10,9 +10,9 @@ import { publishToChannel } from './channel-events.ts';
 import { listUsers } from './channel-users.ts';
 import { listChannels } from './channels.ts';
 import { countConnections } from './connections.ts';
-import { publishEvents } from './events.ts';
 import type { Roster } from './occupancy.ts';
-import { pusherRefusalBody, type SignedHandler, signed } from './signed.ts';
+import { publishEvents } from './publish.ts';
+import { pusherRefusalBody, type SignedHandler, signed } from './signed-route.ts';
 import { terminateConnections } from './terminate-connections.ts';
 
 const OK = 200;

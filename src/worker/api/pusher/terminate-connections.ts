@@ -1,7 +1,7 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isUserId } from '../../../shared/model/control-message.ts';
 import type { Publisher } from '../../publisher.ts';
-import type { SignedHandler } from './signed.ts';
+import type { SignedHandler } from './signed-route.ts';
 
 const SUFFIX = '/terminate_connections';
 

@@ -2,8 +2,8 @@ import type { Publisher } from '../../publisher.ts';
 import { type EventLimits, parseEvent } from './event.ts';
 import { askOccupancy, type Roster } from './occupancy.ts';
 import { publishEvent } from './publish-event.ts';
-import { jsonOf, type SignedHandler } from './signed.ts';
-import type { Query } from './signed-request.ts';
+import type { Query } from './signature.ts';
+import { jsonOf, type SignedHandler } from './signed-route.ts';
 
 export interface EventParts {
   readonly publisher: Pick<Publisher, 'publish'>;

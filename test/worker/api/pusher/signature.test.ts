@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { signatureOf } from '../../../../src/shared/crypto/signature.ts';
 import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
-import { mustBeSignedBody, verifiedQuery } from '../../../../src/worker/api/pusher/signed-request.ts';
+import { mustBeSignedBody, verifiedQuery } from '../../../../src/worker/api/pusher/signature.ts';
 
 const CREDENTIALS = { key: '278d425bdf160c739803', secret: '7ad3773142a6692b25b8' };
 const NOW_S = 1_353_088_179;

@@ -5,7 +5,7 @@ import { type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts'
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
-import { mustBeSignedBody, type Query, verifiedQuery } from './signed-request.ts';
+import { mustBeSignedBody, type Query, verifiedQuery } from './signature.ts';
 
 /** A request that an app has signed. */
 export interface SignedExchange {
