@@ -1,6 +1,4 @@
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { decodeToken } from './auth.ts';
-import { countChannels, listChannels } from './channels.ts';
 import type { Handler } from './http/exchange.ts';
 import type { Permit, Router } from './http/router.ts';
 import { publishBatch } from './publish/batch-messages.ts';
@@ -8,9 +6,11 @@ import { publishMessage } from './publish/channel-messages.ts';
 import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
 import { publishByPattern } from './publish/pattern-messages.ts';
 import { type Publish, publishing } from './publish/publish-route.ts';
+import { countChannels, listChannels } from './resources/channels.ts';
+import { decodeToken } from './resources/tokens.ts';
+import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
+import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
 import type { RouteParts } from './route-context.ts';
-import { addUserChannel, replaceUserChannels } from './user-channels.ts';
-import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
 
 /** The master's paths began with a prefix of the operator's choice; its own example was `/api/`. */
 const PREFIXES = ['', '/api'];

@@ -6,8 +6,8 @@ import type { Stats } from '../../shared/stats.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import type { Publisher } from '../publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
-import type { Readiness } from './health.ts';
 import type { IdempotencyDesk } from './idempotency-desk.ts';
+import type { Readiness } from './resources/health.ts';
 
 /** What the routes of the API are made of; each handler gets what it uses. */
 export interface RouteParts {

@@ -1,14 +1,4 @@
 import type { HTTPMethod } from 'find-my-way';
-import {
-  deleteRegistered,
-  listRegistered,
-  patchRegistered,
-  putRegistered,
-  showRegistered,
-} from './admin-apps.ts';
-import { decodeToken, exchangeToken, preflight } from './auth.ts';
-import { countChannels, listChannels } from './channels.ts';
-import { health, readiness, versionOf } from './health.ts';
 import { permitOf } from './http/bearer-auth.ts';
 import { Router } from './http/router.ts';
 import { drawV113, ping } from './legacy-v1-13.ts';
@@ -17,10 +7,20 @@ import { publishMessage } from './publish/channel-messages.ts';
 import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
 import { publishByPattern } from './publish/pattern-messages.ts';
 import { type Publish, publishing } from './publish/publish-route.ts';
+import {
+  deleteRegistered,
+  listRegistered,
+  patchRegistered,
+  putRegistered,
+  showRegistered,
+} from './resources/apps.ts';
+import { countChannels, listChannels } from './resources/channels.ts';
+import { health, readiness, versionOf } from './resources/health.ts';
+import { listApps, totals } from './resources/stats.ts';
+import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
+import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
+import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
 import type { RouteParts } from './route-context.ts';
-import { listApps, totals } from './totals.ts';
-import { addUserChannel, replaceUserChannels } from './user-channels.ts';
-import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './users.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
 export function drawRoutes(parts: RouteParts): Router {

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { parseJson } from '../../shared/json/parse-json.ts';
-import { appKeyOf, type Tokens } from '../auth/tokens.ts';
-import { readBody } from './http/body.ts';
-import { answer, type Handler } from './http/exchange.ts';
-import { queryOf } from './http/pagination.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { parseJson } from '../../../shared/json/parse-json.ts';
+import { appKeyOf, type Tokens } from '../../auth/tokens.ts';
+import { readBody } from '../http/body.ts';
+import { answer, type Handler } from '../http/exchange.ts';
+import { queryOf } from '../http/pagination.ts';
 
 /** A token has to fit into a request head afterwards. */
 const BODY_MAX_BYTES = 32 * 1024;

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { isChannelName } from '../../shared/model/names.ts';
-import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../shared/model/presence.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
-import { answer, type Handler } from './http/exchange.ts';
-import { findApp } from './http/find-app.ts';
-import { answerList, wantedBy } from './http/pagination.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isChannelName } from '../../../shared/model/names.ts';
+import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import { answer, type Handler } from '../http/exchange.ts';
+import { findApp } from '../http/find-app.ts';
+import { answerList, wantedBy } from '../http/pagination.ts';
 
 /** Attack: a list of channels each of which is looked through. */
 const CHANNELS_MAX = 100;

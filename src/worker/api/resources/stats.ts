@@ -1,6 +1,6 @@
-import type { RosterClient } from '../roster/roster-client.ts';
-import { answer, type Handler } from './http/exchange.ts';
-import { answerList, wantedBy } from './http/pagination.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import { answer, type Handler } from '../http/exchange.ts';
+import { answerList, wantedBy } from '../http/pagination.ts';
 
 /** `GET /v1/stats`: `{"apps","connections","users"}`, of all hosts together. */
 export function totals(roster: Pick<RosterClient, 'ask'>): Handler {

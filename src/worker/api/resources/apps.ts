@@ -7,14 +7,14 @@ import {
   parseApp,
   SECRET_SHOWN,
   withoutSecrets,
-} from '../../shared/apps/app.ts';
-import { type AppStore, namesakeOf } from '../../shared/apps/app-store.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
-import { parseJson } from '../../shared/json/parse-json.ts';
-import type { Logger } from '../../shared/log.ts';
-import { isAppKey } from '../../shared/model/names.ts';
-import { readBody } from './http/body.ts';
-import { answer, type Handler, type Params } from './http/exchange.ts';
+} from '../../../shared/apps/app.ts';
+import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { parseJson } from '../../../shared/json/parse-json.ts';
+import type { Logger } from '../../../shared/log.ts';
+import { isAppKey } from '../../../shared/model/names.ts';
+import { readBody } from '../http/body.ts';
+import { answer, type Handler, type Params } from '../http/exchange.ts';
 
 const BODY_MAX_BYTES = 512 * 1024;
 

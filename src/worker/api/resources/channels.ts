@@ -1,8 +1,8 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
-import { answer, type Handler } from './http/exchange.ts';
-import { findApp } from './http/find-app.ts';
-import { answerList, wantedBy } from './http/pagination.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { RosterClient } from '../../roster/roster-client.ts';
+import { answer, type Handler } from '../http/exchange.ts';
+import { findApp } from '../http/find-app.ts';
+import { answerList, wantedBy } from '../http/pagination.ts';
 
 interface Parts {
   readonly apps: Pick<Apps, 'find'>;

@@ -1,4 +1,4 @@
-import { answer, type Handler } from './http/exchange.ts';
+import { answer, type Handler } from '../http/exchange.ts';
 
 /** Whether this gusher should be sent work, and if not, why. */
 export interface Readiness {
