@@ -1,6 +1,6 @@
 import type { Apps } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
-import type { Tokens } from './auth/tokens.ts';
+import type { Tokens } from './auth/token-verifier.ts';
 import type { ClientEvents } from './client-events.ts';
 import type { Connection } from './connection.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';

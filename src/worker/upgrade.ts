@@ -7,7 +7,7 @@ import type { Logger } from '../shared/log.ts';
 import type { Stats } from '../shared/stats.ts';
 import { refuse as answerRefusal } from './api/http/exchange.ts';
 import type { Router } from './api/http/router.ts';
-import type { Admission, Admitted, Applicant } from './auth/admission.ts';
+import type { Admission, Admitted, Applicant } from './auth/authenticator.ts';
 import { Grants } from './auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from './client-socket.ts';
 import { Connection } from './connection.ts';

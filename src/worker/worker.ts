@@ -14,7 +14,7 @@ import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { Arrivals } from './arrivals.ts';
-import { type Auth, createAuth } from './auth/auth.ts';
+import { type Auth, createAuth } from './auth/create-auth.ts';
 import type { Broker } from './broker/broker.ts';
 import { RedisBroker } from './broker/redis.ts';
 import { RelayBroker } from './broker/relay.ts';

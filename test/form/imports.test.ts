@@ -46,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'primary/cli/': ['primary/primary.ts'],
   'worker/': ['worker/'],
   'worker/api/': [
-    'worker/auth/tokens.ts',
+    'worker/auth/token-verifier.ts',
     'worker/publisher.ts',
     'worker/roster/roster-client.ts',
     'worker/socket-report.ts',

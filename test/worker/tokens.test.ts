@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import { exportJWK } from 'jose';
 import type { App } from '../../src/shared/apps/app.ts';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
-import { TokenKeys } from '../../src/worker/auth/token-keys.ts';
-import { Tokens } from '../../src/worker/auth/tokens.ts';
+import { Tokens } from '../../src/worker/auth/token-verifier.ts';
+import { TokenKeys } from '../../src/worker/auth/verification-keys.ts';
 import { keyPairFor, signToken } from '../support/tokens.ts';
 
 const RSA = keyPairFor('RS256');

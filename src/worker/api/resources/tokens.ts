@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import { appKeyOf, type Tokens } from '../../auth/tokens.ts';
+import { appKeyOf, type Tokens } from '../../auth/token-verifier.ts';
 import { readBody } from '../http/body.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { queryOf } from '../http/pagination.ts';

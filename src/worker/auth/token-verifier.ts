@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { type App, grantList } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { type Identity, remotes, userId } from './identity.ts';
-import type { TokenKey, TokenKeys } from './token-keys.ts';
+import type { TokenKey, TokenKeys } from './verification-keys.ts';
 
 const MS_PER_SECOND = 1_000;
 

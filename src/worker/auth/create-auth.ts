@@ -1,11 +1,11 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
-import { Admission } from './admission.ts';
-import { TokenKeys } from './token-keys.ts';
-import { Tokens } from './tokens.ts';
-import { Webhook } from './webhook.ts';
-import { WebhookComplaints } from './webhook-complaints.ts';
+import { Webhook } from './auth-webhook.ts';
+import { WebhookComplaints } from './auth-webhook-log.ts';
+import { Admission } from './authenticator.ts';
+import { Tokens } from './token-verifier.ts';
+import { TokenKeys } from './verification-keys.ts';
 
 /** Whatever vouches for clients. */
 export interface Auth {

@@ -1,10 +1,10 @@
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import type { Webhook } from './auth-webhook.ts';
+import type { WebhookComplaints } from './auth-webhook-log.ts';
 import type { Identity } from './identity.ts';
-import type { Tokens } from './tokens.ts';
-import type { Webhook } from './webhook.ts';
-import type { WebhookComplaints } from './webhook-complaints.ts';
+import type { Tokens } from './token-verifier.ts';
 
 /** Who asks to be let in, and with what. */
 export interface Applicant {
