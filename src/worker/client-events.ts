@@ -4,9 +4,9 @@ import { isChannelName, isEventName } from '../shared/model/names.ts';
 import type { Publication } from '../shared/model/publication.ts';
 import { isPresenceChannel } from '../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../shared/model/webhook-event.ts';
+import type { Publisher } from './broker/publisher.ts';
 import type { Connection } from './connection.ts';
 import type { Hub } from './hub.ts';
-import type { Publisher } from './publisher.ts';
 
 const PREFIX = 'client-';
 const SECOND_MS = 1_000;

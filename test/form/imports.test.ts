@@ -47,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker/': ['worker/'],
   'worker/api/': [
     'worker/auth/token-verifier.ts',
-    'worker/publisher.ts',
+    'worker/broker/publisher.ts',
     'worker/roster/roster-client.ts',
     'worker/socket-report.ts',
   ],
@@ -57,7 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/broker/',
     'worker/connection.ts',
     'worker/hub.ts',
-    'worker/publisher.ts',
+    'worker/broker/publisher.ts',
     'worker/roster/',
   ],
 };

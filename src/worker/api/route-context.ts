@@ -4,7 +4,7 @@ import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Tokens } from '../auth/token-verifier.ts';
-import type { Publisher } from '../publisher.ts';
+import type { Publisher } from '../broker/publisher.ts';
 import type { RosterClient } from '../roster/roster-client.ts';
 import type { IdempotencyDesk } from './idempotency-desk.ts';
 import type { Readiness } from './resources/health.ts';

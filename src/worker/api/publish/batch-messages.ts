@@ -1,7 +1,7 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../../shared/json/raw-json.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';

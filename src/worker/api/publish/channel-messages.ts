@@ -3,7 +3,7 @@ import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isChannelName, isEventName } from '../../../shared/model/names.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
 import type { Publish } from './publish-route.ts';
 

@@ -3,7 +3,7 @@ import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { RosterClient } from '../../roster/roster-client.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage } from './channel-messages.ts';

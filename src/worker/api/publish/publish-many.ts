@@ -1,5 +1,5 @@
 import type { Publication } from '../../../shared/model/publication.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 
 /**
  * What is handed in before the broker's answer is waited for, and others get their turn of the loop: enough to pay

@@ -1,6 +1,6 @@
 import type { App } from '../../../shared/apps/app.ts';
 import { publicationOfText } from '../../../shared/model/publication.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { PusherEvent } from './event.ts';
 
 /** Publishes an event to each of its channels. Rejects with `broker_lost` or `broker_busy`. */

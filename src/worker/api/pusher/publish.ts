@@ -1,4 +1,4 @@
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import { type EventLimits, parseEvent } from './event.ts';
 import { askOccupancy, type Roster } from './occupancy.ts';
 import { publishEvent } from './publish-event.ts';

@@ -1,7 +1,7 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { Stats } from '../../../shared/stats.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { Router } from '../http/router.ts';
 import { health } from '../resources/health.ts';
 import { publishBatch } from './batch-events.ts';

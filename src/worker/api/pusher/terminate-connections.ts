@@ -1,6 +1,6 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isUserId } from '../../../shared/model/control-message.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { SignedHandler } from './signed-route.ts';
 
 const SUFFIX = '/terminate_connections';

@@ -4,7 +4,7 @@ import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { type GrantsChange, isUserId } from '../../../shared/model/control-message.ts';
-import type { Publisher } from '../../publisher.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { Params } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import type { Publish } from '../publish/publish-route.ts';

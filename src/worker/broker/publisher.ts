@@ -1,9 +1,9 @@
-import { RefusalError } from '../shared/errors/catalogue.ts';
-import type { ControlMessage } from '../shared/model/control-message.ts';
-import { topicOf } from '../shared/model/names.ts';
-import type { Publication } from '../shared/model/publication.ts';
-import type { Stats } from '../shared/stats.ts';
-import type { Broker } from './broker/broker.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
+import type { ControlMessage } from '../../shared/model/control-message.ts';
+import { topicOf } from '../../shared/model/names.ts';
+import type { Publication } from '../../shared/model/publication.ts';
+import type { Stats } from '../../shared/stats.ts';
+import type { Broker } from './broker.ts';
 
 /**
  * The one door in for whatever is to reach clients, from the API and from clients themselves. It is open only
