@@ -5,7 +5,7 @@ import type { Publication } from '../shared/model/publication.ts';
 import { isPresenceChannel } from '../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../shared/model/webhook-event.ts';
 import type { Publisher } from './broker/publisher.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from './connection/connection.ts';
 import type { Hub } from './hub.ts';
 
 const PREFIX = 'client-';

@@ -8,14 +8,14 @@ import { Delays } from '../shared/scheduling/timing-wheel.ts';
 import { Pacer } from '../shared/scheduling/token-bucket-queue.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Grants } from './auth/grants.ts';
-import type { ClientSocket, Keeper } from './client-socket.ts';
-import { Connection } from './connection.ts';
+import type { ClientSocket, Keeper } from './connection/client-socket.ts';
+import { Connection } from './connection/connection.ts';
+import { newSession } from './connection/pusher-session.ts';
+import type { Outbox } from './connection/send-queue.ts';
 import { closeCodeOf } from './dialect/pusher/codes.ts';
 import { errorText, establishedText } from './dialect/pusher/messages.ts';
 import type { PusherDialect } from './dialect/pusher/pusher.ts';
-import { newSession } from './dialect/pusher/session.ts';
 import { frameText } from './frame.ts';
-import type { Outbox } from './outbox.ts';
 import type { RosterClient } from './roster/roster-client.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 

@@ -2,7 +2,7 @@ import type { Apps } from '../shared/apps/app-registry.ts';
 import { RefusalError } from '../shared/errors/catalogue.ts';
 import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/token-verifier.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from './connection/connection.ts';
 import type { Expiry } from './expiry.ts';
 import type { Hub } from './hub.ts';
 

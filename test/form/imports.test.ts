@@ -28,7 +28,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ],
   ws: [
     'primary/cli/commands/subscribe-client.ts',
-    'worker/client-socket.ts',
+    'worker/connection/client-socket.ts',
     'worker/upgrade.ts',
     'worker/ws-receiver.ts',
   ],
@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker/broker/': [],
   'worker/dialect/': [
     'worker/broker/',
-    'worker/connection.ts',
+    'worker/connection/connection.ts',
     'worker/hub.ts',
     'worker/broker/publisher.ts',
     'worker/roster/',

@@ -3,12 +3,12 @@ import { topicOf } from '../../src/shared/model/names.ts';
 import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
-import type { Connection } from '../../src/worker/connection.ts';
+import type { Connection } from '../../src/worker/connection/connection.ts';
+import { Outbox } from '../../src/worker/connection/send-queue.ts';
 import { Control } from '../../src/worker/control.ts';
 import { GusherDialect } from '../../src/worker/dialect/gusher/gusher.ts';
 import { FanOut } from '../../src/worker/fan-out.ts';
 import { Hub } from '../../src/worker/hub.ts';
-import { Outbox } from '../../src/worker/outbox.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
 
 /** A hub with its outbox and a broker that takes everything. */

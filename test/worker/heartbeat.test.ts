@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { createStats } from '../../src/shared/stats.ts';
-import type { Connection } from '../../src/worker/connection.ts';
+import type { Connection } from '../../src/worker/connection/connection.ts';
+import type { Outbox } from '../../src/worker/connection/send-queue.ts';
 import { Heartbeat } from '../../src/worker/heartbeat.ts';
 import type { Hub } from '../../src/worker/hub.ts';
-import type { Outbox } from '../../src/worker/outbox.ts';
 import { eventually } from '../support/deadline.ts';
 import { makeConnection } from '../support/transport.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Connection } from '../../src/worker/connection.ts';
+import type { Connection } from '../../src/worker/connection/connection.ts';
 import { type Frames, frameText } from '../../src/worker/frame.ts';
 import { Rounds } from '../../src/worker/rounds.ts';
 import { SeededRandom } from '../support/seeded-random.ts';

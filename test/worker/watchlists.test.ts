@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
-import type { Connection } from '../../src/worker/connection.ts';
+import type { Connection } from '../../src/worker/connection/connection.ts';
 import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
 import type { AnswerTaker } from '../../src/worker/roster/roster-client.ts';
 

@@ -1,7 +1,7 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
-import type { Connection } from '../../connection.ts';
+import type { Connection } from '../../connection/connection.ts';
 import type { Hub } from '../../hub.ts';
 
 /**

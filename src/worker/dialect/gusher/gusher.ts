@@ -1,8 +1,8 @@
 import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors/catalogue.ts';
 import type { DirectMessage, GrantsChange } from '../../../shared/model/control-message.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
-import type { Connection } from '../../connection.ts';
-import type { Dialect } from '../dialect.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Dialect } from '../../connection/wire-protocol.ts';
 import { textOf } from './binary.ts';
 import { CLIENT_EVENT_PREFIX, clientEvent } from './client-event.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';

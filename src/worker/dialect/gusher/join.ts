@@ -1,6 +1,6 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
-import type { Connection } from '../../connection.ts';
+import type { Connection } from '../../connection/connection.ts';
 import type { Command, Context } from './command.ts';
 import { type Members, refusalText, successText } from './replies.ts';
 

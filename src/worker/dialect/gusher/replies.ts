@@ -1,5 +1,5 @@
 import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
-import type { Connection } from '../../connection.ts';
+import type { Connection } from '../../connection/connection.ts';
 import type { Command } from './command.ts';
 
 /** The members of a reply's `data`: names and JSON texts, in order. */

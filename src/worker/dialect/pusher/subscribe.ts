@@ -10,7 +10,8 @@ import {
   isUserChannel,
   USER_CHANNEL_PREFIX,
 } from '../../../shared/model/pusher-channel.ts';
-import type { Connection } from '../../connection.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { PusherSession } from '../../connection/pusher-session.ts';
 import { channelAuthText, isAuthorized } from './channel-auth.ts';
 import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';
 import { memberOf } from './member.ts';
@@ -21,7 +22,6 @@ import {
   subscriptionErrorText,
   subscriptionSucceededText,
 } from './messages.ts';
-import type { PusherSession } from './session.ts';
 
 /** What `subscription_error` calls a refusal; `AuthError` where it is one of these no longer. */
 const TYPES: Readonly<Partial<Record<string, string>>> = {

@@ -1,5 +1,5 @@
 import type { RosterEvent } from '../../../shared/model/presence.ts';
-import type { Connection } from '../../connection.ts';
+import type { Connection } from '../../connection/connection.ts';
 import type { RosterClient } from '../../roster/roster-client.ts';
 import { watchlistText } from './messages.ts';
 

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
-import { REFUSALS } from '../../src/shared/errors/catalogue.ts';
-import { createStats } from '../../src/shared/stats.ts';
-import type { Connection } from '../../src/worker/connection.ts';
-import type { Dialect } from '../../src/worker/dialect/dialect.ts';
-import { Inbox } from '../../src/worker/inbox.ts';
-import { Outbox } from '../../src/worker/outbox.ts';
-import { eventually } from '../support/deadline.ts';
-import { deafDialect, makeConnection, turnEnds } from '../support/transport.ts';
+import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { createStats } from '../../../src/shared/stats.ts';
+import type { Connection } from '../../../src/worker/connection/connection.ts';
+import { Inbox } from '../../../src/worker/connection/receive-queue.ts';
+import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
+import { eventually } from '../../support/deadline.ts';
+import { deafDialect, makeConnection, turnEnds } from '../../support/transport.ts';
 
 /** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
 function slowDialect(isSlow: (text: string) => boolean) {

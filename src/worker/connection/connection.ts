@@ -1,13 +1,13 @@
-import type { Refusal } from '../shared/errors/catalogue.ts';
-import { channelOf } from '../shared/model/names.ts';
-import type { Member } from '../shared/model/presence.ts';
-import type { Publication } from '../shared/model/publication.ts';
-import { isCacheChannel } from '../shared/model/pusher-channel.ts';
-import type { Grants } from './auth/grants.ts';
-import type { Dialect } from './dialect/dialect.ts';
-import type { PusherSession } from './dialect/pusher/session.ts';
-import type { Frames } from './frame.ts';
-import type { Rounds } from './rounds.ts';
+import type { Refusal } from '../../shared/errors/catalogue.ts';
+import { channelOf } from '../../shared/model/names.ts';
+import type { Member } from '../../shared/model/presence.ts';
+import type { Publication } from '../../shared/model/publication.ts';
+import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
+import type { Grants } from '../auth/grants.ts';
+import type { Frames } from '../frame.ts';
+import type { Rounds } from '../rounds.ts';
+import type { PusherSession } from './pusher-session.ts';
+import type { Dialect } from './wire-protocol.ts';
 
 /** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
 export interface Transport {

@@ -1,7 +1,7 @@
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { Stats } from '../shared/stats.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from './connection.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox } from './send-queue.ts';
 
 const SECONDS_PER_MINUTE = 60;
 

@@ -1,7 +1,7 @@
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { Stats } from '../shared/stats.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { Stats } from '../../shared/stats.ts';
+import { type Frames, joinFrames } from '../frame.ts';
 import type { Connection } from './connection.ts';
-import { type Frames, joinFrames } from './frame.ts';
 
 /**
  * The one way out to clients. What is posted during a turn leaves at its end, in one write per client. A

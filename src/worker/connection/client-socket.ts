@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import type { Frames } from '../frame.ts';
+import type { FrameWriter, StreamHandle, WriteTarget } from '../frame-writer.ts';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
-import type { Frames } from './frame.ts';
-import type { FrameWriter, StreamHandle, WriteTarget } from './frame-writer.ts';
 
 /** Who hears what happens on client sockets: one object for all of them. */
 export interface ClientSocketEvents {
