@@ -13,7 +13,6 @@ import { Router } from './api/http/router.ts';
 import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
-import { Arrivals } from './arrivals.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import type { Broker } from './broker/broker.ts';
 import { Publisher } from './broker/publisher.ts';
@@ -31,15 +30,16 @@ import { createDelivery } from './flush-cycle.ts';
 import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { createGusherDialect } from './gusher.ts';
+import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
+import { Arrivals } from './handshake/upgrade-fast-path.ts';
+import { Upgrade } from './handshake/upgrade-handler.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Hub } from './hub.ts';
 import { Inactivity } from './inactivity.ts';
-import { createPusherDoor } from './pusher.ts';
 import { openRemoteSink } from './remote/open-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 import { RosterClient } from './roster/roster-client.ts';
 import { StickyPort } from './sticky-port.ts';
-import { Upgrade } from './upgrade.ts';
 
 const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */

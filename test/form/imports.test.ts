@@ -29,7 +29,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ws: [
     'primary/cli/commands/subscribe-client.ts',
     'worker/connection/client-socket.ts',
-    'worker/upgrade.ts',
+    'worker/handshake/upgrade-handler.ts',
     'worker/ws-receiver.ts',
   ],
   yargs: ['primary/cli/'],
@@ -71,7 +71,7 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'primary/supervisor/supervisor.ts': ['primary/primary.ts'],
   'worker/main.ts': [],
   'worker/worker.ts': ['worker/main.ts'],
-  'worker/upgrade.ts': ['worker/worker.ts'],
+  'worker/handshake/upgrade-handler.ts': ['worker/worker.ts'],
   'worker/api/api-server.ts': ['worker/worker.ts'],
 };
 

@@ -1,20 +1,20 @@
-import type { Apps } from '../shared/apps/app-registry.ts';
-import type { Settings } from '../shared/config/settings.ts';
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { Stats } from '../shared/stats.ts';
-import type { Broker } from './broker/broker.ts';
-import type { ClientEvents } from './client-events.ts';
-import type { Connection } from './connection/connection.ts';
-import type { Inbox } from './connection/receive-queue.ts';
-import type { Outbox } from './connection/send-queue.ts';
-import { PresenceWatch } from './dialect/pusher/presence-watch.ts';
-import { PusherDialect } from './dialect/pusher/pusher.ts';
-import { SubscriptionCounts } from './dialect/pusher/subscription-counts.ts';
-import { Watchlists } from './dialect/pusher/watchlists.ts';
-import type { Hub } from './hub.ts';
-import { PusherDoor } from './pusher-door.ts';
-import type { RosterClient } from './roster/roster-client.ts';
-import type { WebhookReports } from './webhook-reports.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { Settings } from '../../shared/config/settings.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { Stats } from '../../shared/stats.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { ClientEvents } from '../client-events.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Inbox } from '../connection/receive-queue.ts';
+import type { Outbox } from '../connection/send-queue.ts';
+import { PresenceWatch } from '../dialect/pusher/presence-watch.ts';
+import { PusherDialect } from '../dialect/pusher/pusher.ts';
+import { SubscriptionCounts } from '../dialect/pusher/subscription-counts.ts';
+import { Watchlists } from '../dialect/pusher/watchlists.ts';
+import type { Hub } from '../hub.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
+import type { WebhookReports } from '../webhook-reports.ts';
+import { PusherDoor } from './pusher-handshake.ts';
 
 /** What Pusher clients share with all others. */
 export interface CommonParts {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect } from 'chai';
-import { readUpgradeRequest } from '../../src/worker/upgrade-request.ts';
+import { readUpgradeRequest } from '../../../src/worker/handshake/upgrade-request.ts';
 
 const REQUEST_LINE = 'GET /ws/demo?auth=a%20b HTTP/1.1';
 const FIELDS = [

@@ -1,22 +1,22 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { App } from '../shared/apps/app.ts';
-import type { Apps } from '../shared/apps/app-registry.ts';
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../shared/errors/catalogue.ts';
-import { Delays } from '../shared/scheduling/timing-wheel.ts';
-import { Pacer } from '../shared/scheduling/token-bucket-queue.ts';
-import type { Stats } from '../shared/stats.ts';
-import { Grants } from './auth/grants.ts';
-import type { ClientSocket, Keeper } from './connection/client-socket.ts';
-import { Connection } from './connection/connection.ts';
-import { newSession } from './connection/pusher-session.ts';
-import type { Outbox } from './connection/send-queue.ts';
-import { closeCodeOf } from './dialect/pusher/codes.ts';
-import { errorText, establishedText } from './dialect/pusher/messages.ts';
-import type { PusherDialect } from './dialect/pusher/pusher.ts';
-import { frameText } from './frame.ts';
-import type { RosterClient } from './roster/roster-client.ts';
+import type { App } from '../../shared/apps/app.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
+import { Delays } from '../../shared/scheduling/timing-wheel.ts';
+import { Pacer } from '../../shared/scheduling/token-bucket-queue.ts';
+import type { Stats } from '../../shared/stats.ts';
+import { Grants } from '../auth/grants.ts';
+import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
+import { Connection } from '../connection/connection.ts';
+import { newSession } from '../connection/pusher-session.ts';
+import type { Outbox } from '../connection/send-queue.ts';
+import { closeCodeOf } from '../dialect/pusher/codes.ts';
+import { errorText, establishedText } from '../dialect/pusher/messages.ts';
+import type { PusherDialect } from '../dialect/pusher/pusher.ts';
+import { frameText } from '../frame.ts';
+import type { RosterClient } from '../roster/roster-client.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** When there are too many of an app, they look once more at moments that are so far apart at most. */
