@@ -4,7 +4,7 @@ import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import { Turn } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Outbox } from './connection/send-queue.ts';
-import { FanOut } from './fan-out.ts';
+import { FanOut } from './hub/fan-out.ts';
 import { RosterReporter } from './roster/reporter.ts';
 import { SocketReport } from './socket-report.ts';
 import { WebhookReports } from './webhook-reports.ts';

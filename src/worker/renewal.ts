@@ -4,7 +4,7 @@ import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/token-verifier.ts';
 import type { Connection } from './connection/connection.ts';
 import type { Expiry } from './expiry.ts';
-import type { Hub } from './hub.ts';
+import type { Hub } from './hub/hub.ts';
 
 /** Lets a connection go on under a new token. */
 export class Renewal {

@@ -56,7 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker/dialect/': [
     'worker/broker/',
     'worker/connection/connection.ts',
-    'worker/hub.ts',
+    'worker/hub/hub.ts',
     'worker/broker/publisher.ts',
     'worker/roster/',
   ],

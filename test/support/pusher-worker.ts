@@ -11,9 +11,9 @@ import { PresenceWatch } from '../../src/worker/dialect/pusher/presence-watch.ts
 import { PusherDialect } from '../../src/worker/dialect/pusher/pusher.ts';
 import { SubscriptionCounts } from '../../src/worker/dialect/pusher/subscription-counts.ts';
 import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
-import { FanOut } from '../../src/worker/fan-out.ts';
 import { frameText } from '../../src/worker/frame.ts';
-import { Hub } from '../../src/worker/hub.ts';
+import { FanOut } from '../../src/worker/hub/fan-out.ts';
+import { Hub } from '../../src/worker/hub/hub.ts';
 import { RosterReporter } from '../../src/worker/roster/reporter.ts';
 import { RosterClient } from '../../src/worker/roster/roster-client.ts';
 import { channelAuth, userAuth } from './pusher-client.ts';

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** One file of `src` and what it imports. Paths are as in `worker/hub.ts`. */
+/** One file of `src` and what it imports. Paths are as in `worker/hub/hub.ts`. */
 export interface SourceFile {
   readonly path: string;
   readonly text: string;

@@ -17,7 +17,7 @@ import type { Dialect } from '../connection/wire-protocol.ts';
 import type { Expiry } from '../expiry.ts';
 import { framePong } from '../frame.ts';
 import type { FrameWriter } from '../frame-writer.ts';
-import type { Hub } from '../hub.ts';
+import type { Hub } from '../hub/hub.ts';
 import type { SocketReport } from '../socket-report.ts';
 import { newConnectionId } from './connection-id.ts';
 import type { Doorman, PusherDoor } from './pusher-handshake.ts';

@@ -2,7 +2,7 @@ import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Hub } from '../../hub.ts';
+import type { Hub } from '../../hub/hub.ts';
 
 /**
  * One message of a client: `{"event", "id"?, "data"?}`. Ids and data are kept as the JSON text the client

@@ -1,12 +1,12 @@
-import { GRANTS_MAX } from '../shared/apps/app.ts';
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { ControlMessage, DirectMessage, GrantsChange } from '../shared/model/control-message.ts';
-import type { Stats } from '../shared/stats.ts';
-import { Grants } from './auth/grants.ts';
-import type { Connection } from './connection/connection.ts';
-import type { Outbox } from './connection/send-queue.ts';
-import type { Dialect } from './connection/wire-protocol.ts';
-import { type Frames, frameText } from './frame.ts';
+import { GRANTS_MAX } from '../../shared/apps/app.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { ControlMessage, DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
+import type { Stats } from '../../shared/stats.ts';
+import { Grants } from '../auth/grants.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Outbox } from '../connection/send-queue.ts';
+import type { Dialect } from '../connection/wire-protocol.ts';
+import { type Frames, frameText } from '../frame.ts';
 import type { Hub } from './hub.ts';
 
 /** Carries out control messages on the connections of this worker, those of the named app alone. */

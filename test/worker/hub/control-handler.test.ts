@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import { topicOf } from '../../src/shared/model/names.ts';
-import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
-import { createStats } from '../../src/shared/stats.ts';
-import { Grants } from '../../src/worker/auth/grants.ts';
-import type { Connection } from '../../src/worker/connection/connection.ts';
-import { Outbox } from '../../src/worker/connection/send-queue.ts';
-import { Control } from '../../src/worker/control.ts';
-import { GusherDialect } from '../../src/worker/dialect/gusher/gusher.ts';
-import { FanOut } from '../../src/worker/fan-out.ts';
-import { Hub } from '../../src/worker/hub.ts';
-import { makeConnection, type RecordingTransport, turnEnds } from '../support/transport.ts';
+import { topicOf } from '../../../src/shared/model/names.ts';
+import { Turn } from '../../../src/shared/scheduling/flush-scheduler.ts';
+import { createStats } from '../../../src/shared/stats.ts';
+import { Grants } from '../../../src/worker/auth/grants.ts';
+import type { Connection } from '../../../src/worker/connection/connection.ts';
+import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { GusherDialect } from '../../../src/worker/dialect/gusher/gusher.ts';
+import { Control } from '../../../src/worker/hub/control-handler.ts';
+import { FanOut } from '../../../src/worker/hub/fan-out.ts';
+import { Hub } from '../../../src/worker/hub/hub.ts';
+import { makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
 /** A hub with its outbox and a broker that takes everything. */
 function openHub() {

@@ -1,4 +1,4 @@
-import type { Connection } from './connection/connection.ts';
+import type { Connection } from '../connection/connection.ts';
 
 const NOBODY: ReadonlySet<Connection> = new Set();
 

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import type { Connection } from '../../src/worker/connection/connection.ts';
-import { type Frames, frameText } from '../../src/worker/frame.ts';
-import { Rounds } from '../../src/worker/rounds.ts';
-import { SeededRandom } from '../support/seeded-random.ts';
-import { makeConnection } from '../support/transport.ts';
+import type { Connection } from '../../../src/worker/connection/connection.ts';
+import { type Frames, frameText } from '../../../src/worker/frame.ts';
+import { Rounds } from '../../../src/worker/hub/delivery-ring.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+import { makeConnection } from '../../support/transport.ts';
 
 const STEPS = 120;
 const SEEDS = 200;

@@ -1,14 +1,14 @@
-import { channelOf, topicOf } from '../shared/model/names.ts';
-import type { Member } from '../shared/model/presence.ts';
-import { KEPT_MS, type Publication } from '../shared/model/publication.ts';
-import type { Stats } from '../shared/stats.ts';
-import type { Grants } from './auth/grants.ts';
-import type { Broker } from './broker/broker.ts';
-import { Audience, Channel, type Connection } from './connection/connection.ts';
-import type { Dialect } from './connection/wire-protocol.ts';
+import { channelOf, topicOf } from '../../shared/model/names.ts';
+import type { Member } from '../../shared/model/presence.ts';
+import { KEPT_MS, type Publication } from '../../shared/model/publication.ts';
+import type { Stats } from '../../shared/stats.ts';
+import type { Grants } from '../auth/grants.ts';
+import type { Broker } from '../broker/broker.ts';
+import { Audience, Channel, type Connection } from '../connection/connection.ts';
+import type { Dialect } from '../connection/wire-protocol.ts';
+import type { RosterReporter } from '../roster/reporter.ts';
 import type { FanOut } from './fan-out.ts';
-import type { RosterReporter } from './roster/reporter.ts';
-import { Users } from './users.ts';
+import { Users } from './user-index.ts';
 
 /**
  * Who is here, and who hears what: the clients of this worker and their channels. It asks the broker for a

@@ -1,11 +1,11 @@
-import type { Apps } from '../shared/apps/app-registry.ts';
-import { RefusalError } from '../shared/errors/catalogue.ts';
-import { isChannelName, isEventName } from '../shared/model/names.ts';
-import type { Publication } from '../shared/model/publication.ts';
-import { isPresenceChannel } from '../shared/model/pusher-channel.ts';
-import type { WebhookEvent } from '../shared/model/webhook-event.ts';
-import type { Publisher } from './broker/publisher.ts';
-import type { Connection } from './connection/connection.ts';
+import type { Apps } from '../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { isChannelName, isEventName } from '../../shared/model/names.ts';
+import type { Publication } from '../../shared/model/publication.ts';
+import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
+import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
+import type { Publisher } from '../broker/publisher.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Hub } from './hub.ts';
 
 const PREFIX = 'client-';

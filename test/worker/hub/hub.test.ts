@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { Publication } from '../../src/shared/model/publication.ts';
-import { createStats, type Stats } from '../../src/shared/stats.ts';
-import { Outbox } from '../../src/worker/connection/send-queue.ts';
-import { FanOut } from '../../src/worker/fan-out.ts';
-import { Hub } from '../../src/worker/hub.ts';
-import { makeConnection } from '../support/transport.ts';
+import type { Publication } from '../../../src/shared/model/publication.ts';
+import { createStats, type Stats } from '../../../src/shared/stats.ts';
+import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { FanOut } from '../../../src/worker/hub/fan-out.ts';
+import { Hub } from '../../../src/worker/hub/hub.ts';
+import { makeConnection } from '../../support/transport.ts';
 
 describe('the hub', () => {
   const requestFlush = (): void => undefined;
