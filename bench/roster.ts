@@ -2,7 +2,7 @@ import { answerTo } from '../src/primary/presence/queries.ts';
 import { RosterDesk } from '../src/primary/presence/query-server.ts';
 import { Roster } from '../src/primary/presence/registry.ts';
 import type { ToPrimary } from '../src/shared/ipc/messages.ts';
-import { RosterReporter } from '../src/worker/roster/reporter.ts';
+import { RosterReporter } from '../src/worker/ipc/presence-reporter.ts';
 
 /**
  * What the roster costs: `npm run build && node --expose-gc dist/bench/roster.js`. One user joins one channel by

@@ -5,9 +5,9 @@ import { Turn } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Outbox } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
-import { RosterReporter } from './roster/reporter.ts';
-import { SocketReport } from './socket-report.ts';
-import { WebhookReports } from './webhook-reports.ts';
+import { RosterReporter } from './ipc/presence-reporter.ts';
+import { SocketReport } from './ipc/socket-reporter.ts';
+import { WebhookReports } from './ipc/webhook-reporter.ts';
 
 /** Whatever collects during a turn of the loop and leaves at its end. */
 export interface Delivery {

@@ -10,7 +10,6 @@ import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
 import { Router } from './api/http/router.ts';
-import { IdempotencyDesk } from './api/idempotency-desk.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
@@ -36,10 +35,11 @@ import { Control } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
 import { Hub } from './hub/hub.ts';
 import { Inactivity } from './inactivity.ts';
+import { IdempotencyDesk } from './ipc/idempotency-client.ts';
+import { RosterClient } from './ipc/presence-client.ts';
+import { StickyPort } from './ipc/socket-receiver.ts';
 import { openRemoteSink } from './remote/open-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
-import { RosterClient } from './roster/roster-client.ts';
-import { StickyPort } from './sticky-port.ts';
 
 const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */

@@ -5,8 +5,8 @@ import { Roster } from '../../src/primary/presence/registry.ts';
 import { RefusalError } from '../../src/shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import type { MemberList, RosterEvent } from '../../src/shared/model/presence.ts';
-import { RosterReporter } from '../../src/worker/roster/reporter.ts';
-import { RosterClient } from '../../src/worker/roster/roster-client.ts';
+import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
+import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { eventually } from '../support/deadline.ts';
 
 /** A worker's part of the roster, joined with the desk by a real asynchronous channel, as the processes are. */

@@ -10,7 +10,7 @@ const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'webhook-sender/main.ts'];
  * is a program of its own beside the primary. A new package gets a line here.
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  '@socket.io/sticky': ['primary/dispatch/dispatcher.ts', 'worker/sticky-port.ts'],
+  '@socket.io/sticky': ['primary/dispatch/dispatcher.ts', 'worker/ipc/socket-receiver.ts'],
   dotenv: ['primary/cli/load-settings.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],
@@ -48,8 +48,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker/api/': [
     'worker/auth/token-verifier.ts',
     'worker/broker/publisher.ts',
-    'worker/roster/roster-client.ts',
-    'worker/socket-report.ts',
+    'worker/ipc/presence-client.ts',
+    'worker/ipc/socket-reporter.ts',
   ],
   'worker/auth/': [],
   'worker/broker/': [],

@@ -14,8 +14,8 @@ import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
 import { frameText } from '../../src/worker/frame.ts';
 import { FanOut } from '../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../src/worker/hub/hub.ts';
-import { RosterReporter } from '../../src/worker/roster/reporter.ts';
-import { RosterClient } from '../../src/worker/roster/roster-client.ts';
+import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
+import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { channelAuth, userAuth } from './pusher-client.ts';
 import { RecordingTransport } from './transport.ts';
 

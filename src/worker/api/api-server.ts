@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
 import type { ChannelMessage } from '../../shared/ipc/messages.ts';
-import type { SocketReport } from '../socket-report.ts';
+import type { SocketReport } from '../ipc/socket-reporter.ts';
 import type { Router } from './http/router.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;

@@ -5,8 +5,8 @@ import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Tokens } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
-import type { IdempotencyDesk } from './idempotency-desk.ts';
+import type { IdempotencyDesk } from '../ipc/idempotency-client.ts';
+import type { RosterClient } from '../ipc/presence-client.ts';
 import type { Readiness } from './resources/health.ts';
 
 /** What the routes of the API are made of; each handler gets what it uses. */

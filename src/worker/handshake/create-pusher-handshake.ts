@@ -12,8 +12,8 @@ import { SubscriptionCounts } from '../dialect/pusher/subscription-counts.ts';
 import { Watchlists } from '../dialect/pusher/watchlists.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
-import type { WebhookReports } from '../webhook-reports.ts';
+import type { RosterClient } from '../ipc/presence-client.ts';
+import type { WebhookReports } from '../ipc/webhook-reporter.ts';
 import { PusherDoor } from './pusher-handshake.ts';
 
 /** What Pusher clients share with all others. */

@@ -16,7 +16,7 @@ import { closeCodeOf } from '../dialect/pusher/codes.ts';
 import { errorText, establishedText } from '../dialect/pusher/messages.ts';
 import type { PusherDialect } from '../dialect/pusher/pusher.ts';
 import { frameText } from '../frame.ts';
-import type { RosterClient } from '../roster/roster-client.ts';
+import type { RosterClient } from '../ipc/presence-client.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** When there are too many of an app, they look once more at moments that are so far apart at most. */

@@ -18,7 +18,7 @@ import type { Expiry } from '../expiry.ts';
 import { framePong } from '../frame.ts';
 import type { FrameWriter } from '../frame-writer.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { SocketReport } from '../socket-report.ts';
+import type { SocketReport } from '../ipc/socket-reporter.ts';
 import { newConnectionId } from './connection-id.ts';
 import type { Doorman, PusherDoor } from './pusher-handshake.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';

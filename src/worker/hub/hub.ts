@@ -6,7 +6,7 @@ import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
 import { Audience, Channel, type Connection } from '../connection/connection.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
-import type { RosterReporter } from '../roster/reporter.ts';
+import type { RosterReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
 import { Users } from './user-index.ts';
 

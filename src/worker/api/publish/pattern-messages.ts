@@ -4,7 +4,7 @@ import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { Publisher } from '../../broker/publisher.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';

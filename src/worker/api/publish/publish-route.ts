@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { Stats } from '../../../shared/stats.ts';
+import type { IdempotencyDesk } from '../../ipc/idempotency-client.ts';
 import { readBody } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
 import { queryTextOf } from '../http/pagination.ts';
-import type { IdempotencyDesk } from '../idempotency-desk.ts';
 
 /** Hands in what a body asks for, and the text of the query; answers the JSON text of the response. */
 export type Publish = (params: Params, body: string, query: string) => Promise<string>;

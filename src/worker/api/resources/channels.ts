@@ -1,5 +1,5 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';

@@ -1,4 +1,4 @@
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
 

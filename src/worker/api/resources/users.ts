@@ -3,7 +3,7 @@ import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';

@@ -5,7 +5,7 @@ import {
   type RosterEvent,
   type RosterJoin,
 } from '../../../shared/model/presence.ts';
-import type { AnswerTaker, PlaceTaker, RosterClient } from '../../roster/roster-client.ts';
+import type { AnswerTaker, PlaceTaker, RosterClient } from '../../ipc/presence-client.ts';
 import { memberAddedText, memberRemovedText } from './messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */

@@ -1,6 +1,6 @@
 import { topicOf } from '../../../shared/model/names.ts';
 import type { RosterEvent } from '../../../shared/model/presence.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { subscriptionCountText } from './messages.ts';
 import type { Announce } from './presence-watch.ts';
 

@@ -1,6 +1,6 @@
 import type { RosterEvent } from '../../../shared/model/presence.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { RosterClient } from '../../roster/roster-client.ts';
+import type { RosterClient } from '../../ipc/presence-client.ts';
 import { watchlistText } from './messages.ts';
 
 /** Questions of one client that are open at once: all clients of the worker share what the roster takes. */

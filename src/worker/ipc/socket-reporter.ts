@@ -1,4 +1,4 @@
-import type { ToPrimary } from '../shared/ipc/messages.ts';
+import type { ToPrimary } from '../../shared/ipc/messages.ts';
 
 /**
  * What the primary has to know of the sockets that it gave away, told at the end of each turn that brings any of it:

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
-import type { ChannelMessage } from '../shared/ipc/messages.ts';
-import type { SocketReport } from './socket-report.ts';
+import type { ChannelMessage } from '../../shared/ipc/messages.ts';
+import type { SocketReport } from './socket-reporter.ts';
 
 /**
  * Where the clients that came to the primary arrive: @socket.io/sticky tells of each by a `connection` event.

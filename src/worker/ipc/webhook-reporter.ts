@@ -1,5 +1,5 @@
-import type { ToPrimary, WebhookReport } from '../shared/ipc/messages.ts';
-import type { WebhookEvent } from '../shared/model/webhook-event.ts';
+import type { ToPrimary, WebhookReport } from '../../shared/ipc/messages.ts';
+import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 
 /** Tells the primary, once per turn, what the webhooks of apps may be told. */
 export class WebhookReports {
