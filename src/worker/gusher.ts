@@ -4,9 +4,9 @@ import type { Tokens } from './auth/token-verifier.ts';
 import type { Connection } from './connection/connection.ts';
 import type { Inbox } from './connection/receive-queue.ts';
 import { GusherDialect } from './dialect/gusher/gusher.ts';
-import type { Expiry } from './expiry.ts';
 import type { ClientEvents } from './hub/client-events.ts';
 import type { Hub } from './hub/hub.ts';
+import type { Expiry } from './lifecycle/token-expiry.ts';
 import { type RemoteSink, Remotes } from './remote/remotes.ts';
 import { Renewal } from './renewal.ts';
 

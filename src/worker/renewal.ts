@@ -3,8 +3,8 @@ import { RefusalError } from '../shared/errors/catalogue.ts';
 import { Grants } from './auth/grants.ts';
 import type { Tokens } from './auth/token-verifier.ts';
 import type { Connection } from './connection/connection.ts';
-import type { Expiry } from './expiry.ts';
 import type { Hub } from './hub/hub.ts';
+import type { Expiry } from './lifecycle/token-expiry.ts';
 
 /** Lets a connection go on under a new token. */
 export class Renewal {

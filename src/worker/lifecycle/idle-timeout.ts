@@ -1,6 +1,6 @@
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { Outbox } from './connection/send-queue.ts';
-import type { Hub } from './hub/hub.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { Outbox } from '../connection/send-queue.ts';
+import type { Hub } from '../hub/hub.ts';
 
 /** So many looks in a row have to find nothing: a client is closed a part of this early at most. */
 const LOOKS = 24;

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { createStats } from '../../src/shared/stats.ts';
-import type { Connection } from '../../src/worker/connection/connection.ts';
-import { Outbox } from '../../src/worker/connection/send-queue.ts';
-import type { Dialect } from '../../src/worker/connection/wire-protocol.ts';
-import { Expiry } from '../../src/worker/expiry.ts';
-import { deafDialect, makeConnection, type RecordingTransport } from '../support/transport.ts';
+import { createStats } from '../../../src/shared/stats.ts';
+import type { Connection } from '../../../src/worker/connection/connection.ts';
+import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
+import { Expiry } from '../../../src/worker/lifecycle/token-expiry.ts';
+import { deafDialect, makeConnection, type RecordingTransport } from '../../support/transport.ts';
 
 const dialect: Dialect = { ...deafDialect, encodeExpiry: (graceMs) => `expired, ${graceMs} ms left` };
 

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { createStats } from '../../src/shared/stats.ts';
-import type { Connection } from '../../src/worker/connection/connection.ts';
-import type { Outbox } from '../../src/worker/connection/send-queue.ts';
-import { Heartbeat } from '../../src/worker/heartbeat.ts';
-import type { Hub } from '../../src/worker/hub/hub.ts';
-import { eventually } from '../support/deadline.ts';
-import { makeConnection } from '../support/transport.ts';
+import { createStats } from '../../../src/shared/stats.ts';
+import type { Connection } from '../../../src/worker/connection/connection.ts';
+import type { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import type { Hub } from '../../../src/worker/hub/hub.ts';
+import { Heartbeat } from '../../../src/worker/lifecycle/heartbeat.ts';
+import { eventually } from '../../support/deadline.ts';
+import { makeConnection } from '../../support/transport.ts';
 
 const INTERVAL_MS = 320;
 

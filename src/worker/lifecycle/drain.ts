@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { REFUSALS } from '../shared/errors/catalogue.ts';
-import type { Outbox } from './connection/send-queue.ts';
-import type { FanOut } from './hub/fan-out.ts';
-import type { Hub } from './hub/hub.ts';
+import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { Outbox } from '../connection/send-queue.ts';
+import type { FanOut } from '../hub/fan-out.ts';
+import type { Hub } from '../hub/hub.ts';
 
 const SLICE_MS = 50;
 /** How long it waits for the end of a fan-out; where publications never stop, there is none. */
