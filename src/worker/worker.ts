@@ -23,7 +23,6 @@ import type { Outbox } from './connection/send-queue.ts';
 import { createDelivery } from './flush-cycle.ts';
 import { frameText } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { createGusherDialect } from './gusher.ts';
 import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
 import { Arrivals } from './handshake/upgrade-fast-path.ts';
 import { Upgrade } from './handshake/upgrade-handler.ts';
@@ -38,6 +37,7 @@ import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
 import { Expiry } from './lifecycle/token-expiry.ts';
+import { createGusherDialect } from './protocols/gusher/create-gusher-protocol.ts';
 import { openRemoteSink } from './remote/open-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 

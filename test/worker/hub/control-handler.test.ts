@@ -5,10 +5,10 @@ import { createStats } from '../../../src/shared/stats.ts';
 import { Grants } from '../../../src/worker/auth/grants.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
-import { GusherDialect } from '../../../src/worker/dialect/gusher/gusher.ts';
 import { Control } from '../../../src/worker/hub/control-handler.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
+import { GusherDialect } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
 /** A hub with its outbox and a broker that takes everything. */

@@ -1,8 +1,8 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Command, Context } from './command.ts';
-import { type Members, refusalText, successText } from './replies.ts';
+import type { Command, Context } from '../../protocols/gusher/command.ts';
+import { type Members, refusalText, successText } from '../../protocols/gusher/replies.ts';
 
 /**
  * Subscribes to all of the channels or to none, and answers once whatever is published from then on will

@@ -1,6 +1,6 @@
-import type { CommandHandler } from './command.ts';
+import type { CommandHandler } from '../../protocols/gusher/command.ts';
+import { type Members, refusalText } from '../../protocols/gusher/replies.ts';
 import { join } from './join.ts';
-import { type Members, refusalText } from './replies.ts';
 
 /**
  * `gusher.multi_subscribe` `{"multi_channel": [...]}`: all or nothing. Upstream's documents name the list

@@ -1,5 +1,5 @@
 import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from './command.ts';
+import type { CommandHandler } from '../../protocols/gusher/command.ts';
 import { join } from './join.ts';
 
 /** `gusher.subscribe` `{"channel"}`; subscribing twice succeeds. */

@@ -1,14 +1,14 @@
-import type { Apps } from '../shared/apps/app-registry.ts';
-import type { Settings } from '../shared/config/settings.ts';
-import type { Tokens } from './auth/token-verifier.ts';
-import type { Connection } from './connection/connection.ts';
-import type { Inbox } from './connection/receive-queue.ts';
-import { GusherDialect } from './dialect/gusher/gusher.ts';
-import type { ClientEvents } from './hub/client-events.ts';
-import type { Hub } from './hub/hub.ts';
-import type { Expiry } from './lifecycle/token-expiry.ts';
-import { type RemoteSink, Remotes } from './remote/remotes.ts';
-import { Renewal } from './renewal.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { Settings } from '../../../shared/config/settings.ts';
+import type { Tokens } from '../../auth/token-verifier.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Inbox } from '../../connection/receive-queue.ts';
+import type { ClientEvents } from '../../hub/client-events.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { Expiry } from '../../lifecycle/token-expiry.ts';
+import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
+import { GusherDialect } from './gusher-protocol.ts';
+import { Renewal } from './token-refresh.ts';
 
 /** Joins the parts that only native clients need to their dialect. */
 export function createGusherDialect(parts: {

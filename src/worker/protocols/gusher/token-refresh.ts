@@ -1,10 +1,10 @@
-import type { Apps } from '../shared/apps/app-registry.ts';
-import { RefusalError } from '../shared/errors/catalogue.ts';
-import { Grants } from './auth/grants.ts';
-import type { Tokens } from './auth/token-verifier.ts';
-import type { Connection } from './connection/connection.ts';
-import type { Hub } from './hub/hub.ts';
-import type { Expiry } from './lifecycle/token-expiry.ts';
+import type { Apps } from '../../../shared/apps/app-registry.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { Grants } from '../../auth/grants.ts';
+import type { Tokens } from '../../auth/token-verifier.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { Expiry } from '../../lifecycle/token-expiry.ts';
 
 /** Lets a connection go on under a new token. */
 export class Renewal {

@@ -3,17 +3,17 @@ import type { DirectMessage, GrantsChange } from '../../../shared/model/control-
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Dialect } from '../../connection/wire-protocol.ts';
-import { textOf } from './binary.ts';
-import { CLIENT_EVENT_PREFIX, clientEvent } from './client-event.ts';
+import { CLIENT_EVENT_PREFIX, clientEvent } from '../../dialect/gusher/client-event.ts';
+import { multiSubscribe } from '../../dialect/gusher/multi-subscribe.ts';
+import { ping } from '../../dialect/gusher/ping.ts';
+import { queryChannel } from '../../dialect/gusher/query-channel.ts';
+import { refresh } from '../../dialect/gusher/refresh.ts';
+import { remote } from '../../dialect/gusher/remote.ts';
+import { subscribe } from '../../dialect/gusher/subscribe.ts';
+import { unsubscribe } from '../../dialect/gusher/unsubscribe.ts';
+import { textOf } from './binary-text.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
-import { multiSubscribe } from './multi-subscribe.ts';
-import { ping } from './ping.ts';
-import { queryChannel } from './query-channel.ts';
-import { refresh } from './refresh.ts';
-import { remote } from './remote.ts';
 import { errorText } from './replies.ts';
-import { subscribe } from './subscribe.ts';
-import { unsubscribe } from './unsubscribe.ts';
 
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
 const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
