@@ -3,16 +3,16 @@ import type { DirectMessage, GrantsChange } from '../../../shared/model/control-
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Dialect } from '../../connection/wire-protocol.ts';
-import { CLIENT_EVENT_PREFIX, clientEvent } from '../../dialect/gusher/client-event.ts';
 import { multiSubscribe } from '../../dialect/gusher/multi-subscribe.ts';
-import { ping } from '../../dialect/gusher/ping.ts';
-import { queryChannel } from '../../dialect/gusher/query-channel.ts';
-import { refresh } from '../../dialect/gusher/refresh.ts';
-import { remote } from '../../dialect/gusher/remote.ts';
-import { subscribe } from '../../dialect/gusher/subscribe.ts';
-import { unsubscribe } from '../../dialect/gusher/unsubscribe.ts';
 import { textOf } from './binary-text.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
+import { CLIENT_EVENT_PREFIX, clientEvent } from './commands/client-event.ts';
+import { ping } from './commands/ping.ts';
+import { queryChannel } from './commands/query-channel.ts';
+import { refresh } from './commands/refresh.ts';
+import { remote } from './commands/remote.ts';
+import { subscribe } from './commands/subscribe.ts';
+import { unsubscribe } from './commands/unsubscribe.ts';
 import { errorText } from './replies.ts';
 
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */

@@ -1,6 +1,6 @@
-import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { join } from './join.ts';
+import { stringOf } from '../../../../shared/json/raw-json.ts';
+import { join } from '../../../dialect/gusher/join.ts';
+import type { CommandHandler } from '../command.ts';
 
 /** `gusher.subscribe` `{"channel"}`; subscribing twice succeeds. */
 export const subscribe: CommandHandler = (context, connection, command) => {

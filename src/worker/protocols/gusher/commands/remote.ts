@@ -1,7 +1,7 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { type Members, refusalText, successText } from '../../protocols/gusher/replies.ts';
+import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { stringOf } from '../../../../shared/json/raw-json.ts';
+import type { CommandHandler } from '../command.ts';
+import { type Members, refusalText, successText } from '../replies.ts';
 
 /**
  * `gusher.remote` `{"remote", "uid", "payload"}`: hands a command to the backend of the app. Always answered, whether

@@ -1,5 +1,5 @@
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { pongText } from '../../protocols/gusher/replies.ts';
+import type { CommandHandler } from '../command.ts';
+import { pongText } from '../replies.ts';
 
 /**
  * `gusher.ping`: answered by `gusher.pong_succeeded` with `data` as it was sent and the time in unix seconds.

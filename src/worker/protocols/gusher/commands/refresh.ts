@@ -1,7 +1,7 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { refusalText, successText } from '../../protocols/gusher/replies.ts';
+import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { stringOf } from '../../../../shared/json/raw-json.ts';
+import type { CommandHandler } from '../command.ts';
+import { refusalText, successText } from '../replies.ts';
 
 /**
  * `gusher.refresh` `{"token"}`: the connection goes on under a new token of the same user, with the grants of that

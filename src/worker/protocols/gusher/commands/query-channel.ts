@@ -1,5 +1,5 @@
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { successText } from '../../protocols/gusher/replies.ts';
+import type { CommandHandler } from '../command.ts';
+import { successText } from '../replies.ts';
 
 /** `gusher.querychannel`: the grants of this connection, as upstream answers; not its subscriptions. */
 export const queryChannel: CommandHandler = ({ reply }, connection, command) => {

@@ -1,6 +1,6 @@
-import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { type Members, refusalText, successText } from '../../protocols/gusher/replies.ts';
+import { stringOf } from '../../../../shared/json/raw-json.ts';
+import type { CommandHandler } from '../command.ts';
+import { type Members, refusalText, successText } from '../replies.ts';
 
 /** `gusher.unsubscribe` `{"channel"}`; succeeds also for a channel that was not subscribed to. */
 export const unsubscribe: CommandHandler = ({ hub, reply }, connection, command) => {

@@ -1,7 +1,7 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { stringOf } from '../../../shared/json/raw-json.ts';
-import type { CommandHandler } from '../../protocols/gusher/command.ts';
-import { errorText } from '../../protocols/gusher/replies.ts';
+import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { stringOf } from '../../../../shared/json/raw-json.ts';
+import type { CommandHandler } from '../command.ts';
+import { errorText } from '../replies.ts';
 
 /** An event of a client for the others in a channel begins so. */
 export const CLIENT_EVENT_PREFIX = 'client-';
