@@ -8,7 +8,6 @@ import { Connection } from '../../src/worker/connection/connection.ts';
 import { newSession } from '../../src/worker/connection/pusher-session.ts';
 import { Outbox } from '../../src/worker/connection/send-queue.ts';
 import { PresenceWatch } from '../../src/worker/dialect/pusher/presence-watch.ts';
-import { PusherDialect } from '../../src/worker/dialect/pusher/pusher.ts';
 import { SubscriptionCounts } from '../../src/worker/dialect/pusher/subscription-counts.ts';
 import { Watchlists } from '../../src/worker/dialect/pusher/watchlists.ts';
 import { frameText } from '../../src/worker/frame.ts';
@@ -16,6 +15,7 @@ import { FanOut } from '../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../src/worker/hub/hub.ts';
 import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
 import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
+import { PusherDialect } from '../../src/worker/protocols/pusher/pusher-protocol.ts';
 import { channelAuth, userAuth } from './pusher-client.ts';
 import { RecordingTransport } from './transport.ts';
 

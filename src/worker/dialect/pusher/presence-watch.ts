@@ -6,7 +6,7 @@ import {
   type RosterJoin,
 } from '../../../shared/model/presence.ts';
 import type { AnswerTaker, PlaceTaker, RosterClient } from '../../ipc/presence-client.ts';
-import { memberAddedText, memberRemovedText } from './messages.ts';
+import { memberAddedText, memberRemovedText } from '../../protocols/pusher/messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */
 export type Announce = (appKey: string, channelName: string, text: string) => void;

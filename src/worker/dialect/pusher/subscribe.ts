@@ -12,16 +12,16 @@ import {
 } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { PusherSession } from '../../connection/pusher-session.ts';
-import { channelAuthText, isAuthorized } from './channel-auth.ts';
-import { appOf, type CommandHandler, type Context, fieldsOf } from './command.ts';
-import { memberOf } from './member.ts';
+import { channelAuthText, isAuthorized } from '../../protocols/pusher/channel-auth.ts';
+import { appOf, type CommandHandler, type Context, fieldsOf } from '../../protocols/pusher/command.ts';
+import { memberOf } from '../../protocols/pusher/member.ts';
 import {
   cacheMissText,
   presenceJson,
   publicationText,
   subscriptionErrorText,
   subscriptionSucceededText,
-} from './messages.ts';
+} from '../../protocols/pusher/messages.ts';
 
 /** What `subscription_error` calls a refusal; `AuthError` where it is one of these no longer. */
 const TYPES: Readonly<Partial<Record<string, string>>> = {

@@ -1,7 +1,7 @@
 import type { Refusal } from '../../../shared/errors/catalogue.ts';
 import type { Member, MemberList } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
-import { codeOf } from './codes.ts';
+import { codeOf } from './close-codes.ts';
 
 /** Every message of a server. Its `data` is a string that holds JSON, but for those that the protocol has otherwise. */
 
