@@ -5,13 +5,13 @@ import type { Publication } from '../../../shared/model/publication.ts';
 import { USER_CHANNEL_PREFIX } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Dialect } from '../../connection/wire-protocol.ts';
-import { clientEvent } from '../../dialect/pusher/client-event.ts';
-import { ping, pong } from '../../dialect/pusher/ping.ts';
-import { signin } from '../../dialect/pusher/signin.ts';
-import { subscribe } from '../../dialect/pusher/subscribe.ts';
-import { unsubscribe } from '../../dialect/pusher/unsubscribe.ts';
 import { closeCodeOf } from './close-codes.ts';
 import { type CommandHandler, type Context, parseCommand } from './command.ts';
+import { clientEvent } from './commands/client-event.ts';
+import { ping, pong } from './commands/ping.ts';
+import { signin } from './commands/signin.ts';
+import { subscribe } from './commands/subscribe.ts';
+import { unsubscribe } from './commands/unsubscribe.ts';
 import { channelMessageText, errorText, messageText, publicationText } from './messages.ts';
 
 /** The event of a message to a user or a socket that names none. */

@@ -1,4 +1,4 @@
-import { type CommandHandler, fieldsOf } from '../../protocols/pusher/command.ts';
+import { type CommandHandler, fieldsOf } from '../command.ts';
 
 /** `pusher:unsubscribe` `{"channel"}`: has no reply; not having been subscribed is no fault. */
 export const unsubscribe: CommandHandler = ({ hub }, connection, command) => {

@@ -1,5 +1,5 @@
-import type { CommandHandler } from '../../protocols/pusher/command.ts';
-import { PONG } from '../../protocols/pusher/messages.ts';
+import type { CommandHandler } from '../command.ts';
+import { PONG } from '../messages.ts';
 
 /** `pusher:ping`: answered at once. */
 export const ping: CommandHandler = ({ reply }, connection) => {

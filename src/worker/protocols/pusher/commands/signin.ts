@@ -1,11 +1,11 @@
-import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
-import { sliceElements, sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
-import type { Connection } from '../../connection/connection.ts';
-import type { SignedIn } from '../../connection/pusher-session.ts';
-import { isAuthorized, userAuthText } from '../../protocols/pusher/channel-auth.ts';
-import { appOf, type CommandHandler, type Context, fieldsOf } from '../../protocols/pusher/command.ts';
-import { MEMBER_ID_MAX_LENGTH, memberIdOf } from '../../protocols/pusher/member.ts';
-import { errorText, signinSuccessText } from '../../protocols/pusher/messages.ts';
+import { REFUSALS, type RefusalCode } from '../../../../shared/errors/catalogue.ts';
+import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
+import type { Connection } from '../../../connection/connection.ts';
+import type { SignedIn } from '../../../connection/pusher-session.ts';
+import { isAuthorized, userAuthText } from '../channel-auth.ts';
+import { appOf, type CommandHandler, type Context, fieldsOf } from '../command.ts';
+import { MEMBER_ID_MAX_LENGTH, memberIdOf } from '../member.ts';
+import { errorText, signinSuccessText } from '../messages.ts';
 
 const WATCHLIST_MAX = 100;
 

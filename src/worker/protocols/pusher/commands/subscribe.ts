@@ -1,27 +1,27 @@
-import type { App } from '../../../shared/apps/app.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { topicOf } from '../../../shared/model/names.ts';
-import type { Member, MemberList } from '../../../shared/model/presence.ts';
-import type { KeptPublication, Publication } from '../../../shared/model/publication.ts';
+import type { App } from '../../../../shared/apps/app.ts';
+import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { topicOf } from '../../../../shared/model/names.ts';
+import type { Member, MemberList } from '../../../../shared/model/presence.ts';
+import type { KeptPublication, Publication } from '../../../../shared/model/publication.ts';
 import {
   isCacheChannel,
   isPresenceChannel,
   isPusherChannel,
   isUserChannel,
   USER_CHANNEL_PREFIX,
-} from '../../../shared/model/pusher-channel.ts';
-import type { Connection } from '../../connection/connection.ts';
-import type { PusherSession } from '../../connection/pusher-session.ts';
-import { channelAuthText, isAuthorized } from '../../protocols/pusher/channel-auth.ts';
-import { appOf, type CommandHandler, type Context, fieldsOf } from '../../protocols/pusher/command.ts';
-import { memberOf } from '../../protocols/pusher/member.ts';
+} from '../../../../shared/model/pusher-channel.ts';
+import type { Connection } from '../../../connection/connection.ts';
+import type { PusherSession } from '../../../connection/pusher-session.ts';
+import { channelAuthText, isAuthorized } from '../channel-auth.ts';
+import { appOf, type CommandHandler, type Context, fieldsOf } from '../command.ts';
+import { memberOf } from '../member.ts';
 import {
   cacheMissText,
   presenceJson,
   publicationText,
   subscriptionErrorText,
   subscriptionSucceededText,
-} from '../../protocols/pusher/messages.ts';
+} from '../messages.ts';
 
 /** What `subscription_error` calls a refusal; `AuthError` where it is one of these no longer. */
 const TYPES: Readonly<Partial<Record<string, string>>> = {

@@ -1,5 +1,5 @@
-import { isEncryptedChannel, isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
-import type { CommandHandler } from '../../protocols/pusher/command.ts';
+import { isEncryptedChannel, isPresenceChannel } from '../../../../shared/model/pusher-channel.ts';
+import type { CommandHandler } from '../command.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;
 
