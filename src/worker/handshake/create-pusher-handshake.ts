@@ -6,13 +6,13 @@ import type { Broker } from '../broker/broker.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Inbox } from '../connection/receive-queue.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import { PresenceWatch } from '../dialect/pusher/presence-watch.ts';
-import { SubscriptionCounts } from '../dialect/pusher/subscription-counts.ts';
-import { Watchlists } from '../dialect/pusher/watchlists.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
 import type { WebhookReports } from '../ipc/webhook-reporter.ts';
+import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
+import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-counts.ts';
+import { Watchlists } from '../protocols/pusher/presence/watchlists.ts';
 import { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
 import { PusherDoor } from './pusher-handshake.ts';
 

@@ -8,10 +8,10 @@ import type { WebhookEvent } from '../../../shared/model/webhook-event.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { PusherSession } from '../../connection/pusher-session.ts';
-import type { PresenceWatch } from '../../dialect/pusher/presence-watch.ts';
-import type { SubscriptionCounts } from '../../dialect/pusher/subscription-counts.ts';
-import type { Watchlists } from '../../dialect/pusher/watchlists.ts';
 import type { Hub } from '../../hub/hub.ts';
+import type { PresenceWatch } from './presence/presence-watch.ts';
+import type { SubscriptionCounts } from './presence/subscription-counts.ts';
+import type { Watchlists } from './presence/watchlists.ts';
 
 /** One message of a client: `{"event", "channel"?, "data"?}`. */
 export interface Command {

@@ -1,12 +1,12 @@
-import { topicOf } from '../../../shared/model/names.ts';
+import { topicOf } from '../../../../shared/model/names.ts';
 import {
   type MemberList,
   ROSTER_PAGE_MAX,
   type RosterEvent,
   type RosterJoin,
-} from '../../../shared/model/presence.ts';
-import type { AnswerTaker, PlaceTaker, RosterClient } from '../../ipc/presence-client.ts';
-import { memberAddedText, memberRemovedText } from '../../protocols/pusher/messages.ts';
+} from '../../../../shared/model/presence.ts';
+import type { AnswerTaker, PlaceTaker, RosterClient } from '../../../ipc/presence-client.ts';
+import { memberAddedText, memberRemovedText } from '../messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */
 export type Announce = (appKey: string, channelName: string, text: string) => void;

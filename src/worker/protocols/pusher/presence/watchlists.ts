@@ -1,7 +1,7 @@
-import type { RosterEvent } from '../../../shared/model/presence.ts';
-import type { Connection } from '../../connection/connection.ts';
-import type { RosterClient } from '../../ipc/presence-client.ts';
-import { watchlistText } from '../../protocols/pusher/messages.ts';
+import type { RosterEvent } from '../../../../shared/model/presence.ts';
+import type { Connection } from '../../../connection/connection.ts';
+import type { RosterClient } from '../../../ipc/presence-client.ts';
+import { watchlistText } from '../messages.ts';
 
 /** Questions of one client that are open at once: all clients of the worker share what the roster takes. */
 const QUESTIONS_AT_ONCE = 20;

@@ -1,7 +1,7 @@
-import { topicOf } from '../../../shared/model/names.ts';
-import type { RosterEvent } from '../../../shared/model/presence.ts';
-import type { RosterClient } from '../../ipc/presence-client.ts';
-import { subscriptionCountText } from '../../protocols/pusher/messages.ts';
+import { topicOf } from '../../../../shared/model/names.ts';
+import type { RosterEvent } from '../../../../shared/model/presence.ts';
+import type { RosterClient } from '../../../ipc/presence-client.ts';
+import { subscriptionCountText } from '../messages.ts';
 import type { Announce } from './presence-watch.ts';
 
 /** Up to so many subscribers every change is told; beyond, some of them. */
