@@ -38,7 +38,7 @@ import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
 import { Expiry } from './lifecycle/token-expiry.ts';
 import { createGusherDialect } from './protocols/gusher/create-gusher-protocol.ts';
-import { openRemoteSink } from './remote/open-sink.ts';
+import { openRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 
 const BEAT_MS = 500;

@@ -1,7 +1,7 @@
 import type { Settings } from '../../shared/config/settings.ts';
 import { HttpCalls } from '../../shared/net/http-client.ts';
-import { HttpPost } from './http-post.ts';
-import { RedisList } from './redis-list.ts';
+import { HttpPost } from './http-sink.ts';
+import { RedisList } from './redis-sink.ts';
 import type { RemoteSink } from './remotes.ts';
 
 /** Lists in Redis; without it, the addresses of the apps. */
