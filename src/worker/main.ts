@@ -2,8 +2,8 @@ import cluster from 'node:cluster';
 import { Line } from '../shared/ipc/message-pipe.ts';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
+import { endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
-import { endReceiversOnce } from './ws-receiver.ts';
 
 /** How long clients get when the primary is gone: nobody listens any more, so they should leave soon. */
 const ORPHAN_DRAIN_MS = 5_000;

@@ -21,8 +21,6 @@ import type { Connection } from './connection/connection.ts';
 import { Inbox } from './connection/receive-queue.ts';
 import type { Outbox } from './connection/send-queue.ts';
 import { createDelivery } from './flush-cycle.ts';
-import { frameText } from './frame.ts';
-import { FrameWriter } from './frame-writer.ts';
 import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
 import { Arrivals } from './handshake/upgrade-fast-path.ts';
 import { Upgrade } from './handshake/upgrade-handler.ts';
@@ -40,6 +38,8 @@ import { Expiry } from './lifecycle/token-expiry.ts';
 import { createGusherDialect } from './protocols/gusher/create-gusher-protocol.ts';
 import { openRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
+import { frameText } from './websocket/frame.ts';
+import { FrameWriter } from './websocket/frame-writer.ts';
 
 const BEAT_MS = 500;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */

@@ -30,7 +30,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'primary/cli/commands/subscribe-client.ts',
     'worker/connection/client-socket.ts',
     'worker/handshake/upgrade-handler.ts',
-    'worker/ws-receiver.ts',
+    'worker/websocket/ws-receiver-patch.ts',
   ],
   yargs: ['primary/cli/'],
 };

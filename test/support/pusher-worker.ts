@@ -7,7 +7,6 @@ import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection } from '../../src/worker/connection/connection.ts';
 import { newSession } from '../../src/worker/connection/pusher-session.ts';
 import { Outbox } from '../../src/worker/connection/send-queue.ts';
-import { frameText } from '../../src/worker/frame.ts';
 import { FanOut } from '../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../src/worker/hub/hub.ts';
 import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
@@ -16,6 +15,7 @@ import { PresenceWatch } from '../../src/worker/protocols/pusher/presence/presen
 import { SubscriptionCounts } from '../../src/worker/protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../../src/worker/protocols/pusher/presence/watchlists.ts';
 import { PusherDialect } from '../../src/worker/protocols/pusher/pusher-protocol.ts';
+import { frameText } from '../../src/worker/websocket/frame.ts';
 import { channelAuth, userAuth } from './pusher-client.ts';
 import { RecordingTransport } from './transport.ts';
 

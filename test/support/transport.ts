@@ -2,7 +2,7 @@ import { envelopeOf } from '../../src/shared/model/publication.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection, type Transport } from '../../src/worker/connection/connection.ts';
 import type { Dialect } from '../../src/worker/connection/wire-protocol.ts';
-import type { Frames } from '../../src/worker/frame.ts';
+import type { Frames } from '../../src/worker/websocket/frame.ts';
 
 /** A transport that remembers, for tests of the parts above the sockets. */
 export class RecordingTransport implements Transport {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import type { Frames } from '../frame.ts';
-import type { FrameWriter, StreamHandle, WriteTarget } from '../frame-writer.ts';
+import type { Frames } from '../websocket/frame.ts';
+import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-writer.ts';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
 
 /** Who hears what happens on client sockets: one object for all of them. */

@@ -4,8 +4,8 @@ import type { Member } from '../../shared/model/presence.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import type { Grants } from '../auth/grants.ts';
-import type { Frames } from '../frame.ts';
 import type { Rounds } from '../hub/delivery-ring.ts';
+import type { Frames } from '../websocket/frame.ts';
 import type { PusherSession } from './pusher-session.ts';
 import type { Dialect } from './wire-protocol.ts';
 

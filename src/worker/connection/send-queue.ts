@@ -1,6 +1,6 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
-import { type Frames, joinFrames } from '../frame.ts';
+import { type Frames, joinFrames } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 
 /**

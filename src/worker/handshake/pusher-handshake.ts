@@ -12,11 +12,11 @@ import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
 import { newSession } from '../connection/pusher-session.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import { frameText } from '../frame.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
 import { closeCodeOf } from '../protocols/pusher/close-codes.ts';
 import { errorText, establishedText } from '../protocols/pusher/messages.ts';
 import type { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
+import { frameText } from '../websocket/frame.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** When there are too many of an app, they look once more at moments that are so far apart at most. */

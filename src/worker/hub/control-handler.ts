@@ -6,7 +6,7 @@ import { Grants } from '../auth/grants.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
-import { type Frames, frameText } from '../frame.ts';
+import { type Frames, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
 
 /** Carries out control messages on the connections of this worker, those of the named app alone. */

@@ -1,4 +1,4 @@
-import { type Frames, joinFrames } from '../frame.ts';
+import { type Frames, joinFrames } from '../websocket/frame.ts';
 
 /** Joining more than this into one write was measured to save nothing more. */
 const BATCH_BYTES = 64 * 1024;

@@ -2,7 +2,7 @@ import type { Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Audience, Channel, Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import { type Frames, frameText } from '../frame.ts';
+import { type Frames, frameText } from '../websocket/frame.ts';
 import { type Bringer, Rounds } from './delivery-ring.ts';
 
 /** Writes in one turn, 2 to 7 us each: 1 ms, the longest that one fan-out delays everything else in this worker. */

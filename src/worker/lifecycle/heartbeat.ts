@@ -2,8 +2,8 @@ import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import { PING } from '../frame.ts';
 import type { Hub } from '../hub/hub.ts';
+import { PING } from '../websocket/frame.ts';
 
 /** Each interval's work is spread over so many ticks, so that no turn has to ping everybody. */
 const TICKS_PER_INTERVAL = 16;

@@ -1,7 +1,7 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import { frameText } from '../frame.ts';
+import { frameText } from '../websocket/frame.ts';
 
 const TICK_MS = 1_000;
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { type Frames, frameText } from '../../../src/worker/frame.ts';
 import { Rounds } from '../../../src/worker/hub/delivery-ring.ts';
+import { type Frames, frameText } from '../../../src/worker/websocket/frame.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { makeConnection } from '../../support/transport.ts';
 

@@ -4,9 +4,9 @@ import { Turn } from '../../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
-import { frameText } from '../../../src/worker/frame.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
+import { frameText } from '../../../src/worker/websocket/frame.ts';
 import { deafDialect, makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
 function publication(channel: string, data: unknown): Publication {

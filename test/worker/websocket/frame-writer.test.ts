@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { FrameWriter, type WriteTarget } from '../../src/worker/frame-writer.ts';
-import { eventually, within } from '../support/deadline.ts';
+import { FrameWriter, type WriteTarget } from '../../../src/worker/websocket/frame-writer.ts';
+import { eventually, within } from '../../support/deadline.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { expect } from 'chai';
 import * as ws from 'ws';
-import { endReceiversOnce } from '../../src/worker/ws-receiver.ts';
+import { endReceiversOnce } from '../../../src/worker/websocket/ws-receiver-patch.ts';
 
 describe('the receiver of ws', () => {
   const { Receiver } = ws as unknown as { Receiver: new () => Writable };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as ws from 'ws';
-import { framePong, frameText, joinFrames, PING } from '../../src/worker/frame.ts';
+import { framePong, frameText, joinFrames, PING } from '../../../src/worker/websocket/frame.ts';
 
 /** What ws itself would put on the wire. */
 function frameOfWs(text: string): Buffer {
