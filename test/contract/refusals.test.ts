@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { REFUSALS, type RefusalCode } from '../../src/shared/errors/catalogue.ts';
-import { refusalBody } from '../../src/shared/refusal-body.ts';
+import { refusalBody } from '../../src/shared/errors/http-error.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { sendRaw } from '../support/raw-http.ts';
 

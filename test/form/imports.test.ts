@@ -19,10 +19,9 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   pino: ['shared/log.ts'],
   valibot: [
     'primary/cli/',
-    'primary/roster/',
-    'shared/apps/app.ts',
-    'shared/model/control-message.ts',
-    'shared/model/envelope.ts',
+    'primary/presence/',
+    'shared/apps/',
+    'shared/model/',
     'worker/api/',
     'worker/auth/',
   ],
@@ -37,29 +36,69 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * What the files of a folder may import, besides `shared/` and the folder itself; of folders within each other
- * the inner one counts. So no process knows the other, and a broker or a dialect nothing of what is built on it.
+ * the inner one counts. So no process knows the other, and a broker or a protocol nothing of what is built on it.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/': [],
-  'courier/': ['courier/'],
+  'webhook-sender/': [],
   'primary/': ['primary/'],
+  'primary/broker/': [],
   'primary/cli/': ['primary/primary.ts'],
+  'primary/dispatch/': [],
+  'primary/listeners/': ['primary/dispatch/'],
+  'primary/presence/': [],
+  'primary/process/': [],
+  'primary/supervisor/': [
+    'primary/broker/',
+    'primary/dispatch/',
+    'primary/idempotency-store.ts',
+    'primary/presence/query-server.ts',
+    'primary/process/',
+    'primary/webhooks/',
+  ],
+  'primary/webhooks/': ['primary/presence/registry.ts', 'primary/process/'],
   'worker/': ['worker/'],
   'worker/api/': [
     'worker/auth/token-verifier.ts',
     'worker/broker/publisher.ts',
+    'worker/ipc/idempotency-client.ts',
     'worker/ipc/presence-client.ts',
     'worker/ipc/socket-reporter.ts',
   ],
   'worker/auth/': [],
   'worker/broker/': [],
-  'worker/dialect/': [
+  'worker/connection/': ['worker/auth/grants.ts', 'worker/hub/delivery-ring.ts', 'worker/websocket/'],
+  'worker/handshake/': [
+    'worker/api/http/',
+    'worker/auth/',
     'worker/broker/',
-    'worker/connection/connection.ts',
-    'worker/hub/hub.ts',
-    'worker/broker/publisher.ts',
-    'worker/roster/',
+    'worker/connection/',
+    'worker/hub/',
+    'worker/ipc/',
+    'worker/lifecycle/',
+    'worker/protocols/pusher/',
+    'worker/websocket/',
   ],
+  'worker/hub/': [
+    'worker/auth/grants.ts',
+    'worker/broker/',
+    'worker/connection/',
+    'worker/ipc/presence-reporter.ts',
+    'worker/websocket/',
+  ],
+  'worker/ipc/': [],
+  'worker/lifecycle/': ['worker/connection/', 'worker/hub/', 'worker/websocket/'],
+  'worker/protocols/': [
+    'worker/auth/',
+    'worker/broker/',
+    'worker/connection/',
+    'worker/hub/',
+    'worker/ipc/',
+    'worker/lifecycle/token-expiry.ts',
+    'worker/remote/',
+  ],
+  'worker/remote/': ['worker/connection/'],
+  'worker/websocket/': [],
 };
 
 /** The tops: what joins parts is imported by nobody but these. */
@@ -74,6 +113,9 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'worker/handshake/upgrade-handler.ts': ['worker/worker.ts'],
   'worker/api/api-server.ts': ['worker/worker.ts'],
 };
+
+/** A folder with more loose files than a reader takes in at one glance hides a second subject. */
+const FILES_PER_FOLDER_MAX = 9;
 
 describe('the imports of src', () => {
   const sources = readSources();
@@ -141,6 +183,16 @@ describe('the files of src', () => {
       .map(({ path }) => path)
       .filter((path) => !/^([a-z0-9]+(-[a-z0-9]+)*[/.])+ts$/.test(path));
     expect(faults, 'files named otherwise').to.deep.equal([]);
+  });
+
+  it('are at most nine in a folder', () => {
+    const counts = new Map<string, number>();
+    for (const { path } of sources) {
+      const folder = path.slice(0, path.lastIndexOf('/'));
+      counts.set(folder, (counts.get(folder) ?? 0) + 1);
+    }
+    const crowded = [...counts].filter(([, files]) => files > FILES_PER_FOLDER_MAX);
+    expect(crowded, 'folders with more files').to.deep.equal([]);
   });
 
   it('have no `any`', () => {

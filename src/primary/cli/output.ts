@@ -1,3 +1,5 @@
+import * as v from 'valibot';
+
 /** Prints one line of a command's result. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -11,4 +13,16 @@ export function remark(line: string): void {
 /** JSON on one line, else unchanged: outside of strings a line break is but white space, inside there is none. */
 export function oneLine(json: string): string {
   return json.replace(/[\r\n]+/g, ' ');
+}
+
+const refusal = v.object({ error: v.object({ message: v.string() }) });
+
+/** The sentence in the body of a refusal. */
+export function sentenceOf(body: string): string {
+  try {
+    return v.parse(refusal, JSON.parse(body)).error.message;
+  } catch {
+    // Somebody else answered at that address.
+    return 'the answer is not one of gusher';
+  }
 }

@@ -9,7 +9,7 @@ import {
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
 import { createStats, type Stats } from '../../shared/stats.ts';
-import { needRoomToFork } from '../room-to-fork.ts';
+import { needRoomToFork } from '../process/file-descriptors.ts';
 
 const CHANNEL_LOOK_MS = 5;
 

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { FromCourier, Parcel, ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
-import { needRoomToFork } from '../room-to-fork.ts';
+import { needRoomToFork } from '../process/file-descriptors.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 

@@ -1,5 +1,4 @@
 import { STATUS_CODES } from 'node:http';
-import { refusalBody } from '../refusal-body.ts';
 import type { Refusal } from './catalogue.ts';
 
 const UPGRADE_REQUIRED = 426;
@@ -36,4 +35,9 @@ export function httpRefusal(refusal: Refusal): string {
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** The JSON body by which a refusal is told over HTTP, on either port. */
+export function refusalBody({ code, sentence }: Refusal): string {
+  return JSON.stringify({ error: { code, message: sentence } });
 }

@@ -7,8 +7,7 @@ import { reachableFromHere } from '../../../shared/net/address.ts';
 import { CommandFailedError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';
-import { oneLine, print } from '../output.ts';
-import { sentenceOf } from '../refusal.ts';
+import { oneLine, print, sentenceOf } from '../output.ts';
 
 const DEADLINE_MS = 10_000;
 const API_SETTINGS = ['apiListen', 'apiToken'] as const;

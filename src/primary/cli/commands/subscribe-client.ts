@@ -3,8 +3,7 @@ import { text as textOf } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { WebSocket } from 'ws';
 import { CommandFailedError } from '../errors.ts';
-import { oneLine, remark } from '../output.ts';
-import { sentenceOf } from '../refusal.ts';
+import { oneLine, remark, sentenceOf } from '../output.ts';
 
 /** The webhook of the app is asked in this time. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal } from '../../../shared/errors/catalogue.ts';
-import { refusalHeaders, refusalStatus } from '../../../shared/errors/http-error.ts';
-import { refusalBody } from '../../../shared/refusal-body.ts';
+import { refusalBody, refusalHeaders, refusalStatus } from '../../../shared/errors/http-error.ts';
 
 /** The decoded parameters of a path. */
 export type Params = Readonly<Record<string, string | undefined>>;

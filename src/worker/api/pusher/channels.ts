@@ -1,8 +1,9 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { topicOf } from '../../../shared/model/names.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
-import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
-import { attributesOf } from './info.ts';
-import { type Occupancy, occupancyOf, type Roster } from './occupancy.ts';
+import type { KeptPublication } from '../../../shared/model/publication.ts';
+import { isCacheChannel, isPresenceChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
+import { attributesOf, type Occupancy, occupancyOf, type Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';
 
 /** `GET /apps/{id}/channels`: the occupied channels, by `filter_by_prefix`, with the counts that `info` names. */
@@ -27,5 +28,67 @@ export function listChannels(roster: Roster): SignedHandler {
       after = page.next;
     } while (after !== undefined);
     return JSON.stringify({ channels: Object.fromEntries(channels) });
+  };
+}
+
+const MS_PER_SECOND = 1_000;
+
+/** Who knows what a cache channel keeps. */
+export interface Cache {
+  kept(topic: string): Promise<KeptPublication | undefined>;
+}
+
+/** `GET /apps/{id}/channels/{channel}`: whether it is occupied, and what `info` names. */
+export function showChannel(roster: Roster, cache: Cache): SignedHandler {
+  return async ({ app, params, query }) => {
+    const channel = params.channel ?? '';
+    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+    const asked = attributesOf(query.get('info'));
+    const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
+    const wantsKept = asked.has('cache') && isCacheChannel(channel);
+    const kept = wantsKept ? await cache.kept(topicOf(app.key, channel)) : undefined;
+    return JSON.stringify({
+      occupied: counts.subscriptions > 0,
+      ...occupancyOf(channel, counts, asked),
+      ...(kept !== undefined && { cache: cacheOf(kept) }),
+    });
+  };
+}
+
+/** As its publisher wrote it, and for how many more seconds it is kept. */
+function cacheOf({ publication: { text, data }, ttlMs }: KeptPublication): { data: string; ttl: number } {
+  return { data: text ?? data, ttl: Math.ceil(ttlMs / MS_PER_SECOND) };
+}
+
+/** `GET /apps/{id}/channels/{channel}/stats`, which old SDKs ask for: whether it is occupied, and its counts. */
+export function showChannelStats(roster: Roster): SignedHandler {
+  const counts = attributesOf('subscription_count,user_count');
+  return async ({ app, params }) => {
+    const channel = params.channel ?? '';
+    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+    const found = await roster.ask({ kind: 'channel', app: app.key, channel });
+    return JSON.stringify({ occupied: found.subscriptions > 0, ...occupancyOf(channel, found, counts) });
+  };
+}
+
+/** `GET /apps/{id}/channels/{channel}/users`: who is in a presence channel, each user once. */
+export function listUsers(roster: Roster): SignedHandler {
+  return async ({ app, params }) => {
+    const channel = params.channel ?? '';
+    if (!isPresenceChannel(channel)) throw new RefusalError('users_not_counted');
+    const users: { id: string }[] = [];
+    let after: string | undefined;
+    do {
+      const page = await roster.ask({
+        kind: 'usersOfChannel',
+        app: app.key,
+        channel,
+        limit: ROSTER_PAGE_MAX,
+        ...(after !== undefined && { after }),
+      });
+      for (const id of page.users) users.push({ id });
+      after = page.next;
+    } while (after !== undefined);
+    return JSON.stringify({ users });
   };
 }

@@ -1,3 +1,6 @@
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isUserId } from '../../../shared/model/control-message.ts';
+import type { Publisher } from '../../broker/publisher.ts';
 import type { Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';
 
@@ -6,5 +9,22 @@ export function countConnections(roster: Roster): SignedHandler {
   return async ({ app }) => {
     const { connections } = await roster.ask({ kind: 'app', app: app.key });
     return JSON.stringify({ connections });
+  };
+}
+
+const SUFFIX = '/terminate_connections';
+
+/**
+ * `POST /apps/{id}/users/{user}/terminate_connections`: closes every connection of a user. The Node SDK does not
+ * encode the name, so that a user with a slash in it takes several segments.
+ */
+export function terminateConnections(publisher: Pick<Publisher, 'broadcast'>): SignedHandler {
+  return async ({ app, params }) => {
+    const rest = params['*'] ?? '';
+    if (!rest.endsWith(SUFFIX)) throw new RefusalError('not_found');
+    const user = rest.slice(0, -SUFFIX.length);
+    if (!isUserId(user)) throw new RefusalError('bad_user');
+    await publisher.broadcast({ kind: 'terminate', app: app.key, user });
+    return '{}';
   };
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
-import { type Attribute, attributesOf } from './info.ts';
+import { type Attribute, attributesOf } from './occupancy.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;
 /** As `connection_established` gives them. */

@@ -1,3 +1,4 @@
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type {
   ChannelCounts,
   RosterAnswers,
@@ -5,7 +6,6 @@ import type {
   RosterQueryOf,
 } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
-import type { Attribute } from './info.ts';
 
 /** Who knows who is where. Rejects with `roster_busy` or `roster_late`. */
 export interface Roster {
@@ -35,4 +35,17 @@ export async function askOccupancy(
   asked: ReadonlySet<Attribute>,
 ): Promise<Occupancy> {
   return occupancyOf(channel, await roster.ask({ kind: 'channel', app, channel }), asked);
+}
+
+/** What can be asked of a channel by `info`. */
+export type Attribute = 'subscription_count' | 'user_count' | 'cache';
+
+const ATTRIBUTES: readonly Attribute[] = ['subscription_count', 'user_count', 'cache'];
+
+/** Reads `info`: names between commas. Those that this server does not know are passed over. */
+export function attributesOf(info: unknown): ReadonlySet<Attribute> {
+  if (info === undefined || info === null) return new Set();
+  if (typeof info !== 'string') throw new RefusalError('bad_info');
+  const names = info.split(',').map((name) => name.trim());
+  return new Set(ATTRIBUTES.filter((attribute) => names.includes(attribute)));
 }

@@ -1,7 +1,10 @@
+import { isUtf8 } from 'node:buffer';
+import type { App } from '../../../shared/apps/app.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
-import { type EventLimits, parseEvent } from './event.ts';
+import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
 import { askOccupancy, type Roster } from './occupancy.ts';
-import { publishEvent } from './publish-event.ts';
 import type { Query } from './signature.ts';
 import { jsonOf, type SignedHandler } from './signed-route.ts';
 
@@ -36,4 +39,61 @@ function fieldsOf(query: Query): Record<string, unknown> {
   }
   const channels = query.get('channels');
   return channels === undefined ? fields : { ...fields, channels: channels.split(',') };
+}
+
+/** Publishes an event to each of its channels. Rejects with `broker_lost` or `broker_busy`. */
+export async function publishEvent(
+  publisher: Pick<Publisher, 'publish'>,
+  app: App,
+  { name, channels, data, socketId }: PusherEvent,
+): Promise<void> {
+  const publications = channels.map((channel) => publicationOfText(channel, name, data, socketId));
+  await Promise.all(publications.map((publication) => publisher.publish(app.key, publication)));
+}
+
+/**
+ * `POST /apps/{id}/batch_events`: publishes some events, each to one channel, in their order; all of them or,
+ * if one is not as it should be, none. Answers `{}`, or, if any has `info`, `{"batch":[…]}` with a member for
+ * each event, in their order.
+ */
+export function publishBatch(parts: EventParts & { batchMaxEvents: number }): SignedHandler {
+  const { publisher, roster, batchMaxEvents } = parts;
+  const limits = { ...parts.limits, channelsMax: 1 };
+  return async ({ app, body }) => {
+    const { batch } = jsonOf(body);
+    if (!Array.isArray(batch) || batch.length === 0 || batch.length > batchMaxEvents) {
+      throw new RefusalError('bad_batch');
+    }
+    const events = batch.map((raw) => parseEvent(raw, limits));
+    await Promise.all(events.map((event) => publishEvent(publisher, app, event)));
+    if (events.every(({ info }) => info.size === 0)) return '{}';
+    const infos = events.map(({ channels: [channel = ''], info }) =>
+      info.size === 0 ? {} : askOccupancy(roster, app.key, channel, info),
+    );
+    return JSON.stringify({ batch: await Promise.all(infos) });
+  };
+}
+
+/**
+ * `POST /apps/{id}/channels/{channel}/events`, which old SDKs use: `name` and `socket_id` stand in the query, the
+ * body is the data.
+ */
+export function publishToChannel({
+  publisher,
+  limits,
+}: Pick<EventParts, 'publisher' | 'limits'>): SignedHandler {
+  return async ({ app, params, query, body }) => {
+    if (!isUtf8(body)) throw new RefusalError('bad_body');
+    const event = parseEvent(
+      {
+        name: query.get('name'),
+        channel: params.channel,
+        socket_id: query.get('socket_id'),
+        data: body.toString(),
+      },
+      limits,
+    );
+    await publishEvent(publisher, app, event);
+    return '{}';
+  };
 }

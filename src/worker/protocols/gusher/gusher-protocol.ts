@@ -3,7 +3,6 @@ import type { DirectMessage, GrantsChange } from '../../../shared/model/control-
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Dialect } from '../../connection/wire-protocol.ts';
-import { multiSubscribe } from '../../dialect/gusher/multi-subscribe.ts';
 import { textOf } from './binary-text.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
 import { CLIENT_EVENT_PREFIX, clientEvent } from './commands/client-event.ts';
@@ -11,7 +10,7 @@ import { ping } from './commands/ping.ts';
 import { queryChannel } from './commands/query-channel.ts';
 import { refresh } from './commands/refresh.ts';
 import { remote } from './commands/remote.ts';
-import { subscribe } from './commands/subscribe.ts';
+import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
 import { errorText } from './replies.ts';
 

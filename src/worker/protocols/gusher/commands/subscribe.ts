@@ -1,6 +1,9 @@
+import type { RefusalCode } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
-import { join } from '../../../dialect/gusher/join.ts';
-import type { CommandHandler } from '../command.ts';
+import { isChannelName } from '../../../../shared/model/names.ts';
+import type { Connection } from '../../../connection/connection.ts';
+import type { Command, CommandHandler, Context } from '../command.ts';
+import { type Members, refusalText, successText } from '../replies.ts';
 
 /** `gusher.subscribe` `{"channel"}`; subscribing twice succeeds. */
 export const subscribe: CommandHandler = (context, connection, command) => {
@@ -8,3 +11,68 @@ export const subscribe: CommandHandler = (context, connection, command) => {
   if (channel === undefined) return 'bad_command';
   return join(context, connection, command, [channel], [['channel', JSON.stringify(channel)]]);
 };
+
+/**
+ * Subscribes to all of the channels or to none, and answers once whatever is published from then on will
+ * arrive. `members` say in the reply what it is about.
+ */
+export function join(
+  context: Context,
+  connection: Connection,
+  command: Command,
+  channels: readonly string[],
+  members: Members,
+): Promise<void> | undefined {
+  const { hub, reply } = context;
+  const refused = refusalOf(context, connection, channels);
+  if (refused !== undefined) {
+    reply(connection, refusalText(connection, command, members, refused));
+    return undefined;
+  }
+  const answer = (): undefined => {
+    // It may have left while it waited.
+    if (connection.state === 'open') reply(connection, successText(connection, command, members));
+  };
+  const joining = channels
+    .map((channel) => hub.subscribe(connection, channel))
+    .filter((promise) => promise !== undefined);
+  return joining.length === 0 ? answer() : Promise.all(joining).then(answer);
+}
+
+/** Attack: a long list makes work for each grant. So its length is looked at before any name in it. */
+function refusalOf(
+  { hub, subscriptionsMax }: Context,
+  connection: Connection,
+  channels: readonly string[],
+): RefusalCode | undefined {
+  if (channels.length > subscriptionsMax) return 'too_many_subscriptions';
+  if (!channels.every(isChannelName)) return 'bad_channel';
+  if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
+  const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
+  const subscriptions = connection.audiences.length + fresh.length;
+  return fresh.length > 0 && subscriptions > subscriptionsMax ? 'too_many_subscriptions' : undefined;
+}
+
+/**
+ * `gusher.multi_subscribe` `{"multi_channel": [...]}`: all or nothing. Upstream's documents name the list
+ * `multi_channel` in the reply, its code `channel`, and gusher-js reads `channel`: the reply has both.
+ */
+export const multiSubscribe: CommandHandler = (context, connection, command) => {
+  const channels = listOf(command.fields.get('multi_channel'));
+  if (channels === undefined) return 'bad_command';
+  const json = JSON.stringify(channels);
+  const members: Members = [
+    ['channel', json],
+    ['multi_channel', json],
+  ];
+  if (channels.length > 0) return join(context, connection, command, [...new Set(channels)], members);
+  // Upstream answers an empty list, and none, under the command's own name.
+  context.reply(connection, refusalText(connection, command, members, 'bad_command'));
+  return undefined;
+};
+
+/** `undefined` if the text is no list of strings; no text is an empty list. */
+function listOf(raw = '[]'): string[] | undefined {
+  const list: unknown = JSON.parse(raw);
+  return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;
+}

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Publication } from '../../src/shared/model/publication.ts';
-import { publishMany } from '../../src/worker/api/publish/publish-many.ts';
+import type { Publication } from '../../../../src/shared/model/publication.ts';
+import { publishMany } from '../../../../src/worker/api/publish/publish-many.ts';
 
 /** A publisher whose broker answers at the end of a turn, and what was on its way to it. */
 function slowPublisher(refuseAt = Number.POSITIVE_INFINITY) {

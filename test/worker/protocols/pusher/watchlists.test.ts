@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { RefusalError } from '../../src/shared/errors/catalogue.ts';
-import type { Connection } from '../../src/worker/connection/connection.ts';
-import type { AnswerTaker } from '../../src/worker/ipc/presence-client.ts';
-import { Watchlists } from '../../src/worker/protocols/pusher/presence/watchlists.ts';
+import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import type { Connection } from '../../../../src/worker/connection/connection.ts';
+import type { AnswerTaker } from '../../../../src/worker/ipc/presence-client.ts';
+import { Watchlists } from '../../../../src/worker/protocols/pusher/presence/watchlists.ts';
 
 describe('the watchlists', () => {
   const connection = (id: string): Connection => ({ id, appKey: 'shop' }) as unknown as Connection;

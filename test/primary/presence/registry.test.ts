@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import { answerTo } from '../../src/primary/presence/queries.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
+import { answerTo } from '../../../src/primary/presence/queries.ts';
+import { Roster } from '../../../src/primary/presence/registry.ts';
 import type {
   RosterAnswers,
   RosterDelta,
   RosterQueryKind,
   RosterQueryOf,
   RosterTransition,
-} from '../../src/shared/model/presence.ts';
+} from '../../../src/shared/model/presence.ts';
 
 function delta(channel: string, user: string, change = 1, info?: string, app = 'shop'): RosterDelta {
   return { app, channel, user, change, ...(info !== undefined && { info }) };

@@ -3,11 +3,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { exportJWK } from 'jose';
-import type { App } from '../../src/shared/apps/app.ts';
-import { RefusalError } from '../../src/shared/errors/catalogue.ts';
-import { Tokens } from '../../src/worker/auth/token-verifier.ts';
-import { TokenKeys } from '../../src/worker/auth/verification-keys.ts';
-import { keyPairFor, signToken } from '../support/tokens.ts';
+import type { App } from '../../../src/shared/apps/app.ts';
+import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import { Tokens } from '../../../src/worker/auth/token-verifier.ts';
+import { TokenKeys } from '../../../src/worker/auth/verification-keys.ts';
+import { keyPairFor, signToken } from '../../support/tokens.ts';
 
 const RSA = keyPairFor('RS256');
 const OTHER = keyPairFor('RS256');

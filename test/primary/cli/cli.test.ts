@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { jwtVerify } from 'jose';
-import { killRuns, type Outcome, Run, runHere } from '../support/command-line.ts';
-import { eventually, within } from '../support/deadline.ts';
-import { type RunningGusher, startGusher } from '../support/gusher.ts';
-import { freePort, RedisServer } from '../support/redis-server.ts';
-import { keyPairFor } from '../support/tokens.ts';
+import { killRuns, type Outcome, Run, runHere } from '../../support/command-line.ts';
+import { eventually, within } from '../../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../../support/gusher.ts';
+import { freePort, RedisServer } from '../../support/redis-server.ts';
+import { keyPairFor } from '../../support/tokens.ts';
 
 const TOKEN = 'a-token-of-some-length';
 
@@ -40,7 +40,7 @@ describe('the command line', () => {
   describe('in general', () => {
     it('tells the version of the package', async () => {
       const { version } = JSON.parse(
-        readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+        readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8'),
       ) as {
         version: string;
       };

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
-import { eventually } from '../support/deadline.ts';
-import { RedisServer } from '../support/redis-server.ts';
+import { RedisAppStore } from '../../../src/shared/apps/redis-app-store.ts';
+import { eventually } from '../../support/deadline.ts';
+import { RedisServer } from '../../support/redis-server.ts';
 
 describe('apps in a Redis that does not answer', () => {
   let redis: RedisServer;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { OrderedMap } from '../../src/primary/presence/ordered-map.ts';
+import { OrderedMap } from '../../../src/primary/presence/ordered-map.ts';
 
 /** Sets and deletes names by the numbers of a fixed sequence, in the map and in a set beside it. */
 function churn(

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../src/primary/presence/query-server.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
-import { memberIdOf, memberOf } from '../../src/worker/protocols/pusher/member.ts';
-import { eventually } from '../support/deadline.ts';
-import { PusherWorker, textsOf, WORKER_APP } from '../support/pusher-worker.ts';
+import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
+import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { memberIdOf, memberOf } from '../../../../src/worker/protocols/pusher/member.ts';
+import { eventually } from '../../../support/deadline.ts';
+import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worker.ts';
 
 describe('the id of a Pusher user', () => {
   const ids: [json: string, id: string | undefined][] = [

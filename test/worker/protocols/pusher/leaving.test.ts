@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../src/primary/presence/query-server.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
-import type { RosterDelta } from '../../src/shared/model/presence.ts';
-import { PusherWorker, WORKER_APP } from '../support/pusher-worker.ts';
+import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
+import { Roster } from '../../../../src/primary/presence/registry.ts';
+import type { RosterDelta } from '../../../../src/shared/model/presence.ts';
+import { PusherWorker, WORKER_APP } from '../../../support/pusher-worker.ts';
 
 /** More turns of the loop than a subscribe takes. */
 const TURNS = 20;

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../src/primary/presence/query-server.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
-import { PusherWorker, textsOf } from '../support/pusher-worker.ts';
-import { type RecordingTransport, turnEnds } from '../support/transport.ts';
+import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
+import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { PusherWorker, textsOf } from '../../../support/pusher-worker.ts';
+import { type RecordingTransport, turnEnds } from '../../../support/transport.ts';
 
 describe('a Pusher client that subscribes', () => {
   let worker: PusherWorker;

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../src/primary/presence/query-server.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
-import { eventually } from '../support/deadline.ts';
-import { PusherWorker, textsOf, WORKER_APP } from '../support/pusher-worker.ts';
+import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
+import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { eventually } from '../../../support/deadline.ts';
+import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worker.ts';
 
 const CHANNEL = 'presence-c';
 

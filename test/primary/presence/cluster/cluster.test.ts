@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import { Hosts } from '../../src/primary/presence/cluster/cluster.ts';
-import { answerTo } from '../../src/primary/presence/queries.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
-import { silentLog } from '../../src/shared/log.ts';
-import type { RosterDelta } from '../../src/shared/model/presence.ts';
-import { eventually } from '../support/deadline.ts';
-import { FakeSentinel } from '../support/fake-sentinel.ts';
-import { Passage } from '../support/passage.ts';
-import { RedisServer } from '../support/redis-server.ts';
+import { Hosts } from '../../../../src/primary/presence/cluster/cluster.ts';
+import { answerTo } from '../../../../src/primary/presence/queries.ts';
+import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { silentLog } from '../../../../src/shared/log.ts';
+import type { RosterDelta } from '../../../../src/shared/model/presence.ts';
+import { eventually } from '../../../support/deadline.ts';
+import { FakeSentinel } from '../../../support/fake-sentinel.ts';
+import { Passage } from '../../../support/passage.ts';
+import { RedisServer } from '../../../support/redis-server.ts';
 
 /** The roster of one host with one worker, joined with others by Redis; no process of its own. */
 class Host {
