@@ -1,5 +1,6 @@
 import type { SettingName, Settings } from '../shared/config/settings.ts';
-import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
+import { createLog, type Logger } from '../shared/log.ts';
+import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
 import { chooseDemo, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';

@@ -5,8 +5,6 @@ export type { Logger } from 'pino';
 
 /** What is kept, to be written later, while standard error takes nothing. */
 const KEPT_MAX_BYTES = 1024 * 1024;
-/** Different texts of libraries that are told. */
-const TEXTS_MAX = 100;
 
 /**
  * The log of one process: JSON lines on standard error, one per event that an operator would act on. Written
@@ -25,24 +23,6 @@ export function createLog(level: Settings['logLevel'], process: Record<string, u
     },
     standardError,
   );
-}
-
-/**
- * From now on what libraries print, and warnings of Node, are lines of the log as well: each once, since ioredis says
- * the same at every connection.
- */
-export function takeOverConsole(log: Logger): void {
-  const told = new Set<string>();
-  const tell = (said: unknown): void => {
-    const text = String(said);
-    if (told.has(text) || told.size >= TEXTS_MAX) return;
-    told.add(text);
-    log.warn({ said: text }, 'a library warns');
-  };
-  console.warn = tell;
-  console.error = tell;
-  process.removeAllListeners('warning');
-  process.on('warning', tell);
 }
 
 /** A log that nobody reads, for tests of single parts. */

@@ -14,6 +14,8 @@ export interface Stats {
   connectionsTooSlow: number;
   connectionsHeartbeatLost: number;
   connectionsTooManyFaults: number;
+  /** Defects: errors that no code expected. */
+  unexpectedErrors: number;
   framesReceived: number;
   faults: number;
   publicationsAccepted: number;
@@ -40,6 +42,7 @@ export function createStats(): Stats {
     connectionsTooSlow: 0,
     connectionsHeartbeatLost: 0,
     connectionsTooManyFaults: 0,
+    unexpectedErrors: 0,
     framesReceived: 0,
     faults: 0,
     publicationsAccepted: 0,

@@ -1,7 +1,8 @@
 import cluster from 'node:cluster';
 import { Line } from '../shared/ipc/message-pipe.ts';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
-import { createLog, type Logger, takeOverConsole } from '../shared/log.ts';
+import { createLog, type Logger } from '../shared/log.ts';
+import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import { endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
 
@@ -78,8 +79,10 @@ function leaveAsOrphan(): void {
 
 /** A programming error ends the worker, with a line that says so; the supervisor is there for the rest. */
 function dieLoudly(log: Logger): void {
+  // Nothing waits for it, so nothing is left half done: the worker goes on.
+  process.on('unhandledRejection', (error) => worker?.reportRejection(error));
   process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'the worker failed');
+    log.fatal({ event: 'worker_failed', err: error }, 'the worker failed');
     process.exit(FATAL_EXIT);
   });
 }

@@ -6,6 +6,7 @@ import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
+import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
@@ -60,6 +61,7 @@ export class Worker {
   readonly #stats: Stats = createStats();
   // Node would refuse a request without a host without a word; those who serve it say why.
   readonly #server: Server = createServer({ requireHostHeader: false });
+  readonly #unexpected: UnexpectedErrors;
   readonly #store: AppStore;
   readonly #auth: Auth;
   readonly #broker: Broker;
@@ -88,6 +90,8 @@ export class Worker {
     const send = (message: ToPrimary): void => line.send(message);
     const stats = this.#stats;
     this.#options = options;
+    this.#unexpected = new UnexpectedErrors({ log, stats });
+    const unexpected = this.#unexpected;
 
     this.#store = openAppStore(settings, new AppComplaints({ log }).complain);
     const apps = new Apps({
@@ -112,20 +116,27 @@ export class Worker {
     this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
     this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: rosterReports, stats });
     this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
-    this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, stats });
+    this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, unexpected, stats });
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatIntervalMs,
       hub: this.#hub,
       outbox: this.#outbox,
+      unexpected,
       stats,
     });
     this.#inactivity = new Inactivity({
       afterMs: settings.pusherInactivityMs,
       hub: this.#hub,
       outbox: this.#outbox,
+      unexpected,
     });
 
-    this.#expiry = new Expiry({ outbox: this.#outbox, graceMs: settings.tokenGraceMs, now: Date.now });
+    this.#expiry = new Expiry({
+      outbox: this.#outbox,
+      graceMs: settings.tokenGraceMs,
+      unexpected,
+      now: Date.now,
+    });
     const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
     const clientEvents = new ClientEvents({
       apps,
@@ -159,10 +170,11 @@ export class Worker {
       clientEvents,
       webhookReports,
       reply,
+      unexpected,
       stats,
     });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
-    this.#publicRequests = new Router({ log });
+    this.#publicRequests = new Router({ unexpected });
     drawPublicRoutes(this.#publicRequests, { apps, tokens });
     drawPusherRoutes(this.#publicRequests, pusherApi);
     new StickyPort(new Arrivals(this.#server), sockets);
@@ -178,7 +190,7 @@ export class Worker {
       sockets,
       frameWriter: this.#frameWriter,
       stats,
-      log,
+      unexpected,
       frameMaxBytes: settings.frameMaxBytes,
       compression: settings.compression,
       requests: this.#publicRequests,
@@ -188,6 +200,7 @@ export class Worker {
       settings,
       stats,
       log,
+      unexpected,
       apps,
       store: this.#store,
       tokens,
@@ -206,8 +219,15 @@ export class Worker {
     const send = (message: ToPrimary): void => this.#options.line.send(message);
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
     const broker = this.#broker.open({
-      deliver: (topic, publication) => this.#hub.deliver(topic, publication),
-      control: (message) => this.#control.obey(message),
+      // A publication or a control message that cannot be carried out must not end every worker of every host.
+      deliver: (topic, publication) => {
+        try {
+          this.#hub.deliver(topic, publication);
+        } catch (error) {
+          this.#unexpected.report(error, 'delivery', { topic });
+        }
+      },
+      control: (message) => this.#unexpected.run('control_message', () => this.#control.obey(message)),
       linkChanged: (state: BrokerLink) => {
         this.#hub.forgetLast();
         send({ type: 'link', state });
@@ -218,6 +238,15 @@ export class Worker {
   }
 
   receive(message: Exclude<ToWorker, { type: 'start' | 'drain' }>): void {
+    this.#unexpected.run('primary_message', () => this.#receive(message));
+  }
+
+  /** Reports a promise that nothing waits for and that rejected. */
+  reportRejection(error: unknown): void {
+    this.#unexpected.report(error, 'promise');
+  }
+
+  #receive(message: Exclude<ToWorker, { type: 'start' | 'drain' }>): void {
     switch (message.type) {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };

@@ -7,12 +7,13 @@ import { expect } from 'chai';
 import { within } from '../support/deadline.ts';
 
 const LOG = new URL('../../src/shared/log.js', import.meta.url).href;
+const CONSOLE = new URL('../../src/shared/logging/console-lines.js', import.meta.url).href;
 
 const read = async (stream: Readable | null): Promise<string> => (stream === null ? '' : text(stream));
 
 /** Runs a program that has `createLog` and `takeOverConsole`, and reads what it writes. */
 async function run(program: string, standardError: 'pipe' | number = 'pipe') {
-  const source = `import { createLog, takeOverConsole } from '${LOG}'; const log = createLog('info', {}); ${program}`;
+  const source = `import { createLog } from '${LOG}'; import { takeOverConsole } from '${CONSOLE}'; const log = createLog('info', {}); ${program}`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
     stdio: ['ignore', 'pipe', standardError],
   });

@@ -39,6 +39,7 @@ export class RecordingTransport implements Transport {
 export const deafDialect: Dialect = {
   name: 'deaf',
   receive: () => undefined,
+  encodeFailure: () => 'internal',
   encode: envelopeOf,
   encodeDirect: ({ data }) => data,
   closeOf: ({ close = 4000, sentence }) => ({ code: close, reason: sentence }),

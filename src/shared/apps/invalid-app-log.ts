@@ -1,26 +1,25 @@
 import type { Logger } from '../log.ts';
+import { LogThrottle } from '../logging/log-throttle.ts';
 
-/** Somebody may ask for any number of apps; whoever mends this many has read enough. */
-const REMEMBERED_MAX = 1_000;
+const INTERVAL_MS = 600_000;
 
 /**
- * Tells the operator of apps that are stored and cannot be served, once for each fault: to their clients such an app is
- * not there.
+ * Logs apps that are stored and cannot be served, once per app and fields in ten minutes. For clients such an app does
+ * not exist.
  */
 export class AppComplaints {
-  readonly #log: Logger;
-  readonly #told = new Map<string, string>();
+  readonly #throttle: LogThrottle;
 
   constructor(options: { log: Logger }) {
-    this.#log = options.log;
+    this.#throttle = new LogThrottle({ log: options.log, intervalMs: INTERVAL_MS });
   }
 
-  /** Names of fields alone: what they hold may be a secret. */
+  /** Names of fields alone: their values may be secrets. */
   readonly complain = (app: string, fields: readonly string[]): void => {
-    const fault = fields.join();
-    if (this.#told.get(app) === fault) return;
-    if (this.#told.size >= REMEMBERED_MAX) this.#told.clear();
-    this.#told.set(app, fault);
-    this.#log.warn({ app, fields }, 'an app is registered with fields that break the rules, and not served');
+    this.#throttle.write(`${app} ${fields.join()}`, {
+      level: 'warn',
+      facts: { event: 'app_invalid', app, fields },
+      message: 'registered app has invalid fields and is not served',
+    });
   };
 }

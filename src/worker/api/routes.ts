@@ -24,8 +24,8 @@ import type { RouteParts } from './route-context.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
 export function drawRoutes(parts: RouteParts): Router {
-  const { log, settings } = parts;
-  const router = new Router({ log });
+  const { settings, unexpected } = parts;
+  const router = new Router({ unexpected });
   const permit = permitOf(settings.apiToken);
   const publish = (method: HTTPMethod, path: string, work: Publish): void => {
     router.on(method, path, publishing({ ...parts, bodyMaxBytes: settings.bodyMaxBytes }, work), permit);

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { BrokerLink } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
+import { LogThrottle } from '../../shared/logging/log-throttle.ts';
 import {
   CONTROL_TOPIC,
   type ControlMessage,
@@ -33,7 +34,7 @@ const TOPICS_PER_COMMAND = 500;
 const PROBE_MS = 3_000;
 const REFUSED_PAUSE_MS = 1_000;
 /** Whoever publishes something wrong goes on doing so. */
-const MALFORMED_EVERY_MS = 10_000;
+const MALFORMED_INTERVAL_MS = 10_000;
 
 const BACKPUSH = 'gusher:backpush';
 /** Before the topic: the key of what a cache channel keeps. No app key has a colon. */
@@ -79,7 +80,7 @@ export class RedisBroker implements Broker {
   #confirming: symbol | undefined;
 
   #inFlightBytes = 0;
-  #malformedToldAt = Number.NEGATIVE_INFINITY;
+  readonly #malformed: LogThrottle;
   #prober: NodeJS.Timeout | undefined;
   #announceTried: () => void = () => undefined;
 
@@ -88,6 +89,7 @@ export class RedisBroker implements Broker {
     this.#maxBytes = maxBytes;
     this.#stats = stats;
     this.#log = log;
+    this.#malformed = new LogThrottle({ log, intervalMs: MALFORMED_INTERVAL_MS });
     const onError = (error: Error): void => {
       this.#fault = error;
       // With Sentinels a first connect does not fail, but goes on asking them.
@@ -406,11 +408,11 @@ export class RedisBroker implements Broker {
 
   #countMalformed(topic: string): void {
     this.#stats.publicationsMalformed += 1;
-    const now = performance.now();
-    if (now - this.#malformedToldAt < MALFORMED_EVERY_MS) return;
-    this.#malformedToldAt = now;
-    const soFar = this.#stats.publicationsMalformed;
-    this.#log.warn({ topic, soFar }, 'what came from Redis is no publication, and dropped');
+    this.#malformed.write('', {
+      level: 'warn',
+      facts: { event: 'redis_message_malformed', topic, soFar: this.#stats.publicationsMalformed },
+      message: 'malformed message from Redis was dropped',
+    });
   }
 }
 

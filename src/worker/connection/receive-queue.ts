@@ -1,5 +1,7 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
+import { frameText } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 import type { Outbox } from './send-queue.ts';
 
@@ -20,6 +22,7 @@ export class Inbox {
   readonly #commandsPerSecond: number;
   readonly #faultsPerMinute: number;
   readonly #outbox: Outbox;
+  readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
   readonly #ticker: NodeJS.Timeout;
   readonly #throttled = new Set<Connection>();
@@ -27,10 +30,17 @@ export class Inbox {
   readonly #finishing = new Map<Connection, Finishing>();
   #second = 0;
 
-  constructor(options: { commandsPerSecond: number; faultsPerMinute: number; outbox: Outbox; stats: Stats }) {
+  constructor(options: {
+    commandsPerSecond: number;
+    faultsPerMinute: number;
+    outbox: Outbox;
+    unexpected: UnexpectedErrors;
+    stats: Stats;
+  }) {
     this.#commandsPerSecond = options.commandsPerSecond;
     this.#faultsPerMinute = options.faultsPerMinute;
     this.#outbox = options.outbox;
+    this.#unexpected = options.unexpected;
     this.#stats = options.stats;
     this.#ticker = setInterval(this.#tick, 1_000);
   }
@@ -86,10 +96,27 @@ export class Inbox {
       this.#throttled.add(connection);
       return;
     }
-    const unfinished = connection.dialect.receive(connection, data, isBinary);
+    let unfinished: Promise<void> | undefined;
+    try {
+      unfinished = connection.dialect.receive(connection, data, isBinary);
+    } catch (error) {
+      this.#fail(connection, data, isBinary, error);
+    }
     if (unfinished === undefined) return;
     this.#hold(connection, []);
-    void unfinished.then(() => this.#release(connection));
+    const release = (): void => this.#release(connection);
+    const fail = (error: unknown): void => this.#fail(connection, data, isBinary, error);
+    void unfinished.catch(fail).then(() => this.#unexpected.run('command_release', release));
+  }
+
+  /** The only place that answers an error which no command expects: `internal` for its client, the stack for the log. */
+  #fail(connection: Connection, data: Buffer, isBinary: boolean, error: unknown): void {
+    const { appKey, dialect, id } = connection;
+    this.#unexpected.report(error, 'command', { app: appKey, protocol: dialect.name, connection: id });
+    if (connection.state !== 'open') return;
+    this.#unexpected.run('command_answer', () => {
+      this.#outbox.post(connection, frameText(dialect.encodeFailure(connection, data, isBinary)));
+    });
   }
 
   #mayGoOn(connection: Connection): boolean {
@@ -134,10 +161,12 @@ export class Inbox {
   readonly #tick = (): void => {
     this.#second += 1;
     for (const [connection, { lastSecond }] of this.#finishing) {
-      if (this.#second > lastSecond) this.#forget(connection);
+      if (this.#second > lastSecond) this.#unexpected.run('connection_end', () => this.#forget(connection));
     }
     const throttled = [...this.#throttled];
     this.#throttled.clear();
-    for (const connection of throttled) this.#release(connection);
+    for (const connection of throttled) {
+      this.#unexpected.run('command_release', () => this.#release(connection));
+    }
   };
 }

@@ -11,10 +11,14 @@ export interface Dialect<Client = never> {
   readonly name: string;
 
   /**
-   * Takes one message of a client. Never throws for anything a client can send. A returned promise means: the
-   * command is not finished, take no other message of this client until it is.
+   * Takes one message of a client. A returned promise means: the command is not finished, take no other message of
+   * this client until it is. An error that it throws, or a promise that rejects, is a defect: the receive queue logs
+   * it and answers with `encodeFailure`.
    */
   receive(client: Client, message: Buffer, isBinary: boolean): Promise<void> | undefined;
+
+  /** The text that answers a message whose command failed with an unexpected error: `internal`. */
+  encodeFailure(client: Client, message: Buffer, isBinary: boolean): string;
 
   /** The text of a publication; called once per publication however many clients get it. */
   encode(publication: Publication): string;

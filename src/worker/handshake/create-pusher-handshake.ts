@@ -1,6 +1,7 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -28,17 +29,19 @@ export interface CommonParts {
   readonly clientEvents: ClientEvents;
   readonly webhookReports: WebhookReports;
   readonly reply: (connection: Connection, text: string) => void;
+  readonly unexpected: UnexpectedErrors;
   readonly stats: Stats;
 }
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
 export function createPusherDoor(parts: CommonParts): PusherDoor {
-  const { settings, apps, outbox, roster, stats } = parts;
+  const { settings, apps, outbox, roster, unexpected, stats } = parts;
   return new PusherDoor({
     apps,
     dialect: createDialect(parts),
     outbox,
     roster,
+    unexpected,
     stats,
     pathPrefix: settings.pusherPathPrefix,
     strictProtocol: settings.pusherStrictProtocol,

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { Delays } from '../../shared/scheduling/timing-wheel.ts';
 import { Pacer } from '../../shared/scheduling/token-bucket-queue.ts';
 import type { Stats } from '../../shared/stats.ts';
@@ -45,6 +46,7 @@ export interface PusherDoorParts {
   readonly dialect: PusherDialect;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly roster: Pick<RosterClient, 'ask'>;
+  readonly unexpected: UnexpectedErrors;
   readonly stats: Stats;
   readonly pathPrefix: string;
   readonly strictProtocol: boolean;
@@ -83,13 +85,19 @@ export class PusherDoor implements Keeper {
   readonly #parts: PusherDoorParts;
   readonly #pacer: Pacer<Admitted>;
   /** For whom there is no place, until they are told. */
-  readonly #shed = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.over_capacity) });
+  readonly #shed = new Delays<Waiting>({
+    due: (waiting) => this.#guard(() => this.#sendAway(waiting, REFUSALS.over_capacity)),
+  });
   /** Those of both. */
   readonly #waiting = new Map<ClientSocket, Admitted>();
   /** Those who came without TLS, until they are told. */
-  readonly #plain = new Delays<Waiting>({ due: (waiting) => this.#sendAway(waiting, REFUSALS.tls_only) });
+  readonly #plain = new Delays<Waiting>({
+    due: (waiting) => this.#guard(() => this.#sendAway(waiting, REFUSALS.tls_only)),
+  });
   /** Those who have to be vouched for, until it is looked whether they are. */
-  readonly #unproven = new Delays<Connection>({ due: (connection) => this.#lookAt(connection) });
+  readonly #unproven = new Delays<Connection>({
+    due: (connection) => this.#guard(() => this.#lookAt(connection)),
+  });
   /** Where in the time of waiting the next one is sent away, from 0 to 1. */
   #moment = 0;
   readonly #app: RegExp;
@@ -101,7 +109,7 @@ export class PusherDoor implements Keeper {
     this.#pacer = new Pacer({
       perSecond: parts.connectsPerSecond,
       longestMs: parts.connectWaitMs,
-      take: (admitted) => this.#welcome(admitted),
+      take: (admitted) => this.#guard(() => this.#welcome(admitted)),
     });
     const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
     this.#app = new RegExp(`^${prefix}/app/([^/?]+)/?(?:\\?(.*))?$`);
@@ -197,7 +205,16 @@ export class PusherDoor implements Keeper {
     if (app.max_connections === undefined) {
       this.#establish(connection);
       client.catchUp();
-    } else void this.#establishWithin(connection, client, app.max_connections);
+    } else {
+      this.#establishWithin(connection, client, app.max_connections).catch((error: unknown) => {
+        this.#parts.unexpected.report(error, 'connect', { app: connection.appKey });
+        this.#tellTheEnd(connection, REFUSALS.internal);
+      });
+    }
+  }
+
+  #guard(work: () => void): void {
+    this.#parts.unexpected.run('connect', work);
   }
 
   #lookAt(connection: Connection): void {

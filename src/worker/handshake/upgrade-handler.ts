@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
 import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { refuse as answerRefusal } from '../api/http/exchange.ts';
 import type { Router } from '../api/http/router.ts';
@@ -25,6 +25,8 @@ import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** How long a client may take to answer a goodbye, in ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
+/** RFC 6455 §7.4.1. */
+const INTERNAL_ERROR = 1011;
 
 export interface UpgradeParts {
   readonly server: Server;
@@ -38,7 +40,7 @@ export interface UpgradeParts {
   readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
-  readonly log: Logger;
+  readonly unexpected: UnexpectedErrors;
   readonly frameMaxBytes: number;
   readonly compression: boolean;
   /** Answers what is no upgrade and no address of clients. */
@@ -95,7 +97,15 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {
     // ws looks at the method, the target and the headers, and keeps nothing.
-    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, met);
+    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, (client) => {
+      try {
+        met(client);
+      } catch (error) {
+        // The 101 was sent, so no HTTP status can follow it.
+        this.#parts.unexpected.report(error, 'connect');
+        client.close(INTERNAL_ERROR, REFUSALS.internal.sentence);
+      }
+    });
   }
 
   join(connection: Connection, client: ClientSocket, socket: Socket): void {
@@ -104,7 +114,9 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   }
 
   closed(connection: Connection): void {
-    this.#parts.inbox.finish(connection, () => this.#forget(connection));
+    this.#parts.unexpected.run('connection_end', () =>
+      this.#parts.inbox.finish(connection, () => this.#forget(connection)),
+    );
   }
 
   #forget(connection: Connection): void {
@@ -120,7 +132,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
       this.#parts.stats.connectionsRefused += 1;
-      if (!(error instanceof RefusalError)) this.#parts.log.error({ err: error }, 'a connect failed');
+      if (!(error instanceof RefusalError)) this.#parts.unexpected.report(error, 'connect');
       refuse(socket, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
     });
   };

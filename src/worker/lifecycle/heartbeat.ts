@@ -1,4 +1,5 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
@@ -16,14 +17,22 @@ const TICKS_PER_INTERVAL = 16;
 export class Heartbeat {
   readonly #hub: Hub;
   readonly #outbox: Outbox;
+  readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
   #round: IterableIterator<Connection>;
   #ticks = 0;
 
-  constructor(options: { intervalMs: number; hub: Hub; outbox: Outbox; stats: Stats }) {
+  constructor(options: {
+    intervalMs: number;
+    hub: Hub;
+    outbox: Outbox;
+    unexpected: UnexpectedErrors;
+    stats: Stats;
+  }) {
     this.#hub = options.hub;
     this.#outbox = options.outbox;
+    this.#unexpected = options.unexpected;
     this.#stats = options.stats;
     this.#round = this.#hub.connections();
     this.#timer = setInterval(this.#tick, options.intervalMs / TICKS_PER_INTERVAL);
@@ -41,7 +50,11 @@ export class Heartbeat {
     for (let looks = isLast ? this.#hub.size : share; looks > 0; looks -= 1) {
       const next = this.#round.next();
       if (next.done) break;
-      this.#lookAt(next.value);
+      try {
+        this.#lookAt(next.value);
+      } catch (error) {
+        this.#unexpected.report(error, 'heartbeat');
+      }
     }
     if (isLast) this.#round = this.#hub.connections();
   };

@@ -1,4 +1,5 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 
@@ -12,11 +13,18 @@ const LOOKS = 24;
 export class Inactivity {
   readonly #hub: Pick<Hub, 'connections'>;
   readonly #outbox: Pick<Outbox, 'close'>;
+  readonly #unexpected: UnexpectedErrors;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(options: { afterMs: number; hub: Pick<Hub, 'connections'>; outbox: Pick<Outbox, 'close'> }) {
+  constructor(options: {
+    afterMs: number;
+    hub: Pick<Hub, 'connections'>;
+    outbox: Pick<Outbox, 'close'>;
+    unexpected: UnexpectedErrors;
+  }) {
     this.#hub = options.hub;
     this.#outbox = options.outbox;
+    this.#unexpected = options.unexpected;
     this.#timer = setInterval(this.#look, options.afterMs / LOOKS);
   }
 
@@ -31,7 +39,8 @@ export class Inactivity {
       // The first look at what is new counts for nothing.
       session.quietLooks = connection.active ? 0 : session.quietLooks + 1;
       connection.active = false;
-      if (session.quietLooks >= LOOKS) this.#outbox.close(connection, REFUSALS.inactive);
+      if (session.quietLooks < LOOKS) continue;
+      this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, REFUSALS.inactive));
     }
   };
 }

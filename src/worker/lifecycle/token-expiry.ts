@@ -1,4 +1,5 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import { frameText } from '../websocket/frame.ts';
@@ -14,16 +15,23 @@ export class Expiry {
   readonly #outbox: Pick<Outbox, 'post' | 'close'>;
   readonly #graceMs: number;
   readonly #now: () => number;
+  readonly #unexpected: UnexpectedErrors;
   /** By the second in which something is to be done. */
   readonly #due = new Map<number, Set<Connection>>();
   #second: number;
   readonly #timer: NodeJS.Timeout;
 
   /** `now` is in ms since 1970, the clock of tokens. */
-  constructor(options: { outbox: Pick<Outbox, 'post' | 'close'>; graceMs: number; now: () => number }) {
+  constructor(options: {
+    outbox: Pick<Outbox, 'post' | 'close'>;
+    graceMs: number;
+    unexpected: UnexpectedErrors;
+    now: () => number;
+  }) {
     this.#outbox = options.outbox;
     this.#graceMs = options.graceMs;
     this.#now = options.now;
+    this.#unexpected = options.unexpected;
     this.#second = Math.floor(options.now() / 1_000);
     this.#timer = setInterval(this.tick, TICK_MS);
   }
@@ -52,7 +60,9 @@ export class Expiry {
     const first = this.#second + 1;
     this.#second = Math.floor(this.#now() / 1_000);
     for (const second of this.#passedSince(first)) {
-      for (const connection of [...(this.#due.get(second) ?? [])]) this.#lookAt(connection);
+      for (const connection of [...(this.#due.get(second) ?? [])]) {
+        this.#unexpected.run('token_expiry', () => this.#lookAt(connection));
+      }
     }
   };
 

@@ -96,7 +96,7 @@ describe('the redis broker', () => {
     await eventually(() => heard.length > 0, 'the good one was heard');
     expect(heard.map(({ publication }) => publication.event)).to.deep.equal(['good']);
     expect(stats.publicationsMalformed - before).to.equal(all.length + 1);
-    expect(told).to.deep.equal(['what came from Redis is no publication, and dropped']);
+    expect(told).to.deep.equal(['malformed message from Redis was dropped']);
   });
 
   it('refuses at once while Redis is gone, and is whole again when Redis is back', async () => {

@@ -1,12 +1,16 @@
 import { expect } from 'chai';
 import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { silentLog } from '../../../src/shared/log.ts';
+import { UnexpectedErrors } from '../../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Inbox } from '../../../src/worker/connection/receive-queue.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
 import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
+import type { Frames } from '../../../src/worker/websocket/frame.ts';
 import { eventually } from '../../support/deadline.ts';
 import { deafDialect, makeConnection, turnEnds } from '../../support/transport.ts';
+import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 /** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
 function slowDialect(isSlow: (text: string) => boolean) {
@@ -28,7 +32,13 @@ describe('the inbox', () => {
 
   function makeInbox({ commandsPerSecond = 1_000, faultsPerMinute = 20 } = {}): Inbox {
     const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush: () => undefined });
-    inbox = new Inbox({ commandsPerSecond, faultsPerMinute, outbox, stats });
+    inbox = new Inbox({
+      commandsPerSecond,
+      faultsPerMinute,
+      outbox,
+      unexpected: noUnexpectedErrors(),
+      stats,
+    });
     return inbox;
   }
 
@@ -50,6 +60,81 @@ describe('the inbox', () => {
     await turnEnds();
     expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2', 'c', 'd']);
     expect(transport.paused).to.equal(false);
+  });
+
+  describe('of a command that fails with an unexpected error', () => {
+    const failure = new Error('a defect');
+    const lines: Record<string, unknown>[] = [];
+
+    function failing(receive: Dialect['receive']): { connection: Connection; heard: () => string[] } {
+      const error = (facts: Record<string, unknown>): number => lines.push(facts);
+      const unexpected = new UnexpectedErrors({ log: Object.assign(silentLog(), { error }), stats });
+      const posted: string[] = [];
+      const outbox = {
+        post: (_to: Connection, { messages }: Frames) => posted.push(...messages.map(String)),
+      };
+      lines.length = 0;
+      inbox = new Inbox({
+        commandsPerSecond: 1_000,
+        faultsPerMinute: 20,
+        outbox: outbox as unknown as Outbox,
+        unexpected,
+        stats,
+      });
+      const { connection } = makeConnection({ ...deafDialect, receive, encodeFailure: (_c, m) => `no ${m}` });
+      return { connection, heard: () => posted };
+    }
+
+    for (const [how, fail] of [
+      [
+        'thrown',
+        () => {
+          throw failure;
+        },
+      ],
+      ['rejected later', () => Promise.reject(failure)],
+    ] as [string, () => Promise<void>][]) {
+      it(`answers it, logs the stack and goes on with the next command (${how})`, async () => {
+        const carriedOut: string[] = [];
+        const { connection, heard } = failing((_connection, message) => {
+          if (message.toString() === 'bad') return fail();
+          carriedOut.push(message.toString());
+          return undefined;
+        });
+        const before = stats.unexpectedErrors;
+        for (const text of ['bad', 'good', 'bad', 'last']) inbox.take(connection, Buffer.from(text), false);
+        await turnEnds();
+        expect(heard()).to.deep.equal(['no bad', 'no bad']);
+        expect(carriedOut).to.deep.equal(['good', 'last']);
+        expect(connection.state).to.equal('open');
+        expect(stats.unexpectedErrors - before).to.equal(2);
+        expect(lines[0]).to.include({
+          event: 'unexpected_error',
+          place: 'command',
+          app: 'demo',
+          err: failure,
+        });
+      });
+    }
+
+    it('is not answered by a client that has gone, which is forgotten', async () => {
+      let reject: (error: Error) => void = () => undefined;
+      const { connection, heard } = failing(
+        () =>
+          new Promise((_resolve, fail) => {
+            reject = fail;
+          }),
+      );
+      inbox.take(connection, Buffer.from('x'), false);
+      connection.state = 'closed';
+      let forgotten = false;
+      inbox.finish(connection, () => {
+        forgotten = true;
+      });
+      reject(failure);
+      await turnEnds();
+      expect([heard(), forgotten]).to.deep.equal([[], true]);
+    });
   });
 
   describe('of a client that has gone', () => {

@@ -6,6 +6,7 @@ import type { Hub } from '../../../src/worker/hub/hub.ts';
 import { Heartbeat } from '../../../src/worker/lifecycle/heartbeat.ts';
 import { eventually } from '../../support/deadline.ts';
 import { makeConnection } from '../../support/transport.ts';
+import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 const INTERVAL_MS = 320;
 
@@ -63,6 +64,7 @@ function watch(connections: readonly Connection[]): {
     intervalMs: INTERVAL_MS,
     hub: hub as unknown as Hub,
     outbox: outbox as unknown as Outbox,
+    unexpected: noUnexpectedErrors(),
     stats: createStats(),
   });
   return { pinged, closed, stop: () => heartbeat.close() };

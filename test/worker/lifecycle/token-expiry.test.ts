@@ -5,6 +5,7 @@ import { Outbox } from '../../../src/worker/connection/send-queue.ts';
 import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
 import { Expiry } from '../../../src/worker/lifecycle/token-expiry.ts';
 import { deafDialect, makeConnection, type RecordingTransport } from '../../support/transport.ts';
+import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 const dialect: Dialect = { ...deafDialect, encodeExpiry: (graceMs) => `expired, ${graceMs} ms left` };
 
@@ -16,7 +17,7 @@ describe('the expiry of tokens', () => {
   beforeEach(() => {
     now = 1_000_000_000;
     outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), requestFlush: () => undefined });
-    expiry = new Expiry({ outbox, graceMs: 5_000, now: () => now });
+    expiry = new Expiry({ outbox, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
   });
   afterEach(() => expiry.close());
 

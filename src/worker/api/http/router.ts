@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
 import { REFUSALS, type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
-import type { Logger } from '../../../shared/log.ts';
+import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, refuse } from './exchange.ts';
 
@@ -28,7 +28,7 @@ const LINGER_MS = 1_000;
  * refusal is one of the catalogue.
  */
 export class Router {
-  readonly #log: Logger;
+  readonly #unexpected: UnexpectedErrors;
   readonly #routes: Instance<never> = findMyWay({
     maxParamLength: PARAM_MAX_LENGTH,
     ignoreTrailingSlash: true,
@@ -37,8 +37,8 @@ export class Router {
   #unanswered = 0;
   #idle: () => void = () => undefined;
 
-  constructor(options: { log: Logger }) {
-    this.#log = options.log;
+  constructor(options: { unexpected: UnexpectedErrors }) {
+    this.#unexpected = options.unexpected;
   }
 
   /** A route that reads, at a path in the syntax of find-my-way. */
@@ -117,7 +117,7 @@ export class Router {
   ): Promise<void> {
     if (error instanceof ClientGoneError || response.destroyed) return;
     if (!(error instanceof RefusalError)) {
-      this.#log.error({ err: error, method: request.method }, 'a request failed');
+      this.#unexpected.report(error, 'request', { method: request.method });
     }
     if (response.headersSent) {
       // Half an answer has no end: the client is not to take it for the whole.

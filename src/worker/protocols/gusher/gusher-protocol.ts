@@ -12,10 +12,22 @@ import { refresh } from './commands/refresh.ts';
 import { remote } from './commands/remote.ts';
 import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
-import { errorText } from './replies.ts';
+import { errorText, refusalText } from './replies.ts';
 
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
 const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
+
+/** Commands that are answered by an error of their own name. */
+const WITH_ERROR_REPLY: ReadonlySet<string> = new Set([
+  'gusher.subscribe',
+  'gusher.unsubscribe',
+  'gusher.multi_subscribe',
+  'gusher.querychannel',
+  'gusher.refresh',
+  'gusher.remote',
+]);
+/** The fields by which a client knows what a command was about. */
+const SUBJECTS = ['channel', 'multi_channel', 'remote'] as const;
 
 /** The native protocol, as `PROTOCOL.md` tells it. */
 export class GusherDialect implements Dialect {
@@ -34,6 +46,20 @@ export class GusherDialect implements Dialect {
     this.#context.reply(connection, errorText(connection, command, outcome));
     this.#context.fault(connection);
     return undefined;
+  }
+
+  /** Under the name of the command, where it has an `_error` reply, with what it was about. */
+  encodeFailure(connection: Connection, message: Buffer, isBinary: boolean): string {
+    const text = textOf(message, isBinary);
+    const command = text === undefined ? undefined : parseCommand(text);
+    if (command?.event === undefined || !WITH_ERROR_REPLY.has(command.event)) {
+      return errorText(connection, command, 'internal');
+    }
+    const members = SUBJECTS.flatMap((name): [string, string][] => {
+      const json = command.fields.get(name);
+      return json === undefined ? [] : [[name, json]];
+    });
+    return refusalText(connection, command, members, 'internal');
   }
 
   encode(publication: Publication): string {

@@ -6,13 +6,19 @@ import { USER_CHANNEL_PREFIX } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Dialect } from '../../connection/wire-protocol.ts';
 import { closeCodeOf } from './close-codes.ts';
-import { type CommandHandler, type Context, parseCommand } from './command.ts';
+import { type CommandHandler, type Context, fieldsOf, parseCommand } from './command.ts';
 import { clientEvent } from './commands/client-event.ts';
 import { ping, pong } from './commands/ping.ts';
 import { signin } from './commands/signin.ts';
 import { subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
-import { channelMessageText, errorText, messageText, publicationText } from './messages.ts';
+import {
+  channelMessageText,
+  errorText,
+  messageText,
+  publicationText,
+  subscriptionErrorText,
+} from './messages.ts';
 
 /** The event of a message to a user or a socket that names none. */
 const DEFAULT_EVENT = 'gusher.message';
@@ -41,6 +47,14 @@ export class PusherDialect implements Dialect<Connection> {
       (code) => this.#tell(connection, code),
       (error: unknown) => this.#tellError(connection, error),
     );
+  }
+
+  encodeFailure(_connection: Connection, message: Buffer, isBinary: boolean): string {
+    const command = isBinary ? undefined : parseCommand(message.toString('utf8'));
+    const channel = command?.event === 'pusher:subscribe' ? fieldsOf(command).channel : undefined;
+    return typeof channel === 'string'
+      ? subscriptionErrorText(channel, 'ServerError', REFUSALS.internal)
+      : errorText(REFUSALS.internal);
   }
 
   encode(publication: Publication): string {

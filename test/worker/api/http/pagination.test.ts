@@ -3,17 +3,17 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
-import { silentLog } from '../../../../src/shared/log.ts';
 import { answerList, type Part, wantedBy } from '../../../../src/worker/api/http/pagination.ts';
 import { Router } from '../../../../src/worker/api/http/router.ts';
 import { within } from '../../../support/deadline.ts';
+import { noUnexpectedErrors } from '../../../support/unexpected.ts';
 
 describe('a list that is answered page by page', () => {
   let server: Server;
   let pages: (() => Part)[];
 
   beforeEach(async () => {
-    const router = new Router({ log: silentLog() });
+    const router = new Router({ unexpected: noUnexpectedErrors() });
     router.get('/list', async ({ request, response }) => {
       await answerList(
         response,

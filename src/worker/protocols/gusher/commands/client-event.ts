@@ -16,7 +16,7 @@ export const clientEvent: CommandHandler = (context, connection, command) => {
   const { publishFromClient, reply } = context;
   const publication = { channel, event: command.event, data: command.data ?? 'null' };
   return publishFromClient(connection, publication).catch((error: unknown) => {
-    const { code } = error instanceof RefusalError ? error : new RefusalError('internal');
-    reply(connection, errorText(connection, command, code));
+    if (!(error instanceof RefusalError)) throw error;
+    reply(connection, errorText(connection, command, error.code));
   });
 };

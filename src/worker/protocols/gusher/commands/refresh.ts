@@ -18,8 +18,8 @@ export const refresh: CommandHandler = (context, connection, command) => {
         successText(connection, command, [['channels', JSON.stringify(connection.grants.list)]]),
       ),
     (error: unknown) => {
-      const { code } = error instanceof RefusalError ? error : new RefusalError('internal');
-      reply(connection, refusalText(connection, command, [], code));
+      if (!(error instanceof RefusalError)) throw error;
+      reply(connection, refusalText(connection, command, [], error.code));
     },
   );
 };

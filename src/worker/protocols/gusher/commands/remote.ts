@@ -19,8 +19,8 @@ export const remote: CommandHandler = ({ callRemote, reply }, connection, comman
   return callRemote(connection, { name, uid, payload }).then(
     () => reply(connection, successText(connection, command, members)),
     (error: unknown) => {
-      const { code } = error instanceof RefusalError ? error : new RefusalError('internal');
-      reply(connection, refusalText(connection, command, members, code));
+      if (!(error instanceof RefusalError)) throw error;
+      reply(connection, refusalText(connection, command, members, error.code));
     },
   );
 };

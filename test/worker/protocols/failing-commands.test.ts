@@ -1,0 +1,62 @@
+import { expect } from 'chai';
+import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { GusherDialect } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
+import { PusherDialect } from '../../../src/worker/protocols/pusher/pusher-protocol.ts';
+import { makeConnection } from '../../support/transport.ts';
+
+/** Parts that fail in a way that no code expects, whatever is asked of them. */
+function brokenParts(): never {
+  return new Proxy(
+    {},
+    {
+      get: () => () => {
+        throw new TypeError('a defect');
+      },
+    },
+  ) as never;
+}
+
+function answerOf(dialect: GusherDialect | PusherDialect, text: string): unknown {
+  const { connection } = makeConnection(dialect);
+  return JSON.parse(dialect.encodeFailure(connection, Buffer.from(text), false));
+}
+
+describe('GusherDialect', () => {
+  describe('#encodeFailure', () => {
+    const dialect = new GusherDialect(brokenParts());
+    const internal = { code: 'internal', message: REFUSALS.internal.sentence };
+
+    it('answers under the name of the command, with its ids and what it was about', () => {
+      const answer = answerOf(
+        dialect,
+        '{"event":"gusher.subscribe","id":7,"data":{"id":"s","channel":"news"}}',
+      );
+      expect(answer).to.deep.include({ event: 'gusher.subscribe_error', id: 7 });
+      expect(answer).to.have.deep.property('data', { id: 's', channel: 'news', ...internal });
+    });
+
+    it('answers a client event and what is no command with gusher.error', () => {
+      for (const text of ['{"event":"client-x","channel":"c"}', 'x', '{"event":"gusher.nothing"}']) {
+        expect(answerOf(dialect, text), text).to.deep.include({ event: 'gusher.error', data: internal });
+      }
+    });
+  });
+});
+
+describe('PusherDialect', () => {
+  describe('#encodeFailure', () => {
+    const dialect = new PusherDialect(brokenParts());
+
+    it('answers a subscription with a subscription_error of that channel', () => {
+      const answer = answerOf(dialect, '{"event":"pusher:subscribe","data":{"channel":"news"}}');
+      expect(answer).to.deep.include({ event: 'pusher:subscription_error', channel: 'news' });
+      expect(answer).to.have.nested.include({ 'data.type': 'ServerError', 'data.status': 500 });
+    });
+
+    it('answers all else with pusher:error', () => {
+      for (const text of ['{"event":"pusher:signin","data":{}}', '{"event":"client-x"}', 'x']) {
+        expect(answerOf(dialect, text), text).to.have.property('event', 'pusher:error');
+      }
+    });
+  });
+});
