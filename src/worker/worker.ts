@@ -7,6 +7,7 @@ import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import { Closers } from '../shared/process/closers.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
@@ -83,7 +84,7 @@ export class Worker {
   readonly #api: ApiServer;
   #host = { live: false, stopping: false };
   #beat: NodeJS.Timeout | undefined;
-  #drained: Promise<void> | undefined;
+  #drained: Promise<boolean> | undefined;
 
   constructor(options: WorkerOptions) {
     const { settings, demoApp, line, log } = options;
@@ -273,36 +274,48 @@ export class Worker {
     this.#relay?.take(topic, line);
   }
 
-  /** Says goodbye to every client, finishes what is begun, and lets go of everything. */
-  async drain(deadlineMs: number): Promise<void> {
+  /**
+   * Closes every client, finishes what is begun, and releases everything. Resolves with true if all of it was closed
+   * without an error.
+   */
+  drain(deadlineMs: number): Promise<boolean> {
     this.#drained ??= this.#drain(deadlineMs);
-    await this.#drained;
+    return this.#drained;
   }
 
-  async #drain(deadlineMs: number): Promise<void> {
+  #drain(deadlineMs: number): Promise<boolean> {
+    const { log } = this.#options;
     const { drainPerSecond } = this.#options.settings;
     const until = performance.now() + deadlineMs;
-    this.#upgrade.stop();
-    await this.#broker.settle();
-    await drain({
-      fanOut: this.#fanOut,
-      hub: this.#hub,
-      outbox: this.#outbox,
-      perSecond: drainPerSecond,
-      deadlineMs: (until - performance.now()) * CLIENTS_PART,
-    });
-    await this.#publicRequests.finish(until - performance.now());
-    await this.#api.close(until - performance.now());
-    await this.#broker.close();
-    this.#roster.close();
-    await this.#store.close();
-    this.#auth.close();
-    this.#remoteSink.close();
-    this.#heartbeat.close();
-    this.#inactivity.close();
-    this.#inbox.close();
-    this.#expiry.close();
-    clearInterval(this.#beat);
+    const closers = new Closers({ log });
+    // The last one: until then the primary sees that this worker runs.
+    closers.add('beat', () => clearInterval(this.#beat));
+    closers.add('token expiry', () => this.#expiry.close());
+    closers.add('receive queue', () => this.#inbox.close());
+    closers.add('idle timeout', () => this.#inactivity.close());
+    closers.add('heartbeat', () => this.#heartbeat.close());
+    closers.add('remote sink', () => this.#remoteSink.close());
+    closers.add('authenticator', () => this.#auth.close());
+    closers.add('app store', () => this.#store.close());
+    closers.add('presence client', () => this.#roster.close());
+    closers.add('broker', () => this.#broker.close());
+    closers.add('API', () => this.#api.close(until - performance.now()), deadlineMs);
+    closers.add('public requests', () => this.#publicRequests.finish(until - performance.now()), deadlineMs);
+    closers.add(
+      'clients',
+      () =>
+        drain({
+          fanOut: this.#fanOut,
+          hub: this.#hub,
+          outbox: this.#outbox,
+          perSecond: drainPerSecond,
+          deadlineMs: (until - performance.now()) * CLIENTS_PART,
+        }),
+      deadlineMs,
+    );
+    closers.add('publications in flight', () => this.#broker.settle());
+    closers.add('handshake', () => this.#upgrade.stop());
+    return closers.close();
   }
 
   /** How frames get to the sockets. */

@@ -7,6 +7,7 @@ import type { Logger } from '../../shared/log.ts';
 import type { RosterTransition } from '../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
+import { Closers } from '../../shared/process/closers.ts';
 import type { Roster, RosterListener } from '../presence/registry.ts';
 import { Lane } from './delivery-queue.ts';
 import { Grace } from './grace-period.ts';
@@ -103,18 +104,31 @@ export class Webhooks implements RosterListener {
    * the deadline; then everything is let go of.
    */
   async close(deadlineMs: number): Promise<void> {
+    const closers = new Closers({ log: this.#parts.log });
+    closers.add('app store of webhooks', () => this.#parts.store.close());
+    closers.add('webhook sender', () => this.#parts.courier.close());
+    closers.add('webhook queues', () => {
+      for (const lane of this.#lanes.values()) lane.close();
+    });
+    closers.add('webhook grace periods', () => {
+      this.#closed = true;
+      clearTimeout(this.#countTimer);
+      this.#grace.close();
+    });
+    closers.add('webhook deliveries', () => this.#finishWithin(deadlineMs));
+    if (!(await closers.close())) throw new Error('not every part was closed');
+  }
+
+  async #finishWithin(deadlineMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, deadlineMs);
     });
-    await Promise.race([this.#finish(), late]);
-    clearTimeout(timer);
-    this.#closed = true;
-    this.#grace.close();
-    clearTimeout(this.#countTimer);
-    for (const lane of this.#lanes.values()) lane.close();
-    this.#parts.courier.close();
-    await this.#parts.store.close();
+    try {
+      await Promise.race([this.#finish(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #finish(): Promise<void> {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../../shared/log.ts';
+import { Closers } from '../../../shared/process/closers.ts';
 import { redisFault } from '../../../shared/redis/errors.ts';
 import type { Roster } from '../registry.ts';
 import { OwnPart } from './local-replica.ts';
@@ -78,8 +79,10 @@ export class Hosts {
     clearInterval(this.#watch);
     clearTimeout(this.#settling);
     clearTimeout(this.#answering);
-    await this.#own.close();
-    await this.#store.close();
+    const closers = new Closers({ log: this.#log });
+    closers.add('presence store', () => this.#store.close());
+    closers.add('local presence entries', () => this.#own.close());
+    if (!(await closers.close())) throw new Error('not every part was closed');
   }
 
   #greet(isAnother: boolean): void {
