@@ -1,5 +1,7 @@
+import cluster from 'node:cluster';
 import type { CommandModule } from 'yargs';
 import { SETTING_NAMES } from '../../../shared/config/settings.ts';
+import { UsageError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 
 /** `gusher start`. */
@@ -17,6 +19,12 @@ export const startCommand: CommandModule = {
           'docs/settings.md lists those that have no flag too.',
       ),
   handler: async (argv) => {
+    if (cluster.isWorker) {
+      throw new UsageError(
+        'gusher forks its own workers and cannot run inside another cluster; ' +
+          'start it as a single process (with PM2: exec_mode fork, instances 1)',
+      );
+    }
     const { settings, given } = settingsOf(argv, SETTING_NAMES);
     // Loaded here, so that the other commands start without a server's parts.
     const { runPrimary } = await import('../../primary.ts');
