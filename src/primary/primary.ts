@@ -2,6 +2,7 @@ import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
+import { Closers } from '../shared/process/closers.ts';
 import { chooseDemo, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';
@@ -12,7 +13,7 @@ import { Hosts } from './presence/cluster/cluster.ts';
 import { RosterDesk } from './presence/query-server.ts';
 import { Roster } from './presence/registry.ts';
 import { guestsThatFit, openFilesLimit } from './process/file-descriptors.ts';
-import { waitForStop } from './process/signals.ts';
+import { watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { openWebhooks } from './webhooks/create-webhooks.ts';
 
@@ -20,6 +21,8 @@ import { openWebhooks } from './webhooks/create-webhooks.ts';
 const DRAIN_PART = 0.9;
 /** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
 const WEBHOOKS_DEADLINE_MS = 3_000;
+/** Beyond the deadline of the workers, at which they are killed: the end of a process that was killed is not far. */
+const DRAIN_GRACE_MS = 10_000;
 
 /**
  * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
@@ -40,8 +43,34 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
   const frontDoor = new FrontDoor({ doors: settings, lobby, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
   const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, webhooks, log });
-  const stop = waitForStop();
+  const stop = watchSignals({ log });
   let failed = false;
+  /** What the workers came to: true if all ended well, or the signal that did not let them. */
+  let drained: boolean | NodeJS.Signals = true;
+  const closers = new Closers({ log });
+  closers.add('presence cluster', () => hosts?.close());
+  closers.add('webhooks', () =>
+    webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_DEADLINE_MS),
+  );
+  closers.add('socket queue', () => lobby.end());
+  closers.add('API listener', () => {
+    apiDoor.close();
+    lobby.close('api');
+  });
+  closers.add(
+    'workers',
+    async () => {
+      const deadlineMs = settings.shutdownDeadlineMs * DRAIN_PART;
+      drained = await Promise.race([supervisor.drain(deadlineMs), failed ? stop.first : stop.second]);
+      if (typeof drained === 'string') supervisor.killAll(`a second ${drained}`);
+    },
+    settings.shutdownDeadlineMs + DRAIN_GRACE_MS,
+  );
+  closers.add('public listener', () => {
+    frontDoor.close();
+    lobby.close('public');
+  });
+  closers.add('readiness', () => supervisor.announceStop());
   try {
     const listen = await frontDoor.open();
     const apiListen = await apiDoor.open();
@@ -49,25 +78,16 @@ export async function runPrimary(given: Settings, names: ReadonlySet<SettingName
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
-    log.info({ signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
+    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
   } catch (error) {
     failed = true;
     log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
   }
-  supervisor.announceStop();
-  frontDoor.close();
-  lobby.close('public');
-  const drained = supervisor.drain(settings.shutdownDeadlineMs * DRAIN_PART);
-  const outcome = await Promise.race([drained, failed ? stop.first : stop.second]);
-  if (typeof outcome === 'string') supervisor.killAll(`a second ${outcome}`);
-  apiDoor.close();
-  lobby.close('api');
-  lobby.end();
-  await webhooks.close(typeof outcome === 'string' || failed ? 0 : WEBHOOKS_DEADLINE_MS);
-  await hosts?.close();
-  log.info({ clean: outcome === true }, 'stopped');
-  return outcome === true && !failed ? 0 : 1;
+  const closed = await closers.close();
+  const clean = closed && drained === true;
+  log.info({ event: 'stopped', clean }, 'stopped');
+  return clean && !failed ? 0 : 1;
 }
 
 /**

@@ -1,3 +1,4 @@
+import '../shared/process/child-signals.ts';
 import type { FromCourier, ToCourier } from '../shared/ipc/webhook-sender-messages.ts';
 import { Delivery } from './webhook-client.ts';
 
@@ -10,10 +11,6 @@ import { Delivery } from './webhook-client.ts';
 let delivery: Delivery | undefined;
 
 process.title = 'gusher: courier';
-// A terminal sends its signals to the whole process group; when to stop is the primary's to say.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => undefined);
-process.on('SIGHUP', () => undefined);
 process.on('disconnect', () => process.exit(0));
 process.on('message', (message: ToCourier) => receive(message));
 

@@ -1,3 +1,4 @@
+import '../shared/process/child-signals.ts';
 import cluster from 'node:cluster';
 import { Line } from '../shared/ipc/message-pipe.ts';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
@@ -11,6 +12,8 @@ const ORPHAN_DRAIN_MS = 5_000;
 /** What a drain may take beyond its deadline to let go of everything. */
 const ORPHAN_GRACE_MS = 1_500;
 const FATAL_EXIT = 3;
+/** All clients were closed, but a part of the worker could not be. */
+const CLOSE_FAILED_EXIT = 4;
 /** How long the primary has to take the last reports. */
 const LAST_WORDS_MS = 1_000;
 
@@ -18,10 +21,6 @@ let worker: Worker | undefined;
 let isOrphan = false;
 
 process.title = 'gusher: worker';
-// A terminal sends its signals to the whole process group; when to stop is the primary's to say.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => undefined);
-process.on('SIGHUP', () => undefined);
 process.on('disconnect', leaveAsOrphan);
 endReceiversOnce();
 
@@ -60,9 +59,9 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
 }
 
 async function leave(deadlineMs: number): Promise<void> {
-  await worker?.drain(deadlineMs);
+  const clean = (await worker?.drain(deadlineMs)) ?? true;
   await line.finish(LAST_WORDS_MS);
-  process.exit(0);
+  process.exit(clean ? 0 : CLOSE_FAILED_EXIT);
 }
 
 /**

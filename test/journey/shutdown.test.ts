@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
@@ -58,13 +61,19 @@ describe('a graceful stop', () => {
       for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
     });
 
-    it('ends at once, with 1, at a second signal', async () => {
+    it('ends at once, with 1, at a second signal a second later', async () => {
       const { gusher, receivers } = await startWithClients(20, {
         env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '3600000' },
       });
       gusher.process.kill('SIGTERM');
-      await within(Promise.race(receivers.map(({ client }) => client.closed)), 'the first goodbye');
+      // Each worker closes one client per second.
+      await eventually(
+        () => receivers.filter(({ client }) => client.socket.readyState >= client.socket.CLOSING).length > 4,
+        'clients were closed for more than a second',
+      );
       expect(await gusher.stop('SIGINT')).to.equal(1);
+      const forced = gusher.logs.find((line) => line.event === 'stop_forced');
+      expect(forced?.sinceFirstMs).to.be.at.least(1_000);
       await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
       leave(receivers);
     });
@@ -103,6 +112,26 @@ describe('a graceful stop', () => {
     expect(gusher.logs.at(-1)).to.include({ msg: 'stopped', clean: false });
     leave(receivers);
   });
+
+  for (const [kind, code] of [
+    ['isWorker', "require('node:http').Server.prototype.closeIdleConnections = fail;"],
+    ['isPrimary', "require('node:net').Server.prototype.close = fail;"],
+  ] as const) {
+    it(`closes the other parts when one fails, and ends with 1 (${kind})`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'gusher-stop-'));
+      const file = join(folder, 'fail.cjs');
+      writeFileSync(
+        file,
+        `if (require('node:cluster').${kind}) { function fail() { throw new Error('a bug'); } ${code} }\n`,
+      );
+      const { gusher, receivers } = await startWithClients(4, { env: { NODE_OPTIONS: `--require ${file}` } });
+      expect(await gusher.stop()).to.equal(1);
+      for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+      expect(gusher.logs.some((line) => line.event === 'close_failed')).to.equal(true);
+      expect(gusher.logs.at(-1)).to.include({ event: 'stopped', clean: false });
+      rmSync(folder, { recursive: true });
+    });
+  }
 
   it('ends well at whatever moment of the start it is asked for', async () => {
     const moments = [
