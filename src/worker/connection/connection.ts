@@ -1,11 +1,8 @@
 import type { Refusal } from '../../shared/errors/catalogue.ts';
-import { channelOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
-import type { Publication } from '../../shared/model/publication.ts';
-import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import type { Grants } from '../auth/grants.ts';
-import type { Rounds } from '../hub/delivery-ring.ts';
 import type { Frames } from '../websocket/frame.ts';
+import type { SubscriberGroup } from './channel.ts';
 import type { PusherSession } from './pusher-session.ts';
 import type { Dialect } from './wire-protocol.ts';
 
@@ -66,7 +63,7 @@ export class Connection {
   refusal: Refusal | undefined = undefined;
 
   /** Owned by the hub: where it is subscribed. */
-  audiences: Audience[] = [];
+  subscriptions: SubscriberGroup<Connection>[] = [];
   /** Owned by the hub: the channels in which it goes by another name than its own. */
   members: Map<string, Member> | undefined = undefined;
   /** Owned by the Pusher dialect: what it knows of a client of its own. */
@@ -100,43 +97,4 @@ export class Connection {
 export interface InboundMessage {
   readonly data: Buffer;
   readonly isBinary: boolean;
-}
-
-/** This worker's subscribers to one channel of one app, and its one subscription to the topic. */
-export class Channel {
-  readonly topic: string;
-  /** Resolves when the topic is live; `undefined` once it is. */
-  joining: Promise<void> | undefined = undefined;
-  /** One for each dialect that has a subscriber here. */
-  readonly audiences: Audience[] = [];
-  /** Whether the broker keeps what is published here last, for those who subscribe later. */
-  readonly keepsLast: boolean;
-  /** Owned by the hub: what came last from a backend, where it is kept. */
-  last: Publication | undefined = undefined;
-  lastUntil = 0;
-
-  constructor(topic: string) {
-    this.topic = topic;
-    this.keepsLast = isCacheChannel(channelOf(topic));
-  }
-}
-
-/**
- * The subscribers of one channel that speak one dialect: those who share the same bytes. In a quiet one are those
- * who are subscribed, and get nothing and count nowhere yet.
- */
-export class Audience {
-  readonly channel: Channel;
-  readonly dialect: Dialect;
-  readonly isQuiet: boolean;
-  readonly connections = new Set<Connection>();
-
-  /** Owned by the fan-out: what was published and has not reached all of them. */
-  rounds: Rounds<Connection> | undefined = undefined;
-
-  constructor(channel: Channel, dialect: Dialect, isQuiet = false) {
-    this.channel = channel;
-    this.dialect = dialect;
-    this.isQuiet = isQuiet;
-  }
 }

@@ -1,167 +1,172 @@
 import { type Frames, joinFrames } from '../websocket/frame.ts';
 
-/** Joining more than this into one write was measured to save nothing more. */
+/** Measured: joining more bytes than this into one write saves nothing more. */
 const BATCH_BYTES = 64 * 1024;
 
-/** Something published, and who is here and does not get it. */
+/** Published frames, and the connections that must not get them. */
 interface Published<Connection> {
   readonly frames: Frames;
   except: Set<Connection> | undefined;
 }
 
-/** What was published at one moment, on its way. */
-interface Round<Connection> extends Published<Connection> {
-  /** How many seats it has still to pass. */
-  left: number;
+/** Frames that are in progress around the ring. */
+interface Batch<Connection> extends Published<Connection> {
+  /** Slots that it has not reached yet. */
+  slotsLeft: number;
 }
 
-/** Who takes what is brought, and how: at once, or to be joined with more at the end of the turn. */
-export interface Bringer<Connection> {
-  readonly outbox: {
-    send(connection: Connection, frames: Frames): void;
-    post(connection: Connection, frames: Frames): void;
-  };
-  readonly isAlone: boolean;
+/** Where the ring writes: now (`send`), or joined with other frames at the end of the turn (`post`). */
+export interface DeliverySink<Connection> {
+  send(connection: Connection, frames: Frames): void;
+  post(connection: Connection, frames: Frames): void;
 }
 
-/** How far something got on. */
-export interface Progress {
-  readonly seats: number;
+export interface AdvanceResult {
+  readonly slots: number;
   readonly deliveries: number;
 }
 
 /**
- * The way of publications through an audience. Its connections sit in a circle, and whoever is next gets all that is
- * under way, in one write. What is published meanwhile gets on where the circle has got to, and is under way until it
- * has been once round. So it waits for no end of a round, and what comes soon after something else costs hardly a
- * write more. Each connection gets everything once, in the order of publishing.
+ * Visits the subscribers of a group in a fixed circular order, and sends each one every batch in progress in a
+ * single write. A batch that is published while others are in progress starts at the current position and ends
+ * after one full circle:
+ *
+ *            position
+ *               v
+ *     slots: A  B  C  D  E          batch 1 started at A: B, C, D, E are left
+ *            ^--- batch 2 ----->    batch 2 starts at B:  B, C, D, E, then A
+ *
+ * So a publication never waits for the end of another one, and a burst costs hardly a write more than its first
+ * message. Each connection gets every publication once, in the order of publishing.
  */
-export class Rounds<Connection> {
-  readonly #seats: Connection[];
-  /** Who has left; their seats stay. */
-  #gone: Set<Connection> | undefined = undefined;
-  #next = 0;
-  /** Under way: the one with the fewest seats left first. */
-  readonly #rounds: Round<Connection>[] = [];
-  /** All that is under way as one, until that changes. */
+export class DeliveryRing<Connection> {
+  readonly #slots: Connection[];
+  /** Connections that left; their slots stay. */
+  #left: Set<Connection> | undefined = undefined;
+  #position = 0;
+  /** In progress, ordered by the slots that are left: the first one ends first. */
+  readonly #batches: Batch<Connection>[] = [];
+  /** The frames of all batches in progress as one write, until a batch starts or ends. */
   #joined: Frames | undefined = undefined;
   readonly #waiting: Published<Connection>[] = [];
   #waitingBytes = 0;
 
   constructor(connections: Iterable<Connection>) {
-    this.#seats = [...connections];
+    this.#slots = [...connections];
   }
 
-  /** Whether everything has been brought to everybody. */
-  get isOver(): boolean {
-    return this.#rounds.length === 0 && this.#waiting.length === 0;
+  /** Whether every connection has got everything. */
+  get isEmpty(): boolean {
+    return this.#batches.length === 0 && this.#waiting.length === 0;
   }
 
-  /** `except` is the one connection that does not get it. */
+  /** Adds frames for every connection but `except`. */
   add(frames: Frames, except: Connection | undefined): void {
     this.#waiting.push({ frames, except: except === undefined ? undefined : new Set([except]) });
     this.#waitingBytes += frames.bytes.length;
   }
 
-  /** Somebody is new, and gets whatever is added from now on; of what is there already perhaps a part. */
+  /** Adds a connection. It gets everything that is added from now on, and possibly what is in progress. */
   enter(connection: Connection): void {
-    if (this.#gone?.delete(connection)) return;
-    const untilEnd = this.#seats.length - this.#next;
-    // Who has not passed the end yet will find one seat more before it.
-    for (const round of this.#rounds) if (round.left > untilEnd) round.left += 1;
-    this.#seats.push(connection);
+    if (this.#left?.delete(connection)) return;
+    const untilEnd = this.#slots.length - this.#position;
+    // A batch that has not passed the last slot will find one slot more before it.
+    for (const batch of this.#batches) if (batch.slotsLeft > untilEnd) batch.slotsLeft += 1;
+    this.#slots.push(connection);
   }
 
-  /** Somebody gets nothing more. */
+  /** Removes a connection: it gets nothing more. */
   leave(connection: Connection): void {
-    this.#gone ??= new Set();
-    this.#gone.add(connection);
+    this.#left ??= new Set();
+    this.#left.add(connection);
   }
 
-  /** Nothing that is there already is for this connection. */
+  /** Excludes a connection from everything that was added before. */
   skip(connection: Connection): void {
-    for (const published of [...this.#rounds, ...this.#waiting]) {
+    for (const published of [...this.#batches, ...this.#waiting]) {
       published.except ??= new Set();
       published.except.add(connection);
     }
   }
 
-  /** Goes on by at most so many seats. */
-  advance(most: number, bringer: Bringer<Connection>): Progress {
-    this.#board();
-    let seats = 0;
+  /** Serves at most `maxSlots` slots. With `isAlone`, frames are written now instead of at the end of the turn. */
+  advance(maxSlots: number, sink: DeliverySink<Connection>, isAlone: boolean): AdvanceResult {
+    this.#startBatches();
+    let slots = 0;
     let deliveries = 0;
-    for (let [first] = this.#rounds; first !== undefined && seats < most; [first] = this.#rounds) {
-      const count = Math.min(most - seats, first.left, this.#seats.length - this.#next);
-      deliveries += this.#bring(this.#next, this.#next + count, bringer);
-      this.#pass(count);
-      seats += count;
+    for (let [first] = this.#batches; first !== undefined && slots < maxSlots; [first] = this.#batches) {
+      const count = Math.min(maxSlots - slots, first.slotsLeft, this.#slots.length - this.#position);
+      deliveries += this.#deliver(this.#position, this.#position + count, sink, isAlone);
+      this.#advancePosition(count);
+      slots += count;
     }
-    return { seats, deliveries };
+    return { slots, deliveries };
   }
 
-  /** Lets get on what there is room for. */
-  #board(): void {
+  /** Starts as many waiting publications as fit into one write. */
+  #startBatches(): void {
     if (this.#waiting.length === 0) return;
     // When publishers outrun the worker, larger batches let it catch up.
-    const mostBytes = Math.max(BATCH_BYTES, this.#waitingBytes / 4);
-    let bytes = this.#rounds.reduce((sum, { frames }) => sum + frames.bytes.length, 0);
+    const maxBytes = Math.max(BATCH_BYTES, this.#waitingBytes / 4);
+    let bytes = this.#batches.reduce((sum, { frames }) => sum + frames.bytes.length, 0);
     let count = 0;
     for (const { frames } of this.#waiting) {
-      if (bytes > 0 && bytes + frames.bytes.length > mostBytes) break;
+      if (bytes > 0 && bytes + frames.bytes.length > maxBytes) break;
       bytes += frames.bytes.length;
       this.#waitingBytes -= frames.bytes.length;
       count += 1;
     }
-    const left = this.#seats.length;
-    for (const published of joined(this.#waiting.splice(0, count))) this.#rounds.push({ ...published, left });
+    const slotsLeft = this.#slots.length;
+    for (const published of coalesce(this.#waiting.splice(0, count))) {
+      this.#batches.push({ ...published, slotsLeft });
+    }
     if (count > 0) this.#joined = undefined;
   }
 
-  /** Brings all that is under way to the connections of some seats; answers how many messages that were. */
-  #bring(from: number, to: number, { outbox, isAlone }: Bringer<Connection>): number {
-    if (this.#rounds.some(({ except }) => except !== undefined)) return this.#bringApart(from, to, outbox);
-    this.#joined ??= joinFrames(this.#rounds.map(({ frames }) => frames));
+  /** Sends all batches in progress to the connections of some slots; returns the number of messages. */
+  #deliver(from: number, to: number, sink: DeliverySink<Connection>, isAlone: boolean): number {
+    if (this.#batches.some(({ except }) => except !== undefined)) return this.#deliverApart(from, to, sink);
+    this.#joined ??= joinFrames(this.#batches.map(({ frames }) => frames));
     const all = this.#joined;
-    const gone = this.#gone;
+    const left = this.#left;
     let missing = 0;
-    for (let seat = from; seat < to; seat += 1) {
-      const connection = this.#seats[seat] as Connection;
-      if (gone?.has(connection)) missing += 1;
-      else if (isAlone) outbox.send(connection, all);
-      else outbox.post(connection, all);
+    for (let slot = from; slot < to; slot += 1) {
+      const connection = this.#slots[slot] as Connection;
+      if (left?.has(connection)) missing += 1;
+      else if (isAlone) sink.send(connection, all);
+      else sink.post(connection, all);
     }
     return (to - from - missing) * all.messages.length;
   }
 
-  /** The same where somebody gets less than the others: what all of them get is still joined by the outbox. */
-  #bringApart(from: number, to: number, outbox: Bringer<Connection>['outbox']): number {
+  /** The same if a batch excludes connections: batches are posted one by one, and the send queue joins them. */
+  #deliverApart(from: number, to: number, sink: DeliverySink<Connection>): number {
     let deliveries = 0;
-    for (let seat = from; seat < to; seat += 1) {
-      const connection = this.#seats[seat] as Connection;
-      if (this.#gone?.has(connection)) continue;
-      for (const { frames, except } of this.#rounds) {
+    for (let slot = from; slot < to; slot += 1) {
+      const connection = this.#slots[slot] as Connection;
+      if (this.#left?.has(connection)) continue;
+      for (const { frames, except } of this.#batches) {
         if (except?.has(connection)) continue;
-        outbox.post(connection, frames);
+        sink.post(connection, frames);
         deliveries += frames.messages.length;
       }
     }
     return deliveries;
   }
 
-  #pass(count: number): void {
-    this.#next += count;
-    if (this.#next === this.#seats.length) this.#next = 0;
-    for (const round of this.#rounds) round.left -= count;
-    while (this.#rounds[0]?.left === 0) {
-      this.#rounds.shift();
+  #advancePosition(count: number): void {
+    this.#position += count;
+    if (this.#position === this.#slots.length) this.#position = 0;
+    for (const batch of this.#batches) batch.slotsLeft -= count;
+    while (this.#batches[0]?.slotsLeft === 0) {
+      this.#batches.shift();
       this.#joined = undefined;
     }
   }
 }
 
-/** Joins neighbours that everybody gets. */
-function joined<Connection>(list: readonly Published<Connection>[]): Published<Connection>[] {
+/** Joins neighbouring publications that exclude no connection. */
+function coalesce<Connection>(list: readonly Published<Connection>[]): Published<Connection>[] {
   const runs: Published<Connection>[][] = [];
   for (const published of list) {
     const run = runs.at(-1);

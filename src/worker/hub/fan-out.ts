@@ -1,26 +1,30 @@
 import type { Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
-import type { Audience, Channel, Connection } from '../connection/connection.ts';
+import type { Channel, SubscriberGroup } from '../connection/channel.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
-import { type Bringer, Rounds } from './delivery-ring.ts';
+import { DeliveryRing } from './delivery-ring.ts';
 
-/** Writes in one turn, 2 to 7 us each: 1 ms, the longest that one fan-out delays everything else in this worker. */
+/** Writes per turn, 2 to 7 us each: 1 ms, the longest delay that one fan-out causes for other work of this worker. */
 const WRITES_PER_TURN = 128;
-/** Writes before the next audience gets its share of the turn: a small channel never waits for a large one. */
+/** Writes before the next group is served: a small channel never waits for a large one. */
 const WRITES_PER_SHARE = 64;
 
+type Group = SubscriberGroup<Connection>;
+
 /**
- * Brings publications to the subscribers of a channel. A publication is framed once for each dialect; what is
- * published within a turn is joined, and leaves in one write per client; what is published while a large audience is being
- * served joins in (`Rounds`). Order is kept per channel. Who joins in the middle may or may not get what was published
- * before; whatever is published afterwards, surely.
+ * Delivers publications to the subscribers of a channel. A publication is framed once per protocol. What is
+ * published within one turn leaves in one write per client; what is published while a large group is being served
+ * joins the delivery in progress (`DeliveryRing`). Order is kept per channel. A subscriber that enters during a
+ * delivery may or may not get what was published before, and gets everything published afterwards.
  */
 export class FanOut {
   readonly #outbox: Outbox;
   readonly #stats: Stats;
   readonly #requestFlush: () => void;
-  #busy: Audience[] = [];
+  /** The groups with deliveries in progress, in the order in which they are served. */
+  readonly #rings = new Map<Group, DeliveryRing<Connection>>();
 
   constructor(options: { outbox: Outbox; stats: Stats; requestFlush: () => void }) {
     this.#outbox = options.outbox;
@@ -28,74 +32,67 @@ export class FanOut {
     this.#requestFlush = options.requestFlush;
   }
 
-  /** Whether everything that was published is written, or posted. */
+  /** Whether everything that was published has been written or posted. */
   get isIdle(): boolean {
-    return this.#busy.length === 0;
+    return this.#rings.size === 0;
   }
 
-  /** `except` is the one connection that does not get it. */
-  publish(channel: Channel, publication: Publication, except?: Connection): void {
-    for (const audience of channel.audiences) {
-      if (audience.isQuiet) continue;
-      const leavesOut = except !== undefined && audience.connections.has(except);
-      this.#add(audience, frameText(audience.dialect.encode(publication)), leavesOut ? except : undefined);
+  /** Delivers a publication to every subscriber of the channel but `except`. */
+  publish(channel: Channel<Connection>, publication: Publication, except?: Connection): void {
+    for (const group of channel.groups) {
+      if (group.isPending) continue;
+      const isExcluding = except !== undefined && group.connections.has(except);
+      this.#add(group, frameText(group.dialect.encode(publication)), isExcluding ? except : undefined);
     }
     this.#requestFlush();
   }
 
-  /** The same for one audience and a text that is no publication; in order with those. */
-  announce(audience: Audience, text: string): void {
-    this.#add(audience, frameText(text));
+  /** Delivers a text that is not a publication to one group, in order with publications. */
+  announce(group: Group, text: string): void {
+    this.#add(group, frameText(text));
     this.#requestFlush();
   }
 
-  /** A client is new in an audience: what is published from now on is for it too. */
-  enter(audience: Audience, newcomer: Connection): void {
-    audience.rounds?.enter(newcomer);
+  /** Adds a subscriber to deliveries from now on. */
+  enter(group: Group, connection: Connection): void {
+    this.#rings.get(group)?.enter(connection);
   }
 
-  /** The same, and nothing that was published before is. */
-  enterAfresh(audience: Audience, newcomer: Connection): void {
-    audience.rounds?.skip(newcomer);
-    audience.rounds?.enter(newcomer);
+  /** Adds a subscriber to deliveries from now on, and excludes it from everything published before. */
+  enterAfresh(group: Group, connection: Connection): void {
+    const ring = this.#rings.get(group);
+    ring?.skip(connection);
+    ring?.enter(connection);
   }
 
-  /** A client of an audience gets nothing more. */
-  leave(audience: Audience, leaver: Connection): void {
-    audience.rounds?.leave(leaver);
+  /** Removes a subscriber from all deliveries. */
+  leave(group: Group, connection: Connection): void {
+    this.#rings.get(group)?.leave(connection);
   }
 
-  #add(audience: Audience, frames: Frames, except?: Connection): void {
-    if (audience.rounds === undefined) {
-      audience.rounds = new Rounds(audience.connections);
-      this.#busy.push(audience);
+  #add(group: Group, frames: Frames, except?: Connection): void {
+    let ring = this.#rings.get(group);
+    if (ring === undefined) {
+      ring = new DeliveryRing(group.connections);
+      this.#rings.set(group, ring);
     }
-    audience.rounds.add(frames, except);
+    ring.add(frames, except);
   }
 
-  /** Writes for the length of a turn, in shares; what is left goes on in the next turn. */
+  /** Writes for one turn, a share per group in turns; what is left continues in the next turn. */
   readonly flush = (): void => {
     let writes = WRITES_PER_TURN;
-    while (writes > 0 && this.#busy.length > 0) {
-      const audiences = this.#busy;
-      this.#busy = [];
-      // A client of several busy channels gets one write: then frames are posted, and joined by the outbox.
-      const bringer = { outbox: this.#outbox, isAlone: audiences.length === 1 };
-      for (const audience of audiences) {
-        if (writes > 0) writes -= this.#serve(audience, Math.min(writes, WRITES_PER_SHARE), bringer);
-        if (audience.rounds !== undefined) this.#busy.push(audience);
-      }
+    for (const [group, ring] of this.#rings) {
+      // A client of several busy channels gets one write: then frames are posted, and the send queue joins them.
+      const isAlone = this.#rings.size === 1;
+      const { slots, deliveries } = ring.advance(Math.min(writes, WRITES_PER_SHARE), this.#outbox, isAlone);
+      writes -= slots;
+      this.#stats.deliveries += deliveries;
+      // The loop visits what is added behind it: the group is served again after all others.
+      this.#rings.delete(group);
+      if (!ring.isEmpty) this.#rings.set(group, ring);
+      if (writes <= 0) break;
     }
-    if (this.#busy.length > 0) this.#requestFlush();
+    if (this.#rings.size > 0) this.#requestFlush();
   };
-
-  /** Brings an audience forward by at most `most` writes; answers how many it took. */
-  #serve(audience: Audience, most: number, bringer: Bringer<Connection>): number {
-    const { rounds } = audience;
-    if (rounds === undefined) return 0;
-    const { seats, deliveries } = rounds.advance(most, bringer);
-    this.#stats.deliveries += deliveries;
-    if (rounds.isOver) audience.rounds = undefined;
-    return seats;
-  }
 }

@@ -4,7 +4,8 @@ import { KEPT_MS, type Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
-import { Audience, Channel, type Connection } from '../connection/connection.ts';
+import { Channel, type SubscriberGroup } from '../connection/channel.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
 import type { RosterReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
@@ -20,7 +21,7 @@ export class Hub {
   readonly #roster: Pick<RosterReporter, 'report'>;
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
-  readonly #channels = new Map<string, Channel>();
+  readonly #channels = new Map<string, Channel<Connection>>();
   readonly #users = new Users();
 
   constructor(options: {
@@ -57,8 +58,8 @@ export class Hub {
     if (!this.#connections.delete(connection.id)) return;
     this.#stats.connections -= 1;
     this.#users.remove(connection);
-    for (const audience of connection.audiences) this.#leave(connection, audience);
-    connection.audiences.length = 0;
+    for (const group of connection.subscriptions) this.#leave(connection, group);
+    connection.subscriptions.length = 0;
     this.#roster.report(connection.appKey, '', connection.userId, -1);
   }
 
@@ -86,13 +87,13 @@ export class Hub {
   /** Gives a client other grants, and ends the subscriptions that they do not allow. */
   regrant(connection: Connection, grants: Grants): void {
     connection.grants = grants;
-    const names = connection.audiences.map(({ channel }) => channelOf(channel.topic));
+    const names = connection.subscriptions.map(({ channel }) => channelOf(channel.topic));
     for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
   }
 
   /** Who has only reserved is not. */
   isSubscribed(connection: Connection, channelName: string): boolean {
-    return this.#audienceOf(connection, channelName)?.isQuiet === false;
+    return this.#subscriptionOf(connection, channelName)?.isPending === false;
   }
 
   /**
@@ -133,14 +134,14 @@ export class Hub {
 
   /** Says whether it had none. */
   #giveVoice(connection: Connection, channelName: string): boolean {
-    const quiet = this.#audienceOf(connection, channelName);
-    if (quiet?.isQuiet !== true) return false;
-    const audience = audienceFor(quiet.channel, connection, false);
-    audience.connections.add(connection);
-    this.#fanOut.enterAfresh(audience, connection);
-    connection.audiences.splice(connection.audiences.indexOf(quiet), 1, audience);
-    quiet.connections.delete(connection);
-    if (quiet.connections.size === 0) removeAudience(quiet);
+    const pending = this.#subscriptionOf(connection, channelName);
+    if (pending?.isPending !== true) return false;
+    const group = pending.channel.group(connection.dialect, false);
+    group.connections.add(connection);
+    this.#fanOut.enterAfresh(group, connection);
+    connection.subscriptions.splice(connection.subscriptions.indexOf(pending), 1, group);
+    pending.connections.delete(connection);
+    if (pending.connections.size === 0) pending.channel.removeGroup(pending);
     return true;
   }
 
@@ -157,15 +158,15 @@ export class Hub {
 
   /** Whether clients of a dialect are subscribed to the channel here. */
   hasAudience(appKey: string, channelName: string, dialect: Dialect): boolean {
-    const audiences = this.#channels.get(topicOf(appKey, channelName))?.audiences ?? [];
-    return audiences.some((audience) => audience.dialect === dialect);
+    const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
+    return groups.some((group) => group.dialect === dialect);
   }
 
   /** Tells the subscribers of one dialect something that is no publication. */
   announce(appKey: string, channelName: string, dialect: Dialect, text: string): void {
-    const audiences = this.#channels.get(topicOf(appKey, channelName))?.audiences ?? [];
-    const audience = audiences.find((one) => one.dialect === dialect && !one.isQuiet);
-    if (audience !== undefined) this.#fanOut.announce(audience, text);
+    const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
+    const group = groups.find((one) => one.dialect === dialect && !one.isPending);
+    if (group !== undefined) this.#fanOut.announce(group, text);
   }
 
   #enter(
@@ -176,15 +177,15 @@ export class Hub {
     // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
     if (!this.#isHere(connection)) return undefined;
     const channel = this.#join(topicOf(connection.appKey, channelName));
-    if (this.#audienceOf(connection, channelName) === undefined) {
-      const isQuiet = quiet === 'whileJoining' ? channel.joining !== undefined : quiet === 'always';
-      const audience = audienceFor(channel, connection, isQuiet);
-      audience.connections.add(connection);
-      this.#fanOut.enter(audience, connection);
+    if (this.#subscriptionOf(connection, channelName) === undefined) {
+      const isPending = quiet === 'whileJoining' ? channel.joining !== undefined : quiet === 'always';
+      const group = channel.group(connection.dialect, isPending);
+      group.connections.add(connection);
+      this.#fanOut.enter(group, connection);
       // Most clients have one channel, and `push` would make room for 17.
-      if (connection.audiences.length === 0) connection.audiences = [audience];
-      else connection.audiences.push(audience);
-      if (!isQuiet) this.#roster.report(connection.appKey, channelName, connection.userId, 1);
+      if (connection.subscriptions.length === 0) connection.subscriptions = [group];
+      else connection.subscriptions.push(group);
+      if (!isPending) this.#roster.report(connection.appKey, channelName, connection.userId, 1);
       this.#stats.subscriptions += 1;
     }
     return channel.joining;
@@ -192,10 +193,10 @@ export class Hub {
 
   /** Unsubscribes a client; not having been subscribed is no fault. */
   unsubscribe(connection: Connection, channelName: string): void {
-    const audience = this.#audienceOf(connection, channelName);
-    if (audience === undefined) return;
-    connection.audiences.splice(connection.audiences.indexOf(audience), 1);
-    this.#leave(connection, audience);
+    const group = this.#subscriptionOf(connection, channelName);
+    if (group === undefined) return;
+    connection.subscriptions.splice(connection.subscriptions.indexOf(group), 1);
+    this.#leave(connection, group);
   }
 
   /** Brings a publication to this worker's subscribers; without any it is nothing. */
@@ -219,17 +220,17 @@ export class Hub {
     return this.#connections.get(connection.id) === connection;
   }
 
-  #audienceOf(connection: Connection, channelName: string): Audience | undefined {
+  #subscriptionOf(connection: Connection, channelName: string): SubscriberGroup<Connection> | undefined {
     const channel = this.#channels.get(topicOf(connection.appKey, channelName));
-    return channel?.audiences.find(
-      (audience) => audience.dialect === connection.dialect && audience.connections.has(connection),
+    return channel?.groups.find(
+      (group) => group.dialect === connection.dialect && group.connections.has(connection),
     );
   }
 
-  #join(topic: string): Channel {
+  #join(topic: string): Channel<Connection> {
     const present = this.#channels.get(topic);
     if (present !== undefined) return present;
-    const channel = new Channel(topic);
+    const channel = new Channel<Connection>(topic);
     this.#channels.set(topic, channel);
     this.#stats.topics += 1;
     channel.joining = this.#broker.subscribe(topic).then(() => {
@@ -239,45 +240,32 @@ export class Hub {
   }
 
   #reportPresence(connection: Connection, change: 1 | -1): void {
-    const { appKey, userId, audiences, members } = connection;
+    const { appKey, userId, subscriptions, members } = connection;
     this.#roster.report(appKey, '', userId, change);
-    for (const { channel, isQuiet } of audiences) {
+    for (const { channel, isPending } of subscriptions) {
       const channelName = channelOf(channel.topic);
-      if (isQuiet || members?.has(channelName) === true) continue;
+      if (isPending || members?.has(channelName) === true) continue;
       this.#roster.report(appKey, channelName, userId, change);
     }
   }
 
-  #leave(connection: Connection, audience: Audience): void {
-    const { channel } = audience;
+  #leave(connection: Connection, group: SubscriberGroup<Connection>): void {
+    const { channel } = group;
     const channelName = channelOf(channel.topic);
     const user = connection.members?.get(channelName)?.user ?? connection.userId;
-    if (!audience.isQuiet) this.#roster.report(connection.appKey, channelName, user, -1);
+    if (!group.isPending) this.#roster.report(connection.appKey, channelName, user, -1);
     connection.members?.delete(channelName);
-    audience.connections.delete(connection);
-    this.#fanOut.leave(audience, connection);
+    group.connections.delete(connection);
+    this.#fanOut.leave(group, connection);
     this.#stats.subscriptions -= 1;
-    if (audience.connections.size > 0) return;
-    removeAudience(audience);
-    if (!channel.audiences.some(({ dialect }) => dialect === audience.dialect)) {
-      audience.dialect.deserted?.(connection.appKey, channelName);
+    if (group.connections.size > 0) return;
+    channel.removeGroup(group);
+    if (!channel.groups.some(({ dialect }) => dialect === group.dialect)) {
+      group.dialect.deserted?.(connection.appKey, channelName);
     }
-    if (channel.audiences.length > 0) return;
+    if (channel.groups.length > 0) return;
     this.#channels.delete(channel.topic);
     this.#stats.topics -= 1;
     this.#broker.unsubscribe(channel.topic);
   }
-}
-
-function audienceFor(channel: Channel, { dialect }: Connection, isQuiet: boolean): Audience {
-  const present = channel.audiences.find((one) => one.dialect === dialect && one.isQuiet === isQuiet);
-  if (present !== undefined) return present;
-  const audience = new Audience(channel, dialect, isQuiet);
-  channel.audiences.push(audience);
-  return audience;
-}
-
-function removeAudience(audience: Audience): void {
-  const { audiences } = audience.channel;
-  audiences.splice(audiences.indexOf(audience), 1);
 }

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { Rounds } from '../../../src/worker/hub/delivery-ring.ts';
+import { DeliveryRing } from '../../../src/worker/hub/delivery-ring.ts';
 import { type Frames, frameText } from '../../../src/worker/websocket/frame.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { makeConnection } from '../../support/transport.ts';
@@ -8,104 +8,103 @@ import { makeConnection } from '../../support/transport.ts';
 const STEPS = 120;
 const SEEDS = 200;
 
-/** Somebody in the circle: what was brought to it, and what it must have got, or may have, by what is promised. */
-interface Somebody {
+/** A subscriber, what it received, and what it must or may have received. */
+interface Subscriber {
   readonly connection: Connection;
   readonly got: number[];
   writes: number;
-  /** What is published from then on is for it. */
+  /** The first publication that it must get. */
   from: number;
-  /** Of what was published before, nothing is. */
+  /** It must not get anything published before. */
   isFresh: boolean;
-  /** What is published from then on is not, nor anything that had not come yet. */
+  /** The first publication that it must not get, because it left. */
   until: number;
   readonly excepted: Set<number>;
 }
 
-/** An audience, its rounds, and everything that happened in it. */
-class Circle {
-  readonly everybody: Somebody[] = [];
-  readonly #present = new Map<Connection, Somebody>();
-  #rounds: Rounds<Connection>;
+/** A ring of subscribers, and everything that happened in it. */
+class Scenario {
+  readonly subscribers: Subscriber[] = [];
+  readonly #present = new Map<Connection, Subscriber>();
+  #ring: DeliveryRing<Connection>;
   #published = 0;
 
   constructor(size: number) {
-    for (let n = 0; n < size; n += 1) this.#seat(false);
-    this.#rounds = new Rounds(this.#present.keys());
+    for (let n = 0; n < size; n += 1) this.#addSubscriber(false);
+    this.#ring = new DeliveryRing(this.#present.keys());
   }
 
-  get present(): Somebody[] {
+  get present(): Subscriber[] {
     return [...this.#present.values()];
   }
 
-  get absent(): Somebody[] {
-    return this.everybody.filter(({ connection }) => !this.#present.has(connection));
+  get absent(): Subscriber[] {
+    return this.subscribers.filter(({ connection }) => !this.#present.has(connection));
   }
 
-  get isOver(): boolean {
-    return this.#rounds.isOver;
+  get isEmpty(): boolean {
+    return this.#ring.isEmpty;
   }
 
-  publish({ except, bytes = 10 }: { except?: Somebody; bytes?: number } = {}): void {
+  publish({ except, bytes = 10 }: { except?: Subscriber; bytes?: number } = {}): void {
     const number = this.#published;
     this.#published += 1;
     except?.excepted.add(number);
-    this.#rounds.add(frameText(`${number} ${'x'.repeat(bytes)}`), except?.connection);
+    this.#ring.add(frameText(`${number} ${'x'.repeat(bytes)}`), except?.connection);
   }
 
   enter({ isFresh }: { isFresh: boolean }): void {
-    const { connection } = this.#seat(isFresh);
-    if (isFresh) this.#rounds.skip(connection);
-    this.#rounds.enter(connection);
+    const { connection } = this.#addSubscriber(isFresh);
+    if (isFresh) this.#ring.skip(connection);
+    this.#ring.enter(connection);
   }
 
-  /** Somebody who left comes again. */
-  reenter(somebody: Somebody): void {
-    somebody.from = this.#published;
-    somebody.isFresh = false;
-    somebody.until = Number.POSITIVE_INFINITY;
-    this.#present.set(somebody.connection, somebody);
-    this.#rounds.enter(somebody.connection);
+  reenter(subscriber: Subscriber): void {
+    subscriber.from = this.#published;
+    subscriber.isFresh = false;
+    subscriber.until = Number.POSITIVE_INFINITY;
+    this.#present.set(subscriber.connection, subscriber);
+    this.#ring.enter(subscriber.connection);
   }
 
-  leave(somebody: Somebody): void {
-    somebody.until = this.#published;
-    this.#present.delete(somebody.connection);
-    this.#rounds.leave(somebody.connection);
+  leave(subscriber: Subscriber): void {
+    subscriber.until = this.#published;
+    this.#present.delete(subscriber.connection);
+    this.#ring.leave(subscriber.connection);
   }
 
   advance(most: number, { isAlone = true } = {}): number {
-    const bring = (connection: Connection, frames: Frames): void => {
-      const somebody = this.#present.get(connection);
-      if (somebody === undefined) throw new Error('brought to somebody who has left');
-      somebody.writes += 1;
-      somebody.got.push(...frames.messages.map((message) => Number.parseInt(message.toString(), 10)));
+    const deliver = (connection: Connection, frames: Frames): void => {
+      const subscriber = this.#present.get(connection);
+      if (subscriber === undefined) throw new Error('delivered to a subscriber that has left');
+      subscriber.writes += 1;
+      subscriber.got.push(...frames.messages.map((message) => Number.parseInt(message.toString(), 10)));
     };
-    return this.#rounds.advance(most, { outbox: { send: bring, post: bring }, isAlone }).seats;
+    return this.#ring.advance(most, { send: deliver, post: deliver }, isAlone).slots;
   }
 
   finish(): void {
-    for (let turns = 0; !this.isOver; turns += 1) {
-      if (turns > 10_000) throw new Error('the rounds do not end');
+    for (let turns = 0; !this.isEmpty; turns += 1) {
+      if (turns > 10_000) throw new Error('the ring never becomes empty');
       this.advance(7);
     }
   }
 
-  /** Everything that was promised has come, once and in order, and nothing else. */
+  /** Every subscriber got what it must get, once and in order, and nothing else. */
   check(): void {
-    for (const { got, from, until, isFresh, excepted } of this.everybody) {
+    for (const { got, from, until, isFresh, excepted } of this.subscribers) {
       expect(got, 'once, in order').to.deep.equal([...new Set(got)].sort((a, b) => a - b));
       expect(got.filter((number) => excepted.has(number) || number >= until)).to.deep.equal([]);
       if (isFresh) expect(got.filter((number) => number < from)).to.deep.equal([]);
-      // Who left may have missed what was under way.
+      // A subscriber that left may have missed what was in progress.
       if (until < Number.POSITIVE_INFINITY) continue;
       const due = Array.from({ length: this.#published - from }, (_, index) => from + index);
       expect(got.filter((number) => number >= from)).to.deep.equal(due.filter((one) => !excepted.has(one)));
     }
   }
 
-  #seat(isFresh: boolean): Somebody {
-    const somebody: Somebody = {
+  #addSubscriber(isFresh: boolean): Subscriber {
+    const subscriber: Subscriber = {
       connection: makeConnection().connection,
       got: [],
       writes: 0,
@@ -114,79 +113,79 @@ class Circle {
       until: Number.POSITIVE_INFINITY,
       excepted: new Set(),
     };
-    this.everybody.push(somebody);
-    this.#present.set(somebody.connection, somebody);
-    return somebody;
+    this.subscribers.push(subscriber);
+    this.#present.set(subscriber.connection, subscriber);
+    return subscriber;
   }
 }
 
-describe('the rounds of an audience', () => {
-  it('bring what is published together in one write', () => {
-    const circle = new Circle(5);
-    for (let n = 0; n < 10; n += 1) circle.publish();
-    circle.finish();
-    circle.check();
-    expect(circle.everybody.map(({ writes }) => writes)).to.deep.equal([1, 1, 1, 1, 1]);
+describe('DeliveryRing', () => {
+  it('sends everything that is published together in one write', () => {
+    const scenario = new Scenario(5);
+    for (let n = 0; n < 10; n += 1) scenario.publish();
+    scenario.finish();
+    scenario.check();
+    expect(scenario.subscribers.map(({ writes }) => writes)).to.deep.equal([1, 1, 1, 1, 1]);
   });
 
-  it('take in what is published on the way: only who was passed already gets a second write', () => {
-    const circle = new Circle(10);
-    circle.publish();
-    circle.advance(3);
-    circle.publish();
-    circle.finish();
-    circle.check();
-    expect(circle.everybody.map(({ writes }) => writes)).to.deep.equal([2, 2, 2, 1, 1, 1, 1, 1, 1, 1]);
+  it('adds publications to the delivery in progress: only subscribers already passed get a second write', () => {
+    const scenario = new Scenario(10);
+    scenario.publish();
+    scenario.advance(3);
+    scenario.publish();
+    scenario.finish();
+    scenario.check();
+    expect(scenario.subscribers.map(({ writes }) => writes)).to.deep.equal([2, 2, 2, 1, 1, 1, 1, 1, 1, 1]);
   });
 
-  it('go on by as many seats as they were told to', () => {
-    const circle = new Circle(10);
-    circle.publish();
-    expect(circle.advance(4)).to.equal(4);
-    expect(circle.advance(100)).to.equal(6);
-    expect(circle.isOver).to.equal(true);
+  it('advances by at most the given number of slots', () => {
+    const scenario = new Scenario(10);
+    scenario.publish();
+    expect(scenario.advance(4)).to.equal(4);
+    expect(scenario.advance(100)).to.equal(6);
+    expect(scenario.isEmpty).to.equal(true);
   });
 
-  it('take no more at once than makes a good write, unless it is one message', () => {
-    const circle = new Circle(4);
-    for (let n = 0; n < 3; n += 1) circle.publish({ bytes: 50_000 });
-    circle.finish();
-    circle.check();
-    expect(circle.everybody.map(({ writes }) => writes)).to.deep.equal([3, 3, 3, 3]);
+  it('limits a write to one batch, unless a single message is larger', () => {
+    const scenario = new Scenario(4);
+    for (let n = 0; n < 3; n += 1) scenario.publish({ bytes: 50_000 });
+    scenario.finish();
+    scenario.check();
+    expect(scenario.subscribers.map(({ writes }) => writes)).to.deep.equal([3, 3, 3, 3]);
   });
 
-  it('end where everybody has left', () => {
-    const circle = new Circle(3);
-    circle.publish();
-    for (const somebody of circle.present) circle.leave(somebody);
-    circle.finish();
-    circle.check();
+  it('becomes empty when all subscribers have left', () => {
+    const scenario = new Scenario(3);
+    scenario.publish();
+    for (const subscriber of scenario.present) scenario.leave(subscriber);
+    scenario.finish();
+    scenario.check();
   });
 
-  it('end where nobody ever was', () => {
-    const circle = new Circle(0);
-    circle.publish();
-    circle.finish();
-    expect(circle.isOver).to.equal(true);
+  it('becomes empty without subscribers', () => {
+    const scenario = new Scenario(0);
+    scenario.publish();
+    scenario.finish();
+    expect(scenario.isEmpty).to.equal(true);
   });
 
-  it(`bring everything once and in order, whoever comes and goes (${SEEDS} seeds)`, () => {
+  it(`delivers everything once and in order while subscribers enter and leave (${SEEDS} seeds)`, () => {
     for (let seed = 1; seed <= SEEDS; seed += 1) {
       const random = new SeededRandom(seed);
-      const circle = new Circle(random.below(12));
+      const scenario = new Scenario(random.below(12));
       for (let step = 0; step < STEPS; step += 1) {
-        const { present } = circle;
-        const somebody = present.length > 0 ? random.pick(present) : undefined;
+        const { present } = scenario;
+        const subscriber = present.length > 0 ? random.pick(present) : undefined;
         const what = random.below(10);
-        if (what < 3) circle.publish({ bytes: random.below(20) === 0 ? 60_000 : 10 });
-        else if (what < 4) circle.publish({ ...(somebody && { except: somebody }) });
-        else if (what < 5) circle.enter({ isFresh: random.below(2) === 0 });
-        else if (what < 6 && somebody !== undefined) circle.leave(somebody);
-        else if (what < 7 && circle.absent.length > 0) circle.reenter(random.pick(circle.absent));
-        else circle.advance(1 + random.below(9), { isAlone: random.below(2) === 0 });
+        if (what < 3) scenario.publish({ bytes: random.below(20) === 0 ? 60_000 : 10 });
+        else if (what < 4) scenario.publish({ ...(subscriber && { except: subscriber }) });
+        else if (what < 5) scenario.enter({ isFresh: random.below(2) === 0 });
+        else if (what < 6 && subscriber !== undefined) scenario.leave(subscriber);
+        else if (what < 7 && scenario.absent.length > 0) scenario.reenter(random.pick(scenario.absent));
+        else scenario.advance(1 + random.below(9), { isAlone: random.below(2) === 0 });
       }
-      circle.finish();
-      circle.check();
+      scenario.finish();
+      scenario.check();
     }
   });
 });

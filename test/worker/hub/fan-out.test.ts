@@ -99,6 +99,17 @@ describe('fan-out', () => {
     for (const { transport } of clients) expect(dataOf(transport)).to.deep.equal([1, 2]);
   });
 
+  it('serves a small channel beside two large ones that fill every turn', async () => {
+    const { join, publish } = makeHub();
+    for (const channel of ['large-1', 'large-2']) {
+      for (let n = 0; n < 3_000; n += 1) await join(channel);
+    }
+    const small = await join('small');
+    for (const channel of ['large-1', 'large-2', 'small']) publish(channel, 'first');
+    for (let turns = 0; turns < 2; turns += 1) await turnEnds();
+    expect(dataOf(small.transport)).to.deep.equal(['first']);
+  });
+
   it('reaches nobody who left in the middle, and everybody else once', async () => {
     const { hub, join, publish } = makeHub();
     const clients = [];

@@ -49,7 +49,7 @@ function refusalOf(
   if (!channels.every(isChannelName)) return 'bad_channel';
   if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
   const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
-  const subscriptions = connection.audiences.length + fresh.length;
+  const subscriptions = connection.subscriptions.length + fresh.length;
   return fresh.length > 0 && subscriptions > subscriptionsMax ? 'too_many_subscriptions' : undefined;
 }
 

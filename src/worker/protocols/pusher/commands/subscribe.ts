@@ -85,7 +85,7 @@ function permit(
 ): Entry {
   if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
   const isNew = !hub.isSubscribed(connection, channel);
-  if (isNew && connection.audiences.length >= limits.subscriptionsMax) {
+  if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
     throw new RefusalError('too_many_subscriptions');
   }
   const entry = {

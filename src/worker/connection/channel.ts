@@ -1,0 +1,56 @@
+import { channelOf } from '../../shared/model/names.ts';
+import type { Publication } from '../../shared/model/publication.ts';
+import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
+import type { Dialect } from './wire-protocol.ts';
+
+/**
+ * The subscribers of this worker to one channel of one app, and the worker's one subscription to the topic.
+ * `Subscriber` is the connection, which refers to its groups and so is not imported here.
+ */
+export class Channel<Subscriber> {
+  readonly topic: string;
+  /** Resolves when the broker delivers the topic; `undefined` once it does. */
+  joining: Promise<void> | undefined = undefined;
+  /** One per wire protocol with a subscriber, and one more for its pending subscribers. */
+  readonly groups: SubscriberGroup<Subscriber>[] = [];
+  /** Whether the broker caches the last event of this channel for later subscribers. */
+  readonly keepsLast: boolean;
+  /** Owned by the hub: the last cached event that arrived here, valid until `lastUntil` (`performance.now()`). */
+  last: Publication | undefined = undefined;
+  lastUntil = 0;
+
+  constructor(topic: string) {
+    this.topic = topic;
+    this.keepsLast = isCacheChannel(channelOf(topic));
+  }
+
+  /** The group of a protocol; created if there is none. */
+  group(dialect: Dialect, isPending: boolean): SubscriberGroup<Subscriber> {
+    const present = this.groups.find((one) => one.dialect === dialect && one.isPending === isPending);
+    if (present !== undefined) return present;
+    const group = new SubscriberGroup<Subscriber>(this, dialect, isPending);
+    this.groups.push(group);
+    return group;
+  }
+
+  removeGroup(group: SubscriberGroup<Subscriber>): void {
+    this.groups.splice(this.groups.indexOf(group), 1);
+  }
+}
+
+/**
+ * The subscribers of a channel that speak one protocol, and so share the same bytes. Pending subscribers get no
+ * deliveries and are not counted yet.
+ */
+export class SubscriberGroup<Subscriber> {
+  readonly channel: Channel<Subscriber>;
+  readonly dialect: Dialect;
+  readonly isPending: boolean;
+  readonly connections = new Set<Subscriber>();
+
+  constructor(channel: Channel<Subscriber>, dialect: Dialect, isPending: boolean) {
+    this.channel = channel;
+    this.dialect = dialect;
+    this.isPending = isPending;
+  }
+}
