@@ -67,7 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'worker/auth/': [],
   'worker/broker/': [],
-  'worker/connection/': ['worker/auth/grants.ts', 'worker/hub/delivery-ring.ts', 'worker/websocket/'],
+  'worker/connection/': ['worker/auth/grants.ts', 'worker/websocket/'],
   'worker/handshake/': [
     'worker/api/http/',
     'worker/auth/',
