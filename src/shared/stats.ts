@@ -16,6 +16,8 @@ export interface Stats {
   connectionsTooManyFaults: number;
   /** Defects: errors that no code expected. */
   unexpectedErrors: number;
+  /** Seconds in which a client sent more pings, pongs or fragments than it may, and was not read from for the rest. */
+  connectionsThrottled: number;
   framesReceived: number;
   faults: number;
   publicationsAccepted: number;
@@ -43,6 +45,7 @@ export function createStats(): Stats {
     connectionsHeartbeatLost: 0,
     connectionsTooManyFaults: 0,
     unexpectedErrors: 0,
+    connectionsThrottled: 0,
     framesReceived: 0,
     faults: 0,
     publicationsAccepted: 0,

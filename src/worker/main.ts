@@ -4,7 +4,7 @@ import { Line } from '../shared/ipc/message-pipe.ts';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
-import { endReceiversOnce } from './websocket/ws-receiver-patch.ts';
+import { countFrames, endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
 
 /** How long clients get when the primary is gone: nobody listens any more, so they should leave soon. */
@@ -23,6 +23,7 @@ let isOrphan = false;
 process.title = 'gusher: worker';
 process.on('disconnect', leaveAsOrphan);
 endReceiversOnce();
+countFrames();
 
 const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
   message: receive,

@@ -9,6 +9,8 @@ export class RecordingTransport implements Transport {
   readonly writes: string[][] = [];
   readonly frames: Frames[] = [];
   unsentBytes = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
   paused = false;
   closedWith: { code: number; reason: string } | undefined;
   terminated = false;

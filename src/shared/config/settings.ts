@@ -257,6 +257,16 @@ export const SETTINGS = {
     about:
       'how many commands are taken from one client in a second; the rest wait in its socket, none is lost',
   }),
+  framesPerSecond: integer({
+    env: 'GUSHER_FRAMES_PER_SECOND',
+    unit: 'frames/s',
+    fallback: 1_000,
+    least: 1,
+    most: 1_000_000,
+    about:
+      'how many pings, pongs and fragments of messages are read from one client in a second, beside its commands; ' +
+      'the rest waits in its socket, and each such second counts as a fault',
+  }),
   faultsPerMinute: integer({
     env: 'GUSHER_FAULTS_PER_MINUTE',
     unit: 'faults/min',

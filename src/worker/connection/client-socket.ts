@@ -2,11 +2,17 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Frames } from '../websocket/frame.ts';
 import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-writer.ts';
+import { type FrameListener, listenToFrames } from '../websocket/ws-receiver-patch.ts';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
+
+/** Pings that are answered while a client waits to be attached; then what it sends waits in its socket. */
+const EARLY_PINGS_MAX = 100;
 
 /** Who hears what happens on client sockets: one object for all of them. */
 export interface ClientSocketEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
+  /** A frame that is no whole message: a ping, a pong, a close, or a fragment that is not the last one. */
+  frame(connection: Connection): void;
   /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
@@ -22,7 +28,7 @@ export interface Keeper {
  * A ws socket as the transport of a connection. Frames made once for many clients are written to the TCP
  * socket beside ws, which is sound because both sides only ever write whole frames.
  */
-export class ClientSocket extends WebSocket implements Transport, WriteTarget {
+export class ClientSocket extends WebSocket implements Transport, WriteTarget, FrameListener {
   /** Set by `attach`; a client that is turned away never has one, and nobody hears of it. */
   connection: Connection | undefined;
   // Set by `attach`, before anybody hears of an event.
@@ -38,6 +44,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   keeper: Keeper | undefined;
   /** What a client has said before it was attached. */
   early: InboundMessage[] | undefined;
+  earlyPings = 0;
 
   /** To be called once, when the handshake is done. */
   attach(connection: Connection, stream: Socket, writer: FrameWriter, events: ClientSocketEvents): void {
@@ -47,6 +54,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
     this.events = events;
     this.compressed = this.extensions !== '';
     writer.open(this);
+    listenToFrames(this, this);
   }
 
   /**
@@ -60,7 +68,9 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   /** Takes in what the client has said before it was attached. */
   catchUp(): void {
     const { connection, early } = this;
-    if (connection === undefined || early === undefined) return;
+    if (connection === undefined) return;
+    if (this.earlyPings > EARLY_PINGS_MAX) this.resume();
+    if (early === undefined) return;
     this.early = undefined;
     this.resume();
     for (const { data, isBinary } of early) this.events.message(connection, data, isBinary);
@@ -82,7 +92,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
         events.pinged(connection, data as Buffer);
         return true;
       case 'pong':
-        connection.heard = true;
+        connection.ponged = true;
         return true;
       case 'error':
         // ws has answered with the fitting close code (1002, 1007, 1009) before it tells.
@@ -100,10 +110,30 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget {
   #hearHeld(event: string | symbol, data: unknown, isBinary: unknown): void {
     if (this.keeper === undefined) return;
     if (event === 'close') this.keeper.left(this);
+    if (event === 'ping') this.#answerEarly(data as Buffer);
     if (event !== 'message') return;
     this.early ??= [];
     this.early.push({ data: data as Buffer, isBinary: isBinary as boolean });
     this.pause();
+  }
+
+  /** RFC 6455 §5.5.2: a ping is answered, also before the client is attached. Attack: pings as fast as they go. */
+  #answerEarly(data: Buffer): void {
+    this.earlyPings += 1;
+    if (this.earlyPings > EARLY_PINGS_MAX) this.pause();
+    else if (this.readyState === WebSocket.OPEN) this.pong(data);
+  }
+
+  frameBegan(): void {
+    if (this.connection !== undefined) this.events.frame(this.connection);
+  }
+
+  get receivedBytes(): number {
+    return this.stream.bytesRead;
+  }
+
+  get sentBytes(): number {
+    return this.stream.bytesWritten;
   }
 
   get unsentBytes(): number {

@@ -10,6 +10,10 @@ import type { Dialect } from './wire-protocol.ts';
 export interface Transport {
   /** Bytes handed over by `write` that the system has not taken yet. */
   readonly unsentBytes: number;
+  /** Bytes read from the client since it connected. */
+  readonly receivedBytes: number;
+  /** Bytes handed over for the client since it connected, whether or not the system has taken them. */
+  readonly sentBytes: number;
   write(frames: Frames): void;
   /** Says goodbye, after what was written before; the socket is gone some seconds later at the latest. */
   close(code: number, reason: string): void;
@@ -73,14 +77,25 @@ export class Connection {
   /** Owned by the inbox: commands in the second, and faults in the minute, in which it last looked. */
   commandSecond = 0;
   commands = 0;
+  /** Owned by the inbox: frames in that second that are no whole messages, and the last ping not answered yet. */
+  frames = 0;
+  latePing: Buffer | undefined = undefined;
   faultMinute = 0;
   faults = 0;
   /** Owned by the client events: those since a time, in ms of `performance.now()`, that is renewed each second. */
   clientEventsSince = 0;
   clientEvents = 0;
-  /** Owned by the heartbeat. */
-  heard = true;
-  pinged = false;
+  /** Owned by the heartbeat: what it found when it last looked. */
+  receivedBytes = -1;
+  sentBytes = 0;
+  /** Owned by the heartbeat: bytes that may still be on their way to the client. */
+  undrainedBytes = 0;
+  /** Owned by the heartbeat: `sentBytes` when the client was pinged; `undefined` if it was not, or was heard since. */
+  pingedAt: number | undefined = undefined;
+  /** Owned by the heartbeat: looks for which the pong may still wait behind other bytes. */
+  pingLooks = 0;
+  /** A pong has come since the last look of the heartbeat. */
+  ponged = false;
   /** Owned by the expiry: the second in which it is looked at. */
   expiryDue: number | undefined = undefined;
 

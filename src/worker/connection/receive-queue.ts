@@ -1,7 +1,7 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
-import { frameText } from '../websocket/frame.ts';
+import { framePong, frameText } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 import type { Outbox } from './send-queue.ts';
 
@@ -20,6 +20,7 @@ interface Finishing {
  */
 export class Inbox {
   readonly #commandsPerSecond: number;
+  readonly #framesPerSecond: number;
   readonly #faultsPerMinute: number;
   readonly #outbox: Outbox;
   readonly #unexpected: UnexpectedErrors;
@@ -32,12 +33,14 @@ export class Inbox {
 
   constructor(options: {
     commandsPerSecond: number;
+    framesPerSecond: number;
     faultsPerMinute: number;
     outbox: Outbox;
     unexpected: UnexpectedErrors;
     stats: Stats;
   }) {
     this.#commandsPerSecond = options.commandsPerSecond;
+    this.#framesPerSecond = options.framesPerSecond;
     this.#faultsPerMinute = options.faultsPerMinute;
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
@@ -48,10 +51,45 @@ export class Inbox {
   /** Takes one message from a client. */
   take(connection: Connection, data: Buffer, isBinary: boolean): void {
     this.#stats.framesReceived += 1;
-    connection.heard = true;
+    if (connection.state === 'closing') {
+      this.countFrame(connection);
+      return;
+    }
     connection.active = true;
     if (connection.backlog === undefined) this.#handle(connection, data, isBinary);
     else connection.backlog.push({ data, isBinary });
+  }
+
+  /**
+   * Counts a frame that is no whole message. Attack: pings, pongs or fragments as fast as they go. Beyond the rate
+   * the client is not read from until the next second, and each such second is a fault.
+   */
+  countFrame(connection: Connection): void {
+    this.#beginSecond(connection);
+    connection.frames += 1;
+    if (connection.frames <= this.#framesPerSecond) return;
+    if (connection.state !== 'open') {
+      // It was told to leave, and is not owed the time that an answer to the close may take.
+      if (connection.state === 'closing') connection.transport.terminate();
+      return;
+    }
+    if (connection.frames === this.#framesPerSecond + 1) {
+      this.#stats.connectionsThrottled += 1;
+      this.fault(connection);
+    }
+    if (connection.backlog !== undefined) return;
+    this.#hold(connection, []);
+    this.#throttled.add(connection);
+  }
+
+  /**
+   * Whether the pong has to wait until the client is read from again. Then only the last ping is answered, as RFC 6455
+   * §5.5.3 allows.
+   */
+  defersPong(connection: Connection, ping: Buffer): boolean {
+    if (!this.#throttled.has(connection)) return false;
+    connection.latePing = ping;
+    return true;
   }
 
   /** Counts a fault of a client against it; too many in a minute end the connection. */
@@ -120,13 +158,23 @@ export class Inbox {
   }
 
   #mayGoOn(connection: Connection): boolean {
-    if (connection.commandSecond !== this.#second) {
-      connection.commandSecond = this.#second;
-      connection.commands = 0;
-    }
+    this.#beginSecond(connection);
     if (connection.commands >= this.#commandsPerSecond) return false;
     connection.commands += 1;
     return true;
+  }
+
+  #answerLatePing(connection: Connection): void {
+    const ping = connection.latePing;
+    connection.latePing = undefined;
+    if (ping !== undefined) this.#outbox.post(connection, framePong(ping));
+  }
+
+  #beginSecond(connection: Connection): void {
+    if (connection.commandSecond === this.#second) return;
+    connection.commandSecond = this.#second;
+    connection.commands = 0;
+    connection.frames = 0;
   }
 
   #hold(connection: Connection, first: NonNullable<Connection['backlog']>): void {
@@ -166,6 +214,7 @@ export class Inbox {
     const throttled = [...this.#throttled];
     this.#throttled.clear();
     for (const connection of throttled) {
+      this.#answerLatePing(connection);
       this.#unexpected.run('command_release', () => this.#release(connection));
     }
   };

@@ -90,9 +90,12 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   }
 
   pinged(connection: Connection, data: Buffer): void {
-    connection.heard = true;
     connection.active = true;
-    this.#parts.outbox.post(connection, framePong(data));
+    if (!this.#parts.inbox.defersPong(connection, data)) this.#parts.outbox.post(connection, framePong(data));
+  }
+
+  frame(connection: Connection): void {
+    this.#parts.inbox.countFrame(connection);
   }
 
   shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {

@@ -9,10 +9,16 @@ import { PING } from '../websocket/frame.ts';
 /** Each interval's work is spread over so many ticks, so that no turn has to ping everybody. */
 const TICKS_PER_INTERVAL = 16;
 
+/** The slowest link on which a client is waited for: its pong may come behind all that was sent before the ping. */
+const SLOWEST_BYTES_PER_SECOND = 16 * 1024;
+/** What a system and the network may hold of what was sent. Attack: a client that reads nothing is waited for. */
+const UNDRAINED_MAX_BYTES = 8 * 1024 * 1024;
+
 /**
  * Finds clients that are gone without a word, with one timer for all. Each client is looked at once in an
- * interval: heard since the last look, it is left alone; silent, it is pinged; still silent at the next look,
- * it is closed. So a dead client is noticed after two to three intervals.
+ * interval. If any byte came since the last look, it is left alone. If not, it is pinged, and closed at the next look
+ * that finds it silent. So a dead client is noticed after two to three intervals; later only if so much was sent to it
+ * before the ping that a slow link is still busy with it.
  */
 export class Heartbeat {
   readonly #hub: Hub;
@@ -21,6 +27,7 @@ export class Heartbeat {
   readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
   #round: IterableIterator<Connection>;
+  readonly #drainedPerLook: number;
   #ticks = 0;
 
   constructor(options: {
@@ -34,6 +41,7 @@ export class Heartbeat {
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
     this.#stats = options.stats;
+    this.#drainedPerLook = (options.intervalMs / 1_000) * SLOWEST_BYTES_PER_SECOND;
     this.#round = this.#hub.connections();
     this.#timer = setInterval(this.#tick, options.intervalMs / TICKS_PER_INTERVAL);
   }
@@ -61,15 +69,41 @@ export class Heartbeat {
 
   #lookAt(connection: Connection): void {
     if (connection.state !== 'open') return;
-    if (connection.heard) {
-      connection.heard = false;
-      connection.pinged = false;
-    } else if (!connection.pinged) {
-      connection.pinged = true;
+    this.#estimateUndrained(connection);
+    if (wasHeard(connection)) {
+      connection.pingedAt = undefined;
+    } else if (connection.pingedAt === undefined) {
+      connection.pingedAt = connection.sentBytes;
+      connection.pingLooks = Math.floor(connection.undrainedBytes / this.#drainedPerLook);
       this.#outbox.post(connection, PING);
+    } else if (connection.pingLooks > 0) {
+      connection.pingLooks -= 1;
     } else {
       this.#stats.connectionsHeartbeatLost += 1;
       this.#outbox.close(connection, REFUSALS.heartbeat_lost);
     }
   }
+
+  /**
+   * How much of what was sent may not have arrived yet: nothing of Node says what the system still holds. A pong proves
+   * that all before its ping has arrived; otherwise the slowest link is assumed.
+   */
+  #estimateUndrained(connection: Connection): void {
+    const { sentBytes } = connection.transport;
+    const left = Math.max(0, connection.undrainedBytes - this.#drainedPerLook);
+    const isAnswered = connection.ponged && connection.pingedAt !== undefined;
+    connection.undrainedBytes = isAnswered
+      ? sentBytes - (connection.pingedAt ?? 0)
+      : Math.min(UNDRAINED_MAX_BYTES, left + sentBytes - connection.sentBytes);
+    connection.sentBytes = sentBytes;
+    connection.ponged = false;
+  }
+}
+
+/** Any byte is a sign of life; a client that is not read from at the moment cannot give one. */
+function wasHeard(connection: Connection): boolean {
+  const { receivedBytes } = connection.transport;
+  const isHeard = receivedBytes !== connection.receivedBytes || connection.backlog !== undefined;
+  connection.receivedBytes = receivedBytes;
+  return isHeard;
 }

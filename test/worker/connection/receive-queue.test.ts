@@ -34,6 +34,7 @@ describe('the inbox', () => {
     const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush: () => undefined });
     inbox = new Inbox({
       commandsPerSecond,
+      framesPerSecond: 50,
       faultsPerMinute,
       outbox,
       unexpected: noUnexpectedErrors(),
@@ -76,6 +77,7 @@ describe('the inbox', () => {
       lines.length = 0;
       inbox = new Inbox({
         commandsPerSecond: 1_000,
+        framesPerSecond: 50,
         faultsPerMinute: 20,
         outbox: outbox as unknown as Outbox,
         unexpected,
@@ -135,6 +137,34 @@ describe('the inbox', () => {
       await turnEnds();
       expect([heard(), forgotten]).to.deep.equal([[], true]);
     });
+  });
+
+  it('stops reading from a client that sends more frames than it may, and answers its last ping', async () => {
+    const { slow } = slowDialect(() => false);
+    makeInbox();
+    const { connection, transport } = makeConnection(slow);
+    for (let count = 0; count < 50; count += 1) {
+      inbox.countFrame(connection);
+      expect(inbox.defersPong(connection, Buffer.from('early'))).to.equal(false);
+    }
+    expect(transport.paused).to.equal(false);
+    for (const ping of ['a', 'b', 'last']) {
+      inbox.countFrame(connection);
+      expect(inbox.defersPong(connection, Buffer.from(ping))).to.equal(true);
+    }
+    expect(transport.paused).to.equal(true);
+    expect(connection.faults).to.equal(1);
+    await eventually(() => !transport.paused, 'the client is read from again');
+    expect(connection.pending?.map(({ bytes }) => bytes.toString('latin1', 2))).to.deep.equal(['last']);
+  });
+
+  it('ends a client that goes on sending frames when it was told to leave', () => {
+    const { slow } = slowDialect(() => false);
+    makeInbox();
+    const { connection, transport } = makeConnection(slow);
+    connection.state = 'closing';
+    for (let count = 0; count < 51; count += 1) inbox.take(connection, Buffer.alloc(0), false);
+    expect(transport.terminated).to.equal(true);
   });
 
   describe('of a client that has gone', () => {

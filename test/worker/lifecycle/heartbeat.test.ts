@@ -29,10 +29,10 @@ describe('the heartbeat', () => {
   }
 
   it('leaves a client alone that is heard', async () => {
-    const { connection } = makeConnection();
+    const { connection, transport } = makeConnection();
     const { pinged, closed, stop } = watch([connection]);
     const speaker = setInterval(() => {
-      connection.heard = true;
+      transport.receivedBytes += 1;
     }, 1);
     const silent = makeConnection().connection;
     const other = watch([silent]);
@@ -41,6 +41,19 @@ describe('the heartbeat', () => {
     stop();
     other.stop();
     expect(pinged.size + closed.size).to.equal(0);
+  });
+
+  it('waits for a pong until a slow client can have read what was sent before the ping', async () => {
+    const [slow, silent] = [makeConnection(), makeConnection()];
+    // Four looks of 320 ms at 16 KB/s.
+    slow.transport.sentBytes = 4.1 * 0.32 * 16_384;
+    const { pinged, closed, stop } = watch([slow.connection, silent.connection]);
+    await eventually(() => closed.has(silent.connection), 'the one to which nothing was sent is closed');
+    await eventually(() => closed.has(slow.connection), 'the slow one is closed');
+    stop();
+    const waited = (connection: Connection): number =>
+      (closed.get(connection) ?? 0) - (pinged.get(connection) ?? 0);
+    expect(waited(slow.connection)).to.be.above(waited(silent.connection) + 2 * INTERVAL_MS);
   });
 });
 

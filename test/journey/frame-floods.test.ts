@@ -1,0 +1,81 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { CONTINUATION, clientFrame, PING, PONG, TEXT, upgradeHead } from '../support/frames.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { RawSocket } from '../support/raw-socket.ts';
+
+const FLOODS: readonly [what: string, first: Buffer, again: Buffer][] = [
+  ['pings', Buffer.alloc(0), clientFrame(PING)],
+  ['pongs', Buffer.alloc(0), clientFrame(PONG, 'unasked')],
+  ['empty fragments', clientFrame(TEXT, '{', { fin: false }), clientFrame(CONTINUATION, '', { fin: false })],
+  ['empty messages', Buffer.alloc(0), clientFrame(TEXT)],
+];
+
+describe('a flood of frames', function () {
+  this.timeout(30_000);
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({ workers: 1, env: { GUSHER_FAULTS_PER_MINUTE: '1' } });
+  });
+
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+  });
+
+  for (const [what, first, again] of FLOODS) {
+    it(`of ${what} ends its sender, and does not delay its neighbours`, async () => {
+      const neighbour = await connectClient(gusher.clientUrl());
+      const flood = await RawSocket.connect(gusher.port);
+      flood.send(upgradeHead('/ws/demo'));
+      await eventually(() => flood.received.includes('101'), 'the upgrade');
+      flood.send(first);
+      const block = Buffer.concat(Array.from({ length: 5_000 }, () => again));
+      let isOver = false;
+      void flood.ended.then(() => {
+        isOver = true;
+      });
+      const delays: number[] = [];
+      const deadline = performance.now() + 20_000;
+      while (!isOver && performance.now() < deadline) {
+        if (flood.socket.writableLength === 0) flood.send(block);
+        const start = performance.now();
+        await neighbour.ask('gusher.ping');
+        delays.push(performance.now() - start);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      await neighbour.close();
+      expect(isOver, 'the sender is closed').to.equal(true);
+      delays.sort((one, other) => one - other);
+      expect(delays[Math.floor(delays.length / 2)]).to.be.below(50);
+    });
+  }
+
+  it('of a few hundred pings is answered ping by ping', async () => {
+    const client = await RawSocket.connect(gusher.port);
+    client.send(upgradeHead('/ws/demo'));
+    await eventually(() => client.received.includes('\r\n\r\n'), 'the upgrade');
+    for (let count = 0; count < 300; count += 1) client.send(clientFrame(PING, `ping ${count}.`));
+    await eventually(() => client.received.includes('ping 299.'), 'the last pong');
+    for (let count = 0; count < 300; count += 1) expect(client.received).to.include(`ping ${count}.`);
+    client.socket.destroy();
+  });
+});
+
+describe('a Pusher client that waits for its turn', () => {
+  it('gets its pings answered', async () => {
+    const gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_CONNECT_WAIT_MS: '1000' },
+    });
+    const clients = await Promise.all([1, 2, 3].map(() => RawSocket.connect(gusher.port)));
+    for (const client of clients) client.send(upgradeHead('/app/demo?protocol=7'));
+    await eventually(() => clients.every(({ received }) => received.includes('101')), 'the upgrades');
+    for (const client of clients) client.send(clientFrame(PING, 'waiting?'));
+    await eventually(() => clients.every(({ received }) => received.includes('waiting?')), 'the pongs');
+    expect(clients.filter(({ received }) => received.includes('connection_established'))).to.have.lengthOf(1);
+    for (const { socket } of clients) socket.destroy();
+    expect(await gusher.stop()).to.equal(0);
+  });
+});
