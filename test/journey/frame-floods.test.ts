@@ -48,7 +48,7 @@ describe('a flood of frames', function () {
       await neighbour.close();
       expect(isOver, 'the sender is closed').to.equal(true);
       delays.sort((one, other) => one - other);
-      expect(delays[Math.floor(delays.length / 2)]).to.be.below(50);
+      expect(delays[Math.floor(delays.length / 2)]).to.be.below(300);
     });
   }
 
