@@ -132,13 +132,9 @@ describe('the door for Pusher clients', () => {
       '{"event":"client-x","channel":7}',
       '{"event":"__proto__","data":{"__proto__":{"channel":"x"}}}',
     ];
-    for (const text of hostile.slice(0, 8)) client.socket.send(text);
+    for (const text of hostile) client.socket.send(text);
     client.socket.send(Buffer.from([0xff, 0xfe]), { binary: true });
     await client.settle();
-    for (const text of hostile.slice(9)) client.socket.send(text);
-    await client.settle();
-    client.socket.send(hostile[8] ?? '');
-    expect((await within(client.closed, 'the close of a wrong sign-in')).code).to.equal(4009);
     await (await connect(PUSHER_APP.key)).subscribe('still-here');
     expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { closeCodesTable, refusalsTable } from './refusal-documents.ts';
+import { closeCodesTable, errorCodesTable, refusalsTable } from './refusal-documents.ts';
 import { envExample, settingsTable } from './settings-documents.ts';
 
 /** How documents are brought in line with the code. */
@@ -17,6 +17,7 @@ export const WRITTEN: readonly Written[] = [
   { path: 'docs/settings.md', part: 'settings', text: settingsTable },
   { path: 'PROTOCOL.md', part: 'refusals', text: refusalsTable },
   { path: 'PROTOCOL.md', part: 'close codes', text: closeCodesTable },
+  { path: 'PROTOCOL.md', part: 'error codes', text: errorCodesTable },
 ];
 
 /** What stands in a document now. */

@@ -89,7 +89,6 @@ export class PusherWorker {
       report: () => undefined,
       reply,
       fault: () => undefined,
-      end: () => undefined,
       limits: {
         subscriptionsMax: 100,
         presenceMembersMax: 100,
@@ -105,7 +104,7 @@ export class PusherWorker {
     count += 1;
     const identity = { id: `1.${count}`, appKey: WORKER_APP.key, userId: '' };
     const connection = new Connection(identity, new Grants([]), this.dialect, transport);
-    connection.pusher = newSession(true);
+    connection.pusher = newSession(true, 7);
     this.hub.add(connection);
     return { connection, transport };
   }

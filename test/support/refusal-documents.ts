@@ -1,4 +1,5 @@
 import { REFUSALS, type Refusal } from '../../src/shared/errors/catalogue.ts';
+import { PUSHER_CLOSE_CODES, PUSHER_ERROR_CODES } from '../../src/worker/protocols/pusher/close-codes.ts';
 
 const CATALOGUE: readonly Refusal[] = Object.values(REFUSALS);
 
@@ -16,10 +17,22 @@ export function refusalsTable(): string {
 
 /** The codes by which gusher itself closes a connection, in `PROTOCOL.md`. */
 export function closeCodesTable(): string {
-  const rows = CATALOGUE.filter(({ close }) => close !== undefined)
-    .sort((one, other) => (one.close ?? 0) - (other.close ?? 0))
+  const pusher: Partial<Record<string, number>> = PUSHER_CLOSE_CODES;
+  const rows = CATALOGUE.map((refusal) => ({ ...refusal, close: refusal.close ?? pusher[refusal.code] ?? 0 }))
+    .filter(({ close }) => close > 0)
+    .sort((one, other) => one.close - other.close)
     .map(({ code, close, comeBack, sentence }) => [String(close), `\`${code}\``, comeBack, sentence]);
   return table(['close code', 'refusal', 'come back', 'reason'], rows);
+}
+
+/** The codes of `pusher:error` on a connection that stays open, in `PROTOCOL.md`. */
+export function errorCodesTable(): string {
+  const rows = Object.entries(PUSHER_ERROR_CODES).map(([code, number]) => [
+    String(number),
+    `\`${code}\``,
+    REFUSALS[code as keyof typeof PUSHER_ERROR_CODES].sentence,
+  ]);
+  return table(['code', 'refusal', 'message'], rows);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

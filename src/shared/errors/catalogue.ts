@@ -65,6 +65,22 @@ export const REFUSALS = catalogue({
     comeBack: 'later',
   },
   server_stopping: { sentence: 'The server is restarting.', http: 503, close: 4200, comeBack: 'now' },
+  bad_frame: {
+    sentence: 'The client sent a frame that breaks RFC 6455.',
+    close: 1002,
+    comeBack: 'never',
+  },
+  bad_utf8: { sentence: 'The client sent text that is not UTF-8.', close: 1007, comeBack: 'never' },
+  too_many_fragments: {
+    sentence: 'The message has too many fragments.',
+    close: 1008,
+    comeBack: 'never',
+  },
+  message_too_long: {
+    sentence: 'The message is longer than GUSHER_FRAME_MAX_BYTES.',
+    close: 1009,
+    comeBack: 'never',
+  },
   heartbeat_lost: { sentence: 'No sign of life from the client.', close: 4201, comeBack: 'now' },
 
   // Told as an HTTP status before an upgrade.
@@ -217,13 +233,12 @@ export const REFUSALS = catalogue({
     close: 4009,
     comeBack: 'never',
   },
-  signin_refused: { sentence: 'The signature of the sign-in is wrong.', close: 4009, comeBack: 'never' },
+  signin_refused: { sentence: 'The signature of the sign-in is wrong.', comeBack: 'never' },
   bad_user_data: {
     sentence: 'user_data is not a JSON object with an id, a string of 1 to 128 characters.',
-    close: 4009,
     comeBack: 'never',
   },
-  signed_in_already: { sentence: 'The connection is another user already.', close: 4009, comeBack: 'never' },
+  signed_in_already: { sentence: 'The connection is another user already.', comeBack: 'never' },
   over_capacity: { sentence: 'More clients come than can be let in now.', close: 4100, comeBack: 'later' },
   bad_channel_auth: {
     sentence: 'The signature is not the one of this socket and channel under the secret of the app.',
@@ -313,7 +328,12 @@ export const REFUSALS = catalogue({
     http: 400,
     comeBack: 'never',
   },
-  internal: { sentence: 'The server failed; the fault is in its log.', http: 500, comeBack: 'later' },
+  internal: {
+    sentence: 'The server failed; the fault is in its log.',
+    http: 500,
+    close: 1011,
+    comeBack: 'later',
+  },
 });
 
 export type RefusalCode = keyof typeof REFUSALS;

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
 import type { Frames } from '../websocket/frame.ts';
 import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-writer.ts';
 import { type FrameListener, listenToFrames } from '../websocket/ws-receiver-patch.ts';
@@ -16,7 +17,16 @@ export interface ClientSocketEvents {
   /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
+  /** The client broke a rule of WebSocket: the connection must end with the close code of `refusal`. */
+  broken(connection: Connection, refusal: Refusal): void;
 }
+
+/** The close codes by which ws ends a connection whose client breaks a rule, and what they stand for. */
+export const WS_CLOSE_CODES: ReadonlyMap<number, Refusal> = new Map(
+  [REFUSALS.bad_frame, REFUSALS.bad_utf8, REFUSALS.too_many_fragments, REFUSALS.message_too_long].map(
+    (refusal) => [refusal.close ?? 0, refusal],
+  ),
+);
 
 /** Who keeps clients waiting that are no connections yet: one object for all of them. */
 export interface Keeper {
@@ -74,6 +84,14 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     this.early = undefined;
     this.resume();
     for (const { data, isBinary } of early) this.events.message(connection, data, isBinary);
+  }
+
+  /** ws closes without a reason when the client breaks a rule; all other closes have one, or answer a close. */
+  override close(code?: number, reason?: string | Buffer): void {
+    const refusal = reason === undefined ? WS_CLOSE_CODES.get(code ?? 0) : undefined;
+    if (refusal === undefined) super.close(code, reason);
+    else if (this.connection?.state === 'open') this.events.broken(this.connection, refusal);
+    else super.close(code, refusal.sentence);
   }
 
   /** ws tells what happens by events; heard here, they need no listeners on each socket. */

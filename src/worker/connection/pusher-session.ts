@@ -9,6 +9,8 @@ export interface SignedIn {
 export interface PusherSession {
   /** An app with an id and a secret: its public channels are for everybody, whatever grants there are. */
   readonly isOpen: boolean;
+  /** The version of the protocol that the client speaks: 4 to 7. */
+  readonly protocol: number;
   /** `pusher:connection_established` was sent: from then on a client may be told to come back at once. */
   isEstablished: boolean;
   signedIn: SignedIn | undefined;
@@ -18,6 +20,6 @@ export interface PusherSession {
   quietLooks: number;
 }
 
-export function newSession(isOpen: boolean): PusherSession {
-  return { isOpen, isEstablished: false, signedIn: undefined, isAuthorized: false, quietLooks: 0 };
+export function newSession(isOpen: boolean, protocol: number): PusherSession {
+  return { isOpen, protocol, isEstablished: false, signedIn: undefined, isAuthorized: false, quietLooks: 0 };
 }

@@ -1,6 +1,6 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
-import { type Frames, joinFrames } from '../websocket/frame.ts';
+import { type Frames, frameText, joinFrames } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -85,7 +85,8 @@ export class Outbox {
     if (connection.state !== 'open') return;
     connection.state = 'closing';
     connection.refusal = refusal;
-    const { code, reason } = connection.dialect.closeOf(refusal, connection);
+    const { code, reason, text } = connection.dialect.closeOf(refusal, connection);
+    if (text !== undefined) connection.transport.write(frameText(text));
     connection.transport.close(code, reason);
   }
 }

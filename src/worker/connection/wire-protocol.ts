@@ -32,8 +32,8 @@ export interface Dialect<Client = never> {
   /** The text by which a client is told that its token has expired. A dialect without it has no tokens. */
   encodeExpiry?(graceMs: number): string;
 
-  /** The close code and reason by which this dialect tells a refusal that ends a connection. */
-  closeOf(refusal: Refusal, client: Client): { code: number; reason: string };
+  /** The close code and reason of a refusal that ends a connection, and the message before it, if there is one. */
+  closeOf(refusal: Refusal, client: Client): { code: number; reason: string; text?: string };
 
   /** The last client of this dialect here has left the channel. */
   deserted?(appKey: string, channelName: string): void;

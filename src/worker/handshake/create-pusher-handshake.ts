@@ -1,6 +1,5 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from '../broker/broker.ts';
@@ -54,7 +53,7 @@ export function createPusherDoor(parts: CommonParts): PusherDoor {
 }
 
 function createDialect(parts: CommonParts): PusherDialect {
-  const { settings, apps, hub, broker, outbox, inbox, roster, clientEvents, webhookReports, reply } = parts;
+  const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply } = parts;
   const announce = (appKey: string, channel: string, text: string): void =>
     hub.announce(appKey, channel, dialect, text);
   const dialect: PusherDialect = new PusherDialect({
@@ -68,7 +67,6 @@ function createDialect(parts: CommonParts): PusherDialect {
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
     fault: (connection) => inbox.fault(connection),
-    end: (connection, code) => outbox.close(connection, REFUSALS[code]),
     limits: {
       subscriptionsMax: settings.subscriptionsMax,
       presenceMembersMax: settings.pusherPresenceMembersMax,

@@ -67,6 +67,7 @@ interface Waiting {
   readonly socket: Socket;
   readonly doorman: Doorman;
   readonly verdict: App | Refusal;
+  readonly protocol: number;
 }
 
 type Admitted = Waiting & { readonly verdict: App };
@@ -131,7 +132,10 @@ export class PusherDoor implements Keeper {
 
   async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
     const verdict = await this.#judge(request);
-    doorman.shake(request, socket, head, (client) => this.#meet({ client, socket, doorman, verdict }));
+    const protocol = Number(this.#protocolOf(request) ?? LAST_PROTOCOL);
+    doorman.shake(request, socket, head, (client) =>
+      this.#meet({ client, socket, doorman, verdict, protocol }),
+    );
   }
 
   async #judge(request: UpgradeRequest): Promise<App | Refusal> {
@@ -144,9 +148,9 @@ export class PusherDoor implements Keeper {
   }
 
   async #admit(request: UpgradeRequest): Promise<App> {
-    const [, segment, query] = this.#app.exec(request.url ?? '') ?? [];
+    const [, segment] = this.#app.exec(request.url ?? '') ?? [];
     if (segment === undefined) throw new RefusalError('no_such_path');
-    const fault = faultOfProtocol(new URLSearchParams(query).get('protocol'), this.#parts.strictProtocol);
+    const fault = faultOfProtocol(this.#protocolOf(request), this.#parts.strictProtocol);
     if (fault !== undefined) throw new RefusalError(fault);
     const app = await this.#parts.apps.find(decode(segment));
     if (app === undefined) throw new RefusalError('unknown_app');
@@ -155,6 +159,11 @@ export class PusherDoor implements Keeper {
     if (!isOriginAllowed(app, request.headers.origin)) throw new RefusalError('origin_refused');
     if (app.tls_only === true && !cameByTls(request)) throw new RefusalError('tls_only');
     return app;
+  }
+
+  #protocolOf({ url = '' }: UpgradeRequest): string | null {
+    const [, , query] = this.#app.exec(url) ?? [];
+    return new URLSearchParams(query).get('protocol');
   }
 
   /** A client that waited has gone: its place is free. */
@@ -193,13 +202,13 @@ export class PusherDoor implements Keeper {
     client.close(closeCodeOf(refusal, false), refusal.sentence);
   }
 
-  #welcome({ client, socket, doorman, verdict: app }: Admitted): void {
+  #welcome({ client, socket, doorman, verdict: app, protocol }: Admitted): void {
     this.#waiting.delete(client);
     if (client.readyState !== client.OPEN) return;
     const { dialect } = this.#parts;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
-    connection.pusher = newSession(isOpen(app));
+    connection.pusher = newSession(isOpen(app), protocol);
     doorman.join(connection, client, socket);
     if (app.authorized_only === true) this.#unproven.add(connection, this.#parts.authorizationMs);
     if (app.max_connections === undefined) {
@@ -225,7 +234,8 @@ export class PusherDoor implements Keeper {
 
   #tellTheEnd(connection: Connection, refusal: Refusal): void {
     const { outbox } = this.#parts;
-    outbox.post(connection, frameText(errorText(refusal)));
+    const { text } = connection.dialect.closeOf(refusal, connection);
+    if (text === undefined) outbox.post(connection, frameText(errorText(refusal)));
     outbox.close(connection, refusal);
   }
 

@@ -35,7 +35,7 @@ export interface UpgradeParts {
   readonly pusherDoor: PusherDoor;
   readonly hub: Hub;
   readonly inbox: Inbox;
-  readonly outbox: Pick<Outbox, 'post'>;
+  readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
   readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
@@ -114,6 +114,10 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   join(connection: Connection, client: ClientSocket, socket: Socket): void {
     client.attach(connection, socket, this.#parts.frameWriter, this);
     this.#parts.hub.add(connection);
+  }
+
+  broken(connection: Connection, refusal: Refusal): void {
+    this.#parts.outbox.close(connection, refusal);
   }
 
   closed(connection: Connection): void {

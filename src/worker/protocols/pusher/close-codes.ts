@@ -1,12 +1,21 @@
 import type { ComeBack, Refusal, RefusalCode } from '../../../shared/errors/catalogue.ts';
 
-/** Codes of the Pusher protocol for refusals that are told otherwise elsewhere. */
-const CODES: Readonly<Partial<Record<string, number>>> = {
+/** Codes of errors that end a connection, or that refuse it, in the Pusher protocol alone. */
+export const PUSHER_CLOSE_CODES = {
   unknown_app: 4001,
   app_disabled: 4003,
+} satisfies Partial<Record<RefusalCode, number>>;
+
+/** Codes that `pusher:error` carries on a connection that stays open. */
+export const PUSHER_ERROR_CODES = {
+  signin_refused: 4009,
+  bad_user_data: 4009,
+  signed_in_already: 4009,
   too_many_client_events: 4301,
   watchlist_too_long: 4302,
 } satisfies Partial<Record<RefusalCode, number>>;
+
+const CODES: Readonly<Partial<Record<string, number>>> = { ...PUSHER_CLOSE_CODES, ...PUSHER_ERROR_CODES };
 
 /**
  * Close codes of refusals that have none of their own. What pusher-js does follows the range: gives up for good at
@@ -17,9 +26,12 @@ const BY_COME_BACK: Readonly<Record<ComeBack, number>> = { never: 4009, later: 4
 const OVER_CAPACITY = 4100;
 const FIRST_AT_ONCE = 4200;
 
-/** The code by which an error is told on a connection that stays; most have none. */
+/** Codes below belong to RFC 6455, and never to `pusher:error`. */
+const FIRST_CODE = 4000;
+
+/** The code in `pusher:error`; most errors have none. */
 export function codeOf({ code, close }: Refusal): number | undefined {
-  return CODES[code] ?? close;
+  return CODES[code] ?? (close !== undefined && close >= FIRST_CODE ? close : undefined);
 }
 
 /**
@@ -27,6 +39,6 @@ export function codeOf({ code, close }: Refusal): number | undefined {
  * so as fast as it can, for as long as it is told.
  */
 export function closeCodeOf(refusal: Refusal, isEstablished: boolean): number {
-  const code = codeOf(refusal) ?? BY_COME_BACK[refusal.comeBack];
+  const code = codeOf(refusal) ?? refusal.close ?? BY_COME_BACK[refusal.comeBack];
   return !isEstablished && code >= FIRST_AT_ONCE ? OVER_CAPACITY : code;
 }

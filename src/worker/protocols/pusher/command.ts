@@ -52,8 +52,6 @@ export interface Context {
   readonly report: (appKey: string, event: WebhookEvent) => void;
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
-  /** Ends the connection by a refusal. */
-  readonly end: (connection: Connection, code: RefusalCode) => void;
   readonly limits: Limits;
 }
 

@@ -36,6 +36,11 @@ export function errorText(refusal: Refusal): string {
   return JSON.stringify({ event: 'pusher:error', data });
 }
 
+/** The error before a close: with the code of the close, whatever the error itself has. */
+export function closingErrorText({ sentence: message }: Refusal, code: number): string {
+  return JSON.stringify({ event: 'pusher:error', data: { message, code } });
+}
+
 export function subscriptionSucceededText(channel: string, json = '{}'): string {
   return channelMessageText('pusher_internal:subscription_succeeded', channel, json);
 }
@@ -68,9 +73,9 @@ export function subscriptionCountText(channel: string, count: number): string {
   return channelMessageText('pusher_internal:subscription_count', channel, json);
 }
 
-/** Without `data`. */
+/** Clients in Java read `data` of every event. */
 export function cacheMissText(channel: string): string {
-  return JSON.stringify({ event: 'pusher:cache_miss', channel });
+  return channelMessageText('pusher:cache_miss', channel, '{}');
 }
 
 export function signinSuccessText(userData: string): string {

@@ -14,6 +14,7 @@ import { subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
 import {
   channelMessageText,
+  closingErrorText,
   errorText,
   messageText,
   publicationText,
@@ -22,6 +23,8 @@ import {
 
 /** The event of a message to a user or a socket that names none. */
 const DEFAULT_EVENT = 'gusher.message';
+/** Older clients learn the code of a close from the `pusher:error` before it. */
+const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
 
 export interface PusherDialectParts extends Context {
   /** Counts a fault against a client. */
@@ -68,8 +71,11 @@ export class PusherDialect implements Dialect<Connection> {
     return channelMessageText(event, USER_CHANNEL_PREFIX + message.user, message.data);
   }
 
-  closeOf(refusal: Refusal, { pusher }: Connection): { code: number; reason: string } {
-    return { code: closeCodeOf(refusal, pusher?.isEstablished === true), reason: refusal.sentence };
+  closeOf(refusal: Refusal, { pusher }: Connection): { code: number; reason: string; text?: string } {
+    const code = closeCodeOf(refusal, pusher?.isEstablished === true);
+    const reason = refusal.sentence;
+    const isNew = pusher === undefined || pusher.protocol >= FIRST_PROTOCOL_WITHOUT_ERROR;
+    return isNew ? { code, reason } : { code, reason, text: closingErrorText(refusal, code) };
   }
 
   deserted(appKey: string, channelName: string): void {
@@ -115,7 +121,7 @@ export class PusherDialect implements Dialect<Connection> {
   #tell(connection: Connection, code: RefusalCode | undefined): void {
     if (code === undefined || connection.state !== 'open') return;
     this.#parts.reply(connection, errorText(REFUSALS[code]));
-    if (isFault(code)) this.#parts.fault(connection);
+    if (FAULTS.has(code)) this.#parts.fault(connection);
   }
 
   #tellError(connection: Connection, error: unknown): void {
@@ -124,10 +130,13 @@ export class PusherDialect implements Dialect<Connection> {
   }
 }
 
-/** Nothing that a sound client sends; it counts against whoever sends it. */
-function isFault(code: RefusalCode): boolean {
-  return code === 'malformed_frame' || code === 'unknown_command' || code === 'bad_command';
-}
+/** What a correct client sends rarely or never; it counts against the client. */
+const FAULTS: ReadonlySet<RefusalCode> = new Set([
+  'malformed_frame',
+  'unknown_command',
+  'bad_command',
+  'signin_refused',
+]);
 
 function handlerOf(event: string): CommandHandler | undefined {
   switch (event) {

@@ -1,9 +1,8 @@
 import { REFUSALS, type RefusalCode } from '../../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
-import type { Connection } from '../../../connection/connection.ts';
 import type { SignedIn } from '../../../connection/pusher-session.ts';
 import { isAuthorized, userAuthText } from '../channel-auth.ts';
-import { appOf, type CommandHandler, type Context, fieldsOf } from '../command.ts';
+import { appOf, type CommandHandler, fieldsOf } from '../command.ts';
 import { MEMBER_ID_MAX_LENGTH, memberIdOf } from '../member.ts';
 import { errorText, signinSuccessText } from '../messages.ts';
 
@@ -15,22 +14,20 @@ interface UserData extends SignedIn {
 }
 
 /**
- * `pusher:signin` `{"auth", "user_data"}`: the connection is that user's from now on. A failure ends it, and so does
- * signing in as somebody else.
+ * `pusher:signin` `{"auth", "user_data"}`: the connection is that user's from now on. A failure is answered by
+ * `pusher:error` and the connection stays: after a reconnect the app's server may answer the sign-in of the connection
+ * before. A connection that must sign in (`authorized_only`) is closed by its own timeout.
  */
 export const signin: CommandHandler = async (context, connection, command, session) => {
   const { auth, user_data: userData } = fieldsOf(command);
   const app = await appOf(context, connection);
   if (connection.state !== 'open') return undefined;
   if (typeof userData !== 'string' || !isAuthorized(app, auth, userAuthText(connection.id, userData))) {
-    refuse(context, connection, 'signin_refused');
-    return undefined;
+    return 'signin_refused';
   }
   const user = userOf(userData, context.limits.memberInfoMaxBytes);
-  if (typeof user === 'string' || (session.signedIn ?? user).userId !== user.userId) {
-    refuse(context, connection, typeof user === 'string' ? user : 'signed_in_already');
-    return undefined;
-  }
+  if (typeof user === 'string') return user;
+  if ((session.signedIn ?? user).userId !== user.userId) return 'signed_in_already';
   const isFirst = session.signedIn === undefined;
   session.isAuthorized = true;
   session.signedIn = { userId: user.userId, userInfo: user.userInfo };
@@ -43,11 +40,6 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   void context.watchlists.watch(connection, watchlist.slice(0, WATCHLIST_MAX));
   return undefined;
 };
-
-function refuse({ reply, end }: Context, connection: Connection, code: RefusalCode): void {
-  reply(connection, errorText(REFUSALS[code]));
-  end(connection, code);
-}
 
 /** Reads `user_data`, which has been verified. The id has to be a string here: clients refuse another. */
 function userOf(userData: string, infoMaxBytes: number): UserData | RefusalCode {
