@@ -1,16 +1,11 @@
-import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import type { Stats } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { replaceFile } from '../files/atomic-write.ts';
+import { HeldFolder, UntrustedFileError } from '../files/held-folder.ts';
+import { withLock } from '../files/lock.ts';
 import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type Complaint, parseApp } from './app.ts';
 import type { AppStore } from './app-store.ts';
-
-const OWNER_ONLY = 0o600;
-const PERMISSIONS = 0o777;
-/** A change takes some ms: who holds the lock for longer is dead. */
-const LOCK_STALE_MS = 2_000;
-const LOCK_RETRY_MS = 10;
-const LOCK_DEADLINE_MS = 10_000;
 
 /** Entries by app key, as they stand in the file; what is not ours to read is kept. */
 type Entries = ReadonlyMap<string, unknown>;
@@ -44,62 +39,72 @@ export class FileAppStore implements AppStore {
   }
 
   save(key: string, changes: AppChanges): Promise<void> {
-    return this.#alone(async (path) => {
-      const entries = await this.#entries();
+    return this.#change((entries) => {
       const known = entries.get(key);
       const fields = Object.entries({ ...(isObject(known) && known), ...changes });
       const entry = Object.fromEntries(fields.filter(([, value]) => value !== null));
-      await this.#write(path, new Map([...entries, [key, entry]]));
+      return { entries: new Map([...entries, [key, entry]]), result: undefined };
     });
   }
 
   remove(key: string): Promise<boolean> {
-    return this.#alone(async (path) => {
-      const entries = new Map(await this.#entries());
-      if (!entries.delete(key)) return false;
-      await this.#write(path, entries);
-      return true;
+    return this.#change((present) => {
+      const entries = new Map(present);
+      const result = entries.delete(key);
+      return { entries: result ? entries : undefined, result };
     });
   }
 
   async close(): Promise<void> {}
 
   /**
-   * Changes are made one at a time among all processes: each reads the whole file and writes it. Whoever makes
-   * one holds a lock file; one that a dead process has left behind is taken away.
+   * Changes are made one at a time among all processes: each reads the whole file and replaces it. What an administrator
+   * changes as root lies in a folder of the service's user, who may be hostile: see `HeldFolder`.
    */
-  async #alone<T>(change: (path: string) => Promise<T>): Promise<T> {
-    // Where a link leads: others may come by another one.
-    const path = await realpath(this.#path).catch(() => this.#path);
-    const lock = `${path}.lock`;
-    await this.#take(lock);
+  async #change<T>(change: (entries: Entries) => { entries: Entries | undefined; result: T }): Promise<T> {
     try {
-      return await change(path);
-    } finally {
-      await rm(lock, { force: true });
+      const folder = await HeldFolder.of(this.#path);
+      try {
+        return await withLock(folder, async (isHeld) => {
+          const present = await folder.read();
+          const { entries, result } = change(present === undefined ? new Map() : this.#parse(present.text));
+          if (entries !== undefined) await this.#write(folder, entries, present?.stats, isHeld);
+          return result;
+        });
+      } finally {
+        await folder.close();
+      }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (error instanceof UntrustedFileError) throw this.#unwritable(`: ${error.message}`);
+      if (code === 'EEXIST') throw this.#unwritable(`: another process holds ${this.#path}.lock`);
+      throw code === undefined ? error : this.#unwritable(` (${code})`);
     }
   }
 
-  async #take(lock: string): Promise<void> {
-    const until = performance.now() + LOCK_DEADLINE_MS;
-    for (;;) {
-      try {
-        await writeFile(lock, '', { flag: 'wx', mode: OWNER_ONLY });
-        return;
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException;
-        if (code !== 'EEXIST' || performance.now() > until) {
-          throw new Error(`the apps file ${this.#path} cannot be written (${code})`);
-        }
-        if (await isStale(lock)) await rm(lock, { force: true });
-        else await pause(LOCK_RETRY_MS);
-      }
-    }
+  async #write(
+    folder: HeldFolder,
+    entries: Entries,
+    present: Stats | undefined,
+    isHeld: () => Promise<boolean>,
+  ): Promise<void> {
+    const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
+    // A process that was suspended for long has lost its lock, and what it read is out of date.
+    if (!(await isHeld())) throw this.#unwritable(': it took too long');
+    await replaceFile(folder, text, present);
+  }
+
+  #unwritable(reason: string): Error {
+    return new Error(`the apps file ${this.#path} cannot be written${reason}`);
   }
 
   async #entries(): Promise<Entries> {
     try {
-      const { mtimeMs, size, ino } = await stat(this.#path);
+      const stats = await stat(this.#path);
+      // A pipe would be waited for.
+      if (!stats.isFile() && !stats.isDirectory())
+        throw new Error(`the apps file ${this.#path} is not a file`);
+      const { mtimeMs, size, ino } = stats;
       const stamp = `${mtimeMs} ${size} ${ino}`;
       if (this.#read?.stamp !== stamp) {
         this.#read = { stamp, entries: this.#parse(await readFile(this.#path, 'utf8')) };
@@ -121,48 +126,6 @@ export class FileAppStore implements AppStore {
       throw new Error(`the apps file ${this.#path} does not have the form {"apps": {"my-app": {…}}}`);
     }
     return new Map(Object.entries(json.apps));
-  }
-
-  /**
-   * A reader, and the next start after a crash, sees the old file or the new one, never a part. The new one is where a link
-   * leads, and as the old one was; root gives the first one to whose folder it is. For an administrator makes changes to
-   * what a service has to read, which runs as somebody else.
-   */
-  async #write(path: string, entries: Entries): Promise<void> {
-    const fresh = `${path}.${process.pid}.tmp`;
-    try {
-      const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
-      await writeFile(fresh, text, { mode: OWNER_ONLY, flush: true });
-      await giveOver(fresh, path);
-      await rename(fresh, path);
-    } catch (error) {
-      await rm(fresh, { force: true });
-      throw new Error(
-        `the apps file ${this.#path} cannot be written (${(error as NodeJS.ErrnoException).code})`,
-      );
-    }
-  }
-}
-
-/** Makes a new file as the one that it takes the place of. */
-async function giveOver(fresh: string, path: string): Promise<void> {
-  const [made, present] = await Promise.all([stat(fresh), stat(path).catch(() => undefined)]);
-  const owner = present ?? (made.uid === 0 ? await stat(dirname(path)) : made);
-  if (owner.uid !== made.uid || owner.gid !== made.gid) {
-    await chown(fresh, owner.uid, owner.gid).catch((error: NodeJS.ErrnoException) => {
-      // Who may not give it away keeps it, as ever.
-      if (error.code !== 'EPERM') throw error;
-    });
-  }
-  if (present !== undefined && present.mode !== made.mode) await chmod(fresh, present.mode & PERMISSIONS);
-}
-
-async function isStale(lock: string): Promise<boolean> {
-  try {
-    return Date.now() - (await stat(lock)).mtimeMs > LOCK_STALE_MS;
-  } catch {
-    // It is gone already.
-    return false;
   }
 }
 

@@ -1,0 +1,142 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import { dirname, isAbsolute, join } from 'node:path';
+
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+/** As many as Linux follows (heldresolution(7)). */
+const LINKS_MAX = 40;
+const OTHERS_WRITE = 0o022;
+
+/** A file that another user may have put there to make root read or write what it should not. */
+export class UntrustedFileError extends Error {}
+
+/** Where a file is when no part of its path is a link. */
+interface Place {
+  readonly folder: string;
+  readonly name: string;
+}
+
+/**
+ * The folder of a file, held open, so that every access is to the same folder even if somebody renames it or puts a
+ * link in its place. Follows links as the system does. As root, follows only those that nobody but root can have made.
+ */
+export class HeldFolder {
+  /** The file's own name, after all links. */
+  readonly name: string;
+  readonly stats: Stats;
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #asRoot: boolean;
+
+  private constructor({ folder, name }: Place, handle: FileHandle, stats: Stats, asRoot: boolean) {
+    this.name = name;
+    this.stats = stats;
+    this.#path = folder;
+    this.#handle = handle;
+    this.#asRoot = asRoot;
+  }
+
+  /** Opens the folder of the file at `path`, which need not exist. Throws the system's errors. */
+  static async of(path: string, asRoot = process.geteuid?.() === 0): Promise<HeldFolder> {
+    const place = await resolveLinks(path, asRoot);
+    const handle = await open(place.folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const opened = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => undefined);
+    // Attack: a part of the path becomes a link between the look at it and its use.
+    if (asRoot && opened !== undefined && opened !== place.folder) {
+      await handle.close();
+      throw new UntrustedFileError(`${place.folder} was moved while it was opened`);
+    }
+    const held = opened === undefined ? place.folder : `/proc/self/fd/${handle.fd}`;
+    return new HeldFolder({ ...place, folder: held }, handle, await handle.stat(), asRoot);
+  }
+
+  /** The path of a file in this very folder. */
+  at(name: string): string {
+    return join(this.#path, name);
+  }
+
+  /** The file, or `undefined` if there is none. Never waits for a pipe; throws if it is no regular file. */
+  async read(): Promise<{ text: string; stats: Stats } | undefined> {
+    let file: FileHandle;
+    try {
+      file = await open(this.at(this.name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    try {
+      const stats = await file.stat();
+      this.#check(stats);
+      return { text: await file.readFile('utf8'), stats };
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Makes changes to the folder itself durable, where the file system can do that for a folder. */
+  async sync(): Promise<void> {
+    await this.#handle.sync().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EINVAL' && error.code !== 'ENOTSUP') throw error;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  #check(stats: Stats): void {
+    const { uid, nlink } = stats;
+    if (stats.isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+    if (!stats.isFile()) throw new UntrustedFileError('it is not a regular file');
+    if (!this.#asRoot || isForRootOnly(this.stats)) return;
+    // Attack: a second name of a file that only root may read; its content would get the owner of this one.
+    if (nlink > 1) throw new UntrustedFileError('it is a hard link');
+    if (uid !== 0 && uid !== this.stats.uid) throw new UntrustedFileError('it belongs to another user');
+  }
+}
+
+/** Whether only root can put something into that folder. */
+function isForRootOnly({ uid, mode }: Stats): boolean {
+  return uid === 0 && (mode & OTHERS_WRITE) === 0;
+}
+
+async function resolveLinks(path: string, asRoot: boolean): Promise<Place> {
+  let folder = '/';
+  let links = 0;
+  let parts = partsOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
+  for (;;) {
+    const [name, ...rest] = parts;
+    if (name === undefined) throw Object.assign(new Error(`${path} is a folder`), { code: 'EISDIR' });
+    const next = join(folder, name);
+    const target = name === '..' ? undefined : await linkTarget(next);
+    if (target !== undefined) {
+      links += 1;
+      if (links > LINKS_MAX) throw Object.assign(new Error(`${path} has too many links`), { code: 'ELOOP' });
+      if (asRoot && !isForRootOnly(await lstat(folder))) {
+        throw new UntrustedFileError(`${next} is a link that another user may have made`);
+      }
+      if (isAbsolute(target)) folder = '/';
+      parts = [...partsOf(target), ...rest];
+    } else if (rest.length === 0 && name !== '..') {
+      return { folder, name };
+    } else {
+      folder = name === '..' ? dirname(folder) : next;
+      parts = rest;
+    }
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}
+
+/** Where a link leads; `undefined` if there is no link. */
+async function linkTarget(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EINVAL' || code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}

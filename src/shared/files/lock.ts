@@ -1,0 +1,101 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { lstat, readlink, symlink, unlink } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { HeldFolder } from './held-folder.ts';
+
+/** A change takes some ms, or seconds where the disk is busy: a process that holds the lock for longer is dead. */
+const STALE_MS = 10_000;
+const DEADLINE_MS = 20_000;
+const RETRY_MS = 10;
+const TOKEN_BYTES = 12;
+const ID_LENGTH = 16;
+
+interface Sight {
+  readonly id: string;
+  readonly isStale: boolean;
+}
+
+/**
+ * Excludes other processes from the file of a folder while `work` runs; `isHeld` tells whether that is still so. The
+ * lock is a symbolic link whose target names its holder: it is made in one step, and never followed.
+ *
+ * A lock of a dead process is removed. Two processes that both find it stale must not remove two locks, the second one
+ * that of a process that has just taken it. So a lock is removed only by the process that holds a second lock, whose name
+ * contains the holder of the first; its own holder removes it in the same way. Throws with code EEXIST if the lock
+ * cannot be had in time.
+ */
+export async function withLock<T>(
+  folder: HeldFolder,
+  work: (isHeld: () => Promise<boolean>) => Promise<T>,
+): Promise<T> {
+  const lock = folder.at(`${folder.name}.lock`);
+  const token = randomBytes(TOKEN_BYTES).toString('hex');
+  const id = idOf(token);
+  await take(lock, token);
+  try {
+    return await work(async () => (await lookAt(lock))?.id === id);
+  } finally {
+    await remove(lock, id);
+  }
+}
+
+async function take(lock: string, token: string): Promise<void> {
+  const until = performance.now() + DEADLINE_MS;
+  while (!(await make(lock, token))) {
+    if (performance.now() > until) throw Object.assign(new Error('locked'), { code: 'EEXIST' });
+    const sight = await lookAt(lock);
+    if (sight?.isStale) await remove(lock, sight.id);
+    // Jitter, so that those who wait do not try in step.
+    await pause(RETRY_MS * (0.5 + Math.random()));
+  }
+}
+
+async function remove(lock: string, id: string): Promise<void> {
+  const claim = `${lock}.${id}`;
+  // Otherwise another process removes it.
+  if (!(await make(claim, id))) return;
+  try {
+    if ((await lookAt(lock))?.id === id) await unlink(lock);
+  } finally {
+    await unlink(claim);
+  }
+}
+
+async function make(link: string, target: string): Promise<boolean> {
+  try {
+    await symlink(target, link);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function lookAt(lock: string): Promise<Sight | undefined> {
+  try {
+    const before = await holderOf(lock);
+    const { mtimeMs } = await lstat(lock);
+    // The time has to be that of this lock and not of the next one. A time in the future is none.
+    if ((await holderOf(lock)) !== before) return undefined;
+    return { id: idOf(before), isStale: Math.abs(Date.now() - mtimeMs) > STALE_MS };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** What is no link is known by its place on the disk: something else than gusher made it. */
+async function holderOf(lock: string): Promise<string> {
+  try {
+    return await readlink(lock);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    const { ino, mtimeMs } = await lstat(lock);
+    return `${ino} ${mtimeMs}`;
+  }
+}
+
+/** Attack: a target that is a path. */
+function idOf(holder: string): string {
+  return createHash('sha256').update(holder).digest('hex').slice(0, ID_LENGTH);
+}

@@ -1,0 +1,185 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { replaceFile } from '../../../src/shared/files/atomic-write.ts';
+import { HeldFolder, UntrustedFileError } from '../../../src/shared/files/held-folder.ts';
+import { runHere } from '../../support/command-line.ts';
+
+const SERVICE = 65_534;
+const SECRET = '{"apps":{"other":{"url":"http://h/","secret":"hush"}}}\n';
+
+/** `theirs` belongs to the user of the service, `ours` to root alone. */
+describe('a file that root changes in the folder of another user', () => {
+  const isRoot = process.geteuid?.() === 0;
+  let theirs: string;
+  let ours: string;
+  let secret: string;
+
+  beforeEach(() => {
+    const base = mkdtempSync(join(tmpdir(), 'gusher-root-'));
+    chmodSync(base, 0o755);
+    theirs = join(base, 'theirs');
+    ours = join(base, 'ours');
+    for (const folder of [theirs, ours]) mkdirSync(folder, { mode: 0o755 });
+    secret = join(ours, 'secret.json');
+    writeFileSync(secret, SECRET, { mode: 0o600 });
+    // Without root no folder is root's own, which is all that matters here.
+    if (isRoot) chownSync(theirs, SERVICE, SERVICE);
+  });
+  afterEach(() => rmSync(join(theirs, '..'), { recursive: true, force: true }));
+
+  async function change(path: string): Promise<unknown> {
+    try {
+      const folder = await HeldFolder.of(path, true);
+      try {
+        const present = await folder.read();
+        await replaceFile(folder, '{"apps":{}}\n', present?.stats);
+      } finally {
+        await folder.close();
+      }
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  function expectUnharmed(): void {
+    expect(readFileSync(secret, 'utf8')).to.equal(SECRET);
+    const { uid, mode } = statSync(secret);
+    expect([uid, mode & 0o777]).to.deep.equal([process.geteuid?.(), 0o600]);
+  }
+
+  const attacks: [name: string, plant: () => string][] = [
+    [
+      'the file is a link',
+      () => {
+        symlinkSync(secret, join(theirs, 'apps.json'));
+        return join(theirs, 'apps.json');
+      },
+    ],
+    [
+      'the file is a link to nothing',
+      () => {
+        symlinkSync(join(ours, 'new.json'), join(theirs, 'apps.json'));
+        return join(theirs, 'apps.json');
+      },
+    ],
+    [
+      'the folder is a link',
+      () => {
+        symlinkSync(ours, join(theirs, 'etc'));
+        return join(theirs, 'etc', 'secret.json');
+      },
+    ],
+    [
+      'the folder is reached through a relative link',
+      () => {
+        symlinkSync('../ours', join(theirs, 'etc'));
+        return join(theirs, '.', 'etc', 'secret.json');
+      },
+    ],
+    [
+      'the file is a second name of a file of root',
+      () => {
+        linkSync(secret, join(theirs, 'apps.json'));
+        return join(theirs, 'apps.json');
+      },
+    ],
+    [
+      'the file is a pipe',
+      () => {
+        execFileSync('mkfifo', [join(theirs, 'apps.json')]);
+        return join(theirs, 'apps.json');
+      },
+    ],
+    [
+      'links lead in a circle',
+      () => {
+        symlinkSync('apps.json', join(theirs, 'apps.json'));
+        return join(theirs, 'apps.json');
+      },
+    ],
+  ];
+  for (const [name, plant] of attacks) {
+    it(`is refused where ${name}`, async () => {
+      expect(await change(plant())).to.be.instanceOf(UntrustedFileError);
+      expectUnharmed();
+      expect(readdirSync(ours)).to.deep.equal(['secret.json']);
+    });
+  }
+
+  it('is refused where the folder belongs to all, and the file to somebody else', async function () {
+    if (!isRoot) this.skip();
+    chownSync(theirs, 0, 0);
+    chmodSync(theirs, 0o1777);
+    writeFileSync(join(theirs, 'apps.json'), SECRET);
+    chownSync(join(theirs, 'apps.json'), SERVICE, SERVICE);
+    expect(await change(join(theirs, 'apps.json'))).to.be.instanceOf(UntrustedFileError);
+  });
+
+  it('stays in the folder that was opened when another one takes its name', async () => {
+    const folder = await HeldFolder.of(join(theirs, 'secret.json'), true);
+    try {
+      renameSync(theirs, `${theirs}.away`);
+      symlinkSync(ours, theirs);
+      await replaceFile(folder, 'new', (await folder.read())?.stats);
+      expectUnharmed();
+      expect(readFileSync(join(`${theirs}.away`, 'secret.json'), 'utf8')).to.equal('new');
+    } finally {
+      await folder.close();
+      rmSync(theirs);
+      renameSync(`${theirs}.away`, theirs);
+    }
+  });
+
+  it('leaves nothing behind, and belongs to the owner of the folder', async () => {
+    const path = join(theirs, 'apps.json');
+    expect(await change(path)).to.equal(undefined);
+    expect(readdirSync(theirs)).to.deep.equal(['apps.json']);
+    const { uid, mode } = statSync(path);
+    expect([uid, mode & 0o777]).to.deep.equal([statSync(theirs).uid, 0o600]);
+  });
+
+  it('is changed where a link of root leads', async function () {
+    if (!isRoot) this.skip();
+    const path = join(ours, 'apps.json');
+    symlinkSync('secret.json', path);
+    expect(await change(path)).to.equal(undefined);
+    expect(lstatSync(path).isSymbolicLink()).to.equal(true);
+    expect(readFileSync(secret, 'utf8')).to.equal('{"apps":{}}\n');
+  });
+
+  it('is named by the command line in one sentence, and a link at the name of its lock is not followed', async function () {
+    if (!isRoot) this.skip();
+    const words = ['apps', 'add', 'shop', '--url', 'http://h/', '--apps-file', join(theirs, 'apps.json')];
+    for (const name of ['apps.json.lock', `apps.json.${process.pid}.tmp`, 'apps.json.tmp'])
+      symlinkSync(secret, join(theirs, name));
+    // As if a process had died with it.
+    execFileSync('touch', ['-h', '-d', '1 hour ago', join(theirs, 'apps.json.lock')]);
+    expect(await runHere(words, theirs)).to.include({ code: 0 });
+    expectUnharmed();
+    rmSync(join(theirs, 'apps.json'));
+    symlinkSync(secret, join(theirs, 'apps.json'));
+    const { code, faults } = await runHere(words, theirs);
+    expect(code).to.equal(1);
+    expect(faults).to.have.lengthOf(1);
+    expect(faults[0]).to.match(/cannot be written: .*apps\.json is a link that another user may have made$/);
+    expectUnharmed();
+  });
+});
