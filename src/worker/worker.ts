@@ -146,7 +146,7 @@ export class Worker {
       report: (appKey, event) => webhookReports.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
-    this.#remoteSink = openRemoteSink(settings);
+    this.#remoteSink = openRemoteSink({ settings, log });
     const reply = (connection: Connection, text: string): void =>
       this.#outbox.post(connection, frameText(text));
     const dialect = createGusherDialect({

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { connectClient, expectRefusal } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
@@ -7,7 +8,7 @@ import { freePort, RedisServer } from '../support/redis-server.ts';
 import { selfSigned } from '../support/self-signed.ts';
 import { WebhookServer } from '../support/webhook-server.ts';
 
-const DEADLINE_MS = 3_000;
+const DEADLINE_MS = 2_000;
 const MAX_IN_FLIGHT = 4;
 
 describe('the webhook of an app that was registered by hand', () => {
@@ -71,6 +72,21 @@ describe('the webhook of an app that was registered by hand', () => {
   for (const [what, answer, status, code] of [
     ['says 403', status403, 401, 'auth_refused'],
     ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_refused'],
+    ['says 422', (response: ServerResponse) => response.writeHead(422).end(), 401, 'auth_refused'],
+    ...[404, 405, 413, 415, 419, 426].map(
+      (status) =>
+        [
+          `says ${status}`,
+          (response: ServerResponse) => response.writeHead(status).end('<html>'),
+          502,
+          'auth_unusable',
+        ] as const,
+    ),
+    ['names no channels', json({ user_id: 'u1' }), 502, 'auth_unusable'],
+    ['answers nothing', (response: ServerResponse) => response.writeHead(204).end(), 502, 'auth_unusable'],
+    ['answers Latin-1', latin1, 502, 'auth_unusable'],
+    ['answers gzip', gzip, 502, 'auth_unusable'],
+    ['switches protocols', switchProtocols, 502, 'auth_unusable'],
     ['says 429', (response: ServerResponse) => response.writeHead(429).end(), 503, 'auth_busy'],
     ['says 500', (response: ServerResponse) => response.writeHead(500).end(), 502, 'auth_unusable'],
     ['leads elsewhere', redirect, 502, 'auth_unusable'],
@@ -89,11 +105,56 @@ describe('the webhook of an app that was registered by hand', () => {
     });
   }
 
+  it('is logged with status and reason when it is misconfigured, once for many clients', async () => {
+    await redis.command('HSET', 'moved', 'url', webhook.url);
+    webhook.answer = (response) => response.writeHead(404).end();
+    for (let client = 0; client < 3; client += 1) await expectRefusal(connectUrl('moved'));
+    const line = await gusher.log(({ app }) => app === 'moved', 'that a webhook fails');
+    expect(line).to.include({
+      event: 'auth_webhook_failed',
+      code: 'auth_unusable',
+      reason: 'status',
+      status: 404,
+    });
+    expect(gusher.logs.filter(({ app }) => app === 'moved')).to.have.length(1);
+  });
+
+  it('serves the next client after more 101 responses than calls may be made at once', async () => {
+    webhook.answer = switchProtocols;
+    const refused = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => expectRefusal(connectUrl()));
+    expect((await Promise.all(refused)).map(({ code }) => code)).to.deep.equal(
+      refused.map(() => 'auth_unusable'),
+    );
+    webhook.answer = json({ channels: ['news'] });
+    await (await connectClient(connectUrl())).close();
+  });
+
+  it('does not delay the clients of another app while it is silent', async () => {
+    const other = await WebhookServer.start();
+    other.answer = json({ channels: ['news'] });
+    await redis.command('HSET', 'other', 'url', other.url);
+    webhook.answer = hang;
+    const silent = Array.from({ length: MAX_IN_FLIGHT * 6 }, () => expectRefusal(connectUrl()));
+    await eventually(() => webhook.inFlight === MAX_IN_FLIGHT, 'the silent webhook is asked');
+    const since = performance.now();
+    await (await connectClient(connectUrl('other'))).close();
+    expect(performance.now() - since).to.be.lessThan(DEADLINE_MS / 2);
+    webhook.stopHanging();
+    await Promise.all(silent);
+    other.stop();
+  });
+
   it('lets nobody in when nothing listens there, or it is no URL', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
     expect(await expectRefusal(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
     const complaint = await gusher.log((line) => line.app === 'ghost', 'that a webhook fails');
-    expect(complaint).to.include({ level: 'warn', refusal: 'auth_unusable', fault: 'ECONNREFUSED' });
+    expect(complaint).to.include({
+      level: 'warn',
+      event: 'auth_webhook_failed',
+      code: 'auth_unusable',
+      reason: 'unreachable',
+      systemCode: 'ECONNREFUSED',
+    });
     await redis.command('HSET', 'typo', 'url', 'not a url');
     expect(await expectRefusal(connectUrl('typo')))
       .to.have.property('status')
@@ -138,6 +199,19 @@ describe('the webhook of an app that was registered by hand', () => {
 
 function json(body: unknown): (response: ServerResponse) => void {
   return (response) => void response.end(JSON.stringify(body));
+}
+
+/** `{"user_id":"jörg"}` as a backend in Latin-1 writes it: as UTF-8 it would be another user. */
+function latin1(response: ServerResponse): void {
+  response.end(Buffer.from('{"user_id":"j\xf6rg","channels":["news"]}', 'latin1'));
+}
+
+function gzip(response: ServerResponse): void {
+  response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(gzipSync('{"channels":["news"]}'));
+}
+
+function switchProtocols(response: ServerResponse): void {
+  response.writeHead(101, { Connection: 'Upgrade', Upgrade: 'h2c' }).end();
 }
 
 function status403(response: ServerResponse): void {

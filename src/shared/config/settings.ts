@@ -297,7 +297,17 @@ export const SETTINGS = {
     fallback: 64,
     least: 1,
     most: 10_000,
-    about: 'how many auth webhook calls each worker makes at once; ten times as many may wait',
+    about:
+      'Auth webhook calls, and remote_url calls, that each worker makes at once for one app. Ten times as many may wait.',
+  }),
+  webhookTotalMaxInFlight: integer({
+    env: 'GUSHER_WEBHOOK_TOTAL_MAX_IN_FLIGHT',
+    unit: 'calls',
+    fallback: 1_024,
+    least: 1,
+    most: 100_000,
+    about:
+      'Auth webhook calls, and remote_url calls, that each worker makes at once for all apps. One app uses at most as many as are still free.',
   }),
   publicPem: publicPemFile({
     env: 'GUSHER_PUBLIC_PEM_FILE',

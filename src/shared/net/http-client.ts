@@ -1,156 +1,331 @@
+import { isUtf8 } from 'node:buffer';
 import {
+  type ClientRequest,
   Agent as HttpAgent,
   request as httpRequest,
   type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { FairSlots, type SlotRequest } from '../scheduling/fair-slots.ts';
+import { isPrivateAddress } from './private-address.ts';
+import { lookupShared } from './shared-lookup.ts';
 
-/** Attack: an address that never stops answering. */
-const ANSWER_MAX_BYTES = 256 * 1024;
-/** Calls that may wait for a free place, as a multiple of the places. */
+/** Requests that may wait for a slot, as a multiple of the slots. */
 const QUEUE_FACTOR = 10;
+const SWITCHING_PROTOCOLS = 101;
+const KEPT_SOCKETS_PER_HOST_MAX = 16;
+/** Shorter than the keep-alive timeouts of common servers, so that few kept connections are stale. */
+const KEPT_SOCKET_IDLE_MS = 4_000;
 
-export interface HttpAnswer {
-  readonly status: number;
-  readonly body: string;
+/** Why a request has no usable response. */
+export type HttpFailureReason =
+  /** The queue of the app is full; nothing was sent. */
+  | 'busy'
+  /** The request, including its wait for a slot, did not end in time. */
+  | 'timeout'
+  /** The host has only private addresses, and they are not allowed. */
+  | 'private_address'
+  /** No connection: DNS, TCP or TLS failed (`systemCode`). */
+  | 'unreachable'
+  /** The connection ended before the response did. */
+  | 'connection_closed'
+  /** The response is not HTTP/1.1. */
+  | 'malformed_response'
+  /** 101 Switching Protocols, which was not asked for (RFC 9110 §15.2.2). */
+  | 'unexpected_upgrade'
+  | 'response_too_large'
+  /** A content coding, though `Accept-Encoding: identity` was sent. */
+  | 'encoded_response'
+  /** The client was closed. */
+  | 'closed';
+
+/** A failed request. Holds no URL, no header and no body: each may have a secret in it. */
+export class HttpRequestError extends Error {
+  readonly reason: HttpFailureReason;
+  /** Of Node.js or OpenSSL, such as `ECONNREFUSED`. */
+  readonly systemCode: string | undefined;
+  /** Of the response, if one began. */
+  readonly status: number | undefined;
+
+  constructor(reason: HttpFailureReason, details: { systemCode?: string; status?: number } = {}) {
+    const { systemCode, status } = details;
+    super(systemCode === undefined ? reason : `${reason} (${systemCode})`);
+    this.reason = reason;
+    this.systemCode = systemCode;
+    this.status = status;
+  }
 }
 
-/** More calls wait than may. */
-export class CallsBusyError extends Error {}
+export interface HttpResponse {
+  readonly status: number;
+  readonly body: Buffer;
+}
 
-/** The call, its wait for a place included, did not end in time. */
-export class CallLateError extends Error {}
+export interface OutboundRequest {
+  /** Requests of one app share its slots. */
+  readonly app: string;
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with `POST`; without it the method is `GET`. */
+  readonly body?: string | Buffer;
+  /**
+   * The receiver may process the request twice. Only such a request uses a kept connection, and is sent again if that
+   * connection turns out to be closed (RFC 9112 §9.3.1).
+   */
+  readonly isRepeatable: boolean;
+}
 
-/** A place among the calls in flight, or a wait for one. */
-type Waiting = () => void;
+export interface HttpClientOptions {
+  /** From the call to the end of the response body. */
+  readonly timeoutMs: number;
+  readonly requestsMax: number;
+  readonly requestsPerAppMax: number;
+  /** Attack: a response without end. */
+  readonly responseMaxBytes: number;
+  readonly allowPrivate: boolean;
+}
 
 /**
- * Calls to addresses of apps: kept connections, a deadline for each call, so many at once and no more. Whoever comes
- * beyond that waits, within the same deadline.
+ * Sends HTTP requests to addresses that apps have configured. Every request settles within the timeout, whatever
+ * the receiver does, and then returns its slot. Redirects are not followed. Apps are served round robin, and a
+ * receiver that does not respond uses up only the share of its own app (`FairSlots`).
  */
-export class HttpCalls {
-  readonly #deadlineMs: number;
-  readonly #maxInFlight: number;
-  readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
-  readonly #waiting: Waiting[] = [];
-  #inFlight = 0;
+export class HttpClient {
+  readonly #options: HttpClientOptions;
+  readonly #slots: FairSlots;
+  readonly #kept: Agents;
+  readonly #fresh: Agents;
+  readonly #pending = new Set<PendingRequest>();
 
-  constructor(options: { deadlineMs: number; maxInFlight: number }) {
-    this.#deadlineMs = options.deadlineMs;
-    this.#maxInFlight = options.maxInFlight;
-    const keepAlive = { keepAlive: true, maxSockets: options.maxInFlight };
-    this.#http = new HttpAgent(keepAlive);
-    this.#https = new HttpsAgent(keepAlive);
-  }
-
-  /**
-   * Posts a body. Rejects with a `CallsBusyError`, a `CallLateError`, or another error when there is no answer or
-   * one that is too long.
-   */
-  async post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<HttpAnswer> {
-    const deadline = AbortSignal.timeout(this.#deadlineMs);
-    await this.#takePlace(deadline);
-    try {
-      return await this.#post(url, headers, body, deadline);
-    } catch (error) {
-      throw deadline.aborted ? new CallLateError() : error;
-    } finally {
-      this.#leavePlace();
-    }
-  }
-
-  close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
-  }
-
-  async #takePlace(deadline: AbortSignal): Promise<void> {
-    if (this.#inFlight < this.#maxInFlight) {
-      this.#inFlight += 1;
-      return;
-    }
-    if (this.#waiting.length >= QUEUE_FACTOR * this.#maxInFlight) throw new CallsBusyError();
-    await new Promise<void>((resolve, reject) => {
-      const enter: Waiting = () => {
-        deadline.removeEventListener('abort', giveUp);
-        resolve();
-      };
-      const giveUp = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
-        reject(new CallLateError());
-      };
-      deadline.addEventListener('abort', giveUp, { once: true });
-      this.#waiting.push(enter);
+  constructor(options: HttpClientOptions) {
+    const { requestsMax, requestsPerAppMax } = options;
+    this.#options = options;
+    this.#slots = new FairSlots({
+      slotsMax: requestsMax,
+      slotsPerKeyMax: requestsPerAppMax,
+      queuedMax: QUEUE_FACTOR * requestsMax,
+      queuedPerKeyMax: QUEUE_FACTOR * requestsPerAppMax,
     });
+    this.#kept = agents({
+      keepAlive: true,
+      maxFreeSockets: KEPT_SOCKETS_PER_HOST_MAX,
+      timeout: KEPT_SOCKET_IDLE_MS,
+    });
+    this.#fresh = agents({ keepAlive: false });
   }
 
-  /** The place goes to whoever waits longest, or is free. */
-  #leavePlace(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#inFlight -= 1;
-    else next();
-  }
-
-  async #post(
-    url: string,
-    headers: Readonly<Record<string, string>>,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<HttpAnswer> {
-    try {
-      return await this.#postOnce(url, headers, body, signal);
-    } catch (error) {
-      // A kept connection may have been closed by the other side just when it was used again (RFC 9112 §9.3.1).
-      if (!(error instanceof StaleConnectionError)) throw error;
-      return this.#postOnce(url, headers, body, signal);
-    }
-  }
-
-  #postOnce(
-    url: string,
-    headers: Readonly<Record<string, string>>,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<HttpAnswer> {
-    const secure = url.startsWith('https:');
-    const options: RequestOptions = {
-      method: 'POST',
-      agent: secure ? this.#https : this.#http,
-      signal,
-      headers: {
-        'Content-Length': Buffer.byteLength(body),
-        Accept: 'application/json',
-        'User-Agent': 'gusher',
-        ...headers,
-      },
-    };
+  /** Rejects with an `HttpRequestError`, and with nothing else. */
+  send(request: OutboundRequest): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
-      const request = (secure ? httpsRequest : httpRequest)(url, options, (response) => {
-        readAnswer(response).then(resolve, reject);
+      const pending = new PendingRequest(request, {
+        ...this.#options,
+        kept: request.isRepeatable ? this.#kept : this.#fresh,
+        fresh: this.#fresh,
+        settled: (outcome) => {
+          this.#pending.delete(pending);
+          if (outcome instanceof HttpRequestError) reject(outcome);
+          else resolve(outcome);
+        },
       });
-      request.on('error', (error: NodeJS.ErrnoException) => {
-        const stale = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-        reject(stale ? new StaleConnectionError() : error);
-      });
-      request.end(body);
+      this.#pending.add(pending);
+      pending.enter(this.#slots);
     });
   }
-}
 
-class StaleConnectionError extends Error {}
-
-async function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_MAX_BYTES) {
-      response.destroy();
-      throw new Error('the answer is too long');
-    }
-    chunks.push(chunk);
+  /** Rejects all requests with `closed` and closes their connections. */
+  close(): void {
+    // The last first: those are waiting, and a slot that is returned must not start them.
+    for (const pending of [...this.#pending].reverse()) pending.fail('closed');
+    for (const agent of [...Object.values(this.#kept), ...Object.values(this.#fresh)]) agent.destroy();
   }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
 }
+
+interface Agents {
+  readonly http: HttpAgent;
+  readonly https: HttpsAgent;
+}
+
+function agents(options: ConstructorParameters<typeof HttpAgent>[0]): Agents {
+  return { http: new HttpAgent(options), https: new HttpsAgent(options) };
+}
+
+interface PendingOptions {
+  readonly timeoutMs: number;
+  readonly responseMaxBytes: number;
+  readonly allowPrivate: boolean;
+  readonly kept: Agents;
+  readonly fresh: Agents;
+  readonly settled: (outcome: HttpResponse | HttpRequestError) => void;
+}
+
+/**
+ * One request: waiting for a slot → sent (at most twice) → settled. Its timer runs from the call on and depends on
+ * no event of a socket, so that it settles even if no event ever comes.
+ */
+class PendingRequest {
+  readonly #request: OutboundRequest;
+  readonly #options: PendingOptions;
+  readonly #timer: NodeJS.Timeout;
+  #slot: SlotRequest | undefined;
+  #sent: ClientRequest | undefined;
+  /** Of the response whose body is being read. */
+  #status: number | undefined;
+  #isSettled = false;
+
+  constructor(request: OutboundRequest, options: PendingOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#timer = setTimeout(() => this.fail('timeout'), options.timeoutMs);
+  }
+
+  enter(slots: FairSlots): void {
+    // A slot that is free is assigned before `request` returns; sending waits until it can be given back.
+    let isAssigned = false;
+    this.#slot = slots.request(this.#request.app, () => {
+      isAssigned = true;
+      if (this.#slot !== undefined) this.#send(this.#options.kept);
+    });
+    if (this.#slot === undefined) this.fail('busy');
+    else if (isAssigned) this.#send(this.#options.kept);
+  }
+
+  fail(reason: HttpFailureReason, details?: { systemCode?: string; status?: number }): void {
+    this.#settle(new HttpRequestError(reason, { ...(this.#status && { status: this.#status }), ...details }));
+  }
+
+  #settle(outcome: HttpResponse | HttpRequestError): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    if (outcome instanceof HttpRequestError) this.#sent?.destroy();
+    this.#slot?.release();
+    this.#options.settled(outcome);
+  }
+
+  #send(agents: Agents): void {
+    try {
+      const { url, headers, body } = this.#request;
+      const target = new URL(url);
+      const isSecure = target.protocol === 'https:';
+      if (!this.#options.allowPrivate && isPrivateLiteral(target)) {
+        this.fail('private_address');
+        return;
+      }
+      const options: RequestOptions = {
+        method: body === undefined ? 'GET' : 'POST',
+        agent: isSecure ? agents.https : agents.http,
+        headers: {
+          Accept: 'application/json',
+          'Accept-Encoding': 'identity',
+          'User-Agent': 'gusher',
+          ...headers,
+          ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }),
+        },
+        lookup: this.#options.allowPrivate ? lookupShared : lookupPublic,
+      };
+      this.#sent = isSecure ? httpsRequest(target, options) : httpRequest(target, options);
+      this.#follow(this.#sent, agents);
+      this.#sent.end(body);
+    } catch (error) {
+      // `request` throws for what it cannot send, such as a host that is no name.
+      this.fail('unreachable', detailsOf(error));
+    }
+  }
+
+  #follow(sent: ClientRequest, agents: Agents): void {
+    let response: IncomingMessage | undefined;
+    sent.once('response', (received) => {
+      response = received;
+      this.#read(received);
+    });
+    // Without a listener Node.js closes the connection and reports neither a response nor an error.
+    sent.once('upgrade', (_response, socket: Socket) => {
+      socket.destroy();
+      this.fail('unexpected_upgrade', { status: SWITCHING_PROTOCOLS });
+    });
+    const ended = (error?: Error): void => {
+      // The events of a response settle; only an error within it says more. Surplus bytes after it are discarded.
+      if (this.#isSettled || (response !== undefined && (response.complete || error === undefined))) return;
+      const isStale =
+        response === undefined && sent.reusedSocket && isReset(error) && agents !== this.#options.fresh;
+      if (isStale) this.#send(this.#options.fresh);
+      else this.fail(reasonOf(error), detailsOf(error));
+    };
+    // An error is followed by `close`, which must not start another attempt.
+    let hasEnded = false;
+    const endOnce = (error?: Error): void => {
+      if (!hasEnded) ended(error);
+      hasEnded = true;
+    };
+    sent.on('error', endOnce);
+    // However a request ends, it closes.
+    sent.once('close', endOnce);
+  }
+
+  #read(response: IncomingMessage): void {
+    const status = response.statusCode ?? 0;
+    this.#status = status;
+    const coding = response.headers['content-encoding'] ?? 'identity';
+    // 101 without the fields of an upgrade.
+    if (status === SWITCHING_PROTOCOLS) this.fail('unexpected_upgrade');
+    else if (coding.toLowerCase() !== 'identity') this.fail('encoded_response');
+    if (this.#isSettled) return;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > this.#options.responseMaxBytes) this.fail('response_too_large');
+      else chunks.push(chunk);
+    });
+    response.once('end', () => this.#settle({ status, body: Buffer.concat(chunks, bytes) }));
+    response.on('error', (error) => this.fail(reasonOf(error), detailsOf(error)));
+    response.once('close', () => this.fail('connection_closed'));
+  }
+}
+
+/** The text of a body, or `undefined` if it is not UTF-8: replaced bytes would make two names one. */
+export function utf8Text(body: Buffer): string | undefined {
+  return isUtf8(body) ? body.toString('utf8') : undefined;
+}
+
+function reasonOf(error: Error | undefined): HttpFailureReason {
+  if (error instanceof PrivateAddressError) return 'private_address';
+  if (detailsOf(error).systemCode?.startsWith('HPE_')) return 'malformed_response';
+  return isReset(error) ? 'connection_closed' : 'unreachable';
+}
+
+/** Also `close` without an error. */
+function isReset(error: Error | undefined): boolean {
+  const { systemCode } = detailsOf(error);
+  return error === undefined || systemCode === 'ECONNRESET' || systemCode === 'EPIPE';
+}
+
+function detailsOf(error: unknown): { systemCode?: string } {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'string' ? { systemCode: code } : {};
+}
+
+class PrivateAddressError extends Error {}
+
+/** A literal address is connected to without a lookup. */
+function isPrivateLiteral({ hostname }: URL): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) !== 0 && isPrivateAddress(host);
+}
+
+/**
+ * A lookup that finds public addresses only. It is the lookup of the connection itself, so a name cannot mean one
+ * address when it is checked and another when it is used (DNS rebinding).
+ */
+const lookupPublic: LookupFunction = (hostname, options, callback) => {
+  lookupShared(hostname, { ...options, all: true }, (error, addresses) => {
+    const found = typeof addresses === 'string' ? [] : addresses;
+    const allowed = found.filter(({ address }) => !isPrivateAddress(address));
+    if (error !== null) callback(error, '');
+    else if (allowed[0] === undefined) callback(new PrivateAddressError(), '');
+    else if (options.all === true) callback(null, allowed);
+    else callback(null, allowed[0].address, allowed[0].family);
+  });
+};

@@ -1,13 +1,22 @@
 import * as v from 'valibot';
 import { grantList } from '../../shared/apps/app.ts';
-import type { Settings } from '../../shared/config/settings.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
-import { CallLateError, CallsBusyError, type HttpAnswer, HttpCalls } from '../../shared/net/http-client.ts';
+import {
+  type HttpClient,
+  HttpRequestError,
+  type HttpResponse,
+  utf8Text,
+} from '../../shared/net/http-client.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
-/** RFC 6585 §4: whoever is asked has no time, and says nothing of the client. */
+/** RFC 6585 §4: the backend has no time; that says nothing about the credential. */
 const TOO_MANY_REQUESTS = 429;
+/**
+ * Statuses by which a backend rejects a credential. Any other 4xx (404, 405, 415, 419, …) comes from a wrong address,
+ * a wrong route or a framework in front of the backend: the operator has to correct something.
+ */
+const REJECTIONS: ReadonlySet<number> = new Set([400, 401, 402, 403, 409, 410, 422]);
 const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 const channels = v.union([
@@ -26,45 +35,73 @@ const answer = v.object({
   remotes: v.optional(v.nullable(remotes)),
 });
 
-/**
- * Asks the webhook of an app who a client is: `POST`, form field `auth`. The whole call, waiting for a place
- * included, ends within the deadline. Refuses with `auth_refused`, `auth_unusable`, `auth_timeout` or
- * `auth_busy`.
- */
-export class Webhook {
-  readonly #calls: HttpCalls;
+/** Why an auth webhook did not identify a client, for the log. */
+export class AuthWebhookError extends Error {
+  readonly reason: string;
+  readonly status: number | undefined;
+  readonly systemCode: string | undefined;
 
-  constructor(settings: Pick<Settings, 'webhookDeadlineMs' | 'webhookMaxInFlight'>) {
-    const { webhookDeadlineMs: deadlineMs, webhookMaxInFlight: maxInFlight } = settings;
-    this.#calls = new HttpCalls({ deadlineMs, maxInFlight });
-  }
-
-  async identify(url: string, auth: string): Promise<Identity> {
-    try {
-      return judge(await this.#calls.post(url, HEADERS, new URLSearchParams({ auth }).toString()));
-    } catch (error) {
-      if (error instanceof RefusalError) throw error;
-      if (error instanceof CallsBusyError) throw new RefusalError('auth_busy');
-      const code = error instanceof CallLateError ? 'auth_timeout' : 'auth_unusable';
-      throw new RefusalError(code, { cause: error });
-    }
-  }
-
-  close(): void {
-    this.#calls.close();
+  constructor(reason: string, details: { status?: number | undefined; systemCode?: string | undefined }) {
+    super(reason);
+    this.reason = reason;
+    this.status = details.status;
+    this.systemCode = details.systemCode;
   }
 }
 
-function judge({ status, body }: HttpAnswer): Identity {
-  if (status === TOO_MANY_REQUESTS) throw new RefusalError('auth_busy');
-  if (status >= 400 && status < 500) throw new RefusalError('auth_refused');
-  if (status < 200 || status >= 300) throw new RefusalError('auth_unusable');
-  const value = parseJson(body);
-  // A list would pass for an object that says nothing.
+/**
+ * Sends the credential of a client to the auth webhook of its app: `POST`, form field `auth`. Rejects with
+ * `auth_refused`, `auth_unusable`, `auth_timeout` or `auth_busy`; the cause of the last three is an
+ * `AuthWebhookError`.
+ */
+export class Webhook {
+  readonly #client: Pick<HttpClient, 'send' | 'close'>;
+
+  constructor(options: { client: Pick<HttpClient, 'send' | 'close'> }) {
+    this.#client = options.client;
+  }
+
+  async identify(app: string, url: string, auth: string): Promise<Identity> {
+    const body = new URLSearchParams({ auth }).toString();
+    // A webhook may be called twice with one credential: a client that reconnects presents it again.
+    const response = await this.#client
+      .send({ app, url, headers: HEADERS, body, isRepeatable: true })
+      .catch(rethrow);
+    return identityIn(response);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function rethrow(error: unknown): never {
+  const { reason, status, systemCode } = error as HttpRequestError;
+  if (!(error instanceof HttpRequestError)) throw error;
+  const code = reason === 'busy' ? 'auth_busy' : reason === 'timeout' ? 'auth_timeout' : 'auth_unusable';
+  throw new RefusalError(code, { cause: new AuthWebhookError(reason, { status, systemCode }) });
+}
+
+function identityIn({ status, body }: HttpResponse): Identity {
+  if (status === TOO_MANY_REQUESTS) {
+    throw new RefusalError('auth_busy', { cause: new AuthWebhookError('too_many_requests', { status }) });
+  }
+  if (REJECTIONS.has(status)) throw new RefusalError('auth_refused');
+  if (status < 200 || status >= 300) throw unusable('status', status);
+  const text = utf8Text(body);
+  if (text === undefined) throw unusable('not_utf8', status);
+  const value = parseJson(text);
+  if (value === undefined) throw unusable('not_json', status);
+  // A list would pass for an object without fields.
   const parsed = v.safeParse(answer, Array.isArray(value) ? undefined : value);
-  if (!parsed.success) throw new RefusalError('auth_unusable');
+  if (!parsed.success) throw unusable('invalid_fields', status);
   const { user_id: user, channels: several, channel: one, remotes: named } = parsed.output;
-  const granted = several ?? one ?? [];
+  const granted = several ?? one;
+  if (granted === undefined || granted === null) throw unusable('no_channels', status);
   if (granted.length === 0) throw new RefusalError('auth_refused');
   return { userId: user ?? '', channels: granted, remotes: named ?? [], expiresAt: undefined };
+}
+
+function unusable(reason: string, status: number): RefusalError {
+  return new RefusalError('auth_unusable', { cause: new AuthWebhookError(reason, { status }) });
 }

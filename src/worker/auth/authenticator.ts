@@ -1,8 +1,8 @@
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
-import type { Webhook } from './auth-webhook.ts';
-import type { WebhookComplaints } from './auth-webhook-log.ts';
+import type { FailureLog } from '../../shared/logging/failure-log.ts';
+import { AuthWebhookError, type Webhook } from './auth-webhook.ts';
 import type { Identity } from './identity.ts';
 import type { Tokens } from './token-verifier.ts';
 
@@ -24,18 +24,18 @@ export interface Admitted extends Identity {
 export class Admission {
   readonly #apps: Pick<Apps, 'find'>;
   readonly #webhook: Pick<Webhook, 'identify'>;
-  readonly #complaints: Pick<WebhookComplaints, 'note'>;
+  readonly #failures: Pick<FailureLog, 'note'>;
   readonly #tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
 
   constructor(options: {
     apps: Pick<Apps, 'find'>;
     webhook: Pick<Webhook, 'identify'>;
-    complaints: Pick<WebhookComplaints, 'note'>;
+    failures: Pick<FailureLog, 'note'>;
     tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
   }) {
     this.#apps = options.apps;
     this.#webhook = options.webhook;
-    this.#complaints = options.complaints;
+    this.#failures = options.failures;
     this.#tokens = options.tokens;
   }
 
@@ -60,9 +60,18 @@ export class Admission {
 
   async #askWebhook(appKey: string, url: string, auth: string): Promise<Identity> {
     try {
-      return await this.#webhook.identify(url, auth);
+      return await this.#webhook.identify(appKey, url, auth);
     } catch (error) {
-      if (error instanceof RefusalError) this.#complaints.note(appKey, error);
+      if (error instanceof RefusalError && error.cause instanceof AuthWebhookError) {
+        const { reason, status, systemCode } = error.cause;
+        this.#failures.note('auth_webhook_failed', {
+          app: appKey,
+          code: error.code,
+          reason,
+          status,
+          systemCode,
+        });
+      }
       throw error;
     }
   }

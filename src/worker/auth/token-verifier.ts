@@ -2,8 +2,9 @@ import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } 
 import * as v from 'valibot';
 import { type App, grantList } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { type Identity, remotes, userId } from './identity.ts';
-import type { TokenKey, TokenKeys } from './verification-keys.ts';
+import { KeySetError, type TokenKey, type TokenKeys } from './verification-keys.ts';
 
 const MS_PER_SECOND = 1_000;
 
@@ -25,9 +26,11 @@ const claims = v.object({
 export class Tokens {
   readonly #keys: TokenKeys;
   readonly #clockSkewMs: number;
+  readonly #failures: Pick<FailureLog, 'note'>;
 
-  constructor(options: { keys: TokenKeys; clockSkewMs: number }) {
+  constructor(options: { keys: TokenKeys; clockSkewMs: number; failures: Pick<FailureLog, 'note'> }) {
     this.#keys = options.keys;
+    this.#failures = options.failures;
     this.#clockSkewMs = options.clockSkewMs;
   }
 
@@ -58,7 +61,12 @@ export class Tokens {
       const options = { algorithms: [...algorithms], clockTolerance: this.#clockSkewMs / MS_PER_SECOND };
       return (await verifyWith(token, key, options)).payload;
     } catch (error) {
-      throw refusalOf(error);
+      const refusal = refusalOf(error);
+      if (refusal.cause instanceof KeySetError) {
+        const { reason, status, systemCode } = refusal.cause;
+        this.#failures.note('jwks_failed', { app: app.key, code: refusal.code, reason, status, systemCode });
+      }
+      throw refusal;
     }
   }
 }

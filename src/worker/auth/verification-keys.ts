@@ -4,6 +4,8 @@ import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { publicKeyOf } from '../../shared/crypto/public-key.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { parseJson } from '../../shared/json/parse-json.ts';
+import { HttpClient, HttpRequestError, utf8Text } from '../../shared/net/http-client.ts';
 
 /** Never `none`, never a symmetric one: a public key is no secret. jose checks that the key fits the algorithm. */
 const ASYMMETRIC = [
@@ -13,11 +15,15 @@ const ASYMMETRIC = [
 const JWKS_DEADLINE_MS = 5_000;
 /** How long keys are used before they are asked for again. */
 const JWKS_FRESH_MS = 600_000;
-/** Attack: tokens with key ids that do not exist, each of which would make a call. */
+/** Attack: tokens with key ids that do not exist, or an address that fails: each token would make a request. */
 const JWKS_COOLDOWN_MS = 5_000;
 const JWKS_MAX_BYTES = 256 * 1024;
 /** Key sets kept, least recently used first to go. */
 const JWKS_MAX = 1_000;
+const JWKS_REQUESTS_MAX = 256;
+/** jose makes one request at a time for each key set. */
+const JWKS_REQUESTS_PER_SET_MAX = 2;
+const OK = 200;
 
 /** RFC 7517 §5; what the keys are is for jose to see. */
 const keySet = v.object({ keys: v.array(v.looseObject({ kty: v.string() })) });
@@ -35,6 +41,13 @@ export interface TokenKey {
 export class TokenKeys {
   readonly #common: KeyObject | undefined;
   readonly #cooldownMs: number;
+  readonly #client = new HttpClient({
+    timeoutMs: JWKS_DEADLINE_MS,
+    requestsMax: JWKS_REQUESTS_MAX,
+    requestsPerAppMax: JWKS_REQUESTS_PER_SET_MAX,
+    responseMaxBytes: JWKS_MAX_BYTES,
+    allowPrivate: true,
+  });
   readonly #sets = new Map<string, JWTVerifyGetKey>();
 
   /** `publicPem` is the key of the whole installation; `cooldownMs` the least time between two calls for keys. */
@@ -68,12 +81,26 @@ export class TokenKeys {
   }
 
   #keySet(url: string): JWTVerifyGetKey {
-    const set = this.#sets.get(url) ?? openKeySet(url, this.#cooldownMs);
+    const set = this.#sets.get(url) ?? this.#open(url);
     this.#sets.delete(url);
     this.#sets.set(url, set);
     const [oldest] = this.#sets.keys();
     if (this.#sets.size > JWKS_MAX && oldest !== undefined) this.#sets.delete(oldest);
     return set;
+  }
+
+  #open(url: string): JWTVerifyGetKey {
+    const source = new KeySetSource({ url, client: this.#client, cooldownMs: this.#cooldownMs });
+    return createRemoteJWKSet(new URL(url), {
+      timeoutDuration: JWKS_DEADLINE_MS,
+      cooldownDuration: this.#cooldownMs,
+      cacheMaxAge: JWKS_FRESH_MS,
+      [customFetch]: () => source.fetch(),
+    });
+  }
+
+  close(): void {
+    this.#client.close();
   }
 }
 
@@ -81,35 +108,64 @@ function usesHs256({ jwt_hs256, secret }: App): boolean {
   return jwt_hs256 === true && secret !== undefined;
 }
 
-function openKeySet(url: string, cooldownMs: number): JWTVerifyGetKey {
-  return createRemoteJWKSet(new URL(url), {
-    timeoutDuration: JWKS_DEADLINE_MS,
-    cooldownDuration: cooldownMs,
-    cacheMaxAge: JWKS_FRESH_MS,
-    [customFetch]: fetchKeys,
-  });
+/** Why there is no key set, for the log. */
+export class KeySetError extends Error {
+  readonly reason: string;
+  readonly status: number | undefined;
+  readonly systemCode: string | undefined;
+
+  constructor(
+    reason: string,
+    details: { status?: number | undefined; systemCode?: string | undefined } = {},
+  ) {
+    super(reason);
+    this.reason = reason;
+    this.status = details.status;
+    this.systemCode = details.systemCode;
+  }
 }
 
-/** Whatever goes wrong on the way to a key set is one refusal. The deadline is in the signal that jose gives along. */
-async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
-  try {
-    const response = await fetch(url, options);
-    const text = await readBounded(response);
-    if (response.status === 200 && v.is(keySet, JSON.parse(text))) return new Response(text);
-  } catch {
-    // Not reached, not in time, too large or not JSON.
+/** Fetches one key set. After a failure no request is made for the cool-down: the failure is repeated instead. */
+class KeySetSource {
+  readonly #url: string;
+  readonly #client: Pick<HttpClient, 'send'>;
+  readonly #cooldownMs: number;
+  #failure: { readonly error: KeySetError; readonly until: number } | undefined;
+
+  constructor(options: { url: string; client: Pick<HttpClient, 'send'>; cooldownMs: number }) {
+    this.#url = options.url;
+    this.#client = options.client;
+    this.#cooldownMs = options.cooldownMs;
   }
-  throw new RefusalError('keys_unavailable');
+
+  /** Rejects with `keys_unavailable`, its cause a `KeySetError`. */
+  async fetch(): Promise<Response> {
+    if (this.#failure !== undefined && performance.now() < this.#failure.until) {
+      throw new RefusalError('keys_unavailable', { cause: this.#failure.error });
+    }
+    try {
+      const text = await this.#read();
+      this.#failure = undefined;
+      return new Response(text);
+    } catch (error) {
+      if (!(error instanceof KeySetError)) throw error;
+      this.#failure = { error, until: performance.now() + this.#cooldownMs };
+      throw new RefusalError('keys_unavailable', { cause: error });
+    }
+  }
+
+  async #read(): Promise<string> {
+    const url = this.#url;
+    const { status, body } = await this.#client.send({ app: url, url, isRepeatable: true }).catch(rethrow);
+    if (status !== OK) throw new KeySetError('status', { status });
+    const text = utf8Text(body);
+    if (text === undefined) throw new KeySetError('not_utf8', { status });
+    if (!v.is(keySet, parseJson(text))) throw new KeySetError('no_key_set', { status });
+    return text;
+  }
 }
 
-/** Attack: an address that never stops answering. */
-async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > JWKS_MAX_BYTES) throw new Error('the key set is too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+function rethrow(error: unknown): never {
+  if (!(error instanceof HttpRequestError)) throw error;
+  throw new KeySetError(error.reason, error);
 }

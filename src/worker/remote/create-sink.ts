@@ -1,13 +1,24 @@
 import type { Settings } from '../../shared/config/settings.ts';
-import { HttpCalls } from '../../shared/net/http-client.ts';
+import type { Logger } from '../../shared/log.ts';
+import { FailureLog } from '../../shared/logging/failure-log.ts';
+import { HttpClient } from '../../shared/net/http-client.ts';
 import { HttpPost } from './http-sink.ts';
 import { RedisList } from './redis-sink.ts';
 import type { RemoteSink } from './remotes.ts';
 
+/** The status is all that counts of a response. */
+const RESPONSE_MAX_BYTES = 64 * 1024;
+
 /** Lists in Redis; without it, the addresses of the apps. */
-export function openRemoteSink(settings: Settings): RemoteSink {
+export function openRemoteSink({ settings, log }: { settings: Settings; log: Logger }): RemoteSink {
   const { redisUrl: url, redisPrefix: prefix, remoteListMaxLength: lengthMax } = settings;
   if (url !== undefined) return new RedisList({ url, prefix, lengthMax });
-  const { webhookDeadlineMs: deadlineMs, webhookMaxInFlight: maxInFlight } = settings;
-  return new HttpPost({ calls: new HttpCalls({ deadlineMs, maxInFlight }) });
+  const client = new HttpClient({
+    timeoutMs: settings.webhookDeadlineMs,
+    requestsMax: settings.webhookTotalMaxInFlight,
+    requestsPerAppMax: settings.webhookMaxInFlight,
+    responseMaxBytes: RESPONSE_MAX_BYTES,
+    allowPrivate: true,
+  });
+  return new HttpPost({ client, failures: new FailureLog({ log }) });
 }

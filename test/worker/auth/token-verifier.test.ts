@@ -5,8 +5,10 @@ import { expect } from 'chai';
 import { exportJWK } from 'jose';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import type { Failure, FailureEvent } from '../../../src/shared/logging/failure-log.ts';
 import { Tokens } from '../../../src/worker/auth/token-verifier.ts';
 import { TokenKeys } from '../../../src/worker/auth/verification-keys.ts';
+import { eventually } from '../../support/deadline.ts';
 import { keyPairFor, signToken } from '../../support/tokens.ts';
 
 const RSA = keyPairFor('RS256');
@@ -16,8 +18,11 @@ const CLAIMS = { app_key: 'shop', user_id: 'ann', channels: ['a', 'b*'], remotes
 describe('tokens', () => {
   const shop: App = { key: 'shop', enabled: true, jwt_public_key: RSA.publicPem };
 
+  let noted: Failure[] = [];
+  const note = (_event: FailureEvent, failure: Failure): void => void noted.push(failure);
+
   function open(publicPem?: string): Tokens {
-    return new Tokens({ keys: new TokenKeys({ publicPem }), clockSkewMs: 5_000 });
+    return new Tokens({ keys: new TokenKeys({ publicPem }), clockSkewMs: 5_000, failures: { note } });
   }
 
   async function outcomeOf(app: App, token: string, tokens = open()): Promise<string> {
@@ -141,7 +146,7 @@ describe('tokens', () => {
   describe('of an app that publishes its keys', () => {
     let server: Server;
     let calls: number;
-    let answer: () => string;
+    let answer: () => string | Buffer;
     let app: App;
 
     beforeEach(async () => {
@@ -179,6 +184,7 @@ describe('tokens', () => {
       const tokens = new Tokens({
         keys: new TokenKeys({ publicPem: undefined, cooldownMs: 0 }),
         clockSkewMs: 0,
+        failures: { note },
       });
       const later = await signToken(OTHER.privateKey, CLAIMS, { kid: 'two' });
       expect(await outcomeOf(app, later, tokens)).to.equal('token_refused');
@@ -207,6 +213,45 @@ describe('tokens', () => {
       }
       const nowhere: App = { ...app, jwks_url: 'http://127.0.0.1:1/keys' };
       expect(await outcomeOf(nowhere, token)).to.equal('keys_unavailable');
+    });
+
+    it('are not asked for again during the cool-down after a failure, which is noted with its reason', async () => {
+      noted = [];
+      answer = () => 'x';
+      const tokens = open();
+      const token = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      const before = calls;
+      for (let n = 0; n < 5; n += 1) expect(await outcomeOf(app, token, tokens)).to.equal('keys_unavailable');
+      expect(calls - before).to.equal(1);
+      expect(noted).to.have.length(5);
+      expect(noted[4]).to.deep.include({
+        app: 'shop',
+        code: 'keys_unavailable',
+        reason: 'no_key_set',
+        status: 200,
+      });
+    });
+
+    it('are asked for again after the cool-down', async () => {
+      answer = () => 'x';
+      const tokens = new Tokens({
+        keys: new TokenKeys({ publicPem: undefined, cooldownMs: 30 }),
+        clockSkewMs: 0,
+        failures: { note },
+      });
+      const token = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, token, tokens)).to.equal('keys_unavailable');
+      await publish(['one', RSA]);
+      await eventually(async () => (await outcomeOf(app, token, tokens)) === 'is ann', 'the keys are there');
+    });
+
+    it('are refused when the key set is not UTF-8', async () => {
+      noted = [];
+      const latin1 = Buffer.from('{"keys":[{"kty":"RSA","kid":"\xe9"}]}', 'latin1');
+      answer = () => latin1;
+      const token = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, token)).to.equal('keys_unavailable');
+      expect(noted[0]?.reason).to.equal('not_utf8');
     });
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { isPrivateAddress } from '../../src/webhook-sender/private-address.ts';
+import { isPrivateAddress } from '../../../src/shared/net/private-address.ts';
 
 describe('a private address', () => {
   it('is one of the machine, the site, or nobody', () => {
