@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { readSources, type SourceFile } from '../support/source-files.ts';
 
 /** What is started, and so need not be imported. */
-const ENTRIES = ['primary/main.ts', 'worker/main.ts', 'webhook-sender/main.ts'];
+const ENTRIES = ['primary/main.ts', 'worker/entry.ts', 'webhook-sender/main.ts'];
 
 /**
  * Where each npm package lives: files, or folders that end with `/`. One home for each process; the command line
@@ -108,7 +108,8 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'primary/cli/cli.ts': ['primary/main.ts'],
   'primary/primary.ts': ['primary/cli/commands/start.ts'],
   'primary/supervisor/supervisor.ts': ['primary/primary.ts'],
-  'worker/main.ts': [],
+  'worker/entry.ts': [],
+  'worker/main.ts': ['worker/entry.ts'],
   'worker/worker.ts': ['worker/main.ts'],
   'worker/handshake/upgrade-handler.ts': ['worker/worker.ts'],
   'worker/api/api-server.ts': ['worker/worker.ts'],

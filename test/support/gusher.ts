@@ -22,6 +22,8 @@ export interface GusherOptions {
   readonly redisUrl?: string;
   /** The Node that runs it, if not the one of the tests. */
   readonly node?: string;
+  /** Its main file, if not the one that was built. */
+  readonly program?: string;
   /** Environment variables by their names. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -137,10 +139,11 @@ export function spawnGusher({
   workers = 2,
   redisUrl,
   node = process.execPath,
+  program = PROGRAM,
   env = {},
 }: GusherOptions = {}): RunningGusher {
   const folder = mkdtempSync(join(tmpdir(), 'gusher-test-'));
-  const child = spawn(node, [PROGRAM, 'start', '--workers', String(workers)], {
+  const child = spawn(node, [program, 'start', '--workers', String(workers)], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {

@@ -23,21 +23,36 @@ const STILLBIRTHS_PER_SLOT = 3;
 const CRASHES_PER_SLOT = 5;
 const CRASHES_AT_LEAST = 10;
 
+/** The workers of this host besides the one that died. */
+export interface Host {
+  readonly workers: number;
+  /** Whether a worker was ever ready. */
+  readonly everReady: boolean;
+  /** Whether a worker is ready now. */
+  readonly othersServe: boolean;
+}
+
 /**
- * What to do after the last death in `deaths` (oldest first). The first crash of a worker is answered at once,
- * each further one a while later. Given up is: a start in which no worker ever becomes ready, and more crashes
- * in a minute than bad luck explains. A kill from outside is no crash, or a tired operator could stop gusher. What
- * could not be started makes the next attempt later, but once a worker was ready it is never a reason to give up:
- * strangers' sockets can use up the descriptors, and what the system lacks now the end of gusher would not bring back.
+ * What to do after the last death in `deaths` (oldest first). The first crash of a worker is answered at once, each
+ * further one a while later. Two things end gusher: a start in which no worker becomes ready, and more crashes in a
+ * minute than bad luck explains. Not counted are:
+ *
+ * - a kill from outside, or a tired operator could stop gusher;
+ * - what could not be started, once a worker was ready: strangers' sockets can use up the descriptors, and the end of
+ *   gusher would not bring back what the system lacks;
+ * - a worker that ended before it was ready, as long as others serve: during an upgrade in place its files are away, and
+ *   the clients of the others would be lost for nothing.
  */
-export function nextStep(deaths: readonly Death[], workers: number, everReady: boolean): Step {
+export function nextStep(deaths: readonly Death[], { workers, everReady, othersServe }: Host): Step {
   const last = deaths.at(-1);
   if (last === undefined) return { kind: 'respawn', delayMs: 0 };
   const failures = remembered(deaths).filter(isFailure);
   if (!everReady && failures.length >= STILLBIRTHS_PER_SLOT * workers) {
     return { kind: 'give up', reason: 'no worker became ready: each died while it started' };
   }
-  const crashes = failures.filter(({ unstarted }) => !unstarted);
+  const crashes = failures.filter(
+    ({ unstarted, servedMs }) => !unstarted && !(othersServe && servedMs === undefined),
+  );
   if (crashes.length >= Math.max(CRASHES_AT_LEAST, CRASHES_PER_SLOT * workers)) {
     return { kind: 'give up', reason: `workers crashed ${crashes.length} times within a minute` };
   }

@@ -70,7 +70,7 @@ export class Supervisor implements SlotListener {
   /** Forks all workers; resolves when every one is ready. */
   async start(): Promise<void> {
     cluster.setupPrimary({
-      exec: fileURLToPath(new URL('../../worker/main.js', import.meta.url)),
+      exec: fileURLToPath(new URL('../../worker/entry.js', import.meta.url)),
       args: [],
       execArgv: [...process.execArgv, ...WORKER_HEAP],
       // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.
@@ -128,7 +128,7 @@ export class Supervisor implements SlotListener {
         this.#welcome(slot);
         break;
       case 'fatal':
-        this.#fail(new Error(message.reason));
+        this.#failStart(slot, message.reason);
         break;
       case 'beat':
         slot.stats = message.stats;
@@ -208,6 +208,12 @@ export class Supervisor implements SlotListener {
     this.#changed();
   }
 
+  /** At the start of gusher that is its end. Later the other workers go on, and another one is tried. */
+  #failStart(slot: WorkerSlot, reason: string): void {
+    if (this.#everReady) slot.kill(`it could not start: ${reason}`);
+    else this.#fail(new Error(reason));
+  }
+
   #note(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
     if (slot.worker === undefined) return;
     const lost = this.#parts.handOver.report(slot.worker, sockets);
@@ -231,7 +237,9 @@ export class Supervisor implements SlotListener {
     { what, facts, last }: { what: string; facts: object; last: string },
   ): void {
     this.#deaths = remembered([...this.#deaths, { ...death, at: performance.now() }]);
-    const step = nextStep(this.#deaths, this.#parts.settings.workers, this.#everReady);
+    const { workers } = this.#parts.settings;
+    const othersServe = this.#slots.some(({ state }) => state === 'ready');
+    const step = nextStep(this.#deaths, { workers, everReady: this.#everReady, othersServe });
     if (step.kind === 'give up') {
       this.#log.fatal({ slot: slot.number, ...facts }, `giving up: ${step.reason}`);
       this.#fail(new Error(`${step.reason} (last: ${last})`));
