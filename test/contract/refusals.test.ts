@@ -72,7 +72,7 @@ const TO_API_PORT: readonly [what: string, text: string, code: RefusalCode][] = 
   ['a request without a host', request('GET /healthz', { Connection: 'close' }), 'bad_request'],
   ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'head_too_large'],
   ['an address where nothing is', api('GET /'), 'not_found'],
-  ['an address that cannot be decoded', api('GET /v1/apps/%zz'), 'not_found'],
+  ['an address that cannot be decoded', api('GET /v1/apps/%zz'), 'bad_request'],
   ['another method', api('DELETE /healthz'), 'method_not_allowed'],
   ['a request to a proxy', api('CONNECT elsewhere:443'), 'method_not_allowed'],
   ['no token', api(`POST ${PUBLISH}`), 'unauthorized'],

@@ -1,17 +1,19 @@
 import * as v from 'valibot';
 import { publicKeyOf } from '../crypto/public-key.ts';
-import { isAppKey } from '../model/names.ts';
+import { CHANNEL_MAX_LENGTH, isAppKey, isName } from '../model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 
 /** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
 export const GRANTS_MAX = 1_000;
-const GRANT_MAX_LENGTH = 256;
 
-/** A list of channel grants as webhooks and app records give it. */
-export const grantList = v.pipe(
-  v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(GRANT_MAX_LENGTH))),
-  v.maxLength(GRANTS_MAX),
+/** A channel grant: a channel name, in which `*` stands for any part. It keeps the rule for channel names. */
+export const grant = v.pipe(
+  v.string(),
+  v.check((text) => isName(text, CHANNEL_MAX_LENGTH), 'must be a channel name or a pattern with *'),
 );
+
+/** A list of channel grants as webhooks, tokens and app records give it. */
+export const grantList = v.pipe(v.array(grant), v.maxLength(GRANTS_MAX));
 
 /** A webhook address: absolute, http or https. */
 export const webhookUrl = v.pipe(

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { replaceFile } from '../files/atomic-write.ts';
@@ -67,7 +68,7 @@ export class FileAppStore implements AppStore {
       try {
         return await withLock(folder, async (isHeld) => {
           const present = await folder.read();
-          const { entries, result } = change(present === undefined ? new Map() : this.#parse(present.text));
+          const { entries, result } = change(present === undefined ? new Map() : this.#parse(present.bytes));
           if (entries !== undefined) await this.#write(folder, entries, present?.stats, isHeld);
           return result;
         });
@@ -107,7 +108,7 @@ export class FileAppStore implements AppStore {
       const { mtimeMs, size, ino } = stats;
       const stamp = `${mtimeMs} ${size} ${ino}`;
       if (this.#read?.stamp !== stamp) {
-        this.#read = { stamp, entries: this.#parse(await readFile(this.#path, 'utf8')) };
+        this.#read = { stamp, entries: this.#parse(await readFile(this.#path)) };
       }
       return this.#read.entries;
     } catch (error) {
@@ -119,8 +120,9 @@ export class FileAppStore implements AppStore {
   }
 
   /** What is wrong is told without the text around it: it may be a secret. */
-  #parse(text: string): Entries {
-    const json = parseJson(text);
+  #parse(bytes: Buffer): Entries {
+    if (!isUtf8(bytes)) throw new Error(`the apps file ${this.#path} is not UTF-8`);
+    const json = parseJson(bytes.toString('utf8'));
     if (json === undefined) throw new Error(`the apps file ${this.#path} is not JSON`);
     if (!isObject(json) || !isObject(json.apps)) {
       throw new Error(`the apps file ${this.#path} does not have the form {"apps": {"my-app": {…}}}`);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isAppKey } from '../model/names.ts';
 import {
   closeRedis,
@@ -102,7 +103,7 @@ export class RedisAppStore implements AppStore {
 
   async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
-      const fields = fieldsOf(await redis.hmget(this.#prefix + key, ...APP_FIELD_NAMES));
+      const fields = fieldsOf(await redis.hmgetBuffer(this.#prefix + key, ...APP_FIELD_NAMES));
       return parseApp(key, fields, this.#complain);
     } catch (error) {
       if (isWrongType(error)) return undefined;
@@ -152,12 +153,16 @@ function textsOf(changes: AppChanges): Record<string, string> {
   return texts;
 }
 
-/** Fields from their texts, which are in the order of `APP_FIELD_NAMES`. */
-function fieldsOf(texts: readonly (string | null)[]): Partial<Record<keyof AppFields, unknown>> {
+/**
+ * Fields from their values, which are in the order of `APP_FIELD_NAMES`. A value that is not UTF-8 is no text: it stays
+ * bytes, for the schema to refuse.
+ */
+function fieldsOf(values: readonly (Buffer | null)[]): Partial<Record<keyof AppFields, unknown>> {
   const fields: Partial<Record<keyof AppFields, unknown>> = {};
   for (const [index, name] of APP_FIELD_NAMES.entries()) {
-    const text = texts[index];
-    if (typeof text === 'string') fields[name] = VALUE_OF[APP_FIELD_FORMS[name]](text);
+    const value = values[index];
+    if (value === null || value === undefined) continue;
+    fields[name] = isUtf8(value) ? VALUE_OF[APP_FIELD_FORMS[name]](value.toString('utf8')) : value;
   }
   return fields;
 }

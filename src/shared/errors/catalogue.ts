@@ -25,7 +25,7 @@ export const REFUSALS = catalogue({
   unknown_command: { sentence: 'The event is not a command of this protocol.', comeBack: 'never' },
   bad_command: { sentence: 'The command lacks a field or has one of the wrong type.', comeBack: 'never' },
   bad_channel: {
-    sentence: 'The channel name is empty, too long or has control characters.',
+    sentence: 'The channel name is empty, too long, or has control characters or lone surrogates.',
     http: 400,
     comeBack: 'never',
   },
@@ -138,12 +138,20 @@ export const REFUSALS = catalogue({
   body_too_large: { sentence: 'The body is larger than this server takes.', http: 413, comeBack: 'never' },
   body_timeout: { sentence: 'The body did not arrive in time.', http: 408, comeBack: 'now' },
   bad_event: {
-    sentence: 'The event name is missing, empty, too long or has control characters.',
+    sentence: 'The event name is missing, empty, too long, or has control characters or lone surrogates.',
     http: 400,
     comeBack: 'never',
   },
-  bad_user: { sentence: 'The user id is empty or too long.', http: 400, comeBack: 'never' },
-  bad_socket: { sentence: 'The socket id is empty or too long.', http: 400, comeBack: 'never' },
+  bad_user: {
+    sentence: 'The user id is empty, too long, or has control characters or lone surrogates.',
+    http: 400,
+    comeBack: 'never',
+  },
+  bad_socket: {
+    sentence: 'The socket id is empty, too long, or has control characters or lone surrogates.',
+    http: 400,
+    comeBack: 'never',
+  },
   batch_too_large: {
     sentence: 'The batch has more messages than are taken at once.',
     http: 413,
@@ -160,7 +168,8 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
   bad_page: {
-    sentence: 'The limit is not 1 to 10000, or the cursor is not one of this server.',
+    sentence:
+      'The limit is not 1 to 10000, the prefix can begin no name, or the cursor is not one of this server.',
     http: 400,
     comeBack: 'never',
   },
@@ -235,7 +244,7 @@ export const REFUSALS = catalogue({
   },
   signin_refused: { sentence: 'The signature of the sign-in is wrong.', comeBack: 'never' },
   bad_user_data: {
-    sentence: 'user_data is not a JSON object with an id, a string of 1 to 128 characters.',
+    sentence: 'user_data is not a JSON object with an id, a string of 1 to 128 characters without controls.',
     comeBack: 'never',
   },
   signed_in_already: { sentence: 'The connection is another user already.', comeBack: 'never' },
@@ -251,7 +260,7 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
   bad_member: {
-    sentence: 'channel_data is not a JSON object with a user_id of 1 to 128 characters.',
+    sentence: 'channel_data is not a JSON object with a user_id of 1 to 128 characters without controls.',
     http: 401,
     comeBack: 'never',
   },

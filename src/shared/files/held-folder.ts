@@ -56,7 +56,7 @@ export class HeldFolder {
   }
 
   /** The file, or `undefined` if there is none. Never waits for a pipe; throws if it is no regular file. */
-  async read(): Promise<{ text: string; stats: Stats } | undefined> {
+  async read(): Promise<{ bytes: Buffer; stats: Stats } | undefined> {
     let file: FileHandle;
     try {
       file = await open(this.at(this.name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -67,7 +67,7 @@ export class HeldFolder {
     try {
       const stats = await file.stat();
       this.#check(stats);
-      return { text: await file.readFile('utf8'), stats };
+      return { bytes: await file.readFile(), stats };
     } finally {
       await file.close();
     }

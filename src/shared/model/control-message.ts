@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { grantList } from '../apps/app.ts';
 import { sliceMembers } from '../json/raw-json.ts';
-import { isAppKey, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './names.ts';
+import { isAppKey, isEventName, isSocketId, isUserId } from './names.ts';
 
 /**
  * What a backend tells the connections of a user, or one socket, rather than the subscribers of a channel. It
@@ -14,8 +14,8 @@ export const CONTROL_TOPIC = 'gusher:control';
 
 const app = v.pipe(v.string(), v.check(isAppKey));
 /** Not empty: that would be everybody who has no name. */
-const user = v.pipe(v.string(), v.minLength(1), v.maxLength(USER_ID_MAX_LENGTH));
-const socket = v.pipe(v.string(), v.minLength(1), v.maxLength(SOCKET_ID_MAX_LENGTH));
+const user = v.pipe(v.string(), v.check(isUserId));
+const socket = v.pipe(v.string(), v.check(isSocketId));
 const event = v.pipe(v.string(), v.check(isEventName));
 /** The JSON text of `data`, byte for byte as the backend wrote it. */
 const data = v.string();
@@ -60,14 +60,4 @@ export function parseControl(text: string): ControlMessage | undefined {
   }
   const parsed = v.safeParse(controlMessage, fields);
   return parsed.success ? parsed.output : undefined;
-}
-
-/** Whether a backend may address a user by this name. */
-export function isUserId(text: string): boolean {
-  return v.is(user, text);
-}
-
-/** Whether a backend may address a socket by this name. */
-export function isSocketId(text: string): boolean {
-  return v.is(socket, text);
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { sliceMembers, stringOf } from '../json/raw-json.ts';
-import { isChannelName, isEventName, SOCKET_ID_MAX_LENGTH, USER_ID_MAX_LENGTH } from './names.ts';
+import { isChannelName, isEventName, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
 
 /** What a publication has beside the envelope; one member, so that it takes no name from a backend. */
@@ -8,9 +8,9 @@ const MEMBER = 'gusher';
 
 const extras = v.object({
   text: v.exactOptional(v.string()),
-  except: v.exactOptional(v.pipe(v.string(), v.maxLength(SOCKET_ID_MAX_LENGTH))),
+  except: v.exactOptional(v.pipe(v.string(), v.check(isSocketId))),
   fromClient: v.exactOptional(v.literal(true)),
-  userId: v.exactOptional(v.pipe(v.string(), v.maxLength(USER_ID_MAX_LENGTH))),
+  userId: v.exactOptional(v.pipe(v.string(), v.check(isUserId))),
   kept: v.exactOptional(v.literal(true)),
 });
 

@@ -1,4 +1,12 @@
-/** The names that cross process borders, and the rules each must keep. Lengths bound memory per name. */
+/**
+ * The names that cross process borders, and the one rule for each. Every entry (HTTP, both socket protocols, Redis,
+ * webhook answers, tokens, files) checks a name by these functions, and every reader behind it by the same ones.
+ *
+ * A name is well-formed Unicode without control characters (general categories Cc and Cs). Two names with different
+ * lone surrogates become the same UTF-8 bytes, and a control character ends a line of a log or a terminal. All other
+ * characters are allowed, U+2028 and `@` among them. Lengths bound the memory per name, in UTF-16 code units: a name of
+ * 256 units has at most 768 bytes in UTF-8.
+ */
 
 export const APP_KEY_MAX_LENGTH = 128;
 export const CHANNEL_MAX_LENGTH = 256;
@@ -16,11 +24,25 @@ export function isAppKey(text: string): boolean {
 }
 
 export function isChannelName(text: string): boolean {
-  return text.length > 0 && text.length <= CHANNEL_MAX_LENGTH && !UNPRINTABLE.test(text);
+  return isName(text, CHANNEL_MAX_LENGTH);
 }
 
 export function isEventName(text: string): boolean {
-  return text.length > 0 && text.length <= EVENT_MAX_LENGTH && !UNPRINTABLE.test(text);
+  return isName(text, EVENT_MAX_LENGTH);
+}
+
+/** An empty id is none: it stands for connections without a user. */
+export function isUserId(text: string): boolean {
+  return isName(text, USER_ID_MAX_LENGTH);
+}
+
+export function isSocketId(text: string): boolean {
+  return isName(text, SOCKET_ID_MAX_LENGTH);
+}
+
+/** The rule that all names keep, whatever they name. */
+export function isName(text: string, maxLength: number): boolean {
+  return text.length > 0 && text.length <= maxLength && !UNPRINTABLE.test(text);
 }
 
 /**

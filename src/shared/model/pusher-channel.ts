@@ -1,3 +1,5 @@
+import { isUserId } from './names.ts';
+
 /**
  * Channel names as the Pusher protocol has them: what a channel is, its name begins with. `presence-`, `private-`
  * and `private-encrypted-`, each of them also with `cache-` behind it, and `cache-` alone.
@@ -10,7 +12,7 @@ const CACHE = /^(?:private-encrypted-|private-|presence-)?cache-/;
 /** Of the channels that begin with `#` there is one kind: what is sent to a user who has signed in. */
 export const USER_CHANNEL_PREFIX = '#server-to-user-';
 
-/** Whether there can be a channel of that name. A user's own channel has whatever characters the user's id has. */
+/** Whether there can be a channel of that name. The rest of the name of a user's own channel is a user id. */
 export function isPusherChannel(name: string): boolean {
   if (name.length > CHANNEL_MAX_LENGTH) return false;
   if (name.startsWith('#')) return isUserChannel(name);
@@ -18,7 +20,7 @@ export function isPusherChannel(name: string): boolean {
 }
 
 export function isUserChannel(name: string): boolean {
-  return name.length > USER_CHANNEL_PREFIX.length && name.startsWith(USER_CHANNEL_PREFIX);
+  return name.startsWith(USER_CHANNEL_PREFIX) && isUserId(name.slice(USER_CHANNEL_PREFIX.length));
 }
 
 export function isPresenceChannel(name: string): boolean {

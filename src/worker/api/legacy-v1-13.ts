@@ -1,4 +1,5 @@
 import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Handler } from './http/exchange.ts';
 import type { Permit, Router } from './http/router.ts';
 import { publishBatch } from './publish/batch-messages.ts';
@@ -101,7 +102,9 @@ function add(work: Publish): Publish {
 
 /** As Go reads a form: the body goes before the query. */
 function fieldsOf(body: string, query: string): Map<string, string> {
-  return new Map([...new URLSearchParams(query), ...new URLSearchParams(body)]);
+  const [inQuery, inBody] = [parseQueryText(query), parseQueryText(body)];
+  if (inQuery === undefined || inBody === undefined) throw new RefusalError('bad_body');
+  return new Map([...inQuery, ...inBody]);
 }
 
 function required(fields: ReadonlyMap<string, string>, name: string): string {

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { grantList } from '../../shared/apps/app.ts';
+import { grant, grantList } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import {
@@ -22,8 +22,7 @@ const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
 const channels = v.union([
   grantList,
   v.pipe(
-    v.string(),
-    v.minLength(1),
+    grant,
     v.transform((name) => [name]),
   ),
 ]);

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { USER_ID_MAX_LENGTH } from '../../shared/model/names.ts';
+import { isName, isUserId } from '../../shared/model/names.ts';
 
 /** Attack: a list of remotes that costs memory for each connection. */
 const REMOTES_MAX = 1_000;
@@ -16,15 +16,21 @@ export interface Identity {
   readonly expiresAt: number | undefined;
 }
 
-/** A user id as others write it: a string, or a number that is meant as one. */
+/** A user id as others write it: a string, or a number that is meant as one. Empty: no user. */
 export const userId = v.pipe(
   v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
-  v.maxLength(USER_ID_MAX_LENGTH),
+  v.check((text) => text === '' || isUserId(text)),
 );
 
 /** `{"name": true}`: upstream's form of a list of names. */
 export const remotes = v.pipe(
-  v.record(v.pipe(v.string(), v.minLength(1), v.maxLength(REMOTE_NAME_MAX_LENGTH)), v.boolean()),
+  v.record(
+    v.pipe(
+      v.string(),
+      v.check((name) => isName(name, REMOTE_NAME_MAX_LENGTH)),
+    ),
+    v.boolean(),
+  ),
   v.maxEntries(REMOTES_MAX),
   v.transform((record) => Object.keys(record).filter((name) => record[name])),
 );

@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { type App, grantList } from '../../shared/apps/app.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
+import { isAppKey } from '../../shared/model/names.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 import { KeySetError, type TokenKey, type TokenKeys } from './verification-keys.ts';
 
@@ -11,7 +13,7 @@ const MS_PER_SECOND = 1_000;
 /** The claim `gusher`, as upstream has it (doc/protocal.md of gusher.cluster). */
 const claims = v.object({
   gusher: v.object({
-    app_key: v.string(),
+    app_key: v.pipe(v.string(), v.check(isAppKey)),
     user_id: v.optional(v.nullable(userId)),
     channels: v.optional(v.nullable(grantList)),
     remotes: v.optional(v.nullable(remotes)),
@@ -71,8 +73,13 @@ export class Tokens {
   }
 }
 
-/** The app that a token says it is for, which nobody has verified. Throws `token_refused` if it says none. */
+/**
+ * The app that a token names, before the token is verified. Throws `token_refused` if it names none, or if its payload
+ * is not UTF-8 (RFC 7519 §7.2): decoding would make one user of two.
+ */
 export function appKeyOf(token: string): string {
+  const [, payload = ''] = token.split('.', 2);
+  if (!isUtf8(Buffer.from(payload, 'base64url'))) throw new RefusalError('token_refused');
   try {
     const parsed = v.safeParse(claims, decodeJwt(token));
     if (parsed.success) return parsed.output.gusher.app_key;

@@ -4,6 +4,7 @@ import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } f
 import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
+import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { refuse as answerRefusal } from '../api/http/exchange.ts';
 import type { Router } from '../api/http/router.ts';
@@ -207,7 +208,8 @@ function readTarget(request: UpgradeRequest): Applicant {
   requireHandshake(request);
   const url = request.url ?? '';
   const mark = url.indexOf('?');
-  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  const query = parseQueryText(mark < 0 ? '' : url.slice(mark + 1));
+  if (query === undefined) throw new RefusalError('bad_request');
   return {
     appKey: decodeSegment(appKey),
     auth: query.get('auth') ?? '',

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
+import { isAppKey, isUserId } from '../../../shared/model/names.ts';
 import { UsageError } from '../errors.ts';
 import { type Arguments, textOption } from '../options.ts';
 import { print, remark } from '../output.ts';
@@ -53,6 +54,10 @@ export const tokenCommand: CommandModule = {
 };
 
 function claimsOf({ app, user, channels, remotes }: Arguments): object {
+  if (!isAppKey(String(app)))
+    throw new UsageError('--app: an app key has 1 to 128 letters, digits and _ . ~ -');
+  if (user !== '' && !isUserId(String(user)))
+    throw new UsageError('--user: a user id has at most 256 characters, none of them a control character');
   const names = namesIn(remotes);
   return {
     app_key: app,

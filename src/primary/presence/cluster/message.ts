@@ -1,6 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import * as v from 'valibot';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import { isAppKey, isChannelName, USER_ID_MAX_LENGTH } from '../../../shared/model/names.ts';
+import { isAppKey, isChannelName, isUserId } from '../../../shared/model/names.ts';
 import type { RosterRecord } from '../registry.ts';
 
 /**
@@ -40,7 +41,7 @@ const messageSchema = v.object({
   sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   complete: v.boolean(),
   speaks: v.boolean(),
-  records: v.pipe(v.array(v.array(v.unknown())), v.maxLength(RECORDS_PER_MESSAGE)),
+  records: v.pipe(v.array(v.unknown()), v.maxLength(RECORDS_PER_MESSAGE)),
 });
 
 export function messageText(message: HostMessage): string {
@@ -50,16 +51,17 @@ export function messageText(message: HostMessage): string {
   return JSON.stringify({ ...message, records });
 }
 
-/** `undefined` if anything in it breaks a rule. */
+/**
+ * `undefined` if the message breaks a rule. A record that breaks one is left out: the others are still true.
+ */
 export function parseMessage(bytes: Buffer): HostMessage | undefined {
-  if (bytes.length > MESSAGE_MAX_BYTES) return undefined;
+  if (bytes.length > MESSAGE_MAX_BYTES || !isUtf8(bytes)) return undefined;
   const parsed = v.safeParse(messageSchema, parseJson(bytes.toString('utf8')));
   if (!parsed.success) return undefined;
   const records: RosterRecord[] = [];
   for (const fields of parsed.output.records) {
-    const record = recordOf(fields);
-    if (record === undefined) return undefined;
-    records.push(record);
+    const record = Array.isArray(fields) ? recordOf(fields) : undefined;
+    if (record !== undefined) records.push(record);
   }
   return { ...parsed.output, records };
 }
@@ -92,7 +94,7 @@ export function parseField(key: string, value: string): RosterRecord | undefined
 function recordOf([app, channel, user, count, info, ...more]: readonly unknown[]): RosterRecord | undefined {
   if (more.length > 0 || typeof app !== 'string' || !isAppKey(app)) return undefined;
   if (typeof channel !== 'string' || !(channel === '' || isChannelName(channel))) return undefined;
-  if (typeof user !== 'string' || user.length > USER_ID_MAX_LENGTH) return undefined;
+  if (typeof user !== 'string' || !(user === '' || isUserId(user))) return undefined;
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 0 || count > COUNT_MAX)
     return undefined;
   if (info === undefined) return { app, channel, user, count };

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createRedisClient, distrust, quitRedis, type Redis } from '../../../shared/redis/client.ts';
 import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis/errors.ts';
 import type { RosterRecord } from '../registry.ts';
@@ -154,9 +155,9 @@ export class HostStore {
     for (const chunk of this.#chunks(host)) {
       let cursor = '0';
       do {
-        const [next, fields] = await this.#commands.hscan(chunk, cursor, 'COUNT', SCAN_COUNT);
+        const [next, fields] = await this.#commands.hscanBuffer(chunk, cursor, 'COUNT', SCAN_COUNT);
         take(recordsOf(fields));
-        cursor = next;
+        cursor = next.toString();
       } while (cursor !== '0');
     }
     const chunks = await this.#commands.exists(...this.#chunks(host));
@@ -243,10 +244,13 @@ function put(lists: Map<string, string[]>, name: string, ...items: string[]): vo
   else list.push(...items);
 }
 
-function recordsOf(fields: readonly string[]): RosterRecord[] {
+/** A field that is not UTF-8 is left out: decoding it would make one user of two. */
+function recordsOf(fields: readonly Buffer[]): RosterRecord[] {
   const records: RosterRecord[] = [];
   for (let at = 0; at + 1 < fields.length; at += 2) {
-    const [key = '', value = ''] = [fields[at], fields[at + 1]];
+    const bytes = fields.slice(at, at + 2);
+    if (!bytes.every((field) => isUtf8(field))) continue;
+    const [key = '', value = ''] = bytes.map((field) => field.toString('utf8'));
     const record = key === MARKER ? undefined : parseField(key, value);
     if (record !== undefined && record.count > 0) records.push(record);
   }

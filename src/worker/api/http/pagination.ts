@@ -1,7 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { CHANNEL_MAX_LENGTH, isName } from '../../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
+import { parseQueryText } from '../../../shared/net/query-text.ts';
 import { answer } from './exchange.ts';
 
 const LIMIT_DEFAULT = 1_000;
@@ -22,9 +25,11 @@ export interface Part {
   readonly next: string | undefined;
 }
 
-/** The query of a request. */
+/** The query of a request. Throws `bad_request` if it is not UTF-8. */
 export function queryOf(request: IncomingMessage): URLSearchParams {
-  return new URLSearchParams(queryTextOf(request));
+  const query = parseQueryText(queryTextOf(request));
+  if (query === undefined) throw new RefusalError('bad_request');
+  return query;
 }
 
 /** The query as it was sent, without its mark. */
@@ -36,10 +41,12 @@ export function queryTextOf({ url = '' }: IncomingMessage): string {
 /** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` for what is none. */
 export function wantedBy(request: IncomingMessage): Wanted {
   const query = queryOf(request);
+  const prefix = query.get('prefix') ?? '';
+  if (prefix !== '' && !isPageName(prefix)) throw new RefusalError('bad_page');
   const cursor = query.get('cursor');
   const limit = query.get('limit') ?? (cursor === null ? undefined : String(LIMIT_DEFAULT));
   return {
-    prefix: query.get('prefix') ?? '',
+    prefix,
     after: cursor === null ? undefined : nameIn(cursor),
     limit: limit === undefined ? undefined : countIn(limit),
   };
@@ -93,5 +100,13 @@ function cursorOf(name: string): string {
 
 function nameIn(cursor: string): string {
   if (!/^[\w-]+$/.test(cursor) || cursor.length > CURSOR_MAX_LENGTH) throw new RefusalError('bad_page');
-  return Buffer.from(cursor, 'base64url').toString('utf8');
+  const bytes = Buffer.from(cursor, 'base64url');
+  const name = bytes.toString('utf8');
+  if (!isUtf8(bytes) || !isPageName(name)) throw new RefusalError('bad_page');
+  return name;
+}
+
+/** Lists are of channels, users and apps: no name in them breaks this rule. */
+function isPageName(text: string): boolean {
+  return isName(text, CHANNEL_MAX_LENGTH);
 }

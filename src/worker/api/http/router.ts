@@ -104,7 +104,7 @@ export class Router {
   /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
   #noRoute(path: string, response: ServerResponse): RefusalError {
     const allowed = METHODS.filter((method) => this.#find(method, path) !== undefined);
-    if (allowed.length === 0) return new RefusalError('not_found');
+    if (allowed.length === 0) return new RefusalError(isDecodable(path) ? 'not_found' : 'bad_request');
     response.setHeader('Allow', allowed.join(', '));
     return new RefusalError('method_not_allowed');
   }
@@ -150,6 +150,16 @@ async function readAway(request: IncomingMessage): Promise<void> {
       resolve();
     });
   });
+}
+
+/** Whether the percent-encoding of a path is UTF-8 (RFC 3986 §2.5). */
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path.split('?', 1)[0] ?? '');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Routes are found, not called, by find-my-way. */

@@ -1,8 +1,7 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
-import { isSocketId, isUserId } from '../../../shared/model/control-message.ts';
-import { isEventName } from '../../../shared/model/names.ts';
+import { isEventName, isSocketId, isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
 import type { Publish } from './publish-route.ts';

@@ -1,5 +1,5 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { topicOf } from '../../../shared/model/names.ts';
+import { CHANNEL_MAX_LENGTH, isName, topicOf } from '../../../shared/model/names.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { KeptPublication } from '../../../shared/model/publication.ts';
 import { isCacheChannel, isPresenceChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
@@ -10,6 +10,7 @@ import type { SignedHandler } from './signed-route.ts';
 export function listChannels(roster: Roster): SignedHandler {
   return async ({ app, query }) => {
     const prefix = query.get('filter_by_prefix') ?? '';
+    if (prefix !== '' && !isName(prefix, CHANNEL_MAX_LENGTH)) throw new RefusalError('bad_pusher_channel');
     const asked = attributesOf(query.get('info'));
     if (asked.has('user_count') && !isPresenceChannel(prefix)) throw new RefusalError('users_not_counted');
     const channels: [string, Occupancy][] = [];
@@ -75,6 +76,7 @@ export function showChannelStats(roster: Roster): SignedHandler {
 export function listUsers(roster: Roster): SignedHandler {
   return async ({ app, params }) => {
     const channel = params.channel ?? '';
+    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
     if (!isPresenceChannel(channel)) throw new RefusalError('users_not_counted');
     const users: { id: string }[] = [];
     let after: string | undefined;

@@ -1,5 +1,5 @@
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
-import { isUserId } from '../../../shared/model/control-message.ts';
+import { isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import type { Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';

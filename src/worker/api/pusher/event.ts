@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isName } from '../../../shared/model/names.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { type Attribute, attributesOf } from './occupancy.ts';
 
@@ -39,7 +40,7 @@ export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLim
   const parsed = v.safeParse(fields, raw);
   if (!parsed.success) throw new RefusalError('bad_pusher_event');
   const { name, data, channel, channels: several, socket_id: socketId, info } = parsed.output;
-  if (name.length === 0 || name.length > EVENT_NAME_MAX_LENGTH) throw new RefusalError('bad_event');
+  if (!isName(name, EVENT_NAME_MAX_LENGTH)) throw new RefusalError('bad_event');
   if (Buffer.byteLength(data) > dataMaxBytes) throw new RefusalError('event_too_large');
   const channels = [...new Set(several ?? (typeof channel === 'string' ? [channel] : []))];
   if (channels.length === 0) throw new RefusalError('bad_pusher_event');

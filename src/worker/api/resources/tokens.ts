@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
+import { parseQueryText } from '../../../shared/net/query-text.ts';
 import { appKeyOf, type Tokens } from '../../auth/token-verifier.ts';
 import { readBody } from '../http/body.ts';
 import { answer, type Handler } from '../http/exchange.ts';
@@ -71,8 +72,9 @@ async function findAppOf(apps: Parts['apps'], token: string) {
 async function readToken(request: IncomingMessage, field: string): Promise<string> {
   const body = await readBody(request, BODY_MAX_BYTES);
   if (body.trimStart().startsWith('{')) return jwtIn(body);
-  const token = new URLSearchParams(body).get(field) ?? queryOf(request).get(field);
-  if (token === null) throw new RefusalError('bad_body');
+  const form = parseQueryText(body);
+  const token = form?.get(field) ?? queryOf(request).get(field);
+  if (form === undefined || token === null) throw new RefusalError('bad_body');
   return token;
 }
 

@@ -1,5 +1,6 @@
 import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers } from '../../../shared/json/raw-json.ts';
+import { isName } from '../../../shared/model/names.ts';
 import type { Member } from '../../../shared/model/presence.ts';
 
 /** As hosted Pusher has it. */
@@ -12,7 +13,7 @@ const INTEGER = /^-?[1-9]\d*$/;
 export function memberIdOf(json: string): string | undefined {
   const value: unknown = INTEGER.test(json) ? json : JSON.parse(json);
   const id = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
-  return typeof id === 'string' && id.length > 0 && id.length <= MEMBER_ID_MAX_LENGTH ? id : undefined;
+  return typeof id === 'string' && isName(id, MEMBER_ID_MAX_LENGTH) ? id : undefined;
 }
 
 /** Reads `channel_data` `{"user_id","user_info"?}`, which has been verified. `user_info` is kept as it was written. */

@@ -404,12 +404,13 @@ describe('hosts on one Redis', () => {
         'no record',
         null,
       ].map((record) =>
+        // Such a record is left out, and the message is one of a host.
         JSON.stringify({
           kind: 'change',
-          host,
+          host: 'b'.repeat(20),
           sequence: 1,
           complete: true,
-          speaks: true,
+          speaks: false,
           records: [record],
         }),
       ),

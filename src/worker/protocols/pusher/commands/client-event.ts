@@ -1,4 +1,9 @@
-import { isEncryptedChannel, isPresenceChannel } from '../../../../shared/model/pusher-channel.ts';
+import { isName } from '../../../../shared/model/names.ts';
+import {
+  isEncryptedChannel,
+  isPresenceChannel,
+  isPusherChannel,
+} from '../../../../shared/model/pusher-channel.ts';
 import type { CommandHandler } from '../command.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;
@@ -12,7 +17,8 @@ export const clientEvent: CommandHandler = (
   connection,
   { event, channel = '', data = 'null' },
 ) => {
-  if (event.length > EVENT_NAME_MAX_LENGTH) return 'bad_event';
+  if (!isName(event, EVENT_NAME_MAX_LENGTH)) return 'bad_event';
+  if (!isPusherChannel(channel)) return 'bad_pusher_channel';
   if (!mayCarry(channel)) return 'no_client_events_here';
   if (Buffer.byteLength(data) > limits.clientEventMaxBytes) return 'event_too_large';
   return publishFromClient(connection, { channel, event, data }).then(() => undefined);

@@ -1,5 +1,6 @@
 import { REFUSALS, type RefusalCode } from '../../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
+import { isName } from '../../../../shared/model/names.ts';
 import type { SignedIn } from '../../../connection/pusher-session.ts';
 import { isAuthorized, userAuthText } from '../channel-auth.ts';
 import { appOf, type CommandHandler, fieldsOf } from '../command.ts';
@@ -45,7 +46,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
 function userOf(userData: string, infoMaxBytes: number): UserData | RefusalCode {
   const fields = sliceMembers(userData);
   const userId = stringOf(fields?.get('id'));
-  if (userId === undefined || userId === '' || userId.length > MEMBER_ID_MAX_LENGTH) return 'bad_user_data';
+  if (userId === undefined || !isName(userId, MEMBER_ID_MAX_LENGTH)) return 'bad_user_data';
   const userInfo = fields?.get('user_info');
   if (Buffer.byteLength(userInfo ?? '') > infoMaxBytes) return 'bad_user_data';
   return { userId, userInfo, watchlist: sliceElements(fields?.get('watchlist') ?? '[]') ?? [] };
