@@ -127,7 +127,7 @@ describe('the Pusher HTTP API', () => {
           subscription_count: 1,
           user_count: 1,
         });
-        expect(await get('/channels/list-a', { info })).to.deep.equal({
+        expect(await get('/channels/list-a', { info: 'subscription_count' })).to.deep.equal({
           occupied: true,
           subscription_count: 1,
         });

@@ -352,10 +352,26 @@ export class RefusalError extends Error {
   readonly code: RefusalCode;
   readonly refusal: Refusal;
 
-  /** `cause` is for the log; it is never told to the client. */
-  constructor(code: RefusalCode, options?: { cause: unknown }) {
-    super(REFUSALS[code].sentence, options);
+  /**
+   * `cause` is for the log; it is never sent to the client. `detail` is a sentence that follows the one of the catalogue:
+   * facts by which the receiver can correct its request, and never a secret.
+   */
+  constructor(code: RefusalCode, { cause, detail }: { cause?: unknown; detail?: string | undefined } = {}) {
+    super(REFUSALS[code].sentence, cause === undefined ? {} : { cause });
     this.code = code;
-    this.refusal = REFUSALS[code];
+    this.refusal =
+      detail === undefined
+        ? REFUSALS[code]
+        : { ...REFUSALS[code], sentence: `${REFUSALS[code].sentence} ${detail}` };
   }
+}
+
+const QUOTED_MAX_LENGTH = 400;
+
+/** Text that its own sender gets back in a `detail`, cut to a bounded length. */
+export function quoted(text: string): string {
+  if (text.length <= QUOTED_MAX_LENGTH) return JSON.stringify(text);
+  // By code points: half of a surrogate pair is no text.
+  const start = Array.from(text.slice(0, QUOTED_MAX_LENGTH)).slice(0, -1).join('');
+  return `${JSON.stringify(start)} … (${text.length} characters)`;
 }

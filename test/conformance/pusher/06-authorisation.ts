@@ -51,6 +51,19 @@ describe('Pusher §6 and §13: signatures', () => {
     await client.until('pusher:signin_success');
   });
 
+  it('that are wrong are refused with the text that should have been signed', async () => {
+    const { key } = await conformanceTarget();
+    const client = await clients.connect();
+    const channel = fresh('presence-');
+    const channelData = '{"user_id":"1"}';
+    client.send('pusher:subscribe', { channel, auth: `${key}:${'0'.repeat(64)}`, channel_data: channelData });
+    const { data } = await client.expect('pusher:subscription_error', channel);
+    expect(data.error).to.contain(JSON.stringify(`${client.socketId}:${channel}:${channelData}`));
+    client.send('pusher:signin', { auth: `${key}:${'0'.repeat(64)}`, user_data: '{"id":"1"}' });
+    const { data: refused } = await client.expect('pusher:error');
+    expect(refused.message).to.contain(JSON.stringify(`${client.socketId}::user::{"id":"1"}`));
+  });
+
   it('cover channel_data as the raw string it came as, on any kind of channel', async () => {
     const app = await conformanceTarget();
     const client = await clients.connect();

@@ -135,6 +135,21 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     expect((await request('GET', '/channels', { query: { info: 'user_count' } })).status).to.equal(400);
   });
 
+  it('refuses user_count of a channel that is no presence channel, and has null for an empty cache', async () => {
+    for (const kind of ['', 'private-', 'cache-', 'private-encrypted-']) {
+      const path = `/channels/${fresh(kind)}`;
+      const { status } = await request('GET', path, { query: { info: 'subscription_count,user_count' } });
+      expect(status, kind).to.equal(400);
+      expect((await request('GET', path, { query: { info: 'subscription_count' } })).status).to.equal(200);
+    }
+    for (const kind of ['cache-', 'private-cache-', 'presence-cache-']) {
+      const { json } = await request('GET', `/channels/${fresh(kind)}`, { query: { info: 'cache' } });
+      expect(json, kind).to.deep.equal({ occupied: false, cache: null });
+    }
+    const { json } = await request('GET', `/channels/${fresh('plain')}`, { query: { info: 'cache' } });
+    expect(json).to.deep.equal({ occupied: false });
+  });
+
   it('tells of one channel, its users too, and of its cache', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-cache-');

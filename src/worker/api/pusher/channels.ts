@@ -45,13 +45,14 @@ export function showChannel(roster: Roster, cache: Cache): SignedHandler {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
     const asked = attributesOf(query.get('info'));
+    if (asked.has('user_count') && !isPresenceChannel(channel)) throw new RefusalError('users_not_counted');
     const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
     const wantsKept = asked.has('cache') && isCacheChannel(channel);
     const kept = wantsKept ? await cache.kept(topicOf(app.key, channel)) : undefined;
     return JSON.stringify({
       occupied: counts.subscriptions > 0,
       ...occupancyOf(channel, counts, asked),
-      ...(kept !== undefined && { cache: cacheOf(kept) }),
+      ...(wantsKept && { cache: kept === undefined ? null : cacheOf(kept) }),
     });
   };
 }

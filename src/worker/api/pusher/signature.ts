@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { quoted, RefusalError } from '../../../shared/errors/catalogue.ts';
 
 /**
  * The signed query of the Pusher HTTP API: `auth_key`, `auth_timestamp`, `auth_version`, `body_md5` and
@@ -31,21 +31,23 @@ export type Query = ReadonlyMap<string, string>;
  */
 export function verifiedQuery(request: SignedRequest, credentials: { key: string; secret: string }): Query {
   const [first, ...others] = readingsOf(request.target);
-  if (!isSameText(first.get('auth_key') ?? '', credentials.key)) throw new RefusalError('bad_auth_key');
-  if (first.get('auth_version') !== VERSION) throw new RefusalError('bad_auth_version');
-  if (!isFresh(first.get('auth_timestamp') ?? '', request.nowMs)) {
-    throw new RefusalError('stale_auth_timestamp');
+  const skew = skewOf(first.query.get('auth_timestamp') ?? '', request.nowMs);
+  const detail = skew;
+  if (!isSameText(first.query.get('auth_key') ?? '', credentials.key)) {
+    throw new RefusalError('bad_auth_key', { detail });
   }
-  const claimed = first.get('auth_signature') ?? '';
+  if (first.query.get('auth_version') !== VERSION) throw new RefusalError('bad_auth_version', { detail });
+  if (skew !== undefined) throw new RefusalError('stale_auth_timestamp', { detail });
+  const claimed = first.query.get('auth_signature') ?? '';
   const paths = pathsOf(request);
-  const signed = [first, ...others].find((query) => {
-    const rest = `\n${signedText(query)}`;
-    return paths.some((path) =>
-      isSignature(claimed, credentials.secret, `${request.method}\n${path}${rest}`),
-    );
+  const isSigned = (text: string): boolean =>
+    paths.some((path) => isSignature(claimed, credentials.secret, `${request.method}\n${path}\n${text}`));
+  const signed = [first, ...others].find(({ texts }) => texts.some(isSigned));
+  if (signed !== undefined) return signed.query;
+  const expected = `${request.method}\n${paths[0]}\n${first.texts[0]}`;
+  throw new RefusalError('bad_signature', {
+    detail: `Sign with HMAC SHA-256, as lower-case hex: ${quoted(expected)}`,
   });
-  if (signed === undefined) throw new RefusalError('bad_signature');
-  return signed;
 }
 
 /** Refuses a body that is not the one that was signed, by the MD5 over its raw bytes. */
@@ -56,9 +58,15 @@ export function mustBeSignedBody(query: Query, body: Buffer): void {
   if (!isSameText(claimed ?? '', actual)) throw new RefusalError('bad_body_md5');
 }
 
-function isFresh(timestamp: string, nowMs: number): boolean {
-  if (!/^\d{1,12}$/.test(timestamp)) return false;
-  return Math.abs(Number(timestamp) - nowMs / 1_000) <= CLOCK_TOLERANCE_S;
+/** What is wrong with the timestamp of a request, as a sentence for its sender; `undefined` if nothing is. */
+function skewOf(timestamp: string, nowMs: number): string | undefined {
+  if (!/^\d{1,15}$/.test(timestamp)) return 'auth_timestamp must be the Unix time in seconds.';
+  const skewS = Math.round(Number(timestamp) - nowMs / 1_000);
+  if (Math.abs(Number(timestamp) - nowMs / 1_000) <= CLOCK_TOLERANCE_S) return undefined;
+  const isMs = Math.abs(Number(timestamp) - nowMs) <= CLOCK_TOLERANCE_S * 1_000;
+  if (isMs) return 'auth_timestamp is in milliseconds; send seconds.';
+  const direction = skewS < 0 ? 'behind' : 'ahead of';
+  return `auth_timestamp is ${Math.abs(skewS)} seconds ${direction} this server; correct the clock of the sender.`;
 }
 
 /** The paths that an SDK may have signed: with or without the prefix, encoded or not. */
@@ -68,34 +76,73 @@ function pathsOf({ target, pathPrefix }: SignedRequest): string[] {
   return [...new Set([path, bare, pathPrefix + bare, decode(bare), decode(pathPrefix + bare)])];
 }
 
+/** One meaning of a query: its parameters, and the texts that an SDK may have signed for them. */
+interface Reading {
+  readonly query: Query;
+  readonly texts: readonly string[];
+}
+
 /** The meanings that a query may have had for the SDK: it let `+` stand for itself, or for a space. */
-function readingsOf(target: string): [Query, ...Query[]] {
+function readingsOf(target: string): [Reading, ...Reading[]] {
   const mark = target.indexOf('?');
   const text = mark < 0 ? '' : target.slice(mark + 1);
-  const literal = parseQuery(text);
-  return text.includes('+') ? [literal, parseQuery(text.replaceAll('+', ' '))] : [literal];
+  const literal = readQuery(text);
+  return text.includes('+') ? [literal, readQuery(text.replaceAll('+', ' '))] : [literal];
 }
 
-/** All parameters but the signature, sorted by name, not encoded. */
-function signedText(query: Query): string {
-  const signed = [...query].filter(([name]) => name !== 'auth_signature');
-  signed.sort(([one], [other]) => (one < other ? -1 : 1));
-  return signed.map(([name, value]) => `${name}=${value}`).join('&');
+interface Parameter {
+  /** In lower case, with the brackets that it came with. */
+  readonly literal: string;
+  /** Without `[]` or `[0]`. */
+  readonly name: string;
+  readonly value: string;
 }
 
-function parseQuery(text: string): Query {
+/**
+ * SDKs sign a list in different ways: PHP and Node join its values by commas; Ruby signs `info[]=a&info[]=b`, sorted by the
+ * name without brackets; Go and others sign each parameter as it was sent. All texts name the same parameters, so whichever
+ * was signed, the query means the same. Each parameter is part of each text: nothing can be added to a signed request.
+ */
+function readQuery(text: string): Reading {
+  const parameters = parametersOf(text);
   const query = new Map<string, string>();
-  for (const pair of text.split('&')) {
-    if (pair === '') continue;
-    const at = pair.indexOf('=');
-    const name = decode(at < 0 ? pair : pair.slice(0, at))
-      .toLowerCase()
-      .replace(/\[\d*\]$/, '');
-    const value = at < 0 ? '' : decode(pair.slice(at + 1));
+  for (const { name, value } of parameters) {
     const present = query.get(name);
     query.set(name, present === undefined ? value : `${present},${value}`);
   }
-  return query;
+  const signed = parameters.filter(({ name }) => name !== 'auth_signature');
+  const joined = [...query].filter(([name]) => name !== 'auth_signature');
+  const texts = [
+    signedText(
+      joined.map(([name, value]) => ({ literal: name, name, value })),
+      'name',
+    ),
+  ];
+  if (signed.some(({ literal }) => literal.endsWith(']')) || signed.length !== joined.length) {
+    texts.push(signedText(signed, 'name'), signedText(signed, 'literal'));
+  }
+  return { query, texts: [...new Set(texts)] };
+}
+
+/** `name=value` of each parameter, not encoded, sorted by name; of equal names in their order. */
+function signedText(parameters: readonly Parameter[], by: 'name' | 'literal'): string {
+  const sorted = parameters.toSorted((one, other) =>
+    one[by] < other[by] ? -1 : one[by] > other[by] ? 1 : 0,
+  );
+  return sorted.map(({ literal, value }) => `${literal}=${value}`).join('&');
+}
+
+function parametersOf(text: string): Parameter[] {
+  const pairs = text.split('&').filter((pair) => pair !== '');
+  return pairs.map((pair) => {
+    const at = pair.indexOf('=');
+    const literal = decode(at < 0 ? pair : pair.slice(0, at)).toLowerCase();
+    return {
+      literal,
+      name: literal.replace(/\[\d*\]$/, ''),
+      value: at < 0 ? '' : decode(pair.slice(at + 1)),
+    };
+  });
 }
 
 function decode(text: string): string {

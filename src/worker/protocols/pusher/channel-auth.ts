@@ -1,5 +1,6 @@
 import type { App } from '../../../shared/apps/app.ts';
 import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
+import { quoted } from '../../../shared/errors/catalogue.ts';
 
 /**
  * Whether `auth` is `{app_key}:{signature}` over the text by the secret of the app. Looks at nothing inside the text:
@@ -20,4 +21,9 @@ export function channelAuthText(socketId: string, channel: string, channelData: 
 /** What is signed to say who a socket is. */
 export function userAuthText(socketId: string, userData: string): string {
   return `${socketId}::user::${userData}`;
+}
+
+/** Tells the app's developer what a correct `auth` is made from. The client sent all of the text, or was sent it. */
+export function signingHelp(text: string): string {
+  return `"auth" must be the app key, a colon and the HMAC SHA-256 (lower-case hex) of ${quoted(text)}`;
 }

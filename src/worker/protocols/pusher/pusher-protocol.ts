@@ -119,19 +119,23 @@ export class PusherDialect implements Dialect<Connection> {
   }
 
   #tell(connection: Connection, code: RefusalCode | undefined): void {
-    if (code === undefined || connection.state !== 'open') return;
-    this.#parts.reply(connection, errorText(REFUSALS[code]));
-    if (FAULTS.has(code)) this.#parts.fault(connection);
+    if (code !== undefined) this.#refuse(connection, REFUSALS[code]);
   }
 
   #tellError(connection: Connection, error: unknown): void {
     if (!(error instanceof RefusalError)) throw error;
-    this.#tell(connection, error.refusal.code as RefusalCode);
+    this.#refuse(connection, error.refusal);
+  }
+
+  #refuse(connection: Connection, refusal: Refusal): void {
+    if (connection.state !== 'open') return;
+    this.#parts.reply(connection, errorText(refusal));
+    if (FAULTS.has(refusal.code)) this.#parts.fault(connection);
   }
 }
 
 /** What a correct client sends rarely or never; it counts against the client. */
-const FAULTS: ReadonlySet<RefusalCode> = new Set([
+const FAULTS: ReadonlySet<string> = new Set<RefusalCode>([
   'malformed_frame',
   'unknown_command',
   'bad_command',

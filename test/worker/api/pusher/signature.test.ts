@@ -121,6 +121,96 @@ describe('a signed request', () => {
   });
 });
 
+describe('a list in a signed query', () => {
+  const path = same('/apps/3/channels');
+  const read = (signed: string[], sent: string[]) =>
+    verify(target(path, { signed, sent }), { method: 'GET' });
+
+  const ways: [sdk: string, signed: string[], sent: string[]][] = [
+    ['Ruby', ['info[]=user_count&info[]=cache'], ['info%5B%5D=user_count', 'info%5B%5D=cache']],
+    ['Ruby, with a value that needs encoding', ['info[]=a b&info[]=c,d'], ['info[]=a%20b', 'info[]=c%2Cd']],
+    ['Node and PHP', ['info=user_count,cache'], ['info=user_count%2Ccache']],
+    [
+      'PHP, sent by http_build_query',
+      ['info=user_count,cache'],
+      ['info%5B0%5D=user_count', 'info%5B1%5D=cache'],
+    ],
+    ['Go and Java, each value by itself', ['info=user_count&info=cache'], ['info=user_count', 'info=cache']],
+    [
+      'one that signs what it sends',
+      ['info[0]=user_count', 'info[1]=cache'],
+      ['info[0]=user_count', 'info[1]=cache'],
+    ],
+    ['.NET and Python, one value', ['info=cache'], ['info=cache']],
+  ];
+  for (const [sdk, signed, sent] of ways) {
+    it(`is taken as it is signed by ${sdk}`, () => {
+      const values = sent.map((pair) => decodeURIComponent(pair.slice(pair.indexOf('=') + 1)));
+      expect(read(signed, sent).get('info')).to.equal(values.join(','));
+    });
+  }
+
+  it('is sorted by its name without brackets among others', () => {
+    const query = read(['info[]=b&info[]=a', 'info2=x'], ['info2=x', 'info[]=b', 'info[]=a']);
+    expect(query.get('info')).to.equal('b,a');
+  });
+
+  it('is refused if a value was added, taken away, changed or moved', () => {
+    const signed = ['info[]=a&info[]=b'];
+    for (const sent of [
+      ['info[]=a', 'info[]=b', 'info[]=c'],
+      ['info[]=a', 'info[]=b', 'info=c'],
+      ['info[]=a', 'info[]=b', 'info=a'],
+      ['info[]=a'],
+      ['info[]=b', 'info[]=a'],
+      ['info[]=a', 'info[]=B'],
+      ['info[]=a', 'info[]=b', 'filter_by_prefix=x'],
+      ['info[]=a', 'info[]=b', 'auth_key[]=x'],
+      ['info[]=a', 'info[]=b', 'auth_signature[]=x'],
+      ['info[]=a', 'info[]=b', 'auth_timestamp=1'],
+    ]) {
+      expect(
+        codeOf(() => read(signed, sent)),
+        sent.join('&'),
+      ).to.match(/^(bad|stale)_/);
+    }
+  });
+});
+
+describe('the message of a refused signed request', () => {
+  const messageOf = (work: () => unknown): string => {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof RefusalError) return error.refusal.sentence;
+    }
+    return '';
+  };
+
+  it('names the clock whenever the timestamp is off, in what direction and by how much', () => {
+    expect(messageOf(() => verify(VECTOR, { nowS: NOW_S + 700 }))).to.contain(
+      '700 seconds behind this server',
+    );
+    expect(messageOf(() => verify(VECTOR, { nowS: NOW_S - 900 }))).to.contain(
+      '900 seconds ahead of this server',
+    );
+    const unknownKey = VECTOR.replace('39803', '39804');
+    expect(messageOf(() => verify(unknownKey, { nowS: NOW_S + 700 }))).to.contain('700 seconds behind');
+    const inMs = VECTOR.replace('1353088179', '1353088179000');
+    expect(messageOf(() => verify(inMs))).to.contain('milliseconds');
+    expect(messageOf(() => verify(VECTOR.replace('1353088179', 'x')))).to.contain('Unix time in seconds');
+  });
+
+  it('quotes the text that should be signed, cut where it is long, and never the secret', () => {
+    const message = messageOf(() => verify(VECTOR.replace('57e6c', '57e6d')));
+    expect(message).to.contain('POST\\n/apps/3/events\\nauth_key=278d425bdf160c739803&auth_timestamp=');
+    expect(message).not.to.contain(CREDENTIALS.secret);
+    const long = messageOf(() => verify(`${VECTOR}&name=${'😀'.repeat(5_000)}`));
+    expect(long.length).to.be.lessThan(700);
+    expect(long).not.to.match(/\p{Cs}/u);
+  });
+});
+
 describe('the MD5 of a body', () => {
   const md5 = (body: Buffer | string): string => createHash('md5').update(body).digest('hex');
   const check = (body: Buffer | string, claimed?: string): string | undefined => {

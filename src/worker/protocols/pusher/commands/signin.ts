@@ -1,8 +1,8 @@
-import { REFUSALS, type RefusalCode } from '../../../../shared/errors/catalogue.ts';
+import { REFUSALS, type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
 import { isName } from '../../../../shared/model/names.ts';
 import type { SignedIn } from '../../../connection/pusher-session.ts';
-import { isAuthorized, userAuthText } from '../channel-auth.ts';
+import { isAuthorized, signingHelp, userAuthText } from '../channel-auth.ts';
 import { appOf, type CommandHandler, fieldsOf } from '../command.ts';
 import { MEMBER_ID_MAX_LENGTH, memberIdOf } from '../member.ts';
 import { errorText, signinSuccessText } from '../messages.ts';
@@ -23,9 +23,9 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   const { auth, user_data: userData } = fieldsOf(command);
   const app = await appOf(context, connection);
   if (connection.state !== 'open') return undefined;
-  if (typeof userData !== 'string' || !isAuthorized(app, auth, userAuthText(connection.id, userData))) {
-    return 'signin_refused';
-  }
+  if (typeof userData !== 'string') return 'signin_refused';
+  const text = userAuthText(connection.id, userData);
+  if (!isAuthorized(app, auth, text)) throw new RefusalError('signin_refused', { detail: signingHelp(text) });
   const user = userOf(userData, context.limits.memberInfoMaxBytes);
   if (typeof user === 'string') return user;
   if ((session.signedIn ?? user).userId !== user.userId) return 'signed_in_already';

@@ -12,7 +12,7 @@ import {
 } from '../../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../../connection/connection.ts';
 import type { PusherSession } from '../../../connection/pusher-session.ts';
-import { channelAuthText, isAuthorized } from '../channel-auth.ts';
+import { channelAuthText, isAuthorized, signingHelp } from '../channel-auth.ts';
 import { appOf, type CommandHandler, type Context, fieldsOf } from '../command.ts';
 import { memberOf } from '../member.ts';
 import {
@@ -104,8 +104,9 @@ function permit(
     return entry;
   }
   const signed = typeof channelData === 'string' ? channelData : undefined;
-  if (!isAuthorized(app, auth, channelAuthText(connection.id, channel, signed))) {
-    throw new RefusalError('bad_channel_auth');
+  const text = channelAuthText(connection.id, channel, signed);
+  if (!isAuthorized(app, auth, text)) {
+    throw new RefusalError('bad_channel_auth', { detail: signingHelp(text) });
   }
   session.isAuthorized = true;
   if (!isPresenceChannel(channel)) return entry;
