@@ -134,6 +134,13 @@ function appStoreContract(name: string, openStore: (complain?: Complaint) => App
       expect(await store.findById('42')).to.equal(undefined);
     });
 
+    it('are listed by id, the keys of an id sorted', async () => {
+      await store.save('shop', { id: '4242', secret: 's3cr3t' });
+      await store.save('board', { id: '4242', channels: ['*'] });
+      await store.save('plain', { channels: ['*'] });
+      expect([...(await store.ids())]).to.deep.equal([['4242', ['board', 'shop']]]);
+    });
+
     it('keep every field of a Pusher app', async () => {
       const fields: AppFields = {
         id: '4242',

@@ -1,47 +1,47 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { RefusalError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import { isAppKey } from '../model/names.ts';
 import type { App } from './app.ts';
+import { AppIdIndex } from './app-id-index.ts';
 import type { AppStore } from './app-store.ts';
 
 /** A change is effective within this time, by whatever means it was made; so it needs no notice. */
 const FRESH_MS = 500;
-/** Attack: connects to keys that do not exist, each of which would be remembered. */
+/** How long a remembered app waits for a store that does not answer, before it is served as it is remembered. */
+const REFRESH_WAIT_MS = 250;
 const REMEMBERED_MAX = 10_000;
-const LOOKUPS_MAX = 100;
-/** Looking an id up reads every app: no more than this part of the time goes into it. */
-const SEARCH_SHARE = 0.1;
+/** Attack: keys that do not exist. Lookups of remembered and indexed apps do not count. */
+const UNKNOWN_LOOKUPS_MAX = 100;
 
 interface Remembered {
-  app: App | undefined;
+  readonly app: App;
   readAt: number;
 }
 
 /**
- * The apps as this process knows them. Each that is there is looked up at most twice a second however many clients
- * connect, and a connect in between waits for nothing. While the store cannot be reached, what was known goes on.
+ * The apps as this process knows them. Each app is looked up at most twice a second, however many clients connect, and
+ * a connect in between waits for nothing. While the store does not answer, remembered apps are served as they are
+ * remembered; neither that nor the search by id depends on how many unknown keys and ids are asked for.
  */
 export class Apps {
-  readonly #store: Pick<AppStore, 'load' | 'findById'>;
+  readonly #store: Pick<AppStore, 'load' | 'ids'>;
   readonly #demoApp: App | undefined;
   readonly #takesAnyKey: boolean;
   readonly #log: Logger;
   /** Least recently used first. */
   readonly #remembered = new Map<string, Remembered>();
+  /** Where every key is an app: when unregistered keys were looked up, the least recent first. */
+  readonly #absent = new Map<string, number>();
   readonly #lookups = new Map<string, Promise<App | undefined>>();
-  /** Keys of apps by id, as they were found last. */
-  readonly #keys = new Map<string, string>();
-  #search: Promise<unknown> = Promise.resolve();
-  #searches = 0;
-  #nextSearchAt = 0;
+  readonly #ids: AppIdIndex;
+  #unknownLookups = 0;
 
   /**
    * `takesAnyKey`: every key is an app that only tokens open, if it is not registered. So it was upstream, where one
    * public key was all that an installation knew.
    */
   constructor(options: {
-    store: Pick<AppStore, 'load' | 'findById'>;
+    store: Pick<AppStore, 'load' | 'ids'>;
     demoApp: App | undefined;
     takesAnyKey: boolean;
     log: Logger;
@@ -50,6 +50,7 @@ export class Apps {
     this.#demoApp = options.demoApp;
     this.#takesAnyKey = options.takesAnyKey;
     this.#log = options.log;
+    this.#ids = new AppIdIndex({ store: options.store, log: options.log });
   }
 
   /**
@@ -58,14 +59,7 @@ export class Apps {
    */
   async find(key: string): Promise<App | undefined> {
     if (!isAppKey(key)) return undefined;
-    const unregistered = this.#unregistered(key);
-    const known = this.#remembered.get(key);
-    const fresh = known !== undefined && performance.now() - known.readAt < FRESH_MS;
-    // An app that was not there is looked for each time: once it is registered nobody is sent away for good. Whoever
-    // means to attack by that could as well name another key each time.
-    const settled = fresh && (known.app ?? unregistered) !== undefined;
-    const app = settled ? known.app : await this.#lookUp(key);
-    return app ?? unregistered;
+    return (await this.#registered(key, false)) ?? this.#unregistered(key);
   }
 
   #unregistered(key: string): App | undefined {
@@ -74,61 +68,65 @@ export class Apps {
   }
 
   /**
-   * The app of that number, or nothing. One that nobody asked for before is searched among all apps, one search
-   * at a time. Rejects with `apps_unavailable` as `find` does, and when too many wait for a search.
+   * The app with that id, or nothing. An id that the index does not have waits for the next read of the index. Rejects
+   * with `apps_unavailable` as `find` does.
    */
   async findById(id: string): Promise<App | undefined> {
-    const key = this.#keys.get(id);
-    const app = key === undefined ? undefined : await this.find(key);
-    if (app?.id === id) return app;
-    this.#keys.delete(id);
-    // Attack: ids that do not exist, each of which would be searched for.
-    if (this.#searches >= LOOKUPS_MAX) throw new RefusalError('apps_unavailable');
-    this.#searches += 1;
-    const search = this.#search
-      .then(() => this.#searchFor(id))
-      .finally(() => {
-        this.#searches -= 1;
-      });
-    this.#search = search.catch(() => undefined);
-    return search;
+    const app = await this.#indexed(id);
+    if (app !== undefined) return app;
+    await this.#ids.refresh();
+    return this.#indexed(id);
   }
 
-  async #searchFor(id: string): Promise<App | undefined> {
-    // Whoever waited for the one before may have been waiting for the same app.
-    const known = this.#keys.get(id);
-    if (known !== undefined) return this.find(known);
-    const startsAt = Math.max(performance.now(), this.#nextSearchAt);
-    await pause(startsAt - performance.now());
-    try {
-      const app = await this.#store.findById(id);
-      if (app !== undefined) this.#rememberId(id, app.key);
-      return app;
-    } catch (error) {
-      this.#log.debug({ reason: (error as Error).message }, 'an app could not be searched for');
-      throw new RefusalError('apps_unavailable');
-    } finally {
-      const tookMs = performance.now() - startsAt;
-      this.#nextSearchAt = performance.now() + tookMs * (1 / SEARCH_SHARE - 1);
-    }
-  }
-
-  #rememberId(id: string, key: string): void {
-    this.#keys.set(id, key);
-    const [oldest] = this.#keys.keys();
-    if (this.#keys.size > REMEMBERED_MAX && oldest !== undefined) this.#keys.delete(oldest);
-  }
-
-  /** The app of that key where it is known, and known to be as it is. */
+  /** The app of that key if it is known, and known to be current. */
   known(key: string): App | undefined {
     const known = this.#remembered.get(key);
-    return known !== undefined && performance.now() - known.readAt < FRESH_MS ? known.app : undefined;
+    return known !== undefined && isFresh(known.readAt) ? known.app : undefined;
   }
 
+  async #indexed(id: string): Promise<App | undefined> {
+    for (const key of this.#ids.keysOf(id)) {
+      const app = isAppKey(key) ? await this.#registered(key, true) : undefined;
+      if (app?.id === id) return app;
+    }
+    return undefined;
+  }
+
+  /**
+   * A key that is not registered is looked up each time, so that an app can be used as soon as it is registered;
+   * an attacker could as well use another key each time.
+   */
+  async #registered(key: string, isIndexed: boolean): Promise<App | undefined> {
+    const known = this.#remembered.get(key);
+    if (known !== undefined) return isFresh(known.readAt) ? known.app : this.#refresh(key, known);
+    const absentAt = this.#absent.get(key);
+    if (absentAt !== undefined && isFresh(absentAt)) return undefined;
+    if (isIndexed || this.#lookups.has(key)) return this.#lookUp(key);
+    if (this.#unknownLookups >= UNKNOWN_LOOKUPS_MAX) throw new RefusalError('apps_unavailable');
+    this.#unknownLookups += 1;
+    return this.#lookUp(key).finally(() => {
+      this.#unknownLookups -= 1;
+    });
+  }
+
+  /** The current app, or after a while the remembered one, which then counts as current. */
+  #refresh(key: string, known: Remembered): Promise<App | undefined> {
+    return new Promise((resolve) => {
+      const serveRemembered = (): void => {
+        known.readAt = performance.now();
+        resolve(known.app);
+      };
+      const timer = setTimeout(serveRemembered, REFRESH_WAIT_MS);
+      this.#lookUp(key)
+        .then(resolve, serveRemembered)
+        .finally(() => clearTimeout(timer));
+    });
+  }
+
+  /** Once at a time for each key. */
   #lookUp(key: string): Promise<App | undefined> {
     const present = this.#lookups.get(key);
     if (present !== undefined) return present;
-    if (this.#lookups.size >= LOOKUPS_MAX) return Promise.reject(new RefusalError('apps_unavailable'));
     const lookup = this.#read(key).finally(() => this.#lookups.delete(key));
     this.#lookups.set(key, lookup);
     return lookup;
@@ -140,18 +138,30 @@ export class Apps {
       this.#remember(key, app);
       return app;
     } catch (error) {
-      const known = this.#remembered.get(key);
-      if (known === undefined) throw new RefusalError('apps_unavailable');
-      this.#log.debug({ app: key, reason: (error as Error).message }, 'an app could not be looked up again');
-      known.readAt = performance.now();
-      return known.app;
+      const facts = { event: 'app_lookup_failed', app: key, reason: (error as Error).message };
+      this.#log.debug(facts, 'app lookup failed');
+      // Served as before: an app of tokens alone needs no record.
+      if (this.#absent.has(key)) return undefined;
+      throw new RefusalError('apps_unavailable', { cause: error });
     }
   }
 
   #remember(key: string, app: App | undefined): void {
     this.#remembered.delete(key);
-    this.#remembered.set(key, { app, readAt: performance.now() });
-    const [oldest] = this.#remembered.keys();
-    if (this.#remembered.size > REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);
+    this.#absent.delete(key);
+    const now = performance.now();
+    if (app !== undefined) addBounded(this.#remembered, key, { app, readAt: now });
+    else if (this.#takesAnyKey) addBounded(this.#absent, key, now);
   }
+}
+
+function isFresh(readAt: number): boolean {
+  return performance.now() - readAt < FRESH_MS;
+}
+
+/** Adds an entry and drops the oldest one beyond the bound. */
+function addBounded<T>(map: Map<string, T>, key: string, value: T): void {
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > REMEMBERED_MAX && oldest !== undefined) map.delete(oldest);
 }

@@ -6,7 +6,7 @@ import { HeldFolder, UntrustedFileError } from '../files/held-folder.ts';
 import { withLock } from '../files/lock.ts';
 import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type Complaint, parseApp } from './app.ts';
-import type { AppStore } from './app-store.ts';
+import { type AppStore, keysById } from './app-store.ts';
 
 /** Entries by app key, as they stand in the file; what is not ours to read is kept. */
 type Entries = ReadonlyMap<string, unknown>;
@@ -30,6 +30,11 @@ export class FileAppStore implements AppStore {
 
   async findById(id: string): Promise<App | undefined> {
     return (await this.list()).find((app) => app.id === id);
+  }
+
+  async ids(): Promise<ReadonlyMap<string, readonly string[]>> {
+    const apps = await this.list();
+    return keysById(apps.flatMap(({ key, id }) => (id === undefined ? [] : [[key, id] as const])));
   }
 
   async list(): Promise<App[]> {

@@ -18,11 +18,13 @@ import {
   type Complaint,
   parseApp,
 } from './app.ts';
-import type { AppStore } from './app-store.ts';
+import { type AppStore, keysById } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;
 /** A Redis that is full of other things must not keep a start waiting. */
 const SCANNED_KEYS_MAX = 1_000_000;
+/** Attack, or accident: hashes of other programs, whose field `id` may be anything. */
+const ID_MAX_LENGTH = 256;
 
 /**
  * Apps in Redis, the seed's way: each is the hash `{prefix}{app_key}`, registered with no more than
@@ -53,18 +55,23 @@ export class RedisAppStore implements AppStore {
     return this.#ask((redis) => this.#read(redis, key));
   }
 
-  findById(id: string): Promise<App | undefined> {
+  async findById(id: string): Promise<App | undefined> {
+    const keys = (await this.ids()).get(id) ?? [];
+    for (const key of keys) {
+      const app = await this.load(key);
+      if (app?.id === id) return app;
+    }
+    return undefined;
+  }
+
+  ids(): Promise<ReadonlyMap<string, readonly string[]>> {
     return this.#ask(async (redis) => {
-      const keys = new Set<string>();
-      for await (const some of this.#scan(redis)) {
-        const ids = await Promise.all(some.map((key) => redis.hget(this.#prefix + key, 'id')));
-        for (const [index, key] of some.entries()) if (ids[index] === id) keys.add(key);
+      // By key, because SCAN may name one twice.
+      const ids = new Map<string, string>();
+      for await (const keys of this.#scan(redis)) {
+        for (const [key, id] of await this.#readIds(redis, keys)) ids.set(key, id);
       }
-      for (const key of [...keys].sort()) {
-        const app = await this.#read(redis, key);
-        if (app?.id === id) return app;
-      }
-      return undefined;
+      return keysById(ids);
     });
   }
 
@@ -99,6 +106,18 @@ export class RedisAppStore implements AppStore {
 
   async close(): Promise<void> {
     closeRedis(this.#redis);
+  }
+
+  async #readIds(redis: Redis, keys: readonly string[]): Promise<[key: string, id: string][]> {
+    const questions = redis.pipeline();
+    for (const key of keys) questions.hget(this.#prefix + key, 'id');
+    return ((await questions.exec()) ?? []).flatMap(([error, id], index) => {
+      // A wrong type: the key was replaced since SCAN saw a hash.
+      if (error !== null && !isWrongType(error)) throw error;
+      const key = keys[index];
+      const isId = typeof id === 'string' && id.length <= ID_MAX_LENGTH;
+      return isId && key !== undefined ? [[key, id]] : [];
+    });
   }
 
   async #read(redis: Redis, key: string): Promise<App | undefined> {

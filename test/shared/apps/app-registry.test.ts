@@ -2,6 +2,8 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { Apps } from '../../../src/shared/apps/app-registry.ts';
+import type { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import { eventually, within } from '../../support/deadline.ts';
 
 const SHOP: App = { key: 'shop', enabled: true };
 
@@ -13,7 +15,7 @@ describe('the apps that a process knows', () => {
       reads += 1;
       return stored;
     },
-    findById: async () => undefined,
+    ids: async () => new Map(),
   };
 
   beforeEach(() => {
@@ -46,5 +48,102 @@ describe('the apps that a process knows', () => {
     const apps = appsOf();
     await Promise.all(Array.from({ length: 100 }, () => apps.find('shop')));
     expect(reads).to.equal(1);
+  });
+
+  it('are served as remembered while the store hangs, whatever number of unknown keys is asked for', async () => {
+    stored = SHOP;
+    let isHanging = false;
+    const apps = new Apps({
+      store: { ...store, load: () => (isHanging ? new Promise<never>(() => undefined) : store.load()) },
+      demoApp: undefined,
+      takesAnyKey: false,
+      log: pino({ level: 'silent' }),
+    });
+    await apps.find('shop');
+    isHanging = true;
+    const unknown = Array.from({ length: 400 }, (_, n) => apps.find(`unknown${n}`).catch(() => 'refused'));
+    await eventually(() => apps.known('shop') === undefined, 'the app is to be looked up again');
+    expect(await within(apps.find('shop'), 'a remembered app', 2_000)).to.equal(SHOP);
+    const settled = await Promise.all(unknown.slice(100));
+    expect(new Set(settled)).to.deep.equal(new Set(['refused']));
+  });
+
+  it('are not pushed out by keys that do not exist', async () => {
+    let isDown = false;
+    const load = async (key: string): Promise<App | undefined> => {
+      if (isDown) throw new Error('down');
+      return key === 'shop' ? SHOP : undefined;
+    };
+    const log = pino({ level: 'silent' });
+    const apps = new Apps({ store: { ...store, load }, demoApp: undefined, takesAnyKey: false, log });
+    await apps.find('shop');
+    for (let n = 0; n < 10_050; n += 1) await apps.find(`unknown${n}`);
+    isDown = true;
+    await eventually(() => apps.known('shop') === undefined, 'the app is to be looked up again');
+    expect(await apps.find('shop')).to.equal(SHOP);
+  });
+
+  describe('by id', () => {
+    const APPS = new Map(
+      Array.from({ length: 50 }, (_, n) => [
+        `app${n}`,
+        { key: `app${n}`, id: String(1_000 + n), enabled: true },
+      ]),
+    );
+    let scans = 0;
+    const scanned = {
+      load: async (key: string): Promise<App | undefined> => APPS.get(key),
+      ids: async () => {
+        scans += 1;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return new Map([...APPS.values()].map(({ key, id }) => [id, [key]]));
+      },
+    };
+    const open = (parts: Partial<typeof scanned> = {}): Apps =>
+      new Apps({
+        store: { ...scanned, ...parts },
+        demoApp: undefined,
+        takesAnyKey: false,
+        log: pino({ level: 'silent' }),
+      });
+
+    beforeEach(() => {
+      scans = 0;
+    });
+
+    it('are found while many unknown ids wait, and one read serves all of them', async () => {
+      const apps = open();
+      const unknown = Array.from({ length: 1_000 }, (_, n) => apps.findById(`9${n}`));
+      expect((await apps.findById('1007'))?.key).to.equal('app7');
+      expect(await Promise.all(unknown)).to.deep.equal(unknown.map(() => undefined));
+      expect(scans).to.equal(1);
+      for (let n = 0; n < 50; n += 1)
+        expect((await apps.findById(String(1_000 + n)))?.key).to.equal(`app${n}`);
+      expect(scans).to.equal(1);
+    });
+
+    it('are found at once after they are registered', async () => {
+      const apps = open();
+      expect(await apps.findById('77')).to.equal(undefined);
+      APPS.set('late', { key: 'late', id: '77', enabled: true });
+      expect((await apps.findById('77'))?.key).to.equal('late');
+      APPS.delete('late');
+    });
+
+    it('are found by their second key when the first one is no app', async () => {
+      const ids = async () => new Map([['1003', ['other', 'app3']]]);
+      expect((await open({ ids }).findById('1003'))?.key).to.equal('app3');
+    });
+
+    it('are refused while the ids cannot be read, and found afterwards', async () => {
+      let isDown = true;
+      const ids = (): ReturnType<typeof scanned.ids> =>
+        isDown ? Promise.reject(new Error('down')) : scanned.ids();
+      const apps = open({ ids });
+      const codeOf = (error: RefusalError): string => error.code;
+      expect(await apps.findById('1001').catch(codeOf)).to.equal('apps_unavailable');
+      isDown = false;
+      expect((await apps.findById('1001'))?.key).to.equal('app1');
+    });
   });
 });

@@ -1,0 +1,73 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { RefusalError } from '../errors/catalogue.ts';
+import type { Logger } from '../log.ts';
+import type { AppStore } from './app-store.ts';
+
+/** A read takes all ids: this part of the time goes into reads at most, however many unknown ids are asked for. */
+const READ_SHARE = 0.1;
+/** The longest pause between two reads, for apps that were registered a moment ago. */
+const PAUSE_MAX_MS = 1_000;
+/** Attack: ids that do not exist, each of which waits for the next read. */
+const WAITING_MAX = 10_000;
+
+/** The keys of all apps by id, as they were read last. */
+export class AppIdIndex {
+  readonly #store: Pick<AppStore, 'ids'>;
+  readonly #log: Logger;
+  #keys: ReadonlyMap<string, readonly string[]> = new Map();
+  /** The read that has not begun yet: all who ask until then share it. */
+  #next: Promise<void> | undefined;
+  #current: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  #readAfter = 0;
+
+  constructor(options: { store: Pick<AppStore, 'ids'>; log: Logger }) {
+    this.#store = options.store;
+    this.#log = options.log;
+  }
+
+  /** Keys that had this id at the last read; what is registered under them may have changed. */
+  keysOf(id: string): readonly string[] {
+    return this.#keys.get(id) ?? [];
+  }
+
+  /**
+   * Resolves once the index holds everything that was registered before the call. Rejects with `apps_unavailable`
+   * if the store fails, and when too many wait.
+   */
+  async refresh(): Promise<void> {
+    if (this.#waiting >= WAITING_MAX) throw new RefusalError('apps_unavailable');
+    this.#waiting += 1;
+    try {
+      this.#next ??= this.#readNext();
+      await this.#next;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async #readNext(): Promise<void> {
+    await this.#current;
+    await pause(Math.max(0, this.#readAfter - performance.now()));
+    this.#next = undefined;
+    const read = this.#read();
+    this.#current = read.catch(() => undefined);
+    await read;
+  }
+
+  async #read(): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      this.#keys = await this.#store.ids();
+    } catch (error) {
+      this.#log.debug(
+        { event: 'app_ids_unavailable', reason: (error as Error).message },
+        'app ids not readable',
+      );
+      throw new RefusalError('apps_unavailable', { cause: error });
+    } finally {
+      const now = performance.now();
+      this.#readAfter = now + Math.min((now - startedAt) * (1 / READ_SHARE - 1), PAUSE_MAX_MS);
+    }
+  }
+}
