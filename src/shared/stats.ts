@@ -12,6 +12,8 @@ export interface Stats {
   connectionsOpened: number;
   connectionsRefused: number;
   connectionsTooSlow: number;
+  /** Refused or closed because the app had as many as it may have. */
+  connectionsOverLimit: number;
   connectionsHeartbeatLost: number;
   connectionsTooManyFaults: number;
   /** Defects: errors that no code expected. */
@@ -42,6 +44,7 @@ export function createStats(): Stats {
     connectionsOpened: 0,
     connectionsRefused: 0,
     connectionsTooSlow: 0,
+    connectionsOverLimit: 0,
     connectionsHeartbeatLost: 0,
     connectionsTooManyFaults: 0,
     unexpectedErrors: 0,

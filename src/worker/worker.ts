@@ -23,6 +23,7 @@ import type { Connection } from './connection/connection.ts';
 import { Inbox } from './connection/receive-queue.ts';
 import type { Outbox } from './connection/send-queue.ts';
 import { createDelivery } from './flush-cycle.ts';
+import { ConnectionQuota } from './handshake/connection-quota.ts';
 import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
 import { Arrivals } from './handshake/upgrade-fast-path.ts';
 import { Upgrade } from './handshake/upgrade-handler.ts';
@@ -75,6 +76,7 @@ export class Worker {
   readonly #hub: Hub;
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
+  readonly #quota: ConnectionQuota;
   readonly #inactivity: Inactivity;
   readonly #expiry: Expiry;
   readonly #remoteSink: RemoteSink;
@@ -160,7 +162,18 @@ export class Worker {
       remoteSink: this.#remoteSink,
       reply,
     });
+    this.#quota = new ConnectionQuota({
+      apps,
+      hub: this.#hub,
+      roster: this.#roster,
+      stats,
+      end: (connection, refusal) => {
+        if (connection.pusher === undefined) this.#outbox.close(connection, refusal);
+        else pusherDoor.tellTheEnd(connection, refusal);
+      },
+    });
     const pusherDoor = createPusherDoor({
+      quota: this.#quota,
       settings,
       apps,
       hub: this.#hub,
@@ -180,6 +193,7 @@ export class Worker {
     drawPusherRoutes(this.#publicRequests, pusherApi);
     new StickyPort(new Arrivals(this.#server), sockets);
     this.#upgrade = new Upgrade({
+      quota: this.#quota,
       server: this.#server,
       admission,
       dialect,
@@ -294,6 +308,7 @@ export class Worker {
     closers.add('receive queue', () => this.#inbox.close());
     closers.add('idle timeout', () => this.#inactivity.close());
     closers.add('heartbeat', () => this.#heartbeat.close());
+    closers.add('connection quota', () => this.#quota.close());
     closers.add('remote sink', () => this.#remoteSink.close());
     closers.add('authenticator', () => this.#auth.close());
     closers.add('app store', () => this.#store.close());

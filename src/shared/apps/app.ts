@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { publicKeyOf } from '../crypto/public-key.ts';
 import { CHANNEL_MAX_LENGTH, isAppKey, isName } from '../model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
+import { normalOrigin } from '../net/origin.ts';
 
 /** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
 export const GRANTS_MAX = 1_000;
@@ -37,10 +38,27 @@ const appId = v.pipe(
   v.regex(/^\d{1,20}$/, 'must have digits only, 20 at most'),
 );
 
-/** `https://shop.example`, or a host with or without a port; `*` for any part between dots. */
-const originList = v.pipe(
+/**
+ * As they are stored: an entry that no browser can match, which earlier versions took, admits nobody and keeps the app
+ * from nothing else.
+ */
+const storedOrigins = v.pipe(
+  v.array(v.pipe(v.string(), v.regex(/^\S+$/, 'must be hosts or origins'), v.maxLength(256))),
+  v.maxLength(100),
+);
+
+/** As they are set: each in the form in which browsers send it. */
+const originsToSet = v.pipe(
   v.array(
-    v.pipe(v.string(), v.regex(/^(?:https?:\/\/)?[^\s/]+$/, 'must be hosts or origins'), v.maxLength(256)),
+    v.pipe(
+      v.string(),
+      v.maxLength(256),
+      v.check(
+        (entry) => normalOrigin(entry) !== undefined,
+        'must be origins as browsers send them (https://shop.example, capacitor://localhost, null) or hosts',
+      ),
+      v.transform((entry) => normalOrigin(entry) ?? entry),
+    ),
   ),
   v.maxLength(100),
 );
@@ -71,8 +89,8 @@ export const appFields = v.object({
   /** The app's number for SDKs of Pusher; with `secret` it makes the app one of Pusher's kind. */
   id: v.exactOptional(appId),
   /** Origins from which browsers may come; absent: all. */
-  origins: v.exactOptional(originList),
-  /** Pusher clients have to come by TLS; a proxy says in `X-Forwarded-Proto` that they do. */
+  origins: v.exactOptional(storedOrigins),
+  /** Clients have to come by TLS; a proxy says in `X-Forwarded-Proto` or `Forwarded` that they do. */
   tls_only: v.exactOptional(v.boolean()),
   /** Pusher clients have to sign in, or to join a private or presence channel, soon after they have come. */
   authorized_only: v.exactOptional(v.boolean()),
@@ -82,13 +100,16 @@ export const appFields = v.object({
   webhook_url: v.exactOptional(webhookUrl),
   /** Which events they tell; absent: all. */
   webhook_events: v.exactOptional(v.array(v.picklist(WEBHOOK_EVENT_NAMES))),
-  /** Pusher connections the app may have at once. */
+  /** Connections the app may have at once, of all protocols, workers and hosts together. */
   max_connections: v.exactOptional(limit),
   /** Users that a presence channel may have. */
   max_presence_members: v.exactOptional(limit),
   /** Client events that a connection may send in a second. */
   client_events_per_second: v.exactOptional(limit),
 });
+
+/** The same as an operator may set them. */
+export const appFieldsToSet = v.object({ ...appFields.entries, origins: v.exactOptional(originsToSet) });
 
 export type AppFields = v.InferOutput<typeof appFields>;
 

@@ -219,10 +219,16 @@ export const REFUSALS = catalogue({
   },
   connections_full: {
     sentence: 'The app has as many connections as it may have.',
+    http: 403,
     close: 4004,
     comeBack: 'never',
   },
-  tls_only: { sentence: 'The app lets clients come by TLS alone.', close: 4000, comeBack: 'never' },
+  tls_only: {
+    sentence: 'The app requires TLS; the proxy that ends it must set X-Forwarded-Proto.',
+    http: 403,
+    close: 4000,
+    comeBack: 'never',
+  },
   never_authorized: {
     sentence: 'The client has neither signed in nor joined a private or presence channel in time.',
     close: 4009,
@@ -239,6 +245,7 @@ export const REFUSALS = catalogue({
   no_protocol: { sentence: 'The protocol version is not given.', close: 4008, comeBack: 'never' },
   origin_refused: {
     sentence: 'The app does not let browsers come from this origin.',
+    http: 403,
     close: 4009,
     comeBack: 'never',
   },

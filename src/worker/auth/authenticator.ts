@@ -1,7 +1,9 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
+import { requireAdmissible } from './app-guards.ts';
 import { AuthWebhookError, type Webhook } from './auth-webhook.ts';
 import type { Identity } from './identity.ts';
 import type { Tokens } from './token-verifier.ts';
@@ -13,6 +15,8 @@ export interface Applicant {
   readonly auth: string;
   /** The value of `?token=`; empty is none. */
   readonly token: string;
+  /** Of its request: what the guards of the app look at. */
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** A client that may come in. */
@@ -44,10 +48,10 @@ export class Admission {
    * app's webhook. Without one the app's own `channels` are granted; so they are when the app has nothing that
    * could check it, since it then gives nothing that everybody else does not get too.
    */
-  async admit({ appKey, auth, token }: Applicant): Promise<Admitted> {
+  async admit({ appKey, auth, token, headers }: Applicant): Promise<Admitted> {
     const app = await this.#apps.find(appKey);
     if (app === undefined) throw new RefusalError('unknown_app');
-    if (!app.enabled) throw new RefusalError('app_disabled');
+    requireAdmissible(app, headers);
     if (token !== '' && this.#tokens.areKnownFor(app)) {
       return { app, ...(await this.#tokens.identify(app, token)) };
     }

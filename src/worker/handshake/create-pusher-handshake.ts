@@ -14,6 +14,7 @@ import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../protocols/pusher/presence/watchlists.ts';
 import { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
+import type { ConnectionQuota } from './connection-quota.ts';
 import { PusherDoor } from './pusher-handshake.ts';
 
 /** What Pusher clients share with all others. */
@@ -29,17 +30,18 @@ export interface CommonParts {
   readonly webhookReports: WebhookReports;
   readonly reply: (connection: Connection, text: string) => void;
   readonly unexpected: UnexpectedErrors;
+  readonly quota: ConnectionQuota;
   readonly stats: Stats;
 }
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
 export function createPusherDoor(parts: CommonParts): PusherDoor {
-  const { settings, apps, outbox, roster, unexpected, stats } = parts;
+  const { settings, apps, outbox, quota, unexpected, stats } = parts;
   return new PusherDoor({
     apps,
     dialect: createDialect(parts),
     outbox,
-    roster,
+    quota,
     unexpected,
     stats,
     pathPrefix: settings.pusherPathPrefix,

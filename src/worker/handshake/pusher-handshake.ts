@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
@@ -8,20 +7,19 @@ import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts
 import { Delays } from '../../shared/scheduling/timing-wheel.ts';
 import { Pacer } from '../../shared/scheduling/token-bucket-queue.ts';
 import type { Stats } from '../../shared/stats.ts';
+import { requireAdmissible } from '../auth/app-guards.ts';
 import { Grants } from '../auth/grants.ts';
 import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
 import { newSession } from '../connection/pusher-session.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import type { RosterClient } from '../ipc/presence-client.ts';
 import { closeCodeOf } from '../protocols/pusher/close-codes.ts';
 import { errorText, establishedText } from '../protocols/pusher/messages.ts';
 import type { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
 import { frameText } from '../websocket/frame.ts';
+import type { ConnectionQuota } from './connection-quota.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
-/** When there are too many of an app, they look once more at moments that are so far apart at most. */
-const SECOND_LOOK_MS = 900;
 /**
  * Whoever is told 4000 comes again at once, by TLS. Where it has come by TLS already, and a proxy does not say so, it
  * would come again and again as fast as it can.
@@ -45,7 +43,7 @@ export interface PusherDoorParts {
   readonly apps: Pick<Apps, 'find'>;
   readonly dialect: PusherDialect;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly quota: Pick<ConnectionQuota, 'settle'>;
   readonly unexpected: UnexpectedErrors;
   readonly stats: Stats;
   readonly pathPrefix: string;
@@ -154,10 +152,8 @@ export class PusherDoor implements Keeper {
     if (fault !== undefined) throw new RefusalError(fault);
     const app = await this.#parts.apps.find(decode(segment));
     if (app === undefined) throw new RefusalError('unknown_app');
-    if (!app.enabled) throw new RefusalError('app_disabled');
+    requireAdmissible(app, request.headers);
     if (!isOpen(app) && app.channels === undefined) throw new RefusalError('not_pusher');
-    if (!isOriginAllowed(app, request.headers.origin)) throw new RefusalError('origin_refused');
-    if (app.tls_only === true && !cameByTls(request)) throw new RefusalError('tls_only');
     return app;
   }
 
@@ -217,7 +213,7 @@ export class PusherDoor implements Keeper {
     } else {
       this.#establishWithin(connection, client, app.max_connections).catch((error: unknown) => {
         this.#parts.unexpected.report(error, 'connect', { app: connection.appKey });
-        this.#tellTheEnd(connection, REFUSALS.internal);
+        this.tellTheEnd(connection, REFUSALS.internal);
       });
     }
   }
@@ -228,35 +224,26 @@ export class PusherDoor implements Keeper {
 
   #lookAt(connection: Connection): void {
     if (connection.state === 'open' && connection.pusher?.isAuthorized !== true) {
-      this.#tellTheEnd(connection, REFUSALS.never_authorized);
+      this.tellTheEnd(connection, REFUSALS.never_authorized);
     }
   }
 
-  #tellTheEnd(connection: Connection, refusal: Refusal): void {
+  /** Sends a refusal as Pusher has it, and closes. */
+  tellTheEnd(connection: Connection, refusal: Refusal): void {
     const { outbox } = this.#parts;
     const { text } = connection.dialect.closeOf(refusal, connection);
     if (text === undefined) outbox.post(connection, frameText(errorText(refusal)));
     outbox.close(connection, refusal);
   }
 
-  /**
-   * The roster counts this connection already, and all that came at the same time. So when there are too many they
-   * look once more, one after another: whoever leaves makes room for those who look later.
-   */
   async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
     client.pause();
-    const { roster } = this.#parts;
-    const isOver = async (): Promise<boolean> =>
-      (await roster.ask({ kind: 'app', app: connection.appKey })).connections > max;
     try {
-      if (await isOver()) {
-        await pause(Math.random() * SECOND_LOOK_MS);
-        if (await isOver()) throw new RefusalError('connections_full');
-      }
+      await this.#parts.quota.settle(connection.appKey, max);
       if (connection.state === 'open') this.#establish(connection);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
-      this.#tellTheEnd(connection, error.refusal);
+      this.tellTheEnd(connection, error.refusal);
     } finally {
       if (connection.state !== 'closed') client.resume();
       client.catchUp();
@@ -284,25 +271,6 @@ function faultOfProtocol(version: string | null, isStrict: boolean): RefusalCode
   if (!/^\d{1,9}$/.test(version)) return 'bad_protocol';
   const number = Number(version);
   return number < FIRST_PROTOCOL || number > LAST_PROTOCOL ? 'unsupported_protocol' : undefined;
-}
-
-/**
- * The list is against pages of others in a browser, which always says where it comes from. Whoever is no browser can
- * say what it likes, and may as well say nothing.
- */
-function isOriginAllowed({ origins }: App, origin: string | undefined): boolean {
-  if (origins === undefined || origins.length === 0 || origin === undefined) return true;
-  // `null` is what pages without an origin say.
-  if (!URL.canParse(origin)) return false;
-  const { origin: whole, host, hostname } = new URL(origin);
-  const allowed = new Grants(origins.map((entry) => entry.toLowerCase()));
-  return [whole, host, hostname].some((name) => allowed.allows(name));
-}
-
-/** As the proxy says that ends TLS; the nearest one, where there are several. This port itself is plain. */
-function cameByTls({ headers }: UpgradeRequest): boolean {
-  const said = String(headers['x-forwarded-proto'] ?? '');
-  return /(?:^|[,\s])(?:https|wss)\s*$/i.test(said);
 }
 
 function newSocketId(): string {

@@ -21,6 +21,7 @@ import type { Expiry } from '../lifecycle/token-expiry.ts';
 import { framePong } from '../websocket/frame.ts';
 import type { FrameWriter } from '../websocket/frame-writer.ts';
 import { newConnectionId } from './connection-id.ts';
+import type { ConnectionQuota } from './connection-quota.ts';
 import type { Doorman, PusherDoor } from './pusher-handshake.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
@@ -37,6 +38,7 @@ export interface UpgradeParts {
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly quota: Pick<ConnectionQuota, 'requireRoom' | 'settle'>;
   readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
   readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
@@ -155,6 +157,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     const applicant = readTarget(request);
     this.#refuseWhenStopping();
     const admitted = await this.#parts.admission.admit(applicant);
+    await this.#parts.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
     this.#refuseWhenStopping();
     this.shake(request, socket, head, (client) => this.#greet(client, socket, admitted));
   }
@@ -172,6 +175,21 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     this.join(connection, client, socket);
     expiry.watch(connection);
     sockets.opened(id);
+    if (app.max_connections !== undefined) void this.#keepWithin(connection, client, app.max_connections);
+  }
+
+  /** Until it is known that the connection is not one too many, nothing that it sends is carried out. */
+  async #keepWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
+    const { quota, outbox, unexpected } = this.#parts;
+    client.pause();
+    try {
+      await quota.settle(connection.appKey, max);
+    } catch (error) {
+      if (!(error instanceof RefusalError)) unexpected.report(error, 'connect', { app: connection.appKey });
+      outbox.close(connection, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+    } finally {
+      if (connection.state !== 'closed') client.resume();
+    }
   }
 
   #refuseWhenStopping(): void {
@@ -214,6 +232,7 @@ function readTarget(request: UpgradeRequest): Applicant {
     appKey: decodeSegment(appKey),
     auth: query.get('auth') ?? '',
     token: query.get('token') ?? '',
+    headers: request.headers,
   };
 }
 

@@ -6,7 +6,7 @@ import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,
   type AppFields,
-  appFields,
+  appFieldsToSet,
   parseApp,
   withoutSecrets,
 } from '../../../shared/apps/app.ts';
@@ -59,8 +59,16 @@ const add: CommandModule = {
         'secret',
         textOption('app secret of Pusher SDKs; a line that begins with it shows in process lists'),
       )
-      .option('origins', textOption('origins or hosts, between commas, from which browsers may come'))
-      .option('tls-only', onOff('refuse Pusher clients that a proxy says to come without TLS, or none'))
+      .option(
+        'origins',
+        textOption(
+          'origins (https://…, capacitor://…, null) or hosts, between commas, from which browsers may come',
+        ),
+      )
+      .option(
+        'tls-only',
+        onOff('refuse clients unless a proxy says that they come by TLS (X-Forwarded-Proto)'),
+      )
       .option('authorized-only', onOff('end Pusher clients that neither sign in nor join a private channel'))
       .option('subscription-count', onOff('tell Pusher clients how many are subscribed'))
       .option('webhook-url', textOption('where Pusher webhooks go'))
@@ -68,7 +76,10 @@ const add: CommandModule = {
         'webhook-events',
         textOption(`which of them, between commas: ${WEBHOOK_EVENT_NAMES.join(', ')}`),
       )
-      .option('max-connections', textOption('Pusher connections that the app may have at once'))
+      .option(
+        'max-connections',
+        textOption('connections that the app may have at once, of all protocols and hosts'),
+      )
       .option('max-presence-members', textOption('users that a presence channel may have'))
       .option('client-events-per-second', textOption('client events that a connection may send in a second'))
       .option('enabled', { type: 'boolean', describe: 'let its clients in' })
@@ -201,7 +212,7 @@ function checkedFields(argv: Arguments): AppFields {
   if (Object.keys(given).length === 0 && argv.pusher !== true) {
     throw new UsageError('give at least one of the options');
   }
-  const parsed = v.safeParse(appFields, given);
+  const parsed = v.safeParse(appFieldsToSet, given);
   if (parsed.success) return parsed.output;
   const faults = parsed.issues.map(
     ({ path, message }) => `--${String(path?.[0].key).replaceAll('_', '-')}: ${message}`,

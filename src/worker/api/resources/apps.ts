@@ -3,7 +3,7 @@ import {
   APP_FIELD_NAMES,
   type App,
   type AppChanges,
-  appFields,
+  appFieldsToSet,
   parseApp,
   SECRET_SHOWN,
   withoutSecrets,
@@ -108,7 +108,7 @@ function readChanges(body: string): AppChanges {
   // To the schema a list is a record without fields.
   if (!parsed.success || Array.isArray(json)) throw new RefusalError('bad_app_fields');
   const given = Object.entries(parsed.output);
-  const values = v.safeParse(appFields, Object.fromEntries(given.filter(([, value]) => value !== null)));
+  const values = v.safeParse(appFieldsToSet, Object.fromEntries(given.filter(([, value]) => value !== null)));
   if (!values.success) throw new RefusalError('bad_app_fields');
   return { ...Object.fromEntries(given.filter(([, value]) => value === null)), ...values.output };
 }

@@ -1,0 +1,46 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { App } from '../../shared/apps/app.ts';
+import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { OriginList } from '../../shared/net/origin.ts';
+
+/** Made once for each app record that is read, and forgotten with it. */
+const originLists = new WeakMap<readonly string[], OriginList>();
+
+/**
+ * The guards of an app that a request alone can fail: they hold for the clients of every protocol. Throws a
+ * `RefusalError`: `app_disabled`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
+ */
+export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void {
+  if (!app.enabled) throw new RefusalError('app_disabled');
+  if (!isOriginAllowed(app, headers.origin)) throw new RefusalError('origin_refused');
+  if (app.tls_only === true && !cameByTls(headers)) throw new RefusalError('tls_only');
+}
+
+/**
+ * The list is against pages of others in a browser, which always sends its origin. Another program can send what it
+ * likes, and may as well send nothing.
+ */
+function isOriginAllowed({ origins }: App, origin: string | undefined): boolean {
+  if (origins === undefined || origins.length === 0 || origin === undefined) return true;
+  const list = originLists.get(origins) ?? new OriginList(origins);
+  originLists.set(origins, list);
+  return list.allows(origin);
+}
+
+/** As the proxy says that ends TLS; the nearest one, where there are several. This port itself is plain. */
+function cameByTls(headers: IncomingHttpHeaders): boolean {
+  const protocol = lastOf(headers['x-forwarded-proto']);
+  if (protocol !== '') return protocol === 'https' || protocol === 'wss';
+  // RFC 7239 §4: the parameters of the last element.
+  return lastOf(headers.forwarded)
+    .split(';')
+    .some((pair) => /^\s*proto="?(?:https|wss)"?\s*$/.test(pair));
+}
+
+function lastOf(value: string | string[] | undefined): string {
+  const text = String(value ?? '');
+  return text
+    .slice(text.lastIndexOf(',') + 1)
+    .trim()
+    .toLowerCase();
+}
