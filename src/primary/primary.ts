@@ -28,10 +28,15 @@ const DRAIN_GRACE_MS = 10_000;
  * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
  * reverse. Resolves with the exit code: 0 after a graceful stop, 1 otherwise.
  */
-export async function runPrimary(given: Settings, names: ReadonlySet<SettingName>): Promise<number> {
+export async function runPrimary(
+  given: Settings,
+  names: ReadonlySet<SettingName>,
+  warnings: readonly string[] = [],
+): Promise<number> {
   const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
   takeOverConsole(log);
   dieLoudly(log);
+  for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, greetingMaxSockets: fitGuests(chosen, log) };
   const handOver = new HandOver();

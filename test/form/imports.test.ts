@@ -11,7 +11,7 @@ const ENTRIES = ['primary/main.ts', 'worker/entry.ts', 'webhook-sender/main.ts']
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@socket.io/sticky': ['primary/dispatch/dispatcher.ts', 'worker/ipc/socket-receiver.ts'],
-  dotenv: ['primary/cli/load-settings.ts'],
+  dotenv: ['primary/cli/env-file.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],
   ioredis: ['shared/redis/client.ts'],

@@ -1,15 +1,16 @@
-import { readFileSync } from 'node:fs';
-import { parse } from 'dotenv';
 import type { Options } from 'yargs';
 import {
   type Resolution,
   resolveSettings,
   SETTING_NAMES,
   type SettingName,
+  type Settings,
   settingOf,
 } from '../../shared/config/settings.ts';
+import { type EnvFile, readEnvFile } from './env-file.ts';
 import { UsageError } from './errors.ts';
 import { type Arguments, textOption } from './options.ts';
+import { idleSettings, unknownSettings } from './setting-warnings.ts';
 
 const ENV_FILE_FLAG = 'env-file';
 const DEFAULT_ENV_FILE = '.env';
@@ -26,6 +27,11 @@ export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): R
   return options;
 }
 
+/** The settings of a command, which of them were given, and what is odd about that without being an error. */
+export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>, { faults: unknown }> & {
+  readonly warnings: readonly string[];
+};
+
 /**
  * Resolves the settings that a command uses: its flags, the environment, the `.env` file. Throws one error that
  * names every fault.
@@ -33,12 +39,19 @@ export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): R
 export function settingsOf<Name extends SettingName>(
   argv: Arguments,
   names: readonly Name[],
-): Exclude<Resolution<Name>, { faults: unknown }> {
-  const { values: file, fault } = readEnvFile(argv[ENV_FILE_FLAG]);
-  const resolution = resolveSettings({ flags: flagsOf(argv, names), environment: process.env, file }, names);
-  const faults = [...(fault ?? []), ...('faults' in resolution ? resolution.faults : [])];
+): LoadedSettings<Name> {
+  const file = loadEnvFile(argv[ENV_FILE_FLAG], names);
+  const sources = { flags: flagsOf(argv, names), environment: process.env, file: file.values };
+  const resolution = resolveSettings(sources, names);
+  const faults = [...file.faults, ...('faults' in resolution ? resolution.faults : [])];
   if ('faults' in resolution || faults.length > 0) throw new UsageError(faults.join('\n'));
-  return resolution;
+  const { settings, given } = resolution;
+  const warnings = [
+    ...file.warnings,
+    ...unknownSettings(process.env, file.values),
+    ...('redisUrl' in settings ? idleSettings(settings as Pick<Settings, 'redisUrl'>, given) : []),
+  ];
+  return { ...resolution, warnings };
 }
 
 function flagsOf(argv: Arguments, names: readonly SettingName[]): Record<string, string> {
@@ -52,13 +65,15 @@ function flagsOf(argv: Arguments, names: readonly SettingName[]): Record<string,
 }
 
 /** A file that was named must be there; the default one need not. */
-function readEnvFile(named: unknown): { values: Record<string, string>; fault?: readonly [string] } {
+function loadEnvFile(named: unknown, names: readonly SettingName[]): EnvFile {
   const path = named === undefined ? DEFAULT_ENV_FILE : String(named);
+  const variables = names.map(settingOf).flatMap(({ env, aliases = [] }) => [env, ...aliases]);
   try {
-    return { values: parse(readFileSync(path)) };
+    return readEnvFile(path, new Set(variables));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (named === undefined && code === 'ENOENT') return { values: {} };
-    return { values: {}, fault: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
+    const none = { values: {}, faults: [], warnings: [] };
+    if (named === undefined && code === 'ENOENT') return none;
+    return { ...none, faults: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
   }
 }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { isAftermath, isRedisReply } from './errors.ts';
+import { isAftermath, isRedisReply, TlsTimeoutError } from './errors.ts';
 import { parseRedisAddress, type SentinelAddress } from './redis-url.ts';
 import { type Master, SentinelWatch } from './sentinel-monitor.ts';
 
@@ -37,7 +37,7 @@ export function createRedisClient(
       : new (loadRedis())({ ...sentinelOptions(address), ...common });
   client.on('error', (error: Error) => {
     if (isAftermath(error)) return;
-    options.onError(error);
+    options.onError(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
     // A database that is not there (SELECT): ioredis would go on with the first one.
     if (isRedisReply(error) && client.status !== 'ready') letGo(client);
   });
@@ -85,10 +85,10 @@ function loadRedis(): typeof import('ioredis').Redis {
 export function connectRedis(client: Redis): Promise<void> {
   return new Promise((resolve, reject) => {
     // Each step of a connect has its own time-out in ioredis; this one is for all of them.
-    const timer = setTimeout(() => reject(new Error('Connection timed out')), CONNECT_TIMEOUT_MS);
+    const timer = setTimeout(() => fail(new Error('Connection timed out')), CONNECT_TIMEOUT_MS);
     const fail = (error: Error): void => {
       clearTimeout(timer);
-      reject(error);
+      reject(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
     };
     // With Sentinels a connect does not fail, but goes on asking them.
     client.once('error', fail);
@@ -97,6 +97,11 @@ export function connectRedis(client: Redis): Promise<void> {
       resolve();
     }, fail);
   });
+}
+
+/** Also where nothing answers at all: that does not show. */
+function hasTlsTimedOut({ options, status }: Redis, { message }: Error): boolean {
+  return options.tls !== undefined && status === 'connecting' && /timed out$|ETIMEDOUT/.test(message);
 }
 
 /**

@@ -24,6 +24,11 @@ export function isAftermath(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("Stream isn't writeable");
 }
 
+/** A port without TLS does not answer the first bytes of TLS: Redis waits for the end of a command. */
+export class TlsTimeoutError extends Error {
+  readonly code = 'TLS_TIMEOUT';
+}
+
 const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
 const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['WRONGPASS', 'Redis refuses the password'],
@@ -53,6 +58,13 @@ export function redisFault(error: unknown): string {
   }
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'nothing listens at the Redis address';
   if (/^(Connection is closed|Reached the max retries)/.test(message)) return 'Redis ended the connection';
+  if (code === 'TLS_TIMEOUT')
+    return 'Redis does not answer over TLS; use redis:// if its port is without TLS';
+  if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
+    return 'TLS with Redis fails; use redis:// if its port is without TLS';
+  }
+  if (/^(Unknown RESP type|Protocol error)/.test(message))
+    return 'what answers at the Redis address is not Redis';
   if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';
   return `Redis is not reachable (${code ?? message})`;
 }

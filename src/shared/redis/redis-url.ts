@@ -28,6 +28,12 @@ export type RedisAddress = DirectAddress | SentinelAddress;
 
 const EXPECTED =
   'must be redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master';
+const ENCODE_HINT =
+  'in a user name or password, percent-encode special characters: # is %23, / is %2F, ? is %3F, @ is %40, % is %25';
+/** What ioredis would take out of a query overrides what gusher sets: it reads any option there. */
+const URL_PARAMETERS: readonly string[] = ['db'];
+/** The path of a socket has no other place for credentials. */
+const SOCKET_PARAMETERS: readonly string[] = ['db', 'username', 'password'];
 const DATABASE = /^\d{1,5}$/;
 const DATABASE_PATH = /^(?:\/(?:\d{1,5})?)?$/;
 const SENTINEL_PORT = 26_379;
@@ -43,12 +49,28 @@ const SENTINEL_PARAMETERS = ['sentinel_username', 'sentinel_password'];
  */
 export function parseRedisAddress(text: string): RedisAddress {
   const address = readSentinels(text) ?? readDirect(text);
-  if (address === undefined) throw new Error(EXPECTED);
+  if (address === undefined) throw new Error(needsEncoding(text) ? `${EXPECTED}; ${ENCODE_HINT}` : EXPECTED);
   return address;
 }
 
+/** Whether what stands before the host has a character that ends it too early. */
+function needsEncoding(text: string): boolean {
+  const [, userInfo] = /^rediss?(?:-sentinel)?:\/\/(.*)@/s.exec(text) ?? [];
+  return userInfo !== undefined && /[#/?@\s]|%(?![0-9a-f]{2})/i.test(userInfo);
+}
+
+/** Whether the user name or password is cut: the rest of it became a path, a query or a fragment. */
+function isCut(text: string): boolean {
+  return /^rediss?:\/\/.*[#/?].*@/s.test(text);
+}
+
 function readDirect(text: string): DirectAddress | undefined {
-  if (/^unix:\/\/\/\S+$/.test(text)) return { kind: 'direct', url: text.slice('unix://'.length) };
+  if (/^unix:\/\/\/\S+$/.test(text)) {
+    const [, query = ''] = text.split(/\?(.*)/s, 2);
+    return checkParameters(new URLSearchParams(query), SOCKET_PARAMETERS)
+      ? { kind: 'direct', url: text.slice('unix://'.length) }
+      : undefined;
+  }
   if (isRedisUrl(text)) return { kind: 'direct', url: text };
   if (readEndpoint(text) === undefined) return undefined;
   return { kind: 'direct', url: text.startsWith(':') ? `127.0.0.1${text}` : text };
@@ -56,14 +78,31 @@ function readDirect(text: string): DirectAddress | undefined {
 
 function isRedisUrl(text: string): boolean {
   if (!/^rediss?:\/\/\S+$/.test(text)) return false;
+  let url: URL;
   try {
-    const { username, password, pathname, searchParams } = new URL(text);
-    decodeURIComponent(username + password);
-    return DATABASE_PATH.test(pathname) && DATABASE.test(searchParams.get('db') ?? '0');
+    url = new URL(text);
+    decodeURIComponent(url.username + url.password);
   } catch {
     // No URL, or a password whose percent signs are not those of one.
     return false;
   }
+  // A password with a # or a ? would be half of it, and the rest of it a fragment or a query.
+  if (url.hash !== '' || isCut(text)) return false;
+  return DATABASE_PATH.test(url.pathname) && checkParameters(url.searchParams, URL_PARAMETERS);
+}
+
+/** False if the database is no number. Throws a sentence that names a parameter that is unknown or given twice. */
+function checkParameters(parameters: URLSearchParams, known: readonly string[]): boolean {
+  const names = [...parameters.keys()];
+  for (const [index, name] of names.entries()) {
+    const isNew = names.indexOf(name) === index;
+    if (known.includes(name) && isNew) continue;
+    // The name is repeated only if it looks like an option: it may be part of a password.
+    const shown = /^[A-Za-z_]{1,40}$/.test(name) ? ` "${name}"` : '';
+    const fault = isNew ? `must not have the parameter${shown}` : `must have the parameter${shown} only once`;
+    throw new Error(`${fault}; allowed: ${known.join(', ')}`);
+  }
+  return DATABASE.test(parameters.get('db') ?? '0');
 }
 
 function readSentinels(text: string): SentinelAddress | undefined {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { redisFault } from '../../../src/shared/redis/errors.ts';
+import { redisFault, TlsTimeoutError } from '../../../src/shared/redis/errors.ts';
 
 function reply(message: string): Error {
   return Object.assign(new Error(message), { name: 'ReplyError' });
@@ -32,6 +32,18 @@ describe('what went wrong with Redis', () => {
     [new Error('Connection is closed.'), 'Redis ended the connection'],
     [Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }), 'nothing listens at the Redis address'],
     [new Error('Command timed out'), 'Redis does not answer'],
+    [
+      new TlsTimeoutError('Connection timed out'),
+      'Redis does not answer over TLS; use redis:// if its port is without TLS',
+    ],
+    [
+      Object.assign(new Error('wrong version number'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }),
+      'TLS with Redis fails; use redis:// if its port is without TLS',
+    ],
+    [
+      new Error('Unknown RESP type 72 "H". Please report this.'),
+      'what answers at the Redis address is not Redis',
+    ],
     [
       new Error('All sentinels are unreachable. Retrying from scratch after 50ms.'),
       'no Sentinel names the master',

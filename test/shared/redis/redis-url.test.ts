@@ -44,6 +44,42 @@ describe('the address of a Redis', () => {
     });
   });
 
+  it('takes nothing out of its query but the database, and for a socket the credentials', () => {
+    for (const url of ['redis://h/?db=3', 'unix:///run/r.sock?db=1&username=u&password=p'])
+      expect(parseRedisAddress(url).kind).to.equal('direct');
+    for (const name of [
+      'keyPrefix',
+      'lazyConnect',
+      'enableOfflineQueue',
+      'family',
+      'commandTimeout',
+      'tls',
+    ]) {
+      for (const url of [`redis://h:1?${name}=1`, `rediss://h/0?db=1&${name}=1`, `unix:///r.sock?${name}=1`])
+        expect(() => parseRedisAddress(url), url).to.throw(
+          `must not have the parameter "${name}"; allowed: db`,
+        );
+    }
+    expect(() => parseRedisAddress('redis://h?db=1&db=2')).to.throw('the parameter "db" only once');
+  });
+
+  it('has a hint at percent-encoding where a password has special characters, and repeats nothing', () => {
+    const passwords = ['hu#sh', 'hu/sh', 'hu?sh', '12#hush', '12/hush', '12?hush', 'hush%', '1#'];
+    const forms = ['redis://:P@h:6379', 'redis://u:P@h', 'rediss://u:P@h/1', 'redis-sentinel://:P@h/main'];
+    for (const form of forms) {
+      for (const password of passwords) {
+        // Sentinels are read by a form of their own, in which it ends nothing.
+        if (form.includes('sentinel') && password.includes('#')) continue;
+        const url = form.replace('P', () => password);
+        expect(() => parseRedisAddress(url), url)
+          .to.throw(/percent-encode special characters: # is %23/)
+          .and.not.match(/hu|sh@/);
+        const encoded = form.replace('P', () => encodeURIComponent(password));
+        expect(() => parseRedisAddress(encoded), encoded).not.to.throw();
+      }
+    }
+  });
+
   it('is refused without being repeated', () => {
     for (const url of ['redis-sentinel://:hush@h', 'redis-sentinel://u:hu@sh@h/main', 'hush']) {
       expect(() => parseRedisAddress(url))

@@ -25,9 +25,9 @@ export const startCommand: CommandModule = {
           'start it as a single process (with PM2: exec_mode fork, instances 1)',
       );
     }
-    const { settings, given } = settingsOf(argv, SETTING_NAMES);
+    const { settings, given, warnings } = settingsOf(argv, SETTING_NAMES);
     // Loaded here, so that the other commands start without a server's parts.
     const { runPrimary } = await import('../../primary.ts');
-    process.exit(await runPrimary(settings, given));
+    process.exit(await runPrimary(settings, given, warnings));
   },
 };
