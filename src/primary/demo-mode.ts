@@ -1,14 +1,16 @@
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
+import type { AppStore } from '../shared/apps/app-store.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
 import type { Logger } from '../shared/log.ts';
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/net/address.ts';
 
+const DEMO_LOOK_MS = 500;
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
 
 /**
  * Decides whether this is a first try: no app is registered anywhere and clients can only come from this
- * machine. Then there is an app `demo` that lets everybody in, for as long as gusher runs. Where neither an
+ * machine. Then there is an app `demo` that lets everybody in, until the first app is registered. Where neither an
  * address nor Redis was named, a first try stays on loopback by itself.
  */
 export async function chooseDemo(
@@ -20,6 +22,45 @@ export async function chooseDemo(
   const listen = unconfigured ? DEMO_LISTEN : settings.listen;
   if (!isLoopback(listen) || (await hasApps(settings, log))) return { settings, demoApp: undefined };
   return { settings: { ...settings, listen }, demoApp: DEMO_APP };
+}
+
+/**
+ * Looks for the first registered app, and calls `ended` once when there is one. The demo app must not outlive it: it
+ * admits everybody, and a proxy may bring strangers to this machine.
+ */
+export class DemoWatch {
+  readonly #store: AppStore;
+  readonly #ended: () => void;
+  readonly #log: Logger;
+  readonly #timer: NodeJS.Timeout;
+  #isLooking = false;
+
+  constructor(options: { settings: Settings; ended: () => void; log: Logger }) {
+    this.#store = openAppStore(options.settings);
+    this.#ended = options.ended;
+    this.#log = options.log;
+    this.#timer = setInterval(() => void this.#look(), DEMO_LOOK_MS);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#store.close();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      if ((await this.#store.list()).length === 0) return;
+      clearInterval(this.#timer);
+      this.#log.info({ event: 'demo_ended' }, 'demo app ended: an app was registered');
+      this.#ended();
+    } catch {
+      // The store cannot be read at the moment; workers log that, and the next look is soon.
+    } finally {
+      this.#isLooking = false;
+    }
+  }
 }
 
 async function hasApps(settings: Settings, log: Logger): Promise<boolean> {

@@ -3,7 +3,7 @@ import { createLog, type Logger } from '../shared/log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
-import { chooseDemo, demoLines } from './demo-mode.ts';
+import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';
 import { Lobby } from './dispatch/socket-queue.ts';
@@ -48,11 +48,13 @@ export async function runPrimary(
   const frontDoor = new FrontDoor({ doors: settings, lobby, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
   const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, webhooks, log });
+  const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
   const stop = watchSignals({ log });
   let failed = false;
   /** What the workers came to: true if all ended well, or the signal that did not let them. */
   let drained: boolean | NodeJS.Signals = true;
   const closers = new Closers({ log });
+  closers.add('demo watch', () => demo?.close());
   closers.add('presence cluster', () => hosts?.close());
   closers.add('webhooks', () =>
     webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_DEADLINE_MS),

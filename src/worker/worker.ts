@@ -1,8 +1,10 @@
 import { createServer, type Server } from 'node:http';
+import { DEMO_APP } from '../shared/apps/app.ts';
 import { Apps } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
+import { REFUSALS, type Refusal } from '../shared/errors/catalogue.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
@@ -25,6 +27,7 @@ import type { Outbox } from './connection/send-queue.ts';
 import { createDelivery } from './flush-cycle.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
 import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
+import type { PusherDoor } from './handshake/pusher-handshake.ts';
 import { Arrivals } from './handshake/upgrade-fast-path.ts';
 import { Upgrade } from './handshake/upgrade-handler.ts';
 import { ClientEvents } from './hub/client-events.ts';
@@ -77,6 +80,7 @@ export class Worker {
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
+  readonly #pusherDoor: PusherDoor;
   readonly #inactivity: Inactivity;
   readonly #expiry: Expiry;
   readonly #remoteSink: RemoteSink;
@@ -84,6 +88,7 @@ export class Worker {
   readonly #upgrade: Upgrade;
   readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
+  readonly #apps: Apps;
   #host = { live: false, stopping: false };
   #beat: NodeJS.Timeout | undefined;
   #drained: Promise<boolean> | undefined;
@@ -103,6 +108,7 @@ export class Worker {
       takesAnyKey: settings.publicPem !== undefined,
       log,
     });
+    this.#apps = apps;
     this.#auth = createAuth({ settings, apps, log });
     const { admission, tokens } = this.#auth;
 
@@ -167,12 +173,9 @@ export class Worker {
       hub: this.#hub,
       roster: this.#roster,
       stats,
-      end: (connection, refusal) => {
-        if (connection.pusher === undefined) this.#outbox.close(connection, refusal);
-        else pusherDoor.tellTheEnd(connection, refusal);
-      },
+      end: (connection, refusal) => this.#endClient(connection, refusal),
     });
-    const pusherDoor = createPusherDoor({
+    this.#pusherDoor = createPusherDoor({
       quota: this.#quota,
       settings,
       apps,
@@ -197,7 +200,7 @@ export class Worker {
       server: this.#server,
       admission,
       dialect,
-      pusherDoor,
+      pusherDoor: this.#pusherDoor,
       hub: this.#hub,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -266,6 +269,9 @@ export class Worker {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };
         break;
+      case 'demoEnded':
+        this.#endDemo();
+        break;
       case 'idempotencyVerdict':
         this.#idempotency.receive(message);
         break;
@@ -281,6 +287,19 @@ export class Worker {
       default:
         message satisfies never;
     }
+  }
+
+  #endDemo(): void {
+    this.#apps.endDemo();
+    for (const connection of [...this.#hub.connections()]) {
+      if (connection.appKey === DEMO_APP.key) this.#endClient(connection, REFUSALS.demo_ended);
+    }
+  }
+
+  /** Closes a client in the way of its protocol. */
+  #endClient(connection: Connection, refusal: Refusal): void {
+    if (connection.pusher === undefined) this.#outbox.close(connection, refusal);
+    else this.#pusherDoor.tellTheEnd(connection, refusal);
   }
 
   /** Takes an item of the embedded broker. */

@@ -37,6 +37,7 @@ export interface SupervisorParts {
 export class Supervisor implements SlotListener {
   readonly #parts: SupervisorParts;
   readonly #log: Logger;
+  #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
   readonly #idempotency: IdempotencyLedger;
@@ -55,6 +56,7 @@ export class Supervisor implements SlotListener {
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#demoApp = parts.demoApp;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
     this.#relay = new Relay({ log: parts.log });
     this.#idempotency = new IdempotencyLedger({ send });
@@ -89,6 +91,12 @@ export class Supervisor implements SlotListener {
       this.#until(() => this.#slots.every((slot) => slot.state === 'ready')),
       this.failure,
     ]);
+  }
+
+  /** From now on no worker serves the demo app. */
+  endDemo(): void {
+    this.#demoApp = undefined;
+    for (const slot of this.#slots) slot.send({ type: 'demoEnded' });
   }
 
   /** Readiness goes off on every worker; nothing else changes yet. */
@@ -188,13 +196,13 @@ export class Supervisor implements SlotListener {
   }
 
   #fill(slot: WorkerSlot): void {
-    const { settings, demoApp, handOver, rosterDesk } = this.#parts;
+    const { settings, handOver, rosterDesk } = this.#parts;
     const worker = slot.fill();
     if (worker === undefined) return;
     handOver.add(worker);
     if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
-    slot.send({ type: 'start', settings, slot: slot.number, demoApp });
+    slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
   }
 
   #welcome(slot: WorkerSlot): void {

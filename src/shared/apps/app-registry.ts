@@ -25,7 +25,7 @@ interface Remembered {
  */
 export class Apps {
   readonly #store: Pick<AppStore, 'load' | 'ids'>;
-  readonly #demoApp: App | undefined;
+  #demoApp: App | undefined;
   readonly #takesAnyKey: boolean;
   readonly #log: Logger;
   /** Least recently used first. */
@@ -60,6 +60,16 @@ export class Apps {
   async find(key: string): Promise<App | undefined> {
     if (!isAppKey(key)) return undefined;
     return (await this.#registered(key, false)) ?? this.#unregistered(key);
+  }
+
+  /** The first app was registered: from now on there is no demo app. */
+  endDemo(): void {
+    this.#demoApp = undefined;
+  }
+
+  /** False for the demo app when it has ended; its clients may have waited for their turn since. */
+  isServed(app: App): boolean {
+    return app.isDemo !== true || this.#demoApp !== undefined;
   }
 
   #unregistered(key: string): App | undefined {

@@ -142,7 +142,12 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
 export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)[];
 
 /** A tenant. Everything a client can see or do is inside one app. */
-export type App = Readonly<AppFields> & { readonly key: string; readonly enabled: boolean };
+export type App = Readonly<AppFields> & {
+  readonly key: string;
+  readonly enabled: boolean;
+  /** The app of a first start, which no store knows. */
+  readonly isDemo?: true;
+};
 
 /** Hears of an app that is stored and cannot be served: the names of its fields that do not keep the rules. */
 export type Complaint = (key: string, fields: readonly string[]) => void;
@@ -179,4 +184,4 @@ export function withoutSecrets(app: App): object {
 }
 
 /** The app of a first start: everybody may subscribe to everything. Never served beyond loopback. */
-export const DEMO_APP: App = { key: 'demo', channels: ['*'], enabled: true };
+export const DEMO_APP: App = { key: 'demo', channels: ['*'], enabled: true, isDemo: true };

@@ -64,6 +64,11 @@ export const REFUSALS = catalogue({
     close: 4101,
     comeBack: 'later',
   },
+  demo_ended: {
+    sentence: 'An app was registered; the demo app has ended.',
+    close: 4001,
+    comeBack: 'never',
+  },
   server_stopping: { sentence: 'The server is restarting.', http: 503, close: 4200, comeBack: 'now' },
   bad_frame: {
     sentence: 'The client sent a frame that breaks RFC 6455.',
@@ -101,6 +106,13 @@ export const REFUSALS = catalogue({
     comeBack: 'later',
   },
   unknown_app: { sentence: 'There is no such app.', http: 401, comeBack: 'never' },
+  demo_is_local: {
+    sentence:
+      'The demo app serves this machine only, and no requests that a proxy forwards; register an app.',
+    http: 403,
+    close: 4001,
+    comeBack: 'never',
+  },
   app_disabled: { sentence: 'The app is disabled.', http: 403, comeBack: 'never' },
   auth_refused: { sentence: 'The webhook of the app refused the credential.', http: 401, comeBack: 'never' },
   auth_unusable: { sentence: 'The webhook of the app gave no usable answer.', http: 502, comeBack: 'later' },

@@ -8,12 +8,21 @@ const originLists = new WeakMap<readonly string[], OriginList>();
 
 /**
  * The guards of an app that a request alone can fail: they hold for the clients of every protocol. Throws a
- * `RefusalError`: `app_disabled`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
+ * `RefusalError`: `app_disabled`, `demo_is_local`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
  */
 export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void {
   if (!app.enabled) throw new RefusalError('app_disabled');
+  if (app.isDemo === true && isForwarded(headers)) throw new RefusalError('demo_is_local');
   if (!isOriginAllowed(app, headers.origin)) throw new RefusalError('origin_refused');
   if (app.tls_only === true && !cameByTls(headers)) throw new RefusalError('tls_only');
+}
+
+/** Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. */
+function isForwarded(headers: IncomingHttpHeaders): boolean {
+  return Object.keys(headers).some(
+    (name) =>
+      name === 'forwarded' || name === 'via' || name === 'x-real-ip' || name.startsWith('x-forwarded-'),
+  );
 }
 
 /**

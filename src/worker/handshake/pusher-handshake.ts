@@ -40,7 +40,7 @@ export interface Doorman {
 }
 
 export interface PusherDoorParts {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<Apps, 'find' | 'isServed'>;
   readonly dialect: PusherDialect;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;
@@ -198,8 +198,14 @@ export class PusherDoor implements Keeper {
     client.close(closeCodeOf(refusal, false), refusal.sentence);
   }
 
-  #welcome({ client, socket, doorman, verdict: app, protocol }: Admitted): void {
+  #welcome(admitted: Admitted): void {
+    const { client, socket, doorman, verdict: app, protocol } = admitted;
     this.#waiting.delete(client);
+    // The demo app may have ended while the client waited.
+    if (!this.#parts.apps.isServed(app)) {
+      this.#sendAway(admitted, REFUSALS.demo_ended);
+      return;
+    }
     if (client.readyState !== client.OPEN) return;
     const { dialect } = this.#parts;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
