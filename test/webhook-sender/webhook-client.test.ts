@@ -74,6 +74,15 @@ describe('a delivery to a webhook', () => {
     }
   });
 
+  it('reaches the next receiver after more 101 responses than one app may have requests in flight', async () => {
+    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
+    const bring = (path: string): Promise<void> =>
+      delivery.bring({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
+    const faults = await Promise.all(Array.from({ length: 30 }, () => faultOf(bring('/101'))));
+    expect(new Set(faults)).to.deep.equal(new Set(['it answered 101']));
+    expect(await faultOf(bring('/200'))).to.equal('none');
+  });
+
   it('follows no redirect', async () => {
     const before = received.length;
     expect(await faultOf(deliver('/redirects'))).to.equal('it answered 302');

@@ -17,6 +17,9 @@ export interface Pace {
 
 const PACE: Pace = { firstPauseMs: 1_000, longestPauseMs: 60_000, patienceMs: 300_000 };
 
+/** Whether a body may hold several events (`webhook_batch` of the app, as it is now). */
+export type IsBatched = () => Promise<boolean>;
+
 /** What a lane does with a body: answers what went wrong, in a few words, or nothing. */
 export type Deliver = (body: string) => Promise<string | undefined>;
 
@@ -26,13 +29,14 @@ interface Waiting {
 }
 
 /**
- * The events of one app on their way to its webhook, in their order: several in a body, one body at a time, each
- * tried again with growing pauses for five minutes. A webhook that fails keeps nobody waiting but its own app.
+ * The events of one app on their way to its webhook, in their order: one event in a body, or several if the app
+ * batches them; one body at a time, each tried again with growing pauses for five minutes. A webhook that fails keeps nobody waiting but its own app.
  * `collecting` → `delivering` → (`pausing` → `delivering`)* → idle again.
  */
 export class Lane {
   readonly #app: string;
   readonly #deliver: Deliver;
+  readonly #isBatched: IsBatched;
   readonly #log: Logger;
   readonly #pace: Pace;
   readonly #waiting: Waiting[] = [];
@@ -45,9 +49,16 @@ export class Lane {
   #wake: () => void = () => undefined;
   #hurried = false;
 
-  constructor(options: { app: string; deliver: Deliver; log: Logger; pace?: Pace }) {
+  constructor(options: {
+    app: string;
+    deliver: Deliver;
+    isBatched: IsBatched;
+    log: Logger;
+    pace?: Pace;
+  }) {
     this.#app = options.app;
     this.#deliver = options.deliver;
+    this.#isBatched = options.isBatched;
     this.#log = options.log;
     this.#pace = options.pace ?? PACE;
   }
@@ -86,17 +97,22 @@ export class Lane {
   }
 
   readonly #work = async (): Promise<void> => {
-    while (this.#waiting.length > 0) await this.#deliverBatch(this.#takeBatch());
+    while (this.#waiting.length > 0) {
+      const eventsMax = (await this.#isBatched()) ? BATCH_MAX_EVENTS : 1;
+      // Closed meanwhile.
+      if (this.#waiting.length === 0) break;
+      await this.#deliverBatch(this.#takeBatch(eventsMax));
+    }
     this.#state = 'idle';
     this.#shed = 0;
     this.#idle();
   };
 
-  #takeBatch(): string {
+  #takeBatch(eventsMax: number): string {
     let count = 0;
     let bytes = 0;
     for (const waiting of this.#waiting) {
-      if (count === BATCH_MAX_EVENTS || (count > 0 && bytes + waiting.bytes > BATCH_MAX_BYTES)) break;
+      if (count === eventsMax || (count > 0 && bytes + waiting.bytes > BATCH_MAX_BYTES)) break;
       count += 1;
       bytes += waiting.bytes;
     }

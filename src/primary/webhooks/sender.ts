@@ -8,6 +8,9 @@ const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.met
 
 type Settle = (fault: string | undefined) => void;
 
+/** The process settles every parcel within the deadline; after this time more it must be stuck. */
+const STUCK_AFTER_MS = 5_000;
+
 /**
  * The courier process as the primary sees it: started when there is something to deliver, and again after it
  * has ended, whatever ended it, or could not be started. Parcels that were with it then come back with a fault, for
@@ -16,13 +19,21 @@ type Settle = (fault: string | undefined) => void;
 export class Courier {
   readonly #start: ToCourier;
   readonly #log: Logger;
+  readonly #parcelTimeoutMs: number;
   readonly #unsettled = new Map<number, Settle>();
   #process: ChildProcess | undefined;
   #lastId = 0;
   #closed = false;
 
-  constructor(options: { deadlineMs: number; allowPrivate: boolean; log: Logger }) {
-    const { deadlineMs, allowPrivate, log } = options;
+  constructor(options: {
+    deadlineMs: number;
+    allowPrivate: boolean;
+    log: Logger;
+    /** How long a parcel may be with the process beyond the deadline. */
+    stuckAfterMs?: number;
+  }) {
+    const { deadlineMs, allowPrivate, log, stuckAfterMs = STUCK_AFTER_MS } = options;
+    this.#parcelTimeoutMs = deadlineMs + stuckAfterMs;
     this.#start = { type: 'start', deadlineMs, allowPrivate };
     this.#log = log;
   }
@@ -37,8 +48,15 @@ export class Courier {
     }
     this.#lastId += 1;
     const id = this.#lastId;
-    const settled = new Promise<string | undefined>((resolve) => this.#unsettled.set(id, resolve));
-    send(this.#process, { type: 'deliver', id, parcel });
+    const child = this.#process;
+    const settled = new Promise<string | undefined>((resolve) => {
+      const timer = setTimeout(() => this.#endStuck(child), this.#parcelTimeoutMs).unref();
+      this.#unsettled.set(id, (fault) => {
+        clearTimeout(timer);
+        resolve(fault);
+      });
+    });
+    send(child, { type: 'deliver', id, parcel });
     return settled;
   }
 
@@ -66,6 +84,13 @@ export class Courier {
     send(child, this.#start);
     this.#log.info({ courier: child.pid }, 'the courier of webhooks was started');
     return child;
+  }
+
+  /** Its parcels come back with its exit. */
+  #endStuck(child: ChildProcess): void {
+    if (this.#process !== child) return;
+    this.#log.error({ event: 'webhook_sender_stuck', pid: child.pid }, 'webhook sender stuck, killing it');
+    child.kill('SIGKILL');
   }
 
   /** Logs why, and answers the fault of a parcel that was for it. */

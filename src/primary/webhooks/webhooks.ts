@@ -238,9 +238,20 @@ export class Webhooks implements RosterListener {
     const present = this.#lanes.get(app);
     if (present !== undefined) return present;
     const { log } = this.#parts;
-    const lane = new Lane({ app, log, deliver: (body) => this.#deliver(app, body) });
+    const lane = new Lane({
+      app,
+      log,
+      deliver: (body) => this.#deliver(app, body),
+      isBatched: () => this.#isBatched(app),
+    });
     this.#lanes.set(app, lane);
     return lane;
+  }
+
+  /** If the app cannot be looked up, the attempt to deliver fails too. */
+  async #isBatched(key: string): Promise<boolean> {
+    const app = await this.#listening(key).catch(() => undefined);
+    return app?.webhook_batch === true;
   }
 
   /** Looks the app up anew at each attempt, so that a corrected address or secret is used at once. */

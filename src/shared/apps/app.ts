@@ -100,6 +100,8 @@ export const appFields = v.object({
   webhook_url: v.exactOptional(webhookUrl),
   /** Which events they tell; absent: all. */
   webhook_events: v.exactOptional(v.array(v.picklist(WEBHOOK_EVENT_NAMES))),
+  /** A webhook body may hold several events; absent: one. */
+  webhook_batch: v.exactOptional(v.boolean()),
   /** Connections the app may have at once, of all protocols, workers and hosts together. */
   max_connections: v.exactOptional(limit),
   /** Users that a presence channel may have. */
@@ -134,6 +136,7 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
   subscription_count: 'boolean',
   webhook_url: 'text',
   webhook_events: 'list',
+  webhook_batch: 'boolean',
   max_connections: 'number',
   max_presence_members: 'number',
   client_events_per_second: 'number',

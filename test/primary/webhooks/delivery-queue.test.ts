@@ -10,13 +10,13 @@ const PACE = { firstPauseMs: 2, longestPauseMs: 8, patienceMs: 60 };
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });
 
 /** A lane whose webhook answers what it is told to, and the bodies that it was sent. */
-function makeLane(answers: (attempt: number) => string | undefined) {
+function makeLane(answers: (attempt: number) => string | undefined, isBatched = async () => true) {
   const bodies: { time_ms: number; events: WebhookEvent[] }[] = [];
   const deliver = async (body: string): Promise<string | undefined> => {
     bodies.push(JSON.parse(body));
     return answers(bodies.length);
   };
-  return { lane: new Lane({ app: 'k1', deliver, log, pace: PACE }), bodies };
+  return { lane: new Lane({ app: 'k1', deliver, isBatched, log, pace: PACE }), bodies };
 }
 
 describe('the lane of a webhook', () => {
@@ -35,6 +35,32 @@ describe('the lane of a webhook', () => {
     await within(lane.finish(), 'the deliveries');
     expect(bodies.map(({ events }) => events.length)).to.deep.equal([100, 100, 50]);
     expect(bodies.flatMap(({ events }) => events.map(({ channel }) => channel))).to.deep.equal(channels);
+  });
+
+  it('puts one event in each body of an app without batches, in their order', async () => {
+    const { lane, bodies } = makeLane(
+      (attempt) => (attempt === 2 ? 'it answered 500' : undefined),
+      async () => false,
+    );
+    for (const channel of ['a', 'b', 'c']) lane.push(occupied(channel));
+    await within(lane.finish(), 'the deliveries');
+    expect(bodies.map(({ events }) => events)).to.deep.equal(
+      ['a', 'b', 'b', 'c'].map((one) => [occupied(one)]),
+    );
+  });
+
+  it('batches from the next body on when the app begins to', async () => {
+    let isOn = false;
+    const { lane, bodies } = makeLane(
+      () => undefined,
+      async () => isOn,
+    );
+    lane.push(occupied('a'));
+    await within(lane.finish(), 'the first delivery');
+    isOn = true;
+    for (const channel of ['b', 'c']) lane.push(occupied(channel));
+    await within(lane.finish(), 'the second delivery');
+    expect(bodies.map(({ events }) => events.length)).to.deep.equal([1, 2]);
   });
 
   it('tries a body again until it is taken, and lets nothing overtake it', async () => {
@@ -66,6 +92,7 @@ describe('the lane of a webhook', () => {
     const counts: number[] = [];
     const lane = new Lane({
       app: 'k1',
+      isBatched: async () => true,
       log,
       deliver: (body) => {
         counts.push(body.length);
@@ -97,7 +124,7 @@ describe('the lane of a webhook', () => {
       setImmediate(failed);
       return 'it answered 500';
     };
-    const lane = new Lane({ app: 'k1', deliver, log, pace });
+    const lane = new Lane({ app: 'k1', deliver, isBatched: async () => true, log, pace });
     lane.push(occupied('a'));
     await within(hasFailed, 'the first attempt');
     lane.hurry();

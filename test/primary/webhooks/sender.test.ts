@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import { Courier } from '../../../src/primary/webhooks/sender.ts';
 import type { Parcel } from '../../../src/shared/ipc/webhook-sender-messages.ts';
-import { within } from '../../support/deadline.ts';
+import { eventually, within } from '../../support/deadline.ts';
 import { WebhookReceiver } from '../../support/webhook-receiver.ts';
 
 const { execPath } = process;
@@ -62,4 +62,33 @@ describe('a courier that cannot be started', () => {
       expect(receiver.of(name)).to.have.lengthOf(1);
     });
   }
+});
+
+describe('a courier that is stuck', () => {
+  it('is ended, its parcels come back, and the next one is delivered by another', async () => {
+    const receiver = new WebhookReceiver();
+    await receiver.open();
+    const lines: { event?: string; courier?: number; msg: string }[] = [];
+    const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
+    const courier = new Courier({ deadlineMs: 100, allowPrivate: true, log, stuckAfterMs: 500 });
+    try {
+      const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });
+      const parcel: Parcel = { url: receiver.url, key: 'k1', secret: 's1', body };
+      // The first one may be given back because starting the process takes longer than it may be stuck.
+      await eventually(async () => (await courier.deliver(parcel)) === undefined, 'a parcel is delivered');
+      const pid = lines.findLast(({ courier: started }) => started !== undefined)?.courier ?? 0;
+      process.kill(pid, 'SIGSTOP');
+      expect(await within(courier.deliver(parcel), 'the parcel of a stuck process')).to.equal(
+        'the courier ended',
+      );
+      expect(lines.map(({ event }) => event)).to.include('webhook_sender_stuck');
+      await eventually(
+        async () => (await courier.deliver(parcel)) === undefined,
+        'the next one is delivered',
+      );
+    } finally {
+      courier.close();
+      receiver.close();
+    }
+  });
 });

@@ -34,6 +34,7 @@ const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'subscription_count',
   'webhook_url',
   'webhook_events',
+  'webhook_batch',
   'max_connections',
   'max_presence_members',
   'client_events_per_second',
@@ -76,6 +77,7 @@ const add: CommandModule = {
         'webhook-events',
         textOption(`which of them, between commas: ${WEBHOOK_EVENT_NAMES.join(', ')}`),
       )
+      .option('webhook-batch', onOff('send several events in one webhook body, up to 100; else one'))
       .option(
         'max-connections',
         textOption('connections that the app may have at once, of all protocols and hosts'),
