@@ -21,6 +21,8 @@ import { openWebhooks } from './webhooks/create-webhooks.ts';
 const DRAIN_PART = 0.9;
 /** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
 const WEBHOOKS_DEADLINE_MS = 3_000;
+/** With fewer, a reconnect of all clients of a small installation has to wait. */
+const FEW_SOCKETS = 1_000;
 /** Beyond the deadline of the workers, at which they are killed: the end of a process that was killed is not far. */
 const DRAIN_GRACE_MS = 10_000;
 
@@ -33,12 +35,12 @@ export async function runPrimary(
   names: ReadonlySet<SettingName>,
   warnings: readonly string[] = [],
 ): Promise<number> {
-  const log = createLog(given.logLevel, { process: 'primary', pid: process.pid });
+  const log = createLog(given, { process: 'primary', pid: process.pid });
   takeOverConsole(log);
   dieLoudly(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
-  const settings = { ...chosen, greetingMaxSockets: fitGuests(chosen, log) };
+  const settings = { ...chosen, greetingMaxSockets: fitGuests(chosen, names, log) };
   const handOver = new HandOver();
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
@@ -108,11 +110,15 @@ function dieLoudly(log: Logger): void {
   });
 }
 
-function fitGuests(settings: Settings, log: Logger): number {
+/** Tells the operator only of a limit that is low, or that the setting cannot be had. */
+function fitGuests(settings: Settings, names: ReadonlySet<SettingName>, log: Logger): number {
   const openFiles = openFilesLimit();
   const guests = guestsThatFit(settings, openFiles);
-  if (guests < settings.greetingMaxSockets)
-    log.info({ openFiles, greetingMaxSockets: guests }, 'few files may be open: fewer sockets may wait');
+  if (guests < settings.greetingMaxSockets) {
+    const level = names.has('greetingMaxSockets') || guests < FEW_SOCKETS ? 'warn' : 'debug';
+    const facts = { event: 'open_files_limit_low', openFiles, greetingMaxSockets: guests };
+    log[level](facts, 'open files limit is low, fewer sockets can wait; raise LimitNOFILE or ulimit -n');
+  }
   return guests;
 }
 

@@ -45,7 +45,7 @@ function receive(message: ToWorker): void {
 }
 
 async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
-  const log = createLog(settings.logLevel, { process: 'worker', slot, pid: process.pid });
+  const log = createLog(settings, { process: 'worker', slot, pid: process.pid });
   takeOverConsole(log);
   dieLoudly(log);
   process.title = `gusher: worker ${slot}`;

@@ -13,7 +13,7 @@ const read = async (stream: Readable | null): Promise<string> => (stream === nul
 
 /** Runs a program that has `createLog` and `takeOverConsole`, and reads what it writes. */
 async function run(program: string, standardError: 'pipe' | number = 'pipe') {
-  const source = `import { createLog } from '${LOG}'; import { takeOverConsole } from '${CONSOLE}'; const log = createLog('info', {}); ${program}`;
+  const source = `import { createLog } from '${LOG}'; import { takeOverConsole } from '${CONSOLE}'; const log = createLog({ logLevel: 'info', logFormat: 'auto' }, {}); ${program}`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
     stdio: ['ignore', 'pipe', standardError],
   });

@@ -190,6 +190,13 @@ export const SETTINGS = {
     values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     about: 'what is logged: this level and what is graver',
   }),
+  logFormat: oneOf({
+    env: 'GUSHER_LOG_FORMAT',
+    flag: 'log-format',
+    fallback: 'auto',
+    values: ['auto', 'json', 'text'],
+    about: 'format of log lines; auto: text on a terminal, JSON elsewhere',
+  }),
   greetingDeadlineMs: integer({
     env: 'GUSHER_GREETING_DEADLINE_MS',
     unit: 'ms',

@@ -1,0 +1,54 @@
+/** What every line has, and so is not listed among its facts. */
+const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'event', 'process', 'pid', 'err']);
+const LEVEL_WIDTH = 5;
+/** `2026-01-31T12:34:56.789Z`: the part that a person at a terminal reads. */
+const CLOCK = [11, 23] as const;
+
+/**
+ * Makes a JSON line of the log readable at a terminal: time, level, message, and facts as `name=value`. Attack: control
+ * characters of strangers, which a terminal would obey; none is left, line breaks of a stack excepted.
+ */
+export function textOfLogLine(line: string): string {
+  const facts = factsIn(line);
+  if (facts === undefined) return line;
+  const { level, time, msg, process, err } = facts;
+  const rest = Object.entries(facts).filter(([name, value]) => !COMMON.has(name) && value !== undefined);
+  const words = [
+    String(time).slice(...CLOCK),
+    String(level).toUpperCase().padEnd(LEVEL_WIDTH),
+    ...(process === undefined || process === 'primary' ? [] : [`${process}:`]),
+    String(msg ?? ''),
+    ...rest.map(([name, value]) => `${name}=${valueText(value)}`),
+  ];
+  return `${withoutControls(words.join(' '))}\n${errorText(err)}`;
+}
+
+function factsIn(line: string): Record<string, unknown> | undefined {
+  try {
+    const facts: unknown = JSON.parse(line);
+    return typeof facts === 'object' && facts !== null ? { ...facts } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An address of a listener is written as one types it. */
+function valueText(value: unknown): string {
+  if (typeof value === 'string') return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value === 'object' && value !== null && 'port' in value) {
+    const { host = '', port } = value as { host?: string; port: unknown };
+    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  }
+  return JSON.stringify(value);
+}
+
+function errorText(err: unknown): string {
+  if (typeof err !== 'object' || err === null) return '';
+  const { stack, message } = err as { stack?: unknown; message?: unknown };
+  const lines = String(stack ?? message).split('\n');
+  return lines.map((line) => `    ${withoutControls(line)}\n`).join('');
+}
+
+function withoutControls(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, '\ufffd');
+}

@@ -1,0 +1,41 @@
+import { expect } from 'chai';
+import { textOfLogLine } from '../../../src/shared/logging/text-lines.ts';
+
+const COMMON = { level: 'info', time: '2026-01-31T12:34:56.789Z', process: 'primary', pid: 7 };
+
+describe('a log line at a terminal', () => {
+  it('has time, level, message and facts', () => {
+    const listen = { host: '127.0.0.1', port: 8000 };
+    const line = {
+      ...COMMON,
+      event: 'ready',
+      listen,
+      apiListen: { host: '::1', port: 1 },
+      workers: 2,
+      msg: 'ready',
+    };
+    expect(textOfLogLine(`${JSON.stringify(line)}\n`)).to.equal(
+      '12:34:56.789 INFO  ready listen=127.0.0.1:8000 apiListen=[::1]:1 workers=2\n',
+    );
+  });
+
+  it('names another process than the primary, and quotes what has blanks', () => {
+    const line = { ...COMMON, process: 'worker', slot: 1, reason: 'a b', code: null, msg: 'x' };
+    expect(textOfLogLine(JSON.stringify(line))).to.equal(
+      '12:34:56.789 INFO  worker: x slot=1 reason="a b" code=null\n',
+    );
+  });
+
+  it('has the stack of an error below, and no control character of a stranger', () => {
+    const err = { message: 'm', stack: 'Error: m\n    at \u001b[2Jx\u009b' };
+    const line = { ...COMMON, app: '\u001b[31m\nlevel', msg: 'x\u0007', err };
+    const text = textOfLogLine(JSON.stringify(line));
+    expect(text.split('\n')).to.have.lengthOf(4);
+    expect(text.replaceAll('\n', '')).not.to.match(/\p{Cc}/u);
+    expect(text).to.contain('\n    Error: m\n        at ');
+  });
+
+  it('is left as it is if it is no JSON', () => {
+    expect(textOfLogLine('hello\n')).to.equal('hello\n');
+  });
+});
