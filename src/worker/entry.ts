@@ -12,7 +12,11 @@ const LAST_WORDS_MS = 1_000;
 try {
   await import('./main.ts');
 } catch (error) {
-  const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, { message: ignoreStart, item: ignoreStart });
+  const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
+    message: ignoreStart,
+    item: ignoreStart,
+    malformed: ignoreStart,
+  });
   line.send({ type: 'fatal', reason: firstLineOf(error) });
   await line.finish(LAST_WORDS_MS);
   process.exit(UNLOADABLE_EXIT);

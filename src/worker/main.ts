@@ -28,8 +28,14 @@ countFrames();
 const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
   message: receive,
   item: (topic, bytes) => worker?.take(topic, bytes),
+  malformed: failOn,
 });
 line.onEnd(leaveAsOrphan);
+
+/** As any other error that nobody handles, it ends this process and no other. */
+function failOn(error: Error): never {
+  throw error;
+}
 
 function receive(message: ToWorker): void {
   switch (message.type) {

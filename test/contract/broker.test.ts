@@ -45,6 +45,10 @@ async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
 }
 
 /** Relay brokers joined with a relay by lines over real sockets, as the processes are by pipes. */
+function failOn(error: Error): never {
+  throw error;
+}
+
 async function relayHost(count: number): Promise<Host> {
   const relay = new Relay({ log: silentLog() });
   const pairs = await Promise.all(Array.from({ length: count }, socketPair));
@@ -52,11 +56,13 @@ async function relayHost(count: number): Promise<Host> {
     const nearLine = new Line<ToPrimary, ToWorker>(near, {
       message: (message) => relay.receive(slot, message as never),
       item: (topic, line) => relay.pass(slot, topic, line),
+      malformed: failOn,
     });
     relay.addWorker(slot, nearLine);
     const line = new Line<ToWorker, ToPrimary>(far, {
       message: (message) => broker.receive(message as never),
       item: (topic, bytes) => broker.take(topic, bytes),
+      malformed: failOn,
     });
     const broker: RelayBroker = new RelayBroker({ line, isIdle: () => true });
     return broker;

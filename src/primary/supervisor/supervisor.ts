@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { App } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
+import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Relay } from '../broker/relay.ts';
 import type { HandOver } from '../dispatch/dispatcher.ts';
@@ -173,6 +174,14 @@ export class Supervisor implements SlotListener {
 
   item(slot: WorkerSlot, topic: string, line: Buffer): void {
     this.#relay.pass(slot.number, topic, line);
+  }
+
+  malformed(slot: WorkerSlot, error: MalformedFrameError): void {
+    this.#log.error(
+      { event: 'malformed_frame', slot: slot.number, err: error },
+      'worker sent a malformed frame',
+    );
+    this.#kill(slot, 'it sent a malformed frame');
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {

@@ -2,12 +2,14 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Line } from '../../shared/ipc/message-pipe.ts';
+import { isToPrimary } from '../../shared/ipc/message-shapes.ts';
 import {
   type BrokerLink,
   LINE_DESCRIPTOR,
   type ToPrimary,
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
+import { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import { createStats, type Stats } from '../../shared/stats.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
 
@@ -30,6 +32,8 @@ export interface SlotListener {
   message(slot: WorkerSlot, message: ToPrimary): void;
   /** A publication for others; its line is lent. */
   item(slot: WorkerSlot, topic: string, line: Buffer): void;
+  /** The process sent what cannot be read or handled. Nothing more of it is read. */
+  malformed(slot: WorkerSlot, error: MalformedFrameError): void;
   /** The process has ended and everything it had said was heard. */
   exited(slot: WorkerSlot, exit: SlotExit): void;
   /** No process could be started for the slot, which is as empty as before. */
@@ -81,14 +85,9 @@ export class WorkerSlot {
     this.stats = createStats();
     this.lastSignAt = performance.now();
     const line = new Line<ToPrimary, ToWorker>(worker.process.stdio[LINE_DESCRIPTOR] as Socket, {
-      message: (message) => {
-        this.lastSignAt = performance.now();
-        this.#listener.message(this, message);
-      },
-      item: (topic, bytes) => {
-        this.lastSignAt = performance.now();
-        this.#listener.item(this, topic, bytes);
-      },
+      message: (message) => this.#receive(message),
+      item: (topic, frame) => this.#receiveItem(topic, frame),
+      malformed: (error) => this.#listener.malformed(this, error),
     });
     this.#line = line;
     void this.#waitForEnd(worker, line);
@@ -114,6 +113,25 @@ export class WorkerSlot {
   kill(reason: string): void {
     this.#killedAs ??= reason;
     this.#worker?.process.kill('SIGKILL');
+  }
+
+  #receive(message: unknown): void {
+    this.lastSignAt = performance.now();
+    if (!isToPrimary(message)) throw new MalformedFrameError('a message is not of its shape');
+    try {
+      this.#listener.message(this, message);
+    } catch (cause) {
+      throw unhandled(cause);
+    }
+  }
+
+  #receiveItem(topic: string, frame: Buffer): void {
+    this.lastSignAt = performance.now();
+    try {
+      this.#listener.item(this, topic, frame);
+    } catch (cause) {
+      throw unhandled(cause);
+    }
   }
 
   /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
@@ -156,6 +174,12 @@ export class WorkerSlot {
     this.state = 'gone';
     this.#listener.exited(this, { code, signal, servedMs, killedAs: this.#killedAs });
   }
+}
+
+/** Whatever a worker makes fail in the primary ends that worker, and not all of them with the primary. */
+function unhandled(cause: unknown): MalformedFrameError {
+  if (cause instanceof MalformedFrameError) return cause;
+  return new MalformedFrameError('a message could not be handled', { cause });
 }
 
 /** What failed to reach a process is told by its exit. */

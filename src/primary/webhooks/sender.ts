@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { FromCourier, Parcel, ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
+import { isFromCourier, type Parcel, type ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
 
@@ -70,7 +70,7 @@ export class Courier {
   #fork(): ChildProcess {
     needRoomToFork();
     const child = fork(PROGRAM, [], { execArgv: [] });
-    child.on('message', (message: FromCourier) => this.#settle(message.id, message.fault));
+    child.on('message', (message: unknown) => this.#receive(message));
     child.on('error', ignoreUntilExit);
     if (child.pid === undefined) {
       child.once('error', (error) => this.#lose(child, this.#unstarted(error)));
@@ -102,6 +102,12 @@ export class Courier {
   #lose(child: ChildProcess, fault: string): void {
     if (this.#process === child) this.#process = undefined;
     for (const id of [...this.#unsettled.keys()]) this.#settle(id, fault);
+  }
+
+  /** A message of any other shape settles nothing: its request ends with the process. */
+  #receive(message: unknown): void {
+    if (isFromCourier(message)) this.#settle(message.id, message.fault);
+    else this.#log.error({ event: 'malformed_frame' }, 'webhook sender sent a malformed message');
   }
 
   #settle(id: number, fault: string | undefined): void {

@@ -1,23 +1,33 @@
 import { type ConnectOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import { parseJson } from '../json/parse-json.ts';
+import {
+  frameLength,
+  HEADER_BYTES,
+  itemJsonAt,
+  MalformedFrameError,
+  MESSAGE_KIND,
+  messageFrame,
+  topicOfItem,
+} from './pipe-frame.ts';
 
-const NEWLINE = 0x0a;
-const TAB = 0x09;
-const OPENING_BRACE = 0x7b;
 const READ_BYTES = 64 * 1024;
 
-/** Who hears what comes over a line, in its order. */
+/** Receives what comes over a line, in its order. */
 export interface LineListener<Message> {
+  /** The value is JSON of any shape: the receiver checks it. */
   message(message: Message): void;
-  /** `line` is lent for the call: whoever keeps it copies it. */
-  item(topic: string, line: Buffer): void;
+  /** `frame` is lent for the call: whoever keeps it copies it. */
+  item(topic: string, frame: Buffer): void;
+  /** The other side sent what is no frame. Called once; nothing is read or written after it. */
+  malformed(error: MalformedFrameError): void;
 }
 
 /**
  * The line between the primary and a worker, over a pipe of its own. Node's channel between processes is left to what
  * it alone can carry, sockets: to send and receive a message it costs twice what this does.
  *
- * What is sent goes in its order, and what is sent in one go of the loop in one write. A message is a line of JSON; an
- * item (`relay-item.ts`) is a line that begins with a topic, which is all that whoever passes it on has to read.
+ * What is sent goes in its order, and what is sent in one go of the loop in one write. Frames carry their length
+ * (`pipe-frame.ts`), so that no content can forge one. Of an item (`relay-frame.ts`) the primary reads only the topic.
  */
 export class Line<In, Out> {
   readonly #listener: LineListener<In>;
@@ -25,8 +35,12 @@ export class Line<In, Out> {
   #outgoing: (string | Buffer)[] = [];
   #outgoingLength = 0;
   #flushRequested = false;
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of a frame whose end has not come yet, and how long that is. */
   #begun: Buffer[] = [];
+  #begunBytes = 0;
+  /** How long the frame is that has begun; of one without a whole header, how long the header is. */
+  #wantedBytes = 0;
+  #isBroken = false;
 
   /** Over a pipe: its stream here, or the descriptor that this process was started with. */
   constructor(pipe: Socket | number, listener: LineListener<In>) {
@@ -55,14 +69,19 @@ export class Line<In, Out> {
     void Promise.resolve().then(this.#requestedFlush);
   }
 
-  /** Sends with the next flush. */
+  /** Sends with the next flush. A message that is too long for a frame breaks the line: see `malformed`. */
   post(message: Out): void {
-    this.#add(`${JSON.stringify(message)}\n`);
+    try {
+      this.#add(messageFrame(JSON.stringify(message)));
+    } catch (error) {
+      if (!(error instanceof MalformedFrameError)) throw error;
+      this.#break(error);
+    }
   }
 
-  /** Sends an item with the next flush. The bytes may be shared, and must not change. */
-  postItem(line: string | Buffer): void {
-    this.#add(line);
+  /** Sends the frame of an item with the next flush. The bytes may be shared, and must not change. */
+  postItem(frame: string | Buffer): void {
+    this.#add(frame);
   }
 
   /** Writes what was posted. */
@@ -71,7 +90,7 @@ export class Line<In, Out> {
     if (outgoing.length === 0) return;
     this.#outgoing = [];
     this.#outgoingLength = 0;
-    if (this.#socket.writable) this.#socket.write(joined(outgoing));
+    if (this.#socket.writable && !this.#isBroken) this.#socket.write(joined(outgoing));
   }
 
   /** Writes what was posted, and resolves when the system has it, or at the deadline. */
@@ -109,24 +128,75 @@ export class Line<In, Out> {
   }
 
   #read(chunk: Buffer): void {
-    let from = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
-      const part = chunk.subarray(from, end + 1);
-      from = end + 1;
-      if (this.#begun.length === 0) {
-        this.#hear(part);
-        continue;
-      }
-      const whole = Buffer.concat([...this.#begun, part]);
-      this.#begun = [];
-      this.#hear(whole);
+    if (this.#isBroken) return;
+    try {
+      this.#readFrames(chunk);
+    } catch (error) {
+      if (!(error instanceof MalformedFrameError)) throw error;
+      this.#break(error);
     }
-    if (from < chunk.length) this.#begun.push(Buffer.from(chunk.subarray(from)));
   }
 
-  #hear(line: Buffer): void {
-    if (line[0] === OPENING_BRACE) this.#listener.message(JSON.parse(line.toString('utf8')));
-    else this.#listener.item(line.toString('utf8', 0, line.indexOf(TAB)), line);
+  #readFrames(chunk: Buffer): void {
+    let at = this.#begunBytes === 0 ? 0 : this.#complete(chunk);
+    while (at + HEADER_BYTES <= chunk.length) {
+      const end = at + frameLength(chunk, at);
+      if (end > chunk.length) {
+        this.#begin(chunk, at, end - at);
+        return;
+      }
+      this.#receive(chunk.subarray(at, end));
+      at = end;
+    }
+    if (at < chunk.length) this.#begin(chunk, at, HEADER_BYTES);
+  }
+
+  /** Keeps a copy of the beginning of a frame. */
+  #begin(chunk: Buffer, at: number, wantedBytes: number): void {
+    this.#begun = [Buffer.from(chunk.subarray(at))];
+    this.#begunBytes = chunk.length - at;
+    this.#wantedBytes = wantedBytes;
+  }
+
+  /** Adds to the frame that has begun, and answers where in the chunk it ends. */
+  #complete(chunk: Buffer): number {
+    let at = 0;
+    while (this.#begunBytes < this.#wantedBytes && at < chunk.length) {
+      const part = chunk.subarray(at, at + this.#wantedBytes - this.#begunBytes);
+      this.#begun.push(Buffer.from(part));
+      this.#begunBytes += part.length;
+      at += part.length;
+      if (this.#begunBytes < this.#wantedBytes) return at;
+      const bytes = Buffer.concat(this.#begun);
+      this.#begun = [bytes];
+      this.#wantedBytes = frameLength(bytes, 0);
+    }
+    if (this.#begunBytes < this.#wantedBytes) return at;
+    const [frame] = this.#begun;
+    this.#begun = [];
+    this.#begunBytes = 0;
+    if (frame !== undefined) this.#receive(frame);
+    return at;
+  }
+
+  #receive(frame: Buffer): void {
+    if (this.#isBroken) return;
+    if (frame[0] === MESSAGE_KIND) {
+      const message = parseJson(frame.toString('utf8', HEADER_BYTES));
+      if (message === undefined) throw new MalformedFrameError('a message is not JSON');
+      this.#listener.message(message as In);
+      return;
+    }
+    const jsonAt = itemJsonAt(frame);
+    this.#listener.item(topicOfItem(frame, jsonAt), frame);
+  }
+
+  /** What follows cannot be read either: where its frames begin is lost. */
+  #break(error: MalformedFrameError): void {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
+    this.#begun = [];
+    this.#listener.malformed(error);
   }
 }
 

@@ -1,5 +1,7 @@
+import { parseJson } from '../json/parse-json.ts';
 import { CONTROL_TOPIC } from '../model/control-message.ts';
 import type { Publication } from '../model/publication.ts';
+import { itemFrame, itemJsonAt, MalformedFrameError } from './pipe-frame.ts';
 
 /** One publication and the topic that carries it. */
 export interface RelayedPublication {
@@ -15,14 +17,22 @@ export interface RelayedControl {
 
 export type RelayItem = RelayedPublication | RelayedControl;
 
-/** The line by which an item crosses between processes: a topic, which has no control characters, a tab and JSON. */
+/** The frame by which an item crosses between processes. Throws a `MalformedFrameError` if it is too long for one. */
 export function relayLine(item: RelayItem): string {
-  return `${item.topic}\t${JSON.stringify('control' in item ? item.control : item.publication)}\n`;
+  return itemFrame(item.topic, JSON.stringify('control' in item ? item.control : item.publication));
 }
 
-/** Reads what `relayLine` made. */
-export function readRelayLine(topic: string, line: Buffer): RelayItem {
-  const value: unknown = JSON.parse(line.toString('utf8', line.indexOf('\t') + 1));
-  if (topic === CONTROL_TOPIC) return { topic, control: value as string };
-  return { topic, publication: value as Publication };
+/** Reads what `relayLine` made. Throws a `MalformedFrameError` if it is something else. */
+export function readRelayLine(topic: string, frame: Buffer): RelayItem {
+  const value = parseJson(frame.toString('utf8', itemJsonAt(frame)));
+  if (topic === CONTROL_TOPIC && typeof value === 'string') return { topic, control: value };
+  if (topic !== CONTROL_TOPIC && isPublication(value)) return { topic, publication: value };
+  throw new MalformedFrameError('an item of the relay is none');
+}
+
+/** The names in it were checked by the worker that published it. */
+function isPublication(value: unknown): value is Publication {
+  if (typeof value !== 'object' || value === null) return false;
+  const { channel, event, data } = value as Record<string, unknown>;
+  return typeof channel === 'string' && typeof event === 'string' && typeof data === 'string';
 }

@@ -1,0 +1,114 @@
+import type { RosterQuery } from '../model/presence.ts';
+import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
+import type { ToPrimary } from './messages.ts';
+
+/**
+ * The shapes of what a worker sends. The primary checks each message before it uses it: a worker that sends anything
+ * else is replaced, and must not take the primary with it.
+ */
+
+type Fields = Readonly<Record<string, unknown>>;
+type Check = (value: unknown) => boolean;
+
+const LINKS: readonly unknown[] = ['connecting', 'live', 'lost', 'closed'];
+const EVENT_NAMES: readonly unknown[] = WEBHOOK_EVENT_NAMES;
+const WATCHABLE: readonly unknown[] = ['members', 'channel', 'user'];
+const NONE: readonly string[] = [];
+
+/** Which names a query has besides its kind and its page. */
+const QUERY_NAMES: Readonly<Record<RosterQuery['kind'], readonly string[]>> = {
+  channels: ['app'],
+  channelCount: ['app'],
+  channel: ['app', 'channel'],
+  usersOfApp: ['app'],
+  usersOfChannel: ['app', 'channel'],
+  usersInAll: ['app'],
+  members: ['app', 'channel'],
+  user: ['app', 'user'],
+  app: ['app'],
+  apps: NONE,
+  totals: NONE,
+};
+
+const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
+  ready: () => true,
+  fatal: ({ reason }) => isText(reason),
+  beat: ({ stats }) => isObject(stats) && Object.values(stats).every(Number.isFinite),
+  sockets: ({ taken, passed, ended, opened, closed }) =>
+    isListOf(taken, isWhole) &&
+    isWhole(passed) &&
+    isWhole(ended) &&
+    isListOf(opened, isText) &&
+    isListOf(closed, isText),
+  link: ({ state }) => LINKS.includes(state),
+  webhookReports: ({ reports }) => isListOf(reports, isReport),
+  relaySubscribe: ({ topics }) => isListOf(topics, isText),
+  relayUnsubscribe: ({ topics }) => isListOf(topics, isText),
+  relayAsk: ({ id, topic }) => isWhole(id) && isText(topic),
+  idempotencyClaim: ({ id, key, fingerprint }) => isWhole(id) && isText(key) && isText(fingerprint),
+  idempotencySettled: ({ key, answer }) => isText(key) && isTextOrNone(answer),
+  roster: ({ deltas }) => isListOf(deltas, isDelta),
+  rosterQuery: ({ id, query, watch }) =>
+    isWhole(id) && (watch === true ? isWatchable(query) : watch === false && isQuery(query)),
+  rosterJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isWatchable(query),
+  rosterUnwatch: ({ query }) => isWatchable(query),
+};
+
+/** Whether a value is a message of a worker to the primary. */
+export function isToPrimary(value: unknown): value is ToPrimary {
+  if (!isObject(value) || !isText(value.type) || !Object.hasOwn(SHAPES, value.type)) return false;
+  return SHAPES[value.type as ToPrimary['type']](value);
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isTextOrNone(value: unknown): boolean {
+  return value === undefined || isText(value);
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isSafeInteger(value);
+}
+
+function isListOf(value: unknown, check: Check): boolean {
+  return Array.isArray(value) && value.every(check);
+}
+
+function isReport(value: unknown): boolean {
+  if (!isObject(value) || !isText(value.app) || !isObject(value.event)) return false;
+  return EVENT_NAMES.includes(value.event.name) && isText(value.event.channel);
+}
+
+function isDelta(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { app, channel, user, change, info } = value;
+  return isText(app) && isText(channel) && isText(user) && isWhole(change) && isTextOrNone(info);
+}
+
+function isQuery(value: unknown): boolean {
+  if (!isObject(value) || !isText(value.kind) || !Object.hasOwn(QUERY_NAMES, value.kind)) return false;
+  const { prefix, after, limit, channels } = value;
+  return (
+    QUERY_NAMES[value.kind as RosterQuery['kind']].every((name) => isText(value[name])) &&
+    isTextOrNone(prefix) &&
+    isTextOrNone(after) &&
+    (limit === undefined || isWhole(limit)) &&
+    (value.kind !== 'usersInAll' || isListOf(channels, isText))
+  );
+}
+
+function isWatchable(value: unknown): boolean {
+  return isQuery(value) && WATCHABLE.includes((value as Fields).kind);
+}
+
+function isJoin(value: unknown): boolean {
+  if (!isObject(value) || !isObject(value.member)) return false;
+  const { app, channel, max, member } = value;
+  return isText(app) && isText(channel) && isWhole(max) && isText(member.user) && isTextOrNone(member.info);
+}

@@ -1,0 +1,79 @@
+/**
+ * How frames lie on the pipe between the primary and a worker: one byte for the kind, four for the length of the body,
+ * then the body in UTF-8. Nothing in a body can end it or begin another frame, whatever text a client or backend put
+ * there. Length digits are base 128, so that a header is ASCII and strings can be joined before they become bytes.
+ */
+
+export const HEADER_BYTES = 5;
+/** A message of JSON. */
+export const MESSAGE_KIND = 0x4d;
+/** A relayed item: two digits for the length of the topic, the topic, JSON. */
+export const ITEM_KIND = 0x49;
+/**
+ * Attack: a length that a reader would wait and hold memory for. It is also what four digits can say; a publication is
+ * bounded far below it (`publication-size.ts`).
+ */
+export const BODY_MAX_BYTES = 2 ** 28 - 1;
+export const TOPIC_MAX_BYTES = 2 ** 14 - 1;
+const TOPIC_AT = HEADER_BYTES + 2;
+
+/** What came over a pipe is no frame. Whoever sent it cannot be understood any more. */
+export class MalformedFrameError extends Error {}
+
+/** A frame whose body is that text. Throws a `MalformedFrameError` if it is longer than a frame may be. */
+export function messageFrame(body: string): string {
+  return header(MESSAGE_KIND, Buffer.byteLength(body)) + body;
+}
+
+/** As `messageFrame`, of an item. */
+export function itemFrame(topic: string, json: string): string {
+  const topicBytes = Buffer.byteLength(topic);
+  if (topicBytes > TOPIC_MAX_BYTES) throw new MalformedFrameError('the topic of a frame is too long');
+  const length = 2 + topicBytes + Buffer.byteLength(json);
+  return `${header(ITEM_KIND, length)}${digits(topicBytes >>> 7, topicBytes & 0x7f)}${topic}${json}`;
+}
+
+function header(kind: number, length: number): string {
+  if (length > BODY_MAX_BYTES) throw new MalformedFrameError('a frame is too long');
+  return String.fromCharCode(
+    kind,
+    length >>> 21,
+    (length >>> 14) & 0x7f,
+    (length >>> 7) & 0x7f,
+    length & 0x7f,
+  );
+}
+
+function digits(high: number, low: number): string {
+  return String.fromCharCode(high, low);
+}
+
+/** How long the frame is that begins at `at`, where its header is whole. Throws a `MalformedFrameError`. */
+export function frameLength(bytes: Buffer, at: number): number {
+  const kind = bytes[at];
+  if (kind !== MESSAGE_KIND && kind !== ITEM_KIND)
+    throw new MalformedFrameError('a frame is of no known kind');
+  const [first = 0, second = 0, third = 0, fourth = 0] = [
+    bytes[at + 1],
+    bytes[at + 2],
+    bytes[at + 3],
+    bytes[at + 4],
+  ];
+  if ((first | second | third | fourth) > 0x7f)
+    throw new MalformedFrameError('the length of a frame is none');
+  return HEADER_BYTES + ((first << 21) | (second << 14) | (third << 7) | fourth);
+}
+
+/** Where the JSON of an item's frame begins, behind the topic. Throws a `MalformedFrameError`. */
+export function itemJsonAt(frame: Buffer): number {
+  const [high = 0x80, low = 0x80] = [frame[HEADER_BYTES], frame[HEADER_BYTES + 1]];
+  const jsonAt = TOPIC_AT + ((high << 7) | low);
+  if ((high | low) > 0x7f || jsonAt >= frame.length)
+    throw new MalformedFrameError('the topic of a frame is none');
+  return jsonAt;
+}
+
+/** The topic of an item's frame, where `itemJsonAt` says that it ends. */
+export function topicOfItem(frame: Buffer, jsonAt: number): string {
+  return frame.toString('utf8', TOPIC_AT, jsonAt);
+}

@@ -1,0 +1,33 @@
+import { expect } from 'chai';
+import { connectClient } from '../support/client.ts';
+import { eventually } from '../support/deadline.ts';
+import { startGusher } from '../support/gusher.ts';
+
+/** In the first worker bytes that are no frame, in the second a frame whose message has a wrong shape. */
+const SABOTAGE = `import cluster from 'node:cluster';
+import { writeSync } from 'node:fs';
+const body = JSON.stringify({ type: 'roster', deltas: [null] });
+const frames = { 1: 'no frame\\n{bad\\n', 2: 'M\\0\\0\\0' + String.fromCharCode(body.length) + body };
+const frame = frames[cluster.worker?.id];
+if (frame !== undefined) setTimeout(() => writeSync(4, frame), 1500);`;
+
+describe('a worker that sends malformed frames', () => {
+  it('is replaced, and the primary and the other workers go on', async () => {
+    const sabotage = `data:text/javascript,${encodeURIComponent(SABOTAGE)}`;
+    const gusher = await startGusher({ workers: 3, env: { NODE_OPTIONS: `--import=${sabotage}` } });
+    try {
+      const malformed = (): unknown[] => gusher.logs.filter(({ event }) => event === 'malformed_frame');
+      await eventually(() => malformed().length === 2, 'both are found');
+      const killed = (): unknown[] => gusher.logs.filter(({ killedAs }) => killedAs !== undefined);
+      await eventually(() => killed().length === 2, 'both are ended');
+      await eventually(async () => (await gusher.publish('news', 'e', 0)).status === 200, 'it serves');
+      const client = await connectClient(gusher.clientUrl());
+      await client.subscribe('news');
+      expect((await gusher.publish('news', 'e', 1)).status).to.equal(200);
+      expect((await client.next()).event).to.equal('e');
+      client.socket.terminate();
+    } finally {
+      expect(await gusher.stop()).to.equal(0);
+    }
+  });
+});

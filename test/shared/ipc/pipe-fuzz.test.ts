@@ -1,0 +1,192 @@
+import type { Socket } from 'node:net';
+import { expect } from 'chai';
+import { Line } from '../../../src/shared/ipc/message-pipe.ts';
+import { isToPrimary } from '../../../src/shared/ipc/message-shapes.ts';
+import { itemFrame, messageFrame, TOPIC_MAX_BYTES } from '../../../src/shared/ipc/pipe-frame.ts';
+import { type RelayItem, readRelayLine, relayLine } from '../../../src/shared/ipc/relay-frame.ts';
+import { CONTROL_TOPIC } from '../../../src/shared/model/control-message.ts';
+import { eventually } from '../../support/deadline.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+import { socketPair } from '../../support/socket-pair.ts';
+
+/** `GUSHER_FUZZ_FRAMES=100000` is the long run. */
+const FRAMES = Number(process.env.GUSHER_FUZZ_FRAMES ?? 3_000);
+const SEED = Number(process.env.GUSHER_FUZZ_SEED ?? 4_711);
+
+/** Content that would end a frame, begin one or break its text, if any content could. */
+const PIECES = [
+  '\n',
+  '\t',
+  '{',
+  '}',
+  '"',
+  '\\',
+  '\0',
+  '\u0001',
+  'M\0\0\0\u0002{}',
+  'I\0\0\0\u0003\0\u0001a',
+  'x\n{bad\nz',
+  '{"type":"fatal","reason":"forged"}\n',
+  'gusher:control\t"x"\n',
+  'é',
+  '日',
+  '😀',
+  '\ud83d',
+  '\ude00',
+  '\u2028',
+  '@',
+  'shop@news',
+  'x'.repeat(200),
+];
+
+type Heard = { readonly message: unknown } | { readonly item: RelayItem };
+
+function open(pipe: Socket): { line: Line<unknown, unknown>; heard: Heard[]; faults: Error[] } {
+  const heard: Heard[] = [];
+  const faults: Error[] = [];
+  const line = new Line<unknown, unknown>(pipe, {
+    message: (message) => void heard.push({ message }),
+    item: (topic, frame) => void heard.push({ item: readRelayLine(topic, frame) }),
+    malformed: (error) => void faults.push(error),
+  });
+  return { line, heard, faults };
+}
+
+describe('the pipe between processes', () => {
+  let near: Socket;
+  let far: Socket;
+
+  beforeEach(async () => {
+    [near, far] = await socketPair();
+  });
+
+  afterEach(() => {
+    near.destroy();
+    far.destroy();
+  });
+
+  it('brings hostile content both ways as it is, and nothing that the content forged', async () => {
+    const seeded = new SeededRandom(SEED);
+    const random = (limit: number): number => seeded.below(limit);
+    const pick = (): string => PIECES[random(PIECES.length)] ?? '';
+    const text = (): string => Array.from({ length: random(6) }, pick).join('');
+    const sides = [open(near), open(far)] as const;
+    const sent: [Heard[], Heard[]] = [[], []];
+    for (let n = 0; n < FRAMES; n += 1) {
+      const from = random(2) as 0 | 1;
+      const { line } = sides[from];
+      const kind = random(3);
+      if (kind === 0) {
+        const message = { type: text(), [text()]: [text(), n] };
+        // JSON has no lone surrogates: they are escaped in it.
+        sent[from].push({ message: JSON.parse(JSON.stringify(message)) });
+        line.post(message);
+      } else {
+        const publication = { channel: text(), event: text(), data: JSON.stringify(text()), text: text() };
+        const topic = `shop@${text()}`;
+        const item: RelayItem =
+          kind === 1 ? { topic, publication } : { topic: CONTROL_TOPIC, control: text() + n };
+        // A topic is bytes on the pipe: what is not well-formed is replaced, and stays one topic.
+        sent[from].push({
+          item: 'control' in item ? item : { ...item, topic: Buffer.from(topic).toString() },
+        });
+        line.postItem(random(2) === 0 ? relayLine(item) : Buffer.from(relayLine(item)));
+      }
+      if (random(20) === 0) line.flush();
+      if (n % 1_000 === 0) await new Promise(setImmediate);
+    }
+    for (const { line } of sides) line.flush();
+    const [[one, other], [byOne, byOther]] = [sides, sent];
+    await eventually(
+      () => other.heard.length >= byOne.length && one.heard.length >= byOther.length,
+      'all were heard',
+    );
+    // `deep.equal` over so many would take longer than all the rest.
+    expect(JSON.stringify(other.heard) === JSON.stringify(byOne), 'the one way').to.equal(true);
+    expect(JSON.stringify(one.heard) === JSON.stringify(byOther), 'the other way').to.equal(true);
+    expect([...one.faults, ...other.faults]).to.deep.equal([]);
+  });
+
+  it('reports random bytes once, reads nothing behind them, and throws nothing', () => {
+    const seeded = new SeededRandom(SEED);
+    const random = (limit: number): number => seeded.below(limit);
+    let broken = 0;
+    for (let n = 0; n < FRAMES; n += 1) {
+      const { heard, faults, write } = fed();
+      const good = Buffer.from(messageFrame(`{"n":${n}}`));
+      const bytes = Buffer.from(Array.from({ length: 1 + random(24) }, () => random(256)));
+      // Half of them begin as frames do.
+      if (random(2) === 0) bytes[0] = random(2) === 0 ? 0x4d : 0x49;
+      if (random(2) === 0) bytes.fill(0, 1, Math.min(4, bytes.length));
+      const stream = Buffer.concat([good, bytes, good]);
+      const cut = random(stream.length);
+      write(stream.subarray(0, cut));
+      write(stream.subarray(cut));
+      expect(heard[0]).to.deep.equal({ message: { n } });
+      expect(faults.length).to.be.at.most(1);
+      const before = heard.length;
+      if (faults.length === 0) continue;
+      broken += 1;
+      write(good);
+      expect(heard.length).to.equal(before);
+    }
+    expect(broken).to.be.greaterThan(FRAMES / 4);
+  });
+
+  it('refuses to frame a topic that is longer than a reader takes', () => {
+    expect(() => itemFrame('t'.repeat(TOPIC_MAX_BYTES + 1), '1')).to.throw('topic');
+  });
+});
+
+/** A line that reads what is written here, without a system between. */
+function fed(): { heard: Heard[]; faults: Error[]; write: (bytes: Buffer) => void } {
+  let read: (bytes: Buffer) => void = () => undefined;
+  const pipe = {
+    on: (event: string, listener: (bytes: Buffer) => void) => {
+      if (event === 'data') read = listener;
+    },
+  };
+  const { heard, faults } = open(pipe as unknown as Socket);
+  return { heard, faults, write: (bytes) => read(Buffer.from(bytes)) };
+}
+
+describe('a message of a worker', () => {
+  it('is of its shape, or none', () => {
+    const right = [
+      { type: 'ready' },
+      { type: 'beat', stats: { connections: 1 } },
+      { type: 'sockets', taken: [1], passed: 0, ended: 0, opened: ['a'], closed: [] },
+      { type: 'idempotencySettled', key: 'k' },
+      { type: 'roster', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
+      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'totals' } },
+      { type: 'rosterQuery', id: 1, watch: true, query: { kind: 'user', app: 'a', user: 'u' } },
+    ];
+    const wrong = [
+      undefined,
+      null,
+      1,
+      'ready',
+      [],
+      {},
+      { type: 'toString' },
+      { type: '__proto__' },
+      { type: 'fatal' },
+      { type: 'beat' },
+      { type: 'beat', stats: { connections: '1' } },
+      { type: 'sockets', taken: [1] },
+      { type: 'sockets', taken: 1, passed: 0, ended: 0, opened: [], closed: [] },
+      { type: 'link', state: 'lots' },
+      { type: 'relaySubscribe', topics: 'shop@news' },
+      { type: 'relaySubscribe', topics: [1] },
+      { type: 'webhookReports', reports: [{ app: 'a', event: null }] },
+      { type: 'roster', deltas: [{ app: 'a', channel: 'c', user: 'u', change: '1' }] },
+      { type: 'roster', deltas: [null] },
+      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'valueOf' } },
+      { type: 'rosterQuery', id: 1, watch: true, query: { kind: 'totals' } },
+      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'usersInAll', app: 'a' } },
+      { type: 'rosterJoin', id: 1, join: { app: 'a', channel: 'c', max: 1 }, query: {} },
+    ];
+    expect(right.filter((message) => !isToPrimary(message))).to.deep.equal([]);
+    expect(wrong.filter(isToPrimary)).to.deep.equal([]);
+  });
+});
