@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 
 /** The part of a socket's handle that is used here; it is not public, and may be missing. */
 interface ReadableHandle {
+  /** Whether the stream believes that its handle reads. */
+  reading?: boolean;
   readStart?: () => void;
   readStop?: () => void;
 }
@@ -16,9 +18,14 @@ export function stopReading(socket: Socket): void {
   handleOf(socket)?.readStop?.();
 }
 
-/** Undoes `stopReading`; does nothing to a socket that is being read. */
+/**
+ * Undoes `stopReading`; does nothing to a socket that is being read. A stream that stopped itself, at its high-water
+ * mark or because the server pauses its connections, starts its handle again when it resumes. A second start fails
+ * with EALREADY, and the stream then destroys the socket.
+ */
 export function startReading(socket: Socket): void {
-  handleOf(socket)?.readStart?.();
+  const handle = handleOf(socket);
+  if (handle?.reading !== false) handle?.readStart?.();
   socket.resume();
 }
 
