@@ -32,10 +32,13 @@ const publicKeyPem = v.pipe(
 
 const secretText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 
-/** SDKs of Pusher read the id from a URL as a number; as text it stands in a hash or a file. */
+/**
+ * Pusher numbers its apps; other servers also take names (`app-id`), so an id that moves over is kept. An SDK sends it
+ * in a path.
+ */
 const appId = v.pipe(
   v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
-  v.regex(/^\d{1,20}$/, 'must have digits only, 20 at most'),
+  v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -'),
 );
 
 /**

@@ -55,7 +55,7 @@ const add: CommandModule = {
       .option('remote-url', textOption('where gusher.remote goes when there is no Redis'))
       .option('client-events', onOff('let clients send events'))
       .option('pusher', { type: 'boolean', describe: 'make an id and a secret for Pusher clients and SDKs' })
-      .option('id', textOption('app id of Pusher SDKs: digits'))
+      .option('id', textOption('app id of Pusher SDKs: 1 to 64 letters, digits, _ and -'))
       .option(
         'secret',
         textOption('app secret of Pusher SDKs; a line that begins with it shows in process lists'),
