@@ -20,6 +20,8 @@ export interface Stats {
   unexpectedErrors: number;
   /** Seconds in which a client sent more pings, pongs or fragments than it may, and was not read from for the rest. */
   connectionsThrottled: number;
+  /** HTTP requests whose client hung up before it had the whole answer. */
+  requestsAborted: number;
   framesReceived: number;
   faults: number;
   publicationsAccepted: number;
@@ -49,6 +51,7 @@ export function createStats(): Stats {
     connectionsTooManyFaults: 0,
     unexpectedErrors: 0,
     connectionsThrottled: 0,
+    requestsAborted: 0,
     framesReceived: 0,
     faults: 0,
     publicationsAccepted: 0,

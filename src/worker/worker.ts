@@ -1,10 +1,11 @@
-import { createServer, type Server } from 'node:http';
 import { DEMO_APP } from '../shared/apps/app.ts';
 import { Apps } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
-import { REFUSALS, type Refusal } from '../shared/errors/catalogue.ts';
+import { REFUSALS, type Refusal, type RefusalCode } from '../shared/errors/catalogue.ts';
+import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
+import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
@@ -13,6 +14,7 @@ import { Closers } from '../shared/process/closers.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
+import { HttpServer } from './api/http/http-server.ts';
 import { Router } from './api/http/router.ts';
 import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
@@ -30,6 +32,7 @@ import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
 import type { PusherDoor } from './handshake/pusher-handshake.ts';
 import { Arrivals } from './handshake/upgrade-fast-path.ts';
 import { Upgrade } from './handshake/upgrade-handler.ts';
+import { drawUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { Control } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
@@ -48,6 +51,11 @@ import { frameText } from './websocket/frame.ts';
 import { FrameWriter } from './websocket/frame-writer.ts';
 
 const BEAT_MS = 500;
+/**
+ * Connections of HTTP that a worker keeps open between requests on the public port. Attack: strangers that keep many;
+ * beyond it each answer closes its connection.
+ */
+const KEPT_CONNECTIONS_MAX = 1_024;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
 const CLIENTS_PART = 0.9;
 
@@ -64,8 +72,6 @@ export interface WorkerOptions {
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #stats: Stats = createStats();
-  // Node would refuse a request without a host without a word; those who serve it say why.
-  readonly #server: Server = createServer({ requireHostHeader: false });
   readonly #unexpected: UnexpectedErrors;
   readonly #store: AppStore;
   readonly #auth: Auth;
@@ -84,7 +90,7 @@ export class Worker {
   readonly #inactivity: Inactivity;
   readonly #expiry: Expiry;
   readonly #remoteSink: RemoteSink;
-  readonly #publicRequests: Router;
+  readonly #http: HttpServer;
   readonly #upgrade: Upgrade;
   readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
@@ -191,13 +197,33 @@ export class Worker {
       stats,
     });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
-    this.#publicRequests = new Router({ unexpected });
-    drawPublicRoutes(this.#publicRequests, { apps, tokens });
-    drawPusherRoutes(this.#publicRequests, pusherApi);
-    new StickyPort(new Arrivals(this.#server), sockets);
+    const { bodyMaxBytes, pusherPathPrefix } = settings;
+    const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
+    const publicRequests: Router = new Router({
+      unexpected,
+      limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
+      errorBodyAt,
+      stats,
+      hint: (path) => {
+        const isOfApi = apiRequests.has(path) || apiRequests.has(`/v1${path}`);
+        return isOfApi ? 'api_port_only' : pathHint(path);
+      },
+    });
+    drawPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness() });
+    drawPusherRoutes(publicRequests, pusherApi);
+    drawUpgradeRoutes(publicRequests, pusherPathPrefix);
+    this.#http = new HttpServer({
+      serve: publicRequests.serve,
+      isUpgrade: (request) => this.#upgrade.isFor(request),
+      errorBodyAt,
+      headMaxBytes: settings.headMaxBytes,
+      headTimeoutMs: settings.greetingDeadlineMs,
+      keptMax: KEPT_CONNECTIONS_MAX,
+    });
+    new StickyPort(new Arrivals(this.#http.server, (request) => this.#upgrade.isFor(request)), sockets);
     this.#upgrade = new Upgrade({
       quota: this.#quota,
-      server: this.#server,
+      server: this.#http.server,
       admission,
       dialect,
       pusherDoor: this.#pusherDoor,
@@ -211,14 +237,23 @@ export class Worker {
       unexpected,
       frameMaxBytes: settings.frameMaxBytes,
       compression: settings.compression,
-      requests: this.#publicRequests,
+      limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
     });
     this.#idempotency = new IdempotencyDesk({ send });
-    const apiRequests = drawRoutes({
+    const apiRequests: Router = new Router({
+      unexpected,
+      limits: { bodyMaxBytes, bodiless: new Set() },
+      errorBodyAt,
+      stats,
+      hint: (path) => {
+        if (publicRequests.has(path)) return 'public_port_only';
+        return apiRequests.has(`/v1${path}`) ? 'version_missing' : pathHint(path);
+      },
+    });
+    drawRoutes(apiRequests, {
       settings,
       stats,
       log,
-      unexpected,
       apps,
       store: this.#store,
       tokens,
@@ -229,7 +264,7 @@ export class Worker {
       version,
     });
     drawPusherRoutes(apiRequests, pusherApi);
-    this.#api = new ApiServer({ sockets, requests: apiRequests });
+    this.#api = new ApiServer({ sockets, requests: apiRequests, errorBodyAt });
   }
 
   /** Opens the broker, then the API. */
@@ -334,7 +369,7 @@ export class Worker {
     closers.add('presence client', () => this.#roster.close());
     closers.add('broker', () => this.#broker.close());
     closers.add('API', () => this.#api.close(until - performance.now()), deadlineMs);
-    closers.add('public requests', () => this.#publicRequests.finish(until - performance.now()), deadlineMs);
+    closers.add('public requests', () => this.#http.close(until - performance.now()), deadlineMs);
     closers.add(
       'clients',
       () =>
@@ -348,7 +383,10 @@ export class Worker {
       deadlineMs,
     );
     closers.add('publications in flight', () => this.#broker.settle());
-    closers.add('handshake', () => this.#upgrade.stop());
+    closers.add('handshake', () => {
+      this.#upgrade.stop();
+      this.#http.stop();
+    });
     return closers.close();
   }
 
@@ -364,6 +402,11 @@ export class Worker {
     if (!this.#host.live) return { ready: false, reason: 'broker not reachable' };
     return { ready: true };
   }
+}
+
+/** What is wrong with a path that leads nowhere, where the path itself shows it. */
+function pathHint(path: string): RefusalCode | undefined {
+  return path.includes('//') ? 'empty_segment' : undefined;
 }
 
 function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {

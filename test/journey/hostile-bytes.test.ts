@@ -39,7 +39,7 @@ describe('hostile bytes on the public port', () => {
   for (const [what, bytes, status, code] of [
     [
       'a POST',
-      'POST /ws/demo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello',
+      'POST /ws/demo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello',
       405,
       'method_not_allowed',
     ],
@@ -58,8 +58,13 @@ describe('hostile bytes on the public port', () => {
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 405, 'method_not_allowed'],
     ['a Redis command', '*1\r\n$4\r\nPING\r\n', 400, 'bad_request'],
     ['HTTP of no version', 'GET / HTTP/9.9\r\nHost: x\r\n\r\n', 400, 'bad_request'],
-    ['a request for something else', 'GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'not_found'],
-    ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\n\r\n', 426, 'upgrade_required'],
+    [
+      'a request for something else',
+      'GET /favicon.ico HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+      404,
+      'not_found',
+    ],
+    ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', 426, 'upgrade_required'],
     [
       'an older WebSocket',
       handshake('/ws/demo').replace('Version: 13', 'Version: 8'),
@@ -70,7 +75,7 @@ describe('hostile bytes on the public port', () => {
     ['a head in which nothing is right', 'GET / HTTP/1.1\r\n: \0\x01\r\n\r\n', 400, 'bad_request'],
     [
       'a second request behind the first',
-      'GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /ws/demo HTTP/1.1\r\nHost: x\r\n\r\n',
+      'GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /ws/demo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
       404,
       'not_found',
     ],
@@ -83,7 +88,7 @@ describe('hostile bytes on the public port', () => {
   }
 
   for (const [what, bytes] of [
-    ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['no upgrade', 'GET /ws/demo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'],
     ['an older WebSocket', handshake('/ws/demo').replace('Version: 13', 'Version: 8')],
   ] as const) {
     it(`${what}: is told which version this server speaks (RFC 6455 §4.4)`, async () => {

@@ -98,7 +98,9 @@ describe('clients with tokens', () => {
       });
       socket.on('close', () => resolve(text));
     });
-    socket.write(`POST /v1/auth HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`);
+    socket.write(
+      `POST /v1/auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`,
+    );
     for (const at of [0, 100, 200]) {
       await new Promise((resolve) => setTimeout(resolve, 30));
       socket.write(body.slice(at, at === 200 ? undefined : at + 100));
@@ -130,7 +132,7 @@ describe('clients with tokens', () => {
     expectRefused(await door.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
     expectRefused(await door.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
     expectRefused(await door.post('/v1/auth', `{"jwt":"${'x'.repeat(40_000)}"}`), 413, 'body_too_large');
-    expectRefused(await door.post('/v1/nothing', {}), 405, 'method_not_allowed');
+    expectRefused(await door.post('/v1/nothing', {}), 404, 'not_found');
   });
 
   it('the socket is refused before the upgrade', async () => {

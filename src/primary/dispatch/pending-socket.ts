@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { type ErrorBody, refusalBody } from '../../shared/errors/http-error.ts';
 
 /** A socket on its way from a port of the primary to a worker. */
 export interface Guest {
@@ -9,6 +10,8 @@ export interface Guest {
   data: Buffer;
   /** The id after `sid=` in its request target, by which it asks for the worker it was with before. */
   sid: string | undefined;
+  /** The form of the errors that it is sent: that of the path which it asks for. */
+  errorBody: ErrorBody;
   /** When it connected, in ms of `performance.now()`. */
   readonly arrivedAt: number;
 }
@@ -16,7 +19,14 @@ export interface Guest {
 /** From this moment an error ends the socket, and nothing else. */
 export function createGuest(socket: Socket, port: Guest['port']): Guest {
   socket.on('error', destroySocket);
-  return { socket, port, data: Buffer.alloc(0), sid: undefined, arrivedAt: performance.now() };
+  return {
+    socket,
+    port,
+    data: Buffer.alloc(0),
+    sid: undefined,
+    errorBody: refusalBody,
+    arrivedAt: performance.now(),
+  };
 }
 
 function destroySocket(this: Socket): void {

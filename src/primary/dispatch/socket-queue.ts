@@ -41,8 +41,8 @@ export class Lobby {
   /** Takes a guest that came in, or one whose worker was lost before it took over. */
   receive(guest: Guest): void {
     if (guest.socket.destroyed || this.#place(guest)) return;
-    if (this.#closed.has(guest.port)) this.refuse(guest.socket, REFUSALS.server_stopping);
-    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest.socket, REFUSALS.no_worker);
+    if (this.#closed.has(guest.port)) this.refuse(guest, REFUSALS.server_stopping);
+    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest, REFUSALS.no_worker);
     else this.#waiting.add(guest);
   }
 
@@ -54,12 +54,12 @@ export class Lobby {
   }
 
   /** Tells a client why not. */
-  refuse(socket: Socket, refusal: Refusal): void {
+  refuse({ socket, errorBody }: Guest, refusal: Refusal): void {
     if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
     this.#leaving.set(socket, performance.now() + LINGER_MS);
     socket.once('close', () => this.#leaving.delete(socket));
     socket.removeAllListeners('data');
-    socket.end(httpRefusal(refusal));
+    socket.end(httpRefusal(refusal, errorBody));
     // What is still unread would make the system send a reset, which destroys the answer: so read on.
     startReading(socket);
   }
@@ -88,7 +88,7 @@ export class Lobby {
     for (const guest of this.#waiting) {
       if (now - guest.arrivedAt < this.#deadlineMs) continue;
       this.#waiting.delete(guest);
-      this.refuse(guest.socket, REFUSALS.no_worker);
+      this.refuse(guest, REFUSALS.no_worker);
     }
     // A worker that was full may have room again.
     this.retry();

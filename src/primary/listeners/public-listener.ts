@@ -1,26 +1,25 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
+import { errorBodyAt, KNOWN_METHODS } from '../../shared/errors/http-error.ts';
+import { parseRequestHead } from '../../shared/http/request-head.ts';
+import {
+  BODILESS_METHODS,
+  pathOf,
+  type RequestLimits,
+  requestFault,
+  splitTarget,
+} from '../../shared/http/request-rules.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
-import { isPublicPost } from './allowed-posts.ts';
+import { HeadBuffer } from './head-buffer.ts';
 import { listen } from './listen.ts';
-import {
-  bodyIsAnnounced,
-  bodyLength,
-  hasBareLineEnd,
-  headEnd,
-  methodOf,
-  pathOf,
-  sidOf,
-  startsLikeHttp,
-} from './request-head.ts';
+import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from './request-head.ts';
 
 const SWEEP_MS = 250;
-const METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 type Doors = Pick<
   Settings,
@@ -32,27 +31,37 @@ type Doors = Pick<
   | 'pusherPathPrefix'
 >;
 
+/** A socket that has not sent a whole head yet. */
+interface Greeting {
+  readonly guest: Guest;
+  readonly head: HeadBuffer;
+}
+
 /**
  * The public port. Each socket is a guest until it has sent one whole request head in time and in size; only
  * then is it placed with a worker. The door reads no byte more than it has to, so that whatever follows the
- * head is still in the socket for the worker. So is the body, where an address takes one: its head says how
- * long it is, and what has not come with the head never passes through here.
+ * head is still in the socket for the worker. So is the body: what has not come with the head never passes
+ * through here. Which paths and methods there are is for the worker to say, at this request and at every later
+ * one of the connection.
  *
  * Against: sockets that stay silent or trickle (deadline, one sweep for all), many of them (a cap; the one
  * that waited longest goes first, since honest clients speak at once), endless heads (a cap), other protocols,
- * methods and bodies that have no business here, and errors on any of them (a listener from the first moment).
+ * heads that two parsers could read in two ways, bodies that are too long, and errors on any of them (a listener
+ * from the first moment).
  */
 export class FrontDoor {
   readonly #doors: Doors;
+  readonly #limits: RequestLimits;
   readonly #log: Logger;
   readonly #lobby: Pick<Lobby, 'receive' | 'refuse'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
-  readonly #greeting = new Map<Socket, Guest>();
+  readonly #greeting = new Map<Socket, Greeting>();
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: { doors: Doors; lobby: Pick<Lobby, 'receive' | 'refuse'>; log: Logger }) {
     this.#doors = options.doors;
+    this.#limits = { bodyMaxBytes: options.doors.bodyMaxBytes, bodiless: BODILESS_METHODS };
     this.#lobby = options.lobby;
     this.#log = options.log;
     // Half open, so that a client which ends in the middle of its request can be told what was wrong.
@@ -70,14 +79,15 @@ export class FrontDoor {
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const guest of this.#greeting.values()) this.#refuse(guest, REFUSALS.server_stopping);
+    for (const { guest } of this.#greeting.values()) this.#refuse(guest, REFUSALS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
     const guest = createGuest(socket, 'public');
+    const greeting: Greeting = { guest, head: new HeadBuffer() };
     if (this.#greeting.size >= this.#doors.greetingMaxSockets) this.#dropOldest();
-    this.#greeting.set(socket, guest);
-    socket.on('data', (chunk: Buffer) => this.#hear(guest, chunk));
+    this.#greeting.set(socket, greeting);
+    socket.on('data', (chunk: Buffer) => this.#hear(greeting, chunk));
     socket.on('end', () => this.#onEnd(guest));
     socket.on('close', () => this.#greeting.delete(socket));
   };
@@ -96,49 +106,46 @@ export class FrontDoor {
   }
 
   /** Adds what a guest said, and decides as soon as it can be decided. */
-  #hear(guest: Guest, chunk: Buffer): void {
+  #hear({ guest, head }: Greeting, chunk: Buffer): void {
     const searched = guest.data.length;
-    guest.data = searched === 0 ? chunk : Buffer.concat([guest.data, chunk]);
+    guest.data = head.append(chunk);
     const end = headEnd(guest.data, searched);
-    const objection = this.#objectionTo(guest.data, end);
+    const objection = this.#objectionTo(guest, end);
     if (objection !== undefined) this.#refuse(guest, objection);
-    else if (end >= 0) this.#letPass(guest, end);
+    else if (end >= 0) this.#letPass(guest);
   }
 
-  #objectionTo(data: Buffer, end: number): Refusal | undefined {
+  #objectionTo(guest: Guest, end: number): Refusal | undefined {
+    const { data } = guest;
     if (!startsLikeHttp(data)) return REFUSALS.bad_request;
     const headLength = end < 0 ? data.length : end;
     if (headLength > this.#doors.headMaxBytes) return REFUSALS.head_too_large;
     if (end < 0) return undefined;
-    const head = data.toString('latin1', 0, end);
-    if (hasBareLineEnd(head)) return REFUSALS.bad_request;
-    if (METHODS.has(methodOf(head))) return bodyIsAnnounced(head) ? REFUSALS.body_not_allowed : undefined;
-    return this.#objectionToBody(head);
+    const text = data.toString('latin1', 0, end);
+    if (hasBareLineEnd(text)) return REFUSALS.bad_request;
+    const head = parseRequestHead(text);
+    if (head === undefined) return REFUSALS.bad_request;
+    if (!KNOWN_METHODS.includes(head.method)) return REFUSALS.method_not_allowed;
+    const { target } = splitTarget(head.target);
+    guest.sid = sidOf(target);
+    guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
+    return requestFault(head, this.#limits);
   }
 
-  #objectionToBody(head: string): Refusal | undefined {
-    const { bodyMaxBytes, pusherPathPrefix } = this.#doors;
-    if (!isPublicPost(methodOf(head), pathOf(head), pusherPathPrefix)) return REFUSALS.method_not_allowed;
-    const length = bodyLength(head);
-    if (length === undefined) return REFUSALS.length_required;
-    return length > bodyMaxBytes ? REFUSALS.body_too_large : undefined;
-  }
-
-  #letPass(guest: Guest, headLength: number): void {
+  #letPass(guest: Guest): void {
     this.#greeting.delete(guest.socket);
     stopReading(guest.socket);
-    guest.sid = sidOf(guest.data.toString('latin1', 0, headLength));
     this.#lobby.receive(guest);
   }
 
-  #refuse({ socket }: Guest, refusal: Refusal): void {
-    this.#greeting.delete(socket);
-    this.#lobby.refuse(socket, refusal);
+  #refuse(guest: Guest, refusal: Refusal): void {
+    this.#greeting.delete(guest.socket);
+    this.#lobby.refuse(guest, refusal);
   }
 
   readonly #sweep = (): void => {
     const now = performance.now();
-    for (const guest of this.#greeting.values()) {
+    for (const { guest } of this.#greeting.values()) {
       if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) break;
       this.#refuse(guest, REFUSALS.greeting_timeout);
     }

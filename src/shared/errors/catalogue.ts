@@ -125,11 +125,6 @@ export const REFUSALS = catalogue({
   greeting_timeout: { sentence: 'The request did not arrive in time.', http: 408, comeBack: 'now' },
   head_too_large: { sentence: 'The request head is too large.', http: 431, comeBack: 'never' },
   body_not_allowed: { sentence: 'A request for this address has no body.', http: 400, comeBack: 'never' },
-  length_required: {
-    sentence: 'A body on this port needs its length in one Content-Length.',
-    http: 411,
-    comeBack: 'never',
-  },
   upgrade_required: {
     sentence: 'This address speaks WebSocket, version 13; send an upgrade request.',
     http: 426,
@@ -144,6 +139,22 @@ export const REFUSALS = catalogue({
 
   // Told as an HTTP status, on either port or on the API alone.
   not_found: { sentence: 'There is nothing at this address.', http: 404, comeBack: 'never' },
+  api_port_only: {
+    sentence: 'This is a path of the API: send the request to the API port (GUSHER_API_LISTEN).',
+    http: 404,
+    comeBack: 'never',
+  },
+  public_port_only: {
+    sentence: 'This is a path for clients: connect to the public port (GUSHER_LISTEN).',
+    http: 404,
+    comeBack: 'never',
+  },
+  version_missing: { sentence: 'Paths of the API begin with /v1.', http: 404, comeBack: 'never' },
+  empty_segment: {
+    sentence: 'The path has an empty segment (//): remove the extra slash.',
+    http: 404,
+    comeBack: 'never',
+  },
   method_not_allowed: { sentence: 'The address does not answer this method.', http: 405, comeBack: 'never' },
   unauthorized: { sentence: 'The API token is missing or wrong.', http: 401, comeBack: 'never' },
   bad_body: { sentence: 'The body is not JSON of the expected form.', http: 400, comeBack: 'never' },
@@ -247,7 +258,11 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
   inactive: { sentence: 'Nothing was said for a long time.', close: 4202, comeBack: 'now' },
-  no_such_path: { sentence: 'Pusher clients connect to /app/{key}.', close: 4005, comeBack: 'never' },
+  no_such_path: {
+    sentence: 'Pusher clients connect to /app/{key}: check the path for extra slashes and the key.',
+    close: 4005,
+    comeBack: 'never',
+  },
   bad_protocol: { sentence: 'The protocol version is no number.', close: 4006, comeBack: 'never' },
   unsupported_protocol: {
     sentence: 'The protocol version is not one of 4 to 7.',

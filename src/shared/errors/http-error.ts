@@ -1,6 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Refusal } from './catalogue.ts';
 
+/** The methods that some resource of gusher answers. */
+export const KNOWN_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+const METHOD_NOT_ALLOWED = 405;
 const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
@@ -23,13 +27,18 @@ export function refusalHeaders({ http }: Refusal): Record<string, string> {
   }
 }
 
+/** Returns the JSON body by which an error is sent over HTTP. */
+export type ErrorBody = (refusal: Refusal) => string;
+
 /** A refusal as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
-export function httpRefusal(refusal: Refusal): string {
+export function httpRefusal(refusal: Refusal, bodyOf: ErrorBody = refusalBody): string {
   const status = refusalStatus(refusal);
-  const body = refusalBody(refusal);
+  const body = bodyOf(refusal);
   const headers = {
     Connection: 'close',
     ...refusalHeaders(refusal),
+    // RFC 9110 §15.5.6. No resource is known here, so these are the methods that any resource answers.
+    ...(status === METHOD_NOT_ALLOWED && { Allow: KNOWN_METHODS.join(', ') }),
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
   };
@@ -40,4 +49,18 @@ export function httpRefusal(refusal: Refusal): string {
 /** The JSON body by which a refusal is told over HTTP, on either port. */
 export function refusalBody({ code, sentence }: Refusal): string {
   return JSON.stringify({ error: { code, message: sentence } });
+}
+
+/** The JSON body of an error of the Pusher HTTP API: SDKs show `error` as it is. */
+export function pusherRefusalBody({ code, sentence }: Refusal): string {
+  return JSON.stringify({ error: sentence, code });
+}
+
+/**
+ * The form that errors have at a path. `prefix` is the path that may stand before `/apps` (Pusher). Both ports and both
+ * processes use it, so that one path has one form.
+ */
+export function errorBodyAt(path: string, prefix: string): ErrorBody {
+  const isPusherApi = path.startsWith('/apps/') || (prefix !== '' && path.startsWith(`${prefix}/apps/`));
+  return isPusherApi ? pusherRefusalBody : refusalBody;
 }

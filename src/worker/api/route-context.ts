@@ -2,7 +2,6 @@ import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Tokens } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
@@ -23,5 +22,4 @@ export interface RouteParts {
   readonly stats: Stats;
   readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
   readonly log: Logger;
-  readonly unexpected: UnexpectedErrors;
 }

@@ -1,6 +1,6 @@
 import type { HTTPMethod } from 'find-my-way';
 import { permitOf } from './http/bearer-auth.ts';
-import { Router } from './http/router.ts';
+import type { Router } from './http/router.ts';
 import { drawV113, ping } from './legacy-v1-13.ts';
 import { publishBatch } from './publish/batch-messages.ts';
 import { publishMessage } from './publish/channel-messages.ts';
@@ -23,16 +23,14 @@ import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './re
 import type { RouteParts } from './route-context.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
-export function drawRoutes(parts: RouteParts): Router {
-  const { settings, unexpected } = parts;
-  const router = new Router({ unexpected });
+export function drawRoutes(router: Router, parts: RouteParts): void {
+  const { settings } = parts;
   const permit = permitOf(settings.apiToken);
   const publish = (method: HTTPMethod, path: string, work: Publish): void => {
     router.on(method, path, publishing({ ...parts, bodyMaxBytes: settings.bodyMaxBytes }, work), permit);
   };
 
-  router.get('/healthz', health);
-  router.get('/readyz', readiness(parts.readiness));
+  drawHealthRoutes(router, parts.readiness);
   router.get('/version', versionOf(parts.version));
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(parts));
@@ -60,14 +58,23 @@ export function drawRoutes(parts: RouteParts): Router {
 
   router.on('POST', '/v1/auth/decode', decodeToken(parts), permit);
   drawV113(router, parts, permit);
-  return router;
 }
 
 /** The addresses on the public port that are no WebSockets. */
-export function drawPublicRoutes(router: Router, parts: Pick<RouteParts, 'apps' | 'tokens'>): void {
+export function drawPublicRoutes(
+  router: Router,
+  parts: Pick<RouteParts, 'apps' | 'tokens' | 'readiness'>,
+): void {
+  drawHealthRoutes(router, () => ({ ready: parts.readiness().ready }));
   for (const path of ['/v1/auth', '/auth']) {
     router.on('POST', path, exchangeToken(parts));
     router.on('OPTIONS', path, preflight);
   }
   router.get('/ping', ping);
+}
+
+/** Where load balancers ask, those made for other servers too. They tell nothing but the state. */
+function drawHealthRoutes(router: Router, state: RouteParts['readiness']): void {
+  for (const path of ['/', '/healthz', '/up']) router.get(path, health);
+  router.get('/readyz', readiness(state));
 }

@@ -112,7 +112,9 @@ export class PusherDoor implements Keeper {
     });
     const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
     this.#app = new RegExp(`^${prefix}/app/([^/?]+)/?(?:\\?(.*))?$`);
-    this.#near = new RegExp(`^${prefix}/app(?:[/?]|$)`);
+    // `//app` is what the path option of some clients makes of `/`.
+    const segments = parts.pathPrefix.replaceAll('.', '\\.').slice(1).replaceAll('/', '/+');
+    this.#near = new RegExp(`^/+${segments === '' ? '' : `(?:${segments}/+)?`}app(?:[/?]|$)`);
   }
 
   /** Whether the address is one of Pusher clients, or nearly so. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { readUpgradeRequest } from './upgrade-request.ts';
+import { readUpgradeRequest, type UpgradeRequest } from './upgrade-request.ts';
 
 const HEAD_END = '\r\n\r\n';
 
@@ -12,10 +12,12 @@ const HEAD_END = '\r\n\r\n';
  */
 export class Arrivals extends EventEmitter {
   readonly #server: Server;
+  readonly #isUpgrade: (request: UpgradeRequest) => boolean;
 
-  constructor(server: Server) {
+  constructor(server: Server, isUpgrade: (request: UpgradeRequest) => boolean) {
     super();
     this.#server = server;
+    this.#isUpgrade = isUpgrade;
     // @socket.io/sticky puts the request back into the socket just after it has told of it.
     this.on('connection', (socket: Socket) => process.nextTick(this.#sort, socket));
   }
@@ -26,7 +28,7 @@ export class Arrivals extends EventEmitter {
     if (data === null) return;
     const end = data.indexOf(HEAD_END);
     const request = end < 0 ? undefined : readUpgradeRequest(data.toString('latin1', 0, end));
-    if (request === undefined) {
+    if (request === undefined || !this.#isUpgrade(request)) {
       this.#server.emit('connection', socket);
       socket.unshift(data);
     } else {

@@ -1,13 +1,18 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
+import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
+import {
+  asksForWebSocket,
+  type RequestLimits,
+  requestFault,
+  splitTarget,
+} from '../../shared/http/request-rules.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Stats } from '../../shared/stats.ts';
-import { refuse as answerRefusal } from '../api/http/exchange.ts';
-import type { Router } from '../api/http/router.ts';
+import { headOf, useOriginForm } from '../api/http/router.ts';
 import type { Admission, Admitted, Applicant } from '../auth/authenticator.ts';
 import { Grants } from '../auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from '../connection/client-socket.ts';
@@ -22,6 +27,7 @@ import { framePong } from '../websocket/frame.ts';
 import type { FrameWriter } from '../websocket/frame-writer.ts';
 import { newConnectionId } from './connection-id.ts';
 import type { ConnectionQuota } from './connection-quota.ts';
+import { handshakeFor } from './handshake-headers.ts';
 import type { Doorman, PusherDoor } from './pusher-handshake.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
@@ -46,8 +52,7 @@ export interface UpgradeParts {
   readonly unexpected: UnexpectedErrors;
   readonly frameMaxBytes: number;
   readonly compression: boolean;
-  /** Answers what is no upgrade and no address of clients. */
-  readonly requests: Pick<Router, 'serve'>;
+  readonly limits: RequestLimits;
 }
 
 /**
@@ -72,14 +77,16 @@ export class Upgrade implements ClientSocketEvents, Doorman {
       closeTimeout: CLOSE_TIMEOUT_MS,
       WebSocket: ClientSocket,
     };
-    // The front door has seen the head of one request; a second one on the same socket would pass unseen.
-    parts.server.maxRequestsPerSocket = 1;
     this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
     this.#handshakes.on('wsClientError', (_error, socket) => refuse(socket as Socket, REFUSALS.bad_request));
     parts.server.on('upgrade', this.#onUpgrade);
-    parts.server.on('request', this.#onRequest);
-    parts.server.on('checkContinue', this.#onRequest);
-    parts.server.on('clientError', this.#onClientError);
+  }
+
+  /** Whether a request is to become a WebSocket: it asks for that, at an address of clients. */
+  isFor(request: UpgradeRequest): boolean {
+    if (request.method !== 'GET' || !asksForWebSocket(request)) return false;
+    const at = { headers: request.headers, url: splitTarget(request.url ?? '').target };
+    return targetOf(at) !== undefined || this.#parts.pusherDoor.isFor(at);
   }
 
   /** From now on everybody is refused with a status that says "come back". */
@@ -103,7 +110,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {
     // ws looks at the method, the target and the headers, and keeps nothing.
-    this.#handshakes.handleUpgrade(request as IncomingMessage, socket, head, (client) => {
+    this.#handshakes.handleUpgrade(handshakeFor(request) as IncomingMessage, socket, head, (client) => {
       try {
         met(client);
       } catch (error) {
@@ -149,6 +156,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const { pusherDoor } = this.#parts;
+    this.#checkLaterRequest(request);
     if (pusherDoor.isFor(request)) {
       requireHandshake(request);
       await pusherDoor.letIn(request, socket, head, this);
@@ -192,21 +200,17 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     }
   }
 
+  /** The primary has seen the first request of a connection only; Node's parser reads the others. */
+  #checkLaterRequest(request: UpgradeRequest): void {
+    if (!(request instanceof IncomingMessage)) return;
+    const fault = requestFault(headOf(request), this.#parts.limits);
+    if (fault !== undefined) throw new RefusalError(fault.code as RefusalCode);
+    useOriginForm(request);
+  }
+
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new RefusalError('server_stopping');
   }
-
-  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    // The limit of one request tells the client to close; this makes the server do it.
-    response.shouldKeepAlive = false;
-    const isForClients = targetOf(request) !== undefined || this.#parts.pusherDoor.isFor(request);
-    if (!isForClients) this.#parts.requests.serve(request, response);
-    else answerRefusal(response, REFUSALS.upgrade_required);
-  };
-
-  readonly #onClientError = (_error: Error, socket: Socket): void => {
-    refuse(socket, REFUSALS.bad_request);
-  };
 }
 
 /** 16 bytes as base64. */
@@ -239,10 +243,7 @@ function readTarget(request: UpgradeRequest): Applicant {
 /** RFC 6455 §4.2.1, and §4.4 for other versions; looked at before the webhook of the app is asked. */
 function requireHandshake({ method, headers }: UpgradeRequest): void {
   const isHandshake =
-    method === 'GET' &&
-    headers.host !== undefined &&
-    headers.upgrade?.toLowerCase() === 'websocket' &&
-    HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '');
+    method === 'GET' && headers.host !== undefined && HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '');
   if (!isHandshake) throw new RefusalError('bad_request');
   if (headers['sec-websocket-version'] !== '13') throw new RefusalError('upgrade_required');
 }

@@ -53,8 +53,8 @@ describe('an upgrade request', () => {
 
   for (const [name, head] of plain) {
     it(`is read as Node reads it: ${name}`, async () => {
-      const { method, url, headers } = await readByNode(head);
-      expect(readUpgradeRequest(head)).to.deep.equal({ method, url, headers: { ...headers } });
+      const { method, httpVersion, url, headers } = await readByNode(head);
+      expect(readUpgradeRequest(head)).to.deep.equal({ method, httpVersion, url, headers: { ...headers } });
     });
   }
 

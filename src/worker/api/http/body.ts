@@ -36,12 +36,14 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
       open.delete(reading);
       resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
     });
-    request.on('error', reject);
-    request.on('close', () => {
+    const onGone = (): void => {
       open.delete(reading);
       // It closes after a whole body too; an error, with its stack, costs more than the rest of the reading.
-      if (!request.complete) reject(new ClientGoneError());
-    });
+      if (!request.readableEnded) reject(new ClientGoneError());
+    };
+    // A request that was read whole, behind others in a pipeline, may fail too: when its client hangs up.
+    request.on('error', onGone);
+    request.on('close', onGone);
   });
 }
 

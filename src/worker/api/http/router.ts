@@ -1,7 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
-import { REFUSALS, type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { REFUSALS, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
+import type { ErrorBody } from '../../../shared/errors/http-error.ts';
+import type { RequestHead } from '../../../shared/http/request-head.ts';
+import { pathOf, type RequestLimits, requestFault, splitTarget } from '../../../shared/http/request-rules.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
+import type { Stats } from '../../../shared/stats.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, refuse } from './exchange.ts';
 
@@ -11,13 +15,19 @@ const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', '
 /** Throws a `RefusalError` unless the request may go to its route; it is asked before a body is read. */
 export type Permit = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** The JSON body by which a refusal is told on a route, where it is not the usual one. */
-export type RefusalBody = (refusal: Refusal) => string;
-
 interface Route {
   readonly handler: Handler;
   readonly permit: Permit | undefined;
-  readonly refusalBody: RefusalBody | undefined;
+}
+
+export interface RouterOptions {
+  readonly unexpected: UnexpectedErrors;
+  readonly limits: RequestLimits;
+  /** The form that errors have at a path. */
+  readonly errorBodyAt: (path: string) => ErrorBody;
+  /** Says what is wrong with a path that has no route, where that is known. */
+  readonly hint?: (path: string) => RefusalCode | undefined;
+  readonly stats: Pick<Stats, 'requestsAborted'>;
 }
 
 /** How long what is still coming of a refused body is read, in ms, so that the refusal can be read as well. */
@@ -28,67 +38,55 @@ const LINGER_MS = 1_000;
  * refusal is one of the catalogue.
  */
 export class Router {
-  readonly #unexpected: UnexpectedErrors;
+  readonly #options: RouterOptions;
   readonly #routes: Instance<never> = findMyWay({
     maxParamLength: PARAM_MAX_LENGTH,
     ignoreTrailingSlash: true,
   }) as Instance<never>;
 
-  #unanswered = 0;
-  #idle: () => void = () => undefined;
-
-  constructor(options: { unexpected: UnexpectedErrors }) {
-    this.#unexpected = options.unexpected;
+  constructor(options: RouterOptions) {
+    this.#options = options;
   }
 
   /** A route that reads, at a path in the syntax of find-my-way. */
-  get(path: string, handler: Handler, permit?: Permit, refusalBody?: RefusalBody): void {
-    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit, refusalBody } satisfies Route);
+  get(path: string, handler: Handler, permit?: Permit): void {
+    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit } satisfies Route);
   }
 
   /** Any other route. */
-  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit, refusalBody?: RefusalBody): void {
-    this.#routes.on(method, path, noHandler, { handler, permit, refusalBody } satisfies Route);
+  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit): void {
+    this.#routes.on(method, path, noHandler, { handler, permit } satisfies Route);
+  }
+
+  /** Whether some method is answered at a path. */
+  has(path: string): boolean {
+    return this.#methodsAt(path).length > 0;
   }
 
   /** Answers a request, whatever it is. Never throws. */
   readonly serve = (request: IncomingMessage, response: ServerResponse): void => {
     response.on('error', ignoreHangUp);
-    this.#unanswered += 1;
-    response.once('close', this.#onClose);
+    response.once('close', () => {
+      if (!response.writableFinished) this.#options.stats.requestsAborted += 1;
+    });
     void this.#serve(request, response);
   };
 
-  /** Resolves when every request that came is answered, or the deadline has passed. */
-  async finish(deadlineMs: number): Promise<void> {
-    if (this.#unanswered === 0) return;
-    const deadline = setTimeout(() => this.#idle(), Math.max(0, deadlineMs));
-    await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
-    clearTimeout(deadline);
-  }
-
-  readonly #onClose = (): void => {
-    this.#unanswered -= 1;
-    if (this.#unanswered === 0) this.#idle();
-  };
-
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const fault = requestFault(headOf(request), this.#options.limits);
+    if (fault !== undefined) response.shouldKeepAlive = false;
+    useOriginForm(request);
     const path = request.url ?? '/';
     const found = this.#find(request.method as HTTPMethod, path);
     const route = found?.store as Route | undefined;
     try {
-      // RFC 9112 §3.2.
-      if (request.httpVersion === '1.1' && request.headers.host === undefined) {
-        throw new RefusalError('bad_request');
-      }
+      if (fault !== undefined) throw new RefusalError(fault.code as RefusalCode);
       if (found === undefined || route === undefined) throw this.#noRoute(path, response);
       route.permit?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();
       await route.handler({ request, response, params: found.params });
     } catch (error) {
-      await this.#refuse(error, request, response, route?.refusalBody);
+      await this.#refuse(error, request, response);
     }
   }
 
@@ -103,33 +101,48 @@ export class Router {
 
   /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
   #noRoute(path: string, response: ServerResponse): RefusalError {
-    const allowed = METHODS.filter((method) => this.#find(method, path) !== undefined);
-    if (allowed.length === 0) return new RefusalError(isDecodable(path) ? 'not_found' : 'bad_request');
+    const allowed = this.#methodsAt(path);
+    if (allowed.length === 0) {
+      if (!isDecodable(path)) return new RefusalError('bad_request');
+      return new RefusalError(this.#options.hint?.(pathOf(path)) ?? 'not_found');
+    }
     response.setHeader('Allow', allowed.join(', '));
     return new RefusalError('method_not_allowed');
   }
 
-  async #refuse(
-    error: unknown,
-    request: IncomingMessage,
-    response: ServerResponse,
-    body: RefusalBody | undefined,
-  ): Promise<void> {
+  #methodsAt(path: string): HTTPMethod[] {
+    return METHODS.filter((method) => this.#find(method, path) !== undefined);
+  }
+
+  async #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (error instanceof ClientGoneError || response.destroyed) return;
     if (!(error instanceof RefusalError)) {
-      this.#unexpected.report(error, 'request', { method: request.method });
+      this.#options.unexpected.report(error, 'request', { method: request.method });
     }
     if (response.headersSent) {
       // Half an answer has no end: the client is not to take it for the whole.
       response.destroy();
       return;
     }
-    if (!request.complete) {
-      response.setHeader('Connection', 'close');
-      await readAway(request);
-    }
-    refuse(response, error instanceof RefusalError ? error.refusal : REFUSALS.internal, body);
+    const refusal = error instanceof RefusalError ? error.refusal : REFUSALS.internal;
+    if (!request.complete) await readAway(request);
+    // After a malformed request, or in the middle of one, the next one cannot be found.
+    if (!request.complete || refusal === REFUSALS.bad_request) response.setHeader('Connection', 'close');
+    refuse(response, refusal, this.#options.errorBodyAt(pathOf(request.url ?? '')));
   }
+}
+
+/** What the rules for requests look at. */
+export function headOf({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): RequestHead {
+  return { method, target: url, version: httpVersion, fields: rawHeaders };
+}
+
+/** RFC 9112 §3.2.2: the authority of an absolute target counts instead of the Host field. */
+export function useOriginForm(request: IncomingMessage): void {
+  const { target, authority } = splitTarget(request.url ?? '/');
+  if (authority === undefined) return;
+  request.url = target;
+  request.headers.host = authority;
 }
 
 /**

@@ -3,12 +3,11 @@ import type { Settings } from '../../../shared/config/settings.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import type { Router } from '../http/router.ts';
-import { health } from '../resources/health.ts';
 import { type Cache, listChannels, listUsers, showChannel, showChannelStats } from './channels.ts';
 import { countConnections, terminateConnections } from './connections.ts';
 import type { Roster } from './occupancy.ts';
 import { publishBatch, publishEvents, publishToChannel } from './publish.ts';
-import { pusherRefusalBody, type SignedHandler, signed } from './signed-route.ts';
+import { type SignedHandler, signed } from './signed-route.ts';
 
 const OK = 200;
 const ACCEPTED = 202;
@@ -53,11 +52,9 @@ export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
     const { bodyMaxBytes, pusherPathPrefix: pathPrefix } = settings;
     const handler = signed({ apps, bodyMaxBytes, pathPrefix }, resource, status);
     for (const prefix of new Set(['', pathPrefix])) {
-      router.on(method, `${prefix}/apps/:id${path}`, handler, undefined, pusherRefusalBody);
+      router.on(method, `${prefix}/apps/:id${path}`, handler);
     }
   };
-  // Where load balancers that were made for Reverb ask.
-  router.get('/up', health);
   on('POST', '/events', counted(publishEvents(events)));
   on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
   on('GET', '/channels', listChannels(roster));

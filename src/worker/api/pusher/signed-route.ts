@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/apps/app.ts';
-import { type Refusal, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
@@ -43,11 +43,6 @@ export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
   const value = isUtf8(body) ? parseJson(body.toString()) : undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RefusalError('bad_body');
   return value as Record<string, unknown>;
-}
-
-/** The body by which refusals are told here: SDKs show it as it is. */
-export function pusherRefusalBody({ code, sentence }: Refusal): string {
-  return JSON.stringify({ error: sentence, code });
 }
 
 async function verify(

@@ -4,16 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
 import { answerList, type Part, wantedBy } from '../../../../src/worker/api/http/pagination.ts';
-import { Router } from '../../../../src/worker/api/http/router.ts';
 import { within } from '../../../support/deadline.ts';
-import { noUnexpectedErrors } from '../../../support/unexpected.ts';
+import { routerForTests } from '../../../support/router.ts';
 
 describe('a list that is answered page by page', () => {
   let server: Server;
   let pages: (() => Part)[];
 
   beforeEach(async () => {
-    const router = new Router({ unexpected: noUnexpectedErrors() });
+    const router = routerForTests();
     router.get('/list', async ({ request, response }) => {
       await answerList(
         response,

@@ -1,0 +1,178 @@
+import { expect } from 'chai';
+import { within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
+import { handshake, RawSocket } from '../support/raw-socket.ts';
+
+const CLOSE = 'Host: x\r\nConnection: close\r\n';
+
+describe('HTTP on the public port and on the API port', () => {
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+  let ports: readonly number[];
+
+  before(async () => {
+    apps = new AppsFile({ id: 'app-id' }, { demo: { channels: ['*'] } });
+    gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_GREETING_DEADLINE_MS: '1500', GUSHER_COMPRESSION: 'true' },
+    });
+    ports = [gusher.port, Number(new URL(gusher.api).port)];
+  });
+
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+    expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
+    apps.remove();
+  });
+
+  async function ask(port: number, ...parts: (string | Buffer)[]): Promise<string> {
+    const raw = await RawSocket.connect(port);
+    for (const part of parts) raw.send(part);
+    return raw.answer(10_000);
+  }
+
+  /** What both ports answer, by status line and body; they must agree. */
+  async function askBoth(text: string): Promise<{ status: number; head: string; body: string }> {
+    const answers = await Promise.all(ports.map((port) => ask(port, text)));
+    const [one, other] = answers.map((answer) => {
+      const end = answer.indexOf('\r\n\r\n');
+      const head = answer.slice(0, end);
+      return { status: Number(head.split(' ')[1]), head, body: answer.slice(end + 4) };
+    });
+    expect({ ...one, head: '' }, text).to.deep.equal({ ...other, head: '' });
+    return one as { status: number; head: string; body: string };
+  }
+
+  for (const upgrade of ['h2c', 'TLS/1.0', 'h2c, websocket', 'HTTP/3.0, foo', 'websocket']) {
+    it(`serves a request that offers to upgrade to ${upgrade} (RFC 9110 §7.8)`, async () => {
+      const offer = `Host: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: ${upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n`;
+      expect((await askBoth(`GET /up HTTP/1.1\r\n${offer}\r\n`)).body).to.equal('{"status":"ok"}');
+      const body = await askBoth(`POST /apps/app-id/events HTTP/1.1\r\n${offer}Content-Length: 2\r\n\r\n{}`);
+      expect(body.status).to.equal(401);
+    });
+  }
+
+  it('ignores an upgrade of HTTP/1.0, and takes one of a list that has a key', async () => {
+    const old = handshake('/ws/demo').replace('HTTP/1.1', 'HTTP/1.0');
+    expect(await ask(gusher.port, old)).to.match(/^HTTP\/1\.1 426 /);
+    const raw = await RawSocket.connect(gusher.port);
+    raw.send(
+      handshake('/ws/demo', 'Sec-WebSocket-Protocol:').replace(
+        'Upgrade: websocket',
+        'Upgrade: foo, websocket',
+      ),
+    );
+    raw.socket.once('data', () => raw.socket.destroy());
+    expect(await raw.answer()).to.match(/^HTTP\/1\.1 101 /);
+  });
+
+  it('takes the second offer of an extension if it does not know the first (RFC 7692 §5)', async () => {
+    const raw = await RawSocket.connect(gusher.port);
+    raw.send(handshake('/ws/demo', 'Sec-WebSocket-Extensions: permessage-deflate; foo, permessage-deflate'));
+    raw.socket.once('data', () => raw.socket.destroy());
+    expect(await raw.answer()).to.match(
+      /^HTTP\/1\.1 101 [\s\S]*\r\nSec-WebSocket-Extensions: permessage-deflate\r\n/,
+    );
+  });
+
+  it('serves several requests of a connection, and a WebSocket after them', async () => {
+    const raw = await RawSocket.connect(gusher.port);
+    raw.send('GET /ping HTTP/1.1\r\nHost: x\r\n\r\n');
+    await within(until(raw, 'pong'), 'the first answer');
+    raw.send('POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
+    await within(until(raw, 'not_found'), 'the second answer');
+    raw.send(handshake('/ws/demo'));
+    await within(until(raw, '101 Switching'), 'the handshake');
+    raw.socket.destroy();
+  });
+
+  for (const [what, second, expected] of [
+    [
+      'a body that is announced as too long',
+      'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n',
+      'body_too_large',
+    ],
+    ['a body of a GET', 'GET /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx', 'body_not_allowed'],
+    [
+      'two ways to frame a body',
+      'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      'bad_request',
+    ],
+    ['two hosts', 'GET /up HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n', 'bad_request'],
+    ['a WebSocket with two hosts', handshake('/ws/demo', 'Host: y'), 'bad_request'],
+    [
+      'a head that is too long',
+      `GET /up HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(9_000)}\r\n\r\n`,
+      'head_too_large',
+    ],
+    ['a head that does not end', 'GET /up HTTP/1.1\r\nHost: x\r\n', 'greeting_timeout'],
+    [
+      'a chunk that is none',
+      'POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      'bad_request',
+    ],
+  ] as const) {
+    it(`guards a later request of a connection as the first: ${what}`, async () => {
+      const raw = await RawSocket.connect(gusher.port);
+      raw.send('GET /ping HTTP/1.1\r\nHost: x\r\n\r\n');
+      await within(until(raw, 'pong'), 'the first answer');
+      raw.send(second);
+      expect(await raw.answer(10_000)).to.contain(`"code":"${expected}"`);
+    });
+  }
+
+  it('takes absolute targets, and their authority instead of Host (RFC 9112 §3.2.2)', async () => {
+    const { body } = await askBoth(`GET http://shop.example:80/up?x HTTP/1.1\r\n${CLOSE}\r\n`);
+    expect(body).to.equal('{"status":"ok"}');
+    const raw = await RawSocket.connect(gusher.port);
+    raw.send(handshake('http://shop.example/ws/demo'));
+    await within(until(raw, '101 Switching'), 'the handshake');
+    raw.socket.destroy();
+  });
+
+  it('names the methods of a path with 405 (RFC 9110 §15.5.6), and has 404 for unknown paths', async () => {
+    expect((await askBoth(`POST /up HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n\r\nx`)).head).to.match(
+      /\r\nAllow: GET, HEAD\r\n/,
+    );
+    expect((await askBoth(`TRACE /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(405);
+    expect((await askBoth(`PUT /what HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(404);
+    expect(await ask(gusher.port, `DELETE /app/x HTTP/1.1\r\n${CLOSE}\r\n`)).to.match(
+      /^HTTP\/1\.1 405 [\s\S]*\r\nAllow: GET, HEAD\r\n/,
+    );
+  });
+
+  it('sends errors in the form of the path, whichever part of gusher finds them', async () => {
+    const large = await askBoth(
+      `POST /apps/app-id/events HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`,
+    );
+    expect(large.status).to.equal(413);
+    expect(JSON.parse(large.body)).to.have.all.keys('error', 'code');
+    const other = await askBoth(`POST /v1/auth/x HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`);
+    expect(JSON.parse(other.body).error).to.have.all.keys('code', 'message');
+  });
+
+  it('tells load balancers its state, and nothing else', async () => {
+    for (const path of ['/', '/up', '/healthz']) {
+      expect((await askBoth(`GET ${path} HTTP/1.1\r\n${CLOSE}\r\n`)).body, path).to.equal('{"status":"ok"}');
+    }
+    expect((await askBoth(`GET /readyz HTTP/1.1\r\n${CLOSE}\r\n`)).body).to.equal('{"status":"ready"}');
+  });
+
+  it('closes a connection that pipelines more than it serves at once, and serves the others', async () => {
+    await ask(gusher.port, 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(50_000));
+    expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
+  });
+
+  it('has the path of an app whose id is a name', async () => {
+    const { key } = PUSHER_APP;
+    const text = await ask(gusher.port, `GET /apps/app-id/channels?auth_key=${key} HTTP/1.1\r\n${CLOSE}\r\n`);
+    expect(text).to.contain('"code":"bad_auth_version"');
+  });
+});
+
+async function until(raw: RawSocket, text: string): Promise<void> {
+  while (!raw.received.includes(text)) {
+    await new Promise((resolve) => raw.socket.once('data', resolve));
+  }
+}

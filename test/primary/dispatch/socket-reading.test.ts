@@ -1,0 +1,67 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { createGuest } from '../../../src/primary/dispatch/pending-socket.ts';
+import { Lobby } from '../../../src/primary/dispatch/socket-queue.ts';
+import { startReading, stopReading } from '../../../src/primary/dispatch/socket-reading.ts';
+import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { eventually, within } from '../../support/deadline.ts';
+import { RawSocket, readRefusal } from '../../support/raw-socket.ts';
+
+describe('startReading', () => {
+  let server: Server;
+
+  afterEach(() => server.close());
+
+  async function accept(pauseOnConnect: boolean): Promise<{ socket: Socket; client: RawSocket }> {
+    server = createServer({ pauseOnConnect, allowHalfOpen: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const client = await RawSocket.connect((server.address() as AddressInfo).port);
+    return { socket: (await accepted)[0], client };
+  }
+
+  function lobby(): Lobby {
+    return new Lobby({
+      settings: { greetingDeadlineMs: 1_000, greetingMaxSockets: 16 },
+      place: () => false,
+    });
+  }
+
+  it('reads a socket on that stopped itself at its high-water mark, so that its client reads the error', async () => {
+    const { socket, client } = await accept(false);
+    const queue = lobby();
+    const guest = createGuest(socket, 'public');
+    socket.pause();
+    // Read once, and then nothing is consumed: the stream fills up and stops its handle.
+    socket.read(0);
+    client.send(Buffer.alloc(1024 * 1024));
+    await eventually(() => socket.readableLength >= socket.readableHighWaterMark, 'the stream is full');
+    stopReading(socket);
+    queue.refuse(guest, REFUSALS.no_worker);
+    expect(readRefusal(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
+    expect(socket.errored).to.equal(null);
+    queue.end();
+  });
+
+  it('reads a socket that its server has paused', async () => {
+    const { socket, client } = await accept(true);
+    const queue = lobby();
+    client.send('GET / HTTP/1.1\r\n\r\n');
+    queue.refuse(createGuest(socket, 'api'), REFUSALS.no_worker);
+    expect(readRefusal(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
+    expect(socket.errored).to.equal(null);
+    queue.end();
+  });
+
+  it('undoes stopReading', async () => {
+    const { socket, client } = await accept(false);
+    socket.on('data', () => undefined);
+    stopReading(socket);
+    startReading(socket);
+    const data = once(socket, 'data');
+    client.send('hello');
+    expect(String((await within(data, 'the bytes'))[0])).to.equal('hello');
+    socket.destroy();
+  });
+});

@@ -1,0 +1,14 @@
+import { refusalBody } from '../../src/shared/errors/http-error.ts';
+import { createStats } from '../../src/shared/stats.ts';
+import { Router } from '../../src/worker/api/http/router.ts';
+import { noUnexpectedErrors } from './unexpected.ts';
+
+/** A router without routes, for tests of single resources. */
+export function routerForTests(): Router {
+  return new Router({
+    unexpected: noUnexpectedErrors(),
+    limits: { bodyMaxBytes: 1_024, bodiless: new Set() },
+    errorBodyAt: () => refusalBody,
+    stats: createStats(),
+  });
+}
