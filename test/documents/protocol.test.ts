@@ -111,7 +111,7 @@ describe('PROTOCOL.md', () => {
   async function expectRefusal(target: string, expected: { status: number; body: string }): Promise<void> {
     const { status, body } = await sendRaw(
       gusher.port,
-      `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+      `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n` +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );
     expect({ status, body }).to.deep.equal(expected);
