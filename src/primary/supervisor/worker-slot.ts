@@ -12,6 +12,7 @@ import {
 import { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import { createStats, type Stats } from '../../shared/stats.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
+import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const CHANNEL_LOOK_MS = 5;
 
@@ -139,7 +140,7 @@ export class WorkerSlot {
     let worker: Worker;
     try {
       needRoomToFork();
-      worker = cluster.fork();
+      worker = cluster.fork(threadPoolEnvironment());
     } catch (error) {
       setImmediate(() => this.#listener.unstarted(this, error as Error));
       return undefined;

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { isFromCourier, type Parcel, type ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
+import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 
@@ -69,7 +70,7 @@ export class Courier {
   /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
   #fork(): ChildProcess {
     needRoomToFork();
-    const child = fork(PROGRAM, [], { execArgv: [] });
+    const child = fork(PROGRAM, [], { execArgv: [], env: { ...process.env, ...threadPoolEnvironment() } });
     child.on('message', (message: unknown) => this.#receive(message));
     child.on('error', ignoreUntilExit);
     if (child.pid === undefined) {

@@ -3,22 +3,27 @@ import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 
 type Verdict = Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict'];
 
+/** Longer than a publication takes at most, so that a repeat gets the outcome of the request that it repeats. */
+const TIMEOUT_MS = 10_000;
+
 /**
  * This worker's side of the idempotency ledger, which the primary keeps: the same key may arrive at any worker.
  */
 export class IdempotencyDesk {
   readonly #send: (message: ToPrimary) => void;
   readonly #asked = new Map<number, (verdict: Verdict) => void>();
+  readonly #timeoutMs: number;
   #lastId = 0;
 
-  constructor(options: { send: (message: ToPrimary) => void }) {
+  constructor(options: { send: (message: ToPrimary) => void; timeoutMs?: number }) {
     this.#send = options.send;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
   /**
    * Does the work unless it was done under this key; answers what it answered. While somebody else is at it, waits
    * for the outcome; work that fails counts as not done. Rejects with `idempotency_mismatch` if the key was used
-   * for another request.
+   * for another request, and with `broker_busy` if the primary, or the one at work, does not settle in time.
    */
   async once(key: string, fingerprint: string, work: () => Promise<string>): Promise<string> {
     const verdict = await this.#ask(key, fingerprint);
@@ -35,15 +40,26 @@ export class IdempotencyDesk {
   }
 
   receive({ id, verdict }: Extract<ToWorker, { type: 'idempotencyVerdict' }>): void {
-    this.#asked.get(id)?.(verdict);
+    const asked = this.#asked.get(id);
     this.#asked.delete(id);
+    asked?.(verdict);
   }
 
+  /** A verdict that arrives after the timeout is not lost: a key that nobody works on is given back. */
   #ask(key: string, fingerprint: string): Promise<Verdict> {
     this.#lastId += 1;
     const id = this.#lastId;
-    return new Promise((resolve) => {
-      this.#asked.set(id, resolve);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#asked.set(id, ({ kind }) => {
+          if (kind === 'yours') this.#send({ type: 'idempotencySettled', key, answer: undefined });
+        });
+        reject(new RefusalError('broker_busy'));
+      }, this.#timeoutMs);
+      this.#asked.set(id, (verdict) => {
+        clearTimeout(timer);
+        resolve(verdict);
+      });
       this.#send({ type: 'idempotencyClaim', id, key, fingerprint });
     });
   }
