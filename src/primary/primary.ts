@@ -1,8 +1,10 @@
 import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { createLog, type Logger } from '../shared/log.ts';
+import { ClientLog } from '../shared/logging/client-log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
+import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';
@@ -46,8 +48,9 @@ export async function runPrimary(
   const rosterDesk = new RosterDesk(roster);
   const hosts = joinHosts(settings, roster, log);
   const webhooks = openWebhooks({ settings, demoApp, roster, log });
-  const lobby = new Lobby({ settings, place: (guest: Guest) => handOver.place(guest) });
-  const frontDoor = new FrontDoor({ doors: settings, lobby, log });
+  const clientLog = new ClientLog({ log, stats: createStats() });
+  const lobby = new Lobby({ settings, clientLog, place: (guest: Guest) => handOver.place(guest) });
+  const frontDoor = new FrontDoor({ doors: settings, lobby, clientLog, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
   const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, webhooks, log });
   const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
@@ -90,7 +93,7 @@ export async function runPrimary(
     log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
   } catch (error) {
     failed = true;
-    log.fatal({ reason: (error as Error).message }, 'gusher cannot run');
+    log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'gusher cannot run');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
   }
   const closed = await closers.close();
@@ -105,7 +108,7 @@ export async function runPrimary(
  */
 function dieLoudly(log: Logger): void {
   process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'the primary failed');
+    log.fatal({ event: 'primary_failed', err: error }, 'the primary failed');
     process.exit(1);
   });
 }
@@ -133,6 +136,9 @@ function announce(
   demoApp: Awaited<ReturnType<typeof chooseDemo>>['demoApp'],
 ): void {
   const { listen, apiListen, workers } = settings;
-  log.info({ listen, apiListen, workers, broker: settings.redisUrl ? 'redis' : 'relay' }, 'gusher is ready');
+  log.info(
+    { event: 'ready', listen, apiListen, workers, broker: settings.redisUrl ? 'redis' : 'relay' },
+    'gusher is ready',
+  );
   if (demoApp !== undefined) process.stdout.write(demoLines(settings));
 }

@@ -11,11 +11,19 @@ export interface Stats {
   topics: number;
   connectionsOpened: number;
   connectionsRefused: number;
+  /** Sockets dropped without an answer, because too many had not sent a request. */
+  connectionsDropped: number;
+  /** Connections that the server ended, for whatever reason. */
+  connectionsClosed: number;
   connectionsTooSlow: number;
   /** Refused or closed because the app had as many as it may have. */
   connectionsOverLimit: number;
   connectionsHeartbeatLost: number;
   connectionsTooManyFaults: number;
+  /** Requests to the HTTP API that were refused. */
+  requestsRefused: number;
+  /** Channel signatures, sign-ins and tokens that were refused on an open connection. */
+  authorizationsRefused: number;
   /** Defects: errors that no code expected. */
   unexpectedErrors: number;
   /** Seconds in which a client sent more pings, pongs or fragments than it may, and was not read from for the rest. */
@@ -45,10 +53,14 @@ export function createStats(): Stats {
     topics: 0,
     connectionsOpened: 0,
     connectionsRefused: 0,
+    connectionsDropped: 0,
+    connectionsClosed: 0,
     connectionsTooSlow: 0,
     connectionsOverLimit: 0,
     connectionsHeartbeatLost: 0,
     connectionsTooManyFaults: 0,
+    requestsRefused: 0,
+    authorizationsRefused: 0,
     unexpectedErrors: 0,
     connectionsThrottled: 0,
     requestsAborted: 0,

@@ -1,6 +1,7 @@
 import type { Settings } from '../shared/config/settings.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
+import type { ClientLog } from '../shared/logging/client-log.ts';
 import { Turn } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Outbox } from './connection/send-queue.ts';
@@ -22,10 +23,12 @@ export interface Delivery {
 export function createDelivery({
   settings: { batchWindowMs, outboxMaxBytes },
   line,
+  clientLog,
   stats,
 }: {
   settings: Pick<Settings, 'batchWindowMs' | 'outboxMaxBytes'>;
   line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'flush'>;
+  clientLog: ClientLog;
   stats: Stats;
 }): Delivery {
   const turn: Turn = new Turn(
@@ -42,7 +45,7 @@ export function createDelivery({
   );
   const requestFlush = (): void => turn.request();
   const send = (message: ToPrimary): void => line.post(message);
-  const outbox = new Outbox({ maxBytes: outboxMaxBytes, stats, requestFlush });
+  const outbox = new Outbox({ maxBytes: outboxMaxBytes, stats, requestFlush, clientLog });
   const fanOut = new FanOut({ outbox, stats, requestFlush });
   const sockets = new SocketReport({ send, requestFlush });
   const rosterReports = new RosterReporter({ send, requestFlush });

@@ -60,7 +60,7 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
     await worker.open();
     line.send({ type: 'ready' });
   } catch (error) {
-    log.fatal({ err: error }, 'the worker cannot start');
+    log.fatal({ event: 'worker_start_failed', err: error }, 'the worker cannot start');
     line.send({ type: 'fatal', reason: (error as Error).message });
   }
 }

@@ -9,6 +9,7 @@ import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
+import { ClientLog } from '../shared/logging/client-log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
@@ -106,6 +107,7 @@ export class Worker {
     this.#options = options;
     this.#unexpected = new UnexpectedErrors({ log, stats });
     const unexpected = this.#unexpected;
+    const clientLog = new ClientLog({ log, stats });
 
     this.#store = openAppStore(settings, new AppComplaints({ log }).complain);
     const apps = new Apps({
@@ -121,6 +123,7 @@ export class Worker {
     const { outbox, fanOut, sockets, rosterReports, webhookReports } = createDelivery({
       settings,
       line,
+      clientLog,
       stats,
     });
     this.#outbox = outbox;
@@ -172,6 +175,7 @@ export class Worker {
       expiry: this.#expiry,
       clientEvents,
       remoteSink: this.#remoteSink,
+      clientLog,
       reply,
     });
     this.#quota = new ConnectionQuota({
@@ -194,7 +198,7 @@ export class Worker {
       webhookReports,
       reply,
       unexpected,
-      stats,
+      clientLog,
     });
     const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
     const { bodyMaxBytes, pusherPathPrefix } = settings;
@@ -203,6 +207,7 @@ export class Worker {
       unexpected,
       limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
       errorBodyAt,
+      clientLog,
       stats,
       hint: (path) => {
         const isOfApi = apiRequests.has(path) || apiRequests.has(`/v1${path}`);
@@ -235,6 +240,7 @@ export class Worker {
       frameWriter: this.#frameWriter,
       stats,
       unexpected,
+      clientLog,
       frameMaxBytes: settings.frameMaxBytes,
       compression: settings.compression,
       limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
@@ -244,6 +250,7 @@ export class Worker {
       unexpected,
       limits: { bodyMaxBytes, bodiless: new Set() },
       errorBodyAt,
+      clientLog,
       stats,
       hint: (path) => {
         if (publicRequests.has(path)) return 'public_port_only';
@@ -394,7 +401,10 @@ export class Worker {
   async #chooseWay(): Promise<void> {
     const { settings, log } = this.#options;
     if (!settings.directWrites || (await this.#frameWriter.probe())) return;
-    log.warn('this Node writes differently than expected: frames take the public way, at some more cost');
+    log.warn(
+      { event: 'direct_writes_unavailable' },
+      'this Node writes differently than expected: frames take the public way, at some more cost',
+    );
   }
 
   #readiness(): { ready: boolean; reason?: string } {

@@ -89,6 +89,7 @@ export class PusherWorker {
       report: () => undefined,
       reply,
       fault: () => undefined,
+      authorizationRefused: () => undefined,
       limits: {
         subscriptionsMax: 100,
         presenceMembersMax: 100,

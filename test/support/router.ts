@@ -6,6 +6,7 @@ import { noUnexpectedErrors } from './unexpected.ts';
 /** A router without routes, for tests of single resources. */
 export function routerForTests(): Router {
   return new Router({
+    clientLog: { requestRefused: () => undefined },
     unexpected: noUnexpectedErrors(),
     limits: { bodyMaxBytes: 1_024, bodiless: new Set() },
     errorBodyAt: () => refusalBody,

@@ -127,7 +127,7 @@ export class Relay {
     }
     this.shed += 1;
     if (!destination.shedding)
-      this.#log.warn({ slot }, 'a worker is far behind: publications to it are lost');
+      this.#log.warn({ event: 'worker_behind', slot }, 'a worker is far behind: publications to it are lost');
     destination.shedding = true;
   }
 }

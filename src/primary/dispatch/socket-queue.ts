@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
+import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Guest } from './pending-socket.ts';
 import { startReading } from './socket-reading.ts';
 
@@ -18,6 +19,7 @@ const LINGER_MS = 1_000;
  */
 export class Lobby {
   readonly #place: (guest: Guest) => boolean;
+  readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly #deadlineMs: number;
   readonly #maxSockets: number;
   /** No worker to take them. */
@@ -31,10 +33,12 @@ export class Lobby {
   constructor(options: {
     settings: Pick<Settings, 'greetingDeadlineMs' | 'greetingMaxSockets'>;
     place: (guest: Guest) => boolean;
+    clientLog: Pick<ClientLog, 'connectRefused'>;
   }) {
     this.#deadlineMs = options.settings.greetingDeadlineMs;
     this.#maxSockets = options.settings.greetingMaxSockets;
     this.#place = options.place;
+    this.#clientLog = options.clientLog;
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
@@ -55,6 +59,7 @@ export class Lobby {
 
   /** Tells a client why not. */
   refuse({ socket, errorBody }: Guest, refusal: Refusal): void {
+    this.#clientLog.connectRefused(refusal, { address: socket.remoteAddress });
     if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
     this.#leaving.set(socket, performance.now() + LINGER_MS);
     socket.once('close', () => this.#leaving.delete(socket));

@@ -20,7 +20,9 @@ export async function listen(
     throw new Error(`cannot listen on ${formatAddress(address)} (${setting}): ${error.code}`);
   });
   server.removeAllListeners('error');
-  server.on('error', (error) => log.error({ err: error }, `the ${name} port failed`));
+  server.on('error', (error) =>
+    log.error({ event: 'listener_failed', port: name, err: error }, `the ${name} port failed`),
+  );
   const bound = server.address();
   return { host, port: bound !== null && typeof bound === 'object' ? bound.port : port };
 }

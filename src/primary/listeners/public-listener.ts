@@ -11,6 +11,7 @@ import {
   splitTarget,
 } from '../../shared/http/request-rules.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
@@ -53,13 +54,20 @@ export class FrontDoor {
   readonly #doors: Doors;
   readonly #limits: RequestLimits;
   readonly #log: Logger;
+  readonly #clientLog: Pick<ClientLog, 'connectDropped'>;
   readonly #lobby: Pick<Lobby, 'receive' | 'refuse'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
   readonly #greeting = new Map<Socket, Greeting>();
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(options: { doors: Doors; lobby: Pick<Lobby, 'receive' | 'refuse'>; log: Logger }) {
+  constructor(options: {
+    doors: Doors;
+    lobby: Pick<Lobby, 'receive' | 'refuse'>;
+    clientLog: Pick<ClientLog, 'connectDropped'>;
+    log: Logger;
+  }) {
+    this.#clientLog = options.clientLog;
     this.#doors = options.doors;
     this.#limits = { bodyMaxBytes: options.doors.bodyMaxBytes, bodiless: BODILESS_METHODS };
     this.#lobby = options.lobby;
@@ -94,8 +102,10 @@ export class FrontDoor {
 
   #dropOldest(): void {
     const [oldest] = this.#greeting.keys();
-    oldest?.destroy();
-    if (oldest !== undefined) this.#greeting.delete(oldest);
+    if (oldest === undefined) return;
+    this.#clientLog.connectDropped({ address: oldest.remoteAddress });
+    oldest.destroy();
+    this.#greeting.delete(oldest);
   }
 
   /** The client has said all it will say, and it was no whole head. */

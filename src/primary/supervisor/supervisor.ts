@@ -201,7 +201,12 @@ export class Supervisor implements SlotListener {
   unstarted(slot: WorkerSlot, { message: reason }: Error): void {
     if (this.#stopping) return;
     const death = { slot: slot.number, servedMs: undefined, killed: false, unstarted: true };
-    this.#replace(slot, death, { what: 'a worker could not be started', facts: { reason }, last: reason });
+    this.#replace(slot, death, {
+      event: 'worker_fork_failed',
+      what: 'a worker could not be started',
+      facts: { reason },
+      last: reason,
+    });
   }
 
   #fill(slot: WorkerSlot): void {
@@ -219,7 +224,10 @@ export class Supervisor implements SlotListener {
     this.#tellHost();
     if (slot.state !== 'ready' || slot.worker === undefined) return;
     this.#everReady = true;
-    this.#log.info({ slot: slot.number, worker: slot.worker.process.pid }, 'worker ready');
+    this.#log.info(
+      { event: 'worker_ready', slot: slot.number, worker: slot.worker.process.pid },
+      'worker ready',
+    );
     this.#parts.handOver.open(slot.worker);
     this.#parts.lobby.retry();
     this.#changed();
@@ -235,7 +243,10 @@ export class Supervisor implements SlotListener {
     if (slot.worker === undefined) return;
     const lost = this.#parts.handOver.report(slot.worker, sockets);
     if (lost.length === 0) return;
-    this.#log.warn({ slot: slot.number, sockets: lost.length }, 'a worker has no room for more sockets');
+    this.#log.warn(
+      { event: 'worker_full', slot: slot.number, sockets: lost.length },
+      'a worker has no room for more sockets',
+    );
     for (const guest of lost) this.#parts.lobby.receive(guest);
   }
 
@@ -244,25 +255,33 @@ export class Supervisor implements SlotListener {
     const killed = signal === 'SIGKILL' && killedAs === undefined;
     const death = { slot: slot.number, servedMs, killed, unstarted: false };
     const last = signal ?? `exit code ${code}`;
-    this.#replace(slot, death, { what: 'a worker died', facts: { code, signal, servedMs, killedAs }, last });
+    this.#replace(slot, death, {
+      event: 'worker_died',
+      what: 'a worker died',
+      facts: { code, signal, servedMs, killedAs },
+      last,
+    });
   }
 
   /** Tries again to have a process in the slot, when the time has come, or gives up. */
   #replace(
     slot: WorkerSlot,
     death: Omit<Death, 'at'>,
-    { what, facts, last }: { what: string; facts: object; last: string },
+    { event, what, facts, last }: { event: string; what: string; facts: object; last: string },
   ): void {
     this.#deaths = remembered([...this.#deaths, { ...death, at: performance.now() }]);
     const { workers } = this.#parts.settings;
     const othersServe = this.#slots.some(({ state }) => state === 'ready');
     const step = nextStep(this.#deaths, { workers, everReady: this.#everReady, othersServe });
     if (step.kind === 'give up') {
-      this.#log.fatal({ slot: slot.number, ...facts }, `giving up: ${step.reason}`);
+      this.#log.fatal(
+        { event: 'restarts_given_up', slot: slot.number, ...facts },
+        `giving up: ${step.reason}`,
+      );
       this.#fail(new Error(`${step.reason} (last: ${last})`));
       return;
     }
-    this.#log.error({ slot: slot.number, ...facts, respawnInMs: step.delayMs }, what);
+    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: step.delayMs }, what);
     const timer = setTimeout(() => {
       this.#respawns.delete(timer);
       this.#fill(slot);

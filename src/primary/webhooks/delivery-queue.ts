@@ -130,10 +130,17 @@ export class Lane {
       if (fault === undefined) return;
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
       if (this.#hurried || performance.now() + pauseMs > until) {
-        this.#log.error({ app: this.#app, fault }, 'events for a webhook were given up');
+        this.#log.error(
+          { event: 'webhook_given_up', app: this.#app, fault },
+          'events for a webhook were given up',
+        );
         return;
       }
-      if (attempt === 0) this.#log.warn({ app: this.#app, fault }, 'a webhook failed; it is tried again');
+      if (attempt === 0)
+        this.#log.warn(
+          { event: 'webhook_failed', app: this.#app, fault },
+          'a webhook failed; it is tried again',
+        );
       this.#state = 'pausing';
       await this.#pause(pauseMs);
     }
@@ -151,6 +158,9 @@ export class Lane {
   #shedOne(): void {
     this.#shed += 1;
     if (this.#shed > 1) return;
-    this.#log.error({ app: this.#app }, 'a webhook is so far behind that events for it are dropped');
+    this.#log.error(
+      { event: 'webhook_queue_full', app: this.#app },
+      'a webhook is so far behind that events for it are dropped',
+    );
   }
 }

@@ -79,11 +79,17 @@ export class Courier {
     }
     child.once('exit', (code, signal) => {
       if (!this.#closed)
-        this.#log.error({ courier: child.pid, code, signal }, 'the courier of webhooks ended');
+        this.#log.error(
+          { event: 'webhook_sender_exited', courier: child.pid, code, signal },
+          'the courier of webhooks ended',
+        );
       this.#lose(child, 'the courier ended');
     });
     send(child, this.#start);
-    this.#log.info({ courier: child.pid }, 'the courier of webhooks was started');
+    this.#log.info(
+      { event: 'webhook_sender_started', courier: child.pid },
+      'the courier of webhooks was started',
+    );
     return child;
   }
 
@@ -96,7 +102,10 @@ export class Courier {
 
   /** Logs why, and answers the fault of a parcel that was for it. */
   #unstarted({ message: reason }: Error): string {
-    this.#log.error({ reason }, 'the courier of webhooks could not be started');
+    this.#log.error(
+      { event: 'webhook_sender_start_failed', reason },
+      'the courier of webhooks could not be started',
+    );
     return `the courier could not be started: ${reason}`;
   }
 

@@ -242,9 +242,16 @@ export class RedisBroker implements Broker {
 
   #become(state: BrokerLink): void {
     if (this.#link === state || this.#link === 'closed') return;
-    if (state === 'lost') this.#log.warn({ reason: redisFault(this.#fault) }, 'the link to Redis is lost');
+    if (state === 'lost')
+      this.#log.warn(
+        { event: 'redis_link_lost', reason: redisFault(this.#fault) },
+        'the link to Redis is lost',
+      );
     if (state === 'live' && this.#link === 'lost') {
-      this.#log.info({ outageMs: Math.round(performance.now() - this.#lostAt) }, 'the link to Redis is back');
+      this.#log.info(
+        { event: 'redis_link_restored', outageMs: Math.round(performance.now() - this.#lostAt) },
+        'the link to Redis is back',
+      );
     }
     this.#link = state;
     if (state === 'live') this.#fault = undefined;

@@ -154,6 +154,10 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     return this.stream.bytesWritten;
   }
 
+  get address(): string | undefined {
+    return this.stream.remoteAddress;
+  }
+
   get unsentBytes(): number {
     return this.compressed ? this.bufferedAmount : this.writer.unsentBytes(this);
   }

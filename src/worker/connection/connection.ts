@@ -10,6 +10,8 @@ import type { Dialect } from './wire-protocol.ts';
 export interface Transport {
   /** Bytes handed over by `write` that the system has not taken yet. */
   readonly unsentBytes: number;
+  /** The address of the other end, for the log; `undefined` once the socket is gone. */
+  readonly address?: string | undefined;
   /** Bytes read from the client since it connected. */
   readonly receivedBytes: number;
   /** Bytes handed over for the client since it connected, whether or not the system has taken them. */

@@ -1,4 +1,5 @@
 import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import type { ClientFacts, ClientLog } from '../../shared/logging/client-log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { type Frames, frameText, joinFrames } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
@@ -11,12 +12,19 @@ export class Outbox {
   readonly #maxBytes: number;
   readonly #stats: Stats;
   readonly #requestFlush: () => void;
+  readonly #clientLog: Pick<ClientLog, 'clientClosed'> | undefined;
   #posted: Connection[] = [];
 
-  constructor(options: { maxBytes: number; stats: Stats; requestFlush: () => void }) {
+  constructor(options: {
+    maxBytes: number;
+    stats: Stats;
+    requestFlush: () => void;
+    clientLog?: Pick<ClientLog, 'clientClosed'>;
+  }) {
     this.#maxBytes = options.maxBytes;
     this.#stats = options.stats;
     this.#requestFlush = options.requestFlush;
+    this.#clientLog = options.clientLog;
   }
 
   /** Adds to what leaves for this client at the end of the turn, after what was posted before. */
@@ -87,10 +95,16 @@ export class Outbox {
     connection.refusal = refusal;
     const { code, reason, text } = connection.dialect.closeOf(refusal, connection);
     if (text !== undefined) connection.transport.write(frameText(text));
+    this.#clientLog?.clientClosed(refusal, code, factsOf(connection));
     connection.transport.close(code, reason);
   }
 }
 
 function sameFrames(one: readonly Frames[], other: readonly Frames[]): boolean {
   return one.length === other.length && one.every((frames, index) => frames === other[index]);
+}
+
+/** What the log says of a client. */
+export function factsOf({ appKey, dialect, id, transport }: Connection): ClientFacts {
+  return { app: appKey, address: transport.address, protocol: dialect.name, connection: id };
 }

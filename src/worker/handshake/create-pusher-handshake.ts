@@ -1,11 +1,11 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
+import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Inbox } from '../connection/receive-queue.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import { factsOf, type Outbox } from '../connection/send-queue.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
@@ -30,20 +30,20 @@ export interface CommonParts {
   readonly webhookReports: WebhookReports;
   readonly reply: (connection: Connection, text: string) => void;
   readonly unexpected: UnexpectedErrors;
+  readonly clientLog: ClientLog;
   readonly quota: ConnectionQuota;
-  readonly stats: Stats;
 }
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
 export function createPusherDoor(parts: CommonParts): PusherDoor {
-  const { settings, apps, outbox, quota, unexpected, stats } = parts;
+  const { settings, apps, outbox, quota, unexpected, clientLog } = parts;
   return new PusherDoor({
     apps,
     dialect: createDialect(parts),
     outbox,
     quota,
     unexpected,
-    stats,
+    clientLog,
     pathPrefix: settings.pusherPathPrefix,
     strictProtocol: settings.pusherStrictProtocol,
     activityTimeoutS: settings.pusherActivityTimeoutS,
@@ -55,7 +55,8 @@ export function createPusherDoor(parts: CommonParts): PusherDoor {
 }
 
 function createDialect(parts: CommonParts): PusherDialect {
-  const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply } = parts;
+  const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply, clientLog } =
+    parts;
   const announce = (appKey: string, channel: string, text: string): void =>
     hub.announce(appKey, channel, dialect, text);
   const dialect: PusherDialect = new PusherDialect({
@@ -69,6 +70,8 @@ function createDialect(parts: CommonParts): PusherDialect {
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
     fault: (connection) => inbox.fault(connection),
+    authorizationRefused: (connection, refusal, channel) =>
+      clientLog.authorizationRefused(refusal, { ...factsOf(connection), channel }),
     limits: {
       subscriptionsMax: settings.subscriptionsMax,
       presenceMembersMax: settings.pusherPresenceMembersMax,

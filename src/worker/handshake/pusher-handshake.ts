@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
 import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
+import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { Delays } from '../../shared/scheduling/timing-wheel.ts';
 import { Pacer } from '../../shared/scheduling/token-bucket-queue.ts';
-import type { Stats } from '../../shared/stats.ts';
 import { requireAdmissible } from '../auth/app-guards.ts';
 import { Grants } from '../auth/grants.ts';
 import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
@@ -45,7 +45,7 @@ export interface PusherDoorParts {
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;
   readonly unexpected: UnexpectedErrors;
-  readonly stats: Stats;
+  readonly clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly pathPrefix: string;
   readonly strictProtocol: boolean;
   readonly activityTimeoutS: number;
@@ -66,6 +66,8 @@ interface Waiting {
   readonly doorman: Doorman;
   readonly verdict: App | Refusal;
   readonly protocol: number;
+  /** As the client named it. */
+  readonly appKey: string;
 }
 
 type Admitted = Waiting & { readonly verdict: App };
@@ -132,9 +134,10 @@ export class PusherDoor implements Keeper {
 
   async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
     const verdict = await this.#judge(request);
+    const appKey = decode(this.#app.exec(request.url ?? '')?.[1] ?? '');
     const protocol = Number(this.#protocolOf(request) ?? LAST_PROTOCOL);
     doorman.shake(request, socket, head, (client) =>
-      this.#meet({ client, socket, doorman, verdict, protocol }),
+      this.#meet({ client, socket, doorman, verdict, protocol, appKey }),
     );
   }
 
@@ -191,9 +194,9 @@ export class PusherDoor implements Keeper {
     this.#shed.add(admitted, this.#moment * this.#parts.connectWaitMs);
   }
 
-  #sendAway({ client }: Waiting, refusal: Refusal): void {
+  #sendAway({ client, socket, appKey: app }: Waiting, refusal: Refusal): void {
     this.#waiting.delete(client);
-    this.#parts.stats.connectionsRefused += 1;
+    this.#parts.clientLog.connectRefused(refusal, { app, address: socket.remoteAddress, protocol: 'pusher' });
     if (client.readyState !== client.OPEN) return;
     if (client.isPaused) client.resume();
     client.send(errorText(refusal));

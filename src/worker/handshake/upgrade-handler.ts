@@ -9,6 +9,7 @@ import {
   requestFault,
   splitTarget,
 } from '../../shared/http/request-rules.ts';
+import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Stats } from '../../shared/stats.ts';
@@ -50,6 +51,7 @@ export interface UpgradeParts {
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
   readonly unexpected: UnexpectedErrors;
+  readonly clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly frameMaxBytes: number;
   readonly compression: boolean;
   readonly limits: RequestLimits;
@@ -78,7 +80,9 @@ export class Upgrade implements ClientSocketEvents, Doorman {
       WebSocket: ClientSocket,
     };
     this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
-    this.#handshakes.on('wsClientError', (_error, socket) => refuse(socket as Socket, REFUSALS.bad_request));
+    this.#handshakes.on('wsClientError', (_error, socket) =>
+      this.#refuse(socket as Socket, REFUSALS.bad_request),
+    );
     parts.server.on('upgrade', this.#onUpgrade);
   }
 
@@ -148,11 +152,16 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
-      this.#parts.stats.connectionsRefused += 1;
       if (!(error instanceof RefusalError)) this.#parts.unexpected.report(error, 'connect');
-      refuse(socket, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+      this.#refuse(socket, error instanceof RefusalError ? error.refusal : REFUSALS.internal, request);
     });
   };
+
+  #refuse(socket: Socket, refusal: Refusal, request?: UpgradeRequest): void {
+    const app = request === undefined ? undefined : targetOf(request);
+    this.#parts.clientLog.connectRefused(refusal, { app, address: socket.remoteAddress });
+    refuse(socket, refusal);
+  }
 
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const { pusherDoor } = this.#parts;

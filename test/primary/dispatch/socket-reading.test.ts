@@ -25,6 +25,7 @@ describe('startReading', () => {
     return new Lobby({
       settings: { greetingDeadlineMs: 1_000, greetingMaxSockets: 16 },
       place: () => false,
+      clientLog: { connectRefused: () => undefined },
     });
   }
 

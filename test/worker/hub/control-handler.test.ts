@@ -28,6 +28,7 @@ describe('control messages', () => {
     hub: { subscribe: () => undefined, unsubscribe: () => undefined, isSubscribed: () => false },
     reply: () => undefined,
     fault: () => undefined,
+    authorizationRefused: () => undefined,
     renew: () => Promise.resolve(),
     publishFromClient: () => Promise.resolve(),
     callRemote: () => Promise.resolve(),

@@ -69,7 +69,8 @@ export class Hosts {
     this.#store.open({
       live: (isAnother) => this.#greet(isAnother),
       heard: (message) => this.#hear(message),
-      malformed: () => this.#log.debug('what came from Redis is no message of a host'),
+      malformed: () =>
+        this.#log.debug({ event: 'host_message_malformed' }, 'malformed message of another host was dropped'),
     });
   }
 
@@ -87,7 +88,7 @@ export class Hosts {
 
   #greet(isAnother: boolean): void {
     if (isAnother) this.#own.renew();
-    if (this.#lost) this.#log.info('the other hosts are heard again');
+    if (this.#lost) this.#log.info({ event: 'hosts_link_restored' }, 'the other hosts are heard again');
     this.#lost = false;
     void this.#own.greet();
     this.#settling ??= setTimeout(() => {
@@ -125,10 +126,14 @@ export class Hosts {
       this.#liveAt = now;
     } else if (!this.#lost && now - this.#liveAt > LOST_AFTER_MS) {
       this.#lost = true;
-      this.#log.warn({ reason: redisFault(this.#store.fault) }, 'the other hosts are not heard');
+      this.#log.warn(
+        { event: 'hosts_link_lost', reason: redisFault(this.#store.fault) },
+        'the other hosts are not heard',
+      );
     }
     this.#tellRefusal(now);
-    for (const host of this.#others.bury(now)) this.#log.warn({ host }, 'a host is gone, and who was there');
+    for (const host of this.#others.bury(now))
+      this.#log.warn({ event: 'host_lost', host }, 'a host is gone, and who was there');
   };
 
   #tellRefusal(now: number): void {
@@ -137,10 +142,16 @@ export class Hosts {
       this.#refusedAt = now;
       if (this.#refused) return;
       this.#refused = true;
-      this.#log.warn({ reason: redisFault(refusal) }, 'who is here cannot be written for the other hosts');
+      this.#log.warn(
+        { event: 'presence_write_failed', reason: redisFault(refusal) },
+        'who is here cannot be written for the other hosts',
+      );
     } else if (this.#refused && now - this.#refusedAt > WRITTEN_AFTER_MS) {
       this.#refused = false;
-      this.#log.info('who is here is written for the other hosts again');
+      this.#log.info(
+        { event: 'presence_write_restored' },
+        'who is here is written for the other hosts again',
+      );
     }
   }
 

@@ -4,10 +4,11 @@ import { REFUSALS, type RefusalCode, RefusalError } from '../../../shared/errors
 import type { ErrorBody } from '../../../shared/errors/http-error.ts';
 import type { RequestHead } from '../../../shared/http/request-head.ts';
 import { pathOf, type RequestLimits, requestFault, splitTarget } from '../../../shared/http/request-rules.ts';
+import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import { ClientGoneError } from './body.ts';
-import { type Handler, refuse } from './exchange.ts';
+import { type Handler, type Params, refuse } from './exchange.ts';
 
 const PARAM_MAX_LENGTH = 2_048;
 const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -22,6 +23,7 @@ interface Route {
 
 export interface RouterOptions {
   readonly unexpected: UnexpectedErrors;
+  readonly clientLog: Pick<ClientLog, 'requestRefused'>;
   readonly limits: RequestLimits;
   /** The form that errors have at a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
@@ -86,6 +88,7 @@ export class Router {
       if (request.headers.expect !== undefined) response.writeContinue();
       await route.handler({ request, response, params: found.params });
     } catch (error) {
+      this.#note(error, request, found?.params);
       await this.#refuse(error, request, response);
     }
   }
@@ -112,6 +115,13 @@ export class Router {
 
   #methodsAt(path: string): HTTPMethod[] {
     return METHODS.filter((method) => this.#find(method, path) !== undefined);
+  }
+
+  /** Never the path: parts of it may be secret. */
+  #note(error: unknown, { method, socket }: IncomingMessage, params: Params | undefined): void {
+    if (!(error instanceof RefusalError)) return;
+    const app = params?.app ?? params?.id;
+    this.#options.clientLog.requestRefused(error.refusal, { app, address: socket.remoteAddress, method });
   }
 
   async #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -123,7 +123,10 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    log.warn({ reason: (error as Error).message }, 'the registered apps cannot be reached');
+    log.warn(
+      { event: 'apps_unavailable', reason: (error as Error).message },
+      'the registered apps cannot be reached',
+    );
     throw new RefusalError('apps_unavailable');
   }
 }

@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
+import type { Refusal, RefusalCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -29,6 +29,8 @@ export interface Context {
   readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed'>;
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
+  /** Notes that a token was refused. */
+  readonly authorizationRefused: (connection: Connection, refusal: Refusal) => void;
   /** Counts a fault against a client. */
   readonly fault: (connection: Connection) => void;
   /** Gives a connection what a new token grants; rejects with a `RefusalError`. */

@@ -1,8 +1,10 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
+import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { Tokens } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Inbox } from '../../connection/receive-queue.ts';
+import { factsOf } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Expiry } from '../../lifecycle/token-expiry.ts';
@@ -20,15 +22,18 @@ export function createGusherDialect(parts: {
   expiry: Expiry;
   clientEvents: ClientEvents;
   remoteSink: RemoteSink;
+  clientLog: ClientLog;
   reply: (connection: Connection, text: string) => void;
 }): GusherDialect {
-  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, reply } = parts;
+  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } = parts;
   const renewal = new Renewal({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
   return new GusherDialect({
     hub,
     reply,
     fault: (connection) => inbox.fault(connection),
+    authorizationRefused: (connection, refusal) =>
+      clientLog.authorizationRefused(refusal, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
     renew: (connection, token) => renewal.renew(connection, token),

@@ -1,6 +1,6 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
@@ -52,6 +52,8 @@ export interface Context {
   readonly report: (appKey: string, event: WebhookEvent) => void;
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
+  /** Notes that a credential was refused. */
+  readonly authorizationRefused: (connection: Connection, refusal: Refusal, channel?: string) => void;
   readonly limits: Limits;
 }
 

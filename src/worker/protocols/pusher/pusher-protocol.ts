@@ -130,6 +130,9 @@ export class PusherDialect implements Dialect<Connection> {
   #refuse(connection: Connection, refusal: Refusal): void {
     if (connection.state !== 'open') return;
     this.#parts.reply(connection, errorText(refusal));
+    if (refusal.code === REFUSALS.signin_refused.code) {
+      this.#parts.authorizationRefused(connection, refusal);
+    }
     if (FAULTS.has(refusal.code)) this.#parts.fault(connection);
   }
 }

@@ -21,7 +21,7 @@ class Host {
   constructor(url: string, prefix = '') {
     const write = ({ reason }: { reason?: string }, text: string): void =>
       void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
-    const log = Object.assign(silentLog(), { warn: write, info: (text: string) => write({}, text) });
+    const log = Object.assign(silentLog(), { warn: write, info: write });
     this.hosts = new Hosts({ url, prefix, roster: this.roster, log });
     this.roster.addColumn('w', 'process');
     this.roster.listen({

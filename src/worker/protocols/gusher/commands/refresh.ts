@@ -10,7 +10,7 @@ import { refusalText, successText } from '../replies.ts';
 export const refresh: CommandHandler = (context, connection, command) => {
   const token = stringOf(command.fields.get('token'));
   if (token === undefined) return 'bad_command';
-  const { renew, reply } = context;
+  const { authorizationRefused, renew, reply } = context;
   return renew(connection, token).then(
     () =>
       reply(
@@ -19,6 +19,7 @@ export const refresh: CommandHandler = (context, connection, command) => {
       ),
     (error: unknown) => {
       if (!(error instanceof RefusalError)) throw error;
+      authorizationRefused(connection, error.refusal);
       reply(connection, refusalText(connection, command, [], error.code));
     },
   );

@@ -1,5 +1,5 @@
 import type { App } from '../../../../shared/apps/app.ts';
-import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
 import { topicOf } from '../../../../shared/model/names.ts';
 import type { Member, MemberList } from '../../../../shared/model/presence.ts';
 import type { KeptPublication, Publication } from '../../../../shared/model/publication.ts';
@@ -32,6 +32,9 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   roster_late: 'ServerError',
   apps_unavailable: 'ServerError',
 };
+
+/** Refusals of a credential, which an operator wants to know of. */
+const BY_CREDENTIAL: ReadonlySet<RefusalCode> = new Set(['bad_channel_auth', 'not_that_user']);
 
 /** What a client asks for. */
 interface Wish {
@@ -70,6 +73,7 @@ export const subscribe: CommandHandler = (context, connection, command, session)
 function tellRefusal(context: Context, connection: Connection, channel: string, error: unknown): undefined {
   if (!(error instanceof RefusalError)) throw error;
   const type = TYPES[error.refusal.code] ?? 'AuthError';
+  if (BY_CREDENTIAL.has(error.code)) context.authorizationRefused(connection, error.refusal, channel);
   if (connection.state === 'open') {
     context.reply(connection, subscriptionErrorText(channel, type, error.refusal));
   }
