@@ -52,7 +52,16 @@ export async function runPrimary(
   const lobby = new Lobby({ settings, clientLog, place: (guest: Guest) => handOver.place(guest) });
   const frontDoor = new FrontDoor({ doors: settings, lobby, clientLog, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
-  const supervisor = new Supervisor({ settings, demoApp, lobby, handOver, rosterDesk, webhooks, log });
+  const supervisor = new Supervisor({
+    settings,
+    demoApp,
+    lobby,
+    handOver,
+    rosterDesk,
+    roster,
+    webhooks,
+    log,
+  });
   const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
   const stop = watchSignals({ log });
   let failed = false;

@@ -7,6 +7,8 @@ export interface Stats {
   connections: number;
   /** Gauge: pairs of client and channel now. */
   subscriptions: number;
+  /** Commands refused because the names of the host had reached their budget. */
+  namesRefused: number;
   /** Gauge: topics this worker wants from its broker. */
   topics: number;
   connectionsOpened: number;
@@ -50,6 +52,7 @@ export function createStats(): Stats {
   return {
     connections: 0,
     subscriptions: 0,
+    namesRefused: 0,
     topics: 0,
     connectionsOpened: 0,
     connectionsRefused: 0,

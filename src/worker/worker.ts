@@ -38,6 +38,7 @@ import { ClientEvents } from './hub/client-events.ts';
 import { Control } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
 import { Hub } from './hub/hub.ts';
+import { NameAllowance } from './hub/name-allowance.ts';
 import { IdempotencyDesk } from './ipc/idempotency-client.ts';
 import { RosterClient } from './ipc/presence-client.ts';
 import { StickyPort } from './ipc/socket-receiver.ts';
@@ -84,6 +85,8 @@ export class Worker {
   readonly #fanOut: FanOut;
   readonly #roster: RosterClient;
   readonly #hub: Hub;
+  /** Nothing may be added before the primary has said how much. */
+  readonly #names = new NameAllowance(0);
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
@@ -132,7 +135,13 @@ export class Worker {
       settings.redisUrl === undefined ? new RelayBroker({ line, isIdle: () => fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
     this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
-    this.#hub = new Hub({ broker: this.#broker, fanOut: this.#fanOut, roster: rosterReports, stats });
+    this.#hub = new Hub({
+      broker: this.#broker,
+      fanOut: this.#fanOut,
+      roster: rosterReports,
+      names: this.#names,
+      stats,
+    });
     this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
     this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, unexpected, stats });
     this.#heartbeat = new Heartbeat({
@@ -310,6 +319,9 @@ export class Worker {
     switch (message.type) {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };
+        break;
+      case 'names':
+        this.#names.renew(message.bytes);
         break;
       case 'demoEnded':
         this.#endDemo();

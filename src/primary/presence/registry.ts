@@ -96,6 +96,15 @@ export class Roster {
     return this.#columns.host.size > 0;
   }
 
+  /** What the names of all processes and hosts cost, those of processes that are gone until they are taken back. */
+  get nameBytes(): number {
+    let bytes = 0;
+    for (const column of this.#columns.process.values()) bytes += column.nameBytes;
+    for (const column of this.#columns.host.values()) bytes += column.nameBytes;
+    for (const column of this.#departing) bytes += column.nameBytes;
+    return bytes;
+  }
+
   addColumn(name: string, kind: ColumnKind): void {
     this.#columns[kind].set(name, new Column());
   }

@@ -1,3 +1,5 @@
+import { channelCost, userCost } from '../../shared/model/name-cost.ts';
+
 /** How many of each user (empty: those without a name). All counts are above 0. */
 export type UserCounts = ReadonlyMap<string, number>;
 
@@ -8,6 +10,8 @@ export type UserCounts = ReadonlyMap<string, number>;
 export class Column {
   /** By app, and by channel (empty: the app itself). */
   readonly #apps = new Map<string, Map<string, Map<string, number>>>();
+  /** What its names cost, by `name-cost.ts`. */
+  nameBytes = 0;
 
   get(app: string, channel: string, user: string): number {
     return this.#apps.get(app)?.get(channel)?.get(user) ?? 0;
@@ -18,6 +22,7 @@ export class Column {
     const users = this.#usersOf(app, channel);
     const before = users.get(user) ?? 0;
     const after = Math.max(0, before + change);
+    if (before === 0 && after > 0) this.nameBytes += userCost(user);
     if (after > 0) users.set(user, after);
     else this.#delete(users, app, channel, user);
     return after - before;
@@ -55,13 +60,15 @@ export class Column {
     if (users === undefined) {
       users = new Map();
       channels.set(channel, users);
+      this.nameBytes += channelCost(channel);
     }
     return users;
   }
 
   #delete(users: Map<string, number>, app: string, channel: string, user: string): void {
-    users.delete(user);
+    if (users.delete(user)) this.nameBytes -= userCost(user);
     if (users.size > 0) return;
+    this.nameBytes -= channelCost(channel);
     const channels = this.#apps.get(app);
     channels?.delete(channel);
     if (channels?.size === 0) this.#apps.delete(app);

@@ -9,7 +9,9 @@ import { Relay } from '../broker/relay.ts';
 import type { HandOver } from '../dispatch/dispatcher.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { IdempotencyLedger } from '../idempotency-store.ts';
+import { NameBudget } from '../presence/name-budget.ts';
 import type { RosterDesk } from '../presence/query-server.ts';
+import type { Roster } from '../presence/registry.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { type Death, nextStep, remembered } from './restart-policy.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
@@ -30,6 +32,7 @@ export interface SupervisorParts {
   readonly lobby: Pick<Lobby, 'receive' | 'retry'>;
   readonly handOver: HandOver;
   readonly rosterDesk: RosterDesk;
+  readonly roster: Pick<Roster, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly log: Logger;
 }
@@ -38,6 +41,7 @@ export interface SupervisorParts {
 export class Supervisor implements SlotListener {
   readonly #parts: SupervisorParts;
   readonly #log: Logger;
+  readonly #names: NameBudget;
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
@@ -60,6 +64,14 @@ export class Supervisor implements SlotListener {
     this.#demoApp = parts.demoApp;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
     this.#relay = new Relay({ log: parts.log });
+    this.#names = new NameBudget({
+      roster: parts.roster,
+      maxBytes: parts.settings.namesMaxBytes,
+      workers: parts.settings.workers,
+      send: (message) => {
+        for (const slot of this.#slots) slot.send(message);
+      },
+    });
     this.#idempotency = new IdempotencyLedger({ send });
     let fail: (error: Error) => void = () => undefined;
     this.failure = new Promise<never>((_resolve, reject) => {
@@ -124,6 +136,7 @@ export class Supervisor implements SlotListener {
     await this.#until(() => this.#slots.every((slot) => slot.state === 'gone'));
     clearTimeout(deadline);
     clearInterval(this.#watcher);
+    this.#names.close();
     return clean && !this.#failed;
   }
 
@@ -217,6 +230,7 @@ export class Supervisor implements SlotListener {
     if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
+    slot.send(this.#names.message);
   }
 
   #welcome(slot: WorkerSlot): void {

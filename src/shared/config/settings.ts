@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import { publicKeyOf } from '../crypto/public-key.ts';
 import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../net/address.ts';
 import { parseRedisAddress } from '../redis/redis-url.ts';
@@ -254,6 +255,17 @@ export const SETTINGS = {
     least: 1,
     most: 1_000_000,
     about: 'how many channels one client may be subscribed to',
+  }),
+  namesMaxBytes: integer({
+    env: 'GUSHER_NAMES_MAX_BYTES',
+    unit: 'bytes',
+    fallback: Math.floor(getHeapStatistics().heap_size_limit / 2),
+    computed: 'half of the heap that the primary may use',
+    least: MEBIBYTE,
+    most: 1024 * 1024 * MEBIBYTE,
+    about:
+      'how much memory the names of channels and users of all clients together may take in the primary; ' +
+      'beyond it clients can join no channel that is new on their worker (host_full)',
   }),
   commandsPerSecond: integer({
     env: 'GUSHER_COMMANDS_PER_SECOND',

@@ -35,6 +35,10 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
 
+  host_full: {
+    sentence: 'The server holds as many names of channels and users as it may.',
+    comeBack: 'later',
+  },
   client_events_off: { sentence: 'The app does not let clients send events.', comeBack: 'never' },
   bad_client_event: {
     sentence: 'The event of a client begins with client- and keeps the rules for names.',

@@ -51,6 +51,8 @@ export type ToWorker =
   | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
   /** The state of the whole host, after each change. `live`: every worker's broker link is. */
   | { type: 'host'; live: boolean; stopping: boolean }
+  /** So many bytes of names (channels, users) may be added here until the next such message. */
+  | { type: 'names'; bytes: number }
   /** The first app was registered: the demo app has ended, and its clients must go. */
   | { type: 'demoEnded' }
   /** Close your clients within the deadline, tell them to come back, and exit. */

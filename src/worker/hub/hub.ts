@@ -1,3 +1,4 @@
+import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
 import { KEPT_MS, type Publication } from '../../shared/model/publication.ts';
@@ -9,6 +10,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
 import type { RosterReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
+import { NameAllowance } from './name-allowance.ts';
 import { Users } from './user-index.ts';
 
 /**
@@ -19,6 +21,7 @@ export class Hub {
   readonly #broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
   readonly #fanOut: FanOut;
   readonly #roster: Pick<RosterReporter, 'report'>;
+  readonly #names: NameAllowance;
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
@@ -28,11 +31,13 @@ export class Hub {
     broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
     fanOut: FanOut;
     roster: Pick<RosterReporter, 'report'>;
+    names?: NameAllowance;
     stats: Stats;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
     this.#roster = options.roster;
+    this.#names = options.names ?? new NameAllowance(Number.POSITIVE_INFINITY);
     this.#stats = options.stats;
   }
 
@@ -48,6 +53,7 @@ export class Hub {
   add(connection: Connection): void {
     this.#connections.set(connection.id, connection);
     this.#users.add(connection);
+    this.#names.spend(userCost(connection.userId));
     this.#roster.report(connection.appKey, '', connection.userId, 1);
     this.#stats.connections += 1;
     this.#stats.connectionsOpened += 1;
@@ -91,6 +97,17 @@ export class Hub {
     for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
   }
 
+  /**
+   * Whether the host has room for the names of these channels, and of the user in them. Attack: many clients that
+   * subscribe to channels of their own, each within its limits.
+   */
+  hasRoomFor(channelNames: readonly string[], { appKey, userId }: Connection, member = userId): boolean {
+    const fresh = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
+    if (this.#names.admits(fresh, member, channelNames.length)) return true;
+    this.#stats.namesRefused += 1;
+    return false;
+  }
+
   /** Who has only reserved is not. */
   isSubscribed(connection: Connection, channelName: string): boolean {
     return this.#subscriptionOf(connection, channelName)?.isPending === false;
@@ -130,6 +147,7 @@ export class Hub {
     if (!this.#giveVoice(connection, channelName)) return;
     connection.members ??= new Map();
     connection.members.set(channelName, member);
+    this.#names.spend(userCost(member.user));
   }
 
   /** Says whether it had none. */
@@ -186,6 +204,7 @@ export class Hub {
       if (connection.subscriptions.length === 0) connection.subscriptions = [group];
       else connection.subscriptions.push(group);
       if (!isPending) this.#roster.report(connection.appKey, channelName, connection.userId, 1);
+      this.#names.spend(userCost(connection.userId));
       this.#stats.subscriptions += 1;
     }
     return channel.joining;
@@ -232,6 +251,7 @@ export class Hub {
     if (present !== undefined) return present;
     const channel = new Channel<Connection>(topic);
     this.#channels.set(topic, channel);
+    this.#names.spend(channelCost(channelOf(topic)));
     this.#stats.topics += 1;
     channel.joining = this.#broker.subscribe(topic).then(() => {
       channel.joining = undefined;

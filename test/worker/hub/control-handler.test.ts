@@ -25,7 +25,12 @@ function openHub() {
 
 describe('control messages', () => {
   const dialect = new GusherDialect({
-    hub: { subscribe: () => undefined, unsubscribe: () => undefined, isSubscribed: () => false },
+    hub: {
+      subscribe: () => undefined,
+      unsubscribe: () => undefined,
+      isSubscribed: () => false,
+      hasRoomFor: () => true,
+    },
     reply: () => undefined,
     fault: () => undefined,
     authorizationRefused: () => undefined,

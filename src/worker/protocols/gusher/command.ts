@@ -26,7 +26,7 @@ export interface Command {
 
 /** What the commands work with. */
 export interface Context {
-  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed'>;
+  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'hasRoomFor'>;
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Notes that a token was refused. */

@@ -38,6 +38,7 @@ export interface Context {
     | 'admit'
     | 'lastOf'
     | 'unsubscribe'
+    | 'hasRoomFor'
     | 'isSubscribed'
     | 'identify'
   >;

@@ -50,7 +50,8 @@ function refusalOf(
   if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
   const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
   const subscriptions = connection.subscriptions.length + fresh.length;
-  return fresh.length > 0 && subscriptions > subscriptionsMax ? 'too_many_subscriptions' : undefined;
+  if (fresh.length > 0 && subscriptions > subscriptionsMax) return 'too_many_subscriptions';
+  return fresh.length === 0 || hub.hasRoomFor(fresh, connection) ? undefined : 'host_full';
 }
 
 /**

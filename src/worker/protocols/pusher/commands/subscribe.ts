@@ -28,6 +28,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   bad_pusher_channel: 'InvalidChannel',
   too_many_subscriptions: 'LimitReached',
   presence_full: 'LimitReached',
+  host_full: 'LimitReached',
   roster_busy: 'ServerError',
   roster_late: 'ServerError',
   apps_unavailable: 'ServerError',
@@ -92,6 +93,7 @@ function permit(
   if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
     throw new RefusalError('too_many_subscriptions');
   }
+  if (isNew && !hub.hasRoomFor([channel], connection)) throw new RefusalError('host_full');
   const entry = {
     channel,
     member: undefined,

@@ -1,0 +1,44 @@
+import type { ToWorker } from '../../shared/ipc/messages.ts';
+import type { Roster } from './registry.ts';
+
+const SHARE_MS = 200;
+
+/**
+ * Attack: many clients, each within its limits, that together name more channels and users than the primary has memory
+ * for. Each worker is told how many bytes of names it may add until it is told again; what one worker does not use, all
+ * of them share in the next round.
+ */
+export class NameBudget {
+  readonly #roster: Pick<Roster, 'nameBytes'>;
+  readonly #maxBytes: number;
+  readonly #workers: number;
+  readonly #send: (message: ToWorker) => void;
+  readonly #timer: NodeJS.Timeout;
+
+  /** `send` sends to every worker. */
+  constructor(options: {
+    roster: Pick<Roster, 'nameBytes'>;
+    maxBytes: number;
+    workers: number;
+    send: (message: ToWorker) => void;
+  }) {
+    this.#roster = options.roster;
+    this.#maxBytes = options.maxBytes;
+    this.#workers = options.workers;
+    this.#send = options.send;
+    this.#timer = setInterval(this.#share, SHARE_MS).unref();
+  }
+
+  /** What a worker may add from now on. */
+  get message(): ToWorker {
+    const left = Math.max(0, this.#maxBytes - this.#roster.nameBytes);
+    return { type: 'names', bytes: Math.floor(left / this.#workers) };
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Also where nothing has changed: a worker may have added names and given them up again. */
+  readonly #share = (): void => this.#send(this.message);
+}
