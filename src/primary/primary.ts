@@ -1,4 +1,5 @@
 import type { SettingName, Settings } from '../shared/config/settings.ts';
+import { REFUSALS } from '../shared/errors/catalogue.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
@@ -49,7 +50,12 @@ export async function runPrimary(
   const hosts = joinHosts(settings, roster, log);
   const webhooks = openWebhooks({ settings, demoApp, roster, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
-  const lobby = new Lobby({ settings, clientLog, place: (guest: Guest) => handOver.place(guest) });
+  const lobby = new Lobby({
+    settings,
+    clientLog,
+    place: (guest: Guest) => handOver.place(guest),
+    whyNot: (port) => (handOver.isFull(port) ? REFUSALS.no_descriptors : REFUSALS.no_worker),
+  });
   const frontDoor = new FrontDoor({ doors: settings, lobby, clientLog, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });
   const supervisor = new Supervisor({

@@ -4,6 +4,7 @@ import { type Client, connectClient } from '../support/client.ts';
 import { within } from '../support/deadline.ts';
 import { startGusher } from '../support/gusher.ts';
 import { socketCount } from '../support/processes.ts';
+import { sendRaw } from '../support/raw-http.ts';
 
 const CLIENTS = 60;
 
@@ -22,6 +23,27 @@ describe('a worker that has no room for more sockets', () => {
     await expectAnswers([...clients, ...more]);
     for (const { socket } of [...clients, ...more]) socket.terminate();
     expect(await gusher.stop()).to.equal(0);
+  });
+});
+
+describe('a server whose workers are all out of file descriptors', () => {
+  it('names the lack and its cure in the error and in the log', async () => {
+    const gusher = await startGusher({ workers: 1, env: { GUSHER_GREETING_DEADLINE_MS: '700' } });
+    const [full] = gusher.workerPids as [number];
+    const descriptors = socketCount(full);
+    execFileSync('prlimit', ['--pid', String(full), `--nofile=${descriptors}:${descriptors}`]);
+    const answers = [];
+    for (let count = 0; count < 40; count += 1) {
+      answers.push(sendRaw(gusher.port, 'GET /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'));
+    }
+    const codes = (await Promise.all(answers)).map(({ body }) => body);
+    expect(codes.some((body) => body.includes('"code":"no_descriptors"'))).to.equal(true);
+    const line = await gusher.log(
+      ({ event }) => event === 'worker_full',
+      'the lack of descriptors',
+    );
+    expect(line.msg).to.contain('LimitNOFILE');
+    await gusher.stop();
   });
 });
 

@@ -91,6 +91,12 @@ export class HandOver {
     return [...(berth?.inFlight.values() ?? [])];
   }
 
+  /** Whether workers serve a port, and all of them are out of file descriptors. */
+  isFull(port: Guest['port']): boolean {
+    const open = [...this.#berths.values()].filter((berth) => berth.open.has(port));
+    return open.length > 0 && open.every((berth) => !isOpen(berth, port));
+  }
+
   /** Gives a guest to a worker; false if none is open. */
   place(guest: Guest): boolean {
     if (guest.port === 'api') return this.#placeInTurn(guest);

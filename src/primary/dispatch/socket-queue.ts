@@ -20,6 +20,7 @@ const LINGER_MS = 1_000;
 export class Lobby {
   readonly #place: (guest: Guest) => boolean;
   readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
+  readonly #whyNot: (port: Guest['port']) => Refusal;
   readonly #deadlineMs: number;
   readonly #maxSockets: number;
   /** No worker to take them. */
@@ -29,16 +30,18 @@ export class Lobby {
   readonly #closed = new Set<Guest['port']>();
   readonly #sweeper: NodeJS.Timeout;
 
-  /** `place` answers false while there is no worker to take a guest. */
+  /** `place` answers false while there is no worker to take a guest; `whyNot` is the error that a guest gets then. */
   constructor(options: {
     settings: Pick<Settings, 'greetingDeadlineMs' | 'greetingMaxSockets'>;
     place: (guest: Guest) => boolean;
     clientLog: Pick<ClientLog, 'connectRefused'>;
+    whyNot?: (port: Guest['port']) => Refusal;
   }) {
     this.#deadlineMs = options.settings.greetingDeadlineMs;
     this.#maxSockets = options.settings.greetingMaxSockets;
     this.#place = options.place;
     this.#clientLog = options.clientLog;
+    this.#whyNot = options.whyNot ?? (() => REFUSALS.no_worker);
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
@@ -46,7 +49,7 @@ export class Lobby {
   receive(guest: Guest): void {
     if (guest.socket.destroyed || this.#place(guest)) return;
     if (this.#closed.has(guest.port)) this.refuse(guest, REFUSALS.server_stopping);
-    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest, REFUSALS.no_worker);
+    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest, this.#whyNot(guest.port));
     else this.#waiting.add(guest);
   }
 
@@ -93,7 +96,7 @@ export class Lobby {
     for (const guest of this.#waiting) {
       if (now - guest.arrivedAt < this.#deadlineMs) continue;
       this.#waiting.delete(guest);
-      this.refuse(guest, REFUSALS.no_worker);
+      this.refuse(guest, this.#whyNot(guest.port));
     }
     // A worker that was full may have room again.
     this.retry();

@@ -259,7 +259,7 @@ export class Supervisor implements SlotListener {
     if (lost.length === 0) return;
     this.#log.warn(
       { event: 'worker_full', slot: slot.number, sockets: lost.length },
-      'a worker has no room for more sockets',
+      'worker out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n',
     );
     for (const guest of lost) this.#parts.lobby.receive(guest);
   }
