@@ -112,11 +112,9 @@ export class PusherDoor implements Keeper {
       longestMs: parts.connectWaitMs,
       take: (admitted) => this.#guard(() => this.#welcome(admitted)),
     });
-    const prefix = parts.pathPrefix === '' ? '' : `(?:${parts.pathPrefix.replaceAll('.', '\\.')})?`;
-    this.#app = new RegExp(`^${prefix}/app/([^/?]+)/?(?:\\?(.*))?$`);
-    // `//app` is what the path option of some clients makes of `/`.
-    const segments = parts.pathPrefix.replaceAll('.', '\\.').slice(1).replaceAll('/', '/+');
-    this.#near = new RegExp(`^/+${segments === '' ? '' : `(?:${segments}/+)?`}app(?:[/?]|$)`);
+    const { app, near } = pusherPaths(parts.pathPrefix);
+    this.#app = app;
+    this.#near = near;
   }
 
   /** Whether the address is one of Pusher clients, or nearly so. */
@@ -266,6 +264,19 @@ export class PusherDoor implements Keeper {
     if (connection.pusher !== undefined) connection.pusher.isEstablished = true;
     outbox.post(connection, frameText(establishedText(connection.id, activityTimeoutS)));
   }
+}
+
+/**
+ * The address of Pusher clients, with key and query, and what is nearly one: its clients learn what is wrong by a close
+ * code. `//app` is what the path option of some clients makes of `/`.
+ */
+export function pusherPaths(pathPrefix: string): { app: RegExp; near: RegExp } {
+  const prefix = pathPrefix.replaceAll('.', '\\.');
+  const segments = prefix.slice(1).replaceAll('/', '/+');
+  return {
+    app: new RegExp(`^${prefix === '' ? '' : `(?:${prefix})?`}/app/([^/?]+)/?(?:\\?(.*))?$`),
+    near: new RegExp(`^/+${segments === '' ? '' : `(?:${segments}/+)?`}app(?:[/?]|$)`),
+  };
 }
 
 function isAdmitted(waiting: Waiting): waiting is Admitted {

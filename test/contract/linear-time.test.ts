@@ -1,0 +1,201 @@
+import { expect } from 'chai';
+import { HeadBuffer } from '../../src/primary/listeners/head-buffer.ts';
+import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from '../../src/primary/listeners/request-head.ts';
+import { listElements, parseRequestHead, valuesOf } from '../../src/shared/http/request-head.ts';
+import { asksForWebSocket, requestFault, splitTarget } from '../../src/shared/http/request-rules.ts';
+import { sliceElements, sliceMembers } from '../../src/shared/json/raw-json.ts';
+import { isAppKey, isChannelName, isEventName, parseTopic } from '../../src/shared/model/names.ts';
+import { verifiedQuery } from '../../src/worker/api/pusher/signature.ts';
+import { Grants } from '../../src/worker/auth/grants.ts';
+import { appKeyOf } from '../../src/worker/auth/token-verifier.ts';
+import { handshakeFor } from '../../src/worker/handshake/handshake-headers.ts';
+import { pusherPaths } from '../../src/worker/handshake/pusher-handshake.ts';
+import { readUpgradeRequest } from '../../src/worker/handshake/upgrade-request.ts';
+import { parseCommand } from '../../src/worker/protocols/gusher/command.ts';
+import { readSources } from '../support/source-files.ts';
+
+const SIZE = 1_000;
+const FACTOR = 16;
+/** Linear work grows by 16, quadratic work by 256. */
+const GROWTH_MAX = 90;
+/** Less is not measured: a quadratic step per pair of 16,000 characters takes far longer. */
+const NOISE_MS = 20;
+
+/** What stands in the worst cases, alone and behind a beginning that fits. */
+const UNITS = [
+  ' ',
+  '\t',
+  'a',
+  'A',
+  '0',
+  ',',
+  ';',
+  '/',
+  '?',
+  '&',
+  '=',
+  '"',
+  '\\',
+  '.',
+  ':',
+  '-',
+  '*',
+  '+',
+  '%',
+  '[',
+  '{',
+  '#',
+  '\r\n',
+];
+
+/** What is parsed of a stranger's bytes, on either port, before or after the handshake. */
+const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
+  startsLikeHttp: (text) => startsLikeHttp(Buffer.from(text)),
+  headEnd: (text) => headEnd(Buffer.from(text), 0),
+  hasBareLineEnd,
+  parseRequestHead: (text) => parseRequestHead(`GET / HTTP/1.1\r\nX: ${text}`),
+  'parseRequestHead, lines': (text) => parseRequestHead(`GET / HTTP/1.1\r\n${text}`),
+  'parseRequestHead, request line': parseRequestHead,
+  readUpgradeRequest: (text) => readUpgradeRequest(`GET / HTTP/1.1\r\nHost: x\r\nConnection: ${text}`),
+  requestFault: (text) =>
+    requestFault(
+      { method: 'POST', target: text, version: '1.1', fields: ['Host', text, 'Content-Length', text] },
+      { bodyMaxBytes: 1, bodiless: new Set() },
+    ),
+  'requestFault, encoding': (text) =>
+    requestFault(
+      { method: 'POST', target: '/', version: '1.1', fields: ['Transfer-Encoding', text] },
+      { bodyMaxBytes: 1, bodiless: new Set() },
+    ),
+  valuesOf: (text) => valuesOf({ fields: [...text] }, 'host'),
+  splitTarget: (text) => splitTarget(`http://${text}`),
+  sidOf: (text) => sidOf(`/?sid=${text}`),
+  listElements,
+  asksForWebSocket: (text) =>
+    asksForWebSocket({ httpVersion: '1.1', headers: { upgrade: text, 'sec-websocket-key': text } }),
+  handshakeFor: (text) =>
+    handshakeFor({
+      headers: { 'sec-websocket-extensions': `permessage-deflate;${text}`, 'sec-websocket-protocol': text },
+    }),
+  pusherPaths: (text) => {
+    const { app, near } = pusherPaths('/some/prefix');
+    return [`/${text}`, `/app/${text}`, text].map((path) => [app.test(path), near.test(path)]);
+  },
+  'names of channels, events, apps and topics': (text) => [
+    isChannelName(text),
+    isEventName(text),
+    isAppKey(text),
+    parseTopic(`app@${text}`),
+  ],
+  grants: (text) => new Grants([`a*${text}*b`, '*a*a*a*a*']).allows(text),
+  sliceMembers: (text) => sliceMembers(`{"a":${JSON.stringify(text)},"b":[${' '.repeat(text.length)}]}`),
+  sliceElements: (text) => sliceElements(`[${JSON.stringify(text)}  ,${' '.repeat(text.length)}1]`),
+  parseCommand: (text) => parseCommand(`{"event":"e","data":{"x":${JSON.stringify(text)}}}`),
+  'parseCommand, not JSON': parseCommand,
+  appKeyOf: (text) => refused(() => appKeyOf(`${text}.${text}.${text}`)),
+  verifiedQuery: (text) =>
+    refused(() =>
+      verifiedQuery(
+        {
+          method: 'GET',
+          target: `/apps/1/channels?auth_key=k&auth_version=1.0&auth_timestamp=1&${text}`,
+          pathPrefix: '',
+          nowMs: 1_000,
+        },
+        { key: 'k', secret: 's' },
+      ),
+    ),
+};
+
+describe('work on the bytes of a stranger grows in proportion to them', () => {
+  for (const [name, parse] of Object.entries(PARSERS)) {
+    it(`in ${name}`, () => {
+      for (const unit of UNITS)
+        expectLinear(`${name} of ${JSON.stringify(unit)}`, (size) => unit.repeat(size), parse);
+    });
+  }
+
+  it('in the bytes of a head that arrives one by one', () => {
+    const byte = Buffer.from('a');
+    expectLinear(
+      'HeadBuffer',
+      (size) => 'a'.repeat(size),
+      (text) => {
+        const head = new HeadBuffer();
+        for (let count = 0; count < text.length; count += 1) head.append(byte);
+      },
+    );
+  });
+
+  it('in every regular expression of workers, listeners and what they share', () => {
+    const expressions = readSources()
+      .filter(({ path }) => /^(?:shared|worker|primary\/listeners|primary\/dispatch)\//.test(path))
+      .flatMap(({ path, text }) => literalsIn(text).map((expression) => ({ path, expression })));
+    expect(expressions.length).to.be.greaterThan(20);
+    for (const { path, expression } of expressions) {
+      const runs = wordsOf(expression.source);
+      for (const start of ['', ...runs]) {
+        for (const unit of [...UNITS, ...runs]) {
+          const input = (size: number): string => `${start}${unit.repeat(Math.ceil(size / unit.length))}\0`;
+          expectLinear(`${path} ${expression} on ${JSON.stringify(start + unit)}…`, input, (text) => {
+            // All matches, as `matchAll` finds them; a sticky or global expression keeps no place.
+            for (const match of text.matchAll(new RegExp(expression.source, allMatches(expression))))
+              void match;
+          });
+        }
+      }
+    }
+  }).timeout(60_000);
+
+  it('and this test finds work that does not', () => {
+    // It once read the length of a body in the primary.
+    const quadratic = /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)/gi;
+    const input = (size: number): string => `\r\ncontent-length: x${' '.repeat(size)}\0`;
+    expect(() => expectLinear('it', input, (text) => text.replace(quadratic, ''))).to.throw('grows');
+  });
+});
+
+function expectLinear(what: string, input: (size: number) => string, work: (text: string) => unknown): void {
+  const large = input(SIZE * FACTOR);
+  if (timeOf(work, large) < NOISE_MS) return;
+  const largeMs = Math.min(...[1, 2, 3].map(() => timeOf(work, large)));
+  if (largeMs < NOISE_MS) return;
+  const small = input(SIZE);
+  const smallMs = Math.min(...Array.from({ length: 5 }, () => timeOf(work, small)));
+  expect(largeMs / smallMs, `${what} grows with the square of its input`).to.be.lessThan(GROWTH_MAX);
+}
+
+function timeOf(work: (text: string) => unknown, text: string): number {
+  const start = performance.now();
+  work(text);
+  return performance.now() - start;
+}
+
+/** A literal stands behind an operator, a bracket or a comma, or begins its line. */
+const LITERAL = /(?:[=(,:!&|?[]|^)\s*\/(?![*/])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+)\/([dgimsuvy]*)/gm;
+
+function literalsIn(text: string): RegExp[] {
+  const code = text.replace(/^\s*(?:\/\/|\/?\*).*$/gm, '');
+  return [...code.matchAll(LITERAL)].map(([, source = '', flags]) => new RegExp(source, flags));
+}
+
+/** The runs of plain characters in an expression: how its matches begin and go on. */
+function wordsOf(source: string): string[] {
+  const plain = source
+    .replace(/\\r/g, '\r')
+    .replace(/\\n/g, '\n')
+    .replace(/\\([/.\-[{])/g, '$1');
+  return [...new Set(plain.match(/[\r\n]*[A-Za-z0-9:/_.-]+/g) ?? [])].slice(0, 6);
+}
+
+function allMatches({ flags }: RegExp): string {
+  return flags.includes('g') ? flags : `${flags}g`;
+}
+
+function refused(work: () => unknown): void {
+  try {
+    work();
+  } catch {
+    // Only its time counts.
+  }
+}
