@@ -164,6 +164,20 @@ describe('HTTP on the public port and on the API port', () => {
     expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
   });
 
+  it('logs no error for clients that hang up in a body, also in one behind other requests', async () => {
+    for (const port of ports) {
+      for (const before of ['', 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3)]) {
+        for (const path of ['/v1/apps/demo/channels/c/messages', '/v1/auth', '/apps/app-id/events']) {
+          const raw = await RawSocket.connect(port);
+          raw.send(`${before}POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"event"`);
+          await new Promise((resolve) => raw.socket.write('', resolve));
+          raw.socket.resetAndDestroy();
+        }
+      }
+    }
+    expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
+  });
+
   it('has the path of an app whose id is a name', async () => {
     const { key } = PUSHER_APP;
     const text = await ask(gusher.port, `GET /apps/app-id/channels?auth_key=${key} HTTP/1.1\r\n${CLOSE}\r\n`);

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import { errorBodyAt, KNOWN_METHODS } from '../../shared/errors/http-error.ts';
 import { parseRequestHead } from '../../shared/http/request-head.ts';
 import {
@@ -129,7 +129,11 @@ export class FrontDoor {
     const { data } = guest;
     if (!startsLikeHttp(data)) return REFUSALS.bad_request;
     const headLength = end < 0 ? data.length : end;
-    if (headLength > this.#doors.headMaxBytes) return REFUSALS.head_too_large;
+    const { headMaxBytes } = this.#doors;
+    if (headLength > headMaxBytes) {
+      const detail = `The limit is ${headMaxBytes} bytes (GUSHER_HEAD_MAX_BYTES).`;
+      return new RefusalError('head_too_large', { detail }).refusal;
+    }
     if (end < 0) return undefined;
     const text = data.toString('latin1', 0, end);
     if (hasBareLineEnd(text)) return REFUSALS.bad_request;
@@ -139,7 +143,7 @@ export class FrontDoor {
     const { target } = splitTarget(head.target);
     guest.sid = sidOf(target);
     guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
-    return requestFault(head, this.#limits);
+    return requestFault(head, this.#limits)?.refusal;
   }
 
   #letPass(guest: Guest): void {

@@ -189,5 +189,14 @@ export function withoutSecrets(app: App): object {
   return app.secret === undefined ? app : { ...app, secret: SECRET_SHOWN };
 }
 
-/** The app of a first start: everybody may subscribe to everything. Never served beyond loopback. */
-export const DEMO_APP: App = { key: 'demo', channels: ['*'], enabled: true, isDemo: true };
+/**
+ * The app of a first start: everybody may subscribe to everything. Never served beyond loopback, nor to pages of other
+ * sites, whose browser may be on this machine.
+ */
+export const DEMO_APP: App = {
+  key: 'demo',
+  channels: ['*'],
+  enabled: true,
+  isDemo: true,
+  origins: ['localhost', '127.0.0.1', '[::1]'],
+};

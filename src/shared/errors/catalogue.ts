@@ -134,6 +134,11 @@ export const REFUSALS = catalogue({
     http: 426,
     comeBack: 'never',
   },
+  no_descriptors: {
+    sentence: 'The server is out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n.',
+    http: 503,
+    comeBack: 'later',
+  },
   no_worker: { sentence: 'No worker is ready to serve.', http: 503, comeBack: 'later' },
   apps_unavailable: {
     sentence: 'The app cannot be looked up: where apps are registered cannot be read or written.',
@@ -157,6 +162,18 @@ export const REFUSALS = catalogue({
   empty_segment: {
     sentence: 'The path has an empty segment (//): remove the extra slash.',
     http: 404,
+    comeBack: 'never',
+  },
+  foreign_host: {
+    sentence:
+      'Without GUSHER_API_TOKEN the API accepts only localhost, 127.0.0.1 or [::1] as Host: set a token.',
+    http: 403,
+    comeBack: 'never',
+  },
+  foreign_origin: {
+    sentence:
+      'Without GUSHER_API_TOKEN the API accepts no requests of web pages of other origins: set a token.',
+    http: 403,
     comeBack: 'never',
   },
   method_not_allowed: { sentence: 'The address does not answer this method.', http: 405, comeBack: 'never' },

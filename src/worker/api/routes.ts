@@ -31,7 +31,8 @@ export function drawRoutes(router: Router, parts: RouteParts): void {
   };
 
   drawHealthRoutes(router, parts.readiness);
-  router.get('/version', versionOf(parts.version));
+  // Open, but to pages of other sites no more than the rest.
+  router.get('/version', versionOf(parts.version), settings.apiToken === undefined ? permit : undefined);
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(parts));
   publish('POST', '/v1/apps/:app/messages', publishByPattern(parts));

@@ -1,7 +1,7 @@
 import { IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
+import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import { httpRefusal } from '../../shared/errors/http-error.ts';
 import {
   asksForWebSocket,
@@ -213,7 +213,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   #checkLaterRequest(request: UpgradeRequest): void {
     if (!(request instanceof IncomingMessage)) return;
     const fault = requestFault(headOf(request), this.#parts.limits);
-    if (fault !== undefined) throw new RefusalError(fault.code as RefusalCode);
+    if (fault !== undefined) throw fault;
     useOriginForm(request);
   }
 

@@ -1,10 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { requireLocal } from './local-requests.ts';
 import type { Permit } from './router.ts';
 
-/** Lets in who presents the API token; without one, everybody who can reach the port. */
+/** Permits requests that present the API token. Without a token, those that no web page has caused. */
 export function permitOf(apiToken: string | undefined): Permit {
-  if (apiToken === undefined) return () => undefined;
+  if (apiToken === undefined) return requireLocal;
   const expected = digest(apiToken);
   return (request, response) => {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];

@@ -22,14 +22,14 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
  */
 export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw new RefusalError('body_too_large');
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
     const chunks: Buffer[] = [];
     let bytes = 0;
     const reading: Reading = { since: performance.now(), reject };
     begin(reading);
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > maxBytes) reject(new RefusalError('body_too_large'));
+      if (bytes > maxBytes) reject(tooLarge(maxBytes));
       else chunks.push(chunk);
     });
     request.on('end', () => {
@@ -45,6 +45,11 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
     request.on('error', onGone);
     request.on('close', onGone);
   });
+}
+
+/** Some resources take less than `GUSHER_BODY_MAX_BYTES`, which the rules for requests have checked. */
+function tooLarge(maxBytes: number): RefusalError {
+  return new RefusalError('body_too_large', { detail: `The limit of this address is ${maxBytes} bytes.` });
 }
 
 interface Reading {

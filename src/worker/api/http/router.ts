@@ -82,7 +82,7 @@ export class Router {
     const found = this.#find(request.method as HTTPMethod, path);
     const route = found?.store as Route | undefined;
     try {
-      if (fault !== undefined) throw new RefusalError(fault.code as RefusalCode);
+      if (fault !== undefined) throw fault;
       if (found === undefined || route === undefined) throw this.#noRoute(path, response);
       route.permit?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();

@@ -41,7 +41,10 @@ export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLim
   if (!parsed.success) throw new RefusalError('bad_pusher_event');
   const { name, data, channel, channels: several, socket_id: socketId, info } = parsed.output;
   if (!isName(name, EVENT_NAME_MAX_LENGTH)) throw new RefusalError('bad_event');
-  if (Buffer.byteLength(data) > dataMaxBytes) throw new RefusalError('event_too_large');
+  if (Buffer.byteLength(data) > dataMaxBytes) {
+    const detail = `The limit is ${dataMaxBytes} bytes (GUSHER_PUSHER_EVENT_MAX_BYTES).`;
+    throw new RefusalError('event_too_large', { detail });
+  }
   const channels = [...new Set(several ?? (typeof channel === 'string' ? [channel] : []))];
   if (channels.length === 0) throw new RefusalError('bad_pusher_event');
   if (channels.length > channelsMax) throw new RefusalError('too_many_event_channels');

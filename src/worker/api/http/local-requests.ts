@@ -1,0 +1,26 @@
+import type { IncomingMessage } from 'node:http';
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { isLoopback } from '../../../shared/net/address.ts';
+
+/** What a browser says of a request that no page of another site has caused (Fetch Metadata). */
+const OWN_SITES: ReadonlySet<string> = new Set(['same-origin', 'none']);
+
+/**
+ * Refuses a request that a web page may have caused: `foreign_host` or `foreign_origin`. Attack: loopback is no
+ * authentication, since the browser on the same machine reaches it too. A page can send requests to it, and by DNS
+ * rebinding (its own name, which suddenly means 127.0.0.1) also read the answers; only the Host field shows that.
+ */
+export function requireLocal({ headers }: Pick<IncomingMessage, 'headers'>): void {
+  const host = headers.host ?? '';
+  if (!isLoopback({ host: hostnameOf(host), port: 0 })) throw new RefusalError('foreign_host');
+  const { origin, 'sec-fetch-site': site } = headers;
+  const isOwnOrigin = origin === undefined || origin.toLowerCase() === `http://${host.toLowerCase()}`;
+  const isOwnSite = site === undefined || OWN_SITES.has(String(site));
+  if (!isOwnOrigin || !isOwnSite) throw new RefusalError('foreign_origin');
+}
+
+/** The name in a Host field: without the port, the brackets of IPv6 and the dot at the end. */
+function hostnameOf(host: string): string {
+  const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : (host.split(':', 1)[0] ?? '');
+  return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
+}
