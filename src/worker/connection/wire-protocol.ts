@@ -35,6 +35,9 @@ export interface Dialect<Client = never> {
   /** The close code and reason of a refusal that ends a connection, and the message before it, if there is one. */
   closeOf(refusal: Refusal, client: Client): { code: number; reason: string; text?: string };
 
+  /** The message and the close of a client that is refused after its handshake, before it is a connection. */
+  rejection?(refusal: Refusal): { code: number; reason: string; text: string };
+
   /** The last client of this dialect here has left the channel. */
   deserted?(appKey: string, channelName: string): void;
 

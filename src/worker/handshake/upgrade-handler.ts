@@ -19,6 +19,7 @@ import { Grants } from '../auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
 import type { Inbox } from '../connection/receive-queue.ts';
+import { RejectedClients } from '../connection/rejected-clients.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -64,10 +65,12 @@ export interface UpgradeParts {
 export class Upgrade implements ClientSocketEvents, Doorman {
   readonly #parts: UpgradeParts;
   readonly #handshakes: HandshakeServer<typeof ClientSocket>;
+  readonly #rejected: RejectedClients;
   #stopping = false;
 
   constructor(parts: UpgradeParts) {
     this.#parts = parts;
+    this.#rejected = new RejectedClients({ dialect: parts.dialect });
     // `closeTimeout` is documented by ws 8.23 and not yet in its types.
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
       noServer: true,
@@ -153,9 +156,23 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
       if (!(error instanceof RefusalError)) this.#parts.unexpected.report(error, 'connect');
-      this.#refuse(socket, error instanceof RefusalError ? error.refusal : REFUSALS.internal, request);
+      const refusal = error instanceof RefusalError ? error.refusal : REFUSALS.internal;
+      if (this.#rejects(request, socket)) this.#reject(request, socket, head, refusal);
+      else this.#refuse(socket, refusal, request);
     });
   };
+
+  /** Whether the client asked for a close frame instead of a status, and its handshake can be accepted for that. */
+  #rejects(request: UpgradeRequest, socket: Socket): boolean {
+    if (targetOf(request) === undefined || !isHandshake(request) || !socket.writable) return false;
+    return !this.#rejected.isFull && queryOf(request)?.get('reject') === 'close';
+  }
+
+  #reject(request: UpgradeRequest, socket: Socket, head: Buffer, refusal: Refusal): void {
+    const facts = { app: targetOf(request), address: socket.remoteAddress, protocol: 'gusher' };
+    this.#parts.clientLog.connectRefused(refusal, facts);
+    this.shake(request, socket, head, (client) => this.#rejected.reject(client, refusal));
+  }
 
   #refuse(socket: Socket, refusal: Refusal, request?: UpgradeRequest): void {
     const app = request === undefined ? undefined : targetOf(request);
@@ -237,9 +254,7 @@ function readTarget(request: UpgradeRequest): Applicant {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new RefusalError('not_found');
   requireHandshake(request);
-  const url = request.url ?? '';
-  const mark = url.indexOf('?');
-  const query = parseQueryText(mark < 0 ? '' : url.slice(mark + 1));
+  const query = queryOf(request);
   if (query === undefined) throw new RefusalError('bad_request');
   return {
     appKey: decodeSegment(appKey),
@@ -249,12 +264,25 @@ function readTarget(request: UpgradeRequest): Applicant {
   };
 }
 
+function queryOf({ url = '' }: UpgradeRequest): ReturnType<typeof parseQueryText> {
+  const mark = url.indexOf('?');
+  return parseQueryText(mark < 0 ? '' : url.slice(mark + 1));
+}
+
 /** RFC 6455 §4.2.1, and §4.4 for other versions; looked at before the webhook of the app is asked. */
-function requireHandshake({ method, headers }: UpgradeRequest): void {
-  const isHandshake =
-    method === 'GET' && headers.host !== undefined && HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '');
-  if (!isHandshake) throw new RefusalError('bad_request');
-  if (headers['sec-websocket-version'] !== '13') throw new RefusalError('upgrade_required');
+function requireHandshake(request: UpgradeRequest): void {
+  if (!hasHandshakeFields(request)) throw new RefusalError('bad_request');
+  if (request.headers['sec-websocket-version'] !== '13') throw new RefusalError('upgrade_required');
+}
+
+function hasHandshakeFields({ method, headers }: UpgradeRequest): boolean {
+  return (
+    method === 'GET' && headers.host !== undefined && HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '')
+  );
+}
+
+function isHandshake(request: UpgradeRequest): boolean {
+  return hasHandshakeFields(request) && request.headers['sec-websocket-version'] === '13';
 }
 
 function decodeSegment(segment: string): string {

@@ -17,6 +17,8 @@ import { errorText, refusalText } from './replies.ts';
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
 const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
 
+/** RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them the code. Sentences are ASCII. */
+const CLOSE_REASON_MAX_BYTES = 123;
 /** Commands that are answered by an error of their own name. */
 const WITH_ERROR_REPLY: ReadonlySet<string> = new Set([
   'gusher.subscribe',
@@ -88,6 +90,17 @@ export class GusherDialect implements Dialect {
 
   closeOf({ close, comeBack, sentence }: Refusal): { code: number; reason: string } {
     return { code: close ?? CLOSE_CODES[comeBack], reason: sentence };
+  }
+
+  /** Never 42xx: a client that is refused again and again must not reconnect at once. */
+  rejection(refusal: Refusal): { code: number; reason: string; text: string } {
+    const { code: close, reason } = this.closeOf(refusal);
+    const data = { code: refusal.code, message: refusal.sentence };
+    return {
+      code: close >= CLOSE_CODES.now ? CLOSE_CODES.later : close,
+      reason: reason.slice(0, CLOSE_REASON_MAX_BYTES),
+      text: JSON.stringify({ event: 'gusher.error', socket_id: '', data }),
+    };
   }
 
   #obey(connection: Connection, command: Command): Promise<void> | RefusalCode | undefined {

@@ -1,0 +1,44 @@
+import type { Refusal } from '../../shared/errors/catalogue.ts';
+import { Delays } from '../../shared/scheduling/timing-wheel.ts';
+import type { ClientSocket, Keeper } from './client-socket.ts';
+import type { Dialect } from './wire-protocol.ts';
+
+/** How long a rejected client may take to answer the close, in ms. */
+const LINGER_MS = 1_000;
+/** Rejected clients at once; all others are refused by their HTTP status. */
+const KEPT_MAX = 200;
+
+/**
+ * Native clients that asked to be rejected by a close frame (`?reject=close`), since a browser hides the status of a
+ * refused handshake. Attack: a rejected client is never part of the hub, at most its first message is read, and there is
+ * a limit on how many are here and for how long, so a flood gains nothing over plain refusals.
+ */
+export class RejectedClients implements Keeper {
+  readonly #dialect: Pick<Dialect, 'rejection'>;
+  readonly #leaving = new Delays<ClientSocket>({ due: (client) => client.terminate() });
+
+  constructor(options: { dialect: Pick<Dialect, 'rejection'> }) {
+    this.#dialect = options.dialect;
+  }
+
+  get isFull(): boolean {
+    return this.#leaving.size >= KEPT_MAX;
+  }
+
+  /** Sends the error and the close to a client whose handshake is done. */
+  reject(client: ClientSocket, refusal: Refusal): void {
+    const rejection = this.#dialect.rejection?.(refusal);
+    if (rejection === undefined) {
+      client.terminate();
+      return;
+    }
+    client.hold(this);
+    this.#leaving.add(client, LINGER_MS);
+    client.send(rejection.text);
+    client.close(rejection.code, rejection.reason);
+  }
+
+  left(client: ClientSocket): void {
+    this.#leaving.withdraw(client);
+  }
+}

@@ -1,0 +1,59 @@
+import { expect } from 'chai';
+import { connectClient, expectRefusal } from '../support/client.ts';
+import { eventually, within } from '../support/deadline.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { AppsFile } from '../support/pusher-app.ts';
+import { handshake, RawSocket } from '../support/raw-socket.ts';
+
+describe('?reject=close of a native client', () => {
+  let gusher: RunningGusher;
+  let apps: AppsFile;
+
+  before(async () => {
+    apps = new AppsFile({}, { off: { channels: ['*'], enabled: false }, open: { channels: ['*'] } });
+    gusher = await startGusher({ workers: 1, env: { GUSHER_APPS_FILE: apps.path } });
+  });
+  after(async () => {
+    await gusher.stop();
+    apps.remove();
+  });
+
+  it('is told code and message in a frame and a close, and is never a connection', async () => {
+    for (const [app, code, close] of [
+      ['no-app', 'unknown_app', 4000],
+      ['off', 'app_disabled', 4000],
+      ['%zz', 'unknown_app', 4000],
+    ] as const) {
+      const client = await connectClient(gusher.clientUrl(app, '?reject=close'));
+      const { event, data } = await client.next();
+      expect([event, data.code], app).to.deep.equal(['gusher.error', code]);
+      expect(await within(client.closed, 'the close')).to.deep.equal({ code: close, reason: data.message });
+    }
+    const totals = (await (await fetch(`${gusher.api}/v1/stats`)).json()) as { connections: number };
+    expect(totals.connections).to.equal(0);
+  });
+
+  it('changes nothing for a client that is accepted, and none without it', async () => {
+    const client = await connectClient(gusher.clientUrl('open', '?reject=close'));
+    await client.subscribe('news');
+    await client.close();
+    expect(await expectRefusal(gusher.clientUrl('off'))).to.deep.include({ status: 403 });
+    expect(await expectRefusal(gusher.clientUrl('off', '?reject=open'))).to.deep.include({ status: 403 });
+  });
+
+  it('ends clients that do not answer the close, and refuses by status beyond its bound', async () => {
+    const raw = await Promise.all(Array.from({ length: 260 }, () => RawSocket.connect(gusher.port)));
+    for (const one of raw) one.send(handshake('/ws/no-app?reject=close'));
+    await eventually(() => raw.every(({ received }) => received.includes('unknown_app')), 'all are answered');
+    const rejected = raw.filter(({ received }) => received.startsWith('HTTP/1.1 101'));
+    expect(rejected.length).to.be.within(1, 259);
+    expect(raw.filter(({ received }) => received.startsWith('HTTP/1.1 401'))).to.have.length(
+      260 - rejected.length,
+    );
+    // They keep sending; nothing of it is read, and their sockets are ended.
+    for (const { socket } of rejected) socket.write(Buffer.alloc(1_000, 0x81));
+    await Promise.all(raw.map((one) => one.answer(5_000)));
+    const client = await connectClient(gusher.clientUrl('off', '?reject=close'));
+    expect((await within(client.closed, 'the close')).code).to.equal(4000);
+  });
+});
