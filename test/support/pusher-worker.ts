@@ -83,6 +83,7 @@ export class PusherWorker {
       },
       broker,
       publishFromClient: async () => undefined,
+      joinPace: { wait: () => undefined },
       presence: new PresenceWatch({ roster, announce }),
       counts: this.#counts,
       watchlists: new Watchlists({ roster, reply }),

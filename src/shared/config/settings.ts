@@ -444,6 +444,24 @@ export const SETTINGS = {
     about:
       'after how long without a message in either direction a Pusher client is told to connect anew (4202), though it answers pings',
   }),
+  pusherPresenceJoinsPerSecond: integer({
+    env: 'GUSHER_PUSHER_PRESENCE_JOINS_PER_SECOND',
+    unit: 'joins/s',
+    fallback: 5,
+    least: 1,
+    most: 1_000_000,
+    about:
+      'how many presence channels one client may join in a second, again and again; 100 joins are saved up for a client that connects, and the rest waits',
+  }),
+  pusherPresenceChannelJoinsPerSecond: integer({
+    env: 'GUSHER_PUSHER_PRESENCE_CHANNEL_JOINS_PER_SECOND',
+    unit: 'joins/s',
+    fallback: 200,
+    least: 1,
+    most: 1_000_000,
+    about:
+      'how many joins of one presence channel each worker takes in a second; 10,000 are saved up, the rest waits for up to 5 s and is then refused (too_many_joins)',
+  }),
   pusherPresenceMembersMax: integer({
     env: 'GUSHER_PUSHER_PRESENCE_MEMBERS_MAX',
     unit: 'users',

@@ -324,6 +324,10 @@ export const REFUSALS = catalogue({
     http: 413,
     comeBack: 'never',
   },
+  too_many_joins: {
+    sentence: 'The channel is joined and left too often.',
+    comeBack: 'later',
+  },
   presence_full: {
     sentence: 'The channel has as many members as it may have.',
     http: 403,

@@ -98,6 +98,8 @@ export class Connection {
   pingLooks = 0;
   /** A pong has come since the last look of the heartbeat. */
   ponged = false;
+  /** Owned by the pace of joins: when those so far are paid for, in ms of `performance.now()`. */
+  joinsPaidAt = 0;
   /** Owned by the expiry: the second in which it is looked at. */
   expiryDue: number | undefined = undefined;
 

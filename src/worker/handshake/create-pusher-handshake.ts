@@ -10,6 +10,7 @@ import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
 import type { WebhookReports } from '../ipc/webhook-reporter.ts';
+import { JoinPace } from '../protocols/pusher/presence/join-pace.ts';
 import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../protocols/pusher/presence/watchlists.ts';
@@ -64,6 +65,10 @@ function createDialect(parts: CommonParts): PusherDialect {
     apps,
     broker,
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
+    joinPace: new JoinPace({
+      perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
+      perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
+    }),
     presence: new PresenceWatch({ roster, announce }),
     counts: new SubscriptionCounts({ roster, announce }),
     watchlists: new Watchlists({ roster, reply }),

@@ -9,6 +9,7 @@ import type { Broker } from '../../broker/broker.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { PusherSession } from '../../connection/pusher-session.ts';
 import type { Hub } from '../../hub/hub.ts';
+import type { JoinPace } from './presence/join-pace.ts';
 import type { PresenceWatch } from './presence/presence-watch.ts';
 import type { SubscriptionCounts } from './presence/subscription-counts.ts';
 import type { Watchlists } from './presence/watchlists.ts';
@@ -46,6 +47,7 @@ export interface Context {
   readonly broker: Pick<Broker, 'kept'>;
   /** Sends an event of a client to the others in the channel; rejects with the refusal. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
+  readonly joinPace: Pick<JoinPace, 'wait'>;
   readonly presence: PresenceWatch;
   readonly counts: SubscriptionCounts;
   readonly watchlists: Watchlists;

@@ -29,6 +29,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   too_many_subscriptions: 'LimitReached',
   presence_full: 'LimitReached',
   host_full: 'LimitReached',
+  too_many_joins: 'LimitReached',
   roster_busy: 'ServerError',
   roster_late: 'ServerError',
   apps_unavailable: 'ServerError',
@@ -223,6 +224,7 @@ async function enterPresence(
   const { hub, presence } = context;
   const { appKey: app } = connection;
   const isNew = !hub.isSubscribed(connection, channel);
+  if (isNew) await context.joinPace.wait(connection, topicOf(app, channel));
   if (isNew) await hub.reserve(connection, channel);
   const kept = await keptIn(context, connection, channel);
   if (connection.state !== 'open') return;
