@@ -6,6 +6,7 @@ import { startCommand } from './commands/start.ts';
 import { subscribeCommand } from './commands/subscribe.ts';
 import { tokenCommand } from './commands/token.ts';
 import { exitCodeOf, UsageError } from './errors.ts';
+import { nearestTo } from './suggestion.ts';
 
 const WIDEST = 110;
 
@@ -15,8 +16,34 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     await commandLine(words).parseAsync();
     return 0;
   } catch (error) {
-    return exitCodeOf(error);
+    if (!(error instanceof UsageError)) return exitCodeOf(error);
+    return exitCodeOf(new UsageError(error.message + (await suggestionFor(error.message, words))));
   }
+}
+
+/** What an unknown command or option was probably meant to be: one of those in the help of the command. */
+async function suggestionFor(message: string, words: readonly string[]): Promise<string> {
+  const [, name = ''] = /^Unknown (?:argument|command): (\S+)$/.exec(message) ?? [];
+  const at = words.findIndex((word) => nameIn(word) === name);
+  if (name === '' || at < 0) return '';
+  const isOption = words[at]?.startsWith('-') === true;
+  const help = await helpFor(words.slice(0, Math.min(at, words[0] === 'apps' ? 2 : 1)));
+  const form = isOption ? /--([a-z][a-z-]+)/g : /^ {2}gusher (?:apps )?([a-z]+)/gm;
+  const meant = nearestTo(
+    name,
+    [...help.matchAll(form)].map(([, word = '']) => word),
+  );
+  return meant === undefined ? '' : `; did you mean ${isOption ? '--' : ''}${meant}?`;
+}
+
+function helpFor(command: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    void commandLine([]).parse([...command, '--help'], {}, (_error, _argv, output) => resolve(output));
+  });
+}
+
+function nameIn(word: string): string {
+  return word.replace(/^--?/, '').split('=', 1)[0] ?? '';
 }
 
 function commandLine(words: readonly string[]) {
@@ -31,6 +58,7 @@ function commandLine(words: readonly string[]) {
       .command(publishCommand)
       .command(subscribeCommand)
       .command(tokenCommand)
+      .completion('completion', 'print a script that completes commands and options (bash, zsh)')
       .example('$0 start', 'serve clients; with nothing configured there is an app "demo" for a try')
       .example('$0 subscribe news', 'in a second terminal: print what is published to "news"')
       .example(`$0 publish news hello '{"text":"it works"}'`, 'in a third: publish to it')
@@ -46,7 +74,9 @@ function commandLine(words: readonly string[]) {
         'boolean-negation': false,
       })
       .version(version)
+      .alias('version', 'v')
       .help()
+      .alias('help', 'h')
       // Help and version are answers as others are.
       .exitProcess(false)
       .wrap(Math.min(WIDEST, process.stdout.columns ?? WIDEST))

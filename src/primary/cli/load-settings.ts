@@ -3,6 +3,7 @@ import {
   type Resolution,
   resolveSettings,
   SETTING_NAMES,
+  type Setting,
   type SettingName,
   type Settings,
   settingOf,
@@ -19,12 +20,21 @@ const DEFAULT_ENV_FILE = '.env';
 export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): Record<string, Options> {
   const options: Record<string, Options> = {};
   for (const name of names) {
-    const { flag, about, env } = settingOf(name);
+    const setting = settingOf(name);
     // Text, so that whatever is wrong with a value is told together with all other faults.
-    if (flag !== undefined) options[flag] = textOption(`${about} [${env}]`);
+    if (setting.flag !== undefined) options[setting.flag] = textOption(helpOf(setting));
   }
   options[ENV_FILE_FLAG] = textOption(`file with settings; by default ${DEFAULT_ENV_FILE} if there is one`);
   return options;
+}
+
+function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): string {
+  const fallback = computed ?? example;
+  const facts = [
+    ...(allowed === undefined ? [] : [allowed]),
+    ...(fallback === '' ? [] : [`default: ${fallback}`]),
+  ];
+  return `${about}${facts.length > 0 ? ` (${facts.join('; ')})` : ''} [${env}]`;
 }
 
 /** The settings of a command, which of them were given, and what is odd about that without being an error. */

@@ -38,6 +38,47 @@ describe('the command line', () => {
   });
 
   describe('in general', () => {
+    it('knows -h and -v, as other programs do', async () => {
+      expect((await gusher(['-h'])).output).to.equal((await gusher(['--help'])).output);
+      expect((await gusher(['start', '-h'])).output).to.equal((await gusher(['start', '--help'])).output);
+      expect((await gusher(['-v'])).output).to.equal((await gusher(['--version'])).output);
+    });
+
+    it('has ranges and defaults in its help', async () => {
+      const output = (await gusher(['start', '--help'])).output.replace(/\s+/g, ' ');
+      expect(output).to.contain('(1 to 1024; default: one per CPU) [GUSHER_WORKERS]');
+      expect(output).to.contain('(default: :8000) [GUSHER_LISTEN]');
+    });
+
+    it('prints a script for completion, and what that asks for', async () => {
+      const { code, output } = await gusherProcess(['completion']);
+      expect(code).to.equal(0);
+      expect(output).to.contain('gusher --get-yargs-completions');
+      const completions = await gusherProcess(['--get-yargs-completions', 'gusher', 'apps', '']);
+      expect(completions.output.split('\n').map((line) => line.split(':')[0])).to.include.members([
+        'add',
+        'list',
+      ]);
+    });
+
+    const typos: [words: string[], meant: string][] = [
+      [['strat'], 'start'],
+      [['apps', 'lsit'], 'list'],
+      [['start', '--wokers', '2'], '--workers'],
+      [['start', '--wokers=2'], '--workers'],
+      [['apps', 'add', 'shop', '--webhok-url', 'http://h/'], '--webhook-url'],
+      [['publish', 'news', 'hello', '--appp', 'x'], '--app'],
+    ];
+    for (const [words, meant] of typos) {
+      it(`asks whether ${meant} was meant: gusher ${words.join(' ')}`, async () => {
+        const { code, faults } = await gusher(words);
+        expect(code).to.equal(2);
+        expect(faults).to.have.lengthOf(1);
+        expect(faults[0]).to.match(/^Unknown (argument|command): /);
+        expect(faults[0]?.endsWith(`; did you mean ${meant}?`), faults[0]).to.equal(true);
+      });
+    }
+
     it('tells the version of the package', async () => {
       const { version } = JSON.parse(
         readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8'),
@@ -215,6 +256,9 @@ describe('the command line', () => {
       expect(JSON.parse(shown)).to.deep.include({ id, secret: '***', origins: ['shop.example', 'a.b'] });
       const again = await gusher(['apps', 'add', 'shop', '--pusher', '--subscription-count', 'on']);
       expect(again.output).to.equal('changed shop in gusher-apps.json\n');
+      expect(again.complaints).to.contain('gusher apps show shop --secrets');
+      const readable = await gusher(['apps', 'show', 'shop', '--secrets']);
+      expect(JSON.parse(readable.output)).to.deep.include({ id, secret });
       const { apps } = JSON.parse(readFileSync(join(folder, 'gusher-apps.json'), 'utf8'));
       expect(apps.shop).to.deep.include({ id, secret, subscription_count: true });
     });

@@ -109,6 +109,9 @@ const add: CommandModule = {
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (made.id !== undefined) print(`id ${made.id}`);
       if (made.secret !== undefined) print(`secret ${made.secret}`);
+      const isKept = argv.pusher === true && made.secret === undefined && given.secret === undefined;
+      if (isKept)
+        remark(`the id and the secret are unchanged; to read them: gusher apps show ${key} --secrets`);
     });
   },
 };
@@ -128,13 +131,18 @@ const list: CommandModule = {
 const show: CommandModule = {
   command: 'show <key>',
   describe: 'print one app',
-  builder: (yargs) => yargs.positional('key', KEY).example('$0 apps show shop', 'the app "shop"'),
+  builder: (yargs) =>
+    yargs
+      .positional('key', KEY)
+      .option('secrets', { type: 'boolean', describe: 'print the secret too, instead of ***' })
+      .example('$0 apps show shop', 'the app "shop"')
+      .example('$0 apps show shop --secrets', 'with the secret that Pusher SDKs need'),
   handler: (argv) => {
     const key = checkedKey(argv.key);
     return withStore(argv, async (store, place) => {
       const app = await store.load(key);
       if (app === undefined) throw new CommandFailedError(`there is no app ${key} in ${place}`);
-      print(JSON.stringify(withoutSecrets(app), undefined, 2));
+      print(JSON.stringify(argv.secrets === true ? app : withoutSecrets(app), undefined, 2));
     });
   },
 };
