@@ -265,7 +265,7 @@ describe('the command line', () => {
 
     it('refuses fields of a Pusher app that are none', async () => {
       const wrong: [option: string, value: string][] = [
-        ['--id', 'abc'],
+        ['--id', 'a b'],
         ['--webhook-events', 'member_added,nonsense'],
         ['--max-connections', 'many'],
       ];
@@ -450,7 +450,9 @@ describe('the command line', () => {
       });
       expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
-        faults: ['not subscribed: The channel name is empty, too long or has control characters.'],
+        faults: [
+          'not subscribed: The channel name is empty, too long, or has control characters or lone surrogates.',
+        ],
       });
     });
 
