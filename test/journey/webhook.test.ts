@@ -109,14 +109,16 @@ describe('the webhook of an app that was registered by hand', () => {
     await redis.command('HSET', 'moved', 'url', webhook.url);
     webhook.answer = (response) => response.writeHead(404).end();
     for (let client = 0; client < 3; client += 1) await expectRefusal(connectUrl('moved'));
-    const line = await gusher.log(({ app }) => app === 'moved', 'that a webhook fails');
+    const isOfMoved = ({ app, event }: (typeof gusher.logs)[number]): boolean =>
+      app === 'moved' && event === 'auth_webhook_failed';
+    const line = await gusher.log(isOfMoved, 'that a webhook fails');
     expect(line).to.include({
       event: 'auth_webhook_failed',
       code: 'auth_unusable',
       reason: 'status',
       status: 404,
     });
-    expect(gusher.logs.filter(({ app }) => app === 'moved')).to.have.length(1);
+    expect(gusher.logs.filter(isOfMoved)).to.have.length(1);
   });
 
   it('serves the next client after more 101 responses than calls may be made at once', async () => {
@@ -147,7 +149,10 @@ describe('the webhook of an app that was registered by hand', () => {
   it('lets nobody in when nothing listens there, or it is no URL', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
     expect(await expectRefusal(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
-    const complaint = await gusher.log((line) => line.app === 'ghost', 'that a webhook fails');
+    const complaint = await gusher.log(
+      ({ app, event }) => app === 'ghost' && event === 'auth_webhook_failed',
+      'that a webhook fails',
+    );
     expect(complaint).to.include({
       level: 'warn',
       event: 'auth_webhook_failed',

@@ -24,7 +24,7 @@ const MESSAGES: Readonly<Record<FailureEvent, string>> = {
   remote_backend_failed: 'remote backend failed',
 };
 
-/** Logs failures of the addresses that apps have configured, throttled per app and event. */
+/** Logs failures of the addresses that apps have configured, throttled per app, event and reason. */
 export class FailureLog {
   readonly #throttle: LogThrottle;
 
@@ -33,7 +33,7 @@ export class FailureLog {
   }
 
   note(event: FailureEvent, failure: Failure): void {
-    this.#throttle.write(failure.app, {
+    this.#throttle.write(`${failure.app} ${failure.reason}`, {
       level: 'warn',
       facts: { event, ...failure },
       message: MESSAGES[event],

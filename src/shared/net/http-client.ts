@@ -67,6 +67,8 @@ export interface OutboundRequest {
   /** Requests of one app share its slots. */
   readonly app: string;
   readonly url: string;
+  /** Sent as it stands; within a URL, segments such as `..` would be resolved. */
+  readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent with `POST`; without it the method is `GET`. */
   readonly body?: string | Buffer;
@@ -206,7 +208,7 @@ class PendingRequest {
 
   #send(agents: Agents): void {
     try {
-      const { url, headers, body } = this.#request;
+      const { url, path, headers, body } = this.#request;
       const target = new URL(url);
       const isSecure = target.protocol === 'https:';
       if (!this.#options.allowPrivate && isPrivateLiteral(target)) {
@@ -215,6 +217,7 @@ class PendingRequest {
       }
       const options: RequestOptions = {
         method: body === undefined ? 'GET' : 'POST',
+        ...(path !== undefined && { path }),
         agent: isSecure ? agents.https : agents.http,
         headers: {
           Accept: 'application/json',

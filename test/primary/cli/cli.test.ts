@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -471,6 +472,24 @@ describe('the command line', () => {
   });
 
   describe('with no gusher that runs', () => {
+    it('says in one line that something else answers, whatever it does', async () => {
+      const stranger = createTcpServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.once('data', () => {
+          socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+        });
+      });
+      stranger.listen(0, '127.0.0.1');
+      await once(stranger, 'listening');
+      const { port } = stranger.address() as AddressInfo;
+      const env = { GUSHER_API_LISTEN: `127.0.0.1:${port}` };
+      expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
+        code: 1,
+        complaints: `gusher: no gusher answers at 127.0.0.1:${port} (unexpected_upgrade)\n`,
+      });
+      stranger.close();
+    });
+
     it('says in one line that nothing listens', async () => {
       const port = await freePort();
       const env = { GUSHER_LISTEN: `:${port}`, GUSHER_API_LISTEN: `127.0.0.1:${port + 1}` };

@@ -1,15 +1,14 @@
-import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
-import { text } from 'node:stream/consumers';
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
+import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts';
 import { CommandFailedError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';
 import { oneLine, print, sentenceOf } from '../output.ts';
 
 const DEADLINE_MS = 10_000;
+const RESPONSE_MAX_BYTES = 1024 * 1024;
 const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
 /** `gusher publish <channel> <event> <data>`: through the API of a gusher that runs. */
@@ -73,26 +72,27 @@ interface Posting {
 }
 
 async function post({ host, path, body, token }: Posting): Promise<{ status: number; body: string }> {
-  // The path is given apart: as part of a URL, a channel ".." would be resolved.
-  const posting = request(`http://${host}`, {
-    path,
-    method: 'POST',
-    headers: {
-      'Content-Type': 'application/json',
-      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-    },
-    signal: AbortSignal.timeout(DEADLINE_MS),
+  const client = new HttpClient({
+    timeoutMs: DEADLINE_MS,
+    requestsMax: 1,
+    requestsPerAppMax: 1,
+    responseMaxBytes: RESPONSE_MAX_BYTES,
+    allowPrivate: true,
   });
-  // What fails is told by what is awaited below; an error after the answer has begun is emitted here too.
-  posting.on('error', () => undefined);
-  posting.end(body);
+  const headers = {
+    'Content-Type': 'application/json',
+    ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+  };
   try {
-    const [response] = (await once(posting, 'response')) as [IncomingMessage];
-    const { statusCode: status = 0 } = response;
-    return { status, body: await text(response) };
+    const request = { app: '', url: `http://${host}`, path, headers, body, isRepeatable: false };
+    const response = await client.send(request);
+    return { status: response.status, body: response.body.toString() };
   } catch (error) {
-    const { code, name } = error as NodeJS.ErrnoException;
-    const reason = name === 'AbortError' ? `not within ${DEADLINE_MS / 1_000} seconds` : (code ?? name);
-    throw new CommandFailedError(`no gusher answers at ${host} (${reason})`);
+    if (!(error instanceof HttpRequestError)) throw error;
+    const { reason, systemCode = reason } = error;
+    const what = reason === 'timeout' ? `not within ${DEADLINE_MS / 1_000} seconds` : systemCode;
+    throw new CommandFailedError(`no gusher answers at ${host} (${what})`);
+  } finally {
+    client.close();
   }
 }
