@@ -22,7 +22,8 @@ interface Pending {
 
 interface Done {
   readonly fingerprint: string;
-  readonly answer: string;
+  /** `undefined`: the outcome is unknown, and a repeat does the work again. */
+  readonly answer: string | undefined;
   readonly bytes: number;
   readonly until: number;
 }
@@ -51,19 +52,21 @@ export class IdempotencyLedger {
         this.#claim(message.key, { slot, id: message.id, fingerprint: message.fingerprint });
         break;
       case 'idempotencySettled':
-        this.#settle(message.key, message.answer);
+        this.#settle(message.key, message.answer, message.isUnknown === true);
         break;
       default:
         message satisfies never;
     }
   }
 
-  /** A worker is gone, and what it was doing with it. */
+  /** A worker is gone. It may have done what it was doing: the same request does it again, another one is refused. */
   dropWorker(slot: number): void {
     for (const [key, { owner, waiting }] of this.#pending) {
       const others = waiting.filter((claim) => claim.slot !== slot);
       waiting.splice(0, waiting.length, ...others);
-      if (owner.slot === slot) this.#passOn(key);
+      if (owner.slot !== slot) continue;
+      this.#remember(key, owner.fingerprint, undefined);
+      this.#passOn(key);
     }
   }
 
@@ -73,15 +76,16 @@ export class IdempotencyLedger {
     const pending = this.#pending.get(key);
     const known = done?.fingerprint ?? pending?.owner.fingerprint ?? claim.fingerprint;
     if (known !== claim.fingerprint) this.#tell(claim, { kind: 'mismatch' });
-    else if (done !== undefined) this.#tell(claim, { kind: 'done', answer: done.answer });
+    else if (done?.answer !== undefined) this.#tell(claim, { kind: 'done', answer: done.answer });
     else if (pending !== undefined) pending.waiting.push(claim);
     else this.#grant(key, claim, []);
   }
 
-  #settle(key: string, answer: string | undefined): void {
+  #settle(key: string, answer: string | undefined, isUnknown: boolean): void {
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
     if (answer === undefined) {
+      if (isUnknown) this.#remember(key, pending.owner.fingerprint, undefined);
       this.#passOn(key);
       return;
     }
@@ -103,8 +107,9 @@ export class IdempotencyLedger {
     this.#tell(owner, { kind: 'yours' });
   }
 
-  #remember(key: string, fingerprint: string, answer: string): void {
-    const bytes = 2 * (key.length + fingerprint.length + answer.length) + 200;
+  #remember(key: string, fingerprint: string, answer: string | undefined): void {
+    this.#forget(key);
+    const bytes = 2 * (key.length + fingerprint.length + (answer?.length ?? 0)) + 200;
     this.#done.set(key, { fingerprint, answer, bytes, until: this.#now() + REMEMBERED_MS });
     this.#bytes += bytes;
     this.#forgetOld();
@@ -112,12 +117,16 @@ export class IdempotencyLedger {
 
   #forgetOld(): void {
     const now = this.#now();
-    for (const [key, { bytes, until }] of this.#done) {
+    for (const [key, { until }] of this.#done) {
       const fits = this.#done.size <= REMEMBERED_MAX && this.#bytes <= REMEMBERED_MAX_BYTES;
       if (fits && now < until) return;
-      this.#done.delete(key);
-      this.#bytes -= bytes;
+      this.#forget(key);
     }
+  }
+
+  #forget(key: string): void {
+    this.#bytes -= this.#done.get(key)?.bytes ?? 0;
+    this.#done.delete(key);
   }
 
   #tell({ slot, id }: Claim, verdict: Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict']): void {

@@ -11,6 +11,7 @@ import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts'
 import type { Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
@@ -21,6 +22,7 @@ import { drawPusherRoutes } from './api/pusher/routes.ts';
 import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import type { Broker } from './broker/broker.ts';
+import { DuplicateFilter } from './broker/duplicate-filter.ts';
 import { Publisher } from './broker/publisher.ts';
 import { RedisBroker } from './broker/redis-broker.ts';
 import { RelayBroker } from './broker/relay-broker.ts';
@@ -164,7 +166,12 @@ export class Worker {
       unexpected,
       now: Date.now,
     });
-    const publisher = new Publisher({ broker: this.#broker, isLive: () => this.#host.live, stats });
+    const publisher = new Publisher({
+      broker: this.#broker,
+      isLive: () => this.#host.live,
+      mayHaveMissed: () => !this.#host.live && !this.#host.stopping,
+      stats,
+    });
     const clientEvents = new ClientEvents({
       apps,
       hub: this.#hub,
@@ -287,16 +294,20 @@ export class Worker {
   async open(): Promise<void> {
     const send = (message: ToPrimary): void => this.#options.line.send(message);
     this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
+    const duplicates = new DuplicateFilter();
     const broker = this.#broker.open({
       // A publication or a control message that cannot be carried out must not end every worker of every host.
       deliver: (topic, publication) => {
         try {
-          this.#hub.deliver(topic, publication);
+          if (duplicates.isFirst(topic, publication.id)) this.#hub.deliver(topic, publication);
         } catch (error) {
           this.#unexpected.report(error, 'delivery', { topic });
         }
       },
-      control: (message) => this.#unexpected.run('control_message', () => this.#control.obey(message)),
+      control: (message) => {
+        if (!duplicates.isFirst(CONTROL_TOPIC, message.id)) return;
+        this.#unexpected.run('control_message', () => this.#control.obey(message));
+      },
       linkChanged: (state: BrokerLink) => {
         this.#hub.forgetLast();
         send({ type: 'link', state });

@@ -71,6 +71,24 @@ describe('the idempotency ledger', () => {
     expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 mismatch']);
   });
 
+  it('keeps a key whose outcome is unknown for a repeat of the same request', () => {
+    claim(0, 1);
+    ledger.receive(0, { type: 'idempotencySettled', key: 'k', answer: undefined, isUnknown: true });
+    claim(1, 1, 'k', 'other');
+    claim(1, 2);
+    settle(1, 'A');
+    claim(0, 2);
+    expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours', '0/2 done A']);
+  });
+
+  it('keeps the key of a worker that died while it did the work', () => {
+    claim(0, 1);
+    ledger.dropWorker(0);
+    claim(1, 1, 'k', 'other');
+    claim(1, 2);
+    expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours']);
+  });
+
   it('remembers for five minutes', () => {
     claim(0, 1);
     settle(0, 'A');

@@ -34,6 +34,11 @@ export const REFUSALS = catalogue({
     sentence: 'The connection is subscribed to as many channels as it may be.',
     comeBack: 'never',
   },
+  subscription_refused: {
+    sentence: 'The broker refuses a subscription to this channel.',
+    http: 503,
+    comeBack: 'later',
+  },
 
   host_full: {
     sentence: 'The server holds as many names of channels and users as it may.',
@@ -243,7 +248,19 @@ export const REFUSALS = catalogue({
   no_such_app: { sentence: 'No app of that key is registered.', http: 404, comeBack: 'never' },
   bad_app: { sentence: 'The app key is not of the allowed form.', http: 400, comeBack: 'never' },
   broker_lost: {
-    sentence: 'The broker is not reachable; what was on its way to it may not be published.',
+    sentence: 'The broker is not reachable; nothing was published.',
+    http: 503,
+    comeBack: 'later',
+  },
+  broker_refused: {
+    sentence:
+      'The broker refused the message; nothing was published. GET /readyz and the log have the reason.',
+    http: 503,
+    comeBack: 'later',
+  },
+  outcome_unknown: {
+    sentence:
+      'The broker did not confirm the message, which may have been published; repeat it with the same Idempotency-Key.',
     http: 503,
     comeBack: 'later',
   },

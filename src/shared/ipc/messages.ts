@@ -97,8 +97,8 @@ export type ToPrimary =
   | { type: 'relayAsk'; id: number; topic: string }
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
-  /** The work under the key is done, or with no answer was not done. */
-  | { type: 'idempotencySettled'; key: string; answer: string | undefined }
+  /** The work under the key is done. Without an answer it was not done or, where `isUnknown`, may have been done. */
+  | { type: 'idempotencySettled'; key: string; answer: string | undefined; isUnknown?: boolean }
   /** Connections and subscriptions that came and went here, netted. */
   | { type: 'roster'; deltas: RosterDelta[] }
   /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { grantList } from '../apps/app.ts';
 import { sliceMembers } from '../json/raw-json.ts';
-import { isAppKey, isEventName, isSocketId, isUserId } from './names.ts';
+import { isAppKey, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 
 /**
  * What a backend tells the connections of a user, or one socket, rather than the subscribers of a channel. It
@@ -17,20 +17,30 @@ const app = v.pipe(v.string(), v.check(isAppKey));
 const user = v.pipe(v.string(), v.check(isUserId));
 const socket = v.pipe(v.string(), v.check(isSocketId));
 const event = v.pipe(v.string(), v.check(isEventName));
+/** As the `id` of a publication. */
+const id = v.exactOptional(v.pipe(v.string(), v.check(isPublicationId)));
 /** The JSON text of `data`, byte for byte as the backend wrote it. */
 const data = v.string();
 
 /** `event` names the message; without it `data` is all that the client gets, as upstream has it. */
-const toUser = v.object({ kind: v.literal('toUser'), app, user, event: v.exactOptional(event), data });
-const toSocket = v.object({ kind: v.literal('toSocket'), app, socket, event: v.exactOptional(event), data });
+const toUser = v.object({ kind: v.literal('toUser'), app, user, event: v.exactOptional(event), id, data });
+const toSocket = v.object({
+  kind: v.literal('toSocket'),
+  app,
+  socket,
+  event: v.exactOptional(event),
+  id,
+  data,
+});
 const grants = v.object({
   kind: v.literal('grants'),
   app,
   user,
   mode: v.picklist(['add', 'replace']),
   channels: grantList,
+  id,
 });
-const terminate = v.object({ kind: v.literal('terminate'), app, user });
+const terminate = v.object({ kind: v.literal('terminate'), app, user, id });
 
 const controlMessage = v.variant('kind', [toUser, toSocket, grants, terminate]);
 
@@ -54,7 +64,7 @@ export function parseControl(text: string): ControlMessage | undefined {
   const members = sliceMembers(text);
   if (members === undefined) return undefined;
   const fields: Record<string, unknown> = { data: members.get('data') ?? 'null' };
-  for (const name of ['kind', 'app', 'user', 'socket', 'event', 'mode', 'channels']) {
+  for (const name of ['kind', 'app', 'user', 'socket', 'event', 'mode', 'channels', 'id']) {
     const raw = members.get(name);
     if (raw !== undefined) fields[name] = JSON.parse(raw);
   }

@@ -1,10 +1,12 @@
 import * as v from 'valibot';
 import { sliceMembers, stringOf } from '../json/raw-json.ts';
-import { isChannelName, isEventName, isSocketId, isUserId } from './names.ts';
+import { isChannelName, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
 
 /** What a publication has beside the envelope; one member, so that it takes no name from a backend. */
 const MEMBER = 'gusher';
+
+const publicationId = v.pipe(v.string(), v.check(isPublicationId));
 
 const extras = v.object({
   text: v.exactOptional(v.string()),
@@ -12,6 +14,7 @@ const extras = v.object({
   fromClient: v.exactOptional(v.literal(true)),
   userId: v.exactOptional(v.pipe(v.string(), v.check(isUserId))),
   kept: v.exactOptional(v.literal(true)),
+  id: v.exactOptional(publicationId),
 });
 
 /**

@@ -14,6 +14,8 @@ export const EVENT_MAX_LENGTH = 256;
 export const USER_ID_MAX_LENGTH = 256;
 export const SOCKET_ID_MAX_LENGTH = 64;
 
+export const PUBLICATION_ID_MAX_LENGTH = 64;
+
 const APP_KEY = /^[A-Za-z0-9_.~-]+$/;
 // C0, DEL and C1 controls, and lone surrogates: none survives a log line, a terminal or UTF-8.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
@@ -43,6 +45,11 @@ export function isSocketId(text: string): boolean {
 /** The rule that all names keep, whatever they name. */
 export function isName(text: string, maxLength: number): boolean {
   return text.length > 0 && text.length <= maxLength && !UNPRINTABLE.test(text);
+}
+
+/** An id that gusher made from an Idempotency-Key; it comes back from Redis, where any client may have written it. */
+export function isPublicationId(text: string): boolean {
+  return text.length <= PUBLICATION_ID_MAX_LENGTH && /^[A-Za-z0-9_:-]+$/.test(text);
 }
 
 /**

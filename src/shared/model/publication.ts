@@ -17,6 +17,8 @@ export interface Publication {
   readonly fromClient?: true;
   /** Who that client is in the presence channel. */
   readonly userId?: string;
+  /** Of a request with an Idempotency-Key: a repeat has the same id, and each worker delivers it once. */
+  readonly id?: string;
   /** Said by the broker: it keeps this for those who subscribe to the cache channel later. */
   readonly kept?: true;
 }

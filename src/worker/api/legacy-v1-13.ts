@@ -53,50 +53,50 @@ export const ping: Handler = ({ response }) => {
 };
 
 function push(work: Publish): Publish {
-  return (params, body, query) => {
+  return (params, body, query, id) => {
     const data = required(fieldsOf(body, query), 'data');
-    return work(params, message({ event: params.event }, data), query);
+    return work(params, message({ event: params.event }, data), query, id);
   };
 }
 
 function pushByPattern(work: Publish): Publish {
-  return (params, body, query) => {
+  return (params, body, query, id) => {
     const fields = fieldsOf(body, query);
     const { channel_pattern, event } = Object.fromEntries(fields);
-    return work(params, message({ channel_pattern, event }, required(fields, 'data')), query);
+    return work(params, message({ channel_pattern, event }, required(fields, 'data')), query, id);
   };
 }
 
 /** `cap` is the size of the batch in bytes. */
 function pushBatch(work: Publish): Publish {
-  return async (params, body, query) => {
+  return async (params, body, query, id) => {
     const batch = required(fieldsOf(body, query), 'batch_data');
-    const { total } = JSON.parse(await work(params, batch, query)) as { total: number };
+    const { total } = JSON.parse(await work(params, batch, query, id)) as { total: number };
     return JSON.stringify({ total, cap: Buffer.byteLength(batch) });
   };
 }
 
 /** The answer has `data` as the text that came. */
 function pushDirect(work: Publish, name: string, param: string): Publish {
-  return async (params, body, query) => {
+  return async (params, body, query, id) => {
     const data = fieldsOf(body, query).get('data') ?? '';
-    await work(params, message({}, data), query);
+    await work(params, message({}, data), query, id);
     return JSON.stringify({ [name]: params[param], data });
   };
 }
 
 function reload(work: Publish): Publish {
-  return async (params, body, query) => {
+  return async (params, body, query, id) => {
     const data = required(fieldsOf(body, query), 'data');
-    await work(params, message({}, data, 'channels'), query);
+    await work(params, message({}, data, 'channels'), query, id);
     return JSON.stringify({ user_id: params.user, data });
   };
 }
 
 function add(work: Publish): Publish {
-  return (params, body, query) => {
+  return (params, body, query, id) => {
     const channel = required(fieldsOf(body, query), 'data');
-    return work(params, JSON.stringify({ channel }), query);
+    return work(params, JSON.stringify({ channel }), query, id);
   };
 }
 

@@ -8,20 +8,24 @@ import type { Broker } from './broker.ts';
 /**
  * The one door in for whatever is to reach clients, from the API and from clients themselves. It is open only
  * while every worker of this host hears its broker: what is acknowledged is not lost to a neighbour whose link
- * has still to come back. Rejects with `broker_lost` or `broker_busy`.
+ * has still to come back. Rejects with `broker_lost`, `broker_busy`, `broker_refused` or `outcome_unknown`.
  */
 export class Publisher {
   readonly #broker: Pick<Broker, 'publish' | 'broadcast'>;
   readonly #isLive: () => boolean;
+  readonly #mayHaveMissed: () => boolean;
   readonly #stats: Stats;
 
+  /** `mayHaveMissed`: a worker of this host does not receive publications now. */
   constructor(options: {
     broker: Pick<Broker, 'publish' | 'broadcast'>;
     isLive: () => boolean;
+    mayHaveMissed: () => boolean;
     stats: Stats;
   }) {
     this.#broker = options.broker;
     this.#isLive = options.isLive;
+    this.#mayHaveMissed = options.mayHaveMissed;
     this.#stats = options.stats;
   }
 
@@ -29,6 +33,7 @@ export class Publisher {
   async publish(appKey: string, publication: Publication): Promise<void> {
     if (!this.#isLive()) throw new RefusalError('broker_lost');
     await this.#broker.publish(topicOf(appKey, publication.channel), publication);
+    this.#confirmLive();
     this.#stats.publicationsAccepted += 1;
   }
 
@@ -36,5 +41,11 @@ export class Publisher {
   async broadcast(message: ControlMessage): Promise<void> {
     if (!this.#isLive()) throw new RefusalError('broker_lost');
     await this.#broker.broadcast(message);
+    this.#confirmLive();
+  }
+
+  /** A worker of this host that lost its broker meanwhile may have missed what was published. */
+  #confirmLive(): void {
+    if (this.#mayHaveMissed()) throw new RefusalError('outcome_unknown');
   }
 }

@@ -22,8 +22,9 @@ export class IdempotencyDesk {
 
   /**
    * Does the work unless it was done under this key; answers what it answered. While somebody else is at it, waits
-   * for the outcome; work that fails counts as not done. Rejects with `idempotency_mismatch` if the key was used
-   * for another request, and with `broker_busy` if the primary, or the one at work, does not settle in time.
+   * for the outcome. Work that fails counts as not done, unless its outcome is unknown: then the key is kept for a
+   * repeat of the same request, which is carried out again. Rejects with `idempotency_mismatch` if the key was used for
+   * another request, and with `broker_busy` if the primary, or the one at work, does not settle in time.
    */
   async once(key: string, fingerprint: string, work: () => Promise<string>): Promise<string> {
     const verdict = await this.#ask(key, fingerprint);
@@ -34,7 +35,7 @@ export class IdempotencyDesk {
       this.#send({ type: 'idempotencySettled', key, answer });
       return answer;
     } catch (error) {
-      this.#send({ type: 'idempotencySettled', key, answer: undefined });
+      this.#send({ type: 'idempotencySettled', key, answer: undefined, isUnknown: isUnknown(error) });
       throw error;
     }
   }
@@ -63,4 +64,9 @@ export class IdempotencyDesk {
       this.#send({ type: 'idempotencyClaim', id, key, fingerprint });
     });
   }
+}
+
+/** An error that no code expects says nothing of what was done before it. */
+function isUnknown(error: unknown): boolean {
+  return !(error instanceof RefusalError) || error.code === 'outcome_unknown';
 }

@@ -3,7 +3,7 @@ import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../../shared/json/raw-json.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
-import { readMessage } from './channel-messages.ts';
+import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { Publish } from './publish-route.ts';
 
@@ -18,12 +18,12 @@ export function publishBatch(parts: {
   apps: Pick<Apps, 'find'>;
   publisher: Pick<Publisher, 'publish'>;
 }): Publish {
-  return async ({ app: key }, body) => {
+  return async ({ app: key }, body, _query, id) => {
     const app = await findApp(parts.apps, key);
     const elements = sliceElements(body);
     if (elements === undefined) throw new RefusalError('bad_body');
     if (elements.length > MESSAGES_MAX) throw new RefusalError('batch_too_large');
-    const publications = elements.map((element) => readMessage(element));
+    const publications = elements.map((element, index) => withId(readMessage(element), id, index));
     await publishMany(parts.publisher, app.key, publications);
     return JSON.stringify({ total: publications.length });
   };

@@ -15,9 +15,9 @@ export function publishMessage(parts: {
   apps: Pick<Apps, 'find'>;
   publisher: Pick<Publisher, 'publish'>;
 }): Publish {
-  return async ({ app: key, channel = '' }, body) => {
+  return async ({ app: key, channel = '' }, body, _query, id) => {
     const app = await findApp(parts.apps, key);
-    const publication = readMessage(body, channel);
+    const publication = withId(readMessage(body, channel), id);
     await parts.publisher.publish(app.key, publication);
     return envelopeOf(publication);
   };
@@ -32,4 +32,10 @@ export function readMessage(text: string, channel?: string): Publication {
   const event = stringOf(members.get('event'));
   if (event === undefined || !isEventName(event)) throw new RefusalError('bad_event');
   return { channel: name, event, data: members.get('data') ?? 'null' };
+}
+
+/** Of several publications of one request to one channel each has an id of its own. */
+export function withId(publication: Publication, id: string | undefined, index?: number): Publication {
+  if (id === undefined) return publication;
+  return { ...publication, id: index === undefined ? id : `${id}:${index}` };
 }

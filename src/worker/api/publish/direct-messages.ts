@@ -16,22 +16,22 @@ interface Parts {
  * there is no fault.
  */
 export function publishToUser({ apps, publisher }: Parts): Publish {
-  return async ({ app: key, user = '' }, body) => {
+  return async ({ app: key, user = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
     if (!isUserId(user)) throw new RefusalError('bad_user');
     const content = readContent(body);
-    await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content });
+    await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content, ...(id && { id }) });
     return echo('user_id', user, content.data);
   };
 }
 
 /** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: to one connection. */
 export function publishToSocket({ apps, publisher }: Parts): Publish {
-  return async ({ app: key, socket = '' }, body) => {
+  return async ({ app: key, socket = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
     if (!isSocketId(socket)) throw new RefusalError('bad_socket');
     const content = readContent(body);
-    await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content });
+    await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content, ...(id && { id }) });
     return echo('socket_id', socket, content.data);
   };
 }

@@ -6,7 +6,7 @@ import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import type { RosterClient } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
-import { readMessage } from './channel-messages.ts';
+import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { Publish } from './publish-route.ts';
 
@@ -34,7 +34,7 @@ interface Parts {
  * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
  */
 export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
-  return async ({ app: key }, body) => {
+  return async ({ app: key }, body, _query, id) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);
     if (members === undefined) throw new RefusalError('bad_body');
@@ -42,7 +42,7 @@ export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
     const matches = compile(pattern);
     const { event, data } = readMessage(body, 'any');
     const channels = await findChannels(roster, app.key, matches);
-    const publications = channels.map((channel) => ({ channel, event, data }));
+    const publications = channels.map((channel) => withId({ channel, event, data }, id));
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });
   };

@@ -1,3 +1,4 @@
+import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 
@@ -8,7 +9,10 @@ import type { Publisher } from '../../broker/publisher.ts';
 const MESSAGES_PER_STEP = 500;
 const BYTES_PER_STEP = 4 * 1024 * 1024;
 
-/** Publishes in order. Rejects with what the broker refuses; what was published before that stays so. */
+/**
+ * Publishes in order. Rejects with what the broker refuses if nothing was published, and with `outcome_unknown` if some
+ * was: that stays so.
+ */
 export async function publishMany(
   publisher: Pick<Publisher, 'publish'>,
   appKey: string,
@@ -16,14 +20,26 @@ export async function publishMany(
 ): Promise<void> {
   let step: Promise<void>[] = [];
   let bytes = 0;
+  let isFirst = true;
   for (const publication of publications) {
     step.push(publisher.publish(appKey, publication));
     bytes += publication.data.length;
     if (step.length < MESSAGES_PER_STEP && bytes < BYTES_PER_STEP) continue;
-    await Promise.all(step);
+    await allPublished(step, isFirst);
     await new Promise(setImmediate);
     step = [];
     bytes = 0;
+    isFirst = false;
   }
-  await Promise.all(step);
+  await allPublished(step, isFirst);
+}
+
+/** Resolves if all were published. `isFirst`: nothing of the same request was published before them. */
+export async function allPublished(publishing: readonly Promise<void>[], isFirst = true): Promise<void> {
+  const outcomes = await Promise.allSettled(publishing);
+  const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (refused === undefined) return;
+  const isNothingPublished = isFirst && outcomes.every(({ status }) => status === 'rejected');
+  if (isNothingPublished || !(refused.reason instanceof RefusalError)) throw refused.reason;
+  throw new RefusalError('outcome_unknown', { cause: refused.reason });
 }

@@ -7,14 +7,21 @@ import { readBody } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
 import { queryTextOf } from '../http/pagination.ts';
 
-/** Hands in what a body asks for, and the text of the query; answers the JSON text of the response. */
-export type Publish = (params: Params, body: string, query: string) => Promise<string>;
+/**
+ * Hands in what a body asks for, and the text of the query; answers the JSON text of the response. What it publishes gets
+ * `id`, where the request has an Idempotency-Key.
+ */
+export type Publish = (params: Params, body: string, query: string, id?: string) => Promise<string>;
+
+/** 132 bits: two requests never have the same. */
+const PUBLICATION_ID_LENGTH = 22;
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
 
 /**
  * A route that publishes. With `Idempotency-Key` it does so once: for five minutes the same request under the
- * same key gets the first one's answer, whichever worker of this host it meets.
+ * same key gets the first one's answer, whichever worker of this host it meets. If the outcome of the first one is
+ * unknown, the same request is carried out again with the same publication ids, on any host.
  */
 export function publishing(
   parts: { idempotency: Pick<IdempotencyDesk, 'once'>; stats: Stats; bodyMaxBytes: number },
@@ -24,11 +31,13 @@ export function publishing(
     try {
       const key = keyOf(request);
       const body = await readBody(request, parts.bodyMaxBytes);
-      const work = (): Promise<string> => publish(params, body, queryTextOf(request));
+      const query = queryTextOf(request);
       const scoped = `${params.app}\n${key}`;
+      const fingerprint = key === undefined ? '' : fingerprintOf(request, body);
+      const id = hash(`${scoped}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
       const json = await (key === undefined
-        ? work()
-        : parts.idempotency.once(scoped, fingerprintOf(request, body), work));
+        ? publish(params, body, query)
+        : parts.idempotency.once(scoped, fingerprint, () => publish(params, body, query, id)));
       answer(response, 200, json);
     } catch (error) {
       parts.stats.publicationsRefused += 1;
@@ -46,5 +55,9 @@ function keyOf({ headers }: IncomingMessage): string | undefined {
 
 /** What makes two requests the same. */
 function fingerprintOf({ method, url }: IncomingMessage, body: string): string {
-  return createHash('sha256').update(`${method} ${url}\n${body}`).digest('base64url');
+  return hash(`${method} ${url}\n${body}`);
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
 }

@@ -3,6 +3,7 @@ import type { App } from '../../../shared/apps/app.ts';
 import { RefusalError } from '../../../shared/errors/catalogue.ts';
 import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
+import { allPublished } from '../publish/publish-many.ts';
 import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
 import { askOccupancy, type Roster } from './occupancy.ts';
 import type { Query } from './signature.ts';
@@ -48,7 +49,7 @@ export async function publishEvent(
   { name, channels, data, socketId }: PusherEvent,
 ): Promise<void> {
   const publications = channels.map((channel) => publicationOfText(channel, name, data, socketId));
-  await Promise.all(publications.map((publication) => publisher.publish(app.key, publication)));
+  await allPublished(publications.map((publication) => publisher.publish(app.key, publication)));
 }
 
 /**
@@ -65,7 +66,7 @@ export function publishBatch(parts: EventParts & { batchMaxEvents: number }): Si
       throw new RefusalError('bad_batch');
     }
     const events = batch.map((raw) => parseEvent(raw, limits));
-    await Promise.all(events.map((event) => publishEvent(publisher, app, event)));
+    await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
       info.size === 0 ? {} : askOccupancy(roster, app.key, channel, info),

@@ -23,13 +23,13 @@ const replacement = v.object({ channels: grantList });
  * which are told by `gusher.addchannel`.
  */
 export function addUserChannel(parts: Parts): Publish {
-  return async (params, body) => {
+  return async (params, body, _query, id) => {
     const parsed = v.safeParse(addition, parseJson(body));
     if (!parsed.success) throw new RefusalError('bad_body');
     const { channel } = parsed.output;
     const channels = v.safeParse(grantList, [channel]);
     if (!channels.success) throw new RefusalError('bad_channel');
-    return change(parts, params, 'add', channels.output, channel);
+    return change(parts, params, { mode: 'add', channels: channels.output, ...(id && { id }) }, channel);
   };
 }
 
@@ -38,23 +38,22 @@ export function addUserChannel(parts: Parts): Publish {
  * which are told by `gusher.reloadchannel` and lose what they are subscribed to and no longer granted.
  */
 export function replaceUserChannels(parts: Parts): Publish {
-  return async (params, body) => {
+  return async (params, body, _query, id) => {
     const parsed = v.safeParse(replacement, parseJson(body));
     if (!parsed.success) throw new RefusalError('bad_body');
     const { channels } = parsed.output;
-    return change(parts, params, 'replace', channels, channels);
+    return change(parts, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
   };
 }
 
 async function change(
   { apps, publisher }: Parts,
   { app: key, user = '' }: Params,
-  mode: GrantsChange['mode'],
-  channels: string[],
+  grants: Pick<GrantsChange, 'mode' | 'channels' | 'id'>,
   echoed: unknown,
 ): Promise<string> {
   const app = await findApp(apps, key);
   if (!isUserId(user)) throw new RefusalError('bad_user');
-  await publisher.broadcast({ kind: 'grants', app: app.key, user, mode, channels });
+  await publisher.broadcast({ kind: 'grants', app: app.key, user, ...grants });
   return JSON.stringify({ user_id: user, data: echoed });
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
 import type { Publication } from '../../../../src/shared/model/publication.ts';
 import { publishMany } from '../../../../src/worker/api/publish/publish-many.ts';
 
@@ -52,5 +53,22 @@ describe('publishing many messages', () => {
     );
     expect(outcome).to.equal('refused');
     expect(seen.channels.length).to.be.at.most(1_000);
+  });
+
+  const refusing =
+    (refused: readonly string[]) =>
+    async (_app: string, { channel }: Publication) => {
+      if (refused.includes(channel)) throw new RefusalError('broker_lost');
+    };
+  const outcomeOf = (refused: readonly string[]): Promise<string> =>
+    publishMany({ publish: refusing(refused) }, 'app', publications(2)).then(
+      () => 'published',
+      (error: RefusalError) => error.code,
+    );
+
+  it('tells that the outcome is unknown if some of the messages were published', async () => {
+    expect(await outcomeOf(['c1'])).to.equal('outcome_unknown');
+    expect(await outcomeOf(['c0'])).to.equal('outcome_unknown');
+    expect(await outcomeOf(['c0', 'c1'])).to.equal('broker_lost');
   });
 });
