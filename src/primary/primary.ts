@@ -67,6 +67,7 @@ export async function runPrimary(
     roster,
     webhooks,
     log,
+    onBrokerServer: (server) => hosts?.follow(server),
   });
   const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
   const stop = watchSignals({ log });

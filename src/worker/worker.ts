@@ -47,6 +47,7 @@ import { StickyPort } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
+import { Readiness } from './lifecycle/readiness.ts';
 import { Expiry } from './lifecycle/token-expiry.ts';
 import { createGusherDialect } from './protocols/gusher/create-gusher-protocol.ts';
 import { openRemoteSink } from './remote/create-sink.ts';
@@ -101,6 +102,7 @@ export class Worker {
   readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
   readonly #apps: Apps;
+  readonly #readiness: Readiness;
   #host = { live: false, stopping: false };
   #beat: NodeJS.Timeout | undefined;
   #drained: Promise<boolean> | undefined;
@@ -230,7 +232,7 @@ export class Worker {
         return isOfApi ? 'api_port_only' : pathHint(path);
       },
     });
-    drawPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness() });
+    drawPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness.state });
     drawPusherRoutes(publicRequests, pusherApi);
     drawUpgradeRoutes(publicRequests, pusherPathPrefix);
     this.#http = new HttpServer({
@@ -261,6 +263,12 @@ export class Worker {
       compression: settings.compression,
       limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
     });
+    this.#readiness = new Readiness({
+      broker: this.#broker,
+      store: this.#store,
+      host: () => this.#host,
+      log,
+    });
     this.#idempotency = new IdempotencyDesk({ send });
     const apiRequests: Router = new Router({
       unexpected,
@@ -283,7 +291,7 @@ export class Worker {
       publisher,
       roster: this.#roster,
       idempotency: this.#idempotency,
-      readiness: () => this.#readiness(),
+      readiness: () => this.#readiness.state,
       version,
     });
     drawPusherRoutes(apiRequests, pusherApi);
@@ -310,10 +318,12 @@ export class Worker {
       },
       linkChanged: (state: BrokerLink) => {
         this.#hub.forgetLast();
-        send({ type: 'link', state });
+        const { server } = this.#broker;
+        send({ type: 'link', state, ...(server !== undefined && { server }) });
       },
+      refused: (topic) => this.#unexpected.run('refused_topic', () => this.#hub.refuse(topic)),
     });
-    await Promise.all([broker, this.#chooseWay()]);
+    await Promise.all([broker, this.#readiness.open(), this.#chooseWay()]);
     this.#api.open();
   }
 
@@ -330,6 +340,7 @@ export class Worker {
     switch (message.type) {
       case 'host':
         this.#host = { live: message.live, stopping: message.stopping };
+        if (message.server !== undefined) this.#broker.follow(message.server);
         break;
       case 'names':
         this.#names.renew(message.bytes);
@@ -398,6 +409,7 @@ export class Worker {
     closers.add('app store', () => this.#store.close());
     closers.add('presence client', () => this.#roster.close());
     closers.add('broker', () => this.#broker.close());
+    closers.add('readiness', () => this.#readiness.close());
     closers.add('API', () => this.#api.close(until - performance.now()), deadlineMs);
     closers.add('public requests', () => this.#http.close(until - performance.now()), deadlineMs);
     closers.add(
@@ -428,12 +440,6 @@ export class Worker {
       { event: 'direct_writes_unavailable' },
       'this Node writes differently than expected: frames take the public way, at some more cost',
     );
-  }
-
-  #readiness(): { ready: boolean; reason?: string } {
-    if (this.#host.stopping) return { ready: false, reason: 'stopping' };
-    if (!this.#host.live) return { ready: false, reason: 'broker not reachable' };
-    return { ready: true };
   }
 }
 

@@ -38,6 +38,7 @@ async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
         deliver: (topic, publication) => void member.heard.push({ topic, publication }),
         control: (message) => void member.controls.push(message),
         linkChanged: (state) => void member.links.push(state),
+        refused: () => undefined,
       });
       return member;
     }),

@@ -89,7 +89,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/websocket/',
   ],
   'worker/ipc/': [],
-  'worker/lifecycle/': ['worker/connection/', 'worker/hub/', 'worker/websocket/'],
+  'worker/lifecycle/': ['worker/broker/', 'worker/connection/', 'worker/hub/', 'worker/websocket/'],
   'worker/protocols/': [
     'worker/auth/',
     'worker/broker/',

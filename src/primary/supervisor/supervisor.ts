@@ -35,6 +35,8 @@ export interface SupervisorParts {
   readonly roster: Pick<Roster, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly log: Logger;
+  /** The workers are connected to another server of the broker than before. */
+  readonly onBrokerServer?: (server: string) => void;
 }
 
 /** Keeps every worker slot filled, and brings the workers down when the time has come. */
@@ -53,6 +55,8 @@ export class Supervisor implements SlotListener {
   #everReady = false;
   #stopping = false;
   #failed = false;
+  /** The server of the broker to which a connection was made last. */
+  #server: string | undefined;
   #changed: () => void = () => undefined;
   readonly #fail: (error: Error) => void;
   /** Rejects when gusher cannot go on; never resolves. */
@@ -160,6 +164,8 @@ export class Supervisor implements SlotListener {
         break;
       case 'link':
         slot.link = message.state;
+        slot.server = message.server;
+        if (message.state === 'live') this.#noteServer(message.server);
         this.#tellHost();
         break;
       case 'relaySubscribe':
@@ -327,8 +333,24 @@ export class Supervisor implements SlotListener {
 
   #tellHost(): void {
     const ready = this.#slots.filter((slot) => slot.state === 'ready');
-    const live = ready.length > 0 && ready.every((slot) => slot.link === 'live');
-    for (const slot of this.#slots) slot.send({ type: 'host', live, stopping: this.#stopping });
+    const server = this.#server;
+    const isThere = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
+    const live = ready.length > 0 && ready.every((slot) => slot.link === 'live' && isThere(slot));
+    const host = { live, stopping: this.#stopping, ...(server !== undefined && { server }) };
+    for (const slot of this.#slots) slot.send({ type: 'host', ...host });
+  }
+
+  /** A connection was made, and shows where the address of the broker leads now. */
+  #noteServer(server: string | undefined): void {
+    if (server === undefined || server === this.#server) return;
+    if (this.#server !== undefined) {
+      this.#log.warn(
+        { event: 'redis_server_changed', server },
+        'the address of Redis leads to another server',
+      );
+    }
+    this.#server = server;
+    this.#parts.onBrokerServer?.(server);
   }
 
   async #until(condition: () => boolean): Promise<void> {

@@ -47,6 +47,8 @@ export class WorkerSlot {
   readonly #listener: SlotListener;
   state: SlotState = 'gone';
   link: BrokerLink = 'connecting';
+  /** The server to which its link leads, if that is known. */
+  server: string | undefined;
   stats: Stats = createStats();
   /** When the process last gave a sign, in ms of `performance.now()`. */
   lastSignAt = 0;
@@ -83,6 +85,7 @@ export class WorkerSlot {
     this.#killedAs = undefined;
     this.state = 'starting';
     this.link = 'connecting';
+    this.server = undefined;
     this.stats = createStats();
     this.lastSignAt = performance.now();
     const line = new Line<ToPrimary, ToWorker>(worker.process.stdio[LINE_DESCRIPTOR] as Socket, {

@@ -11,6 +11,8 @@ export interface AppStore {
   findById(id: string): Promise<App | undefined>;
   /** Keys by id, sorted: of everything that is stored with an id, also of what may turn out to be no app. */
   ids(): Promise<ReadonlyMap<string, readonly string[]>>;
+  /** Rejects if apps could not be read now; cheap enough for once a second. */
+  check(): Promise<void>;
   /** All apps that can be found, sorted by key. */
   list(): Promise<App[]>;
   /** Registers an app, or changes the given fields of the one that is there; null takes a field away. */

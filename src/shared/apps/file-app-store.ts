@@ -28,6 +28,10 @@ export class FileAppStore implements AppStore {
     return fields === undefined ? undefined : parseApp(key, fields, this.#complain);
   }
 
+  async check(): Promise<void> {
+    await this.#entries();
+  }
+
   async findById(id: string): Promise<App | undefined> {
     return (await this.list()).find((app) => app.id === id);
   }

@@ -21,6 +21,8 @@ import {
 import { type AppStore, keysById } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;
+/** An app key that need not be there: what counts is that Redis answers. */
+const CHECKED_KEY = 'demo';
 /** A Redis that is full of other things must not keep a start waiting. */
 const SCANNED_KEYS_MAX = 1_000_000;
 /** Attack, or accident: hashes of other programs, whose field `id` may be anything. */
@@ -53,6 +55,10 @@ export class RedisAppStore implements AppStore {
 
   load(key: string): Promise<App | undefined> {
     return this.#ask((redis) => this.#read(redis, key));
+  }
+
+  async check(): Promise<void> {
+    await this.#ask((redis) => redis.hmget(this.#prefix + CHECKED_KEY, 'enabled'));
   }
 
   async findById(id: string): Promise<App | undefined> {

@@ -49,8 +49,11 @@ export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
 export type ToWorker =
   /** The first message: everything a worker needs to know. */
   | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
-  /** The state of the whole host, after each change. `live`: every worker's broker link is. */
-  | { type: 'host'; live: boolean; stopping: boolean }
+  /**
+   * The state of the whole host, after each change. `live`: every worker's broker link is, and all lead to one server.
+   * `server`: the one to which a connection was made last; links to another one have to follow.
+   */
+  | { type: 'host'; live: boolean; stopping: boolean; server?: string }
   /** So many bytes of names (channels, users) may be added here until the next such message. */
   | { type: 'names'; bytes: number }
   /** The first app was registered: the demo app has ended, and its clients must go. */
@@ -89,7 +92,8 @@ export type ToPrimary =
    * clients ended, and the ids that `sid=` may name.
    */
   | { type: 'sockets'; taken: number[]; passed: number; ended: number; opened: string[]; closed: string[] }
-  | { type: 'link'; state: BrokerLink }
+  /** `server` names the process that carries publications, where that is known and not the primary. */
+  | { type: 'link'; state: BrokerLink; server?: string }
   | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }

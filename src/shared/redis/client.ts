@@ -5,6 +5,7 @@ import type { Redis, RedisOptions } from 'ioredis';
 import { isAftermath, isRedisReply, TlsTimeoutError } from './errors.ts';
 import { parseRedisAddress, type SentinelAddress } from './redis-url.ts';
 import { type Master, SentinelWatch } from './sentinel-monitor.ts';
+import { readServerIdentity, type ServerIdentity } from './server-identity.ts';
 
 export type { Redis } from 'ioredis';
 
@@ -35,14 +36,81 @@ export function createRedisClient(
     address.kind === 'direct'
       ? new (loadRedis())(address.url, common)
       : new (loadRedis())({ ...sentinelOptions(address), ...common });
+  let isRejected = false;
+  client.on('connect', () => {
+    isRejected = false;
+    readRejection(client, (rejection) => {
+      isRejected = true;
+      options.onError(rejection);
+    });
+  });
+  client.on('ready', () => {
+    isRejected = false;
+  });
   client.on('error', (error: Error) => {
-    if (isAftermath(error)) return;
+    if (isAftermath(error) || isRejected) return;
     options.onError(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
     // A database that is not there (SELECT): ioredis would go on with the first one.
     if (isRedisReply(error) && client.status !== 'ready') letGo(client);
   });
+  client.on('ready', () => void noteServer(url, client));
+  client.on('end', () => clientsOf.get(url)?.delete(client));
   if (address.kind === 'sentinel') client.once('ready', () => watchOf(url, address).follow(client));
   return client;
+}
+
+/** The clients of this process by their address, and the server that each is connected to. */
+const clientsOf = new Map<string, Set<Redis>>();
+const identities = new WeakMap<Redis, Promise<ServerIdentity>>();
+const runIds = new WeakMap<Redis, string | undefined>();
+
+/** Asks with the first commands of a connection: once it is subscribed they are forbidden. */
+async function noteServer(url: string, client: Redis): Promise<void> {
+  const clients = clientsOf.get(url) ?? new Set();
+  clientsOf.set(url, clients.add(client));
+  runIds.delete(client);
+  const { stream } = client;
+  const identity = readServerIdentity(client);
+  identities.set(client, identity);
+  const { runId } = await identity;
+  if (client.stream === stream) runIds.set(client, runId);
+}
+
+/** What the server of a client that is ready says of itself; asked once for each connection. Never rejects. */
+export function serverIdentityOf(client: Redis): Promise<ServerIdentity> {
+  return identities.get(client) ?? Promise.resolve({ runId: undefined, role: undefined });
+}
+
+/**
+ * The address leads to this server now. Connections of this process to other ones, which a proxy or a virtual address has
+ * left behind, are made again.
+ */
+export function leaveOtherServers(url: string, runId: string): void {
+  for (const client of clientsOf.get(url) ?? []) {
+    if ((runIds.get(client) ?? runId) !== runId) distrust(client);
+  }
+}
+
+/** What Redis says to a connection that it does not serve, unasked, and while it loads its data. */
+const REJECTION = /^-((?:ERR max number of clients|DENIED )[^\r\n]{0,300})|\r\n(loading):1\r\n/;
+
+/** ioredis takes such a reply for the answer to its first command, ignores it, and reports what follows of it. */
+function readRejection(client: Redis, found: (rejection: Error) => void): void {
+  const { stream } = client;
+  const end = (): void => {
+    stream.off('data', read);
+    client.off('ready', end);
+    client.off('close', end);
+  };
+  const read = (bytes: Buffer): void => {
+    const match = REJECTION.exec(bytes.toString('latin1'));
+    if (match === null) return;
+    const text = match[1] ?? 'LOADING Redis is loading the dataset in memory';
+    found(Object.assign(new Error(text), { name: 'ReplyError' }));
+  };
+  stream.on('data', read);
+  client.once('ready', end);
+  client.once('close', end);
 }
 
 /** Ends clients for good when what they have been asked for is answered, or after a second. */

@@ -29,12 +29,34 @@ export class TlsTimeoutError extends Error {
   readonly code = 'TLS_TIMEOUT';
 }
 
+/** A connection leads to a server that gusher must not publish through; its message is for a person. */
+export class WrongServerError extends Error {}
+
+/** Words whose reply holds nothing that Redis was sent but names of commands. */
+const PLAIN_REPLIES = new Set(
+  'BUSY DENIED LOADING MASTERDOWN MISCONF NOAUTH NOPERM NOREPLICAS OOM READONLY'.split(' '),
+);
+const REPLY_MAX_LENGTH = 200;
+
+/**
+ * The reply of Redis, for the log; `undefined` if the error is none. Of replies that may repeat what Redis was sent
+ * only the text before the first quote is kept.
+ */
+export function redisReply(error: unknown): string | undefined {
+  const word = refusalWord(error);
+  if (word === undefined || !isRedisReply(error)) return undefined;
+  const [first] = (error as { previousErrors?: readonly Error[] }).previousErrors ?? [];
+  const text = (first ?? error).message.replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, REPLY_MAX_LENGTH);
+  return PLAIN_REPLIES.has(word) ? text : text.replace(/['"`].*$/, '').trimEnd();
+}
+
 const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
 const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['WRONGPASS', 'Redis refuses the password'],
   ['NOAUTH', 'Redis refuses the password'],
   ['MOVED', NO_CLUSTER],
   ['CLUSTERDOWN', NO_CLUSTER],
+  ['DENIED', 'Redis is in protected mode and refuses clients of other hosts'],
   ['READONLY', 'Redis is a replica, which takes no writes'],
 ]);
 
@@ -45,9 +67,12 @@ const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
 export function redisFault(error: unknown): string {
   // A connection that Redis ends in good order has no error.
   if (!(error instanceof Error)) return 'Redis ended the connection';
+  if (error instanceof WrongServerError) return error.message;
   const { code, message } = error as NodeJS.ErrnoException;
   if (isRedisReply(error)) {
     if (message === 'ERR DB index is out of range') return 'Redis has no such database';
+    if (message.startsWith('ERR max number of clients'))
+      return 'Redis has as many clients as it may have (maxclients)';
     const word = refusalWord(error) ?? '';
     return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
   }

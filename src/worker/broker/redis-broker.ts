@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { BrokerLink } from '../../shared/ipc/messages.ts';
@@ -17,28 +18,52 @@ import {
   createRedisClient,
   distrust,
   escapePattern,
+  leaveOtherServers,
   quitRedis,
   type Redis,
+  serverIdentityOf,
 } from '../../shared/redis/client.ts';
-import { isRedisReply, redisFault } from '../../shared/redis/errors.ts';
+import {
+  isAftermath,
+  isRedisReply,
+  redisFault,
+  redisReply,
+  refusalWord,
+  WrongServerError,
+} from '../../shared/redis/errors.ts';
+import { readServerRole, type ServerIdentity } from '../../shared/redis/server-identity.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { parseBackpush } from './backpush.ts';
-import type { Broker, BrokerListener } from './broker.ts';
+import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
+import { RedisEcho } from './redis-echo.ts';
+import { RedisHealth } from './redis-health.ts';
+import { pinged, RedisSubscriptions } from './redis-subscriptions.ts';
 
 /** Beside its data an envelope holds two names and some punctuation. */
 const ENVELOPE_ROOM_BYTES = 4_096;
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
-/** Topics in one SUBSCRIBE: large enough to be few, small enough not to keep Redis busy with one. */
-const TOPICS_PER_COMMAND = 500;
-/** A link that is dead without a word is found after this and the time-out of a command. */
-const PROBE_MS = 3_000;
+/** How often the role of the server is read: what a demoted master takes in between does not reach other hosts. */
+const WATCH_MS = 500;
+/** A watch later than this was not on time itself: what was not answered proves nothing. */
+const LATE_WATCH_MS = 3 * WATCH_MS;
+const MEASURE_EVERY_WATCHES = 2;
+/** A connection on which nothing is answered for so long is ended. Longer than a command may take: Redis may pause. */
+const SILENT_MS = 4_000;
 const REFUSED_PAUSE_MS = 1_000;
-/** Whoever publishes something wrong goes on doing so. */
+/** A publisher that sends something wrong goes on doing so. */
 const MALFORMED_INTERVAL_MS = 10_000;
+const REPLY_LOG_INTERVAL_MS = 60_000;
+const REASON_LOG_INTERVAL_MS = 10_000;
 
 const BACKPUSH = 'gusher:backpush';
 /** Before the topic: the key of what a cache channel keeps. No app key has a colon. */
 const KEPT = 'gusher:last:';
+/** Before a random id: the channel on which a worker receives its own messages. */
+const ECHO = 'gusher:echo:';
+const HEALTH_KEY = 'gusher:health';
+
+const REPLICA = 'Redis is a replica, which takes no writes';
+const OTHER_SERVER = 'connections lead to different Redis servers';
 
 export interface RedisBrokerOptions {
   readonly url: string;
@@ -49,64 +74,114 @@ export interface RedisBrokerOptions {
   readonly log: Logger;
 }
 
+/** One of the two connections, and what is known of the server that it leads to. */
+interface Link {
+  readonly client: Redis;
+  /** `undefined` until the server has said who it is, and while it is a replica. */
+  server: ServerIdentity | undefined;
+  silentSince: number | undefined;
+}
+
 /**
  * Redis pub/sub: one connection to publish, one to subscribe; each topic is a Redis channel `{prefix}{topic}`
- * that carries envelopes. What anybody may type into redis-cli is hostile until parsed.
+ * that carries envelopes. What comes from Redis is hostile until parsed.
  *
- * A publication whose connection dies before Redis has answered is refused with `broker_lost`, although Redis
- * may have taken it.
+ * The link is live while both connections lead to one master and the subscriber connection has every topic that is
+ * wanted. An error reply of Redis concerns the command alone: the link stays live. A publication is acknowledged when
+ * this worker's own subscriber connection has delivered everything up to it; if Redis did not answer, or that connection
+ * was lost, it is refused with `outcome_unknown`.
  */
 export class RedisBroker implements Broker {
+  readonly #url: string;
   readonly #prefix: string;
   readonly #maxBytes: number;
   readonly #stats: Stats;
   readonly #log: Logger;
   readonly #subscriber: Redis;
   readonly #publisher: Redis;
+  readonly #links: { readonly subscriber: Link; readonly publisher: Link };
+  readonly #subscriptions: RedisSubscriptions;
+  readonly #echoTopic = ECHO + randomBytes(15).toString('base64url');
+  readonly #echo: RedisEcho;
+  readonly #health: RedisHealth;
   #listener: BrokerListener | undefined;
   #link: BrokerLink = 'connecting';
   #lostAt = performance.now();
   #fault: unknown;
 
-  /** What this worker wants: the one truth. `#asked`: what the present connection was asked for. */
-  readonly #wanted = new Set<string>();
-  readonly #asked = new Set<string>();
-  readonly #changed = new Set<string>();
-  #joining: (() => void)[] = [];
-  #flushRequested = false;
-  /** The subscriber's connection was told of everything that was wanted when it was made. */
+  /** The subscriber connection was asked for everything that was wanted when it was made. */
   #subscribed = false;
   /** Both connections are up, and Redis is asked whether it knows of all that is wanted by now. */
   #confirming: symbol | undefined;
 
   #inFlightBytes = 0;
   readonly #malformed: LogThrottle;
-  #prober: NodeJS.Timeout | undefined;
+  readonly #replies: LogThrottle;
+  readonly #reasons: LogThrottle;
+  #reason: string | undefined;
+  #watcher: NodeJS.Timeout | undefined;
+  #watchedAt = 0;
+  #watches = 0;
+  #isReadingRole = false;
+  #reconnectedAt = Number.NEGATIVE_INFINITY;
   #announceTried: () => void = () => undefined;
 
   constructor({ url, prefix, maxBytes, stats, log }: RedisBrokerOptions) {
+    this.#url = url;
     this.#prefix = prefix;
     this.#maxBytes = maxBytes;
     this.#stats = stats;
     this.#log = log;
     this.#malformed = new LogThrottle({ log, intervalMs: MALFORMED_INTERVAL_MS });
+    this.#replies = new LogThrottle({ log, intervalMs: REPLY_LOG_INTERVAL_MS, keysMax: 100 });
+    this.#reasons = new LogThrottle({ log, intervalMs: REASON_LOG_INTERVAL_MS, keysMax: 20 });
     const onError = (error: Error): void => {
-      this.#fault = error;
+      this.#setFault(error);
       // With Sentinels a first connect does not fail, but goes on asking them.
       this.#announceTried();
     };
     this.#subscriber = createRedisClient(url, { name: 'subscriber', onError });
     this.#publisher = createRedisClient(url, { name: 'publisher', onError });
-    this.#subscriber.on('ready', () => void this.#resubscribe());
+    this.#links = {
+      subscriber: { client: this.#subscriber, server: undefined, silentSince: undefined },
+      publisher: { client: this.#publisher, server: undefined, silentSince: undefined },
+    };
+    this.#subscriptions = new RedisSubscriptions({
+      client: this.#subscriber,
+      prefix,
+      onRefused: this.#onSubscriptionRefused,
+      onUnanswered: (error) => this.#distrust(this.#subscriber, error),
+    });
+    this.#echo = new RedisEcho({ publisher: this.#publisher, channel: prefix + this.#echoTopic });
+    this.#health = new RedisHealth({
+      publisher: this.#publisher,
+      echo: this.#echo,
+      key: prefix + HEALTH_KEY,
+      onForbidden: (command, name, error) => this.#logReply(command, name, error),
+    });
+    this.#subscriber.on('ready', () => void this.#onSubscriberReady());
     this.#subscriber.on('close', this.#onSubscriberClose);
     this.#subscriber.on('messageBuffer', this.#onMessage);
     this.#subscriber.on('pmessageBuffer', this.#onPatternMessage);
-    this.#publisher.on('ready', this.#judgeLink);
-    this.#publisher.on('close', this.#judgeLink);
+    this.#publisher.on('ready', () => void this.#onPublisherReady());
+    this.#publisher.on('close', this.#onPublisherClose);
   }
 
   get link(): BrokerLink {
     return this.#link;
+  }
+
+  get server(): string | undefined {
+    return this.#links.publisher.server?.runId ?? this.#links.subscriber.server?.runId;
+  }
+
+  get health(): BrokerHealth {
+    if (this.#link !== 'live') return { reason: redisFault(this.#fault) };
+    const { fault, roundTripMs } = this.#health;
+    return {
+      ...(fault !== undefined && { reason: redisFault(fault) }),
+      ...(roundTripMs !== undefined && { roundTripMs }),
+    };
   }
 
   async open(listener: BrokerListener): Promise<void> {
@@ -116,63 +191,72 @@ export class RedisBroker implements Broker {
     });
     for (const client of [this.#subscriber, this.#publisher]) {
       client.connect().catch((error: unknown) => {
-        this.#fault = error;
+        // What went wrong before says more than that the connection is closed.
+        this.#setFault(this.#fault ?? error);
         this.#judgeLink();
         this.#announceTried();
       });
     }
-    this.#prober = setInterval(this.#probe, PROBE_MS);
+    this.#watchedAt = performance.now();
+    this.#watcher = setInterval(this.#watch, WATCH_MS);
     await tried;
     if (this.#link !== 'live') this.#lose();
   }
 
   subscribe(topic: string): Promise<void> {
-    this.#wanted.add(topic);
-    this.#change(topic);
-    if (this.#link !== 'live' && this.#confirming === undefined) return Promise.resolve();
-    return new Promise((resolve) => this.#joining.push(resolve));
+    if (this.#link === 'live' || this.#confirming !== undefined) return this.#subscriptions.addAndWait(topic);
+    this.#subscriptions.add(topic);
+    return Promise.resolve();
   }
 
   unsubscribe(topic: string): void {
-    this.#wanted.delete(topic);
-    this.#change(topic);
+    this.#subscriptions.delete(topic);
   }
 
   publish(topic: string, publication: Publication): Promise<void> {
     const whole = carried(publication);
-    return this.#hand(topic, envelopeText(whole), whole.kept);
+    return this.#send(topic, envelopeText(whole), whole.kept);
   }
 
   async kept(topic: string): Promise<KeptPublication | undefined> {
     if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    const name = this.#keptName(topic);
     try {
-      const name = this.#keptName(topic);
       const [message, ttlMs] = await Promise.all([
         this.#publisher.getBuffer(name),
         this.#publisher.pttl(name),
       ]);
       // Redis answers this behind whatever was published before it answered that.
-      await anyAnswer(this.#subscriber.ping());
+      await pinged(this.#subscriber);
       const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
-      this.#fault = error;
-      throw new RefusalError('broker_lost');
+      if (!isRedisReply(error)) throw new RefusalError('broker_lost');
+      this.#logReply('get', name, error);
+      throw new RefusalError('broker_refused');
     }
   }
 
   broadcast(message: ControlMessage): Promise<void> {
-    return this.#hand(CONTROL_TOPIC, controlText(message));
+    return this.#send(CONTROL_TOPIC, controlText(message));
   }
 
   /** Redis passes a publication on before it answers its publisher, and answers a connection in order. */
   async settle(): Promise<void> {
-    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, anyAnswer(this.#subscriber.ping()));
+    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, pinged(this.#subscriber));
+  }
+
+  follow(server: string): void {
+    const { subscriber, publisher } = this.#links;
+    const others = [subscriber.server, publisher.server].filter(
+      (one) => one?.runId !== undefined && one.runId !== server,
+    );
+    if (others.length > 0) this.#reconnect(new WrongServerError(OTHER_SERVER));
   }
 
   async close(): Promise<void> {
     this.#become('closed');
-    clearInterval(this.#prober);
+    clearInterval(this.#watcher);
     await quitRedis(this.#subscriber, this.#publisher);
   }
 
@@ -180,7 +264,9 @@ export class RedisBroker implements Broker {
     return this.#prefix + KEPT + topic;
   }
 
-  async #hand(topic: string, text: string, keep = false): Promise<void> {
+  // Publishing
+
+  async #send(topic: string, text: string, keep = false): Promise<void> {
     if (this.#link !== 'live') throw new RefusalError('broker_lost');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
       throw new RefusalError('broker_busy');
@@ -188,106 +274,291 @@ export class RedisBroker implements Broker {
     this.#inFlightBytes += text.length;
     try {
       const name = this.#prefix + topic;
-      if (keep) {
-        const both = this.#publisher.multi().set(this.#keptName(topic), text, 'PX', KEPT_MS);
-        await both.publish(name, text).exec();
-      } else await this.#publisher.publish(name, text);
-    } catch (error) {
-      this.#fault = error;
-      throw new RefusalError('broker_lost');
+      const publishing = keep ? this.#publishAndKeep(topic, text) : this.#publisher.publish(name, text);
+      const confirming = this.#health.canEcho ? this.#echo.confirm() : undefined;
+      await publishing.catch((error: unknown) => {
+        throw new RefusalError(this.#outcomeOf(error, name));
+      });
+      await this.#confirmArrival(confirming);
     } finally {
       this.#inFlightBytes -= text.length;
     }
   }
 
+  async #publishAndKeep(topic: string, text: string): Promise<void> {
+    const both = this.#publisher.multi().set(this.#keptName(topic), text, 'PX', KEPT_MS);
+    const replies = await both.publish(this.#prefix + topic, text).exec();
+    for (const [error] of replies ?? []) if (error !== null) throw error;
+  }
+
+  /** What a publication came to that Redis did not take, or did not say so. */
+  #outcomeOf(error: unknown, name: string): 'broker_refused' | 'broker_lost' | 'outcome_unknown' {
+    // It was never written to the connection.
+    if (isAftermath(error)) return 'broker_lost';
+    if (!isRedisReply(error)) return 'outcome_unknown';
+    this.#logReply('publish', name, error);
+    if (refusalWord(error) === 'READONLY') this.#leaveReplica();
+    return 'broker_refused';
+  }
+
+  async #confirmArrival(confirming: Promise<void> | undefined): Promise<void> {
+    try {
+      if (confirming !== undefined) return await confirming;
+    } catch (error) {
+      if (!isRedisReply(error)) throw new RefusalError('outcome_unknown');
+      if (refusalWord(error) === 'NOPERM') this.#forbidEcho('publish', error);
+    }
+    // Without an echo, as `settle` does: at the cost of one more round trip.
+    const isAnswered = await pinged(this.#subscriber).then(
+      () => true,
+      () => false,
+    );
+    if (!isAnswered) throw new RefusalError('outcome_unknown');
+  }
+
+  #forbidEcho(command: string, error: Error): void {
+    this.#health.forbidEcho(command, this.#prefix + this.#echoTopic, error);
+  }
+
   // The link
 
-  readonly #onSubscriberClose = (): void => {
-    this.#subscribed = false;
-    this.#asked.clear();
+  async #onPublisherReady(): Promise<void> {
+    if (!(await this.#identify(this.#links.publisher))) return;
+    this.#health.reset();
+    this.#judgeLink();
+  }
+
+  readonly #onPublisherClose = (): void => {
+    this.#forgetServer(this.#links.publisher);
     this.#judgeLink();
   };
 
-  /** The link is live when both connections are, and Redis knows of every topic that is wanted. */
+  async #onSubscriberReady(): Promise<void> {
+    if (await this.#identify(this.#links.subscriber)) await this.#resubscribe();
+  }
+
+  readonly #onSubscriberClose = (): void => {
+    this.#forgetServer(this.#links.subscriber);
+    this.#subscribed = false;
+    this.#subscriptions.reset();
+    this.#echo.close(new Error('Connection is closed.'));
+    this.#judgeLink();
+  };
+
+  #forgetServer(link: Link): void {
+    link.server = undefined;
+    link.silentSince = undefined;
+  }
+
+  /** Asks a new connection where it leads. False: not to a master, or it is closed by now. */
+  async #identify(link: Link): Promise<boolean> {
+    const { stream } = link.client;
+    const server = await serverIdentityOf(link.client);
+    if (link.client.stream !== stream || link.client.status !== 'ready') return false;
+    if (server.role === 'replica') {
+      this.#setFault(new WrongServerError(REPLICA));
+      this.#announceTried();
+      // The address may lead to the master soon; a new connection at once would meet the same.
+      await pause(REFUSED_PAUSE_MS, undefined, { ref: false });
+      if (link.client.stream === stream && this.#link !== 'closed') distrust(link.client);
+      return false;
+    }
+    if (server.role === undefined || server.runId === undefined) this.#logNoIdentity(server);
+    link.server = server;
+    return true;
+  }
+
+  /** The link is live when both connections lead to one master, and Redis knows of every topic that is wanted. */
   readonly #judgeLink = (): void => {
     if (this.#link === 'closed') return;
-    if (this.#subscribed && this.#publisher.status === 'ready') {
-      if (this.#link !== 'live' && this.#confirming === undefined) void this.#confirm();
+    const { subscriber, publisher } = this.#links;
+    if (this.#subscribed && publisher.server !== undefined) {
+      if (!isSame(subscriber.server?.runId, publisher.server.runId)) {
+        this.#reconnect(new WrongServerError(OTHER_SERVER));
+      } else if (this.#link !== 'live' && this.#confirming === undefined) void this.#confirm();
       return;
     }
     this.#confirming = undefined;
     if (this.#link === 'live') this.#lose();
-    else this.#letJoinersGo();
+    else this.#subscriptions.release();
   };
 
   /**
-   * Topics may have come since the connection was told of all; Redis answers a PING behind them. Who subscribes meanwhile
-   * waits for an answer, as on a link that is live.
+   * Topics may have come since the connection was asked for all; Redis answers a PING behind them. Subscriptions that are
+   * made meanwhile wait for an answer, as on a link that is live.
    */
   async #confirm(): Promise<void> {
     const confirming = Symbol();
     this.#confirming = confirming;
-    void this.#flush();
-    const isAnswered = await this.#expectAnswer(this.#subscriber, anyAnswer(this.#subscriber.ping()));
+    void this.#subscriptions.flush();
+    const isAnswered = await this.#expectAnswer(this.#subscriber, pinged(this.#subscriber));
+    if (isAnswered) await this.#health.measure();
     if (this.#confirming !== confirming) return;
     this.#confirming = undefined;
-    if (isAnswered) this.#become('live');
+    if (!isAnswered) return;
+    const { fault } = this.#health;
+    // Redis may refuse to publish and still deliver what others publish; silence is neither.
+    if (fault === undefined || isRedisReply(fault)) this.#become('live');
+    else this.#reconnect(fault);
   }
 
   #lose(): void {
     this.#lostAt = performance.now();
     this.#become('lost');
-    this.#letJoinersGo();
+    this.#subscriptions.release();
   }
 
   #become(state: BrokerLink): void {
     if (this.#link === state || this.#link === 'closed') return;
-    if (state === 'lost')
-      this.#log.warn(
-        { event: 'redis_link_lost', reason: redisFault(this.#fault) },
-        'the link to Redis is lost',
-      );
-    if (state === 'live' && this.#link === 'lost') {
-      this.#log.info(
-        { event: 'redis_link_restored', outageMs: Math.round(performance.now() - this.#lostAt) },
-        'the link to Redis is back',
-      );
-    }
     this.#link = state;
-    if (state === 'live') this.#fault = undefined;
+    if (state === 'lost') this.#logReason({ isThrottled: false });
+    if (state === 'live') {
+      if (this.#reason !== undefined) {
+        const outageMs = Math.round(performance.now() - this.#lostAt);
+        this.#log.info({ event: 'redis_link_restored', outageMs }, 'link to Redis restored');
+      }
+      this.#reason = undefined;
+      this.#fault = undefined;
+      const { server } = this;
+      if (server !== undefined) leaveOtherServers(this.#url, server);
+    }
     this.#listener?.linkChanged(state);
     this.#announceTried();
   }
 
-  /** A connection can be dead without a word: ask for one. */
-  readonly #probe = (): void => {
-    for (const client of [this.#subscriber, this.#publisher]) {
-      if (client.status === 'ready') void this.#expectAnswer(client, anyAnswer(client.ping()));
-    }
+  /** Notes why the link is lost, or about to be; while it is lost a new reason is logged too. */
+  #setFault(error: unknown): void {
+    this.#fault = error;
+    if (this.#link === 'lost') this.#logReason({ isThrottled: true });
+  }
+
+  #logReason({ isThrottled }: { isThrottled: boolean }): void {
+    const reason = redisFault(this.#fault);
+    if (reason === this.#reason) return;
+    this.#reason = reason;
+    const reply = redisReply(this.#fault);
+    const facts = { event: 'redis_link_lost', reason, ...(reply !== undefined && { reply }) };
+    const message = 'link to Redis lost';
+    if (isThrottled) this.#reasons.write(reason, { level: 'warn', facts, message });
+    else this.#log.warn(facts, message);
+  }
+
+  /** Logs an error reply to a command, once a minute for each command and kind of reply. */
+  #logReply(command: string, name: string, error: Error): void {
+    this.#replies.write(`${command} ${refusalWord(error)}`, {
+      level: 'warn',
+      facts: { event: 'redis_command_refused', command, name, reply: redisReply(error) },
+      message: 'Redis refused a command',
+    });
+  }
+
+  #logNoIdentity({ role, runId }: ServerIdentity): void {
+    const unknown = [role === undefined && 'role', runId === undefined && 'run_id'].filter(Boolean);
+    this.#replies.write('identity', {
+      level: 'warn',
+      facts: { event: 'redis_identity_unknown', unknown },
+      message: 'the ACL of Redis forbids ROLE and INFO: a replica is noticed by refused writes only',
+    });
+  }
+
+  /** Looks after both connections: whether they are answered on, and where they lead. */
+  readonly #watch = (): void => {
+    const now = performance.now();
+    const isLate = now - this.#watchedAt > LATE_WATCH_MS;
+    this.#watchedAt = now;
+    this.#watches += 1;
+    this.#echo.expire(now);
+    for (const link of Object.values(this.#links)) this.#ping(link, now, isLate);
+    void this.#readRole();
+    if (this.#link === 'live' && this.#watches % MEASURE_EVERY_WATCHES === 0) void this.#measure();
   };
 
-  /**
-   * Ends a connection on which a command was not answered, or a subscription refused: who does not hear what is wanted must
-   * not pass for live, and a new connection asks for all again.
-   */
+  /** A connection can be dead without a sign: ask for one. */
+  #ping(link: Link, now: number, isLate: boolean): void {
+    if (link.client.status !== 'ready') return;
+    if (isLate && link.silentSince !== undefined) link.silentSince = now;
+    if (link.silentSince !== undefined && now - link.silentSince > SILENT_MS) {
+      this.#distrust(link.client, new Error('Command timed out'));
+      return;
+    }
+    link.silentSince ??= now;
+    pinged(link.client).then(
+      () => {
+        link.silentSince = undefined;
+      },
+      () => undefined,
+    );
+  }
+
+  async #readRole(): Promise<void> {
+    const { server, client } = this.#links.publisher;
+    if (this.#isReadingRole || server?.role === undefined) return;
+    this.#isReadingRole = true;
+    const role = await readServerRole(client);
+    this.#isReadingRole = false;
+    if (role === 'replica' && this.#links.publisher.server === server) this.#leaveReplica();
+  }
+
+  async #measure(): Promise<void> {
+    const { client } = this.#links.publisher;
+    const { stream } = client;
+    await this.#health.measure();
+    const { fault } = this.#health;
+    if (!isRedisReply(fault) || client.stream !== stream) return;
+    if (refusalWord(fault) === 'READONLY') this.#leaveReplica();
+    else this.#logReply('set, publish', this.#prefix + HEALTH_KEY, fault);
+  }
+
+  #leaveReplica(): void {
+    this.#reconnect(new WrongServerError(REPLICA));
+  }
+
+  /** The address leads to another server by now, or will soon: both connections are made again, once a second at most. */
+  #reconnect(reason: unknown): void {
+    if (this.#link === 'closed') return;
+    this.#setFault(reason);
+    this.#confirming = undefined;
+    if (this.#link === 'live') this.#lose();
+    const now = performance.now();
+    const waitMs = Math.max(0, this.#reconnectedAt + REFUSED_PAUSE_MS - now);
+    this.#reconnectedAt = now + waitMs;
+    const streams = [this.#subscriber.stream, this.#publisher.stream];
+    const reconnect = (): void => {
+      for (const client of [this.#subscriber, this.#publisher]) {
+        if (streams.includes(client.stream) && this.#link !== 'closed') distrust(client);
+      }
+    };
+    if (waitMs === 0) reconnect();
+    else setTimeout(reconnect, waitMs).unref();
+  }
+
+  #distrust(client: Redis, error: unknown): void {
+    this.#setFault(error);
+    if (this.#link !== 'closed') distrust(client);
+  }
+
+  /** Ends a connection on which a command was not answered. */
   async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
     try {
       await command;
       return true;
     } catch (error) {
-      this.#fault = error;
-      if (this.#link !== 'closed') distrust(client);
+      this.#distrust(client, error);
       return false;
     }
   }
 
   // Subscriptions
 
-  /** Tells a new connection of everything that is wanted. */
+  readonly #onSubscriptionRefused = (topic: string, error: Error): void => {
+    this.#logReply('subscribe', this.#prefix + topic, error);
+    this.#listener?.refused(topic);
+  };
+
+  /** Asks a new connection for everything that is wanted. */
   async #resubscribe(): Promise<void> {
-    this.#asked.clear();
     const { stream } = this.#subscriber;
-    const asking = this.#askForAll();
+    const asking = this.#subscribeToOwn().then(() => this.#subscriptions.subscribeToAll());
     await asking.catch((error: unknown) => this.#bearRefusal(error));
     // Another connection was made meanwhile, and has asked by itself.
     if (this.#subscriber.stream !== stream) return;
@@ -298,81 +569,43 @@ export class RedisBroker implements Broker {
   /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
   async #bearRefusal(error: unknown): Promise<void> {
     if (!isRedisReply(error)) return;
-    this.#fault = error;
+    this.#setFault(error);
+    this.#logReply('subscribe', this.#prefix + CONTROL_TOPIC, error);
     this.#announceTried();
     await pause(REFUSED_PAUSE_MS, undefined, { ref: false });
   }
 
-  /** One command after another: of very many that are sent at once the last are answered too late. */
-  async #askForAll(): Promise<void> {
+  /**
+   * Control messages end connections and take grants away: a worker that may not receive them must not serve. Without the
+   * channels of v1.13, and without an echo, it can.
+   */
+  async #subscribeToOwn(): Promise<void> {
     const channel = this.#prefix + BACKPUSH;
-    await this.#subscriber.subscribe(channel, this.#prefix + CONTROL_TOPIC);
-    await this.#subscriber.psubscribe(`${escapePattern(channel)}:*`);
-    const topics = [...this.#wanted];
-    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
-      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
-      await Promise.all(this.#askFor(some.filter((topic) => this.#wanted.has(topic))));
-    }
-  }
-
-  #askFor(topics: readonly string[]): Promise<unknown>[] {
-    const commands: Promise<unknown>[] = [];
-    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
-      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
-      for (const topic of some) this.#asked.add(topic);
-      commands.push(this.#subscriber.subscribe(...some.map((topic) => this.#prefix + topic)));
-    }
-    return commands;
-  }
-
-  #giveUp(topics: readonly string[]): Promise<unknown>[] {
-    const commands: Promise<unknown>[] = [];
-    for (let at = 0; at < topics.length; at += TOPICS_PER_COMMAND) {
-      const some = topics.slice(at, at + TOPICS_PER_COMMAND);
-      for (const topic of some) this.#asked.delete(topic);
-      commands.push(this.#subscriber.unsubscribe(...some.map((topic) => this.#prefix + topic)));
-    }
-    return commands;
-  }
-
-  #change(topic: string): void {
-    this.#changed.add(topic);
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
-    setImmediate(() => void this.#flush());
-  }
-
-  /** Brings what Redis was asked for in line with what is wanted, once per turn. */
-  async #flush(): Promise<void> {
-    this.#flushRequested = false;
-    const changed = [...this.#changed];
-    this.#changed.clear();
-    // Without a connection there is nothing to do: the next one is told everything.
-    if (this.#subscriber.status !== 'ready') return this.#letJoinersGo();
-    const joining = this.#joining;
-    this.#joining = [];
-    const added = changed.filter((topic) => this.#wanted.has(topic) && !this.#asked.has(topic));
-    const removed = changed.filter((topic) => !this.#wanted.has(topic) && this.#asked.has(topic));
-    // Redis answers in order: an answer to the last command is one to those of earlier turns too.
-    const commands = [...this.#giveUp(removed), ...this.#askFor(added)];
-    if (commands.length === 0 && joining.length > 0) commands.push(anyAnswer(this.#subscriber.ping()));
-    await this.#expectAnswer(this.#subscriber, Promise.all(commands));
-    for (const resolve of joining) resolve();
-  }
-
-  #letJoinersGo(): void {
-    const joining = this.#joining;
-    this.#joining = [];
-    for (const resolve of joining) resolve();
+    const pattern = `${escapePattern(channel)}:*`;
+    await this.#subscriber.subscribe(this.#prefix + CONTROL_TOPIC);
+    const unlessRefused = (command: string, name: string) => (error: unknown) => {
+      if (!isRedisReply(error)) throw error;
+      this.#logReply(command, name, error);
+    };
+    await this.#subscriber.subscribe(channel).catch(unlessRefused('subscribe', channel));
+    await this.#subscriber.psubscribe(pattern).catch(unlessRefused('psubscribe', pattern));
+    await this.#subscriber.subscribe(this.#prefix + this.#echoTopic).then(
+      () => this.#echo.open(),
+      (error: unknown) => {
+        if (!isRedisReply(error)) throw error;
+        this.#forbidEcho('subscribe', error);
+      },
+    );
   }
 
   // Arrivals
 
   readonly #onMessage = (name: Buffer, message: Buffer): void => {
     const topic = name.toString('utf8').slice(this.#prefix.length);
-    if (topic === BACKPUSH) this.#takeBackpush(undefined, message);
+    if (topic === this.#echoTopic) this.#echo.receive(message);
+    else if (topic === BACKPUSH) this.#takeBackpush(undefined, message);
     else if (topic === CONTROL_TOPIC) this.#takeControl(message);
-    else if (this.#wanted.has(topic)) this.#takeEnvelope(topic, message);
+    else if (this.#subscriptions.has(topic)) this.#takeEnvelope(topic, message);
   };
 
   readonly #onPatternMessage = (_pattern: Buffer, name: Buffer, message: Buffer): void => {
@@ -400,7 +633,7 @@ export class RedisBroker implements Broker {
       return;
     }
     const topic = topicOf(pushed.appKey, pushed.publication.channel);
-    if (this.#wanted.has(topic)) this.#listener?.deliver(topic, pushed.publication);
+    if (this.#subscriptions.has(topic)) this.#listener?.deliver(topic, pushed.publication);
   }
 
   #takeControl(message: Buffer): void {
@@ -423,9 +656,7 @@ export class RedisBroker implements Broker {
   }
 }
 
-/** A no to a PING is an answer: one whose disk is full says MISCONF to it, and publishes as ever. */
-async function anyAnswer(ping: Promise<unknown>): Promise<void> {
-  await ping.catch((error: unknown) => {
-    if (!isRedisReply(error)) throw error;
-  });
+/** Of a server that does not say who it is nothing is known. */
+function isSame(one: string | undefined, other: string | undefined): boolean {
+  return one === undefined || other === undefined || one === other;
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { Line } from '../../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
@@ -10,10 +11,14 @@ import {
 } from '../../shared/model/control-message.ts';
 import { carried, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
 import { Turn } from '../../shared/scheduling/flush-scheduler.ts';
-import type { Broker, BrokerListener } from './broker.ts';
+import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
+
+const MEASURE_MS = 1_000;
+const ECHO_TIMEOUT_MS = 2_000;
+const ECHO = 'gusher:echo:';
 
 type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayAsk' }>;
 type Answer = Extract<ToWorker, { type: `relay${string}` }>;
@@ -43,6 +48,11 @@ export class RelayBroker implements Broker {
   readonly #turn: Turn;
   readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
+  /** What this worker publishes to itself, to measure how long that takes. */
+  readonly #echoTopic = ECHO + randomBytes(15).toString('base64url');
+  #echoSentAt: number | undefined;
+  #roundTripMs: number | undefined;
+  #measurer: NodeJS.Timeout | undefined;
 
   /** `isIdle` tells whether turns of the loop are short: only then is more of a burst waited for. */
   constructor(options: {
@@ -57,10 +67,27 @@ export class RelayBroker implements Broker {
     return this.#link;
   }
 
+  get health(): BrokerHealth {
+    const isLate = this.#echoSentAt !== undefined && performance.now() - this.#echoSentAt > ECHO_TIMEOUT_MS;
+    return {
+      ...(isLate && { reason: 'the primary does not pass on publications' }),
+      ...(this.#roundTripMs !== undefined && { roundTripMs: this.#roundTripMs }),
+    };
+  }
+
+  get server(): undefined {
+    return undefined;
+  }
+
+  /** Nothing to do: all workers have the same primary. */
+  follow(): void {}
+
   async open(listener: BrokerListener): Promise<void> {
     this.#listener = listener;
-    await this.subscribe(CONTROL_TOPIC);
+    await Promise.all([this.subscribe(CONTROL_TOPIC), this.subscribe(this.#echoTopic)]);
     this.#link = 'live';
+    this.#measurer = setInterval(this.#measure, MEASURE_MS);
+    this.#measure();
     listener.linkChanged('live');
   }
 
@@ -125,6 +152,11 @@ export class RelayBroker implements Broker {
 
   /** Takes an item that the primary has passed on. */
   take(topic: string, line: Buffer): void {
+    if (topic === this.#echoTopic) {
+      if (this.#echoSentAt !== undefined) this.#roundTripMs = performance.now() - this.#echoSentAt;
+      this.#echoSentAt = undefined;
+      return;
+    }
     const item = readRelayLine(topic, line);
     if ('publication' in item) {
       this.#listener?.deliver(topic, item.publication);
@@ -138,11 +170,20 @@ export class RelayBroker implements Broker {
   async settle(): Promise<void> {}
 
   async close(): Promise<void> {
+    clearInterval(this.#measurer);
     this.#flush();
     this.#link = 'closed';
     for (const { reject } of this.#publishing) reject(new RefusalError('broker_lost'));
     this.#listener?.linkChanged('closed');
   }
+
+  readonly #measure = (): void => {
+    if (this.#echoSentAt !== undefined) return;
+    this.#echoSentAt = performance.now();
+    const publication = { channel: this.#echoTopic, event: 'echo', data: 'null' };
+    // What went wrong is known by its absence.
+    this.#pass({ topic: this.#echoTopic, publication }).catch(() => undefined);
+  };
 
   /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
   async #pass(item: RelayItem): Promise<void> {

@@ -38,6 +38,9 @@ export interface Dialect<Client = never> {
   /** The message and the close of a client that is refused after its handshake, before it is a connection. */
   rejection?(refusal: Refusal): { code: number; reason: string; text: string };
 
+  /** The client was subscribed to the channel, which the broker refuses now. */
+  subscriptionRefused?(client: Client, channelName: string): void;
+
   /** The last client of this dialect here has left the channel. */
   deserted?(appKey: string, channelName: string): void;
 

@@ -115,7 +115,8 @@ export class Hub {
 
   /**
    * Subscribes a client; subscribing twice is once. The promise, where there is one, resolves when whatever is
-   * published from then on will reach the client; without one, that is so already. A client that was removed is not
+   * published from then on will reach the client; without one, that is so already. It rejects with `subscription_refused`
+   * if the broker refuses the channel; then the client is not subscribed. A client that was removed is not
    * subscribed any more.
    */
   subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
@@ -218,6 +219,23 @@ export class Hub {
     this.#leave(connection, group);
   }
 
+  /**
+   * The broker refuses the topic: its clients are unsubscribed. Those that wait for `subscribe` get its rejection;
+   * the others had succeeded, while the link was lost or before a right was taken away, and are notified.
+   */
+  refuse(topic: string): void {
+    const channel = this.#channels.get(topic);
+    if (channel === undefined) return;
+    const isAwaited = channel.joining !== undefined;
+    const channelName = channelOf(topic);
+    for (const { dialect, connections } of [...channel.groups]) {
+      for (const connection of [...connections]) {
+        this.unsubscribe(connection, channelName);
+        if (!isAwaited) (dialect as Dialect<Connection>).subscriptionRefused?.(connection, channelName);
+      }
+    }
+  }
+
   /** Brings a publication to this worker's subscribers; without any it is nothing. */
   deliver(topic: string, publication: Publication): void {
     const channel = this.#channels.get(topic);
@@ -253,9 +271,12 @@ export class Hub {
     this.#channels.set(topic, channel);
     this.#names.spend(channelCost(channelOf(topic)));
     this.#stats.topics += 1;
-    channel.joining = this.#broker.subscribe(topic).then(() => {
+    const joining = this.#broker.subscribe(topic).then(() => {
       channel.joining = undefined;
     });
+    // Those that wait for it handle its rejection.
+    joining.catch(() => undefined);
+    channel.joining = joining;
     return channel;
   }
 

@@ -13,22 +13,27 @@ describe('the redis broker', () => {
   const stats = createStats();
   let redis: RedisServer;
   let broker: RedisBroker;
+  let refused: string[];
   let heard: { topic: string; publication: Publication }[];
 
   async function open(url = redis.url, log = silentLog()): Promise<void> {
     heard = [];
+    refused = [];
     broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log });
     await broker.open({
       deliver: (topic, publication) => void heard.push({ topic, publication }),
       control: () => undefined,
       linkChanged: () => undefined,
+      refused: (topic) => void refused.push(topic),
     });
   }
 
   /** A log, and the reasons of its warnings. */
   function reasonLog() {
     const reasons: unknown[] = [];
-    const warn = ({ reason }: { reason: unknown }): void => void reasons.push(reason);
+    const warn = ({ reason }: { reason?: unknown }): void => {
+      if (reason !== undefined) reasons.push(reason);
+    };
     return { reasons, log: Object.assign(silentLog(), { warn }) };
   }
 
@@ -154,8 +159,9 @@ describe('the redis broker', () => {
     await redis.restart();
     await eventually(() => broker.link === 'live', 'the link is back');
     await end('subscriber');
-    await eventually(() => reasons.length === 2, 'the second loss is told');
-    expect(reasons[1]).to.equal('Redis ended the connection');
+    await eventually(() => broker.link === 'lost', 'the second loss is noticed');
+    expect(reasons.at(-1)).to.equal('Redis ended the connection');
+    expect(reasons).to.include('nothing listens at the Redis address');
   });
 
   it('goes on with a Redis that can save nothing, which answers a PING with that', async () => {
@@ -196,10 +202,159 @@ describe('the redis broker', () => {
     expect((await connectionsMade()) - before, 'attempts without a pause').to.be.lessThan(8);
     await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
     await eventually(() => broker.link === 'live', 'the link is there');
-    await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
+    expect(reasons[0]).to.equal('Redis answers NOPERM');
+  });
+
+  describe('with an ACL that allows some channels', () => {
+    const allow = (...channels: string[]): Promise<string> =>
+      redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:*', ...channels);
+    const outcomeOf = (subscribing: Promise<void>): Promise<string> =>
+      subscribing.then(() => 'ok', refusalOf);
+
+    it('refuses the others alone, in one turn and in turns of their own, and stays live', async () => {
+      await allow('&demo@open*');
+      await open();
+      const topics = ['demo@open1', 'demo@secret1', 'demo@open2', 'demo@secret2'];
+      const outcomes = await Promise.all(topics.map((topic) => outcomeOf(broker.subscribe(topic))));
+      expect(outcomes).to.deep.equal(['ok', 'subscription_refused', 'ok', 'subscription_refused']);
+      expect(await outcomeOf(broker.subscribe('demo@secret3'))).to.equal('subscription_refused');
+      expect(broker.link).to.equal('live');
+      await broker.publish('demo@open2', { channel: 'open2', event: 'e', data: '1' });
+      expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@open2']);
+      expect(await publish('1')).to.equal('broker_refused');
+      expect(broker.link).to.equal('live');
+    });
+
+    it('reports channels that are refused when the link returns', async () => {
+      await allow('allchannels');
+      await open();
+      for (const name of ['open1', 'closed', 'open2']) await broker.subscribe(`demo@${name}`);
+      await redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:*', '&demo@open*');
+      await eventually(() => refused.length === 1, 'it is refused');
+      await eventually(() => broker.link === 'live', 'the link is back');
+      expect(refused).to.deep.equal(['demo@closed']);
+      await broker.publish('demo@open1', { channel: 'open1', event: 'e', data: '1' });
+      expect(heard).to.have.length(1);
+    });
+
+    it('acknowledges publications without a channel of its own', async () => {
+      await redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:control', '&demo@*');
+      await open();
+      await broker.subscribe('demo@news');
+      expect(await publish('1')).to.equal('taken');
+      expect(heard).to.have.length(1);
+      expect(broker.health).to.deep.equal({});
+    });
+  });
+
+  it('logs the reply to a refused publication once, and stays live', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const warn = (facts: Record<string, unknown>): void => void lines.push(facts);
+    await open(redis.url, Object.assign(silentLog(), { warn }));
+    await redis.command('ACL', 'SETUSER', 'default', '-publish');
+    expect([await publish('1'), await publish('2')]).to.deep.equal(['broker_refused', 'broker_refused']);
+    await eventually(() => broker.health.reason === 'Redis answers NOPERM', 'the health tells');
+    const told = lines.filter(({ command }) => command === 'publish');
+    expect(told).to.have.length(1);
+    expect(told[0]).to.include({ event: 'redis_command_refused', name: 'demo@news' });
+    expect(told[0]?.reply).to.match(/^NOPERM .*publish/);
+    expect(broker.link).to.equal('live');
+    await redis.command('ACL', 'SETUSER', 'default', '+publish');
+    await eventually(() => broker.health.reason === undefined, 'it is whole again');
+  });
+
+  it('tells by its health that the memory of Redis is full', async () => {
+    await open();
+    expect(broker.health.roundTripMs).to.be.within(0, 2_000);
+    await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+    await eventually(() => broker.health.reason === 'Redis answers OOM', 'the health tells');
+    expect(await publish('1')).to.equal('taken');
+    const cached = { channel: 'cache-news', event: 'e', data: '1' };
+    expect(await broker.publish('demo@cache-news', cached).then(() => 'taken', refusalOf)).to.equal(
+      'broker_refused',
+    );
+  });
+
+  it('tells why Redis does not serve it: too many clients', async () => {
+    await redis.command('CONFIG', 'SET', 'maxclients', '1');
+    const { reasons, log } = reasonLog();
+    await open(redis.url, log);
+    await eventually(
+      () => reasons.includes('Redis has as many clients as it may have (maxclients)'),
+      'the reason is logged',
+    );
+    expect(broker.health.reason).to.match(/maxclients/);
+  });
+
+  it('refuses to publish through a master that was demoted, while its connections stay open', async () => {
+    await open();
     await broker.subscribe('demo@news');
-    await eventually(() => broker.link === 'lost', 'the loss is noticed');
-    expect(reasons).to.deep.equal(['Redis answers NOPERM', 'Redis answers NOPERM']);
+    await redis.command('REPLICAOF', '127.0.0.1', '1');
+    await eventually(() => broker.link === 'lost', 'it is noticed');
+    expect(await publish('1')).to.equal('broker_lost');
+    expect(broker.health.reason).to.match(/replica/);
+    await redis.command('REPLICAOF', 'NO', 'ONE');
+    await eventually(() => broker.link === 'live', 'the link is back');
+    expect(await publish('2')).to.equal('taken');
+    expect(heard).to.have.length(1);
+  });
+
+  it('notices a demoted master by its reply to a write where ROLE and INFO are forbidden', async () => {
+    await redis.command('ACL', 'SETUSER', 'default', '-role', '-info');
+    await open();
+    expect(broker.link).to.equal('live');
+    await redis.command('REPLICAOF', '127.0.0.1', '1');
+    await eventually(() => broker.link === 'lost', 'it is noticed');
+    expect(broker.health.reason).to.match(/replica/);
+  });
+
+  it('leaves a server that is not the one of the other workers', async () => {
+    await open();
+    const connected = await connectionsMade();
+    broker.follow(broker.server ?? '');
+    expect(broker.link).to.equal('live');
+    broker.follow('another');
+    expect(broker.link).to.equal('lost');
+    await eventually(() => broker.link === 'live', 'the link is back');
+    expect((await connectionsMade()) - connected).to.be.at.least(2);
+  });
+
+  it('does not know the outcome while Redis does not answer, and does when it is asked again', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    await redis.command('CLIENT', 'PAUSE', '2500', 'WRITE');
+    expect(await publish('1')).to.equal('outcome_unknown');
+    expect(await publish('1')).to.equal('taken');
+    expect(broker.link).to.equal('live');
+  });
+
+  it('acknowledges nothing that its own subscriber connection did not deliver', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    const acknowledged: string[] = [];
+    let number = 0;
+    for (let kill = 0; kill < 10; kill += 1) {
+      await eventually(() => broker.link === 'live', 'the link is live');
+      const publishing: Promise<void>[] = [];
+      for (let burst = 0; burst < 40; burst += 1) {
+        if (burst === 20) void redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        for (let n = 0; n < 5; n += 1) {
+          number += 1;
+          const data = String(number);
+          publishing.push(
+            publish(data).then((outcome) => {
+              if (outcome === 'taken') acknowledged.push(data);
+            }),
+          );
+        }
+        await new Promise(setImmediate);
+      }
+      await Promise.all(publishing);
+      await eventually(() => broker.link === 'live', 'the link is live');
+    }
+    const delivered = new Set(heard.map(({ publication }) => publication.data));
+    expect(acknowledged.filter((data) => !delivered.has(data))).to.deep.equal([]);
+    expect(acknowledged.length).to.be.greaterThan(100);
   });
 
   it('notices a Redis that has stopped without a word', async () => {

@@ -74,6 +74,11 @@ export class Hosts {
     });
   }
 
+  /** The workers of this host are connected to that server: connections to another one are made again. */
+  follow(server: string): void {
+    this.#store.follow(server);
+  }
+
   /** Tells the other hosts that all who were here have left. */
   async close(): Promise<void> {
     clearInterval(this.#beat);

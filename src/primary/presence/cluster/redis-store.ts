@@ -1,5 +1,11 @@
 import { isUtf8 } from 'node:buffer';
-import { createRedisClient, distrust, quitRedis, type Redis } from '../../../shared/redis/client.ts';
+import {
+  createRedisClient,
+  distrust,
+  leaveOtherServers,
+  quitRedis,
+  type Redis,
+} from '../../../shared/redis/client.ts';
 import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis/errors.ts';
 import type { RosterRecord } from '../registry.ts';
 import { Arrivals } from './inbound-queue.ts';
@@ -34,6 +40,7 @@ export interface HostStoreListener {
  * rejects with its reply, and the link is none the worse.
  */
 export class HostStore {
+  readonly #url: string;
   readonly #base: string;
   readonly #channel: string;
   readonly #subscriber: Redis;
@@ -49,6 +56,7 @@ export class HostStore {
   fault: unknown;
 
   constructor({ url, prefix }: { url: string; prefix: string }) {
+    this.#url = url;
     this.#channel = `${prefix}gusher:roster`;
     this.#base = `${prefix}gusher:host:`;
     const onError = (error: Error): void => {
@@ -84,6 +92,10 @@ export class HostStore {
         this.fault = error;
       });
     }
+  }
+
+  follow(server: string): void {
+    leaveOtherServers(this.#url, server);
   }
 
   async close(): Promise<void> {

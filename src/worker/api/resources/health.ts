@@ -1,19 +1,20 @@
 import { answer, type Handler } from '../http/exchange.ts';
 
-/** Whether this gusher should be sent work, and if not, why. */
+/** What the answer to `GET /readyz` is made of. */
 export interface Readiness {
   readonly ready: boolean;
   readonly reason?: string;
+  readonly brokerMs?: number;
 }
 
 /** `GET /healthz`: 200 as long as the event loop turns. */
 export const health: Handler = ({ response }) => answer(response, 200, '{"status":"ok"}');
 
-/** `GET /readyz`: 200, or 503 with the reason. */
+/** `GET /readyz`: 200 with what a publication to this worker itself took, or 503 with the reason. */
 export function readiness(state: () => Readiness): Handler {
   return ({ response }) => {
-    const { ready, reason } = state();
-    if (ready) answer(response, 200, '{"status":"ready"}');
+    const { ready, reason, brokerMs } = state();
+    if (ready) answer(response, 200, JSON.stringify({ status: 'ready', broker_ms: brokerMs }));
     else answer(response, 503, JSON.stringify({ status: 'not ready', reason }));
   };
 }

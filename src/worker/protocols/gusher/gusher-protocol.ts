@@ -12,7 +12,7 @@ import { refresh } from './commands/refresh.ts';
 import { remote } from './commands/remote.ts';
 import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
-import { errorText, refusalText } from './replies.ts';
+import { errorText, lostSubscriptionText, refusalText } from './replies.ts';
 
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
 const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
@@ -101,6 +101,10 @@ export class GusherDialect implements Dialect {
       reason: reason.slice(0, CLOSE_REASON_MAX_BYTES),
       text: JSON.stringify({ event: 'gusher.error', socket_id: '', data }),
     };
+  }
+
+  subscriptionRefused(connection: Connection, channelName: string): void {
+    this.#context.reply(connection, lostSubscriptionText(connection, channelName));
   }
 
   #obey(connection: Connection, command: Command): Promise<void> | RefusalCode | undefined {

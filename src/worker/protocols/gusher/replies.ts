@@ -20,6 +20,12 @@ export function refusalText(
   return replyText(connection, `${command.event}_error`, command, [...members, ...reasonOf(code)]);
 }
 
+/** `gusher.subscribe_error`, unasked: the client was subscribed to the channel and is no more. */
+export function lostSubscriptionText(connection: Connection, channel: string): string {
+  const members: Members = [['channel', JSON.stringify(channel)], ...reasonOf('subscription_refused')];
+  return replyText(connection, 'gusher.subscribe_error', undefined, members);
+}
+
 /** `gusher.error`: the reply to what is no command. Without `command` nothing of the message could be read. */
 export function errorText(connection: Connection, command: Command | undefined, code: RefusalCode): string {
   return replyText(connection, 'gusher.error', command, reasonOf(code));

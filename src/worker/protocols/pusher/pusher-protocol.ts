@@ -78,6 +78,11 @@ export class PusherDialect implements Dialect<Connection> {
     return isNew ? { code, reason } : { code, reason, text: closingErrorText(refusal, code) };
   }
 
+  subscriptionRefused(connection: Connection, channelName: string): void {
+    const text = subscriptionErrorText(channelName, 'ServerError', REFUSALS.subscription_refused);
+    this.#parts.reply(connection, text);
+  }
+
   deserted(appKey: string, channelName: string): void {
     this.#parts.presence.leave(appKey, channelName);
     this.#parts.counts.leave(appKey, channelName);

@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../../shared/errors/catalogue.ts';
+import { type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
 import { isChannelName } from '../../../../shared/model/names.ts';
 import type { Connection } from '../../../connection/connection.ts';
@@ -33,10 +33,16 @@ export function join(
     // It may have left while it waited.
     if (connection.state === 'open') reply(connection, successText(connection, command, members));
   };
+  const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
+  const refuse = (error: unknown): void => {
+    if (!(error instanceof RefusalError)) throw error;
+    for (const channel of fresh) hub.unsubscribe(connection, channel);
+    if (connection.state === 'open') reply(connection, refusalText(connection, command, members, error.code));
+  };
   const joining = channels
     .map((channel) => hub.subscribe(connection, channel))
     .filter((promise) => promise !== undefined);
-  return joining.length === 0 ? answer() : Promise.all(joining).then(answer);
+  return joining.length === 0 ? answer() : Promise.all(joining).then(answer, refuse);
 }
 
 /** Attack: a long list makes work for each grant. So its length is looked at before any name in it. */

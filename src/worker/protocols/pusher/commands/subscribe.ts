@@ -33,6 +33,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   roster_busy: 'ServerError',
   roster_late: 'ServerError',
   apps_unavailable: 'ServerError',
+  subscription_refused: 'ServerError',
 };
 
 /** Refusals of a credential, which an operator wants to know of. */
