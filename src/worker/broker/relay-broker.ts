@@ -180,7 +180,7 @@ export class RelayBroker implements Broker {
   readonly #measure = (): void => {
     if (this.#echoSentAt !== undefined) return;
     this.#echoSentAt = performance.now();
-    const publication = { channel: this.#echoTopic, event: 'echo', data: 'null' };
+    const publication = { channel: this.#echoTopic, event: ECHO, data: 'null' };
     // What went wrong is known by its absence.
     this.#pass({ topic: this.#echoTopic, publication }).catch(() => undefined);
   };
