@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { type BlockList, createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
 import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
 import { errorBodyAt, KNOWN_METHODS } from '../../shared/errors/http-error.ts';
@@ -13,14 +13,18 @@ import {
 import type { Logger } from '../../shared/log.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
+import { addressGroup, clientAddress, isIn, parseNetworks } from '../../shared/net/client-address.ts';
 import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
+import { ConnectRate } from './connect-rate.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { listen } from './listen.ts';
 import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from './request-head.ts';
 
 const SWEEP_MS = 250;
+/** An address of these is one of this machine or of a proxy near it rather than of one client. */
+const NEAR = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7';
 
 type Doors = Pick<
   Settings,
@@ -28,6 +32,8 @@ type Doors = Pick<
   | 'greetingDeadlineMs'
   | 'greetingMaxSockets'
   | 'headMaxBytes'
+  | 'addressConnectsPerSecond'
+  | 'trustedProxies'
   | 'bodyMaxBytes'
   | 'pusherPathPrefix'
 >;
@@ -59,6 +65,9 @@ export class FrontDoor {
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
   readonly #greeting = new Map<Socket, Greeting>();
+  readonly #trusted: BlockList;
+  readonly #uncounted: BlockList;
+  readonly #rate: ConnectRate;
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: {
@@ -72,6 +81,9 @@ export class FrontDoor {
     this.#limits = { bodyMaxBytes: options.doors.bodyMaxBytes, bodiless: BODILESS_METHODS };
     this.#lobby = options.lobby;
     this.#log = options.log;
+    this.#trusted = parseNetworks(options.doors.trustedProxies);
+    this.#uncounted = parseNetworks(`${NEAR}, ${options.doors.trustedProxies}`);
+    this.#rate = new ConnectRate(options.doors.addressConnectsPerSecond);
     // Half open, so that a client which ends in the middle of its request can be told what was wrong.
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
   }
@@ -143,7 +155,19 @@ export class FrontDoor {
     const { target } = splitTarget(head.target);
     guest.sid = sidOf(target);
     guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
-    return requestFault(head, this.#limits)?.refusal;
+    const fault = requestFault(head, this.#limits)?.refusal;
+    if (fault !== undefined) return fault;
+    return this.#isWithinRate(guest, data.toString('latin1', 0, end))
+      ? undefined
+      : REFUSALS.too_many_connects;
+  }
+
+  #isWithinRate({ socket }: Guest, head: string): boolean {
+    // A socket that has gone has no address.
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) return true;
+    const address = clientAddress(remoteAddress, head, this.#trusted);
+    return isIn(this.#uncounted, address) || this.#rate.admits(addressGroup(address), performance.now());
   }
 
   #letPass(guest: Guest): void {

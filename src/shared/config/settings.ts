@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { publicKeyOf } from '../crypto/public-key.ts';
 import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../net/address.ts';
+import { parseNetworks } from '../net/client-address.ts';
 import { parseRedisAddress } from '../redis/redis-url.ts';
 
 /** One setting: the only place where its names, unit, default, bounds and reason stand. */
@@ -215,6 +216,23 @@ export const SETTINGS = {
     about:
       'how many sockets may wait at the front door, if a third of the open files that the system allows is not less; ' +
       'beyond it the one that waited longest is closed',
+  }),
+  addressConnectsPerSecond: integer({
+    env: 'GUSHER_ADDRESS_CONNECTS_PER_SECOND',
+    unit: 'requests/s',
+    fallback: 2_000,
+    least: 1,
+    most: 10_000_000,
+    about:
+      'how many requests one client address (IPv6: a /64) may begin on the public port in a second; the rest gets 429. ' +
+      'Not counted: loopback, private networks and GUSHER_TRUSTED_PROXIES, where the address is that of a proxy',
+  }),
+  trustedProxies: text({
+    env: 'GUSHER_TRUSTED_PROXIES',
+    fallback: '',
+    about:
+      'networks of proxies, between commas (10.0.0.0/8, 2001:db8::/32), whose X-Forwarded-For or Forwarded names the client',
+    check: parseNetworks,
   }),
   headMaxBytes: integer({
     env: 'GUSHER_HEAD_MAX_BYTES',

@@ -132,6 +132,11 @@ export const REFUSALS = catalogue({
     comeBack: 'later',
   },
   greeting_timeout: { sentence: 'The request did not arrive in time.', http: 408, comeBack: 'now' },
+  too_many_connects: {
+    sentence: 'Too many requests of this address in one second.',
+    http: 429,
+    comeBack: 'later',
+  },
   head_too_large: { sentence: 'The request head is too large.', http: 431, comeBack: 'never' },
   body_not_allowed: { sentence: 'A request for this address has no body.', http: 400, comeBack: 'never' },
   upgrade_required: {
