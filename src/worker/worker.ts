@@ -12,6 +12,7 @@ import type { Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
+import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
@@ -173,6 +174,7 @@ export class Worker {
       isLive: () => this.#host.live,
       mayHaveMissed: () => !this.#host.live && !this.#host.stopping,
       stats,
+      maxBytes: publicationMaxBytes(settings),
     });
     const clientEvents = new ClientEvents({
       apps,
@@ -449,7 +451,13 @@ function pathHint(path: string): RefusalCode | undefined {
 }
 
 function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {
-  const { redisUrl, redisPrefix, bodyMaxBytes } = settings;
+  const { redisUrl, redisPrefix } = settings;
   if (redisUrl === undefined) throw new Error('a Redis broker needs a Redis URL');
-  return new RedisBroker({ url: redisUrl, prefix: redisPrefix, maxBytes: bodyMaxBytes, log, stats });
+  return new RedisBroker({
+    url: redisUrl,
+    prefix: redisPrefix,
+    maxBytes: publicationMaxBytes(settings),
+    log,
+    stats,
+  });
 }

@@ -256,7 +256,7 @@ export const SETTINGS = {
     fallback: MEBIBYTE,
     least: KIBIBYTE,
     most: 64 * MEBIBYTE,
-    about: 'longest body of an API request, and longest publication taken from Redis',
+    about: 'longest body of an API request',
   }),
   outboxMaxBytes: integer({
     env: 'GUSHER_OUTBOX_MAX_BYTES',
@@ -264,7 +264,8 @@ export const SETTINGS = {
     fallback: 4 * MEBIBYTE,
     least: 16 * KIBIBYTE,
     most: 1024 * MEBIBYTE,
-    about: 'how many bytes may wait unsent for one client before it is closed as too slow',
+    about:
+      'how many bytes may wait unsent for one client before it is closed as too slow; also the largest message that may be published',
   }),
   subscriptionsMax: integer({
     env: 'GUSHER_SUBSCRIPTIONS_MAX',
@@ -658,7 +659,36 @@ interface Rule {
   readonly faultOf: (settings: Settings) => string | undefined;
 }
 
+/** What a message or body has beside its data: names, punctuation, a signature. */
+const AROUND_DATA_BYTES = 2 * KIBIBYTE;
+
 const RULES: readonly Rule[] = [
+  {
+    names: ['pusherEventMaxBytes', 'frameMaxBytes', 'bodyMaxBytes'],
+    faultOf: ({ pusherEventMaxBytes, frameMaxBytes, bodyMaxBytes }) => {
+      const neededBytes = pusherEventMaxBytes + AROUND_DATA_BYTES;
+      return Math.min(frameMaxBytes, bodyMaxBytes) < neededBytes
+        ? `GUSHER_FRAME_MAX_BYTES and GUSHER_BODY_MAX_BYTES must be at least GUSHER_PUSHER_EVENT_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
+        : undefined;
+    },
+  },
+  {
+    names: ['pusherMemberInfoMaxBytes', 'frameMaxBytes'],
+    faultOf: ({ pusherMemberInfoMaxBytes, frameMaxBytes }) => {
+      // It comes as JSON in a string.
+      const neededBytes = 2 * pusherMemberInfoMaxBytes + AROUND_DATA_BYTES;
+      return frameMaxBytes < neededBytes
+        ? `GUSHER_FRAME_MAX_BYTES must be at least 2 × GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
+        : undefined;
+    },
+  },
+  {
+    names: ['outboxMaxBytes', 'frameMaxBytes'],
+    faultOf: ({ outboxMaxBytes, frameMaxBytes }) =>
+      outboxMaxBytes < 2 * frameMaxBytes
+        ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_FRAME_MAX_BYTES'
+        : undefined,
+  },
   {
     names: ['apiListen', 'apiToken'],
     faultOf: ({ apiListen, apiToken }) =>

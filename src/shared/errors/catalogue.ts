@@ -189,7 +189,17 @@ export const REFUSALS = catalogue({
   method_not_allowed: { sentence: 'The address does not answer this method.', http: 405, comeBack: 'never' },
   unauthorized: { sentence: 'The API token is missing or wrong.', http: 401, comeBack: 'never' },
   bad_body: { sentence: 'The body is not JSON of the expected form.', http: 400, comeBack: 'never' },
-  body_too_large: { sentence: 'The body is larger than this server takes.', http: 413, comeBack: 'never' },
+  body_too_large: {
+    sentence: 'The body is larger than this server takes (GUSHER_BODY_MAX_BYTES).',
+    http: 413,
+    comeBack: 'never',
+  },
+  publication_too_large: {
+    sentence:
+      'The message does not fit the send buffer of a client (GUSHER_OUTBOX_MAX_BYTES) or a message of Redis (client-output-buffer-limit pubsub).',
+    http: 413,
+    comeBack: 'never',
+  },
   body_timeout: { sentence: 'The body did not arrive in time.', http: 408, comeBack: 'now' },
   bad_event: {
     sentence: 'The event name is missing, empty, too long, or has control characters or lone surrogates.',
@@ -342,7 +352,8 @@ export const REFUSALS = catalogue({
     comeBack: 'never',
   },
   member_too_large: {
-    sentence: 'The user_info of a member is larger than this server takes.',
+    sentence:
+      'The user_info of a member is larger than this server takes (GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES).',
     http: 413,
     comeBack: 'never',
   },
@@ -394,7 +405,7 @@ export const REFUSALS = catalogue({
   bad_pusher_socket: { sentence: 'socket_id is not of the form 123.456.', http: 400, comeBack: 'never' },
   bad_info: { sentence: 'info is not a list of attributes between commas.', http: 400, comeBack: 'never' },
   event_too_large: {
-    sentence: 'The data of an event is larger than this server takes.',
+    sentence: 'The data of an event is larger than this server takes (GUSHER_PUSHER_EVENT_MAX_BYTES).',
     http: 413,
     comeBack: 'never',
   },

@@ -2,6 +2,7 @@ import { RefusalError } from '../../shared/errors/catalogue.ts';
 import type { ControlMessage } from '../../shared/model/control-message.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
+import { isDeliverable } from '../../shared/model/publication-size.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from './broker.ts';
 
@@ -15,6 +16,7 @@ export class Publisher {
   readonly #isLive: () => boolean;
   readonly #mayHaveMissed: () => boolean;
   readonly #stats: Stats;
+  readonly #maxBytes: number;
 
   /** `mayHaveMissed`: a worker of this host does not receive publications now. */
   constructor(options: {
@@ -22,15 +24,24 @@ export class Publisher {
     isLive: () => boolean;
     mayHaveMissed: () => boolean;
     stats: Stats;
+    /** See `publicationMaxBytes`. */
+    maxBytes: number;
   }) {
     this.#broker = options.broker;
     this.#isLive = options.isLive;
     this.#mayHaveMissed = options.mayHaveMissed;
     this.#stats = options.stats;
+    this.#maxBytes = options.maxBytes;
+  }
+
+  /** Throws `publication_too_large` for what no client could receive. `publish` and `broadcast` check it too. */
+  check(publication: Pick<Publication, 'data' | 'text' | 'fromClient'>): void {
+    if (!isDeliverable(publication, this.#maxBytes)) throw new RefusalError('publication_too_large');
   }
 
   /** To the subscribers of a channel. */
   async publish(appKey: string, publication: Publication): Promise<void> {
+    this.check(publication);
     if (!this.#isLive()) throw new RefusalError('broker_lost');
     await this.#broker.publish(topicOf(appKey, publication.channel), publication);
     this.#confirmLive();
@@ -39,6 +50,7 @@ export class Publisher {
 
   /** To the connections of a user, or to one socket. */
   async broadcast(message: ControlMessage): Promise<void> {
+    if ('data' in message) this.check(message);
     if (!this.#isLive()) throw new RefusalError('broker_lost');
     await this.#broker.broadcast(message);
     this.#confirmLive();

@@ -14,6 +14,7 @@ import {
 import { envelopeText, parseEnvelope } from '../../shared/model/envelope.ts';
 import { isAppKey, topicOf } from '../../shared/model/names.ts';
 import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
+import { envelopeMaxBytes, isDeliverable } from '../../shared/model/publication-size.ts';
 import {
   createRedisClient,
   distrust,
@@ -39,8 +40,10 @@ import { RedisEcho } from './redis-echo.ts';
 import { RedisHealth } from './redis-health.ts';
 import { pinged, RedisSubscriptions } from './redis-subscriptions.ts';
 
-/** Beside its data an envelope holds two names and some punctuation. */
-const ENVELOPE_ROOM_BYTES = 4_096;
+/** What Redis allows a subscriber to have unsent unless it is configured otherwise (redis.conf). */
+const OUTPUT_BUFFER_MAX_BYTES = 32 * 1024 * 1024;
+/** What Redis keeps there beside the message. */
+const OUTPUT_BUFFER_ROOM_BYTES = 64 * 1024;
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 /** How often the role of the server is read: what a demoted master takes in between does not reach other hosts. */
 const WATCH_MS = 500;
@@ -68,7 +71,7 @@ const OTHER_SERVER = 'connections lead to different Redis servers';
 export interface RedisBrokerOptions {
   readonly url: string;
   readonly prefix: string;
-  /** Longest `data` that is taken. */
+  /** Largest publication that is taken: see `publicationMaxBytes`. */
   readonly maxBytes: number;
   readonly stats: Stats;
   readonly log: Logger;
@@ -114,6 +117,8 @@ export class RedisBroker implements Broker {
   /** Both connections are up, and Redis is asked whether it knows of all that is wanted by now. */
   #confirming: symbol | undefined;
 
+  /** Largest message that Redis passes on: beyond it it ends the subscriber, after it has answered the publisher. */
+  #passedMaxBytes = OUTPUT_BUFFER_MAX_BYTES - OUTPUT_BUFFER_ROOM_BYTES;
   #inFlightBytes = 0;
   readonly #malformed: LogThrottle;
   readonly #replies: LogThrottle;
@@ -163,6 +168,7 @@ export class RedisBroker implements Broker {
     this.#subscriber.on('close', this.#onSubscriberClose);
     this.#subscriber.on('messageBuffer', this.#onMessage);
     this.#subscriber.on('pmessageBuffer', this.#onPatternMessage);
+    this.#publisher.on('ready', () => void this.#readOutputLimit());
     this.#publisher.on('ready', () => void this.#onPublisherReady());
     this.#publisher.on('close', this.#onPublisherClose);
   }
@@ -268,6 +274,7 @@ export class RedisBroker implements Broker {
 
   async #send(topic: string, text: string, keep = false): Promise<void> {
     if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new RefusalError('publication_too_large');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
       throw new RefusalError('broker_busy');
     }
@@ -598,6 +605,16 @@ export class RedisBroker implements Broker {
     );
   }
 
+  /** Redis ends a subscriber that has more than this unsent: one message beyond it reaches none of them. */
+  async #readOutputLimit(): Promise<void> {
+    const reply: unknown = await this.#publisher
+      .config('GET', 'client-output-buffer-limit')
+      .catch(() => undefined);
+    const text = Array.isArray(reply) ? String(reply[1]) : '';
+    const hardBytes = Number(/pubsub (\d+)/.exec(text)?.[1] ?? OUTPUT_BUFFER_MAX_BYTES);
+    this.#passedMaxBytes = hardBytes === 0 ? Number.POSITIVE_INFINITY : hardBytes - OUTPUT_BUFFER_ROOM_BYTES;
+  }
+
   // Arrivals
 
   readonly #onMessage = (name: Buffer, message: Buffer): void => {
@@ -623,12 +640,14 @@ export class RedisBroker implements Broker {
   #parseEnvelope(topic: string, message: Buffer): Publication | undefined {
     const publication = this.#isText(message) ? parseEnvelope(message.toString('utf8')) : undefined;
     const channel = topic.slice(topic.indexOf('@') + 1);
-    return publication?.channel === channel ? publication : undefined;
+    if (publication?.channel !== channel) return undefined;
+    return isDeliverable(publication, this.#maxBytes) ? publication : undefined;
   }
 
   #takeBackpush(appKey: string | undefined, message: Buffer): void {
     const pushed = this.#isText(message) ? parseBackpush(message.toString('utf8'), appKey) : undefined;
-    if (pushed === undefined || !isAppKey(pushed.appKey)) {
+    const isSound = pushed !== undefined && isAppKey(pushed.appKey);
+    if (!isSound || !isDeliverable(pushed.publication, this.#maxBytes)) {
       this.#countMalformed(BACKPUSH);
       return;
     }
@@ -643,7 +662,7 @@ export class RedisBroker implements Broker {
   }
 
   #isText(message: Buffer): boolean {
-    return message.length <= this.#maxBytes + ENVELOPE_ROOM_BYTES && isUtf8(message);
+    return message.length <= envelopeMaxBytes(this.#maxBytes) && isUtf8(message);
   }
 
   #countMalformed(topic: string): void {

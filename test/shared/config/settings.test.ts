@@ -89,6 +89,20 @@ describe('the settings', () => {
     ]);
   });
 
+  it('stop the start where limits contradict each other, by the names of all', () => {
+    const faultOf = (environment: Record<string, string>): string => faultsOf({ environment }).join();
+    const event = faultOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '64000' });
+    for (const name of ['GUSHER_PUSHER_EVENT_MAX_BYTES', 'GUSHER_FRAME_MAX_BYTES', 'GUSHER_BODY_MAX_BYTES'])
+      expect(event).to.include(name);
+    const body = { GUSHER_PUSHER_EVENT_MAX_BYTES: '2000000', GUSHER_FRAME_MAX_BYTES: '2097152' };
+    expect(faultOf(body)).to.include('GUSHER_BODY_MAX_BYTES');
+    const member = faultOf({ GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES: '32000' });
+    expect(member).to.include('GUSHER_FRAME_MAX_BYTES').and.include('GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES');
+    const message = faultOf({ GUSHER_FRAME_MAX_BYTES: '4194304' });
+    expect(message).to.include('GUSHER_OUTBOX_MAX_BYTES').and.include('GUSHER_FRAME_MAX_BYTES');
+    expect(faultOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '63488' })).to.equal('');
+  });
+
   for (const text of ['0', '1025', '-1', '1.5', '2 ', '1e2', '0x2', 'two']) {
     it(`do not take "${text}" for a number of workers`, () => {
       expect(faultsOf({ environment: { GUSHER_WORKERS: text } })).to.have.length(1);

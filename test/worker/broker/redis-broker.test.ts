@@ -51,6 +51,14 @@ describe('the redis broker', () => {
     await redis.stop();
   });
 
+  it('refuses what Redis would not pass on to a subscriber, and stays connected', async () => {
+    await open();
+    await broker.subscribe('demo@news');
+    expect(await publish(`"${'x'.repeat(33 * 1024 * 1024)}"`)).to.equal('publication_too_large');
+    expect(await publish('"y"')).to.equal('taken');
+    await eventually(() => heard.length === 1, 'it was heard');
+  });
+
   it('takes an envelope typed into redis-cli', async () => {
     await open();
     await broker.subscribe('demo@news');

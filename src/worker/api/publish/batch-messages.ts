@@ -16,7 +16,7 @@ const MESSAGES_MAX = 10_000;
  */
 export function publishBatch(parts: {
   apps: Pick<Apps, 'find'>;
-  publisher: Pick<Publisher, 'publish'>;
+  publisher: Pick<Publisher, 'publish' | 'check'>;
 }): Publish {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(parts.apps, key);

@@ -24,7 +24,7 @@ const SEARCH_DEADLINE_MS = 10_000;
 
 interface Parts {
   readonly apps: Pick<Apps, 'find'>;
-  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly publisher: Pick<Publisher, 'publish' | 'check'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }
 

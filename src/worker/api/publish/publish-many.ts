@@ -10,14 +10,15 @@ const MESSAGES_PER_STEP = 500;
 const BYTES_PER_STEP = 4 * 1024 * 1024;
 
 /**
- * Publishes in order. Rejects with what the broker refuses if nothing was published, and with `outcome_unknown` if some
+ * Publishes in order, or nothing if one is too large. Rejects with what the broker refuses if nothing was published, and with `outcome_unknown` if some
  * was: that stays so.
  */
 export async function publishMany(
-  publisher: Pick<Publisher, 'publish'>,
+  publisher: Pick<Publisher, 'publish' | 'check'>,
   appKey: string,
-  publications: Iterable<Publication>,
+  publications: readonly Publication[],
 ): Promise<void> {
+  for (const publication of publications) publisher.check(publication);
   let step: Promise<void>[] = [];
   let bytes = 0;
   let isFirst = true;

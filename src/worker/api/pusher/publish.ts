@@ -10,7 +10,7 @@ import type { Query } from './signature.ts';
 import { jsonOf, type SignedHandler } from './signed-route.ts';
 
 export interface EventParts {
-  readonly publisher: Pick<Publisher, 'publish'>;
+  readonly publisher: Pick<Publisher, 'publish' | 'check'>;
   readonly roster: Roster;
   readonly limits: EventLimits;
 }
@@ -44,11 +44,12 @@ function fieldsOf(query: Query): Record<string, unknown> {
 
 /** Publishes an event to each of its channels. Rejects with `broker_lost` or `broker_busy`. */
 export async function publishEvent(
-  publisher: Pick<Publisher, 'publish'>,
+  publisher: Pick<Publisher, 'publish' | 'check'>,
   app: App,
   { name, channels, data, socketId }: PusherEvent,
 ): Promise<void> {
   const publications = channels.map((channel) => publicationOfText(channel, name, data, socketId));
+  for (const publication of publications) publisher.check(publication);
   await allPublished(publications.map((publication) => publisher.publish(app.key, publication)));
 }
 
@@ -66,6 +67,7 @@ export function publishBatch(parts: EventParts & { batchMaxEvents: number }): Si
       throw new RefusalError('bad_batch');
     }
     const events = batch.map((raw) => parseEvent(raw, limits));
+    for (const { data, name } of events) publisher.check(publicationOfText('', name, data));
     await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>

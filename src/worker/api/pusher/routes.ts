@@ -14,7 +14,7 @@ const ACCEPTED = 202;
 
 export interface PusherApiParts {
   readonly apps: { findById(id: string): Promise<App | undefined> };
-  readonly publisher: Pick<Publisher, 'publish' | 'broadcast'>;
+  readonly publisher: Pick<Publisher, 'publish' | 'broadcast' | 'check'>;
   readonly roster: Roster;
   readonly cache: Cache;
   readonly stats: Stats;

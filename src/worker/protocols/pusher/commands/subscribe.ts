@@ -30,6 +30,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   presence_full: 'LimitReached',
   host_full: 'LimitReached',
   too_many_joins: 'LimitReached',
+  member_too_large: 'LimitReached',
   roster_busy: 'ServerError',
   roster_late: 'ServerError',
   apps_unavailable: 'ServerError',
