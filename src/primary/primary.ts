@@ -1,5 +1,5 @@
 import type { SettingName, Settings } from '../shared/config/settings.ts';
-import { REFUSALS } from '../shared/errors/catalogue.ts';
+import { ERRORS } from '../shared/errors/catalogue.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
@@ -54,7 +54,7 @@ export async function runPrimary(
     settings,
     clientLog,
     place: (guest: Guest) => handOver.place(guest),
-    whyNot: (port) => (handOver.isFull(port) ? REFUSALS.no_descriptors : REFUSALS.no_worker),
+    whyNot: (port) => (handOver.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
   const frontDoor = new FrontDoor({ doors: settings, lobby, clientLog, log });
   const apiDoor = new ApiDoor({ settings, lobby, log });

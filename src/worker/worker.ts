@@ -3,7 +3,7 @@ import { Apps } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import { openAppStore } from '../shared/apps/create-app-store.ts';
 import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
-import { REFUSALS, type Refusal, type RefusalCode } from '../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, type ErrorEntry } from '../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { Line } from '../shared/ipc/message-pipe.ts';
@@ -203,7 +203,7 @@ export class Worker {
       hub: this.#hub,
       roster: this.#roster,
       stats,
-      end: (connection, refusal) => this.#endClient(connection, refusal),
+      end: (connection, error) => this.#endClient(connection, error),
     });
     this.#pusherDoor = createPusherDoor({
       quota: this.#quota,
@@ -370,14 +370,14 @@ export class Worker {
   #endDemo(): void {
     this.#apps.endDemo();
     for (const connection of [...this.#hub.connections()]) {
-      if (connection.appKey === DEMO_APP.key) this.#endClient(connection, REFUSALS.demo_ended);
+      if (connection.appKey === DEMO_APP.key) this.#endClient(connection, ERRORS.demo_ended);
     }
   }
 
   /** Closes a client in the way of its protocol. */
-  #endClient(connection: Connection, refusal: Refusal): void {
-    if (connection.pusher === undefined) this.#outbox.close(connection, refusal);
-    else this.#pusherDoor.tellTheEnd(connection, refusal);
+  #endClient(connection: Connection, error: ErrorEntry): void {
+    if (connection.pusher === undefined) this.#outbox.close(connection, error);
+    else this.#pusherDoor.tellTheEnd(connection, error);
   }
 
   /** Takes an item of the embedded broker. */
@@ -446,7 +446,7 @@ export class Worker {
 }
 
 /** What is wrong with a path that leads nowhere, where the path itself shows it. */
-function pathHint(path: string): RefusalCode | undefined {
+function pathHint(path: string): ErrorCode | undefined {
   return path.includes('//') ? 'empty_segment' : undefined;
 }
 

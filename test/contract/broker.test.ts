@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/broker/relay.ts';
-import { RefusalError } from '../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import { Line } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { silentLog } from '../../src/shared/log.ts';
@@ -265,8 +265,8 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
     it('refuses to publish once it is closed', async () => {
       await one.broker.close();
       const outcome = await one.broker.publish('a@c', numbered('c', 1)).catch((error: unknown) => error);
-      expect(outcome).to.be.instanceOf(RefusalError);
-      expect((outcome as RefusalError).refusal.code).to.equal('broker_lost');
+      expect(outcome).to.be.instanceOf(GusherError);
+      expect((outcome as GusherError).entry.code).to.equal('broker_lost');
     });
   });
 }

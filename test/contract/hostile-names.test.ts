@@ -10,7 +10,7 @@ import { envelopeText, parseEnvelope } from '../../src/shared/model/envelope.ts'
 import { isAppKey, isChannelName, isEventName, isUserId } from '../../src/shared/model/names.ts';
 import { parseBackpush } from '../../src/worker/broker/backpush.ts';
 import { Api } from '../support/api.ts';
-import { type Client, connectClient, expectRefusal } from '../support/client.ts';
+import { type Client, connectClient, expectError } from '../support/client.ts';
 import { runHere } from '../support/command-line.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { HOSTILE_NAMES, hasLoneSurrogate, ODD_NAMES } from '../support/hostile-names.ts';
@@ -189,7 +189,7 @@ describe('a hostile name', () => {
     for (const [why, name] of [...inUrls, ...ODD_NAMES.map((odd) => [odd, odd] as const)]) {
       const { status, json } = await api.post(`/v1/apps/${enc(name)}/channels/c/messages`, { event: 'e' });
       expect([status, json?.error?.code], why).to.deep.equal([400, 'bad_app']);
-      expect((await expectRefusal(gusher.clientUrl(enc(name)))).code, why).to.equal('unknown_app');
+      expect((await expectError(gusher.clientUrl(enc(name)))).code, why).to.equal('unknown_app');
     }
   });
 
@@ -207,8 +207,8 @@ describe('a hostile name', () => {
       ]) {
         expect((await sendRaw(port, text)).status, text).to.equal(400);
       }
-      const refused = await expectRefusal(gusher.clientUrl(PUSHER_APP.key, `?auth=${bytes}`));
-      expect(refused, bytes).to.deep.equal({ status: 400, code: 'bad_request' });
+      const rejected = await expectError(gusher.clientUrl(PUSHER_APP.key, `?auth=${bytes}`));
+      expect(rejected, bytes).to.deep.equal({ status: 400, code: 'bad_request' });
     }
   });
 
@@ -269,7 +269,7 @@ describe('a hostile name', () => {
         { user_id: 'u', channels: ['*', name] },
       ]) {
         webhook.answer = (response) => response.end(JSON.stringify(answer));
-        const { code } = await expectRefusal(gusher.clientUrl(PUSHER_APP.key, '?auth=x'));
+        const { code } = await expectError(gusher.clientUrl(PUSHER_APP.key, '?auth=x'));
         expect(code, why).to.equal('auth_unusable');
       }
       for (const claims of [
@@ -277,7 +277,7 @@ describe('a hostile name', () => {
         { user_id: 'u', channels: [name] },
       ]) {
         const token = await signToken(keys.privateKey, { app_key: PUSHER_APP.key, ...claims });
-        const { code } = await expectRefusal(gusher.clientUrl(PUSHER_APP.key, `?token=${token}`));
+        const { code } = await expectError(gusher.clientUrl(PUSHER_APP.key, `?token=${token}`));
         expect(code, why).to.equal('token_refused');
       }
     }
@@ -290,7 +290,7 @@ describe('a hostile name', () => {
       const head = Buffer.from('{"alg":"EdDSA"}').toString('base64url');
       const signedText = `${head}.${payload.toString('base64url')}`;
       const signature = sign(null, Buffer.from(signedText), keys.privateKey).toString('base64url');
-      const { code } = await expectRefusal(
+      const { code } = await expectError(
         gusher.clientUrl(PUSHER_APP.key, `?token=${signedText}.${signature}`),
       );
       expect(code).to.equal('token_refused');

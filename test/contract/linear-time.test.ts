@@ -92,9 +92,9 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   sliceElements: (text) => sliceElements(`[${JSON.stringify(text)}  ,${' '.repeat(text.length)}1]`),
   parseCommand: (text) => parseCommand(`{"event":"e","data":{"x":${JSON.stringify(text)}}}`),
   'parseCommand, not JSON': parseCommand,
-  appKeyOf: (text) => refused(() => appKeyOf(`${text}.${text}.${text}`)),
+  appKeyOf: (text) => rejected(() => appKeyOf(`${text}.${text}.${text}`)),
   verifiedQuery: (text) =>
-    refused(() =>
+    rejected(() =>
       verifiedQuery(
         {
           method: 'GET',
@@ -192,7 +192,7 @@ function allMatches({ flags }: RegExp): string {
   return flags.includes('g') ? flags : `${flags}g`;
 }
 
-function refused(work: () => unknown): void {
+function rejected(work: () => unknown): void {
   try {
     work();
   } catch {

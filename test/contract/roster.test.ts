@@ -2,7 +2,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
 import { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import { Roster } from '../../src/primary/presence/registry.ts';
-import { RefusalError } from '../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import type { MemberList, RosterEvent } from '../../src/shared/model/presence.ts';
 import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
@@ -177,7 +177,7 @@ describe('the roster between a worker and the primary', () => {
     const outcomes = Array.from({ length: 51_001 }, () =>
       deaf.ask({ kind: 'totals' }).then(
         () => 'answered',
-        (error: unknown) => (error instanceof RefusalError ? error.refusal.code : 'failed'),
+        (error: unknown) => (error instanceof GusherError ? error.entry.code : 'failed'),
       ),
     );
     expect(await outcomes.at(-1)).to.equal('roster_busy');

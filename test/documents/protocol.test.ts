@@ -70,7 +70,7 @@ describe('PROTOCOL.md', () => {
       switch (step.kind) {
         case 'connect':
           if (step.answer.status === 101) client = await connectClient(gusher.url + step.target);
-          else await expectRefusal(step.target, step.answer);
+          else await expectError(step.target, step.answer);
           break;
         case 'send':
           (await present()).socket.send(step.isBinary ? Buffer.from(step.text, 'utf16le') : step.text);
@@ -108,7 +108,7 @@ describe('PROTOCOL.md', () => {
     await client?.close();
   }
 
-  async function expectRefusal(target: string, expected: { status: number; body: string }): Promise<void> {
+  async function expectError(target: string, expected: { status: number; body: string }): Promise<void> {
     const { status, body } = await sendRaw(
       gusher.port,
       `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n` +

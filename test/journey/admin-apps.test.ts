@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { Api, type ApiAnswer, expectRefused } from '../support/api.ts';
-import { connectClient, expectRefusal } from '../support/client.ts';
+import { Api, type ApiAnswer, expectRejected } from '../support/api.ts';
+import { connectClient, expectError } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { RedisServer } from '../support/redis-server.ts';
@@ -30,8 +30,8 @@ function administration(name: string, redisUrl: () => string | undefined): void 
 
     it('wants the token, on loopback too', async () => {
       const stranger = new Api(() => gusher.api);
-      expectRefused(await stranger.get(APPS), 401, 'unauthorized');
-      expectRefused(await stranger.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
+      expectRejected(await stranger.get(APPS), 401, 'unauthorized');
+      expectRejected(await stranger.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
     });
 
     it('registers, shows, changes, replaces and forgets', async () => {
@@ -58,9 +58,9 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       ]);
       expect((await api.get(APPS)).json).to.deep.equal([replaced.json]);
       expect((await api.request('DELETE', `${APPS}/shop`)).status).to.equal(204);
-      expectRefused(await api.get(`${APPS}/shop`), 404, 'no_such_app');
-      expectRefused(await api.request('DELETE', `${APPS}/shop`), 404, 'no_such_app');
-      expectRefused(await patch('shop', { enabled: true }), 404, 'no_such_app');
+      expectRejected(await api.get(`${APPS}/shop`), 404, 'no_such_app');
+      expectRejected(await api.request('DELETE', `${APPS}/shop`), 404, 'no_such_app');
+      expectRejected(await patch('shop', { enabled: true }), 404, 'no_such_app');
     });
 
     it('is effective in every worker in under a second', async () => {
@@ -85,7 +85,7 @@ function administration(name: string, redisUrl: () => string | undefined): void 
         // A second, and what six handshakes take on a busy machine.
         expect(performance.now() - started).to.be.lessThan(15_000);
       };
-      expect((await expectRefusal(gusher.clientUrl('fresh'))).code).to.equal('unknown_app');
+      expect((await expectError(gusher.clientUrl('fresh'))).code).to.equal('unknown_app');
       await put('fresh', { channels: ['*'] });
       await becomes('in');
       await patch('fresh', { enabled: false });
@@ -114,16 +114,16 @@ function administration(name: string, redisUrl: () => string | undefined): void 
         7,
         '{"channels":',
       ];
-      for (const fields of wrong) expectRefused(await put('bad', fields), 400, 'bad_app_fields');
-      expectRefused(await put('bad', {}), 400, 'app_without_door');
+      for (const fields of wrong) expectRejected(await put('bad', fields), 400, 'bad_app_fields');
+      expectRejected(await put('bad', {}), 400, 'app_without_door');
       await put('first', { id: '77', secret: 'a-secret-of-one' });
-      expectRefused(await put('second', { id: '77', secret: 'a-secret-of-two' }), 409, 'app_id_taken');
+      expectRejected(await put('second', { id: '77', secret: 'a-secret-of-two' }), 409, 'app_id_taken');
       expect((await patch('first', { id: '77' })).status).to.equal(200);
-      expectRefused(await put('bad', { client_events: true }), 400, 'app_without_door');
-      expectRefused(await put('a%20b', { channels: [] }), 400, 'bad_app');
+      expectRejected(await put('bad', { client_events: true }), 400, 'app_without_door');
+      expectRejected(await put('a%20b', { channels: [] }), 400, 'bad_app');
       await put('good', { channels: ['a'] });
-      expectRefused(await patch('good', { channels: null }), 400, 'app_without_door');
-      expectRefused(await api.get(`${APPS}/bad`), 404, 'no_such_app');
+      expectRejected(await patch('good', { channels: null }), 400, 'app_without_door');
+      expectRejected(await api.get(`${APPS}/bad`), 404, 'no_such_app');
     });
   });
 }

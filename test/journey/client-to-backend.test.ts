@@ -150,16 +150,16 @@ describe('what clients send to others and to the backend', () => {
       const begun = performance.now();
       for (let n = 0; n < 60; n += 1) client.send('client-n', n, { channel: 'flood' });
       client.send('gusher.ping', 'end');
-      const refused: string[] = [];
+      const rejected: string[] = [];
       for (
         let message = await client.next();
         message.event !== 'gusher.pong_succeeded';
         message = await client.next()
       ) {
-        refused.push(message.data.code);
+        rejected.push(message.data.code);
       }
-      expect(new Set(refused)).to.deep.equal(new Set(['too_many_client_events']));
-      const sent = 60 - refused.length;
+      expect(new Set(rejected)).to.deep.equal(new Set(['too_many_client_events']));
+      const sent = 60 - rejected.length;
       expect(sent).to.be.within(10, 10 * secondsTouchedSince(begun));
       for (let n = 0; n < sent; n += 1) expect((await other.next()).event).to.equal('client-n');
     });

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import type { WebSocket } from 'ws';
-import { REFUSALS, type Refusal } from '../../src/shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry } from '../../src/shared/errors/catalogue.ts';
 import { WS_CLOSE_CODES } from '../../src/worker/connection/client-socket.ts';
 import { connectClient } from '../support/client.ts';
 import { within } from '../support/deadline.ts';
@@ -28,18 +28,18 @@ const frame = (head: number, ...payload: number[]): number[] => [
 ];
 
 /** What a client can do so that WebSocket itself ends its connection. */
-const BROKEN: readonly [what: string, act: (socket: WebSocket) => void, refusal: Refusal][] = [
-  ['an unmasked frame', (socket) => writeRaw(socket, [0x81, 0x01, 0x61]), REFUSALS.bad_frame],
-  ['an unknown opcode', (socket) => writeRaw(socket, frame(0x83)), REFUSALS.bad_frame],
-  ['text that is not UTF-8', (socket) => writeRaw(socket, frame(0x81, 0xff, 0xfe)), REFUSALS.bad_utf8],
-  ['a message beyond the limit', (socket) => socket.send('x'.repeat(5_000)), REFUSALS.message_too_long],
+const BROKEN: readonly [what: string, act: (socket: WebSocket) => void, errorEntry: ErrorEntry][] = [
+  ['an unmasked frame', (socket) => writeRaw(socket, [0x81, 0x01, 0x61]), ERRORS.bad_frame],
+  ['an unknown opcode', (socket) => writeRaw(socket, frame(0x83)), ERRORS.bad_frame],
+  ['text that is not UTF-8', (socket) => writeRaw(socket, frame(0x81, 0xff, 0xfe)), ERRORS.bad_utf8],
+  ['a message beyond the limit', (socket) => socket.send('x'.repeat(5_000)), ERRORS.message_too_long],
   [
     'a message in too many fragments',
     (socket) => {
       const middle = Buffer.concat(Array.from({ length: 20_000 }, () => Buffer.from(frame(0x00))));
       writeRaw(socket, [...frame(0x01), ...middle]);
     },
-    REFUSALS.too_many_fragments,
+    ERRORS.too_many_fragments,
   ],
 ];
 
@@ -76,7 +76,7 @@ describe('a connection that must end', () => {
     else expect(last).not.to.deep.equal(error);
   }
 
-  for (const [what, act, { close = 0, sentence }] of BROKEN) {
+  for (const [what, act, { close = 0, message: sentence }] of BROKEN) {
     it(`is closed with ${close} and the reason after ${what}, in every protocol`, async () => {
       const native = await connectClient(gusher.clientUrl(PUSHER_APP.key));
       act(native.socket);
@@ -94,13 +94,13 @@ describe('a connection that must end', () => {
       const client = await connect(protocol);
       await client.signIn({ id: `user-of-${protocol}` });
       await pusherSdk(gusher.url).terminateUserConnections(`user-of-${protocol}`);
-      await expectClose(client, protocol, 4009, REFUSALS.terminated.sentence);
+      await expectClose(client, protocol, 4009, ERRORS.terminated.message);
     });
 
     it(`tells the code as protocol ${protocol} asks for after too many faults`, async () => {
       const client = await connect(protocol);
       for (let n = 0; n < 3; n += 1) client.socket.send('x');
-      await expectClose(client, protocol, 4029, REFUSALS.too_many_faults.sentence);
+      await expectClose(client, protocol, 4029, ERRORS.too_many_faults.message);
     });
   }
 
@@ -113,7 +113,7 @@ describe('a connection that must end', () => {
     await other.stop();
     for (const [index, protocol] of [5, 7].entries()) {
       const client = clients[index] as PusherClient;
-      await expectClose(client, protocol, 4200, REFUSALS.server_stopping.sentence);
+      await expectClose(client, protocol, 4200, ERRORS.server_stopping.message);
     }
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Api } from '../support/api.ts';
-import { type Client, connectClient, expectRefusal } from '../support/client.ts';
+import { type Client, connectClient, expectError } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { type GusherJs, loadGusherJs } from '../support/gusher-js.ts';
@@ -75,7 +75,7 @@ describe('what gusher.cluster can do', () => {
     const jwt = await sign();
     expect((await door.form('/auth', { jwt })).json.token).to.be.a('string');
     expect((await door.post('/v1/auth', { jwt })).json).to.deep.equal({ token: jwt });
-    expect((await expectRefusal(`${host.url}/ws/TEST?token=x`)).status).to.equal(401);
+    expect((await expectError(`${host.url}/ws/TEST?token=x`)).status).to.equal(401);
   });
 
   it('app registry: any app key that a token names', async () => {
@@ -112,8 +112,8 @@ describe('what gusher.cluster can do', () => {
       'gusher.multi_subscribe_succeeded',
       ['AA', 'BB'],
     ]);
-    const refused = await client.ask('gusher.multi_subscribe', { multi_channel: ['AA', 'ZZ'] });
-    expect([refused.event, refused.data.channel]).to.deep.equal([
+    const rejected = await client.ask('gusher.multi_subscribe', { multi_channel: ['AA', 'ZZ'] });
+    expect([rejected.event, rejected.data.channel]).to.deep.equal([
       'gusher.multi_subscribe_error',
       ['AA', 'ZZ'],
     ]);

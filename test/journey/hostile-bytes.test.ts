@@ -4,7 +4,7 @@ import { connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { socketCount } from '../support/processes.ts';
-import { handshake, RawSocket, readRefusal } from '../support/raw-socket.ts';
+import { handshake, RawSocket, readErrorResponse } from '../support/raw-socket.ts';
 
 const TLS_HELLO = Buffer.from('16030100c8010000c40303', 'hex');
 const ROUNDS = 30;
@@ -83,7 +83,7 @@ describe('hostile bytes on the public port', () => {
     it(`${what}: is told ${status} ${code}`, async () => {
       const raw = await RawSocket.connect(gusher.port);
       raw.send(bytes);
-      expect(readRefusal(await raw.answer())).to.deep.equal({ status, code });
+      expect(readErrorResponse(await raw.answer())).to.deep.equal({ status, code });
     });
   }
 
@@ -101,7 +101,7 @@ describe('hostile bytes on the public port', () => {
   it('a head that ends early is told so, where the client still listens', async () => {
     const raw = await RawSocket.connect(gusher.port);
     raw.socket.end('GET /ws/demo HTTP/1.1\r\nHost');
-    expect(readRefusal(await raw.answer())).to.deep.equal({ status: 400, code: 'bad_request' });
+    expect(readErrorResponse(await raw.answer())).to.deep.equal({ status: 400, code: 'bad_request' });
   });
 
   it('a POST of a client that hangs up at once troubles nobody', async () => {

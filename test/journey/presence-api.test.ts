@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Api, expectRefused } from '../support/api.ts';
+import { Api, expectRejected } from '../support/api.ts';
 import { type Client, connectClient } from '../support/client.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { keyFolder, signToken } from '../support/tokens.ts';
@@ -101,16 +101,16 @@ describe('lists and counts of the API', () => {
 
   it('refuses what is no page, channel or app', async () => {
     for (const query of ['limit=0', 'limit=-1', 'limit=x', 'limit=10001', 'cursor=!', 'cursor=']) {
-      expectRefused(await api.get(`${TEST}/channels?${query}`), 400, 'bad_page');
+      expectRejected(await api.get(`${TEST}/channels?${query}`), 400, 'bad_page');
     }
     for (const list of ['', ',', 'news,', '%00']) {
-      expectRefused(await api.get(`${TEST}/users?channel=${list}`), 400, 'bad_channel');
-      expectRefused(await api.get(`${TEST}/users/count?channel=${list}`), 400, 'bad_channel');
+      expectRejected(await api.get(`${TEST}/users?channel=${list}`), 400, 'bad_channel');
+      expectRejected(await api.get(`${TEST}/users/count?channel=${list}`), 400, 'bad_channel');
     }
-    expectRefused(await api.get(`${TEST}/users?channel=%E0%A4%A`), 400, 'bad_channel');
+    expectRejected(await api.get(`${TEST}/users?channel=%E0%A4%A`), 400, 'bad_channel');
     const many = Array.from({ length: 101 }, (_, n) => `c${n}`).join(',');
-    expectRefused(await api.get(`${TEST}/users?channel=${many}`), 400, 'too_many_channels');
-    expectRefused(await api.get('/v1/apps/a%40b/users'), 400, 'bad_app');
+    expectRejected(await api.get(`${TEST}/users?channel=${many}`), 400, 'too_many_channels');
+    expectRejected(await api.get('/v1/apps/a%40b/users'), 400, 'bad_app');
   });
 
   it('publishes by pattern to the live channels of the one app', async () => {
@@ -144,16 +144,16 @@ describe('lists and counts of the API', () => {
     }
     const costly = ['(a?){1000}', '((a{100}){10}){10}', '.{1000}'.repeat(20), 'a'.repeat(513)];
     for (const channel_pattern of costly) {
-      expectRefused(
+      expectRejected(
         await api.post(`${TEST}/messages`, { channel_pattern, event: 'e' }),
         400,
         'pattern_too_costly',
       );
     }
     for (const channel_pattern of ['', '(', '[', '*', '(?=a)', '\\1', undefined, 7]) {
-      expectRefused(await api.post(`${TEST}/messages`, { channel_pattern, event: 'e' }), 400, 'bad_pattern');
+      expectRejected(await api.post(`${TEST}/messages`, { channel_pattern, event: 'e' }), 400, 'bad_pattern');
     }
-    expectRefused(await api.post(`${TEST}/messages`, { channel_pattern: 'a' }), 400, 'bad_event');
+    expectRejected(await api.post(`${TEST}/messages`, { channel_pattern: 'a' }), 400, 'bad_event');
     expect(performance.now() - started).to.be.lessThan(30_000);
   });
 });

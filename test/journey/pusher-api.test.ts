@@ -171,7 +171,7 @@ describe('the Pusher HTTP API', () => {
 
       it('refuses what is not signed by the app, and says why', async () => {
         const now = Math.floor(Date.now() / 1_000);
-        const refusals: [Promise<ApiAnswer>, number, string][] = [
+        const errors: [Promise<ApiAnswer>, number, string][] = [
           [post(`${APP}/events`, EVENT, { secret: 'another' }), 401, 'bad_signature'],
           [post(`${APP}/events`, EVENT, { key: 'native' }), 401, 'bad_auth_key'],
           [post(`${APP}/events`, EVENT, { timestamp: now - 700 }), 401, 'stale_auth_timestamp'],
@@ -189,7 +189,7 @@ describe('the Pusher HTTP API', () => {
           [post('/apps/native/events', EVENT), 404, 'unknown_app_id'],
           [post('/apps/77/events', EVENT, { key: 'off' }), 403, 'app_disabled'],
         ];
-        for (const [answer, status, code] of refusals) {
+        for (const [answer, status, code] of errors) {
           const { status: got, json } = await answer;
           expect([got, json?.code]).to.deep.equal([status, code]);
           expect(json.error, code).to.be.a('string');

@@ -55,9 +55,9 @@ describe('a Pusher client is closed', () => {
     const begun = performance.now();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openPusherSocket(url, PUSHER_APP)));
     await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
-    const refused = clients.filter(({ texts }) => !texts.join().includes('connection_established'));
-    expect(clients.length - refused.length).to.be.within(1, 3 + secondsTouchedSince(begun));
-    for (const { closed, texts } of refused) {
+    const rejected = clients.filter(({ texts }) => !texts.join().includes('connection_established'));
+    expect(clients.length - rejected.length).to.be.within(1, 3 + secondsTouchedSince(begun));
+    for (const { closed, texts } of rejected) {
       expect((await within(closed, 'the close')).code).to.equal(4100);
       expect(JSON.parse(texts[0] ?? '').data.code).to.equal(4100);
     }

@@ -15,9 +15,9 @@ describe('Redis that goes away', () => {
 
     await redis.kill();
     await ready(gusher, 503);
-    const refused = await gusher.publish('news', 'tick', 'lost');
-    expect(refused.status).to.equal(503);
-    expect(await refused.json()).to.have.nested.property('error.code', 'broker_lost');
+    const rejected = await gusher.publish('news', 'tick', 'lost');
+    expect(rejected.status).to.equal(503);
+    expect(await rejected.json()).to.have.nested.property('error.code', 'broker_lost');
     expect((await fetch(`${gusher.api}/healthz`)).status).to.equal(200);
 
     await redis.restart();

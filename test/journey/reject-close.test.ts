@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { connectClient, expectRefusal } from '../support/client.ts';
+import { connectClient, expectError } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
@@ -37,8 +37,8 @@ describe('?reject=close of a native client', () => {
     const client = await connectClient(gusher.clientUrl('open', '?reject=close'));
     await client.subscribe('news');
     await client.close();
-    expect(await expectRefusal(gusher.clientUrl('off'))).to.deep.include({ status: 403 });
-    expect(await expectRefusal(gusher.clientUrl('off', '?reject=open'))).to.deep.include({ status: 403 });
+    expect(await expectError(gusher.clientUrl('off'))).to.deep.include({ status: 403 });
+    expect(await expectError(gusher.clientUrl('off', '?reject=open'))).to.deep.include({ status: 403 });
   });
 
   it('ends clients that do not answer the close, and refuses by status beyond its bound', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Api, expectRefused } from '../support/api.ts';
+import { Api, expectRejected } from '../support/api.ts';
 import { type Client, connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
@@ -58,10 +58,14 @@ describe('the REST API', () => {
       [7, 'bad_body'],
     ];
     for (const [message, code] of wrong) {
-      expectRefused(await api.post(`${DEMO}/messages/batch`, [good, message]), 400, code);
+      expectRejected(await api.post(`${DEMO}/messages/batch`, [good, message]), 400, code);
     }
-    expectRefused(await api.post(`${DEMO}/messages/batch`, good), 400, 'bad_body');
-    expectRefused(await api.post(`${DEMO}/messages/batch`, Array(10_001).fill(good)), 413, 'batch_too_large');
+    expectRejected(await api.post(`${DEMO}/messages/batch`, good), 400, 'bad_body');
+    expectRejected(
+      await api.post(`${DEMO}/messages/batch`, Array(10_001).fill(good)),
+      413,
+      'batch_too_large',
+    );
     await api.post(`${DEMO}/channels/batch-c/messages`, { event: 'marker' });
     expect((await client.next()).event).to.equal('marker');
   });
@@ -89,7 +93,7 @@ describe('the REST API', () => {
       expect([status, text]).to.deep.equal([200, '{"channel":"once","event":"paid","data":17}']);
     }
     const other = await api.post(`${DEMO}/channels/once/messages`, { event: 'paid', data: 18 }, headers);
-    expectRefused(other, 422, 'idempotency_mismatch');
+    expectRejected(other, 422, 'idempotency_mismatch');
     await api.post(`${DEMO}/channels/once/messages`, { event: 'marker' });
     expect((await client.next()).event).to.equal('paid');
     expect((await client.next()).event).to.equal('marker');
@@ -98,18 +102,18 @@ describe('the REST API', () => {
   it('lets a key be used again when nothing was published under it', async () => {
     const headers = { 'Idempotency-Key': 'again' };
     const path = `${DEMO}/channels/again/messages`;
-    expectRefused(await api.post(path, { data: 1 }, headers), 400, 'bad_event');
+    expectRejected(await api.post(path, { data: 1 }, headers), 400, 'bad_event');
     expect((await api.post(path, { event: 'e' }, headers)).status).to.equal(200);
     const tooLong = { 'Idempotency-Key': 'k'.repeat(256) };
-    expectRefused(await api.post(path, { event: 'e' }, tooLong), 400, 'bad_idempotency_key');
+    expectRejected(await api.post(path, { event: 'e' }, tooLong), 400, 'bad_idempotency_key');
   });
 
   it('refuses what is hostile with a code, and goes on', async () => {
     const deep = `{"event":"e","data":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
     expect((await api.post(`${DEMO}/channels/c/messages`, deep)).status).to.equal(200);
     const huge = `{"event":"e","data":"${'x'.repeat(10 * 1024 * 1024)}"}`;
-    const refused = await api.post(`${DEMO}/channels/c/messages`, huge).catch(() => undefined);
-    if (refused !== undefined) expectRefused(refused, 413, 'body_too_large');
+    const rejected = await api.post(`${DEMO}/channels/c/messages`, huge).catch(() => undefined);
+    if (rejected !== undefined) expectRejected(rejected, 413, 'body_too_large');
     const cases: [path: string, body: unknown, status: number, code: string][] = [
       ['/v1/apps/nobody/channels/c/messages', { event: 'e' }, 404, 'no_such_app'],
       ['/v1/apps/a%40b/channels/c/messages', { event: 'e' }, 400, 'bad_app'],
@@ -125,9 +129,9 @@ describe('the REST API', () => {
       [`${DEMO}/users/u/channels`, { channel: 1 }, 400, 'bad_body'],
       [`${DEMO}/users/u/channels`, { channel: '' }, 400, 'bad_channel'],
     ];
-    for (const [path, body, status, code] of cases) expectRefused(await api.post(path, body), status, code);
+    for (const [path, body, status, code] of cases) expectRejected(await api.post(path, body), status, code);
     for (const body of [{ channels: 'a' }, { channels: [1] }, { channels: Array(1_001).fill('a') }]) {
-      expectRefused(await api.request('PUT', `${DEMO}/users/u/channels`, body), 400, 'bad_body');
+      expectRejected(await api.request('PUT', `${DEMO}/users/u/channels`, body), 400, 'bad_body');
     }
     await eventually(() => gusher.workerPids.length === 2, 'nobody was restarted', 100);
   });

@@ -50,11 +50,11 @@ describe('a graceful stop', () => {
         const body = (await response.json()) as { reason?: string };
         return response.status === 503 && body.reason === 'stopping';
       }, 'readiness is off');
-      const refused = await connectClient(gusher.clientUrl()).then(
+      const rejected = await connectClient(gusher.clientUrl()).then(
         () => 'let in',
         () => 'refused',
       );
-      expect(refused).to.equal('refused');
+      expect(rejected).to.equal('refused');
       const open = receivers.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
       expect(open).to.have.length.above(0);
       expect(await gusher.end()).to.equal(0);

@@ -6,7 +6,7 @@ import { connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { startGusher } from '../support/gusher.ts';
 import { socketCount } from '../support/processes.ts';
-import { RawSocket, readRefusal } from '../support/raw-socket.ts';
+import { RawSocket, readErrorResponse } from '../support/raw-socket.ts';
 
 const SOCKETS = 2_000;
 const CAP = 1_500;
@@ -29,9 +29,9 @@ describe('2,000 sockets that never send a byte', () => {
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
 
     const answers = await within(Promise.all(silent.map(({ ended }) => ended)), 'the end of all');
-    const told = answers.filter((answer) => answer !== '').map(readRefusal);
+    const told = answers.filter((answer) => answer !== '').map(readErrorResponse);
     expect(told).to.have.length.within(1, CAP);
-    for (const refusal of told) expect(refusal).to.deep.equal({ status: 408, code: 'greeting_timeout' });
+    for (const error of told) expect(error).to.deep.equal({ status: 408, code: 'greeting_timeout' });
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => socketCount(primary) <= before, 'no socket is left');

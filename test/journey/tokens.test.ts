@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { Api, expectRefused } from '../support/api.ts';
-import { type Client, connectClient, expectRefusal } from '../support/client.ts';
+import { Api, expectRejected } from '../support/api.ts';
+import { type Client, connectClient, expectError } from '../support/client.ts';
 import { within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { keyPairFor, signToken, type TokenOptions } from '../support/tokens.ts';
@@ -85,7 +85,7 @@ describe('clients with tokens', () => {
     expect((await door.post(`/auth?jwt=${jwt}`, '')).json).to.deep.equal({ token: jwt });
     expect((await door.form('/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
     expect((await door.post('/v1/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
-    expectRefused(await door.post('/auth', ''), 400, 'bad_body');
+    expectRejected(await door.post('/auth', ''), 400, 'bad_body');
   });
 
   it('auth takes a body that comes after its head, and in pieces', async () => {
@@ -122,29 +122,29 @@ describe('clients with tokens', () => {
 
   it('auth refuses with a code what is no good token', async () => {
     const stranger = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
-    expectRefused(await door.post('/v1/auth', { jwt: stranger }), 401, 'token_refused');
-    expectRefused(
+    expectRejected(await door.post('/v1/auth', { jwt: stranger }), 401, 'token_refused');
+    expectRejected(
       await door.post('/v1/auth', { jwt: await sign({}, { expiresIn: -9 }) }),
       401,
       'token_expired',
     );
-    expectRefused(await door.post('/v1/auth', { jwt: 'x' }), 401, 'token_refused');
-    expectRefused(await door.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
-    expectRefused(await door.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
-    expectRefused(await door.post('/v1/auth', `{"jwt":"${'x'.repeat(40_000)}"}`), 413, 'body_too_large');
-    expectRefused(await door.post('/v1/nothing', {}), 404, 'not_found');
+    expectRejected(await door.post('/v1/auth', { jwt: 'x' }), 401, 'token_refused');
+    expectRejected(await door.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
+    expectRejected(await door.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
+    expectRejected(await door.post('/v1/auth', `{"jwt":"${'x'.repeat(40_000)}"}`), 413, 'body_too_large');
+    expectRejected(await door.post('/v1/nothing', {}), 404, 'not_found');
   });
 
   it('the socket is refused before the upgrade', async () => {
     const at = (path: string, token: string): string => `${gusher.url}${path}?token=${token}`;
     const token = await sign();
-    expect(await expectRefusal(at('/v1/apps/OTHER/ws', token))).to.deep.equal({
+    expect(await expectError(at('/v1/apps/OTHER/ws', token))).to.deep.equal({
       status: 401,
       code: 'token_of_other_app',
     });
-    expect((await expectRefusal(at('/ws/TEST', 'x'))).code).to.equal('token_refused');
-    expect((await expectRefusal(at('/ws/TEST', ''))).code).to.equal('no_credential');
-    expect((await expectRefusal(at('/ws/TEST', await sign({}, { expiresIn: -9 })))).code).to.equal(
+    expect((await expectError(at('/ws/TEST', 'x'))).code).to.equal('token_refused');
+    expect((await expectError(at('/ws/TEST', ''))).code).to.equal('no_credential');
+    expect((await expectError(at('/ws/TEST', await sign({}, { expiresIn: -9 })))).code).to.equal(
       'token_expired',
     );
   });
@@ -156,7 +156,7 @@ describe('clients with tokens', () => {
       200,
       { gusher: { app_key: 'TEST', user_id: 'ann', channels: ['AA', 'BB'], remotes: { go: true } } },
     ]);
-    expectRefused(await api.post('/v1/auth/decode', { jwt: 'x' }), 401, 'token_refused');
+    expectRejected(await api.post('/v1/auth/decode', { jwt: 'x' }), 401, 'token_refused');
   });
 
   it('a client is told when its token expires, and closed after the grace', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Api, expectRefused } from '../support/api.ts';
+import { Api, expectRejected } from '../support/api.ts';
 import { type Client, connectClient } from '../support/client.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { keyFolder, signToken } from '../support/tokens.ts';
@@ -44,7 +44,7 @@ describe('backends written for gusher.cluster v1.13', () => {
         expect([status, text]).to.deep.equal([200, `{"channel":"AA","event":"notify","data":${json}}`]);
         expect(await ann.nextText()).to.equal(text);
       }
-      expectRefused(await api.form(`${prefix}/push/TEST/AA/notify`, {}), 400, 'bad_body');
+      expectRejected(await api.form(`${prefix}/push/TEST/AA/notify`, {}), 400, 'bad_body');
     });
 
     it(`push by pattern: POST ${prefix}/push/{app}`, async () => {

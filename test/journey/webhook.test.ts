@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
-import { connectClient, expectRefusal } from '../support/client.ts';
+import { connectClient, expectError } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
@@ -101,14 +101,14 @@ describe('the webhook of an app that was registered by hand', () => {
   ] as const) {
     it(`lets nobody in when it ${what}`, async () => {
       webhook.answer = answer;
-      expect(await expectRefusal(connectUrl())).to.deep.equal({ status, code });
+      expect(await expectError(connectUrl())).to.deep.equal({ status, code });
     });
   }
 
   it('is logged with status and reason when it is misconfigured, once for many clients', async () => {
     await redis.command('HSET', 'moved', 'url', webhook.url);
     webhook.answer = (response) => response.writeHead(404).end();
-    for (let client = 0; client < 3; client += 1) await expectRefusal(connectUrl('moved'));
+    for (let client = 0; client < 3; client += 1) await expectError(connectUrl('moved'));
     const isOfMoved = ({ app, event }: (typeof gusher.logs)[number]): boolean =>
       app === 'moved' && event === 'auth_webhook_failed';
     const line = await gusher.log(isOfMoved, 'that a webhook fails');
@@ -123,9 +123,9 @@ describe('the webhook of an app that was registered by hand', () => {
 
   it('serves the next client after more 101 responses than calls may be made at once', async () => {
     webhook.answer = switchProtocols;
-    const refused = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => expectRefusal(connectUrl()));
-    expect((await Promise.all(refused)).map(({ code }) => code)).to.deep.equal(
-      refused.map(() => 'auth_unusable'),
+    const rejected = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => expectError(connectUrl()));
+    expect((await Promise.all(rejected)).map(({ code }) => code)).to.deep.equal(
+      rejected.map(() => 'auth_unusable'),
     );
     webhook.answer = json({ channels: ['news'] });
     await (await connectClient(connectUrl())).close();
@@ -136,7 +136,7 @@ describe('the webhook of an app that was registered by hand', () => {
     other.answer = json({ channels: ['news'] });
     await redis.command('HSET', 'other', 'url', other.url);
     webhook.answer = hang;
-    const silent = Array.from({ length: MAX_IN_FLIGHT * 6 }, () => expectRefusal(connectUrl()));
+    const silent = Array.from({ length: MAX_IN_FLIGHT * 6 }, () => expectError(connectUrl()));
     await eventually(() => webhook.inFlight === MAX_IN_FLIGHT, 'the silent webhook is asked');
     const since = performance.now();
     await (await connectClient(connectUrl('other'))).close();
@@ -148,7 +148,7 @@ describe('the webhook of an app that was registered by hand', () => {
 
   it('lets nobody in when nothing listens there, or it is no URL', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
-    expect(await expectRefusal(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
+    expect(await expectError(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
     const complaint = await gusher.log(
       ({ app, event }) => app === 'ghost' && event === 'auth_webhook_failed',
       'that a webhook fails',
@@ -161,7 +161,7 @@ describe('the webhook of an app that was registered by hand', () => {
       systemCode: 'ECONNREFUSED',
     });
     await redis.command('HSET', 'typo', 'url', 'not a url');
-    expect(await expectRefusal(connectUrl('typo')))
+    expect(await expectError(connectUrl('typo')))
       .to.have.property('status')
       .that.is.within(400, 599);
   });
@@ -170,7 +170,7 @@ describe('the webhook of an app that was registered by hand', () => {
     const secure = await WebhookServer.start(selfSigned());
     secure.answer = json({ channels: ['news'] });
     await redis.command('HSET', 'secure', 'url', secure.url);
-    expect(await expectRefusal(connectUrl('secure'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
+    expect(await expectError(connectUrl('secure'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
     expect(secure.calls).to.deep.equal([]);
     secure.stop();
   });
@@ -195,10 +195,10 @@ describe('the webhook of an app that was registered by hand', () => {
     expect(webhook.mostInFlight).to.equal(MAX_IN_FLIGHT);
 
     webhook.answer = hang;
-    const flood = Array.from({ length: MAX_IN_FLIGHT * 12 }, () => expectRefusal(connectUrl()));
-    const refusals = (await Promise.all(flood)).map(({ code }) => code);
-    expect(refusals.filter((code) => code === 'auth_busy')).to.have.lengthOf(MAX_IN_FLIGHT);
-    expect(refusals.filter((code) => code === 'auth_timeout')).to.have.lengthOf(MAX_IN_FLIGHT * 11);
+    const flood = Array.from({ length: MAX_IN_FLIGHT * 12 }, () => expectError(connectUrl()));
+    const errors = (await Promise.all(flood)).map(({ code }) => code);
+    expect(errors.filter((code) => code === 'auth_busy')).to.have.lengthOf(MAX_IN_FLIGHT);
+    expect(errors.filter((code) => code === 'auth_timeout')).to.have.lengthOf(MAX_IN_FLIGHT * 11);
   });
 });
 

@@ -49,7 +49,7 @@ export class Api {
 }
 
 /** Expects a refusal of the catalogue. */
-export function expectRefused({ status, json }: ApiAnswer, expected: number, code: string): void {
+export function expectRejected({ status, json }: ApiAnswer, expected: number, code: string): void {
   expect([status, json?.error?.code]).to.deep.equal([expected, code]);
   expect(json.error.message).to.be.a('string');
 }

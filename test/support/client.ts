@@ -94,10 +94,10 @@ export async function connectClient(url: string, options?: ClientOptions): Promi
 }
 
 /** Tries to connect and gives back the refusal. */
-export async function expectRefusal(url: string): Promise<{ status: number; code: string }> {
+export async function expectError(url: string): Promise<{ status: number; code: string }> {
   const socket = new WebSocket(url);
   socket.on('error', () => undefined);
-  const refusal = new Promise<{ status: number; code: string }>((resolve, reject) => {
+  const errorEntry = new Promise<{ status: number; code: string }>((resolve, reject) => {
     socket.once('open', () => reject(new Error(`${url} let the client in`)));
     socket.once('unexpected-response', (_request, response) => {
       const chunks: Buffer[] = [];
@@ -109,7 +109,7 @@ export async function expectRefusal(url: string): Promise<{ status: number; code
     });
   });
   try {
-    return await within(refusal, `a refusal from ${url}`);
+    return await within(errorEntry, `a refusal from ${url}`);
   } finally {
     socket.terminate();
   }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { closeCodesTable, errorCodesTable, refusalsTable } from './refusal-documents.ts';
+import { closeCodesTable, errorCodesTable, errorsTable } from './error-documents.ts';
 import { envExample, settingsTable } from './settings-documents.ts';
 
 /** How documents are brought in line with the code. */
@@ -15,7 +15,7 @@ export interface Written {
 export const WRITTEN: readonly Written[] = [
   { path: '.env.example', text: envExample },
   { path: 'docs/settings.md', part: 'settings', text: settingsTable },
-  { path: 'PROTOCOL.md', part: 'refusals', text: refusalsTable },
+  { path: 'PROTOCOL.md', part: 'errors', text: errorsTable },
   { path: 'PROTOCOL.md', part: 'close codes', text: closeCodesTable },
   { path: 'PROTOCOL.md', part: 'error codes', text: errorCodesTable },
 ];

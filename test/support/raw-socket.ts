@@ -38,7 +38,7 @@ export class RawSocket {
 }
 
 /** Status and code of the first refusal that came over the wire; an empty code if it was no JSON of ours. */
-export function readRefusal(answer: string): { status: number; code: string } {
+export function readErrorResponse(answer: string): { status: number; code: string } {
   const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(answer) ?? [];
   const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(answer) ?? [];
   const start = answer.indexOf('\r\n\r\n') + 4;

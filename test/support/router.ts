@@ -1,4 +1,4 @@
-import { refusalBody } from '../../src/shared/errors/http-error.ts';
+import { errorBody } from '../../src/shared/errors/http-error.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { Router } from '../../src/worker/api/http/router.ts';
 import { noUnexpectedErrors } from './unexpected.ts';
@@ -9,7 +9,7 @@ export function routerForTests(): Router {
     clientLog: { requestRefused: () => undefined },
     unexpected: noUnexpectedErrors(),
     limits: { bodyMaxBytes: 1_024, bodiless: new Set() },
-    errorBodyAt: () => refusalBody,
+    errorBodyAt: () => errorBody,
     stats: createStats(),
   });
 }

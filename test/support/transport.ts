@@ -44,7 +44,7 @@ export const deafDialect: Dialect = {
   encodeFailure: () => 'internal',
   encode: envelopeOf,
   encodeDirect: ({ data }) => data,
-  closeOf: ({ close = 4000, sentence }) => ({ code: close, reason: sentence }),
+  closeOf: ({ close = 4000, message: sentence }) => ({ code: close, reason: sentence }),
 };
 
 let count = 0;

@@ -15,12 +15,12 @@ export function oneLine(json: string): string {
   return json.replace(/[\r\n]+/g, ' ');
 }
 
-const refusal = v.object({ error: v.object({ message: v.string() }) });
+const errorResponse = v.object({ error: v.object({ message: v.string() }) });
 
 /** The sentence in the body of a refusal. */
-export function sentenceOf(body: string): string {
+export function errorMessageOf(body: string): string {
   try {
-    return v.parse(refusal, JSON.parse(body)).error.message;
+    return v.parse(errorResponse, JSON.parse(body)).error.message;
   } catch {
     // Somebody else answered at that address.
     return 'the answer is not one of gusher';

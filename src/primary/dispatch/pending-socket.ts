@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type ErrorBody, refusalBody } from '../../shared/errors/http-error.ts';
+import { type ErrorBody, errorBody } from '../../shared/errors/http-error.ts';
 
 /** A socket on its way from a port of the primary to a worker. */
 export interface Guest {
@@ -24,7 +24,7 @@ export function createGuest(socket: Socket, port: Guest['port']): Guest {
     port,
     data: Buffer.alloc(0),
     sid: undefined,
-    errorBody: refusalBody,
+    errorBody,
     arrivedAt: performance.now(),
   };
 }

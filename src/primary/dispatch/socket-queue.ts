@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
-import { httpRefusal } from '../../shared/errors/http-error.ts';
+import { ERRORS, type ErrorEntry } from '../../shared/errors/catalogue.ts';
+import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Guest } from './pending-socket.ts';
 import { startReading } from './socket-reading.ts';
@@ -20,7 +20,7 @@ const LINGER_MS = 1_000;
 export class Lobby {
   readonly #place: (guest: Guest) => boolean;
   readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
-  readonly #whyNot: (port: Guest['port']) => Refusal;
+  readonly #whyNot: (port: Guest['port']) => ErrorEntry;
   readonly #deadlineMs: number;
   readonly #maxSockets: number;
   /** No worker to take them. */
@@ -35,21 +35,21 @@ export class Lobby {
     settings: Pick<Settings, 'greetingDeadlineMs' | 'greetingMaxSockets'>;
     place: (guest: Guest) => boolean;
     clientLog: Pick<ClientLog, 'connectRefused'>;
-    whyNot?: (port: Guest['port']) => Refusal;
+    whyNot?: (port: Guest['port']) => ErrorEntry;
   }) {
     this.#deadlineMs = options.settings.greetingDeadlineMs;
     this.#maxSockets = options.settings.greetingMaxSockets;
     this.#place = options.place;
     this.#clientLog = options.clientLog;
-    this.#whyNot = options.whyNot ?? (() => REFUSALS.no_worker);
+    this.#whyNot = options.whyNot ?? (() => ERRORS.no_worker);
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
   /** Takes a guest that came in, or one whose worker was lost before it took over. */
   receive(guest: Guest): void {
     if (guest.socket.destroyed || this.#place(guest)) return;
-    if (this.#closed.has(guest.port)) this.refuse(guest, REFUSALS.server_stopping);
-    else if (this.#waiting.size >= this.#maxSockets) this.refuse(guest, this.#whyNot(guest.port));
+    if (this.#closed.has(guest.port)) this.reject(guest, ERRORS.server_stopping);
+    else if (this.#waiting.size >= this.#maxSockets) this.reject(guest, this.#whyNot(guest.port));
     else this.#waiting.add(guest);
   }
 
@@ -61,13 +61,13 @@ export class Lobby {
   }
 
   /** Tells a client why not. */
-  refuse({ socket, errorBody }: Guest, refusal: Refusal): void {
-    this.#clientLog.connectRefused(refusal, { address: socket.remoteAddress });
+  reject({ socket, errorBody }: Guest, error: ErrorEntry): void {
+    this.#clientLog.connectRefused(error, { address: socket.remoteAddress });
     if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
     this.#leaving.set(socket, performance.now() + LINGER_MS);
     socket.once('close', () => this.#leaving.delete(socket));
     socket.removeAllListeners('data');
-    socket.end(httpRefusal(refusal, errorBody));
+    socket.end(httpErrorResponse(error, errorBody));
     // What is still unread would make the system send a reset, which destroys the answer: so read on.
     startReading(socket);
   }
@@ -96,7 +96,7 @@ export class Lobby {
     for (const guest of this.#waiting) {
       if (now - guest.arrivedAt < this.#deadlineMs) continue;
       this.#waiting.delete(guest);
-      this.refuse(guest, this.#whyNot(guest.port));
+      this.reject(guest, this.#whyNot(guest.port));
     }
     // A worker that was full may have room again.
     this.retry();

@@ -1,6 +1,6 @@
 import { type BlockList, createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import { errorBodyAt, KNOWN_METHODS } from '../../shared/errors/http-error.ts';
 import { parseRequestHead } from '../../shared/http/request-head.ts';
 import {
@@ -61,7 +61,7 @@ export class FrontDoor {
   readonly #limits: RequestLimits;
   readonly #log: Logger;
   readonly #clientLog: Pick<ClientLog, 'connectDropped'>;
-  readonly #lobby: Pick<Lobby, 'receive' | 'refuse'>;
+  readonly #lobby: Pick<Lobby, 'receive' | 'reject'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
   readonly #greeting = new Map<Socket, Greeting>();
@@ -72,7 +72,7 @@ export class FrontDoor {
 
   constructor(options: {
     doors: Doors;
-    lobby: Pick<Lobby, 'receive' | 'refuse'>;
+    lobby: Pick<Lobby, 'receive' | 'reject'>;
     clientLog: Pick<ClientLog, 'connectDropped'>;
     log: Logger;
   }) {
@@ -99,7 +99,7 @@ export class FrontDoor {
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const { guest } of this.#greeting.values()) this.#refuse(guest, REFUSALS.server_stopping);
+    for (const { guest } of this.#greeting.values()) this.#reject(guest, ERRORS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
@@ -123,7 +123,7 @@ export class FrontDoor {
   /** The client has said all it will say, and it was no whole head. */
   #onEnd(guest: Guest): void {
     if (!this.#greeting.has(guest.socket)) return;
-    if (guest.data.length > 0) this.#refuse(guest, REFUSALS.bad_request);
+    if (guest.data.length > 0) this.#reject(guest, ERRORS.bad_request);
     else guest.socket.destroy();
   }
 
@@ -133,33 +133,31 @@ export class FrontDoor {
     guest.data = head.append(chunk);
     const end = headEnd(guest.data, searched);
     const objection = this.#objectionTo(guest, end);
-    if (objection !== undefined) this.#refuse(guest, objection);
+    if (objection !== undefined) this.#reject(guest, objection);
     else if (end >= 0) this.#letPass(guest);
   }
 
-  #objectionTo(guest: Guest, end: number): Refusal | undefined {
+  #objectionTo(guest: Guest, end: number): ErrorEntry | undefined {
     const { data } = guest;
-    if (!startsLikeHttp(data)) return REFUSALS.bad_request;
+    if (!startsLikeHttp(data)) return ERRORS.bad_request;
     const headLength = end < 0 ? data.length : end;
     const { headMaxBytes } = this.#doors;
     if (headLength > headMaxBytes) {
       const detail = `The limit is ${headMaxBytes} bytes (GUSHER_HEAD_MAX_BYTES).`;
-      return new RefusalError('head_too_large', { detail }).refusal;
+      return new GusherError('head_too_large', { detail }).entry;
     }
     if (end < 0) return undefined;
     const text = data.toString('latin1', 0, end);
-    if (hasBareLineEnd(text)) return REFUSALS.bad_request;
+    if (hasBareLineEnd(text)) return ERRORS.bad_request;
     const head = parseRequestHead(text);
-    if (head === undefined) return REFUSALS.bad_request;
-    if (!KNOWN_METHODS.includes(head.method)) return REFUSALS.method_not_allowed;
+    if (head === undefined) return ERRORS.bad_request;
+    if (!KNOWN_METHODS.includes(head.method)) return ERRORS.method_not_allowed;
     const { target } = splitTarget(head.target);
     guest.sid = sidOf(target);
     guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
-    const fault = requestFault(head, this.#limits)?.refusal;
+    const fault = requestFault(head, this.#limits)?.entry;
     if (fault !== undefined) return fault;
-    return this.#isWithinRate(guest, data.toString('latin1', 0, end))
-      ? undefined
-      : REFUSALS.too_many_connects;
+    return this.#isWithinRate(guest, data.toString('latin1', 0, end)) ? undefined : ERRORS.too_many_connects;
   }
 
   #isWithinRate({ socket }: Guest, head: string): boolean {
@@ -176,16 +174,16 @@ export class FrontDoor {
     this.#lobby.receive(guest);
   }
 
-  #refuse(guest: Guest, refusal: Refusal): void {
+  #reject(guest: Guest, error: ErrorEntry): void {
     this.#greeting.delete(guest.socket);
-    this.#lobby.refuse(guest, refusal);
+    this.#lobby.reject(guest, error);
   }
 
   readonly #sweep = (): void => {
     const now = performance.now();
     for (const { guest } of this.#greeting.values()) {
       if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) break;
-      this.#refuse(guest, REFUSALS.greeting_timeout);
+      this.#reject(guest, ERRORS.greeting_timeout);
     }
   };
 }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { RefusalError } from '../errors/catalogue.ts';
+import { GusherError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import type { AppStore } from './app-store.ts';
 
@@ -36,7 +36,7 @@ export class AppIdIndex {
    * if the store fails, and when too many wait.
    */
   async refresh(): Promise<void> {
-    if (this.#waiting >= WAITING_MAX) throw new RefusalError('apps_unavailable');
+    if (this.#waiting >= WAITING_MAX) throw new GusherError('apps_unavailable');
     this.#waiting += 1;
     try {
       this.#next ??= this.#readNext();
@@ -64,7 +64,7 @@ export class AppIdIndex {
         { event: 'app_ids_unavailable', reason: (error as Error).message },
         'app ids not readable',
       );
-      throw new RefusalError('apps_unavailable', { cause: error });
+      throw new GusherError('apps_unavailable', { cause: error });
     } finally {
       const now = performance.now();
       this.#readAfter = now + Math.min((now - startedAt) * (1 / READ_SHARE - 1), PAUSE_MAX_MS);

@@ -1,4 +1,4 @@
-import { RefusalError } from '../errors/catalogue.ts';
+import { GusherError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import { isAppKey } from '../model/names.ts';
 import type { App } from './app.ts';
@@ -112,7 +112,7 @@ export class Apps {
     const absentAt = this.#absent.get(key);
     if (absentAt !== undefined && isFresh(absentAt)) return undefined;
     if (isIndexed || this.#lookups.has(key)) return this.#lookUp(key);
-    if (this.#unknownLookups >= UNKNOWN_LOOKUPS_MAX) throw new RefusalError('apps_unavailable');
+    if (this.#unknownLookups >= UNKNOWN_LOOKUPS_MAX) throw new GusherError('apps_unavailable');
     this.#unknownLookups += 1;
     return this.#lookUp(key).finally(() => {
       this.#unknownLookups -= 1;
@@ -152,7 +152,7 @@ export class Apps {
       this.#log.debug(facts, 'app lookup failed');
       // Served as before: an app of tokens alone needs no record.
       if (this.#absent.has(key)) return undefined;
-      throw new RefusalError('apps_unavailable', { cause: error });
+      throw new GusherError('apps_unavailable', { cause: error });
     }
   }
 

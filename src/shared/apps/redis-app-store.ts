@@ -8,7 +8,7 @@ import {
   escapePattern,
   type Redis,
 } from '../redis/client.ts';
-import { isRedisReply, redisFault, refusalWord } from '../redis/errors.ts';
+import { isRedisReply, redisFault, replyErrorCode } from '../redis/errors.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,
@@ -165,7 +165,7 @@ export class RedisAppStore implements AppStore {
 }
 
 function isWrongType(error: unknown): boolean {
-  return refusalWord(error) === 'WRONGTYPE';
+  return replyErrorCode(error) === 'WRONGTYPE';
 }
 
 function textsOf(changes: AppChanges): Record<string, string> {

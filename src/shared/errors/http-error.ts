@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { Refusal } from './catalogue.ts';
+import type { ErrorEntry } from './catalogue.ts';
 
 /** The methods that some resource of gusher answers. */
 export const KNOWN_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -10,12 +10,12 @@ const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
 /** The status by which a refusal is told over HTTP. */
-export function refusalStatus({ http }: Refusal): number {
+export function errorStatus({ http }: ErrorEntry): number {
   return http ?? INTERNAL;
 }
 
 /** What the status of a refusal asks of its response, besides a body. */
-export function refusalHeaders({ http }: Refusal): Record<string, string> {
+export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
   switch (http) {
     case UPGRADE_REQUIRED:
       // RFC 9110 §15.5.22 and RFC 6455 §4.4.
@@ -28,15 +28,15 @@ export function refusalHeaders({ http }: Refusal): Record<string, string> {
 }
 
 /** Returns the JSON body by which an error is sent over HTTP. */
-export type ErrorBody = (refusal: Refusal) => string;
+export type ErrorBody = (error: ErrorEntry) => string;
 
 /** A refusal as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
-export function httpRefusal(refusal: Refusal, bodyOf: ErrorBody = refusalBody): string {
-  const status = refusalStatus(refusal);
-  const body = bodyOf(refusal);
+export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBody): string {
+  const status = errorStatus(error);
+  const body = bodyOf(error);
   const headers = {
     Connection: 'close',
-    ...refusalHeaders(refusal),
+    ...errorHeaders(error),
     // RFC 9110 §15.5.6. No resource is known here, so these are the methods that any resource answers.
     ...(status === METHOD_NOT_ALLOWED && { Allow: KNOWN_METHODS.join(', ') }),
     'Content-Type': 'application/json; charset=utf-8',
@@ -47,12 +47,12 @@ export function httpRefusal(refusal: Refusal, bodyOf: ErrorBody = refusalBody): 
 }
 
 /** The JSON body by which a refusal is told over HTTP, on either port. */
-export function refusalBody({ code, sentence }: Refusal): string {
+export function errorBody({ code, message: sentence }: ErrorEntry): string {
   return JSON.stringify({ error: { code, message: sentence } });
 }
 
 /** The JSON body of an error of the Pusher HTTP API: SDKs show `error` as it is. */
-export function pusherRefusalBody({ code, sentence }: Refusal): string {
+export function pusherErrorBody({ code, message: sentence }: ErrorEntry): string {
   return JSON.stringify({ error: sentence, code });
 }
 
@@ -62,5 +62,5 @@ export function pusherRefusalBody({ code, sentence }: Refusal): string {
  */
 export function errorBodyAt(path: string, prefix: string): ErrorBody {
   const isPusherApi = path.startsWith('/apps/') || (prefix !== '' && path.startsWith(`${prefix}/apps/`));
-  return isPusherApi ? pusherRefusalBody : refusalBody;
+  return isPusherApi ? pusherErrorBody : errorBody;
 }

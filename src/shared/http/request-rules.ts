@@ -1,4 +1,4 @@
-import { RefusalError } from '../errors/catalogue.ts';
+import { GusherError } from '../errors/catalogue.ts';
 import { listElements, type RequestHead, valuesOf } from './request-head.ts';
 
 /** The rules that each request must keep, the first of a connection and every later one, on either port. */
@@ -23,37 +23,37 @@ const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
  * What is wrong with a request, or `undefined`. Attack: request smuggling. A proxy before gusher may read a head in
  * another way than gusher does, so whatever two parsers could read in two ways is rejected.
  */
-export function requestFault(head: RequestHead, limits: RequestLimits): RefusalError | undefined {
+export function requestFault(head: RequestHead, limits: RequestLimits): GusherError | undefined {
   if (head.fields.length > FIELDS_MAX * 2) {
-    return new RefusalError('head_too_large', { detail: `The limit is ${FIELDS_MAX} fields.` });
+    return new GusherError('head_too_large', { detail: `The limit is ${FIELDS_MAX} fields.` });
   }
-  if (head.version !== '1.1' && head.version !== '1.0') return new RefusalError('bad_request');
+  if (head.version !== '1.1' && head.version !== '1.0') return new GusherError('bad_request');
   const fault = bodyFault(head, limits);
   if (fault !== undefined || (isTarget(head) && hasOneHost(head))) return fault;
-  return new RefusalError('bad_request');
+  return new GusherError('bad_request');
 }
 
 /** RFC 9112 §6.3. A body is framed by one `Content-Length` or by `Transfer-Encoding: chunked`, never by both. */
-function bodyFault(head: RequestHead, { bodyMaxBytes, bodiless }: RequestLimits): RefusalError | undefined {
+function bodyFault(head: RequestHead, { bodyMaxBytes, bodiless }: RequestLimits): GusherError | undefined {
   const encodings = valuesOf(head, 'transfer-encoding');
   const lengths = valuesOf(head, 'content-length');
   if (encodings.length + lengths.length === 0) return undefined;
   const [encoding] = encodings;
   const [length = '0'] = lengths;
   if (encodings.length + lengths.length > 1 || !BODY_LENGTH.test(length)) {
-    return new RefusalError('bad_request');
+    return new GusherError('bad_request');
   }
   const isChunked = encoding?.toLowerCase() === 'chunked' && head.version === '1.1';
-  if (encoding !== undefined && !isChunked) return new RefusalError('bad_request');
+  if (encoding !== undefined && !isChunked) return new GusherError('bad_request');
   if (bodiless.has(head.method) && (isChunked || Number(length) > 0)) {
-    return new RefusalError('body_not_allowed');
+    return new GusherError('body_not_allowed');
   }
   return Number(length) > bodyMaxBytes ? bodyTooLarge(bodyMaxBytes) : undefined;
 }
 
 /** The error of a body beyond `GUSHER_BODY_MAX_BYTES`. */
-export function bodyTooLarge(maxBytes: number): RefusalError {
-  return new RefusalError('body_too_large', {
+export function bodyTooLarge(maxBytes: number): GusherError {
+  return new GusherError('body_too_large', {
     detail: `The limit is ${maxBytes} bytes (GUSHER_BODY_MAX_BYTES).`,
   });
 }

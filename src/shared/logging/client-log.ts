@@ -1,4 +1,4 @@
-import { REFUSALS, type Refusal } from '../errors/catalogue.ts';
+import { ERRORS, type ErrorEntry } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import { isAppKey } from '../model/names.ts';
 import type { Stats } from '../stats.ts';
@@ -23,11 +23,11 @@ export interface ClientFacts {
 }
 
 /** Closes of every restart and of clients that vanish: too many to be news. */
-const ORDINARY_CLOSES: ReadonlySet<Refusal> = new Set([
-  REFUSALS.server_stopping,
-  REFUSALS.heartbeat_lost,
-  REFUSALS.inactive,
-  REFUSALS.token_expired,
+const ORDINARY_CLOSES: ReadonlySet<ErrorEntry> = new Set([
+  ERRORS.server_stopping,
+  ERRORS.heartbeat_lost,
+  ERRORS.inactive,
+  ERRORS.token_expired,
 ]);
 /** Statuses by which a request lacks authority: somebody's credentials are wrong, or somebody tries. */
 const UNAUTHORIZED: ReadonlySet<number | undefined> = new Set([401, 403]);
@@ -53,7 +53,7 @@ export class ClientLog {
   }
 
   /** A connect was refused before it became a connection. */
-  connectRefused({ code }: Refusal, facts: ClientFacts): void {
+  connectRefused({ code }: ErrorEntry, facts: ClientFacts): void {
     this.#stats.connectionsRefused += 1;
     this.#write('info', { event: 'connect_refused', code, ...facts }, 'connect refused');
   }
@@ -65,15 +65,15 @@ export class ClientLog {
   }
 
   /** The server ended a connection. */
-  clientClosed(refusal: Refusal, closeCode: number, facts: ClientFacts): void {
+  clientClosed(error: ErrorEntry, closeCode: number, facts: ClientFacts): void {
     this.#stats.connectionsClosed += 1;
-    const level = ORDINARY_CLOSES.has(REFUSALS[refusal.code as keyof typeof REFUSALS]) ? 'debug' : 'info';
-    this.#write(level, { event: 'client_closed', code: refusal.code, closeCode, ...facts }, 'client closed');
+    const level = ORDINARY_CLOSES.has(ERRORS[error.code as keyof typeof ERRORS]) ? 'debug' : 'info';
+    this.#write(level, { event: 'client_closed', code: error.code, closeCode, ...facts }, 'client closed');
   }
 
   /** A request to the HTTP API, of either port, was refused. */
   requestRefused(
-    { code, http }: Refusal,
+    { code, http }: ErrorEntry,
     facts: ClientFacts & { readonly method?: string | undefined },
   ): void {
     this.#stats.requestsRefused += 1;
@@ -82,7 +82,7 @@ export class ClientLog {
   }
 
   /** A client did not get what it asked for on its connection, because its credential for it was refused. */
-  authorizationRefused({ code }: Refusal, facts: ClientFacts): void {
+  authorizationRefused({ code }: ErrorEntry, facts: ClientFacts): void {
     this.#stats.authorizationsRefused += 1;
     this.#write('info', { event: 'authorization_refused', code, ...facts }, 'authorization refused');
   }

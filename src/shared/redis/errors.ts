@@ -7,11 +7,11 @@ export function isRedisReply(error: unknown): error is Error {
  * The first word of Redis's no, by which it is known. Of a transaction that was discarded the word is that of the first
  * command that was refused. `undefined` if Redis has not said no.
  */
-export function refusalWord(error: unknown): string | undefined {
+export function replyErrorCode(error: unknown): string | undefined {
   if (!isRedisReply(error)) return undefined;
   const [, atExec] = /^EXECABORT .* because of: (\w+)/.exec(error.message) ?? [];
   const [first] = (error as { previousErrors?: readonly unknown[] }).previousErrors ?? [];
-  return atExec ?? refusalWord(first) ?? error.message.split(' ', 1)[0];
+  return atExec ?? replyErrorCode(first) ?? error.message.split(' ', 1)[0];
 }
 
 /** True of a transaction of which Redis has carried out nothing. */
@@ -43,7 +43,7 @@ const REPLY_MAX_LENGTH = 200;
  * only the text before the first quote is kept.
  */
 export function redisReply(error: unknown): string | undefined {
-  const word = refusalWord(error);
+  const word = replyErrorCode(error);
   if (word === undefined || !isRedisReply(error)) return undefined;
   const [first] = (error as { previousErrors?: readonly Error[] }).previousErrors ?? [];
   const text = (first ?? error).message.replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, REPLY_MAX_LENGTH);
@@ -73,7 +73,7 @@ export function redisFault(error: unknown): string {
     if (message === 'ERR DB index is out of range') return 'Redis has no such database';
     if (message.startsWith('ERR max number of clients'))
       return 'Redis has as many clients as it may have (maxclients)';
-    const word = refusalWord(error) ?? '';
+    const word = replyErrorCode(error) ?? '';
     return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
   }
   if (message.startsWith('All sentinels are unreachable')) {

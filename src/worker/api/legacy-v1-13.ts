@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Handler } from './http/exchange.ts';
 import type { Permit, Router } from './http/router.ts';
@@ -103,13 +103,13 @@ function add(work: Publish): Publish {
 /** As Go reads a form: the body goes before the query. */
 function fieldsOf(body: string, query: string): Map<string, string> {
   const [inQuery, inBody] = [parseQueryText(query), parseQueryText(body)];
-  if (inQuery === undefined || inBody === undefined) throw new RefusalError('bad_body');
+  if (inQuery === undefined || inBody === undefined) throw new GusherError('bad_body');
   return new Map([...inQuery, ...inBody]);
 }
 
 function required(fields: ReadonlyMap<string, string>, name: string): string {
   const text = fields.get(name);
-  if (text === undefined || text === '') throw new RefusalError('bad_body');
+  if (text === undefined || text === '') throw new GusherError('bad_body');
   return text;
 }
 

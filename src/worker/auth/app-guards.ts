@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { App } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { OriginList } from '../../shared/net/origin.ts';
 
 /** Made once for each app record that is read, and forgotten with it. */
@@ -8,13 +8,13 @@ const originLists = new WeakMap<readonly string[], OriginList>();
 
 /**
  * The guards of an app that a request alone can fail: they hold for the clients of every protocol. Throws a
- * `RefusalError`: `app_disabled`, `demo_is_local`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
+ * `GusherError`: `app_disabled`, `demo_is_local`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
  */
 export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void {
-  if (!app.enabled) throw new RefusalError('app_disabled');
-  if (app.isDemo === true && isForwarded(headers)) throw new RefusalError('demo_is_local');
-  if (!isOriginAllowed(app, headers.origin)) throw new RefusalError('origin_refused');
-  if (app.tls_only === true && !cameByTls(headers)) throw new RefusalError('tls_only');
+  if (!app.enabled) throw new GusherError('app_disabled');
+  if (app.isDemo === true && isForwarded(headers)) throw new GusherError('demo_is_local');
+  if (!isOriginAllowed(app, headers.origin)) throw new GusherError('origin_refused');
+  if (app.tls_only === true && !cameByTls(headers)) throw new GusherError('tls_only');
 }
 
 /** Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { grant, grantList } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import {
   type HttpClient,
@@ -78,14 +78,14 @@ function rethrow(error: unknown): never {
   const { reason, status, systemCode } = error as HttpRequestError;
   if (!(error instanceof HttpRequestError)) throw error;
   const code = reason === 'busy' ? 'auth_busy' : reason === 'timeout' ? 'auth_timeout' : 'auth_unusable';
-  throw new RefusalError(code, { cause: new AuthWebhookError(reason, { status, systemCode }) });
+  throw new GusherError(code, { cause: new AuthWebhookError(reason, { status, systemCode }) });
 }
 
 function identityIn({ status, body }: HttpResponse): Identity {
   if (status === TOO_MANY_REQUESTS) {
-    throw new RefusalError('auth_busy', { cause: new AuthWebhookError('too_many_requests', { status }) });
+    throw new GusherError('auth_busy', { cause: new AuthWebhookError('too_many_requests', { status }) });
   }
-  if (REJECTIONS.has(status)) throw new RefusalError('auth_refused');
+  if (REJECTIONS.has(status)) throw new GusherError('auth_refused');
   if (status < 200 || status >= 300) throw unusable('status', status);
   const text = utf8Text(body);
   if (text === undefined) throw unusable('not_utf8', status);
@@ -97,10 +97,10 @@ function identityIn({ status, body }: HttpResponse): Identity {
   const { user_id: user, channels: several, channel: one, remotes: named } = parsed.output;
   const granted = several ?? one;
   if (granted === undefined || granted === null) throw unusable('no_channels', status);
-  if (granted.length === 0) throw new RefusalError('auth_refused');
+  if (granted.length === 0) throw new GusherError('auth_refused');
   return { userId: user ?? '', channels: granted, remotes: named ?? [], expiresAt: undefined };
 }
 
-function unusable(reason: string, status: number): RefusalError {
-  return new RefusalError('auth_unusable', { cause: new AuthWebhookError(reason, { status }) });
+function unusable(reason: string, status: number): GusherError {
+  return new GusherError('auth_unusable', { cause: new AuthWebhookError(reason, { status }) });
 }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { requireAdmissible } from './app-guards.ts';
 import { AuthWebhookError, type Webhook } from './auth-webhook.ts';
@@ -44,13 +44,13 @@ export class Admission {
   }
 
   /**
-   * Rejects with a `RefusalError` whoever is not let in. A token is verified, any other credential is asked of the
+   * Rejects with a `GusherError` whoever is not let in. A token is verified, any other credential is asked of the
    * app's webhook. Without one the app's own `channels` are granted; so they are when the app has nothing that
    * could check it, since it then gives nothing that everybody else does not get too.
    */
   async admit({ appKey, auth, token, headers }: Applicant): Promise<Admitted> {
     const app = await this.#apps.find(appKey);
-    if (app === undefined) throw new RefusalError('unknown_app');
+    if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, headers);
     if (token !== '' && this.#tokens.areKnownFor(app)) {
       return { app, ...(await this.#tokens.identify(app, token)) };
@@ -58,7 +58,7 @@ export class Admission {
     if (auth !== '' && app.url !== undefined) {
       return { app, ...(await this.#askWebhook(app.key, app.url, auth)) };
     }
-    if (app.channels === undefined) throw new RefusalError('no_credential');
+    if (app.channels === undefined) throw new GusherError('no_credential');
     return { app, userId: '', channels: app.channels, remotes: [], expiresAt: undefined };
   }
 
@@ -66,7 +66,7 @@ export class Admission {
     try {
       return await this.#webhook.identify(appKey, url, auth);
     } catch (error) {
-      if (error instanceof RefusalError && error.cause instanceof AuthWebhookError) {
+      if (error instanceof GusherError && error.cause instanceof AuthWebhookError) {
         const { reason, status, systemCode } = error.cause;
         this.#failures.note('auth_webhook_failed', {
           app: appKey,

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { type App, grantList } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { isAppKey } from '../../shared/model/names.ts';
 import { type Identity, remotes, userId } from './identity.ts';
@@ -45,7 +45,7 @@ export class Tokens {
   async identify(app: App, token: string): Promise<Identity> {
     const { exp, ...payload } = await this.verify(app, token);
     const parsed = v.safeParse(claims, payload);
-    if (!parsed.success) throw new RefusalError('token_refused');
+    if (!parsed.success) throw new GusherError('token_refused');
     const { gusher } = parsed.output;
     return {
       userId: gusher.user_id ?? '',
@@ -57,18 +57,24 @@ export class Tokens {
 
   /** Everything that a token of this app claims. */
   async verify(app: App, token: string): Promise<JWTPayload> {
-    if (appKeyOf(token) !== app.key) throw new RefusalError('token_of_other_app');
+    if (appKeyOf(token) !== app.key) throw new GusherError('token_of_other_app');
     try {
       const { key, algorithms } = this.#keys.find(app, decodeProtectedHeader(token));
       const options = { algorithms: [...algorithms], clockTolerance: this.#clockSkewMs / MS_PER_SECOND };
       return (await verifyWith(token, key, options)).payload;
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal.cause instanceof KeySetError) {
-        const { reason, status, systemCode } = refusal.cause;
-        this.#failures.note('jwks_failed', { app: app.key, code: refusal.code, reason, status, systemCode });
+      const errorEntry = toGusherError(error);
+      if (errorEntry.cause instanceof KeySetError) {
+        const { reason, status, systemCode } = errorEntry.cause;
+        this.#failures.note('jwks_failed', {
+          app: app.key,
+          code: errorEntry.code,
+          reason,
+          status,
+          systemCode,
+        });
       }
-      throw refusal;
+      throw errorEntry;
     }
   }
 }
@@ -79,14 +85,14 @@ export class Tokens {
  */
 export function appKeyOf(token: string): string {
   const [, payload = ''] = token.split('.', 2);
-  if (!isUtf8(Buffer.from(payload, 'base64url'))) throw new RefusalError('token_refused');
+  if (!isUtf8(Buffer.from(payload, 'base64url'))) throw new GusherError('token_refused');
   try {
     const parsed = v.safeParse(claims, decodeJwt(token));
     if (parsed.success) return parsed.output.gusher.app_key;
   } catch {
     // No JWT says nothing.
   }
-  throw new RefusalError('token_refused');
+  throw new GusherError('token_refused');
 }
 
 /** jose has one function of two forms. */
@@ -94,9 +100,9 @@ function verifyWith(token: string, key: TokenKey['key'], options: object): Promi
   return typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
 }
 
-function refusalOf(error: unknown): RefusalError {
-  if (error instanceof RefusalError) return error;
-  if (error instanceof errors.JWTExpired) return new RefusalError('token_expired');
+function toGusherError(error: unknown): GusherError {
+  if (error instanceof GusherError) return error;
+  if (error instanceof errors.JWTExpired) return new GusherError('token_expired');
   const isEarly = error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf';
-  return new RefusalError(isEarly ? 'token_not_yet_valid' : 'token_refused');
+  return new GusherError(isEarly ? 'token_not_yet_valid' : 'token_refused');
 }

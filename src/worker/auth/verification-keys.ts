@@ -3,7 +3,7 @@ import { createRemoteJWKSet, customFetch, type JWTHeaderParameters, type JWTVeri
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { publicKeyOf } from '../../shared/crypto/public-key.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import { HttpClient, HttpRequestError, utf8Text } from '../../shared/net/http-client.ts';
 
@@ -71,7 +71,7 @@ export class TokenKeys {
     if (alg === 'HS256' && usesHs256(app))
       return { key: Buffer.from(app.secret ?? ''), algorithms: ['HS256'] };
     const key = this.#publicKey(app);
-    if (key === undefined) throw new RefusalError('token_refused');
+    if (key === undefined) throw new GusherError('token_refused');
     return { key, algorithms: ASYMMETRIC };
   }
 
@@ -141,7 +141,7 @@ class KeySetSource {
   /** Rejects with `keys_unavailable`, its cause a `KeySetError`. */
   async fetch(): Promise<Response> {
     if (this.#failure !== undefined && performance.now() < this.#failure.until) {
-      throw new RefusalError('keys_unavailable', { cause: this.#failure.error });
+      throw new GusherError('keys_unavailable', { cause: this.#failure.error });
     }
     try {
       const text = await this.#read();
@@ -150,7 +150,7 @@ class KeySetSource {
     } catch (error) {
       if (!(error instanceof KeySetError)) throw error;
       this.#failure = { error, until: performance.now() + this.#cooldownMs };
-      throw new RefusalError('keys_unavailable', { cause: error });
+      throw new GusherError('keys_unavailable', { cause: error });
     }
   }
 

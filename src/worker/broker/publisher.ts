@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { ControlMessage } from '../../shared/model/control-message.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
@@ -36,13 +36,13 @@ export class Publisher {
 
   /** Throws `publication_too_large` for what no client could receive. `publish` and `broadcast` check it too. */
   check(publication: Pick<Publication, 'data' | 'text' | 'fromClient'>): void {
-    if (!isDeliverable(publication, this.#maxBytes)) throw new RefusalError('publication_too_large');
+    if (!isDeliverable(publication, this.#maxBytes)) throw new GusherError('publication_too_large');
   }
 
   /** To the subscribers of a channel. */
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
-    if (!this.#isLive()) throw new RefusalError('broker_lost');
+    if (!this.#isLive()) throw new GusherError('broker_lost');
     await this.#broker.publish(topicOf(appKey, publication.channel), publication);
     this.#confirmLive();
     this.#stats.publicationsAccepted += 1;
@@ -51,13 +51,13 @@ export class Publisher {
   /** To the connections of a user, or to one socket. */
   async broadcast(message: ControlMessage): Promise<void> {
     if ('data' in message) this.check(message);
-    if (!this.#isLive()) throw new RefusalError('broker_lost');
+    if (!this.#isLive()) throw new GusherError('broker_lost');
     await this.#broker.broadcast(message);
     this.#confirmLive();
   }
 
   /** A worker of this host that lost its broker meanwhile may have missed what was published. */
   #confirmLive(): void {
-    if (this.#mayHaveMissed()) throw new RefusalError('outcome_unknown');
+    if (this.#mayHaveMissed()) throw new GusherError('outcome_unknown');
   }
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { BrokerLink } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { LogThrottle } from '../../shared/logging/log-throttle.ts';
@@ -29,7 +29,7 @@ import {
   isRedisReply,
   redisFault,
   redisReply,
-  refusalWord,
+  replyErrorCode,
   WrongServerError,
 } from '../../shared/redis/errors.ts';
 import { readServerRole, type ServerIdentity } from '../../shared/redis/server-identity.ts';
@@ -52,7 +52,7 @@ const LATE_WATCH_MS = 3 * WATCH_MS;
 const MEASURE_EVERY_WATCHES = 2;
 /** A connection on which nothing is answered for so long is ended. Longer than a command may take: Redis may pause. */
 const SILENT_MS = 4_000;
-const REFUSED_PAUSE_MS = 1_000;
+const ERROR_PAUSE_MS = 1_000;
 /** A publisher that sends something wrong goes on doing so. */
 const MALFORMED_INTERVAL_MS = 10_000;
 const REPLY_LOG_INTERVAL_MS = 60_000;
@@ -225,7 +225,7 @@ export class RedisBroker implements Broker {
   }
 
   async kept(topic: string): Promise<KeptPublication | undefined> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    if (this.#link !== 'live') throw new GusherError('broker_lost');
     const name = this.#keptName(topic);
     try {
       const [message, ttlMs] = await Promise.all([
@@ -237,9 +237,9 @@ export class RedisBroker implements Broker {
       const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
-      if (!isRedisReply(error)) throw new RefusalError('broker_lost');
+      if (!isRedisReply(error)) throw new GusherError('broker_lost');
       this.#logReply('get', name, error);
-      throw new RefusalError('broker_refused');
+      throw new GusherError('broker_refused');
     }
   }
 
@@ -273,10 +273,10 @@ export class RedisBroker implements Broker {
   // Publishing
 
   async #send(topic: string, text: string, keep = false): Promise<void> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
-    if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new RefusalError('publication_too_large');
+    if (this.#link !== 'live') throw new GusherError('broker_lost');
+    if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new GusherError('publication_too_large');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
-      throw new RefusalError('broker_busy');
+      throw new GusherError('broker_busy');
     }
     this.#inFlightBytes += text.length;
     try {
@@ -284,7 +284,7 @@ export class RedisBroker implements Broker {
       const publishing = keep ? this.#publishAndKeep(topic, text) : this.#publisher.publish(name, text);
       const confirming = this.#health.canEcho ? this.#echo.confirm() : undefined;
       await publishing.catch((error: unknown) => {
-        throw new RefusalError(this.#outcomeOf(error, name));
+        throw new GusherError(this.#outcomeOf(error, name));
       });
       await this.#confirmArrival(confirming);
     } finally {
@@ -304,7 +304,7 @@ export class RedisBroker implements Broker {
     if (isAftermath(error)) return 'broker_lost';
     if (!isRedisReply(error)) return 'outcome_unknown';
     this.#logReply('publish', name, error);
-    if (refusalWord(error) === 'READONLY') this.#leaveReplica();
+    if (replyErrorCode(error) === 'READONLY') this.#leaveReplica();
     return 'broker_refused';
   }
 
@@ -312,15 +312,15 @@ export class RedisBroker implements Broker {
     try {
       if (confirming !== undefined) return await confirming;
     } catch (error) {
-      if (!isRedisReply(error)) throw new RefusalError('outcome_unknown');
-      if (refusalWord(error) === 'NOPERM') this.#forbidEcho('publish', error);
+      if (!isRedisReply(error)) throw new GusherError('outcome_unknown');
+      if (replyErrorCode(error) === 'NOPERM') this.#forbidEcho('publish', error);
     }
     // Without an echo, as `settle` does: at the cost of one more round trip.
     const isAnswered = await pinged(this.#subscriber).then(
       () => true,
       () => false,
     );
-    if (!isAnswered) throw new RefusalError('outcome_unknown');
+    if (!isAnswered) throw new GusherError('outcome_unknown');
   }
 
   #forbidEcho(command: string, error: Error): void {
@@ -366,7 +366,7 @@ export class RedisBroker implements Broker {
       this.#setFault(new WrongServerError(REPLICA));
       this.#announceTried();
       // The address may lead to the master soon; a new connection at once would meet the same.
-      await pause(REFUSED_PAUSE_MS, undefined, { ref: false });
+      await pause(ERROR_PAUSE_MS, undefined, { ref: false });
       if (link.client.stream === stream && this.#link !== 'closed') distrust(link.client);
       return false;
     }
@@ -452,7 +452,7 @@ export class RedisBroker implements Broker {
 
   /** Logs an error reply to a command, once a minute for each command and kind of reply. */
   #logReply(command: string, name: string, error: Error): void {
-    this.#replies.write(`${command} ${refusalWord(error)}`, {
+    this.#replies.write(`${command} ${replyErrorCode(error)}`, {
       level: 'warn',
       facts: { event: 'redis_command_refused', command, name, reply: redisReply(error) },
       message: 'Redis refused a command',
@@ -512,7 +512,7 @@ export class RedisBroker implements Broker {
     await this.#health.measure();
     const { fault } = this.#health;
     if (!isRedisReply(fault) || client.stream !== stream) return;
-    if (refusalWord(fault) === 'READONLY') this.#leaveReplica();
+    if (replyErrorCode(fault) === 'READONLY') this.#leaveReplica();
     else this.#logReply('set, publish', this.#prefix + HEALTH_KEY, fault);
   }
 
@@ -527,7 +527,7 @@ export class RedisBroker implements Broker {
     this.#confirming = undefined;
     if (this.#link === 'live') this.#lose();
     const now = performance.now();
-    const waitMs = Math.max(0, this.#reconnectedAt + REFUSED_PAUSE_MS - now);
+    const waitMs = Math.max(0, this.#reconnectedAt + ERROR_PAUSE_MS - now);
     this.#reconnectedAt = now + waitMs;
     const streams = [this.#subscriber.stream, this.#publisher.stream];
     const reconnect = (): void => {
@@ -566,7 +566,7 @@ export class RedisBroker implements Broker {
   async #resubscribe(): Promise<void> {
     const { stream } = this.#subscriber;
     const asking = this.#subscribeToOwn().then(() => this.#subscriptions.subscribeToAll());
-    await asking.catch((error: unknown) => this.#bearRefusal(error));
+    await asking.catch((error: unknown) => this.#backOff(error));
     // Another connection was made meanwhile, and has asked by itself.
     if (this.#subscriber.stream !== stream) return;
     this.#subscribed = await this.#expectAnswer(this.#subscriber, asking);
@@ -574,12 +574,12 @@ export class RedisBroker implements Broker {
   }
 
   /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
-  async #bearRefusal(error: unknown): Promise<void> {
+  async #backOff(error: unknown): Promise<void> {
     if (!isRedisReply(error)) return;
     this.#setFault(error);
     this.#logReply('subscribe', this.#prefix + CONTROL_TOPIC, error);
     this.#announceTried();
-    await pause(REFUSED_PAUSE_MS, undefined, { ref: false });
+    await pause(ERROR_PAUSE_MS, undefined, { ref: false });
   }
 
   /**

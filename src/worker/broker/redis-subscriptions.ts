@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Redis } from '../../shared/redis/client.ts';
 import { isRedisReply } from '../../shared/redis/errors.ts';
 
@@ -106,7 +106,7 @@ export class RedisSubscriptions {
     await Promise.all(commands).catch(this.#options.onUnanswered);
     this.#flushing.delete(waiting);
     for (const { isRefused, resolve, reject } of waiting) {
-      if (isRefused) reject(new RefusalError('subscription_refused'));
+      if (isRefused) reject(new GusherError('subscription_refused'));
       else resolve();
     }
   }
@@ -127,12 +127,12 @@ export class RedisSubscriptions {
       await this.#options.client.subscribe(...this.#names(topics));
     } catch (error) {
       if (!isRedisReply(error)) throw error;
-      if (topics.length === 1) this.#refuse(first, error);
+      if (topics.length === 1) this.#reject(first, error);
       else await Promise.all(topics.map((topic) => this.#wanted.has(topic) && this.#subscribe([topic])));
     }
   }
 
-  #refuse(topic: string, error: Error): void {
+  #reject(topic: string, error: Error): void {
     this.#asked.delete(topic);
     for (const waiting of [this.#waiting, ...this.#flushing]) {
       for (const one of waiting) if (one.topic === topic) one.isRefused = true;

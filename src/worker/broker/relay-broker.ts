@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Line } from '../../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { type RelayItem, readRelayLine, relayLine } from '../../shared/ipc/relay-frame.ts';
@@ -173,7 +173,7 @@ export class RelayBroker implements Broker {
     clearInterval(this.#measurer);
     this.#flush();
     this.#link = 'closed';
-    for (const { reject } of this.#publishing) reject(new RefusalError('broker_lost'));
+    for (const { reject } of this.#publishing) reject(new GusherError('broker_lost'));
     this.#listener?.linkChanged('closed');
   }
 
@@ -187,11 +187,11 @@ export class RelayBroker implements Broker {
 
   /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
   async #pass(item: RelayItem): Promise<void> {
-    if (this.#link !== 'live') throw new RefusalError('broker_lost');
+    if (this.#link !== 'live') throw new GusherError('broker_lost');
     const line = relayLine(item);
     const bytes = line.length;
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
-      throw new RefusalError('broker_busy');
+      throw new GusherError('broker_busy');
     }
     this.#inFlightBytes += bytes;
     await new Promise<void>((resolve, reject) => {

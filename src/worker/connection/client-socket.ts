@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { REFUSALS, type Refusal } from '../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { Frames } from '../websocket/frame.ts';
 import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-writer.ts';
 import { type FrameListener, listenToFrames } from '../websocket/ws-receiver-patch.ts';
@@ -18,14 +18,15 @@ export interface ClientSocketEvents {
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
   /** The client broke a rule of WebSocket: the connection must end with the close code of `refusal`. */
-  broken(connection: Connection, refusal: Refusal): void;
+  broken(connection: Connection, error: ErrorEntry): void;
 }
 
 /** The close codes by which ws ends a connection whose client breaks a rule, and what they stand for. */
-export const WS_CLOSE_CODES: ReadonlyMap<number, Refusal> = new Map(
-  [REFUSALS.bad_frame, REFUSALS.bad_utf8, REFUSALS.too_many_fragments, REFUSALS.message_too_long].map(
-    (refusal) => [refusal.close ?? 0, refusal],
-  ),
+export const WS_CLOSE_CODES: ReadonlyMap<number, ErrorEntry> = new Map(
+  [ERRORS.bad_frame, ERRORS.bad_utf8, ERRORS.too_many_fragments, ERRORS.message_too_long].map((error) => [
+    error.close ?? 0,
+    error,
+  ]),
 );
 
 /** Who keeps clients waiting that are no connections yet: one object for all of them. */
@@ -88,10 +89,10 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
 
   /** ws closes without a reason when the client breaks a rule; all other closes have one, or answer a close. */
   override close(code?: number, reason?: string | Buffer): void {
-    const refusal = reason === undefined ? WS_CLOSE_CODES.get(code ?? 0) : undefined;
-    if (refusal === undefined) super.close(code, reason);
-    else if (this.connection?.state === 'open') this.events.broken(this.connection, refusal);
-    else super.close(code, refusal.sentence);
+    const error = reason === undefined ? WS_CLOSE_CODES.get(code ?? 0) : undefined;
+    if (error === undefined) super.close(code, reason);
+    else if (this.connection?.state === 'open') this.events.broken(this.connection, error);
+    else super.close(code, error.message);
   }
 
   /** ws tells what happens by events; heard here, they need no listeners on each socket. */

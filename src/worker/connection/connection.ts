@@ -1,4 +1,4 @@
-import type { Refusal } from '../../shared/errors/catalogue.ts';
+import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { Member } from '../../shared/model/presence.ts';
 import type { Grants } from '../auth/grants.ts';
 import type { Frames } from '../websocket/frame.ts';
@@ -66,7 +66,7 @@ export class Connection {
   /** When its token expires, in ms since 1970. */
   expiresAt: number | undefined = undefined;
   /** The refusal that ended it; the first one wins. */
-  refusal: Refusal | undefined = undefined;
+  closeError: ErrorEntry | undefined = undefined;
 
   /** Owned by the hub: where it is subscribed. */
   subscriptions: SubscriberGroup<Connection>[] = [];

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { framePong, frameText } from '../websocket/frame.ts';
@@ -103,7 +103,7 @@ export class Inbox {
     connection.faults += 1;
     if (connection.faults <= this.#faultsPerMinute || connection.state !== 'open') return;
     this.#stats.connectionsTooManyFaults += 1;
-    this.#outbox.close(connection, REFUSALS.too_many_faults);
+    this.#outbox.close(connection, ERRORS.too_many_faults);
   }
 
   /**
@@ -112,7 +112,7 @@ export class Inbox {
    */
   finish(connection: Connection, forget: () => void): void {
     const isThrottled = this.#throttled.delete(connection);
-    if (connection.backlog === undefined || connection.refusal !== undefined) {
+    if (connection.backlog === undefined || connection.closeError !== undefined) {
       connection.backlog = undefined;
       forget();
       return;

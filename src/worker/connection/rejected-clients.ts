@@ -1,4 +1,4 @@
-import type { Refusal } from '../../shared/errors/catalogue.ts';
+import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import { Delays } from '../../shared/scheduling/timing-wheel.ts';
 import type { ClientSocket, Keeper } from './client-socket.ts';
 import type { Dialect } from './wire-protocol.ts';
@@ -26,8 +26,8 @@ export class RejectedClients implements Keeper {
   }
 
   /** Sends the error and the close to a client whose handshake is done. */
-  reject(client: ClientSocket, refusal: Refusal): void {
-    const rejection = this.#dialect.rejection?.(refusal);
+  reject(client: ClientSocket, error: ErrorEntry): void {
+    const rejection = this.#dialect.rejection?.(error);
     if (rejection === undefined) {
       client.terminate();
       return;

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { ClientFacts, ClientLog } from '../../shared/logging/client-log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { type Frames, frameText, joinFrames } from '../websocket/frame.ts';
@@ -68,12 +68,12 @@ export class Outbox {
    * Ends a connection: what was posted is written, then the goodbye. The first refusal wins; closing twice
    * does nothing.
    */
-  close(connection: Connection, refusal: Connection['refusal'] & object): void {
+  close(connection: Connection, error: Connection['closeError'] & object): void {
     if (connection.state !== 'open') return;
     const { pending } = connection;
     connection.pending = undefined;
     if (pending !== undefined) this.#write(connection, joinFrames(pending));
-    this.#sayGoodbye(connection, refusal);
+    this.#sayGoodbye(connection, error);
   }
 
   #write(connection: Connection, frames: Frames): void {
@@ -82,20 +82,20 @@ export class Outbox {
     if (unsentBytes > 0 && unsentBytes + frames.bytes.length > this.#maxBytes) {
       this.#stats.connectionsTooSlow += 1;
       this.#stats.deliveriesDropped += frames.messages.length;
-      this.#sayGoodbye(connection, REFUSALS.too_slow);
+      this.#sayGoodbye(connection, ERRORS.too_slow);
       return;
     }
     connection.transport.write(frames);
   }
 
-  #sayGoodbye(connection: Connection, refusal: Connection['refusal'] & object): void {
+  #sayGoodbye(connection: Connection, error: Connection['closeError'] & object): void {
     // `#write` may have found the client too slow a moment ago.
     if (connection.state !== 'open') return;
     connection.state = 'closing';
-    connection.refusal = refusal;
-    const { code, reason, text } = connection.dialect.closeOf(refusal, connection);
+    connection.closeError = error;
+    const { code, reason, text } = connection.dialect.closeOf(error, connection);
     if (text !== undefined) connection.transport.write(frameText(text));
-    this.#clientLog?.clientClosed(refusal, code, factsOf(connection));
+    this.#clientLog?.clientClosed(error, code, factsOf(connection));
     connection.transport.close(code, reason);
   }
 }

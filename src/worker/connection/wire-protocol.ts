@@ -1,4 +1,4 @@
-import type { Refusal } from '../../shared/errors/catalogue.ts';
+import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 
@@ -33,10 +33,10 @@ export interface Dialect<Client = never> {
   encodeExpiry?(graceMs: number): string;
 
   /** The close code and reason of a refusal that ends a connection, and the message before it, if there is one. */
-  closeOf(refusal: Refusal, client: Client): { code: number; reason: string; text?: string };
+  closeOf(error: ErrorEntry, client: Client): { code: number; reason: string; text?: string };
 
   /** The message and the close of a client that is refused after its handshake, before it is a connection. */
-  rejection?(refusal: Refusal): { code: number; reason: string; text: string };
+  rejection?(error: ErrorEntry): { code: number; reason: string; text: string };
 
   /** The client was subscribed to the channel, which the broker refuses now. */
   subscriptionRefused?(client: Client, channelName: string): void;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -17,7 +17,7 @@ export interface QuotaParts {
   readonly roster: Pick<RosterClient, 'ask'>;
   readonly stats: Stats;
   /** Sends the refusal as the protocol of the connection has it, and closes. */
-  readonly end: (connection: Connection, refusal: Refusal) => void;
+  readonly end: (connection: Connection, error: ErrorEntry) => void;
   readonly correctionMs?: number;
 }
 
@@ -31,7 +31,7 @@ export class ConnectionQuota {
   readonly #hub: Pick<Hub, 'connections'>;
   readonly #roster: Pick<RosterClient, 'ask'>;
   readonly #stats: Stats;
-  readonly #end: (connection: Connection, refusal: Refusal) => void;
+  readonly #end: (connection: Connection, error: ErrorEntry) => void;
   readonly #timer: NodeJS.Timeout;
   /** Apps with a limit and perhaps with connections here; true if the last look found a surplus. */
   readonly #limited = new Map<string, boolean>();
@@ -48,7 +48,7 @@ export class ConnectionQuota {
 
   /** Before a connection is made: rejects with `connections_full` if the app has no room for it. */
   async requireRoom(app: string, max: number | undefined): Promise<void> {
-    if (max !== undefined && (await this.#connectionsOf(app)) >= max) this.#refuse();
+    if (max !== undefined && (await this.#connectionsOf(app)) >= max) this.#reject();
   }
 
   /**
@@ -59,7 +59,7 @@ export class ConnectionQuota {
     this.note(app);
     if ((await this.#connectionsOf(app)) <= max) return;
     await pause(Math.random() * SECOND_LOOK_MS);
-    if ((await this.#connectionsOf(app)) > max) this.#refuse();
+    if ((await this.#connectionsOf(app)) > max) this.#reject();
   }
 
   /** The app has a limit, and a connection here. */
@@ -71,9 +71,9 @@ export class ConnectionQuota {
     clearInterval(this.#timer);
   }
 
-  #refuse(): never {
+  #reject(): never {
     this.#stats.connectionsOverLimit += 1;
-    throw new RefusalError('connections_full');
+    throw new GusherError('connections_full');
   }
 
   async #connectionsOf(app: string): Promise<number> {
@@ -94,7 +94,7 @@ export class ConnectionQuota {
         await this.#correct(app);
       } catch (error) {
         // Apps or presence cannot be had at the moment; the next look is soon.
-        if (!(error instanceof RefusalError)) throw error;
+        if (!(error instanceof GusherError)) throw error;
       }
     }
   }
@@ -122,7 +122,7 @@ export class ConnectionQuota {
     const count = share >= 1 ? Math.floor(share) : Number(Math.random() < share);
     for (const connection of own.slice(own.length - count)) {
       this.#stats.connectionsOverLimit += 1;
-      this.#end(connection, REFUSALS.connections_full);
+      this.#end(connection, ERRORS.connections_full);
     }
   }
 }

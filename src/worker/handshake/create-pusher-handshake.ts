@@ -75,8 +75,8 @@ function createDialect(parts: CommonParts): PusherDialect {
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
     fault: (connection) => inbox.fault(connection),
-    authorizationRefused: (connection, refusal, channel) =>
-      clientLog.authorizationRefused(refusal, { ...factsOf(connection), channel }),
+    authorizationRefused: (connection, error, channel) =>
+      clientLog.authorizationRefused(error, { ...factsOf(connection), channel }),
     limits: {
       subscriptionsMax: settings.subscriptionsMax,
       presenceMembersMax: settings.pusherPresenceMembersMax,

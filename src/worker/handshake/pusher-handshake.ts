@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { Delays } from '../../shared/scheduling/timing-wheel.ts';
@@ -64,7 +64,7 @@ interface Waiting {
   readonly client: ClientSocket;
   readonly socket: Socket;
   readonly doorman: Doorman;
-  readonly verdict: App | Refusal;
+  readonly verdict: App | ErrorEntry;
   readonly protocol: number;
   /** As the client named it. */
   readonly appKey: string;
@@ -87,13 +87,13 @@ export class PusherDoor implements Keeper {
   readonly #pacer: Pacer<Admitted>;
   /** For whom there is no place, until they are told. */
   readonly #shed = new Delays<Waiting>({
-    due: (waiting) => this.#guard(() => this.#sendAway(waiting, REFUSALS.over_capacity)),
+    due: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.over_capacity)),
   });
   /** Those of both. */
   readonly #waiting = new Map<ClientSocket, Admitted>();
   /** Those who came without TLS, until they are told. */
   readonly #plain = new Delays<Waiting>({
-    due: (waiting) => this.#guard(() => this.#sendAway(waiting, REFUSALS.tls_only)),
+    due: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.tls_only)),
   });
   /** Those who have to be vouched for, until it is looked whether they are. */
   readonly #unproven = new Delays<Connection>({
@@ -125,7 +125,7 @@ export class PusherDoor implements Keeper {
   /** From now on everybody is sent away, to come back a second later. */
   stop(): void {
     this.#stopping = true;
-    for (const waiting of this.#pacer.clear()) this.#sendAway(waiting, REFUSALS.over_capacity);
+    for (const waiting of this.#pacer.clear()) this.#sendAway(waiting, ERRORS.over_capacity);
     this.#shed.flush();
     this.#plain.flush();
   }
@@ -139,24 +139,24 @@ export class PusherDoor implements Keeper {
     );
   }
 
-  async #judge(request: UpgradeRequest): Promise<App | Refusal> {
+  async #judge(request: UpgradeRequest): Promise<App | ErrorEntry> {
     try {
       return await this.#admit(request);
     } catch (error) {
-      if (error instanceof RefusalError) return error.refusal;
+      if (error instanceof GusherError) return error.entry;
       throw error;
     }
   }
 
   async #admit(request: UpgradeRequest): Promise<App> {
     const [, segment] = this.#app.exec(request.url ?? '') ?? [];
-    if (segment === undefined) throw new RefusalError('no_such_path');
+    if (segment === undefined) throw new GusherError('no_such_path');
     const fault = faultOfProtocol(this.#protocolOf(request), this.#parts.strictProtocol);
-    if (fault !== undefined) throw new RefusalError(fault);
+    if (fault !== undefined) throw new GusherError(fault);
     const app = await this.#parts.apps.find(decode(segment));
-    if (app === undefined) throw new RefusalError('unknown_app');
+    if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, request.headers);
-    if (!isOpen(app) && app.channels === undefined) throw new RefusalError('not_pusher');
+    if (!isOpen(app) && app.channels === undefined) throw new GusherError('not_pusher');
     return app;
   }
 
@@ -177,9 +177,9 @@ export class PusherDoor implements Keeper {
   /** Only who may come in has to wait for a place; no is said at once, but to those who would come again at once. */
   #meet(waiting: Waiting): void {
     const isFull = this.#waiting.size + this.#plain.size >= this.#parts.waitingMax;
-    if (!isAdmitted(waiting) && waiting.verdict !== REFUSALS.tls_only) {
-      this.#sendAway(waiting, waiting.verdict as Refusal);
-    } else if (this.#stopping || isFull) this.#sendAway(waiting, REFUSALS.over_capacity);
+    if (!isAdmitted(waiting) && waiting.verdict !== ERRORS.tls_only) {
+      this.#sendAway(waiting, waiting.verdict as ErrorEntry);
+    } else if (this.#stopping || isFull) this.#sendAway(waiting, ERRORS.over_capacity);
     else if (isAdmitted(waiting)) this.#keep(waiting);
     else this.#plain.add(waiting, PLAIN_WAIT_MS);
   }
@@ -192,13 +192,13 @@ export class PusherDoor implements Keeper {
     this.#shed.add(admitted, this.#moment * this.#parts.connectWaitMs);
   }
 
-  #sendAway({ client, socket, appKey: app }: Waiting, refusal: Refusal): void {
+  #sendAway({ client, socket, appKey: app }: Waiting, error: ErrorEntry): void {
     this.#waiting.delete(client);
-    this.#parts.clientLog.connectRefused(refusal, { app, address: socket.remoteAddress, protocol: 'pusher' });
+    this.#parts.clientLog.connectRefused(error, { app, address: socket.remoteAddress, protocol: 'pusher' });
     if (client.readyState !== client.OPEN) return;
     if (client.isPaused) client.resume();
-    client.send(errorText(refusal));
-    client.close(closeCodeOf(refusal, false), refusal.sentence);
+    client.send(errorText(error));
+    client.close(closeCodeOf(error, false), error.message);
   }
 
   #welcome(admitted: Admitted): void {
@@ -206,7 +206,7 @@ export class PusherDoor implements Keeper {
     this.#waiting.delete(client);
     // The demo app may have ended while the client waited.
     if (!this.#parts.apps.isServed(app)) {
-      this.#sendAway(admitted, REFUSALS.demo_ended);
+      this.#sendAway(admitted, ERRORS.demo_ended);
       return;
     }
     if (client.readyState !== client.OPEN) return;
@@ -222,7 +222,7 @@ export class PusherDoor implements Keeper {
     } else {
       this.#establishWithin(connection, client, app.max_connections).catch((error: unknown) => {
         this.#parts.unexpected.report(error, 'connect', { app: connection.appKey });
-        this.tellTheEnd(connection, REFUSALS.internal);
+        this.tellTheEnd(connection, ERRORS.internal);
       });
     }
   }
@@ -233,16 +233,16 @@ export class PusherDoor implements Keeper {
 
   #lookAt(connection: Connection): void {
     if (connection.state === 'open' && connection.pusher?.isAuthorized !== true) {
-      this.tellTheEnd(connection, REFUSALS.never_authorized);
+      this.tellTheEnd(connection, ERRORS.never_authorized);
     }
   }
 
   /** Sends a refusal as Pusher has it, and closes. */
-  tellTheEnd(connection: Connection, refusal: Refusal): void {
+  tellTheEnd(connection: Connection, error: ErrorEntry): void {
     const { outbox } = this.#parts;
-    const { text } = connection.dialect.closeOf(refusal, connection);
-    if (text === undefined) outbox.post(connection, frameText(errorText(refusal)));
-    outbox.close(connection, refusal);
+    const { text } = connection.dialect.closeOf(error, connection);
+    if (text === undefined) outbox.post(connection, frameText(errorText(error)));
+    outbox.close(connection, error);
   }
 
   async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
@@ -251,8 +251,8 @@ export class PusherDoor implements Keeper {
       await this.#parts.quota.settle(connection.appKey, max);
       if (connection.state === 'open') this.#establish(connection);
     } catch (error) {
-      if (!(error instanceof RefusalError)) throw error;
-      this.tellTheEnd(connection, error.refusal);
+      if (!(error instanceof GusherError)) throw error;
+      this.tellTheEnd(connection, error.entry);
     } finally {
       if (connection.state !== 'closed') client.resume();
       client.catchUp();
@@ -288,7 +288,7 @@ function isOpen({ id, secret }: App): boolean {
   return id !== undefined && secret !== undefined;
 }
 
-function faultOfProtocol(version: string | null, isStrict: boolean): RefusalCode | undefined {
+function faultOfProtocol(version: string | null, isStrict: boolean): ErrorCode | undefined {
   if (version === null) return isStrict ? 'no_protocol' : undefined;
   if (!/^\d{1,9}$/.test(version)) return 'bad_protocol';
   const number = Number(version);

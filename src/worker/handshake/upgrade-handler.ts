@@ -1,8 +1,8 @@
 import { IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
-import { REFUSALS, type Refusal, RefusalError } from '../../shared/errors/catalogue.ts';
-import { httpRefusal } from '../../shared/errors/http-error.ts';
+import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
+import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import {
   asksForWebSocket,
   type RequestLimits,
@@ -84,7 +84,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     };
     this.#handshakes = new WebSocketServer<typeof ClientSocket>(options);
     this.#handshakes.on('wsClientError', (_error, socket) =>
-      this.#refuse(socket as Socket, REFUSALS.bad_request),
+      this.#sendError(socket as Socket, ERRORS.bad_request),
     );
     parts.server.on('upgrade', this.#onUpgrade);
   }
@@ -123,7 +123,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
       } catch (error) {
         // The 101 was sent, so no HTTP status can follow it.
         this.#parts.unexpected.report(error, 'connect');
-        client.close(INTERNAL_ERROR, REFUSALS.internal.sentence);
+        client.close(INTERNAL_ERROR, ERRORS.internal.message);
       }
     });
   }
@@ -133,8 +133,8 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     this.#parts.hub.add(connection);
   }
 
-  broken(connection: Connection, refusal: Refusal): void {
-    this.#parts.outbox.close(connection, refusal);
+  broken(connection: Connection, error: ErrorEntry): void {
+    this.#parts.outbox.close(connection, error);
   }
 
   closed(connection: Connection): void {
@@ -155,10 +155,10 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
-      if (!(error instanceof RefusalError)) this.#parts.unexpected.report(error, 'connect');
-      const refusal = error instanceof RefusalError ? error.refusal : REFUSALS.internal;
-      if (this.#rejects(request, socket)) this.#reject(request, socket, head, refusal);
-      else this.#refuse(socket, refusal, request);
+      if (!(error instanceof GusherError)) this.#parts.unexpected.report(error, 'connect');
+      const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
+      if (this.#rejects(request, socket)) this.#reject(request, socket, head, errorEntry);
+      else this.#sendError(socket, errorEntry, request);
     });
   };
 
@@ -168,16 +168,16 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     return !this.#rejected.isFull && queryOf(request)?.get('reject') === 'close';
   }
 
-  #reject(request: UpgradeRequest, socket: Socket, head: Buffer, refusal: Refusal): void {
+  #reject(request: UpgradeRequest, socket: Socket, head: Buffer, error: ErrorEntry): void {
     const facts = { app: targetOf(request), address: socket.remoteAddress, protocol: 'gusher' };
-    this.#parts.clientLog.connectRefused(refusal, facts);
-    this.shake(request, socket, head, (client) => this.#rejected.reject(client, refusal));
+    this.#parts.clientLog.connectRefused(error, facts);
+    this.shake(request, socket, head, (client) => this.#rejected.reject(client, error));
   }
 
-  #refuse(socket: Socket, refusal: Refusal, request?: UpgradeRequest): void {
+  #sendError(socket: Socket, error: ErrorEntry, request?: UpgradeRequest): void {
     const app = request === undefined ? undefined : targetOf(request);
-    this.#parts.clientLog.connectRefused(refusal, { app, address: socket.remoteAddress });
-    refuse(socket, refusal);
+    this.#parts.clientLog.connectRefused(error, { app, address: socket.remoteAddress });
+    rejectSocket(socket, error);
   }
 
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
@@ -189,10 +189,10 @@ export class Upgrade implements ClientSocketEvents, Doorman {
       return;
     }
     const applicant = readTarget(request);
-    this.#refuseWhenStopping();
+    this.#rejectWhenStopping();
     const admitted = await this.#parts.admission.admit(applicant);
     await this.#parts.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
-    this.#refuseWhenStopping();
+    this.#rejectWhenStopping();
     this.shake(request, socket, head, (client) => this.#greet(client, socket, admitted));
   }
 
@@ -219,8 +219,8 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     try {
       await quota.settle(connection.appKey, max);
     } catch (error) {
-      if (!(error instanceof RefusalError)) unexpected.report(error, 'connect', { app: connection.appKey });
-      outbox.close(connection, error instanceof RefusalError ? error.refusal : REFUSALS.internal);
+      if (!(error instanceof GusherError)) unexpected.report(error, 'connect', { app: connection.appKey });
+      outbox.close(connection, error instanceof GusherError ? error.entry : ERRORS.internal);
     } finally {
       if (connection.state !== 'closed') client.resume();
     }
@@ -234,8 +234,8 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     useOriginForm(request);
   }
 
-  #refuseWhenStopping(): void {
-    if (this.#stopping) throw new RefusalError('server_stopping');
+  #rejectWhenStopping(): void {
+    if (this.#stopping) throw new GusherError('server_stopping');
   }
 }
 
@@ -252,10 +252,10 @@ function targetOf(request: UpgradeRequest): string | undefined {
 
 function readTarget(request: UpgradeRequest): Applicant {
   const appKey = targetOf(request);
-  if (appKey === undefined) throw new RefusalError('not_found');
+  if (appKey === undefined) throw new GusherError('not_found');
   requireHandshake(request);
   const query = queryOf(request);
-  if (query === undefined) throw new RefusalError('bad_request');
+  if (query === undefined) throw new GusherError('bad_request');
   return {
     appKey: decodeSegment(appKey),
     auth: query.get('auth') ?? '',
@@ -271,8 +271,8 @@ function queryOf({ url = '' }: UpgradeRequest): ReturnType<typeof parseQueryText
 
 /** RFC 6455 §4.2.1, and §4.4 for other versions; looked at before the webhook of the app is asked. */
 function requireHandshake(request: UpgradeRequest): void {
-  if (!hasHandshakeFields(request)) throw new RefusalError('bad_request');
-  if (request.headers['sec-websocket-version'] !== '13') throw new RefusalError('upgrade_required');
+  if (!hasHandshakeFields(request)) throw new GusherError('bad_request');
+  if (request.headers['sec-websocket-version'] !== '13') throw new GusherError('upgrade_required');
 }
 
 function hasHandshakeFields({ method, headers }: UpgradeRequest): boolean {
@@ -290,17 +290,17 @@ function decodeSegment(segment: string): string {
     return decodeURIComponent(segment);
   } catch {
     // Not percent-encoding: no app has such a key either.
-    throw new RefusalError('unknown_app');
+    throw new GusherError('unknown_app');
   }
 }
 
-function refuse(socket: Socket, refusal: Refusal): void {
+function rejectSocket(socket: Socket, error: ErrorEntry): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   socket.once('finish', socket.destroy);
-  socket.end(httpRefusal(refusal));
+  socket.end(httpErrorResponse(error));
 }
 
 function destroySocket(this: Socket): void {

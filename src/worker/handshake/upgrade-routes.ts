@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Router } from '../api/http/router.ts';
 
 /**
@@ -15,5 +15,5 @@ export function drawUpgradeRoutes(router: Router, pusherPathPrefix: string): voi
 }
 
 function upgradeRequired(): never {
-  throw new RefusalError('upgrade_required');
+  throw new GusherError('upgrade_required');
 }

@@ -1,5 +1,5 @@
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { isChannelName, isEventName } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
@@ -36,16 +36,16 @@ export class ClientEvents {
 
   /**
    * Publishes to everybody in the channel but the sender, who must be in it; in a presence channel with its name
-   * there. Rejects with a `RefusalError`: `client_events_off`, `bad_client_event`, `bad_channel`, `not_subscribed`,
+   * there. Rejects with a `GusherError`: `client_events_off`, `bad_client_event`, `bad_channel`, `not_subscribed`,
    * `too_many_client_events`, or what the broker says.
    */
   async publish(sender: Connection, { channel, event, data }: Publication): Promise<void> {
-    if (!event.startsWith(PREFIX) || !isEventName(event)) throw new RefusalError('bad_client_event');
-    if (!isChannelName(channel)) throw new RefusalError('bad_channel');
+    if (!event.startsWith(PREFIX) || !isEventName(event)) throw new GusherError('bad_client_event');
+    if (!isChannelName(channel)) throw new GusherError('bad_channel');
     const app = await this.#apps.find(sender.appKey);
-    if (app?.client_events !== true) throw new RefusalError('client_events_off');
+    if (app?.client_events !== true) throw new GusherError('client_events_off');
     count(sender, app.client_events_per_second ?? this.#perSecond, performance.now());
-    if (!this.#hub.isSubscribed(sender, channel)) throw new RefusalError('not_subscribed');
+    if (!this.#hub.isSubscribed(sender, channel)) throw new GusherError('not_subscribed');
     const publication = { channel, event, data, except: sender.id, fromClient: true } as const;
     const name = isPresenceChannel(channel) ? nameIn(sender, channel) : '';
     await this.#publisher.publish(app.key, { ...publication, ...(name !== '' && { userId: name }) });
@@ -66,7 +66,7 @@ function count(sender: Connection, perSecond: number, now: number): void {
     sender.clientEventsSince = now;
     sender.clientEvents = 0;
   }
-  if (sender.clientEvents >= perSecond) throw new RefusalError('too_many_client_events');
+  if (sender.clientEvents >= perSecond) throw new GusherError('too_many_client_events');
   sender.clientEvents += 1;
 }
 

@@ -1,5 +1,5 @@
 import { GRANTS_MAX } from '../../shared/apps/app.ts';
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { ControlMessage, DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { Grants } from '../auth/grants.ts';
@@ -37,7 +37,7 @@ export class Control {
       case 'terminate':
         // A copy: closing may change the list.
         for (const connection of [...this.#hub.connectionsOf(message.app, message.user)]) {
-          this.#outbox.close(connection, REFUSALS.terminated);
+          this.#outbox.close(connection, ERRORS.terminated);
         }
         break;
       default:

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 
 type Verdict = Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict'];
@@ -29,7 +29,7 @@ export class IdempotencyDesk {
   async once(key: string, fingerprint: string, work: () => Promise<string>): Promise<string> {
     const verdict = await this.#ask(key, fingerprint);
     if (verdict.kind === 'done') return verdict.answer;
-    if (verdict.kind === 'mismatch') throw new RefusalError('idempotency_mismatch');
+    if (verdict.kind === 'mismatch') throw new GusherError('idempotency_mismatch');
     try {
       const answer = await work();
       this.#send({ type: 'idempotencySettled', key, answer });
@@ -55,7 +55,7 @@ export class IdempotencyDesk {
         this.#asked.set(id, ({ kind }) => {
           if (kind === 'yours') this.#send({ type: 'idempotencySettled', key, answer: undefined });
         });
-        reject(new RefusalError('broker_busy'));
+        reject(new GusherError('broker_busy'));
       }, this.#timeoutMs);
       this.#asked.set(id, (verdict) => {
         clearTimeout(timer);
@@ -68,5 +68,5 @@ export class IdempotencyDesk {
 
 /** An error that no code expects says nothing of what was done before it. */
 function isUnknown(error: unknown): boolean {
-  return !(error instanceof RefusalError) || error.code === 'outcome_unknown';
+  return !(error instanceof GusherError) || error.code === 'outcome_unknown';
 }

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import {
   type MemberList,
@@ -22,10 +22,10 @@ const DEADLINE_MS = 5_000;
 const CHECK_MS = 500;
 
 /** Takes the answer, or the reason why there is none. */
-export type AnswerTaker<Answer> = (answer: Answer | RefusalError) => void;
+export type AnswerTaker<Answer> = (answer: Answer | GusherError) => void;
 
 /** The same of who joins; says whether the place is taken. */
-export type PlaceTaker = (answer: MemberList | RefusalError) => boolean;
+export type PlaceTaker = (answer: MemberList | GusherError) => boolean;
 
 /** What is asked, whether changes are to be told from the answer on, and who joins if there is a place. */
 type Asking =
@@ -81,7 +81,7 @@ export class RosterClient {
   ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
     return new Promise((resolve, reject) => {
       this.#ask({ query, watch: undefined }, (answer) => {
-        if (answer instanceof RefusalError) reject(answer);
+        if (answer instanceof GusherError) reject(answer);
         else resolve(answer as RosterAnswers[Kind]);
       });
     });
@@ -99,7 +99,7 @@ export class RosterClient {
     const watch = this.#beginWatch(query);
     this.#ask({ query, watch }, (answer) => {
       this.#goOnWatching(query, watch, answer);
-      take(answer as RosterAnswers[Kind] | RefusalError);
+      take(answer as RosterAnswers[Kind] | GusherError);
     });
   }
 
@@ -115,9 +115,9 @@ export class RosterClient {
     let isOver = false;
     this.#ask({ query, watch, join }, (answer) => {
       if (!isOver) this.#goOnWatching(query, watch, answer);
-      const isTaken = !isOver && take(answer as MemberList | RefusalError);
+      const isTaken = !isOver && take(answer as MemberList | GusherError);
       isOver = true;
-      if (!isTaken && !(answer instanceof RefusalError)) this.#giveBack(join);
+      if (!isTaken && !(answer instanceof GusherError)) this.#giveBack(join);
     });
   }
 
@@ -142,7 +142,7 @@ export class RosterClient {
   /** Refuses what is open. */
   close(): void {
     clearInterval(this.#timer);
-    this.#refuse(() => true);
+    this.#reject(() => true);
   }
 
   #beginWatch(query: Watchable): Watch {
@@ -153,9 +153,9 @@ export class RosterClient {
     return watch;
   }
 
-  #goOnWatching(query: Watchable, watch: Watch, answer: RosterAnswer | RefusalError): void {
+  #goOnWatching(query: Watchable, watch: Watch, answer: RosterAnswer | GusherError): void {
     watch.open -= 1;
-    if (!(answer instanceof RefusalError)) watch.isLive = true;
+    if (!(answer instanceof GusherError)) watch.isLive = true;
     // Nothing is known of it any more where it was ended meanwhile.
     else if (!watch.isLive && watch.open === 0 && this.#isWatched(query, watch)) this.unwatch(query);
   }
@@ -171,10 +171,10 @@ export class RosterClient {
 
   #ask(asking: Asking, take: AnswerTaker<RosterAnswer>): void {
     if (this.#waiting.size >= WAITING_MAX) {
-      take(new RefusalError('roster_busy'));
+      take(new GusherError('roster_busy'));
       return;
     }
-    this.#timer ??= setInterval(this.#refuseLate, CHECK_MS).unref();
+    this.#timer ??= setInterval(this.#rejectLate, CHECK_MS).unref();
     this.#waiting.add({ ...asking, since: performance.now(), take });
     this.#sendSome();
   }
@@ -192,7 +192,7 @@ export class RosterClient {
     const isWatched = watch !== undefined && this.#isWatched(query, watch);
     if (join !== undefined && !isWatched) {
       // All who were in the channel, and wanted to be, have gone while it waited.
-      question.take(new RefusalError('roster_late'));
+      question.take(new GusherError('roster_late'));
       return;
     }
     this.#lastId += 1;
@@ -211,28 +211,28 @@ export class RosterClient {
     if (question === undefined) return;
     this.#asked.delete(id);
     this.#late.delete(id);
-    question.take(answer === 'full' ? new RefusalError('presence_full') : answer);
+    question.take(answer === 'full' ? new GusherError('presence_full') : answer);
     this.#sendSome();
   }
 
-  readonly #refuseLate = (): void => {
+  readonly #rejectLate = (): void => {
     const oldest = performance.now() - (this.#options.deadlineMs ?? DEADLINE_MS);
-    this.#refuse(({ since }) => since <= oldest);
+    this.#reject(({ since }) => since <= oldest);
     this.#sendSome();
   };
 
   /** Refuses the oldest, as long as they are such. */
-  #refuse(isLate: (question: Question) => boolean): void {
+  #reject(isLate: (question: Question) => boolean): void {
     for (const [id, question] of this.#asked) {
       if (!isLate(question)) break;
       this.#asked.delete(id);
-      question.take(new RefusalError('roster_late'));
+      question.take(new GusherError('roster_late'));
       if (question.join !== undefined) this.#late.set(id, question);
     }
     for (const question of this.#waiting) {
       if (!isLate(question)) break;
       this.#waiting.delete(question);
-      question.take(new RefusalError('roster_late'));
+      question.take(new GusherError('roster_late'));
     }
   }
 }

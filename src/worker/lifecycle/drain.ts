@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { FanOut } from '../hub/fan-out.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -33,7 +33,7 @@ export async function drain(options: {
     for (due += perSlice; due > 0; due -= 1) {
       const next = round.next();
       if (next.done) break;
-      outbox.close(next.value, REFUSALS.server_stopping);
+      outbox.close(next.value, ERRORS.server_stopping);
     }
     await pause(SLICE_MS);
   }

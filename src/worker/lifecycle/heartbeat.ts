@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -80,7 +80,7 @@ export class Heartbeat {
       connection.pingLooks -= 1;
     } else {
       this.#stats.connectionsHeartbeatLost += 1;
-      this.#outbox.close(connection, REFUSALS.heartbeat_lost);
+      this.#outbox.close(connection, ERRORS.heartbeat_lost);
     }
   }
 

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -40,7 +40,7 @@ export class Inactivity {
       session.quietLooks = connection.active ? 0 : session.quietLooks + 1;
       connection.active = false;
       if (session.quietLooks < LOOKS) continue;
-      this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, REFUSALS.inactive));
+      this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, ERRORS.inactive));
     }
   };
 }

@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../shared/errors/catalogue.ts';
+import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
@@ -78,7 +78,7 @@ export class Expiry {
     const { expiresAt = Number.POSITIVE_INFINITY } = connection;
     const closesAt = expiresAt + this.#graceMs;
     if (this.#now() < expiresAt) this.#put(connection, expiresAt);
-    else if (this.#now() >= closesAt) this.#outbox.close(connection, REFUSALS.token_expired);
+    else if (this.#now() >= closesAt) this.#outbox.close(connection, ERRORS.token_expired);
     else this.#warn(connection, closesAt);
   }
 

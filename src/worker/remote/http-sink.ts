@@ -1,5 +1,5 @@
 import type { App } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { type HttpClient, HttpRequestError } from '../../shared/net/http-client.ts';
 import type { RemoteSink } from './remotes.ts';
@@ -18,7 +18,7 @@ export class HttpPost implements RemoteSink {
   }
 
   async deliver({ key: app, remote_url: url }: App, name: string, job: string): Promise<void> {
-    if (url === undefined) throw new RefusalError('remote_unavailable');
+    if (url === undefined) throw new GusherError('remote_unavailable');
     const headers = {
       'Content-Type': 'application/json',
       // Through a buffer, because `encodeURIComponent` throws for a lone surrogate.
@@ -38,9 +38,9 @@ export class HttpPost implements RemoteSink {
       const { reason, status, systemCode } = error;
       const code = reason === 'busy' ? 'remote_full' : 'remote_unavailable';
       this.#failures.note('remote_backend_failed', { app, code, reason, status, systemCode });
-      throw new RefusalError(code);
+      throw new GusherError(code);
     }
-    throw new RefusalError('remote_unavailable');
+    throw new GusherError('remote_unavailable');
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import type { App } from '../../shared/apps/app.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import {
   closeRedis,
@@ -34,7 +34,7 @@ export class RedisList implements RemoteSink {
 
   async deliver(app: App, name: string, job: string): Promise<void> {
     const length = await this.#push(this.#prefix + topicOf(app.key, name), job);
-    if (length === 0) throw new RefusalError('remote_full');
+    if (length === 0) throw new GusherError('remote_full');
   }
 
   close(): void {
@@ -51,7 +51,7 @@ export class RedisList implements RemoteSink {
       // A first connect that failed goes on in the background; later jobs find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
       if (!isRedisReply(error)) distrust(this.#redis);
-      throw new RefusalError('remote_unavailable');
+      throw new GusherError('remote_unavailable');
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { App } from '../../shared/apps/app.ts';
 import type { Apps } from '../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Connection } from '../connection/connection.ts';
 
 /** A command of a client for the backend of its app. */
@@ -29,11 +29,11 @@ export class Remotes {
     this.#sink = options.sink;
   }
 
-  /** Rejects with a `RefusalError`: `remote_not_granted`, or what the sink says. */
+  /** Rejects with a `GusherError`: `remote_not_granted`, or what the sink says. */
   async call(connection: Connection, { name, uid, payload }: RemoteCall): Promise<void> {
-    if (!connection.remotes.includes(name)) throw new RefusalError('remote_not_granted');
+    if (!connection.remotes.includes(name)) throw new GusherError('remote_not_granted');
     const app = await this.#apps.find(connection.appKey);
-    if (app === undefined) throw new RefusalError('remote_unavailable');
+    if (app === undefined) throw new GusherError('remote_unavailable');
     // The members of upstream's job, in its order.
     const { userId: user_id, id: socket_id, appKey: app_key } = connection;
     const head = JSON.stringify({ user_id, socket_id, uid, app_key }).slice(0, -1);

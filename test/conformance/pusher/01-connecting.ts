@@ -41,13 +41,13 @@ describe('Pusher §1: connecting', () => {
     }
   });
 
-  const refused: [what: string, path: (key: string) => string, code: number][] = [
+  const rejected: [what: string, path: (key: string) => string, code: number][] = [
     ['an app that does not exist', () => '/app/no-such-app?protocol=7', 4001],
     ['a version that is no number', (app) => `/app/${app}?protocol=abc`, 4006],
     ['a version that is too old', (app) => `/app/${app}?protocol=3`, 4007],
     ['a version that is not there yet', (app) => `/app/${app}?protocol=99`, 4007],
   ];
-  for (const [what, path, code] of refused) {
+  for (const [what, path, code] of rejected) {
     it(`refuses ${what} with ${code}, after the handshake, by a close frame`, async () => {
       const client = await clients.open(path(key));
       const { data } = await client.expect('pusher:error');

@@ -60,8 +60,8 @@ describe('Pusher §6 and §13: signatures', () => {
     const { data } = await client.expect('pusher:subscription_error', channel);
     expect(data.error).to.contain(JSON.stringify(`${client.socketId}:${channel}:${channelData}`));
     client.send('pusher:signin', { auth: `${key}:${'0'.repeat(64)}`, user_data: '{"id":"1"}' });
-    const { data: refused } = await client.expect('pusher:error');
-    expect(refused.message).to.contain(JSON.stringify(`${client.socketId}::user::{"id":"1"}`));
+    const { data: rejected } = await client.expect('pusher:error');
+    expect(rejected.message).to.contain(JSON.stringify(`${client.socketId}::user::{"id":"1"}`));
   });
 
   it('cover channel_data as the raw string it came as, on any kind of channel', async () => {

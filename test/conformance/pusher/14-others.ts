@@ -35,9 +35,9 @@ describe('Pusher §14: what others get wrong', () => {
     for (const data of ['nonsense', '['.repeat(20_000), '{"user_id":{"toString":1}}', '{}']) {
       const auth = channelAuth({ key, secret: `not ${secret}` }, client.socketId, channel, data);
       client.send('pusher:subscribe', { channel, auth, channel_data: data });
-      const { data: refused } = await client.expect('pusher:subscription_error', channel);
-      expect(refused).to.include({ type: 'AuthError', status: 401 });
-      expect(refused.error).to.match(/signature/);
+      const { data: rejected } = await client.expect('pusher:subscription_error', channel);
+      expect(rejected).to.include({ type: 'AuthError', status: 401 });
+      expect(rejected.error).to.match(/signature/);
     }
     // Signed nonsense is told in another way, and harms nobody.
     client.askToSubscribe(channel, '['.repeat(20_000));

@@ -4,9 +4,9 @@ import { expect } from 'chai';
 import { createGuest } from '../../../src/primary/dispatch/pending-socket.ts';
 import { Lobby } from '../../../src/primary/dispatch/socket-queue.ts';
 import { startReading, stopReading } from '../../../src/primary/dispatch/socket-reading.ts';
-import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
-import { RawSocket, readRefusal } from '../../support/raw-socket.ts';
+import { RawSocket, readErrorResponse } from '../../support/raw-socket.ts';
 
 describe('startReading', () => {
   let server: Server;
@@ -39,8 +39,8 @@ describe('startReading', () => {
     client.send(Buffer.alloc(1024 * 1024));
     await eventually(() => socket.readableLength >= socket.readableHighWaterMark, 'the stream is full');
     stopReading(socket);
-    queue.refuse(guest, REFUSALS.no_worker);
-    expect(readRefusal(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
+    queue.reject(guest, ERRORS.no_worker);
+    expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
     queue.end();
   });
@@ -49,8 +49,8 @@ describe('startReading', () => {
     const { socket, client } = await accept(true);
     const queue = lobby();
     client.send('GET / HTTP/1.1\r\n\r\n');
-    queue.refuse(createGuest(socket, 'api'), REFUSALS.no_worker);
-    expect(readRefusal(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
+    queue.reject(createGuest(socket, 'api'), ERRORS.no_worker);
+    expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
     queue.end();
   });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { Apps } from '../../../src/shared/apps/app-registry.ts';
-import type { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
 
 const SHOP: App = { key: 'shop', enabled: true };
@@ -140,7 +140,7 @@ describe('the apps that a process knows', () => {
       const ids = (): ReturnType<typeof scanned.ids> =>
         isDown ? Promise.reject(new Error('down')) : scanned.ids();
       const apps = open({ ids });
-      const codeOf = (error: RefusalError): string => error.code;
+      const codeOf = (error: GusherError): string => error.code;
       expect(await apps.findById('1001').catch(codeOf)).to.equal('apps_unavailable');
       isDown = false;
       expect((await apps.findById('1001'))?.key).to.equal('app1');

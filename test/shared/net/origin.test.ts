@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { normalOrigin, OriginList } from '../../../src/shared/net/origin.ts';
 
 describe('OriginList', () => {
-  const CASES: readonly [entries: string[], admitted: string[], refused: string[]][] = [
+  const CASES: readonly [entries: string[], admitted: string[], rejected: string[]][] = [
     [['null'], ['null'], ['capacitor://localhost', 'file://', 'chrome-extension://abcdef', 'https://null']],
     [['capacitor://localhost'], ['capacitor://localhost'], ['null', 'http://localhost', 'ionic://localhost']],
     [['localhost'], ['http://localhost', 'https://localhost:5173'], ['capacitor://localhost', 'null']],
@@ -33,11 +33,11 @@ describe('OriginList', () => {
     ],
   ];
 
-  for (const [entries, admitted, refused] of CASES) {
+  for (const [entries, admitted, rejected] of CASES) {
     it(`compares ${entries.join(', ')} as browsers send origins`, () => {
       const list = new OriginList(entries);
       for (const origin of admitted) expect(list.allows(origin), origin).to.equal(true);
-      for (const origin of refused) expect(list.allows(origin), origin).to.equal(false);
+      for (const origin of rejected) expect(list.allows(origin), origin).to.equal(false);
     });
   }
 

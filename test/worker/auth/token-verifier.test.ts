@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { exportJWK } from 'jose';
 import type { App } from '../../../src/shared/apps/app.ts';
-import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { Failure, FailureEvent } from '../../../src/shared/logging/failure-log.ts';
 import { Tokens } from '../../../src/worker/auth/token-verifier.ts';
 import { TokenKeys } from '../../../src/worker/auth/verification-keys.ts';
@@ -28,7 +28,7 @@ describe('tokens', () => {
   async function outcomeOf(app: App, token: string, tokens = open()): Promise<string> {
     return tokens.identify(app, token).then(
       ({ userId }) => `is ${userId}`,
-      (error: unknown) => (error instanceof RefusalError ? error.code : String(error)),
+      (error: unknown) => (error instanceof GusherError ? error.code : String(error)),
     );
   }
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import { silentLog } from '../../../src/shared/log.ts';
 import type { Publication } from '../../../src/shared/model/publication.ts';
 import { createStats } from '../../../src/shared/stats.ts';
@@ -13,18 +13,18 @@ describe('the redis broker', () => {
   const stats = createStats();
   let redis: RedisServer;
   let broker: RedisBroker;
-  let refused: string[];
+  let rejected: string[];
   let heard: { topic: string; publication: Publication }[];
 
   async function open(url = redis.url, log = silentLog()): Promise<void> {
     heard = [];
-    refused = [];
+    rejected = [];
     broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log });
     await broker.open({
       deliver: (topic, publication) => void heard.push({ topic, publication }),
       control: () => undefined,
       linkChanged: () => undefined,
-      refused: (topic) => void refused.push(topic),
+      refused: (topic) => void rejected.push(topic),
     });
   }
 
@@ -37,10 +37,10 @@ describe('the redis broker', () => {
     return { reasons, log: Object.assign(silentLog(), { warn }) };
   }
 
-  const refusalOf = (error: unknown): string =>
-    error instanceof RefusalError ? error.refusal.code : String(error);
+  const errorOf = (error: unknown): string =>
+    error instanceof GusherError ? error.entry.code : String(error);
   const publish = (data: string): Promise<string> =>
-    broker.publish('demo@news', { channel: 'news', event: 'e', data }).then(() => 'taken', refusalOf);
+    broker.publish('demo@news', { channel: 'news', event: 'e', data }).then(() => 'taken', errorOf);
 
   beforeEach(async () => {
     redis = await RedisServer.start();
@@ -216,8 +216,7 @@ describe('the redis broker', () => {
   describe('with an ACL that allows some channels', () => {
     const allow = (...channels: string[]): Promise<string> =>
       redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:*', ...channels);
-    const outcomeOf = (subscribing: Promise<void>): Promise<string> =>
-      subscribing.then(() => 'ok', refusalOf);
+    const outcomeOf = (subscribing: Promise<void>): Promise<string> => subscribing.then(() => 'ok', errorOf);
 
     it('refuses the others alone, in one turn and in turns of their own, and stays live', async () => {
       await allow('&demo@open*');
@@ -238,9 +237,9 @@ describe('the redis broker', () => {
       await open();
       for (const name of ['open1', 'closed', 'open2']) await broker.subscribe(`demo@${name}`);
       await redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:*', '&demo@open*');
-      await eventually(() => refused.length === 1, 'it is refused');
+      await eventually(() => rejected.length === 1, 'it is refused');
       await eventually(() => broker.link === 'live', 'the link is back');
-      expect(refused).to.deep.equal(['demo@closed']);
+      expect(rejected).to.deep.equal(['demo@closed']);
       await broker.publish('demo@open1', { channel: 'open1', event: 'e', data: '1' });
       expect(heard).to.have.length(1);
     });
@@ -278,7 +277,7 @@ describe('the redis broker', () => {
     await eventually(() => broker.health.reason === 'Redis answers OOM', 'the health tells');
     expect(await publish('1')).to.equal('taken');
     const cached = { channel: 'cache-news', event: 'e', data: '1' };
-    expect(await broker.publish('demo@cache-news', cached).then(() => 'taken', refusalOf)).to.equal(
+    expect(await broker.publish('demo@cache-news', cached).then(() => 'taken', errorOf)).to.equal(
       'broker_refused',
     );
   });

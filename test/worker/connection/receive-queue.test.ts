@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { silentLog } from '../../../src/shared/log.ts';
 import { UnexpectedErrors } from '../../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../../src/shared/stats.ts';
@@ -226,7 +226,7 @@ describe('the inbox', () => {
       makeInbox();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
-      connection.refusal = REFUSALS.too_many_faults;
+      connection.closeError = ERRORS.too_many_faults;
       go(connection);
       expect(forgotten).to.equal(true);
       await carryOut();

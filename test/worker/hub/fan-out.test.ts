@@ -219,8 +219,8 @@ describe('the outbox', () => {
     const { outbox } = makeHub();
     const { connection, transport } = makeConnection();
     outbox.post(connection, frameText('last'));
-    outbox.close(connection, { code: 'a', sentence: 'A.', close: 4200, comeBack: 'now' });
-    outbox.close(connection, { code: 'b', sentence: 'B.', close: 4201, comeBack: 'now' });
+    outbox.close(connection, { code: 'a', message: 'A.', close: 4200, reconnect: 'immediate' });
+    outbox.close(connection, { code: 'b', message: 'B.', close: 4201, reconnect: 'immediate' });
     expect(transport.writes).to.deep.equal([['last']]);
     expect(transport.closedWith).to.deep.equal({ code: 4200, reason: 'A.' });
     await turnEnds();

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { ToPrimary } from '../../../src/shared/ipc/messages.ts';
 import { IdempotencyDesk } from '../../../src/worker/ipc/idempotency-client.ts';
 import { within } from '../../support/deadline.ts';
@@ -9,7 +9,7 @@ describe('IdempotencyDesk', () => {
     const sent: ToPrimary[] = [];
     const desk = new IdempotencyDesk({ send: (message) => void sent.push(message), timeoutMs: 20 });
     const work = (): Promise<string> => Promise.reject(new Error('the work must not begin'));
-    const outcome = desk.once('key', 'fingerprint', work).catch((error: RefusalError) => error.code);
+    const outcome = desk.once('key', 'fingerprint', work).catch((error: GusherError) => error.code);
     expect(await within(outcome, 'the end of the request')).to.equal('broker_busy');
     desk.receive({ type: 'idempotencyVerdict', id: 1, verdict: { kind: 'yours' } });
     expect(sent.map(({ type }) => type)).to.deep.equal(['idempotencyClaim', 'idempotencySettled']);

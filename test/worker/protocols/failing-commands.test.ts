@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS } from '../../../src/shared/errors/catalogue.ts';
+import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { GusherDialect } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
 import { PusherDialect } from '../../../src/worker/protocols/pusher/pusher-protocol.ts';
 import { makeConnection } from '../../support/transport.ts';
@@ -24,7 +24,7 @@ function answerOf(dialect: GusherDialect | PusherDialect, text: string): unknown
 describe('GusherDialect', () => {
   describe('#encodeFailure', () => {
     const dialect = new GusherDialect(brokenParts());
-    const internal = { code: 'internal', message: REFUSALS.internal.sentence };
+    const internal = { code: 'internal', message: ERRORS.internal.message };
 
     it('answers under the name of the command, with its ids and what it was about', () => {
       const answer = answerOf(

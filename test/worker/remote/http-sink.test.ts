@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { expect } from 'chai';
 import type { App } from '../../../src/shared/apps/app.ts';
-import type { RefusalError } from '../../../src/shared/errors/catalogue.ts';
+import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { Failure } from '../../../src/shared/logging/failure-log.ts';
 import { HttpClient } from '../../../src/shared/net/http-client.ts';
 import { HttpPost } from '../../../src/worker/remote/http-sink.ts';
@@ -35,7 +35,7 @@ describe('HttpPost', () => {
     const app: App = { key: 'shop', enabled: true, remote_url: backend.url };
     const delivered = sink.deliver(app, name, '{}').then(
       () => 'delivered',
-      (error: RefusalError) => error.code,
+      (error: GusherError) => error.code,
     );
     return within(delivered, 'the end of a delivery');
   }

@@ -5,7 +5,7 @@ import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts
 import { CommandFailedError } from '../errors.ts';
 import { settingOptions, settingsOf } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';
-import { oneLine, print, sentenceOf } from '../output.ts';
+import { errorMessageOf, oneLine, print } from '../output.ts';
 
 const DEADLINE_MS = 10_000;
 const RESPONSE_MAX_BYTES = 1024 * 1024;
@@ -39,7 +39,7 @@ export const publishCommand: CommandModule = {
       body: bodyOf(String(argv.event), data),
       token: settings.apiToken,
     });
-    if (answer.status !== 200) throw new CommandFailedError(`not published: ${sentenceOf(answer.body)}`);
+    if (answer.status !== 200) throw new CommandFailedError(`not published: ${errorMessageOf(answer.body)}`);
     print(oneLine(answer.body));
   },
 };

@@ -3,7 +3,7 @@ import { text as textOf } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { WebSocket } from 'ws';
 import { CommandFailedError } from '../errors.ts';
-import { oneLine, remark, sentenceOf } from '../output.ts';
+import { errorMessageOf, oneLine, remark } from '../output.ts';
 
 /** The webhook of the app is asked in this time. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -43,7 +43,7 @@ export class Listener {
       .on('error', ({ code, message }: NodeJS.ErrnoException) =>
         this.#fail(`no gusher answers at ${url.host} (${code ?? message})`),
       )
-      .on('unexpected-response', (_request, response) => void this.#tellRefusal(response))
+      .on('unexpected-response', (_request, response) => void this.#failWithResponse(response))
       .on('close', (code, reason) => this.#closed(code, reason.toString()));
     // The reader of a pipe may leave first, as `head` does.
     process.stdout.on('error', () => this.stop());
@@ -99,9 +99,9 @@ export class Listener {
     this.#heard = true;
   };
 
-  async #tellRefusal(response: IncomingMessage): Promise<void> {
+  async #failWithResponse(response: IncomingMessage): Promise<void> {
     const body = await textOf(response).catch(() => '');
-    this.#fail(`refused (${response.statusCode}): ${sentenceOf(body)}`);
+    this.#fail(`refused (${response.statusCode}): ${errorMessageOf(body)}`);
   }
 
   #closed(code: number, reason: string): void {
@@ -111,8 +111,8 @@ export class Listener {
   }
 
   /** The first reason counts. */
-  #fail(sentence: string): void {
-    this.#reject(new CommandFailedError(sentence));
+  #fail(message: string): void {
+    this.#reject(new CommandFailedError(message));
     this.#hangUp();
   }
 

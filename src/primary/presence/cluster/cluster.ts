@@ -41,8 +41,8 @@ export class Hosts {
   #watchedAt = 0;
   #liveAt = 0;
   #lost = false;
-  #refusedAt = 0;
-  #refused = false;
+  #lastWriteErrorAt = 0;
+  #writesFail = false;
 
   constructor({ url, prefix, roster, log }: { url: string; prefix: string; roster: Roster; log: Logger }) {
     this.#log = log;
@@ -136,23 +136,23 @@ export class Hosts {
         'the other hosts are not heard',
       );
     }
-    this.#tellRefusal(now);
+    this.#logWriteErrors(now);
     for (const host of this.#others.bury(now))
       this.#log.warn({ event: 'host_lost', host }, 'a host is gone, and who was there');
   };
 
-  #tellRefusal(now: number): void {
-    const { refusal } = this.#own;
-    if (refusal !== undefined) {
-      this.#refusedAt = now;
-      if (this.#refused) return;
-      this.#refused = true;
+  #logWriteErrors(now: number): void {
+    const { writeError } = this.#own;
+    if (writeError !== undefined) {
+      this.#lastWriteErrorAt = now;
+      if (this.#writesFail) return;
+      this.#writesFail = true;
       this.#log.warn(
-        { event: 'presence_write_failed', reason: redisFault(refusal) },
+        { event: 'presence_write_failed', reason: redisFault(writeError) },
         'who is here cannot be written for the other hosts',
       );
-    } else if (this.#refused && now - this.#refusedAt > WRITTEN_AFTER_MS) {
-      this.#refused = false;
+    } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITTEN_AFTER_MS) {
+      this.#writesFail = false;
       this.#log.info(
         { event: 'presence_write_restored' },
         'who is here is written for the other hosts again',

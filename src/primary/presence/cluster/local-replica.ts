@@ -32,7 +32,7 @@ export class OwnPart {
   #working = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  #refusal: Error | undefined;
+  #writeError: Error | undefined;
 
   constructor(options: { host: string; roster: Roster; store: HostStore; speaks: () => boolean }) {
     this.#host = options.host;
@@ -42,8 +42,8 @@ export class OwnPart {
   }
 
   /** Redis's no to what it was to keep for this host last; `undefined` when nothing waits for that. */
-  get refusal(): Error | undefined {
-    return this.#refusal;
+  get writeError(): Error | undefined {
+    return this.#writeError;
   }
 
   /** A count of this host is another now. */
@@ -51,7 +51,7 @@ export class OwnPart {
     // Begun anew, the part gets all there is.
     if (this.#state === 'absent') return;
     this.#changed.add(keyOf(app, channel, user));
-    const waits = this.#refusal !== undefined;
+    const waits = this.#writeError !== undefined;
     if (this.#changed.size > CHANGED_MAX && (waits || !this.#store.isLive)) this.#lose();
     if (!waits) this.#wake();
   }
@@ -70,7 +70,7 @@ export class OwnPart {
       // One that may not be written yet is said to live, too: those who know it keep it.
       const isThere = await this.#store.keepAlive(this.#message('beat', []));
       if (wasThere && !isThere) this.#lose();
-      if (this.#state === 'complete' && this.#changed.size === 0) this.#refusal = undefined;
+      if (this.#state === 'complete' && this.#changed.size === 0) this.#writeError = undefined;
     } catch (error) {
       this.#note(error);
     }
@@ -121,7 +121,7 @@ export class OwnPart {
 
   async #begin(): Promise<void> {
     await this.#store.begin(this.#host);
-    this.#refusal = undefined;
+    this.#writeError = undefined;
     this.#state = 'writing';
     this.#listed = false;
     await inSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
@@ -145,7 +145,7 @@ export class OwnPart {
     this.#sequence += 1;
     try {
       await this.#store.write(this.#message('change', records));
-      this.#refusal = undefined;
+      this.#writeError = undefined;
     } catch (error) {
       // Nobody has heard this number. Were it left out, all would read the part anew, after each attempt.
       if (isDiscarded(error)) this.#sequence -= 1;
@@ -163,7 +163,7 @@ export class OwnPart {
 
   /** What was not answered is the link's affair. */
   #note(error: unknown): void {
-    if (isRedisReply(error)) this.#refusal = error;
+    if (isRedisReply(error)) this.#writeError = error;
   }
 
   #message(kind: HostMessage['kind'], records: readonly RosterRecord[]): HostMessage {

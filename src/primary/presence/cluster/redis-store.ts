@@ -6,7 +6,7 @@ import {
   quitRedis,
   type Redis,
 } from '../../../shared/redis/client.ts';
-import { isAftermath, isRedisReply, refusalWord } from '../../../shared/redis/errors.ts';
+import { isAftermath, isRedisReply, replyErrorCode } from '../../../shared/redis/errors.ts';
 import type { RosterRecord } from '../registry.ts';
 import { Arrivals } from './inbound-queue.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
@@ -221,7 +221,7 @@ export class HostStore {
       return await command;
     } catch (error) {
       if (isRedisReply(error)) {
-        if (refusalWord(error) === 'READONLY') this.#seekMaster();
+        if (replyErrorCode(error) === 'READONLY') this.#seekMaster();
       } else {
         if (!isAftermath(error)) this.fault = error;
         distrust(client);

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { requireLocal } from './local-requests.ts';
 import type { Permit } from './router.ts';
 
@@ -11,7 +11,7 @@ export function permitOf(apiToken: string | undefined): Permit {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
     if (token !== undefined && timingSafeEqual(digest(token), expected)) return;
     response.setHeader('WWW-Authenticate', 'Bearer');
-    throw new RefusalError('unauthorized');
+    throw new GusherError('unauthorized');
   };
 }
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 
 /**
  * How long a body may take, in ms. Attack: one that trickles; sockets that came through the front door are
@@ -12,7 +12,7 @@ const WATCH_MS = 1_000;
 /** Reads a whole body as UTF-8 text; refuses as `readBytes` does, and with `bad_body` if it is not UTF-8. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   const body = await readBytes(request, maxBytes);
-  if (!isUtf8(body)) throw new RefusalError('bad_body');
+  if (!isUtf8(body)) throw new GusherError('bad_body');
   return body.toString('utf8');
 }
 
@@ -48,13 +48,13 @@ export function readBytes(request: IncomingMessage, maxBytes: number): Promise<B
 }
 
 /** Some resources take less than `GUSHER_BODY_MAX_BYTES`, which the rules for requests have checked. */
-function tooLarge(maxBytes: number): RefusalError {
-  return new RefusalError('body_too_large', { detail: `The limit of this address is ${maxBytes} bytes.` });
+function tooLarge(maxBytes: number): GusherError {
+  return new GusherError('body_too_large', { detail: `The limit of this address is ${maxBytes} bytes.` });
 }
 
 interface Reading {
   readonly since: number;
-  readonly reject: (error: RefusalError) => void;
+  readonly reject: (error: GusherError) => void;
 }
 
 /** What is being read, oldest first; one timer looks after all of it. */
@@ -63,15 +63,15 @@ let watch: NodeJS.Timeout | undefined;
 
 function begin(reading: Reading): void {
   open.add(reading);
-  watch ??= setInterval(refuseLate, WATCH_MS).unref();
+  watch ??= setInterval(rejectLate, WATCH_MS).unref();
 }
 
-function refuseLate(): void {
+function rejectLate(): void {
   const oldest = performance.now() - BODY_DEADLINE_MS;
   for (const reading of open) {
     if (reading.since > oldest) break;
     open.delete(reading);
-    reading.reject(new RefusalError('body_timeout'));
+    reading.reject(new GusherError('body_timeout'));
   }
   if (open.size > 0) return;
   clearInterval(watch);

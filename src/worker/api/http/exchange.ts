@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Refusal } from '../../../shared/errors/catalogue.ts';
-import { refusalBody, refusalHeaders, refusalStatus } from '../../../shared/errors/http-error.ts';
+import type { ErrorEntry } from '../../../shared/errors/catalogue.ts';
+import { errorBody, errorHeaders, errorStatus } from '../../../shared/errors/http-error.ts';
 
 /** The decoded parameters of a path. */
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -12,7 +12,7 @@ export interface Exchange {
   readonly params: Params;
 }
 
-/** What a resource does with an exchange: answers it, or throws a `RefusalError`. */
+/** What a resource does with an exchange: answers it, or throws a `GusherError`. */
 export type Handler = (exchange: Exchange) => Promise<void> | void;
 
 /** Answers with JSON text. */
@@ -28,8 +28,8 @@ export function answer(response: ServerResponse, status: number, json: string): 
 }
 
 /** Answers with a refusal, told by `body`. */
-export function refuse(response: ServerResponse, refusal: Refusal, body = refusalBody): void {
+export function sendError(response: ServerResponse, error: ErrorEntry, body = errorBody): void {
   if (response.headersSent || response.destroyed) return;
-  for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value);
-  answer(response, refusalStatus(refusal), body(refusal));
+  for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);
+  answer(response, errorStatus(error), body(error));
 }

@@ -1,13 +1,13 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
 
 /** The app that a path names. Rejects with `bad_app`, `no_such_app` or `app_disabled`. */
 export async function findApp(apps: Pick<Apps, 'find'>, key = ''): Promise<App> {
-  if (!isAppKey(key)) throw new RefusalError('bad_app');
+  if (!isAppKey(key)) throw new GusherError('bad_app');
   const app = await apps.find(key);
-  if (app === undefined) throw new RefusalError('no_such_app');
-  if (!app.enabled) throw new RefusalError('app_disabled');
+  if (app === undefined) throw new GusherError('no_such_app');
+  if (!app.enabled) throw new GusherError('app_disabled');
   return app;
 }

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { REFUSALS, type Refusal } from '../../../shared/errors/catalogue.ts';
-import { type ErrorBody, httpRefusal, refusalBody } from '../../../shared/errors/http-error.ts';
+import { ERRORS, type ErrorEntry } from '../../../shared/errors/catalogue.ts';
+import { type ErrorBody, errorBody, httpErrorResponse } from '../../../shared/errors/http-error.ts';
 import { requestClass } from './incoming-request.ts';
 
 /** How long a request with its body may take. */
@@ -139,8 +139,8 @@ export class HttpServer {
       return;
     }
     const inBody = exchanges !== undefined && exchanges.pending > 0 ? exchanges.last?.request : undefined;
-    const body = inBody === undefined ? refusalBody : this.#options.errorBodyAt(inBody.url ?? '');
-    socket.end(httpRefusal(refusalOf(error, inBody !== undefined), body));
+    const body = inBody === undefined ? errorBody : this.#options.errorBodyAt(inBody.url ?? '');
+    socket.end(httpErrorResponse(errorOf(error, inBody !== undefined), body));
     // A socket that is closed with bytes unread is reset, which destroys the answer.
     socket.removeAllListeners('data');
     socket.on('data', ignoreBytes);
@@ -158,21 +158,21 @@ function isNextToAnswer(exchanges: Exchanges | undefined): boolean {
   return pending === 1 && last !== undefined && !last.request.complete && !last.response.headersSent;
 }
 
-function refusalOf({ code }: NodeJS.ErrnoException, isInBody: boolean): Refusal {
+function errorOf({ code }: NodeJS.ErrnoException, isInBody: boolean): ErrorEntry {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return REFUSALS.head_too_large;
+      return ERRORS.head_too_large;
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return isInBody ? REFUSALS.body_timeout : REFUSALS.greeting_timeout;
+      return isInBody ? ERRORS.body_timeout : ERRORS.greeting_timeout;
     default:
-      return REFUSALS.bad_request;
+      return ERRORS.bad_request;
   }
 }
 
 /** `CONNECT`: this is no proxy. */
 function onConnectMethod(_request: unknown, socket: Duplex): void {
   socket.on('error', () => socket.destroy());
-  socket.end(httpRefusal(REFUSALS.method_not_allowed), () => socket.destroy());
+  socket.end(httpErrorResponse(ERRORS.method_not_allowed), () => socket.destroy());
 }
 
 function ignoreBytes(): void {}

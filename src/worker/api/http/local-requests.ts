@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isLoopback } from '../../../shared/net/address.ts';
 
 /** What a browser says of a request that no page of another site has caused (Fetch Metadata). */
@@ -12,11 +12,11 @@ const OWN_SITES: ReadonlySet<string> = new Set(['same-origin', 'none']);
  */
 export function requireLocal({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const host = headers.host ?? '';
-  if (!isLoopback({ host: hostnameOf(host), port: 0 })) throw new RefusalError('foreign_host');
+  if (!isLoopback({ host: hostnameOf(host), port: 0 })) throw new GusherError('foreign_host');
   const { origin, 'sec-fetch-site': site } = headers;
   const isOwnOrigin = origin === undefined || origin.toLowerCase() === `http://${host.toLowerCase()}`;
   const isOwnSite = site === undefined || OWN_SITES.has(String(site));
-  if (!isOwnOrigin || !isOwnSite) throw new RefusalError('foreign_origin');
+  if (!isOwnOrigin || !isOwnSite) throw new GusherError('foreign_origin');
 }
 
 /** The name in a Host field: without the port, the brackets of IPv6 and the dot at the end. */

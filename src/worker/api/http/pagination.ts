@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName } from '../../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
@@ -28,7 +28,7 @@ export interface Part {
 /** The query of a request. Throws `bad_request` if it is not UTF-8. */
 export function queryOf(request: IncomingMessage): URLSearchParams {
   const query = parseQueryText(queryTextOf(request));
-  if (query === undefined) throw new RefusalError('bad_request');
+  if (query === undefined) throw new GusherError('bad_request');
   return query;
 }
 
@@ -42,7 +42,7 @@ export function queryTextOf({ url = '' }: IncomingMessage): string {
 export function wantedBy(request: IncomingMessage): Wanted {
   const query = queryOf(request);
   const prefix = query.get('prefix') ?? '';
-  if (prefix !== '' && !isPageName(prefix)) throw new RefusalError('bad_page');
+  if (prefix !== '' && !isPageName(prefix)) throw new GusherError('bad_page');
   const cursor = query.get('cursor');
   const limit = query.get('limit') ?? (cursor === null ? undefined : String(LIMIT_DEFAULT));
   return {
@@ -90,7 +90,7 @@ async function send(response: ServerResponse, text: string): Promise<void> {
 
 function countIn(text: string): number {
   const count = Number(text);
-  if (!/^\d{1,6}$/.test(text) || count < 1 || count > ROSTER_PAGE_MAX) throw new RefusalError('bad_page');
+  if (!/^\d{1,6}$/.test(text) || count < 1 || count > ROSTER_PAGE_MAX) throw new GusherError('bad_page');
   return count;
 }
 
@@ -99,10 +99,10 @@ function cursorOf(name: string): string {
 }
 
 function nameIn(cursor: string): string {
-  if (!/^[\w-]+$/.test(cursor) || cursor.length > CURSOR_MAX_LENGTH) throw new RefusalError('bad_page');
+  if (!/^[\w-]+$/.test(cursor) || cursor.length > CURSOR_MAX_LENGTH) throw new GusherError('bad_page');
   const bytes = Buffer.from(cursor, 'base64url');
   const name = bytes.toString('utf8');
-  if (!isUtf8(bytes) || !isPageName(name)) throw new RefusalError('bad_page');
+  if (!isUtf8(bytes) || !isPageName(name)) throw new GusherError('bad_page');
   return name;
 }
 

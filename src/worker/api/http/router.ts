@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
-import { REFUSALS, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { ErrorBody } from '../../../shared/errors/http-error.ts';
 import type { RequestHead } from '../../../shared/http/request-head.ts';
 import { pathOf, type RequestLimits, requestFault, splitTarget } from '../../../shared/http/request-rules.ts';
@@ -8,12 +8,12 @@ import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import { ClientGoneError } from './body.ts';
-import { type Handler, type Params, refuse } from './exchange.ts';
+import { type Handler, type Params, sendError } from './exchange.ts';
 
 const PARAM_MAX_LENGTH = 2_048;
 const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** Throws a `RefusalError` unless the request may go to its route; it is asked before a body is read. */
+/** Throws a `GusherError` unless the request may go to its route; it is asked before a body is read. */
 export type Permit = (request: IncomingMessage, response: ServerResponse) => void;
 
 interface Route {
@@ -28,7 +28,7 @@ export interface RouterOptions {
   /** The form that errors have at a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
   /** Says what is wrong with a path that has no route, where that is known. */
-  readonly hint?: (path: string) => RefusalCode | undefined;
+  readonly hint?: (path: string) => ErrorCode | undefined;
   readonly stats: Pick<Stats, 'requestsAborted'>;
 }
 
@@ -89,7 +89,7 @@ export class Router {
       await route.handler({ request, response, params: found.params });
     } catch (error) {
       this.#note(error, request, found?.params);
-      await this.#refuse(error, request, response);
+      await this.#reject(error, request, response);
     }
   }
 
@@ -103,14 +103,14 @@ export class Router {
   }
 
   /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
-  #noRoute(path: string, response: ServerResponse): RefusalError {
+  #noRoute(path: string, response: ServerResponse): GusherError {
     const allowed = this.#methodsAt(path);
     if (allowed.length === 0) {
-      if (!isDecodable(path)) return new RefusalError('bad_request');
-      return new RefusalError(this.#options.hint?.(pathOf(path)) ?? 'not_found');
+      if (!isDecodable(path)) return new GusherError('bad_request');
+      return new GusherError(this.#options.hint?.(pathOf(path)) ?? 'not_found');
     }
     response.setHeader('Allow', allowed.join(', '));
-    return new RefusalError('method_not_allowed');
+    return new GusherError('method_not_allowed');
   }
 
   #methodsAt(path: string): HTTPMethod[] {
@@ -119,14 +119,14 @@ export class Router {
 
   /** Never the path: parts of it may be secret. */
   #note(error: unknown, { method, socket }: IncomingMessage, params: Params | undefined): void {
-    if (!(error instanceof RefusalError)) return;
+    if (!(error instanceof GusherError)) return;
     const app = params?.app ?? params?.id;
-    this.#options.clientLog.requestRefused(error.refusal, { app, address: socket.remoteAddress, method });
+    this.#options.clientLog.requestRefused(error.entry, { app, address: socket.remoteAddress, method });
   }
 
-  async #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #reject(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (error instanceof ClientGoneError || response.destroyed) return;
-    if (!(error instanceof RefusalError)) {
+    if (!(error instanceof GusherError)) {
       this.#options.unexpected.report(error, 'request', { method: request.method });
     }
     if (response.headersSent) {
@@ -134,11 +134,11 @@ export class Router {
       response.destroy();
       return;
     }
-    const refusal = error instanceof RefusalError ? error.refusal : REFUSALS.internal;
+    const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
     if (!request.complete) await readAway(request);
     // After a malformed request, or in the middle of one, the next one cannot be found.
-    if (!request.complete || refusal === REFUSALS.bad_request) response.setHeader('Connection', 'close');
-    refuse(response, refusal, this.#options.errorBodyAt(pathOf(request.url ?? '')));
+    if (!request.complete || errorEntry === ERRORS.bad_request) response.setHeader('Connection', 'close');
+    sendError(response, errorEntry, this.#options.errorBodyAt(pathOf(request.url ?? '')));
   }
 }
 

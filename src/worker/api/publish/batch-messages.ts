@@ -1,5 +1,5 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../../shared/json/raw-json.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
@@ -21,8 +21,8 @@ export function publishBatch(parts: {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(parts.apps, key);
     const elements = sliceElements(body);
-    if (elements === undefined) throw new RefusalError('bad_body');
-    if (elements.length > MESSAGES_MAX) throw new RefusalError('batch_too_large');
+    if (elements === undefined) throw new GusherError('bad_body');
+    if (elements.length > MESSAGES_MAX) throw new GusherError('batch_too_large');
     const publications = elements.map((element, index) => withId(readMessage(element), id, index));
     await publishMany(parts.publisher, app.key, publications);
     return JSON.stringify({ total: publications.length });

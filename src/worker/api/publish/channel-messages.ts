@@ -1,5 +1,5 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isChannelName, isEventName } from '../../../shared/model/names.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
@@ -26,11 +26,11 @@ export function publishMessage(parts: {
 /** Reads `{"channel","event","data"}`, where the channel may be given otherwise. Throws the refusal of what is wrong. */
 export function readMessage(text: string, channel?: string): Publication {
   const members = sliceMembers(text);
-  if (members === undefined) throw new RefusalError('bad_body');
+  if (members === undefined) throw new GusherError('bad_body');
   const name = channel ?? stringOf(members.get('channel')) ?? '';
-  if (!isChannelName(name)) throw new RefusalError('bad_channel');
+  if (!isChannelName(name)) throw new GusherError('bad_channel');
   const event = stringOf(members.get('event'));
-  if (event === undefined || !isEventName(event)) throw new RefusalError('bad_event');
+  if (event === undefined || !isEventName(event)) throw new GusherError('bad_event');
   return { channel: name, event, data: members.get('data') ?? 'null' };
 }
 

@@ -1,5 +1,5 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isEventName, isSocketId, isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
@@ -18,7 +18,7 @@ interface Parts {
 export function publishToUser({ apps, publisher }: Parts): Publish {
   return async ({ app: key, user = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
-    if (!isUserId(user)) throw new RefusalError('bad_user');
+    if (!isUserId(user)) throw new GusherError('bad_user');
     const content = readContent(body);
     await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content, ...(id && { id }) });
     return echo('user_id', user, content.data);
@@ -29,7 +29,7 @@ export function publishToUser({ apps, publisher }: Parts): Publish {
 export function publishToSocket({ apps, publisher }: Parts): Publish {
   return async ({ app: key, socket = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
-    if (!isSocketId(socket)) throw new RefusalError('bad_socket');
+    if (!isSocketId(socket)) throw new GusherError('bad_socket');
     const content = readContent(body);
     await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content, ...(id && { id }) });
     return echo('socket_id', socket, content.data);
@@ -38,11 +38,11 @@ export function publishToSocket({ apps, publisher }: Parts): Publish {
 
 function readContent(body: string): { event?: string; data: string } {
   const members = sliceMembers(body);
-  if (members === undefined) throw new RefusalError('bad_body');
+  if (members === undefined) throw new GusherError('bad_body');
   const data = members.get('data') ?? 'null';
   if (!members.has('event')) return { data };
   const event = stringOf(members.get('event'));
-  if (event === undefined || !isEventName(event)) throw new RefusalError('bad_event');
+  if (event === undefined || !isEventName(event)) throw new GusherError('bad_event');
   return { event, data };
 }
 

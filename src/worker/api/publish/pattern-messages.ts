@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { Publisher } from '../../broker/publisher.ts';
@@ -37,7 +37,7 @@ export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);
-    if (members === undefined) throw new RefusalError('bad_body');
+    if (members === undefined) throw new GusherError('bad_body');
     const pattern = stringOf(members.get('channel_pattern')) ?? '';
     const matches = compile(pattern);
     const { event, data } = readMessage(body, 'any');
@@ -50,16 +50,16 @@ export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
 
 /** Answers how to find the pattern in a name. Throws `bad_pattern` or `pattern_too_costly`. */
 function compile(pattern: string): (name: string) => boolean {
-  if (pattern === '') throw new RefusalError('bad_pattern');
+  if (pattern === '') throw new GusherError('bad_pattern');
   if (pattern.length > PATTERN_MAX_LENGTH || weightOf(pattern) > PATTERN_MAX_WEIGHT) {
-    throw new RefusalError('pattern_too_costly');
+    throw new GusherError('pattern_too_costly');
   }
   try {
     const program = RE2JS.compile(pattern);
     return (name) => program.test(name);
   } catch {
     // RE2JS tells a wrong pattern by an error.
-    throw new RefusalError('bad_pattern');
+    throw new GusherError('bad_pattern');
   }
 }
 
@@ -86,7 +86,7 @@ async function findChannels(
       if (matches(channel)) found.push(channel);
       if (count % NAMES_PER_LOOK !== 0 || performance.now() < sliceEnd) continue;
       await nextTurn();
-      if (performance.now() > until) throw new RefusalError('pattern_too_costly');
+      if (performance.now() > until) throw new GusherError('pattern_too_costly');
       sliceEnd = performance.now() + SLICE_MS;
     }
     after = next;

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 
@@ -41,6 +41,6 @@ export async function allPublished(publishing: readonly Promise<void>[], isFirst
   const refused = outcomes.find((outcome) => outcome.status === 'rejected');
   if (refused === undefined) return;
   const isNothingPublished = isFirst && outcomes.every(({ status }) => status === 'rejected');
-  if (isNothingPublished || !(refused.reason instanceof RefusalError)) throw refused.reason;
-  throw new RefusalError('outcome_unknown', { cause: refused.reason });
+  if (isNothingPublished || !(refused.reason instanceof GusherError)) throw refused.reason;
+  throw new GusherError('outcome_unknown', { cause: refused.reason });
 }

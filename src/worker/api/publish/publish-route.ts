@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { IdempotencyDesk } from '../../ipc/idempotency-client.ts';
 import { readBody } from '../http/body.ts';
@@ -49,7 +49,7 @@ export function publishing(
 function keyOf({ headers }: IncomingMessage): string | undefined {
   const key = headers['idempotency-key'];
   if (key === undefined) return undefined;
-  if (typeof key !== 'string' || !KEY.test(key)) throw new RefusalError('bad_idempotency_key');
+  if (typeof key !== 'string' || !KEY.test(key)) throw new GusherError('bad_idempotency_key');
   return key;
 }
 

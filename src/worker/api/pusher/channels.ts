@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName, topicOf } from '../../../shared/model/names.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { KeptPublication } from '../../../shared/model/publication.ts';
@@ -10,9 +10,9 @@ import type { SignedHandler } from './signed-route.ts';
 export function listChannels(roster: Roster): SignedHandler {
   return async ({ app, query }) => {
     const prefix = query.get('filter_by_prefix') ?? '';
-    if (prefix !== '' && !isName(prefix, CHANNEL_MAX_LENGTH)) throw new RefusalError('bad_pusher_channel');
+    if (prefix !== '' && !isName(prefix, CHANNEL_MAX_LENGTH)) throw new GusherError('bad_pusher_channel');
     const asked = attributesOf(query.get('info'));
-    if (asked.has('user_count') && !isPresenceChannel(prefix)) throw new RefusalError('users_not_counted');
+    if (asked.has('user_count') && !isPresenceChannel(prefix)) throw new GusherError('users_not_counted');
     const channels: [string, Occupancy][] = [];
     let after: string | undefined;
     do {
@@ -43,9 +43,9 @@ export interface Cache {
 export function showChannel(roster: Roster, cache: Cache): SignedHandler {
   return async ({ app, params, query }) => {
     const channel = params.channel ?? '';
-    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+    if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
     const asked = attributesOf(query.get('info'));
-    if (asked.has('user_count') && !isPresenceChannel(channel)) throw new RefusalError('users_not_counted');
+    if (asked.has('user_count') && !isPresenceChannel(channel)) throw new GusherError('users_not_counted');
     const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
     const wantsKept = asked.has('cache') && isCacheChannel(channel);
     const kept = wantsKept ? await cache.kept(topicOf(app.key, channel)) : undefined;
@@ -67,7 +67,7 @@ export function showChannelStats(roster: Roster): SignedHandler {
   const counts = attributesOf('subscription_count,user_count');
   return async ({ app, params }) => {
     const channel = params.channel ?? '';
-    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+    if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
     const found = await roster.ask({ kind: 'channel', app: app.key, channel });
     return JSON.stringify({ occupied: found.subscriptions > 0, ...occupancyOf(channel, found, counts) });
   };
@@ -77,8 +77,8 @@ export function showChannelStats(roster: Roster): SignedHandler {
 export function listUsers(roster: Roster): SignedHandler {
   return async ({ app, params }) => {
     const channel = params.channel ?? '';
-    if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
-    if (!isPresenceChannel(channel)) throw new RefusalError('users_not_counted');
+    if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
+    if (!isPresenceChannel(channel)) throw new GusherError('users_not_counted');
     const users: { id: string }[] = [];
     let after: string | undefined;
     do {

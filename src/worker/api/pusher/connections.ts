@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import type { Roster } from './occupancy.ts';
@@ -21,9 +21,9 @@ const SUFFIX = '/terminate_connections';
 export function terminateConnections(publisher: Pick<Publisher, 'broadcast'>): SignedHandler {
   return async ({ app, params }) => {
     const rest = params['*'] ?? '';
-    if (!rest.endsWith(SUFFIX)) throw new RefusalError('not_found');
+    if (!rest.endsWith(SUFFIX)) throw new GusherError('not_found');
     const user = rest.slice(0, -SUFFIX.length);
-    if (!isUserId(user)) throw new RefusalError('bad_user');
+    if (!isUserId(user)) throw new GusherError('bad_user');
     await publisher.broadcast({ kind: 'terminate', app: app.key, user });
     return '{}';
   };

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isName } from '../../../shared/model/names.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { type Attribute, attributesOf } from './occupancy.ts';
@@ -38,20 +38,20 @@ const fields = v.object({
 /** Checks one event; throws the refusal of what is wrong with it. */
 export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLimits): PusherEvent {
   const parsed = v.safeParse(fields, raw);
-  if (!parsed.success) throw new RefusalError('bad_pusher_event');
+  if (!parsed.success) throw new GusherError('bad_pusher_event');
   const { name, data, channel, channels: several, socket_id: socketId, info } = parsed.output;
-  if (!isName(name, EVENT_NAME_MAX_LENGTH)) throw new RefusalError('bad_event');
+  if (!isName(name, EVENT_NAME_MAX_LENGTH)) throw new GusherError('bad_event');
   if (Buffer.byteLength(data) > dataMaxBytes) {
     const detail = `The limit is ${dataMaxBytes} bytes (GUSHER_PUSHER_EVENT_MAX_BYTES).`;
-    throw new RefusalError('event_too_large', { detail });
+    throw new GusherError('event_too_large', { detail });
   }
   const channels = [...new Set(several ?? (typeof channel === 'string' ? [channel] : []))];
-  if (channels.length === 0) throw new RefusalError('bad_pusher_event');
-  if (channels.length > channelsMax) throw new RefusalError('too_many_event_channels');
-  if (!channels.every(isPusherChannel)) throw new RefusalError('bad_pusher_channel');
+  if (channels.length === 0) throw new GusherError('bad_pusher_event');
+  if (channels.length > channelsMax) throw new GusherError('too_many_event_channels');
+  if (!channels.every(isPusherChannel)) throw new GusherError('bad_pusher_channel');
   // Each channel has a key of its own: what is encrypted for one can be read in no other.
   if (channels.length > 1 && channels.some(isEncryptedChannel))
-    throw new RefusalError('encrypted_with_others');
-  if (typeof socketId === 'string' && !SOCKET_ID.test(socketId)) throw new RefusalError('bad_pusher_socket');
+    throw new GusherError('encrypted_with_others');
+  if (typeof socketId === 'string' && !SOCKET_ID.test(socketId)) throw new GusherError('bad_pusher_socket');
   return { name, channels, data, socketId: socketId ?? undefined, info: attributesOf(info) };
 }

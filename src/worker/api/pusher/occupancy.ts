@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type {
   ChannelCounts,
   RosterAnswers,
@@ -45,7 +45,7 @@ const ATTRIBUTES: readonly Attribute[] = ['subscription_count', 'user_count', 'c
 /** Reads `info`: names between commas. Those that this server does not know are passed over. */
 export function attributesOf(info: unknown): ReadonlySet<Attribute> {
   if (info === undefined || info === null) return new Set();
-  if (typeof info !== 'string') throw new RefusalError('bad_info');
+  if (typeof info !== 'string') throw new GusherError('bad_info');
   const names = info.split(',').map((name) => name.trim());
   return new Set(ATTRIBUTES.filter((attribute) => names.includes(attribute)));
 }

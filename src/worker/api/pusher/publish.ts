@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { App } from '../../../shared/apps/app.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { allPublished } from '../publish/publish-many.ts';
@@ -64,7 +64,7 @@ export function publishBatch(parts: EventParts & { batchMaxEvents: number }): Si
   return async ({ app, body }) => {
     const { batch } = jsonOf(body);
     if (!Array.isArray(batch) || batch.length === 0 || batch.length > batchMaxEvents) {
-      throw new RefusalError('bad_batch');
+      throw new GusherError('bad_batch');
     }
     const events = batch.map((raw) => parseEvent(raw, limits));
     for (const { data, name } of events) publisher.check(publicationOfText('', name, data));
@@ -86,7 +86,7 @@ export function publishToChannel({
   limits,
 }: Pick<EventParts, 'publisher' | 'limits'>): SignedHandler {
   return async ({ app, params, query, body }) => {
-    if (!isUtf8(body)) throw new RefusalError('bad_body');
+    if (!isUtf8(body)) throw new GusherError('bad_body');
     const event = parseEvent(
       {
         name: query.get('name'),

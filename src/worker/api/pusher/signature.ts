@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
-import { quoted, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError, quoted } from '../../../shared/errors/catalogue.ts';
 
 /**
  * The signed query of the Pusher HTTP API: `auth_key`, `auth_timestamp`, `auth_version`, `body_md5` and
@@ -34,10 +34,10 @@ export function verifiedQuery(request: SignedRequest, credentials: { key: string
   const skew = skewOf(first.query.get('auth_timestamp') ?? '', request.nowMs);
   const detail = skew;
   if (!isSameText(first.query.get('auth_key') ?? '', credentials.key)) {
-    throw new RefusalError('bad_auth_key', { detail });
+    throw new GusherError('bad_auth_key', { detail });
   }
-  if (first.query.get('auth_version') !== VERSION) throw new RefusalError('bad_auth_version', { detail });
-  if (skew !== undefined) throw new RefusalError('stale_auth_timestamp', { detail });
+  if (first.query.get('auth_version') !== VERSION) throw new GusherError('bad_auth_version', { detail });
+  if (skew !== undefined) throw new GusherError('stale_auth_timestamp', { detail });
   const claimed = first.query.get('auth_signature') ?? '';
   const paths = pathsOf(request);
   const isSigned = (text: string): boolean =>
@@ -45,7 +45,7 @@ export function verifiedQuery(request: SignedRequest, credentials: { key: string
   const signed = [first, ...others].find(({ texts }) => texts.some(isSigned));
   if (signed !== undefined) return signed.query;
   const expected = `${request.method}\n${paths[0]}\n${first.texts[0]}`;
-  throw new RefusalError('bad_signature', {
+  throw new GusherError('bad_signature', {
     detail: `Sign with HMAC SHA-256, as lower-case hex: ${quoted(expected)}`,
   });
 }
@@ -55,7 +55,7 @@ export function mustBeSignedBody(query: Query, body: Buffer): void {
   const claimed = query.get('body_md5');
   if (claimed === undefined && body.length === 0) return;
   const actual = createHash('md5').update(body).digest('hex');
-  if (!isSameText(claimed ?? '', actual)) throw new RefusalError('bad_body_md5');
+  if (!isSameText(claimed ?? '', actual)) throw new GusherError('bad_body_md5');
 }
 
 /** What is wrong with the timestamp of a request, as a sentence for its sender; `undefined` if nothing is. */

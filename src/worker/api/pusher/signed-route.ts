@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/apps/app.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
@@ -16,7 +16,7 @@ export interface SignedExchange {
   readonly body: Buffer;
 }
 
-/** What a resource of the Pusher HTTP API does: answers with JSON text, or throws a `RefusalError`. */
+/** What a resource of the Pusher HTTP API does: answers with JSON text, or throws a `GusherError`. */
 export type SignedHandler = (exchange: SignedExchange) => Promise<string> | string;
 
 export interface SignedParts {
@@ -41,7 +41,7 @@ export function signed(parts: SignedParts, handler: SignedHandler, status: numbe
 /** The members of a body that is one JSON object. Refuses anything else with `bad_body`. */
 export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
   const value = isUtf8(body) ? parseJson(body.toString()) : undefined;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RefusalError('bad_body');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new GusherError('bad_body');
   return value as Record<string, unknown>;
 }
 
@@ -51,10 +51,10 @@ async function verify(
   { id = '' }: Params,
 ): Promise<{ app: App; query: Query }> {
   const app = await apps.findById(id);
-  if (app?.secret === undefined) throw new RefusalError('unknown_app_id');
+  if (app?.secret === undefined) throw new GusherError('unknown_app_id');
   const { method = '', url: target = '' } = request;
   const credentials = { key: app.key, secret: app.secret };
   const query = verifiedQuery({ method, target, pathPrefix, nowMs: Date.now() }, credentials);
-  if (!app.enabled) throw new RefusalError('app_disabled');
+  if (!app.enabled) throw new GusherError('app_disabled');
   return { app, query };
 }

@@ -9,7 +9,7 @@ import {
   withoutSecrets,
 } from '../../../shared/apps/app.ts';
 import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
@@ -41,7 +41,7 @@ export function listRegistered({ store, log }: Parts): Handler {
 export function showRegistered({ store, log }: Parts): Handler {
   return async ({ response, params }) => {
     const app = await reach(log, store.load(keyIn(params)));
-    if (app === undefined) throw new RefusalError('no_such_app');
+    if (app === undefined) throw new GusherError('no_such_app');
     show(response, 200, app);
   };
 }
@@ -64,7 +64,7 @@ export function patchRegistered(parts: Parts): Handler {
     const key = keyIn(params);
     const given = readChanges(await readBody(request, BODY_MAX_BYTES));
     const known = await reach(parts.log, parts.store.load(key));
-    if (known === undefined) throw new RefusalError('no_such_app');
+    if (known === undefined) throw new GusherError('no_such_app');
     show(response, 200, await change(parts, key, known, keepingSecret(given, known)));
   };
 }
@@ -75,7 +75,7 @@ export function deleteRegistered({ store, log }: Parts): Handler {
     const key = keyIn(params);
     // What is no app is not ours to delete.
     const known = await reach(log, store.load(key));
-    if (known === undefined || !(await reach(log, store.remove(key)))) throw new RefusalError('no_such_app');
+    if (known === undefined || !(await reach(log, store.remove(key)))) throw new GusherError('no_such_app');
     response.writeHead(204).end();
   };
 }
@@ -89,9 +89,9 @@ async function change(
   const { key: _, ...before } = known ?? { key };
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
-  if (app === undefined) throw new RefusalError('app_without_door');
+  if (app === undefined) throw new GusherError('app_without_door');
   const namesake = await reach(log, namesakeOf(store, key, given.id));
-  if (namesake !== undefined) throw new RefusalError('app_id_taken');
+  if (namesake !== undefined) throw new GusherError('app_id_taken');
   await reach(log, store.save(key, given));
   return app;
 }
@@ -106,15 +106,15 @@ function readChanges(body: string): AppChanges {
   const json = parseJson(body);
   const parsed = v.safeParse(changes, json);
   // To the schema a list is a record without fields.
-  if (!parsed.success || Array.isArray(json)) throw new RefusalError('bad_app_fields');
+  if (!parsed.success || Array.isArray(json)) throw new GusherError('bad_app_fields');
   const given = Object.entries(parsed.output);
   const values = v.safeParse(appFieldsToSet, Object.fromEntries(given.filter(([, value]) => value !== null)));
-  if (!values.success) throw new RefusalError('bad_app_fields');
+  if (!values.success) throw new GusherError('bad_app_fields');
   return { ...Object.fromEntries(given.filter(([, value]) => value === null)), ...values.output };
 }
 
 function keyIn({ app = '' }: Params): string {
-  if (!isAppKey(app)) throw new RefusalError('bad_app');
+  if (!isAppKey(app)) throw new GusherError('bad_app');
   return app;
 }
 
@@ -127,7 +127,7 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
       { event: 'apps_unavailable', reason: (error as Error).message },
       'the registered apps cannot be reached',
     );
-    throw new RefusalError('apps_unavailable');
+    throw new GusherError('apps_unavailable');
   }
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
 import { appKeyOf, type Tokens } from '../../auth/token-verifier.ts';
@@ -60,8 +60,8 @@ export function decodeToken({ apps, tokens }: Parts, field = 'jwt'): Handler {
 /** The app of a token that nobody has verified yet. Rejects with `unknown_app` or `app_disabled`. */
 async function findAppOf(apps: Parts['apps'], token: string) {
   const app = await apps.find(appKeyOf(token));
-  if (app === undefined) throw new RefusalError('unknown_app');
-  if (!app.enabled) throw new RefusalError('app_disabled');
+  if (app === undefined) throw new GusherError('unknown_app');
+  if (!app.enabled) throw new GusherError('app_disabled');
   return app;
 }
 
@@ -74,12 +74,12 @@ async function readToken(request: IncomingMessage, field: string): Promise<strin
   if (body.trimStart().startsWith('{')) return jwtIn(body);
   const form = parseQueryText(body);
   const token = form?.get(field) ?? queryOf(request).get(field);
-  if (form === undefined || token === null) throw new RefusalError('bad_body');
+  if (form === undefined || token === null) throw new GusherError('bad_body');
   return token;
 }
 
 function jwtIn(body: string): string {
   const parsed = v.safeParse(jwtBody, parseJson(body));
-  if (!parsed.success) throw new RefusalError('bad_body');
+  if (!parsed.success) throw new GusherError('bad_body');
   return parsed.output.jwt;
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { grantList } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { GrantsChange } from '../../../shared/model/control-message.ts';
 import { isUserId } from '../../../shared/model/names.ts';
@@ -25,10 +25,10 @@ const replacement = v.object({ channels: grantList });
 export function addUserChannel(parts: Parts): Publish {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(addition, parseJson(body));
-    if (!parsed.success) throw new RefusalError('bad_body');
+    if (!parsed.success) throw new GusherError('bad_body');
     const { channel } = parsed.output;
     const channels = v.safeParse(grantList, [channel]);
-    if (!channels.success) throw new RefusalError('bad_channel');
+    if (!channels.success) throw new GusherError('bad_channel');
     return change(parts, params, { mode: 'add', channels: channels.output, ...(id && { id }) }, channel);
   };
 }
@@ -40,7 +40,7 @@ export function addUserChannel(parts: Parts): Publish {
 export function replaceUserChannels(parts: Parts): Publish {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(replacement, parseJson(body));
-    if (!parsed.success) throw new RefusalError('bad_body');
+    if (!parsed.success) throw new GusherError('bad_body');
     const { channels } = parsed.output;
     return change(parts, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
   };
@@ -53,7 +53,7 @@ async function change(
   echoed: unknown,
 ): Promise<string> {
   const app = await findApp(apps, key);
-  if (!isUserId(user)) throw new RefusalError('bad_user');
+  if (!isUserId(user)) throw new GusherError('bad_user');
   await publisher.broadcast({ kind: 'grants', app: app.key, user, ...grants });
   return JSON.stringify({ user_id: user, data: echoed });
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
 import type { RosterClient } from '../../ipc/presence-client.ts';
@@ -88,7 +88,7 @@ async function countAll(ask: Question): Promise<number> {
 function channelsIn({ url = '' }: IncomingMessage): string[] {
   const texts = [...url.matchAll(/[?&]channel=([^&#]*)/g)].flatMap(([, list = '']) => list.split(','));
   const channels = texts.map((text) => checkedChannel(decode(text)));
-  if (channels.length > CHANNELS_MAX) throw new RefusalError('too_many_channels');
+  if (channels.length > CHANNELS_MAX) throw new GusherError('too_many_channels');
   return [...new Set(channels)];
 }
 
@@ -96,12 +96,12 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    throw new RefusalError('bad_channel');
+    throw new GusherError('bad_channel');
   }
 }
 
 function checkedChannel(name = ''): string {
-  if (!isChannelName(name)) throw new RefusalError('bad_channel');
+  if (!isChannelName(name)) throw new GusherError('bad_channel');
   return name;
 }
 

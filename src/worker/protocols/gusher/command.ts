@@ -1,4 +1,4 @@
-import type { Refusal, RefusalCode } from '../../../shared/errors/catalogue.ts';
+import type { ErrorCode, ErrorEntry } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -30,14 +30,14 @@ export interface Context {
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Notes that a token was refused. */
-  readonly authorizationRefused: (connection: Connection, refusal: Refusal) => void;
+  readonly authorizationRefused: (connection: Connection, error: ErrorEntry) => void;
   /** Counts a fault against a client. */
   readonly fault: (connection: Connection) => void;
-  /** Gives a connection what a new token grants; rejects with a `RefusalError`. */
+  /** Gives a connection what a new token grants; rejects with a `GusherError`. */
   readonly renew: (connection: Connection, token: string) => Promise<void>;
-  /** Publishes an event of a client to the others in the channel; rejects with a `RefusalError`. */
+  /** Publishes an event of a client to the others in the channel; rejects with a `GusherError`. */
   readonly publishFromClient: (connection: Connection, publication: Publication) => Promise<void>;
-  /** Hands a command to the backend of the app; rejects with a `RefusalError`. */
+  /** Hands a command to the backend of the app; rejects with a `GusherError`. */
   readonly callRemote: (
     connection: Connection,
     call: { name: string; uid: string; payload: string },
@@ -55,7 +55,7 @@ export type CommandHandler = (
   context: Context,
   connection: Connection,
   command: Command,
-) => Promise<void> | RefusalCode | undefined;
+) => Promise<void> | ErrorCode | undefined;
 
 /** Longest `id` that is echoed, as JSON text. */
 const ID_MAX_BYTES = 256;

@@ -32,8 +32,7 @@ export function createGusherDialect(parts: {
     hub,
     reply,
     fault: (connection) => inbox.fault(connection),
-    authorizationRefused: (connection, refusal) =>
-      clientLog.authorizationRefused(refusal, factsOf(connection)),
+    authorizationRefused: (connection, error) => clientLog.authorizationRefused(error, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
     renew: (connection, token) => renewal.renew(connection, token),

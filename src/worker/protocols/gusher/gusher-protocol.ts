@@ -1,4 +1,4 @@
-import { type ComeBack, REFUSALS, type Refusal, type RefusalCode } from '../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, type ErrorEntry, type Reconnect } from '../../../shared/errors/catalogue.ts';
 import type { DirectMessage, GrantsChange } from '../../../shared/model/control-message.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -12,10 +12,10 @@ import { refresh } from './commands/refresh.ts';
 import { remote } from './commands/remote.ts';
 import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
-import { errorText, lostSubscriptionText, refusalText } from './replies.ts';
+import { commandErrorText, errorText, lostSubscriptionText } from './replies.ts';
 
 /** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
-const CLOSE_CODES: Readonly<Record<ComeBack, number>> = { never: 4000, later: 4100, now: 4200 };
+const CLOSE_CODES: Readonly<Record<Reconnect, number>> = { never: 4000, backoff: 4100, immediate: 4200 };
 
 /** RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them the code. Sentences are ASCII. */
 const CLOSE_REASON_MAX_BYTES = 123;
@@ -61,7 +61,7 @@ export class GusherDialect implements Dialect {
       const json = command.fields.get(name);
       return json === undefined ? [] : [[name, json]];
     });
-    return refusalText(connection, command, members, 'internal');
+    return commandErrorText(connection, command, members, 'internal');
   }
 
   encode(publication: Publication): string {
@@ -83,21 +83,21 @@ export class GusherDialect implements Dialect {
   }
 
   encodeExpiry(graceMs: number): string {
-    const { code, sentence } = REFUSALS.token_expired;
-    const data = { code, message: sentence, grace_ms: graceMs };
+    const { code, message } = ERRORS.token_expired;
+    const data = { code, message, grace_ms: graceMs };
     return JSON.stringify({ event: 'gusher.token_expired', data });
   }
 
-  closeOf({ close, comeBack, sentence }: Refusal): { code: number; reason: string } {
-    return { code: close ?? CLOSE_CODES[comeBack], reason: sentence };
+  closeOf({ close, reconnect, message }: ErrorEntry): { code: number; reason: string } {
+    return { code: close ?? CLOSE_CODES[reconnect], reason: message };
   }
 
   /** Never 42xx: a client that is refused again and again must not reconnect at once. */
-  rejection(refusal: Refusal): { code: number; reason: string; text: string } {
-    const { code: close, reason } = this.closeOf(refusal);
-    const data = { code: refusal.code, message: refusal.sentence };
+  rejection(error: ErrorEntry): { code: number; reason: string; text: string } {
+    const { code: close, reason } = this.closeOf(error);
+    const data = { code: error.code, message: error.message };
     return {
-      code: close >= CLOSE_CODES.now ? CLOSE_CODES.later : close,
+      code: close >= CLOSE_CODES.immediate ? CLOSE_CODES.backoff : close,
       reason: reason.slice(0, CLOSE_REASON_MAX_BYTES),
       text: JSON.stringify({ event: 'gusher.error', socket_id: '', data }),
     };
@@ -107,7 +107,7 @@ export class GusherDialect implements Dialect {
     this.#context.reply(connection, lostSubscriptionText(connection, channelName));
   }
 
-  #obey(connection: Connection, command: Command): Promise<void> | RefusalCode | undefined {
+  #obey(connection: Connection, command: Command): Promise<void> | ErrorCode | undefined {
     if (command.event === undefined) return 'malformed_frame';
     const handler = handlerOf(command.event);
     if (handler === undefined) return 'unknown_command';

@@ -1,4 +1,4 @@
-import { REFUSALS, type RefusalCode } from '../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode } from '../../../shared/errors/catalogue.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Command } from './command.ts';
 
@@ -11,11 +11,11 @@ export function successText(connection: Connection, command: Command, members: M
 }
 
 /** The reply to a command that was refused: what it was about, then why. */
-export function refusalText(
+export function commandErrorText(
   connection: Connection,
   command: Command,
   members: Members,
-  code: RefusalCode,
+  code: ErrorCode,
 ): string {
   return replyText(connection, `${command.event}_error`, command, [...members, ...reasonOf(code)]);
 }
@@ -27,7 +27,7 @@ export function lostSubscriptionText(connection: Connection, channel: string): s
 }
 
 /** `gusher.error`: the reply to what is no command. Without `command` nothing of the message could be read. */
-export function errorText(connection: Connection, command: Command | undefined, code: RefusalCode): string {
+export function errorText(connection: Connection, command: Command | undefined, code: ErrorCode): string {
   return replyText(connection, 'gusher.error', command, reasonOf(code));
 }
 
@@ -53,9 +53,9 @@ function openingOf({ id }: Connection, event: string, outerId: string | undefine
   return `{"event":"${event}",${echoed}"socket_id":"${id}",`;
 }
 
-function reasonOf(code: RefusalCode): Members {
+function reasonOf(code: ErrorCode): Members {
   return [
     ['code', JSON.stringify(code)],
-    ['message', JSON.stringify(REFUSALS[code].sentence)],
+    ['message', JSON.stringify(ERRORS[code].message)],
   ];
 }

@@ -1,5 +1,5 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { RefusalError } from '../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { Grants } from '../../auth/grants.ts';
 import type { Tokens } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -27,14 +27,14 @@ export class Renewal {
 
   /**
    * Gives the connection the grants of the token, which must be of the same app and user. Rejects with a
-   * `RefusalError`, and changes nothing then.
+   * `GusherError`, and changes nothing then.
    */
   async renew(connection: Connection, token: string): Promise<void> {
     const app = await this.#apps.find(connection.appKey);
-    if (app === undefined) throw new RefusalError('unknown_app');
-    if (!app.enabled) throw new RefusalError('app_disabled');
+    if (app === undefined) throw new GusherError('unknown_app');
+    if (!app.enabled) throw new GusherError('app_disabled');
     const { userId, channels, remotes, expiresAt } = await this.#tokens.identify(app, token);
-    if (userId !== connection.userId) throw new RefusalError('token_of_other_user');
+    if (userId !== connection.userId) throw new GusherError('token_of_other_user');
     if (connection.state !== 'open') return;
     this.#hub.regrant(connection, new Grants(channels));
     connection.remotes = remotes;

@@ -1,6 +1,6 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Apps } from '../../../shared/apps/app-registry.ts';
-import { type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { type ErrorCode, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
@@ -56,7 +56,7 @@ export interface Context {
   /** Sends one message, after those posted before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Notes that a credential was refused. */
-  readonly authorizationRefused: (connection: Connection, refusal: Refusal, channel?: string) => void;
+  readonly authorizationRefused: (connection: Connection, error: ErrorEntry, channel?: string) => void;
   readonly limits: Limits;
 }
 
@@ -69,7 +69,7 @@ export type CommandHandler = (
   connection: Connection,
   command: Command,
   session: PusherSession,
-) => Promise<RefusalCode | undefined> | RefusalCode | undefined;
+) => Promise<ErrorCode | undefined> | ErrorCode | undefined;
 
 /** Reads a message; `undefined` if it is not one JSON object with an event. */
 export function parseCommand(text: string): Command | undefined {
@@ -89,6 +89,6 @@ export function fieldsOf({ data }: Command): Readonly<Record<string, unknown>> {
 /** The app of a connection as it is now. Rejects with `unknown_app` or `apps_unavailable`. */
 export async function appOf({ apps }: Context, { appKey }: Connection): Promise<App> {
   const app = apps.known(appKey) ?? (await apps.find(appKey));
-  if (app === undefined) throw new RefusalError('unknown_app');
+  if (app === undefined) throw new GusherError('unknown_app');
   return app;
 }

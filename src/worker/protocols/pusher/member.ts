@@ -1,4 +1,4 @@
-import type { RefusalCode } from '../../../shared/errors/catalogue.ts';
+import type { ErrorCode } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers } from '../../../shared/json/raw-json.ts';
 import { isName } from '../../../shared/model/names.ts';
 import type { Member } from '../../../shared/model/presence.ts';
@@ -17,7 +17,7 @@ export function memberIdOf(json: string): string | undefined {
 }
 
 /** Reads `channel_data` `{"user_id","user_info"?}`, which has been verified. `user_info` is kept as it was written. */
-export function memberOf(channelData: string, infoMaxBytes: number): Member | RefusalCode {
+export function memberOf(channelData: string, infoMaxBytes: number): Member | ErrorCode {
   const fields = sliceMembers(channelData);
   const raw = fields?.get('user_id');
   const user = raw === undefined ? undefined : memberIdOf(raw);

@@ -1,4 +1,4 @@
-import type { Refusal } from '../../../shared/errors/catalogue.ts';
+import type { ErrorEntry } from '../../../shared/errors/catalogue.ts';
 import type { Member, MemberList } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import { codeOf } from './close-codes.ts';
@@ -31,13 +31,13 @@ export function establishedText(socketId: string, activityTimeoutS: number): str
 }
 
 /** An object, not a string, here. */
-export function errorText(refusal: Refusal): string {
-  const data = { message: refusal.sentence, code: codeOf(refusal) ?? null };
+export function errorText(error: ErrorEntry): string {
+  const data = { message: error.message, code: codeOf(error) ?? null };
   return JSON.stringify({ event: 'pusher:error', data });
 }
 
 /** The error before a close: with the code of the close, whatever the error itself has. */
-export function closingErrorText({ sentence: message }: Refusal, code: number): string {
+export function closingErrorText({ message }: ErrorEntry, code: number): string {
   return JSON.stringify({ event: 'pusher:error', data: { message, code } });
 }
 
@@ -46,8 +46,8 @@ export function subscriptionSucceededText(channel: string, json = '{}'): string 
 }
 
 /** An object, not a string, here too. */
-export function subscriptionErrorText(channel: string, type: string, refusal: Refusal): string {
-  const data = { type, error: refusal.sentence, status: refusal.http ?? 400 };
+export function subscriptionErrorText(channel: string, type: string, error: ErrorEntry): string {
+  const data = { type, error: error.message, status: error.http ?? 400 };
   return JSON.stringify({ event: 'pusher:subscription_error', channel, data });
 }
 

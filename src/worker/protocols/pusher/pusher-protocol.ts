@@ -1,4 +1,4 @@
-import { REFUSALS, type Refusal, type RefusalCode, RefusalError } from '../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { DirectMessage } from '../../../shared/model/control-message.ts';
 import type { RosterEvent } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
@@ -56,8 +56,8 @@ export class PusherDialect implements Dialect<Connection> {
     const command = isBinary ? undefined : parseCommand(message.toString('utf8'));
     const channel = command?.event === 'pusher:subscribe' ? fieldsOf(command).channel : undefined;
     return typeof channel === 'string'
-      ? subscriptionErrorText(channel, 'ServerError', REFUSALS.internal)
-      : errorText(REFUSALS.internal);
+      ? subscriptionErrorText(channel, 'ServerError', ERRORS.internal)
+      : errorText(ERRORS.internal);
   }
 
   encode(publication: Publication): string {
@@ -71,15 +71,15 @@ export class PusherDialect implements Dialect<Connection> {
     return channelMessageText(event, USER_CHANNEL_PREFIX + message.user, message.data);
   }
 
-  closeOf(refusal: Refusal, { pusher }: Connection): { code: number; reason: string; text?: string } {
-    const code = closeCodeOf(refusal, pusher?.isEstablished === true);
-    const reason = refusal.sentence;
+  closeOf(error: ErrorEntry, { pusher }: Connection): { code: number; reason: string; text?: string } {
+    const code = closeCodeOf(error, pusher?.isEstablished === true);
+    const reason = error.message;
     const isNew = pusher === undefined || pusher.protocol >= FIRST_PROTOCOL_WITHOUT_ERROR;
-    return isNew ? { code, reason } : { code, reason, text: closingErrorText(refusal, code) };
+    return isNew ? { code, reason } : { code, reason, text: closingErrorText(error, code) };
   }
 
   subscriptionRefused(connection: Connection, channelName: string): void {
-    const text = subscriptionErrorText(channelName, 'ServerError', REFUSALS.subscription_refused);
+    const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_refused);
     this.#parts.reply(connection, text);
   }
 
@@ -123,27 +123,27 @@ export class PusherDialect implements Dialect<Connection> {
     return handler === undefined ? 'unknown_command' : handler(this.#parts, connection, command, session);
   }
 
-  #tell(connection: Connection, code: RefusalCode | undefined): void {
-    if (code !== undefined) this.#refuse(connection, REFUSALS[code]);
+  #tell(connection: Connection, code: ErrorCode | undefined): void {
+    if (code !== undefined) this.#reject(connection, ERRORS[code]);
   }
 
   #tellError(connection: Connection, error: unknown): void {
-    if (!(error instanceof RefusalError)) throw error;
-    this.#refuse(connection, error.refusal);
+    if (!(error instanceof GusherError)) throw error;
+    this.#reject(connection, error.entry);
   }
 
-  #refuse(connection: Connection, refusal: Refusal): void {
+  #reject(connection: Connection, error: ErrorEntry): void {
     if (connection.state !== 'open') return;
-    this.#parts.reply(connection, errorText(refusal));
-    if (refusal.code === REFUSALS.signin_refused.code) {
-      this.#parts.authorizationRefused(connection, refusal);
+    this.#parts.reply(connection, errorText(error));
+    if (error.code === ERRORS.signin_refused.code) {
+      this.#parts.authorizationRefused(connection, error);
     }
-    if (FAULTS.has(refusal.code)) this.#parts.fault(connection);
+    if (FAULTS.has(error.code)) this.#parts.fault(connection);
   }
 }
 
 /** What a correct client sends rarely or never; it counts against the client. */
-const FAULTS: ReadonlySet<string> = new Set<RefusalCode>([
+const FAULTS: ReadonlySet<string> = new Set<ErrorCode>([
   'malformed_frame',
   'unknown_command',
   'bad_command',

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import type { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import { requireLocal } from '../../../../src/worker/api/http/local-requests.ts';
 
 describe('requireLocal', () => {
@@ -8,7 +8,7 @@ describe('requireLocal', () => {
       requireLocal({ headers });
       return 'ok';
     } catch (error) {
-      return (error as RefusalError).code;
+      return (error as GusherError).code;
     }
   }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import { answerList, type Part, wantedBy } from '../../../../src/worker/api/http/pagination.ts';
 import { within } from '../../../support/deadline.ts';
 import { routerForTests } from '../../../support/router.ts';
@@ -38,7 +38,7 @@ describe('a list that is answered page by page', () => {
     pages = [
       () => ({ items: ['"a"'], next: 'a' }),
       () => {
-        throw new RefusalError('roster_late');
+        throw new GusherError('roster_late');
       },
     ];
     const outcome = await within(

@@ -1,14 +1,14 @@
 import { expect } from 'chai';
-import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import type { Publication } from '../../../../src/shared/model/publication.ts';
 import { publishMany } from '../../../../src/worker/api/publish/publish-many.ts';
 
 /** A publisher whose broker answers at the end of a turn, and what was on its way to it. */
-function slowPublisher(refuseAt = Number.POSITIVE_INFINITY) {
+function slowPublisher(rejectAt = Number.POSITIVE_INFINITY) {
   const seen = { channels: [] as string[], inFlight: 0, inFlightMost: 0, turns: 0 };
   let answer: Promise<void> | undefined;
   const publish = async (_appKey: string, { channel }: Publication): Promise<void> => {
-    if (seen.channels.length === refuseAt) throw new Error('refused');
+    if (seen.channels.length === rejectAt) throw new Error('refused');
     seen.channels.push(channel);
     seen.inFlight += 1;
     seen.inFlightMost = Math.max(seen.inFlightMost, seen.inFlight);
@@ -58,14 +58,14 @@ describe('publishing many messages', () => {
   });
 
   const refusing =
-    (refused: readonly string[]) =>
+    (rejected: readonly string[]) =>
     async (_app: string, { channel }: Publication) => {
-      if (refused.includes(channel)) throw new RefusalError('broker_lost');
+      if (rejected.includes(channel)) throw new GusherError('broker_lost');
     };
-  const outcomeOf = (refused: readonly string[]): Promise<string> =>
-    publishMany({ publish: refusing(refused), check: ignoreSize }, 'app', publications(2)).then(
+  const outcomeOf = (rejected: readonly string[]): Promise<string> =>
+    publishMany({ publish: refusing(rejected), check: ignoreSize }, 'app', publications(2)).then(
       () => 'published',
-      (error: RefusalError) => error.code,
+      (error: GusherError) => error.code,
     );
 
   it('tells that the outcome is unknown if some of the messages were published', async () => {

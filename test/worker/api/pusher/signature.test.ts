@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { signatureOf } from '../../../../src/shared/crypto/signature.ts';
-import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import { mustBeSignedBody, verifiedQuery } from '../../../../src/worker/api/pusher/signature.ts';
 
 const CREDENTIALS = { key: '278d425bdf160c739803', secret: '7ad3773142a6692b25b8' };
@@ -23,7 +23,7 @@ function codeOf(work: () => unknown): string | undefined {
     work();
     return undefined;
   } catch (error) {
-    if (error instanceof RefusalError) return error.refusal.code;
+    if (error instanceof GusherError) return error.entry.code;
     throw error;
   }
 }
@@ -182,7 +182,7 @@ describe('the message of a refused signed request', () => {
     try {
       work();
     } catch (error) {
-      if (error instanceof RefusalError) return error.refusal.sentence;
+      if (error instanceof GusherError) return error.entry.message;
     }
     return '';
   };

@@ -23,14 +23,14 @@ describe('JoinPace', () => {
     const pace = new JoinPace({ perClientPerSecond: 1_000, perChannelPerSecond: 1 });
     const join = (topic: string): unknown => pace.wait(makeConnection().connection, topic);
     for (let count = 0; count < 10_000; count += 1) expect(join('full')).to.equal(undefined);
-    const refused: unknown[] = [];
+    const rejected: unknown[] = [];
     for (let count = 0; count < 10; count += 1) {
       const waiting = join('full') as Promise<void> | undefined;
-      waiting?.catch((error: unknown) => refused.push(error));
+      waiting?.catch((error: unknown) => rejected.push(error));
     }
     await new Promise(setImmediate);
-    expect(refused).to.have.lengthOf(5);
-    expect(refused[0]).to.have.property('code', 'too_many_joins');
+    expect(rejected).to.have.lengthOf(5);
+    expect(rejected[0]).to.have.property('code', 'too_many_joins');
     expect(join('other')).to.equal(undefined);
   });
 });

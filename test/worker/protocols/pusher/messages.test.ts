@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS } from '../../../../src/shared/errors/catalogue.ts';
+import { ERRORS } from '../../../../src/shared/errors/catalogue.ts';
 import * as messages from '../../../../src/worker/protocols/pusher/messages.ts';
 
 /** How each message of the server is made; a new one needs a line here. */
@@ -9,10 +9,10 @@ const MADE: Readonly<Record<string, () => string>> = {
   messageText: () => messages.messageText('e', '1'),
   channelMessageText: () => messages.channelMessageText('e', 'c', '1'),
   establishedText: () => messages.establishedText('1.1', 120),
-  errorText: () => messages.errorText(REFUSALS.internal),
-  closingErrorText: () => messages.closingErrorText(REFUSALS.terminated, 4009),
+  errorText: () => messages.errorText(ERRORS.internal),
+  closingErrorText: () => messages.closingErrorText(ERRORS.terminated, 4009),
   subscriptionSucceededText: () => messages.subscriptionSucceededText('c'),
-  subscriptionErrorText: () => messages.subscriptionErrorText('c', 'AuthError', REFUSALS.bad_channel_auth),
+  subscriptionErrorText: () => messages.subscriptionErrorText('c', 'AuthError', ERRORS.bad_channel_auth),
   memberAddedText: () => messages.memberAddedText('c', { user: 'u' }),
   memberRemovedText: () => messages.memberRemovedText('c', 'u'),
   subscriptionCountText: () => messages.subscriptionCountText('c', 1),

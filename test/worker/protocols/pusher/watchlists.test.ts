@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { RefusalError } from '../../../../src/shared/errors/catalogue.ts';
+import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import type { Connection } from '../../../../src/worker/connection/connection.ts';
 import type { AnswerTaker } from '../../../../src/worker/ipc/presence-client.ts';
 import { Watchlists } from '../../../../src/worker/protocols/pusher/presence/watchlists.ts';
@@ -8,7 +8,7 @@ describe('the watchlists', () => {
   const connection = (id: string): Connection => ({ id, appKey: 'shop' }) as unknown as Connection;
 
   it('ask again of a user of whom the roster had no time to tell', async () => {
-    const answers: (number | RefusalError)[] = [new RefusalError('roster_busy'), 1];
+    const answers: (number | GusherError)[] = [new GusherError('roster_busy'), 1];
     const told: string[] = [];
     const unwatched: unknown[] = [];
     const lists = new Watchlists({

@@ -1,4 +1,4 @@
-import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
 import type { CommandHandler } from '../command.ts';
 import { errorText } from '../replies.ts';
@@ -16,7 +16,7 @@ export const clientEvent: CommandHandler = (context, connection, command) => {
   const { publishFromClient, reply } = context;
   const publication = { channel, event: command.event, data: command.data ?? 'null' };
   return publishFromClient(connection, publication).catch((error: unknown) => {
-    if (!(error instanceof RefusalError)) throw error;
+    if (!(error instanceof GusherError)) throw error;
     reply(connection, errorText(connection, command, error.code));
   });
 };

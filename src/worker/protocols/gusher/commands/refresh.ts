@@ -1,7 +1,7 @@
-import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
 import type { CommandHandler } from '../command.ts';
-import { refusalText, successText } from '../replies.ts';
+import { commandErrorText, successText } from '../replies.ts';
 
 /**
  * `gusher.refresh` `{"token"}`: the connection goes on under a new token of the same user, with the grants of that
@@ -18,9 +18,9 @@ export const refresh: CommandHandler = (context, connection, command) => {
         successText(connection, command, [['channels', JSON.stringify(connection.grants.list)]]),
       ),
     (error: unknown) => {
-      if (!(error instanceof RefusalError)) throw error;
-      authorizationRefused(connection, error.refusal);
-      reply(connection, refusalText(connection, command, [], error.code));
+      if (!(error instanceof GusherError)) throw error;
+      authorizationRefused(connection, error.entry);
+      reply(connection, commandErrorText(connection, command, [], error.code));
     },
   );
 };

@@ -1,7 +1,7 @@
-import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
 import type { CommandHandler } from '../command.ts';
-import { type Members, refusalText, successText } from '../replies.ts';
+import { commandErrorText, type Members, successText } from '../replies.ts';
 
 /**
  * `gusher.remote` `{"remote", "uid", "payload"}`: hands a command to the backend of the app. Always answered, whether
@@ -19,8 +19,8 @@ export const remote: CommandHandler = ({ callRemote, reply }, connection, comman
   return callRemote(connection, { name, uid, payload }).then(
     () => reply(connection, successText(connection, command, members)),
     (error: unknown) => {
-      if (!(error instanceof RefusalError)) throw error;
-      reply(connection, refusalText(connection, command, members, error.code));
+      if (!(error instanceof GusherError)) throw error;
+      reply(connection, commandErrorText(connection, command, members, error.code));
     },
   );
 };

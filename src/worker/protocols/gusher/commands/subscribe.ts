@@ -1,9 +1,9 @@
-import { type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
 import { isChannelName } from '../../../../shared/model/names.ts';
 import type { Connection } from '../../../connection/connection.ts';
 import type { Command, CommandHandler, Context } from '../command.ts';
-import { type Members, refusalText, successText } from '../replies.ts';
+import { commandErrorText, type Members, successText } from '../replies.ts';
 
 /** `gusher.subscribe` `{"channel"}`; subscribing twice succeeds. */
 export const subscribe: CommandHandler = (context, connection, command) => {
@@ -24,9 +24,9 @@ export function join(
   members: Members,
 ): Promise<void> | undefined {
   const { hub, reply } = context;
-  const refused = refusalOf(context, connection, channels);
-  if (refused !== undefined) {
-    reply(connection, refusalText(connection, command, members, refused));
+  const errorCode = subscriptionError(context, connection, channels);
+  if (errorCode !== undefined) {
+    reply(connection, commandErrorText(connection, command, members, errorCode));
     return undefined;
   }
   const answer = (): undefined => {
@@ -35,9 +35,10 @@ export function join(
   };
   const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
   const refuse = (error: unknown): void => {
-    if (!(error instanceof RefusalError)) throw error;
+    if (!(error instanceof GusherError)) throw error;
     for (const channel of fresh) hub.unsubscribe(connection, channel);
-    if (connection.state === 'open') reply(connection, refusalText(connection, command, members, error.code));
+    if (connection.state === 'open')
+      reply(connection, commandErrorText(connection, command, members, error.code));
   };
   const joining = channels
     .map((channel) => hub.subscribe(connection, channel))
@@ -46,11 +47,11 @@ export function join(
 }
 
 /** Attack: a long list makes work for each grant. So its length is looked at before any name in it. */
-function refusalOf(
+function subscriptionError(
   { hub, subscriptionsMax }: Context,
   connection: Connection,
   channels: readonly string[],
-): RefusalCode | undefined {
+): ErrorCode | undefined {
   if (channels.length > subscriptionsMax) return 'too_many_subscriptions';
   if (!channels.every(isChannelName)) return 'bad_channel';
   if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
@@ -74,7 +75,7 @@ export const multiSubscribe: CommandHandler = (context, connection, command) => 
   ];
   if (channels.length > 0) return join(context, connection, command, [...new Set(channels)], members);
   // Upstream answers an empty list, and none, under the command's own name.
-  context.reply(connection, refusalText(connection, command, members, 'bad_command'));
+  context.reply(connection, commandErrorText(connection, command, members, 'bad_command'));
   return undefined;
 };
 

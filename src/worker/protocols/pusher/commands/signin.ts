@@ -1,4 +1,4 @@
-import { REFUSALS, type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
 import { isName } from '../../../../shared/model/names.ts';
 import type { SignedIn } from '../../../connection/pusher-session.ts';
@@ -25,7 +25,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   if (connection.state !== 'open') return undefined;
   if (typeof userData !== 'string') return 'signin_refused';
   const text = userAuthText(connection.id, userData);
-  if (!isAuthorized(app, auth, text)) throw new RefusalError('signin_refused', { detail: signingHelp(text) });
+  if (!isAuthorized(app, auth, text)) throw new GusherError('signin_refused', { detail: signingHelp(text) });
   const user = userOf(userData, context.limits.memberInfoMaxBytes);
   if (typeof user === 'string') return user;
   if ((session.signedIn ?? user).userId !== user.userId) return 'signed_in_already';
@@ -35,7 +35,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   if (isFirst) context.hub.identify(connection, user.userId);
   context.reply(connection, signinSuccessText(userData));
   const watchlist = [...new Set(user.watchlist.flatMap((id) => memberIdOf(id) ?? []))];
-  if (watchlist.length > WATCHLIST_MAX) context.reply(connection, errorText(REFUSALS.watchlist_too_long));
+  if (watchlist.length > WATCHLIST_MAX) context.reply(connection, errorText(ERRORS.watchlist_too_long));
   if (!isFirst || watchlist.length === 0) return undefined;
   // Whoever is signed in need not wait for it.
   void context.watchlists.watch(connection, watchlist.slice(0, WATCHLIST_MAX));
@@ -43,7 +43,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
 };
 
 /** Reads `user_data`, which has been verified. The id has to be a string here: clients refuse another. */
-function userOf(userData: string, infoMaxBytes: number): UserData | RefusalCode {
+function userOf(userData: string, infoMaxBytes: number): UserData | ErrorCode {
   const fields = sliceMembers(userData);
   const userId = stringOf(fields?.get('id'));
   if (userId === undefined || !isName(userId, MEMBER_ID_MAX_LENGTH)) return 'bad_user_data';

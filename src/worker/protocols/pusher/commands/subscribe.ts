@@ -1,5 +1,5 @@
 import type { App } from '../../../../shared/apps/app.ts';
-import { type RefusalCode, RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { topicOf } from '../../../../shared/model/names.ts';
 import type { Member, MemberList } from '../../../../shared/model/presence.ts';
 import type { KeptPublication, Publication } from '../../../../shared/model/publication.ts';
@@ -38,7 +38,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
 };
 
 /** Refusals of a credential, which an operator wants to know of. */
-const BY_CREDENTIAL: ReadonlySet<RefusalCode> = new Set(['bad_channel_auth', 'not_that_user']);
+const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'not_that_user']);
 
 /** What a client asks for. */
 interface Wish {
@@ -62,7 +62,7 @@ interface Entry {
 export const subscribe: CommandHandler = (context, connection, command, session) => {
   const { channel, auth, channel_data: channelData } = fieldsOf(command);
   if (typeof channel !== 'string') return 'bad_command';
-  const tell = (error: unknown): undefined => tellRefusal(context, connection, channel, error);
+  const tell = (error: unknown): undefined => sendSubscriptionError(context, connection, channel, error);
   const go = (app: App): Promise<void> | undefined =>
     enter(context, connection, permit(context, connection, session, app, { channel, auth, channelData }));
   try {
@@ -74,12 +74,17 @@ export const subscribe: CommandHandler = (context, connection, command, session)
   }
 };
 
-function tellRefusal(context: Context, connection: Connection, channel: string, error: unknown): undefined {
-  if (!(error instanceof RefusalError)) throw error;
-  const type = TYPES[error.refusal.code] ?? 'AuthError';
-  if (BY_CREDENTIAL.has(error.code)) context.authorizationRefused(connection, error.refusal, channel);
+function sendSubscriptionError(
+  context: Context,
+  connection: Connection,
+  channel: string,
+  error: unknown,
+): undefined {
+  if (!(error instanceof GusherError)) throw error;
+  const type = TYPES[error.entry.code] ?? 'AuthError';
+  if (BY_CREDENTIAL.has(error.code)) context.authorizationRefused(connection, error.entry, channel);
   if (connection.state === 'open') {
-    context.reply(connection, subscriptionErrorText(channel, type, error.refusal));
+    context.reply(connection, subscriptionErrorText(channel, type, error.entry));
   }
 }
 
@@ -91,12 +96,12 @@ function permit(
   app: App,
   { channel, auth, channelData }: Wish,
 ): Entry {
-  if (!isPusherChannel(channel)) throw new RefusalError('bad_pusher_channel');
+  if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
-    throw new RefusalError('too_many_subscriptions');
+    throw new GusherError('too_many_subscriptions');
   }
-  if (isNew && !hub.hasRoomFor([channel], connection)) throw new RefusalError('host_full');
+  if (isNew && !hub.hasRoomFor([channel], connection)) throw new GusherError('host_full');
   const entry = {
     channel,
     member: undefined,
@@ -105,17 +110,17 @@ function permit(
   };
   if (isUserChannel(channel)) {
     const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
-    if (!isOwn) throw new RefusalError('not_that_user');
+    if (!isOwn) throw new GusherError('not_that_user');
     return entry;
   }
   if (isPublic(channel)) {
-    if (!session.isOpen && !connection.grants.allows(channel)) throw new RefusalError('not_granted');
+    if (!session.isOpen && !connection.grants.allows(channel)) throw new GusherError('not_granted');
     return entry;
   }
   const signed = typeof channelData === 'string' ? channelData : undefined;
   const text = channelAuthText(connection.id, channel, signed);
   if (!isAuthorized(app, auth, text)) {
-    throw new RefusalError('bad_channel_auth', { detail: signingHelp(text) });
+    throw new GusherError('bad_channel_auth', { detail: signingHelp(text) });
   }
   session.isAuthorized = true;
   if (!isPresenceChannel(channel)) return entry;
@@ -134,10 +139,10 @@ function memberFor(
 ): Member {
   if (channelData !== undefined) {
     const member = memberOf(channelData, infoMaxBytes);
-    if (typeof member === 'string') throw new RefusalError(member);
+    if (typeof member === 'string') throw new GusherError(member);
     return member;
   }
-  if (signedIn === undefined) throw new RefusalError('bad_member');
+  if (signedIn === undefined) throw new GusherError('bad_member');
   const { userId: user, userInfo: info } = signedIn;
   return { user, ...(info !== undefined && { info }) };
 }
@@ -192,7 +197,7 @@ async function keptIn(
   try {
     return await broker.kept(topicOf(appKey, channel));
   } catch (error) {
-    if (error instanceof RefusalError) return undefined;
+    if (error instanceof GusherError) return undefined;
     throw error;
   }
 }
@@ -230,17 +235,17 @@ async function enterPresence(
   if (isNew) await hub.reserve(connection, channel);
   const kept = await keptIn(context, connection, channel);
   if (connection.state !== 'open') return;
-  const refused = await new Promise<RefusalError | undefined>((resolve) => {
-    const take = (answer: MemberList | RefusalError): boolean => {
-      resolve(answer instanceof RefusalError ? answer : undefined);
+  const error = await new Promise<GusherError | undefined>((resolve) => {
+    const take = (answer: MemberList | GusherError): boolean => {
+      resolve(answer instanceof GusherError ? answer : undefined);
       return welcome(context, connection, { channel, member, kept }, answer);
     };
     if (isNew) presence.enter({ app, channel, member, max }, take);
     else presence.lookAgain(app, channel, take);
   });
-  if (refused === undefined) return;
+  if (error === undefined) return;
   if (isNew) hub.unsubscribe(connection, channel);
-  throw refused;
+  throw error;
 }
 
 /** Says whether the client is there to be in. */
@@ -248,9 +253,9 @@ function welcome(
   context: Context,
   connection: Connection,
   about: { channel: string; member: Member; kept: KeptPublication | undefined },
-  answer: MemberList | RefusalError,
+  answer: MemberList | GusherError,
 ): boolean {
-  if (answer instanceof RefusalError || connection.state !== 'open') return false;
+  if (answer instanceof GusherError || connection.state !== 'open') return false;
   const { channel, member, kept } = about;
   context.hub.admit(connection, channel, member);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { RefusalError } from '../../../../shared/errors/catalogue.ts';
+import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import type { Connection } from '../../../connection/connection.ts';
 
 /** Joins that a client or a channel may save up: all channels of a client that connects, all members of a channel. */
@@ -34,7 +34,7 @@ export class JoinPace {
       client - now - CLIENT_BURST * this.#clientGapMs,
       channel - now - CHANNEL_BURST * this.#channelGapMs,
     );
-    if (waitMs > LONGEST_WAIT_MS) return Promise.reject(new RefusalError('too_many_joins'));
+    if (waitMs > LONGEST_WAIT_MS) return Promise.reject(new GusherError('too_many_joins'));
     connection.joinsPaidAt = client;
     this.#remember(topic, channel);
     return waitMs > 0 ? pause(waitMs) : undefined;

@@ -1,28 +1,33 @@
-import { REFUSALS, type Refusal } from '../../src/shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry } from '../../src/shared/errors/catalogue.ts';
 import { PUSHER_CLOSE_CODES, PUSHER_ERROR_CODES } from '../../src/worker/protocols/pusher/close-codes.ts';
 
-const CATALOGUE: readonly Refusal[] = Object.values(REFUSALS);
+const CATALOGUE: readonly ErrorEntry[] = Object.values(ERRORS);
 
 /** The catalogue of refusals in `PROTOCOL.md`. */
-export function refusalsTable(): string {
-  const rows = CATALOGUE.map(({ code, http, close, comeBack, sentence }) => [
+export function errorsTable(): string {
+  const rows = CATALOGUE.map(({ code, http, close, reconnect, message: sentence }) => [
     `\`${code}\``,
     http === undefined ? '' : String(http),
     close === undefined ? '' : String(close),
-    comeBack,
+    reconnect,
     sentence,
   ]);
-  return table(['code', 'HTTP', 'close', 'come back', 'sentence'], rows);
+  return table(['code', 'HTTP', 'close', 'reconnect', 'message'], rows);
 }
 
 /** The codes by which gusher itself closes a connection, in `PROTOCOL.md`. */
 export function closeCodesTable(): string {
   const pusher: Partial<Record<string, number>> = PUSHER_CLOSE_CODES;
-  const rows = CATALOGUE.map((refusal) => ({ ...refusal, close: refusal.close ?? pusher[refusal.code] ?? 0 }))
+  const rows = CATALOGUE.map((error) => ({ ...error, close: error.close ?? pusher[error.code] ?? 0 }))
     .filter(({ close }) => close > 0)
     .sort((one, other) => one.close - other.close)
-    .map(({ code, close, comeBack, sentence }) => [String(close), `\`${code}\``, comeBack, sentence]);
-  return table(['close code', 'refusal', 'come back', 'reason'], rows);
+    .map(({ code, close, reconnect, message: sentence }) => [
+      String(close),
+      `\`${code}\``,
+      reconnect,
+      sentence,
+    ]);
+  return table(['close code', 'error', 'reconnect', 'reason'], rows);
 }
 
 /** The codes of `pusher:error` on a connection that stays open, in `PROTOCOL.md`. */
@@ -30,7 +35,7 @@ export function errorCodesTable(): string {
   const rows = Object.entries(PUSHER_ERROR_CODES).map(([code, number]) => [
     String(number),
     `\`${code}\``,
-    REFUSALS[code as keyof typeof PUSHER_ERROR_CODES].sentence,
+    ERRORS[code as keyof typeof PUSHER_ERROR_CODES].message,
   ]);
   return table(['code', 'refusal', 'message'], rows);
 }

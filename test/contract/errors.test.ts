@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { REFUSALS, type RefusalCode } from '../../src/shared/errors/catalogue.ts';
+import { ERRORS, type ErrorCode } from '../../src/shared/errors/catalogue.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { sendRaw } from '../support/raw-http.ts';
 
@@ -42,7 +42,7 @@ function publishing(body: string, path = PUBLISH, token = TOKEN): string {
 }
 
 /** What a stranger may send to the port of clients, and what is said to it. */
-const TO_CLIENT_PORT: readonly [what: string, text: string, code: RefusalCode][] = [
+const TO_CLIENT_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
   ['a version of HTTP that is none', 'GET /ws/demo HTTP/9.9\r\n\r\n', 'bad_request'],
   ['a handshake without a key', without('Sec-WebSocket-Key'), 'bad_request'],
@@ -73,7 +73,7 @@ const TO_CLIENT_PORT: readonly [what: string, text: string, code: RefusalCode][]
   ['a long head', handshake('/ws/demo', { 'X-Long': 'x'.repeat(10_000) }), 'head_too_large'],
 ];
 
-const TO_API_PORT: readonly [what: string, text: string, code: RefusalCode][] = [
+const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
   ['a request without a host', request('GET /healthz', { Connection: 'close' }), 'bad_request'],
   ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'head_too_large'],
@@ -120,23 +120,23 @@ describe('a refusal over HTTP', () => {
     await gusher.stop();
   });
 
-  async function expectRefusal(port: number, text: string, code: RefusalCode): Promise<void> {
+  async function expectError(port: number, text: string, code: ErrorCode): Promise<void> {
     const { status, headers, body } = await sendRaw(port, text);
     const told = JSON.parse(body) as { error: { code: string; message: string } };
     expect(told.error.code).to.equal(code);
     // A detail may follow.
-    expect(told.error.message.startsWith(REFUSALS[code].sentence), told.error.message).to.equal(true);
-    expect(status).to.equal(REFUSALS[code].http);
+    expect(told.error.message.startsWith(ERRORS[code].message), told.error.message).to.equal(true);
+    expect(status).to.equal(ERRORS[code].http);
     expect(headers['content-type']).to.equal('application/json; charset=utf-8');
   }
 
   for (const [what, text, code] of TO_CLIENT_PORT) {
-    it(`tells ${what} on the port of clients: ${code}`, () => expectRefusal(gusher.port, text, code));
+    it(`tells ${what} on the port of clients: ${code}`, () => expectError(gusher.port, text, code));
   }
 
   for (const [what, text, code] of TO_API_PORT) {
     it(`tells ${what} on the port of the API: ${code}`, () =>
-      expectRefusal(Number(new URL(gusher.api).port), text, code));
+      expectError(Number(new URL(gusher.api).port), text, code));
   }
 
   it('names the method of authorization (RFC 9110 §11.6.1) and the methods allowed (§15.5.6)', async () => {
