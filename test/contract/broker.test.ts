@@ -266,7 +266,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.close();
       const outcome = await one.broker.publish('a@c', numbered('c', 1)).catch((error: unknown) => error);
       expect(outcome).to.be.instanceOf(GusherError);
-      expect((outcome as GusherError).entry.code).to.equal('broker_lost');
+      expect((outcome as GusherError).entry.code).to.equal('broker_unavailable');
     });
   });
 }

@@ -70,13 +70,13 @@ const TO_CLIENT_PORT: readonly [what: string, text: string, code: ErrorCode][] =
   ['a request of the API without its version', api('GET /stats'), 'api_port_only'],
   ['an extra slash', api('GET //app/demo'), 'empty_segment'],
   ['a body', request('GET /ws/demo', { 'Content-Length': '5' }, 'hello'), 'body_not_allowed'],
-  ['a long head', handshake('/ws/demo', { 'X-Long': 'x'.repeat(10_000) }), 'head_too_large'],
+  ['a long head', handshake('/ws/demo', { 'X-Long': 'x'.repeat(10_000) }), 'headers_too_large'],
 ];
 
 const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
   ['a request without a host', request('GET /healthz', { Connection: 'close' }), 'bad_request'],
-  ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'head_too_large'],
+  ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'headers_too_large'],
   ['an address where nothing is', api('GET /nothing'), 'not_found'],
   ['a WebSocket', handshake('/ws/demo', { Connection: 'Upgrade, close' }), 'public_port_only'],
   ['a Pusher client', handshake('/app/demo', { Connection: 'Upgrade, close' }), 'public_port_only'],

@@ -180,8 +180,8 @@ describe('the roster between a worker and the primary', () => {
         (error: unknown) => (error instanceof GusherError ? error.entry.code : 'failed'),
       ),
     );
-    expect(await outcomes.at(-1)).to.equal('roster_busy');
-    expect(new Set(await Promise.all(outcomes.slice(0, -1)))).to.deep.equal(new Set(['roster_late']));
+    expect(await outcomes.at(-1)).to.equal('presence_busy');
+    expect(new Set(await Promise.all(outcomes.slice(0, -1)))).to.deep.equal(new Set(['presence_timeout']));
     // A slow machine makes the queries at different moments, so a few more thousands may be asked.
     expect(sent.length, 'queries that are late anyway are not asked').to.be.lessThan(10_000);
     deaf.close();

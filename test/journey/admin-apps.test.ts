@@ -115,14 +115,14 @@ function administration(name: string, redisUrl: () => string | undefined): void 
         '{"channels":',
       ];
       for (const fields of wrong) expectRejected(await put('bad', fields), 400, 'bad_app_fields');
-      expectRejected(await put('bad', {}), 400, 'app_without_door');
+      expectRejected(await put('bad', {}), 400, 'app_without_auth_method');
       await put('first', { id: '77', secret: 'a-secret-of-one' });
       expectRejected(await put('second', { id: '77', secret: 'a-secret-of-two' }), 409, 'app_id_taken');
       expect((await patch('first', { id: '77' })).status).to.equal(200);
-      expectRejected(await put('bad', { client_events: true }), 400, 'app_without_door');
+      expectRejected(await put('bad', { client_events: true }), 400, 'app_without_auth_method');
       expectRejected(await put('a%20b', { channels: [] }), 400, 'bad_app');
       await put('good', { channels: ['a'] });
-      expectRejected(await patch('good', { channels: null }), 400, 'app_without_door');
+      expectRejected(await patch('good', { channels: null }), 400, 'app_without_auth_method');
       expectRejected(await api.get(`${APPS}/bad`), 404, 'no_such_app');
     });
   });

@@ -100,7 +100,7 @@ describe('the log lines about clients', () => {
     const [faulty, long] = [await connectPusher(url, PUSHER_APP), await connectPusher(url, PUSHER_APP)];
     for (let n = 0; n < 3; n += 1) faulty.socket.send('x');
     long.socket.send('x'.repeat(5_000));
-    expect(await line('client_closed', 'too_many_faults')).to.include({
+    expect(await line('client_closed', 'too_many_protocol_errors')).to.include({
       closeCode: 4029,
       app: PUSHER_APP.key,
       connection: faulty.socketId,

@@ -100,7 +100,7 @@ describe('a connection that must end', () => {
     it(`tells the code as protocol ${protocol} asks for after too many faults`, async () => {
       const client = await connect(protocol);
       for (let n = 0; n < 3; n += 1) client.socket.send('x');
-      await expectClose(client, protocol, 4029, ERRORS.too_many_faults.message);
+      await expectClose(client, protocol, 4029, ERRORS.too_many_protocol_errors.message);
     });
   }
 

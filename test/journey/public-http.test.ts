@@ -104,9 +104,9 @@ describe('HTTP on the public port and on the API port', () => {
     [
       'a head that is too long',
       `GET /up HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(9_000)}\r\n\r\n`,
-      'head_too_large',
+      'headers_too_large',
     ],
-    ['a head that does not end', 'GET /up HTTP/1.1\r\nHost: x\r\n', 'greeting_timeout'],
+    ['a head that does not end', 'GET /up HTTP/1.1\r\nHost: x\r\n', 'request_timeout'],
     [
       'a chunk that is none',
       'POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',

@@ -219,7 +219,7 @@ describe('the Pusher HTTP API', () => {
           [{ ...event, channels: [] }, 400, 'bad_pusher_event'],
           [{ ...event, channels: [1] }, 400, 'bad_pusher_event'],
           [{ ...event, channels: channels(101) }, 400, 'too_many_event_channels'],
-          [{ ...event, channels: ['private-encrypted-a', 'b'] }, 400, 'encrypted_with_others'],
+          [{ ...event, channels: ['private-encrypted-a', 'b'] }, 400, 'encrypted_channel_not_alone'],
           [{ ...event, socket_id: '1234' }, 400, 'bad_pusher_socket'],
           [{ ...event, socket_id: '1.2:private-x' }, 400, 'bad_pusher_socket'],
           [{ ...event, info: ['user_count'] }, 400, 'bad_pusher_event'],

@@ -17,7 +17,7 @@ describe('Redis that goes away', () => {
     await ready(gusher, 503);
     const rejected = await gusher.publish('news', 'tick', 'lost');
     expect(rejected.status).to.equal(503);
-    expect(await rejected.json()).to.have.nested.property('error.code', 'broker_lost');
+    expect(await rejected.json()).to.have.nested.property('error.code', 'broker_unavailable');
     expect((await fetch(`${gusher.api}/healthz`)).status).to.equal(200);
 
     await redis.restart();

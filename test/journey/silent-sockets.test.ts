@@ -31,7 +31,7 @@ describe('2,000 sockets that never send a byte', () => {
     const answers = await within(Promise.all(silent.map(({ ended }) => ended)), 'the end of all');
     const told = answers.filter((answer) => answer !== '').map(readErrorResponse);
     expect(told).to.have.length.within(1, CAP);
-    for (const error of told) expect(error).to.deep.equal({ status: 408, code: 'greeting_timeout' });
+    for (const error of told) expect(error).to.deep.equal({ status: 408, code: 'request_timeout' });
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => socketCount(primary) <= before, 'no socket is left');

@@ -144,7 +144,7 @@ export class FrontDoor {
     const { headMaxBytes } = this.#doors;
     if (headLength > headMaxBytes) {
       const detail = `The limit is ${headMaxBytes} bytes (GUSHER_HEAD_MAX_BYTES).`;
-      return new GusherError('head_too_large', { detail }).entry;
+      return new GusherError('headers_too_large', { detail }).entry;
     }
     if (end < 0) return undefined;
     const text = data.toString('latin1', 0, end);
@@ -183,7 +183,7 @@ export class FrontDoor {
     const now = performance.now();
     for (const { guest } of this.#greeting.values()) {
       if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) break;
-      this.#reject(guest, ERRORS.greeting_timeout);
+      this.#reject(guest, ERRORS.request_timeout);
     }
   };
 }

@@ -62,7 +62,7 @@ export const ERRORS = catalogue({
   remote_unavailable: { message: 'The backend cannot be reached; it was not taken.', reconnect: 'backoff' },
 
   // Told as a close code; the connection ends.
-  too_many_faults: {
+  too_many_protocol_errors: {
     message: 'Too many malformed or unknown commands.',
     close: 4029,
     reconnect: 'never',
@@ -138,13 +138,13 @@ export const ERRORS = catalogue({
     http: 503,
     reconnect: 'backoff',
   },
-  greeting_timeout: { message: 'The request did not arrive in time.', http: 408, reconnect: 'immediate' },
+  request_timeout: { message: 'The request did not arrive in time.', http: 408, reconnect: 'immediate' },
   too_many_connects: {
     message: 'Too many requests of this address in one second.',
     http: 429,
     reconnect: 'backoff',
   },
-  head_too_large: { message: 'The request head is too large.', http: 431, reconnect: 'never' },
+  headers_too_large: { message: 'The request head is too large.', http: 431, reconnect: 'never' },
   body_not_allowed: { message: 'A request for this address has no body.', http: 400, reconnect: 'never' },
   upgrade_required: {
     message: 'This address speaks WebSocket, version 13; send an upgrade request.',
@@ -260,7 +260,7 @@ export const ERRORS = catalogue({
     http: 400,
     reconnect: 'never',
   },
-  app_without_door: {
+  app_without_auth_method: {
     message:
       'The app needs url, channels, jwt_public_key, jwks_url or a secret for something, or nobody could come in.',
     http: 400,
@@ -269,7 +269,7 @@ export const ERRORS = catalogue({
   app_id_taken: { message: 'Another app has this id.', http: 409, reconnect: 'never' },
   no_such_app: { message: 'No app of that key is registered.', http: 404, reconnect: 'never' },
   bad_app: { message: 'The app key is not of the allowed form.', http: 400, reconnect: 'never' },
-  broker_lost: {
+  broker_unavailable: {
     message: 'The broker is not reachable; nothing was published.',
     http: 503,
     reconnect: 'backoff',
@@ -286,12 +286,12 @@ export const ERRORS = catalogue({
     http: 503,
     reconnect: 'backoff',
   },
-  roster_busy: {
+  presence_busy: {
     message: 'Too many questions about who is present wait for an answer.',
     http: 503,
     reconnect: 'backoff',
   },
-  roster_late: { message: 'Who is present could not be told in time.', http: 503, reconnect: 'backoff' },
+  presence_timeout: { message: 'Who is present could not be told in time.', http: 503, reconnect: 'backoff' },
   broker_busy: { message: 'The broker is behind; nothing was published.', http: 503, reconnect: 'backoff' },
 
   // Told to Pusher clients: as an error or a close code, or as the error of a subscription.
@@ -312,7 +312,7 @@ export const ERRORS = catalogue({
     close: 4000,
     reconnect: 'never',
   },
-  never_authorized: {
+  authorization_timeout: {
     message: 'The client has neither signed in nor joined a private or presence channel in time.',
     close: 4009,
     reconnect: 'never',
@@ -348,7 +348,7 @@ export const ERRORS = catalogue({
     http: 401,
     reconnect: 'never',
   },
-  not_that_user: {
+  user_mismatch: {
     message: 'Only a connection that has signed in as this user may subscribe.',
     http: 401,
     reconnect: 'never',
@@ -373,7 +373,7 @@ export const ERRORS = catalogue({
     http: 403,
     reconnect: 'backoff',
   },
-  no_client_events_here: {
+  client_events_not_supported: {
     message: 'Clients send events to private and presence channels, and not to encrypted ones.',
     reconnect: 'never',
   },
@@ -426,7 +426,7 @@ export const ERRORS = catalogue({
     http: 400,
     reconnect: 'never',
   },
-  encrypted_with_others: {
+  encrypted_channel_not_alone: {
     message: 'An encrypted channel is the only channel of its event: others have other keys.',
     http: 400,
     reconnect: 'never',

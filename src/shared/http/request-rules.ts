@@ -25,7 +25,7 @@ const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
  */
 export function requestFault(head: RequestHead, limits: RequestLimits): GusherError | undefined {
   if (head.fields.length > FIELDS_MAX * 2) {
-    return new GusherError('head_too_large', { detail: `The limit is ${FIELDS_MAX} fields.` });
+    return new GusherError('headers_too_large', { detail: `The limit is ${FIELDS_MAX} fields.` });
   }
   if (head.version !== '1.1' && head.version !== '1.0') return new GusherError('bad_request');
   const fault = bodyFault(head, limits);

@@ -57,7 +57,7 @@ export interface Broker {
 
   /**
    * Resolves once the broker has taken the publication, and this worker has received it if it is subscribed to the topic.
-   * Rejects with a `GusherError`: `broker_lost` at once while the link is not live, `broker_busy` when more is in flight
+   * Rejects with a `GusherError`: `broker_unavailable` at once while the link is not live, `broker_busy` when more is in flight
    * than the broker's bound, `broker_refused` if the broker does not take it; `outcome_unknown` if the broker did not
    * answer, or this worker's link was lost: then it may have been published. What a
    * backend sends to a cache channel is kept, in the same order in which subscribers get it, who are told so (`kept`).
@@ -67,7 +67,7 @@ export interface Broker {
   /**
    * The publication that a cache channel keeps, the same for all workers and hosts. To a worker that is subscribed
    * to the topic, whatever was published before the answer has been delivered when this resolves. Rejects with
-   * `broker_lost` where that cannot be known.
+   * `broker_unavailable` where that cannot be known.
    */
   kept(topic: string): Promise<KeptPublication | undefined>;
 

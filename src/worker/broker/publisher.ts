@@ -9,7 +9,7 @@ import type { Broker } from './broker.ts';
 /**
  * The one door in for whatever is to reach clients, from the API and from clients themselves. It is open only
  * while every worker of this host hears its broker: what is acknowledged is not lost to a neighbour whose link
- * has still to come back. Rejects with `broker_lost`, `broker_busy`, `broker_refused` or `outcome_unknown`.
+ * has still to come back. Rejects with `broker_unavailable`, `broker_busy`, `broker_refused` or `outcome_unknown`.
  */
 export class Publisher {
   readonly #broker: Pick<Broker, 'publish' | 'broadcast'>;
@@ -42,7 +42,7 @@ export class Publisher {
   /** To the subscribers of a channel. */
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
-    if (!this.#isLive()) throw new GusherError('broker_lost');
+    if (!this.#isLive()) throw new GusherError('broker_unavailable');
     await this.#broker.publish(topicOf(appKey, publication.channel), publication);
     this.#confirmLive();
     this.#stats.publicationsAccepted += 1;
@@ -51,7 +51,7 @@ export class Publisher {
   /** To the connections of a user, or to one socket. */
   async broadcast(message: ControlMessage): Promise<void> {
     if ('data' in message) this.check(message);
-    if (!this.#isLive()) throw new GusherError('broker_lost');
+    if (!this.#isLive()) throw new GusherError('broker_unavailable');
     await this.#broker.broadcast(message);
     this.#confirmLive();
   }

@@ -225,7 +225,7 @@ export class RedisBroker implements Broker {
   }
 
   async kept(topic: string): Promise<KeptPublication | undefined> {
-    if (this.#link !== 'live') throw new GusherError('broker_lost');
+    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
     const name = this.#keptName(topic);
     try {
       const [message, ttlMs] = await Promise.all([
@@ -237,7 +237,7 @@ export class RedisBroker implements Broker {
       const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
-      if (!isRedisReply(error)) throw new GusherError('broker_lost');
+      if (!isRedisReply(error)) throw new GusherError('broker_unavailable');
       this.#logReply('get', name, error);
       throw new GusherError('broker_refused');
     }
@@ -273,7 +273,7 @@ export class RedisBroker implements Broker {
   // Publishing
 
   async #send(topic: string, text: string, keep = false): Promise<void> {
-    if (this.#link !== 'live') throw new GusherError('broker_lost');
+    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
     if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new GusherError('publication_too_large');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
       throw new GusherError('broker_busy');
@@ -299,9 +299,9 @@ export class RedisBroker implements Broker {
   }
 
   /** What a publication came to that Redis did not take, or did not say so. */
-  #outcomeOf(error: unknown, name: string): 'broker_refused' | 'broker_lost' | 'outcome_unknown' {
+  #outcomeOf(error: unknown, name: string): 'broker_refused' | 'broker_unavailable' | 'outcome_unknown' {
     // It was never written to the connection.
-    if (isAftermath(error)) return 'broker_lost';
+    if (isAftermath(error)) return 'broker_unavailable';
     if (!isRedisReply(error)) return 'outcome_unknown';
     this.#logReply('publish', name, error);
     if (replyErrorCode(error) === 'READONLY') this.#leaveReplica();

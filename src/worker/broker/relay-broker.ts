@@ -173,7 +173,7 @@ export class RelayBroker implements Broker {
     clearInterval(this.#measurer);
     this.#flush();
     this.#link = 'closed';
-    for (const { reject } of this.#publishing) reject(new GusherError('broker_lost'));
+    for (const { reject } of this.#publishing) reject(new GusherError('broker_unavailable'));
     this.#listener?.linkChanged('closed');
   }
 
@@ -187,7 +187,7 @@ export class RelayBroker implements Broker {
 
   /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
   async #pass(item: RelayItem): Promise<void> {
-    if (this.#link !== 'live') throw new GusherError('broker_lost');
+    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
     const line = relayLine(item);
     const bytes = line.length;
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {

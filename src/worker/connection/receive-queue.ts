@@ -103,7 +103,7 @@ export class Inbox {
     connection.faults += 1;
     if (connection.faults <= this.#faultsPerMinute || connection.state !== 'open') return;
     this.#stats.connectionsTooManyFaults += 1;
-    this.#outbox.close(connection, ERRORS.too_many_faults);
+    this.#outbox.close(connection, ERRORS.too_many_protocol_errors);
   }
 
   /**

@@ -233,7 +233,7 @@ export class PusherDoor implements Keeper {
 
   #lookAt(connection: Connection): void {
     if (connection.state === 'open' && connection.pusher?.isAuthorized !== true) {
-      this.tellTheEnd(connection, ERRORS.never_authorized);
+      this.tellTheEnd(connection, ERRORS.authorization_timeout);
     }
   }
 

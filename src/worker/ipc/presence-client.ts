@@ -77,7 +77,7 @@ export class RosterClient {
     this.#listener = listener;
   }
 
-  /** Rejects with `roster_busy` when too many questions wait, and with `roster_late` at the deadline. */
+  /** Rejects with `presence_busy` when too many questions wait, and with `presence_timeout` at the deadline. */
   ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
     return new Promise((resolve, reject) => {
       this.#ask({ query, watch: undefined }, (answer) => {
@@ -171,7 +171,7 @@ export class RosterClient {
 
   #ask(asking: Asking, take: AnswerTaker<RosterAnswer>): void {
     if (this.#waiting.size >= WAITING_MAX) {
-      take(new GusherError('roster_busy'));
+      take(new GusherError('presence_busy'));
       return;
     }
     this.#timer ??= setInterval(this.#rejectLate, CHECK_MS).unref();
@@ -192,7 +192,7 @@ export class RosterClient {
     const isWatched = watch !== undefined && this.#isWatched(query, watch);
     if (join !== undefined && !isWatched) {
       // All who were in the channel, and wanted to be, have gone while it waited.
-      question.take(new GusherError('roster_late'));
+      question.take(new GusherError('presence_timeout'));
       return;
     }
     this.#lastId += 1;
@@ -226,13 +226,13 @@ export class RosterClient {
     for (const [id, question] of this.#asked) {
       if (!isLate(question)) break;
       this.#asked.delete(id);
-      question.take(new GusherError('roster_late'));
+      question.take(new GusherError('presence_timeout'));
       if (question.join !== undefined) this.#late.set(id, question);
     }
     for (const question of this.#waiting) {
       if (!isLate(question)) break;
       this.#waiting.delete(question);
-      question.take(new GusherError('roster_late'));
+      question.take(new GusherError('presence_timeout'));
     }
   }
 }

@@ -97,7 +97,7 @@ describe('requestFault', () => {
     }
     expect(judge('GET / HTTP/2.0', 'Host: x')).to.equal('bad_request');
     expect(judge('GET / HTTP/1.1', 'Host: x', ...Array.from({ length: 200 }, () => 'a:'))).to.equal(
-      'head_too_large',
+      'headers_too_large',
     );
   });
 });

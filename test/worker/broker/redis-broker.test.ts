@@ -119,7 +119,7 @@ describe('the redis broker', () => {
     await redis.kill();
     await eventually(() => broker.link === 'lost', 'the loss is noticed');
     const asked = performance.now();
-    expect(await publish('1')).to.equal('broker_lost');
+    expect(await publish('1')).to.equal('broker_unavailable');
     expect(performance.now() - asked).to.be.lessThan(1_000);
     await broker.subscribe('demo@late');
     broker.unsubscribe('demo@c7');
@@ -298,7 +298,7 @@ describe('the redis broker', () => {
     await broker.subscribe('demo@news');
     await redis.command('REPLICAOF', '127.0.0.1', '1');
     await eventually(() => broker.link === 'lost', 'it is noticed');
-    expect(await publish('1')).to.equal('broker_lost');
+    expect(await publish('1')).to.equal('broker_unavailable');
     expect(broker.health.reason).to.match(/replica/);
     await redis.command('REPLICAOF', 'NO', 'ONE');
     await eventually(() => broker.link === 'live', 'the link is back');
@@ -379,6 +379,6 @@ describe('the redis broker', () => {
     const port = await freePort();
     await open(`redis://127.0.0.1:${port}`);
     expect(broker.link).to.equal('lost');
-    expect(await publish('1')).to.equal('broker_lost');
+    expect(await publish('1')).to.equal('broker_unavailable');
   });
 });

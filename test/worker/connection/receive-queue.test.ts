@@ -226,7 +226,7 @@ describe('the inbox', () => {
       makeInbox();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
-      connection.closeError = ERRORS.too_many_faults;
+      connection.closeError = ERRORS.too_many_protocol_errors;
       go(connection);
       expect(forgotten).to.equal(true);
       await carryOut();

@@ -161,9 +161,9 @@ function isNextToAnswer(exchanges: Exchanges | undefined): boolean {
 function errorOf({ code }: NodeJS.ErrnoException, isInBody: boolean): ErrorEntry {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return ERRORS.head_too_large;
+      return ERRORS.headers_too_large;
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return isInBody ? ERRORS.body_timeout : ERRORS.greeting_timeout;
+      return isInBody ? ERRORS.body_timeout : ERRORS.request_timeout;
     default:
       return ERRORS.bad_request;
   }

@@ -51,7 +51,7 @@ export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLim
   if (!channels.every(isPusherChannel)) throw new GusherError('bad_pusher_channel');
   // Each channel has a key of its own: what is encrypted for one can be read in no other.
   if (channels.length > 1 && channels.some(isEncryptedChannel))
-    throw new GusherError('encrypted_with_others');
+    throw new GusherError('encrypted_channel_not_alone');
   if (typeof socketId === 'string' && !SOCKET_ID.test(socketId)) throw new GusherError('bad_pusher_socket');
   return { name, channels, data, socketId: socketId ?? undefined, info: attributesOf(info) };
 }

@@ -7,7 +7,7 @@ import type {
 } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 
-/** Who knows who is where. Rejects with `roster_busy` or `roster_late`. */
+/** Who knows who is where. Rejects with `presence_busy` or `presence_timeout`. */
 export interface Roster {
   ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]>;
 }

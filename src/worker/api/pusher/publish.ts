@@ -42,7 +42,7 @@ function fieldsOf(query: Query): Record<string, unknown> {
   return channels === undefined ? fields : { ...fields, channels: channels.split(',') };
 }
 
-/** Publishes an event to each of its channels. Rejects with `broker_lost` or `broker_busy`. */
+/** Publishes an event to each of its channels. Rejects with `broker_unavailable` or `broker_busy`. */
 export async function publishEvent(
   publisher: Pick<Publisher, 'publish' | 'check'>,
   app: App,

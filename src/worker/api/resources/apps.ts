@@ -89,7 +89,7 @@ async function change(
   const { key: _, ...before } = known ?? { key };
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
-  if (app === undefined) throw new GusherError('app_without_door');
+  if (app === undefined) throw new GusherError('app_without_auth_method');
   const namesake = await reach(log, namesakeOf(store, key, given.id));
   if (namesake !== undefined) throw new GusherError('app_id_taken');
   await reach(log, store.save(key, given));

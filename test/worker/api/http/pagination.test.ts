@@ -38,7 +38,7 @@ describe('a list that is answered page by page', () => {
     pages = [
       () => ({ items: ['"a"'], next: 'a' }),
       () => {
-        throw new GusherError('roster_late');
+        throw new GusherError('presence_timeout');
       },
     ];
     const outcome = await within(

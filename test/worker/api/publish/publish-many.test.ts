@@ -60,7 +60,7 @@ describe('publishing many messages', () => {
   const refusing =
     (rejected: readonly string[]) =>
     async (_app: string, { channel }: Publication) => {
-      if (rejected.includes(channel)) throw new GusherError('broker_lost');
+      if (rejected.includes(channel)) throw new GusherError('broker_unavailable');
     };
   const outcomeOf = (rejected: readonly string[]): Promise<string> =>
     publishMany({ publish: refusing(rejected), check: ignoreSize }, 'app', publications(2)).then(
@@ -71,6 +71,6 @@ describe('publishing many messages', () => {
   it('tells that the outcome is unknown if some of the messages were published', async () => {
     expect(await outcomeOf(['c1'])).to.equal('outcome_unknown');
     expect(await outcomeOf(['c0'])).to.equal('outcome_unknown');
-    expect(await outcomeOf(['c0', 'c1'])).to.equal('broker_lost');
+    expect(await outcomeOf(['c0', 'c1'])).to.equal('broker_unavailable');
   });
 });

@@ -8,7 +8,7 @@ describe('the watchlists', () => {
   const connection = (id: string): Connection => ({ id, appKey: 'shop' }) as unknown as Connection;
 
   it('ask again of a user of whom the roster had no time to tell', async () => {
-    const answers: (number | GusherError)[] = [new GusherError('roster_busy'), 1];
+    const answers: (number | GusherError)[] = [new GusherError('presence_busy'), 1];
     const told: string[] = [];
     const unwatched: unknown[] = [];
     const lists = new Watchlists({

@@ -19,7 +19,7 @@ export const clientEvent: CommandHandler = (
 ) => {
   if (!isName(event, EVENT_NAME_MAX_LENGTH)) return 'bad_event';
   if (!isPusherChannel(channel)) return 'bad_pusher_channel';
-  if (!mayCarry(channel)) return 'no_client_events_here';
+  if (!mayCarry(channel)) return 'client_events_not_supported';
   if (Buffer.byteLength(data) > limits.clientEventMaxBytes) return 'event_too_large';
   return publishFromClient(connection, { channel, event, data }).then(() => undefined);
 };

@@ -31,14 +31,14 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   host_full: 'LimitReached',
   too_many_joins: 'LimitReached',
   member_too_large: 'LimitReached',
-  roster_busy: 'ServerError',
-  roster_late: 'ServerError',
+  presence_busy: 'ServerError',
+  presence_timeout: 'ServerError',
   apps_unavailable: 'ServerError',
   subscription_refused: 'ServerError',
 };
 
 /** Refusals of a credential, which an operator wants to know of. */
-const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'not_that_user']);
+const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'user_mismatch']);
 
 /** What a client asks for. */
 interface Wish {
@@ -110,7 +110,7 @@ function permit(
   };
   if (isUserChannel(channel)) {
     const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
-    if (!isOwn) throw new GusherError('not_that_user');
+    if (!isOwn) throw new GusherError('user_mismatch');
     return entry;
   }
   if (isPublic(channel)) {
