@@ -21,9 +21,9 @@ function catalogue<const T extends Record<string, Omit<ErrorEntry, 'code'>>>(ent
 /** Every refusal there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
 export const ERRORS = catalogue({
   // Told as a reply; the connection stays.
-  malformed_frame: { message: 'The message is not one JSON object with an event.', reconnect: 'never' },
+  malformed_frame: { message: 'Message must be a JSON object with an "event" string.', reconnect: 'never' },
   unknown_command: { message: 'The event is not a command of this protocol.', reconnect: 'never' },
-  bad_command: { message: 'The command lacks a field or has one of the wrong type.', reconnect: 'never' },
+  bad_command: { message: 'A field is missing or has the wrong type.', reconnect: 'never' },
   bad_channel: {
     message: 'The channel name is empty, too long, or has control characters or lone surrogates.',
     http: 400,
@@ -31,7 +31,7 @@ export const ERRORS = catalogue({
   },
   not_granted: { message: 'The channel is not among those granted to this connection.', reconnect: 'never' },
   too_many_subscriptions: {
-    message: 'The connection is subscribed to as many channels as it may be.',
+    message: 'Subscription limit reached.',
     reconnect: 'never',
   },
   subscription_refused: {
@@ -44,22 +44,22 @@ export const ERRORS = catalogue({
     message: 'The server holds as many names of channels and users as it may.',
     reconnect: 'backoff',
   },
-  client_events_off: { message: 'The app does not let clients send events.', reconnect: 'never' },
+  client_events_off: { message: 'Client events are not enabled for this app.', reconnect: 'never' },
   bad_client_event: {
-    message: 'The event of a client begins with client- and keeps the rules for names.',
+    message: 'Event name must start with "client-".',
     reconnect: 'never',
   },
   not_subscribed: { message: 'The client is not subscribed to the channel.', reconnect: 'never' },
   too_many_client_events: {
-    message: 'Too many events of this client in one second; it was not sent.',
+    message: 'Client event rate limit exceeded; the event was dropped.',
     reconnect: 'backoff',
   },
   remote_not_granted: {
     message: 'The remote is not among those granted to this connection.',
     reconnect: 'never',
   },
-  remote_full: { message: 'The backend is behind with this remote; it was not taken.', reconnect: 'backoff' },
-  remote_unavailable: { message: 'The backend cannot be reached; it was not taken.', reconnect: 'backoff' },
+  remote_full: { message: 'The backend queue is full.', reconnect: 'backoff' },
+  remote_unavailable: { message: 'The backend is unavailable.', reconnect: 'backoff' },
 
   // Told as a close code; the connection ends.
   too_many_protocol_errors: {
@@ -67,9 +67,13 @@ export const ERRORS = catalogue({
     close: 4029,
     reconnect: 'never',
   },
-  terminated: { message: 'The app has ended the connections of this user.', close: 4009, reconnect: 'never' },
+  terminated: {
+    message: 'Connections of this user were closed by the app.',
+    close: 4009,
+    reconnect: 'never',
+  },
   too_slow: {
-    message: 'The client reads more slowly than its channels speak; messages were lost.',
+    message: 'Client is reading too slowly; messages were dropped.',
     close: 4101,
     reconnect: 'backoff',
   },
@@ -95,26 +99,26 @@ export const ERRORS = catalogue({
     close: 1009,
     reconnect: 'never',
   },
-  heartbeat_lost: { message: 'No sign of life from the client.', close: 4201, reconnect: 'immediate' },
+  heartbeat_lost: { message: 'Ping timeout.', close: 4201, reconnect: 'immediate' },
 
   // Told as an HTTP status before an upgrade.
-  bad_request: { message: 'The request is not HTTP that this server speaks.', http: 400, reconnect: 'never' },
+  bad_request: { message: 'Malformed HTTP request.', http: 400, reconnect: 'never' },
   no_credential: {
-    message: 'The app wants a credential and none was presented.',
+    message: 'Authentication required.',
     http: 401,
     reconnect: 'never',
   },
-  token_refused: { message: 'The token is not one that this app accepts.', http: 401, reconnect: 'never' },
+  token_refused: { message: 'Invalid token.', http: 401, reconnect: 'never' },
   token_expired: { message: 'The token has expired.', http: 401, close: 4030, reconnect: 'never' },
   token_not_yet_valid: { message: 'The token is not valid yet.', http: 401, reconnect: 'backoff' },
   token_of_other_app: { message: 'The token is for another app.', http: 401, reconnect: 'never' },
   token_of_other_user: { message: 'The token is for another user than the connection.', reconnect: 'never' },
   keys_unavailable: {
-    message: 'The keys that would verify the token cannot be had.',
+    message: 'Could not fetch the token verification keys.',
     http: 503,
     reconnect: 'backoff',
   },
-  unknown_app: { message: 'There is no such app.', http: 401, reconnect: 'never' },
+  unknown_app: { message: 'App not found.', http: 401, reconnect: 'never' },
   demo_is_local: {
     message: 'The demo app serves this machine only, and no requests that a proxy forwards; register an app.',
     http: 403,
@@ -122,30 +126,34 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   app_disabled: { message: 'The app is disabled.', http: 403, reconnect: 'never' },
-  auth_refused: { message: 'The webhook of the app refused the credential.', http: 401, reconnect: 'never' },
+  auth_refused: { message: 'The auth webhook rejected the credential.', http: 401, reconnect: 'never' },
   auth_unusable: {
-    message: 'The webhook of the app gave no usable answer.',
+    message: 'The auth webhook returned an invalid response.',
     http: 502,
     reconnect: 'backoff',
   },
   auth_timeout: {
-    message: 'The webhook of the app did not answer in time.',
+    message: 'The auth webhook timed out.',
     http: 504,
     reconnect: 'backoff',
   },
   auth_busy: {
-    message: 'Too many connections wait for the webhook of their app.',
+    message: 'Too many pending auth webhook calls.',
     http: 503,
     reconnect: 'backoff',
   },
-  request_timeout: { message: 'The request did not arrive in time.', http: 408, reconnect: 'immediate' },
+  request_timeout: {
+    message: 'Request headers were not received in time.',
+    http: 408,
+    reconnect: 'immediate',
+  },
   too_many_connects: {
     message: 'Too many requests of this address in one second.',
     http: 429,
     reconnect: 'backoff',
   },
   headers_too_large: { message: 'The request head is too large.', http: 431, reconnect: 'never' },
-  body_not_allowed: { message: 'A request for this address has no body.', http: 400, reconnect: 'never' },
+  body_not_allowed: { message: 'This endpoint does not accept a body.', http: 400, reconnect: 'never' },
   upgrade_required: {
     message: 'This address speaks WebSocket, version 13; send an upgrade request.',
     http: 426,
@@ -158,13 +166,13 @@ export const ERRORS = catalogue({
   },
   no_worker: { message: 'No worker is ready to serve.', http: 503, reconnect: 'backoff' },
   apps_unavailable: {
-    message: 'The app cannot be looked up: where apps are registered cannot be read or written.',
+    message: 'The app store is unavailable.',
     http: 503,
     reconnect: 'backoff',
   },
 
   // Told as an HTTP status, on either port or on the API alone.
-  not_found: { message: 'There is nothing at this address.', http: 404, reconnect: 'never' },
+  not_found: { message: 'Not found.', http: 404, reconnect: 'never' },
   api_port_only: {
     message: 'This is a path of the API: send the request to the API port (GUSHER_API_LISTEN).',
     http: 404,
@@ -193,9 +201,13 @@ export const ERRORS = catalogue({
     http: 403,
     reconnect: 'never',
   },
-  method_not_allowed: { message: 'The address does not answer this method.', http: 405, reconnect: 'never' },
-  unauthorized: { message: 'The API token is missing or wrong.', http: 401, reconnect: 'never' },
-  bad_body: { message: 'The body is not JSON of the expected form.', http: 400, reconnect: 'never' },
+  method_not_allowed: { message: 'Method not allowed.', http: 405, reconnect: 'never' },
+  unauthorized: { message: 'Missing or invalid API token.', http: 401, reconnect: 'never' },
+  bad_body: {
+    message: 'Request body must be valid JSON of the documented form.',
+    http: 400,
+    reconnect: 'never',
+  },
   body_too_large: {
     message: 'The body is larger than this server takes (GUSHER_BODY_MAX_BYTES).',
     http: 413,
@@ -239,12 +251,11 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   bad_page: {
-    message:
-      'The limit is not 1 to 10000, the prefix can begin no name, or the cursor is not one of this server.',
+    message: '"limit" must be 1 to 10000 and "cursor" must be one returned by this API.',
     http: 400,
     reconnect: 'never',
   },
-  too_many_channels: { message: 'More than 100 channels are named.', http: 400, reconnect: 'never' },
+  too_many_channels: { message: 'At most 100 channels are allowed.', http: 400, reconnect: 'never' },
   bad_pattern: {
     message: 'The channel_pattern is missing or no regular expression of RE2.',
     http: 400,
@@ -262,15 +273,15 @@ export const ERRORS = catalogue({
   },
   app_without_auth_method: {
     message:
-      'The app needs url, channels, jwt_public_key, jwks_url or a secret for something, or nobody could come in.',
+      'The app has no way to authenticate clients; set url, channels, jwt_public_key, jwks_url, or a secret with id or jwt_hs256.',
     http: 400,
     reconnect: 'never',
   },
   app_id_taken: { message: 'Another app has this id.', http: 409, reconnect: 'never' },
-  no_such_app: { message: 'No app of that key is registered.', http: 404, reconnect: 'never' },
+  no_such_app: { message: 'App not found.', http: 404, reconnect: 'never' },
   bad_app: { message: 'The app key is not of the allowed form.', http: 400, reconnect: 'never' },
   broker_unavailable: {
-    message: 'The broker is not reachable; nothing was published.',
+    message: 'The broker is unavailable; the message may not have been published.',
     http: 503,
     reconnect: 'backoff',
   },
@@ -287,51 +298,55 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
   presence_busy: {
-    message: 'Too many questions about who is present wait for an answer.',
+    message: 'Presence is overloaded.',
     http: 503,
     reconnect: 'backoff',
   },
-  presence_timeout: { message: 'Who is present could not be told in time.', http: 503, reconnect: 'backoff' },
-  broker_busy: { message: 'The broker is behind; nothing was published.', http: 503, reconnect: 'backoff' },
+  presence_timeout: { message: 'Presence did not answer in time.', http: 503, reconnect: 'backoff' },
+  broker_busy: {
+    message: 'The broker is overloaded; nothing was published.',
+    http: 503,
+    reconnect: 'backoff',
+  },
 
   // Told to Pusher clients: as an error or a close code, or as the error of a subscription.
   not_pusher: {
-    message: 'The app has no id and secret, and no channels for everybody: Pusher clients cannot come in.',
+    message: 'This app does not accept Pusher clients (it needs id and secret, or public channels).',
     close: 4001,
     reconnect: 'never',
   },
   connections_full: {
-    message: 'The app has as many connections as it may have.',
+    message: 'Connection limit of the app reached.',
     http: 403,
     close: 4004,
     reconnect: 'never',
   },
   tls_only: {
-    message: 'The app requires TLS; the proxy that ends it must set X-Forwarded-Proto.',
+    message: 'This app requires TLS.',
     http: 403,
     close: 4000,
     reconnect: 'never',
   },
   authorization_timeout: {
-    message: 'The client has neither signed in nor joined a private or presence channel in time.',
+    message: 'Authorization timeout.',
     close: 4009,
     reconnect: 'never',
   },
-  inactive: { message: 'Nothing was said for a long time.', close: 4202, reconnect: 'immediate' },
+  inactive: { message: 'Idle timeout.', close: 4202, reconnect: 'immediate' },
   no_such_path: {
-    message: 'Pusher clients connect to /app/{key}: check the path for extra slashes and the key.',
+    message: 'Connect to /app/{key}.',
     close: 4005,
     reconnect: 'never',
   },
-  bad_protocol: { message: 'The protocol version is no number.', close: 4006, reconnect: 'never' },
+  bad_protocol: { message: 'Protocol version must be a number.', close: 4006, reconnect: 'never' },
   unsupported_protocol: {
-    message: 'The protocol version is not one of 4 to 7.',
+    message: 'Unsupported protocol version (supported: 4 to 7).',
     close: 4007,
     reconnect: 'never',
   },
-  no_protocol: { message: 'The protocol version is not given.', close: 4008, reconnect: 'never' },
+  no_protocol: { message: 'Missing protocol version.', close: 4008, reconnect: 'never' },
   origin_refused: {
-    message: 'The app does not let browsers come from this origin.',
+    message: 'Origin not allowed.',
     http: 403,
     close: 4009,
     reconnect: 'never',
@@ -341,15 +356,15 @@ export const ERRORS = catalogue({
     message: 'user_data is not a JSON object with an id, a string of 1 to 128 characters without controls.',
     reconnect: 'never',
   },
-  signed_in_already: { message: 'The connection is another user already.', reconnect: 'never' },
-  over_capacity: { message: 'More clients come than can be let in now.', close: 4100, reconnect: 'backoff' },
+  signed_in_already: { message: 'Already signed in as another user.', reconnect: 'never' },
+  over_capacity: { message: 'Server is over capacity.', close: 4100, reconnect: 'backoff' },
   bad_channel_auth: {
-    message: 'The signature is not the one of this socket and channel under the secret of the app.',
+    message: 'Invalid channel signature.',
     http: 401,
     reconnect: 'never',
   },
   user_mismatch: {
-    message: 'Only a connection that has signed in as this user may subscribe.',
+    message: 'Only the signed-in user may subscribe to this channel.',
     http: 401,
     reconnect: 'never',
   },
@@ -369,7 +384,7 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
   presence_full: {
-    message: 'The channel has as many members as it may have.',
+    message: 'Presence channel is full.',
     http: 403,
     reconnect: 'backoff',
   },
@@ -427,7 +442,7 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   encrypted_channel_not_alone: {
-    message: 'An encrypted channel is the only channel of its event: others have other keys.',
+    message: 'An encrypted channel must be the only channel of an event.',
     http: 400,
     reconnect: 'never',
   },
@@ -437,7 +452,7 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   internal: {
-    message: 'The server failed; the fault is in its log.',
+    message: 'Internal server error.',
     http: 500,
     close: 1011,
     reconnect: 'backoff',

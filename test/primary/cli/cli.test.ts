@@ -394,7 +394,7 @@ describe('the command line', () => {
     it('prints the sentence of a refusal to publish', async () => {
       expect(await publish('news', 'e', '--app', 'nobody')).to.deep.include({
         code: 1,
-        faults: ['not published: No app of that key is registered.'],
+        faults: ['not published: App not found.'],
       });
       const { code, faults } = await gusher(['publish', 'news', 'e'], {
         ...env,
@@ -402,7 +402,7 @@ describe('the command line', () => {
       });
       expect({ code, faults }).to.deep.equal({
         code: 1,
-        faults: ['not published: The API token is missing or wrong.'],
+        faults: ['not published: Missing or invalid API token.'],
       });
     });
 
@@ -447,7 +447,7 @@ describe('the command line', () => {
     it('says why it may not come in or subscribe', async () => {
       expect(await gusherProcess(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
         code: 1,
-        faults: ['refused (401): There is no such app.'],
+        faults: ['refused (401): App not found.'],
       });
       expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
