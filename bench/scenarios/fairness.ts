@@ -35,7 +35,7 @@ export const fairness: Scenario = {
             'ms p99, big': ofBig.p99,
             'ms p50, big': ofBig.p50,
           },
-          remarks: [...big.faults, ...small.faults],
+          remarks: [...big.errors, ...small.errors],
         };
       } finally {
         await Promise.all([big.close(), small.close()]);
@@ -45,7 +45,7 @@ export const fairness: Scenario = {
 
 /** One app: its clients, in one channel, and its backend. */
 class Side {
-  readonly faults: string[] = [];
+  readonly errors: string[] = [];
   readonly #app: Running;
   readonly #load: { burst: number; perSecond: number; bytes: number };
   readonly #clients = new Clients();
@@ -61,7 +61,7 @@ class Side {
   async open(options: { count: number; sampled?: number }): Promise<void> {
     this.#ready = await this.#clients.open(this.#app, options);
     if (this.#ready < options.count)
-      this.faults.push(`only ${this.#ready} of ${options.count} clients were let in`);
+      this.errors.push(`only ${this.#ready} of ${options.count} clients were let in`);
   }
 
   async warmUp(short: boolean): Promise<void> {
@@ -73,7 +73,7 @@ class Side {
     const count = seconds * this.#load.perSecond;
     await this.#publisher.run({ ...this.#load, count });
     const missing = count * this.#ready - (await this.#clients.until(count * this.#ready));
-    if (missing > 0) this.faults.push(`${missing} deliveries did not come`);
+    if (missing > 0) this.errors.push(`${missing} deliveries did not come`);
     const { latenciesMs } = await this.#clients.report();
     return { p50: quantile(latenciesMs, 0.5), p99: quantile(latenciesMs, 0.99) };
   }

@@ -21,7 +21,7 @@ export interface Stats {
   /** Refused or closed because the app had as many as it may have. */
   connectionsOverLimit: number;
   connectionsHeartbeatLost: number;
-  connectionsTooManyFaults: number;
+  connectionsTooManyErrors: number;
   /** Requests to the HTTP API that were refused. */
   requestsRefused: number;
   /** Channel signatures, sign-ins and tokens that were refused on an open connection. */
@@ -33,7 +33,7 @@ export interface Stats {
   /** HTTP requests whose client hung up before it had the whole answer. */
   requestsAborted: number;
   framesReceived: number;
-  faults: number;
+  protocolErrors: number;
   publicationsAccepted: number;
   publicationsRefused: number;
   /** Publications that came from the broker for somebody here. */
@@ -61,14 +61,14 @@ export function createStats(): Stats {
     connectionsTooSlow: 0,
     connectionsOverLimit: 0,
     connectionsHeartbeatLost: 0,
-    connectionsTooManyFaults: 0,
+    connectionsTooManyErrors: 0,
     requestsRefused: 0,
     authorizationsRefused: 0,
     unexpectedErrors: 0,
     connectionsThrottled: 0,
     requestsAborted: 0,
     framesReceived: 0,
-    faults: 0,
+    protocolErrors: 0,
     publicationsAccepted: 0,
     publicationsRefused: 0,
     publicationsReceived: 0,

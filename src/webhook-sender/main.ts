@@ -22,7 +22,7 @@ function receive(message: ToCourier): void {
     case 'deliver':
       delivery?.bring(message.parcel).then(
         () => send({ type: 'settled', id: message.id }),
-        (error: Error) => send({ type: 'settled', id: message.id, fault: error.message }),
+        (error: Error) => send({ type: 'settled', id: message.id, error: error.message }),
       );
       break;
     default:

@@ -281,14 +281,14 @@ describe('with a file', () => {
     expect(await store.load('a')).to.equal(undefined);
   });
 
-  const faults: [content: string, fault: string][] = [
+  const errors: [content: string, error: string][] = [
     ['{"apps":', 'is not JSON'],
     ['', 'is not JSON'],
     ['[]', 'does not have the form'],
     ['{"apps":[{"key":"a"}]}', 'does not have the form'],
     ['{"shop":{"url":"http://h/"}}', 'does not have the form'],
   ];
-  for (const [content, fault] of faults) {
+  for (const [content, error] of errors) {
     it(`names the file and the fault when it holds ${content || 'nothing'}, and leaves it alone`, async () => {
       writeFileSync(path, content);
       const store = new FileAppStore(path);
@@ -301,7 +301,7 @@ describe('with a file', () => {
       for (const work of works) {
         expect(await rejectionOf(work()))
           .to.contain(path)
-          .and.to.contain(fault);
+          .and.to.contain(error);
       }
       expect(statSync(path).size).to.equal(content.length);
     });

@@ -43,7 +43,7 @@ describe('a hostile name', () => {
       env: {
         GUSHER_APPS_FILE: apps.path,
         GUSHER_PUBLIC_PEM_FILE: keys.publicPath,
-        GUSHER_FAULTS_PER_MINUTE: '1000000',
+        GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '1000000',
         GUSHER_CLIENT_EVENTS_PER_SECOND: '100000',
       },
     });

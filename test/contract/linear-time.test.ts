@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { HeadBuffer } from '../../src/primary/listeners/head-buffer.ts';
 import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from '../../src/primary/listeners/request-head.ts';
 import { listElements, parseRequestHead, valuesOf } from '../../src/shared/http/request-head.ts';
-import { asksForWebSocket, requestFault, splitTarget } from '../../src/shared/http/request-rules.ts';
+import { asksForWebSocket, requestError, splitTarget } from '../../src/shared/http/request-rules.ts';
 import { sliceElements, sliceMembers } from '../../src/shared/json/raw-json.ts';
 import { isAppKey, isChannelName, isEventName, parseTopic } from '../../src/shared/model/names.ts';
 import { verifiedQuery } from '../../src/worker/api/pusher/signature.ts';
@@ -57,13 +57,13 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   'parseRequestHead, lines': (text) => parseRequestHead(`GET / HTTP/1.1\r\n${text}`),
   'parseRequestHead, request line': parseRequestHead,
   readUpgradeRequest: (text) => readUpgradeRequest(`GET / HTTP/1.1\r\nHost: x\r\nConnection: ${text}`),
-  requestFault: (text) =>
-    requestFault(
+  requestError: (text) =>
+    requestError(
       { method: 'POST', target: text, version: '1.1', fields: ['Host', text, 'Content-Length', text] },
       { bodyMaxBytes: 1, bodiless: new Set() },
     ),
   'requestFault, encoding': (text) =>
-    requestFault(
+    requestError(
       { method: 'POST', target: '/', version: '1.1', fields: ['Transfer-Encoding', text] },
       { bodyMaxBytes: 1, bodiless: new Set() },
     ),

@@ -13,7 +13,7 @@ const FRAME_MAX_BYTES = 65_536;
 const PING = '{"event":"gusher.ping"}';
 
 /** What the document says of the place where its examples are played. */
-const FAULTS_PER_MINUTE = '3';
+const PROTOCOL_ERRORS_PER_MINUTE = '3';
 const TICKET = 'ticket-of-ann';
 const WEBHOOK_ANSWER = '{"user_id":"ann","channels":["orders","app*"],"remotes":{"ship":true}}';
 
@@ -32,7 +32,7 @@ describe('PROTOCOL.md', () => {
     gusher = await startGusher({
       workers: 2,
       redisUrl: redis.url,
-      env: { GUSHER_FAULTS_PER_MINUTE: FAULTS_PER_MINUTE },
+      env: { GUSHER_PROTOCOL_ERRORS_PER_MINUTE: PROTOCOL_ERRORS_PER_MINUTE },
     });
   });
 

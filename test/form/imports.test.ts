@@ -136,20 +136,20 @@ describe('the imports of src', () => {
   });
 
   it('go from a folder only to itself, to shared and to what it is built on', () => {
-    const faults = arrows().filter(([from, to]) => !mayImport(from, to));
-    expect(faults.map(say), 'arrows that MAY_IMPORT in this test does not know').to.deep.equal([]);
+    const errors = arrows().filter(([from, to]) => !mayImport(from, to));
+    expect(errors.map(say), 'arrows that MAY_IMPORT in this test does not know').to.deep.equal([]);
   });
 
   it('never go to the top of a process', () => {
-    const faults = arrows().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
-    expect(faults.map(say), 'imports of what joins the parts').to.deep.equal([]);
+    const errors = arrows().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
+    expect(errors.map(say), 'imports of what joins the parts').to.deep.equal([]);
   });
 
   it('give each npm package one home in each process', () => {
-    const faults = packages().filter(
+    const errors = packages().filter(
       ([from, name]) => !(HOMES[name] ?? []).some((home) => from.startsWith(home)),
     );
-    expect(faults.map(say), 'packages away from home (HOMES in this test)').to.deep.equal([]);
+    expect(errors.map(say), 'packages away from home (HOMES in this test)').to.deep.equal([]);
   });
 
   it('use every npm package that is depended on, and no other', () => {
@@ -182,10 +182,10 @@ describe('the files of src', () => {
   const sources = readSources();
 
   it('have names in kebab-case', () => {
-    const faults = sources
+    const errors = sources
       .map(({ path }) => path)
       .filter((path) => !/^([a-z0-9]+(-[a-z0-9]+)*[/.])+ts$/.test(path));
-    expect(faults, 'files named otherwise').to.deep.equal([]);
+    expect(errors, 'files named otherwise').to.deep.equal([]);
   });
 
   it('are at most nine in a folder', () => {

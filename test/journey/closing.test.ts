@@ -51,7 +51,11 @@ describe('a connection that must end', () => {
     apps = new AppsFile({ channels: ['*'] });
     gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_APPS_FILE: apps.path, GUSHER_FRAME_MAX_BYTES: '4096', GUSHER_FAULTS_PER_MINUTE: '2' },
+      env: {
+        GUSHER_APPS_FILE: apps.path,
+        GUSHER_FRAME_MAX_BYTES: '4096',
+        GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '2',
+      },
     });
   });
   after(async () => {

@@ -17,7 +17,7 @@ describe('a flood of frames', function () {
   let gusher: RunningGusher;
 
   before(async () => {
-    gusher = await startGusher({ workers: 1, env: { GUSHER_FAULTS_PER_MINUTE: '1' } });
+    gusher = await startGusher({ workers: 1, env: { GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '1' } });
   });
 
   after(async () => {

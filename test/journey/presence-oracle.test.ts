@@ -97,8 +97,8 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   /** What a watcher was told of the hall that is not so; one whose worker died is told nothing any more. */
   function mistold(watcher: PusherClient | undefined): string[] {
     if (watcher === undefined || !isOpen(watcher)) return [];
-    const { members, faults } = membersTold(watcher.texts, HALL);
-    expect(faults, `doubled or missed: ${story()}`).to.deep.equal([]);
+    const { members, errors } = membersTold(watcher.texts, HALL);
+    expect(errors, `doubled or missed: ${story()}`).to.deep.equal([]);
     const expected = model.membersOf(PUSHER.app, HALL);
     if (members.join() === expected.join()) return [];
     return [`a watcher was told of ${members}, expected ${expected}`];

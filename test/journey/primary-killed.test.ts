@@ -28,8 +28,8 @@ describe('a primary that is killed', () => {
   it('by a fault of its own, says so and leaves clients that are told to come back', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'gusher-fault-'));
     const file = join(folder, 'fault.cjs');
-    const fault = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
-    writeFileSync(file, `if (require('node:cluster').isPrimary) { ${fault} }\n`);
+    const error = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
+    writeFileSync(file, `if (require('node:cluster').isPrimary) { ${error} }\n`);
     const gusher = await startGusher({ workers: 2, env: { NODE_OPTIONS: `--require ${file}` } });
     const receivers = await Receiver.joinMany(4, gusher.clientUrl(), 'news');
 

@@ -265,8 +265,8 @@ describe('webhooks for events by TLS', () => {
 
   it('are kept from one whose certificate nobody vouches for', async () => {
     await start({});
-    const { fault } = await gusher.log(({ msg }) => msg.startsWith('a webhook failed'), 'the failure');
-    expect(fault).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
+    const { error } = await gusher.log(({ msg }) => msg.startsWith('a webhook failed'), 'the failure');
+    expect(error).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(receiver.bodies).to.deep.equal([]);
   });
 });

@@ -12,7 +12,7 @@ export interface Outcome {
   readonly output: string;
   readonly complaints: string;
   /** A line each, without the name of the program and the hint. */
-  readonly faults: readonly string[];
+  readonly errors: readonly string[];
 }
 
 const running = new Set<ChildProcess>();
@@ -65,8 +65,8 @@ export class Run {
     this.#child.stdout?.destroy();
   }
 
-  get faults(): string[] {
-    return faultsIn(this.complaints);
+  get errors(): string[] {
+    return errorsIn(this.complaints);
   }
 }
 
@@ -92,7 +92,7 @@ export async function runHere(
       code,
       output: output.join(''),
       complaints: complaints.join(''),
-      faults: faultsIn(complaints.join('')),
+      errors: errorsIn(complaints.join('')),
     };
   } finally {
     process.env = environment;
@@ -110,7 +110,7 @@ function divert(stream: NodeJS.WriteStream, texts: string[]): () => void {
   };
 }
 
-function faultsIn(complaints: string): string[] {
+function errorsIn(complaints: string): string[] {
   const lines = complaints.split('\n').filter((line) => line.startsWith('gusher: '));
   return lines.map((line) => line.slice('gusher: '.length));
 }

@@ -125,9 +125,9 @@ export function differences(told: Answers, expected: Answers): string[] {
 export function membersTold(
   texts: readonly string[],
   channel: string,
-): { members: string[]; faults: string[] } {
+): { members: string[]; errors: string[] } {
   const members = new Set<string>();
-  const faults: string[] = [];
+  const errors: string[] = [];
   for (const text of texts) {
     const message = JSON.parse(text);
     if (message.channel !== channel) continue;
@@ -135,11 +135,11 @@ export function membersTold(
     if (message.event === 'pusher_internal:subscription_succeeded') {
       for (const id of data.presence.ids) members.add(id);
     } else if (message.event === 'pusher_internal:member_added') {
-      if (members.has(data.user_id)) faults.push(text);
+      if (members.has(data.user_id)) errors.push(text);
       members.add(data.user_id);
     } else if (message.event === 'pusher_internal:member_removed' && !members.delete(data.user_id)) {
-      faults.push(text);
+      errors.push(text);
     }
   }
-  return { members: [...members].sort(), faults };
+  return { members: [...members].sort(), errors };
 }

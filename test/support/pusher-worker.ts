@@ -89,7 +89,7 @@ export class PusherWorker {
       watchlists: new Watchlists({ roster, reply }),
       report: () => undefined,
       reply,
-      fault: () => undefined,
+      countProtocolError: () => undefined,
       authorizationRefused: () => undefined,
       limits: {
         subscriptionsMax: 100,

@@ -51,7 +51,7 @@ describe('a delivery to a webhook', () => {
     });
   };
 
-  const faultOf = (promise: Promise<void>): Promise<string> =>
+  const errorOf = (promise: Promise<void>): Promise<string> =>
     promise.then(
       () => 'none',
       (error: Error) => error.message,
@@ -68,9 +68,9 @@ describe('a delivery to a webhook', () => {
   });
 
   it('is taken with any status of the two hundreds, and with no other', async () => {
-    for (const path of ['/200', '/201', '/204']) expect(await faultOf(deliver(path)), path).to.equal('none');
+    for (const path of ['/200', '/201', '/204']) expect(await errorOf(deliver(path)), path).to.equal('none');
     for (const path of ['/302', '/400', '/404', '/500', '/503']) {
-      expect(await faultOf(deliver(path)), path).to.equal(`it answered ${path.slice(1)}`);
+      expect(await errorOf(deliver(path)), path).to.equal(`it answered ${path.slice(1)}`);
     }
   });
 
@@ -78,20 +78,20 @@ describe('a delivery to a webhook', () => {
     const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
     const bring = (path: string): Promise<void> =>
       delivery.bring({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
-    const faults = await Promise.all(Array.from({ length: 30 }, () => faultOf(bring('/101'))));
-    expect(new Set(faults)).to.deep.equal(new Set(['it answered 101']));
-    expect(await faultOf(bring('/200'))).to.equal('none');
+    const errors = await Promise.all(Array.from({ length: 30 }, () => errorOf(bring('/101'))));
+    expect(new Set(errors)).to.deep.equal(new Set(['it answered 101']));
+    expect(await errorOf(bring('/200'))).to.equal('none');
   });
 
   it('follows no redirect', async () => {
     const before = received.length;
-    expect(await faultOf(deliver('/redirects'))).to.equal('it answered 302');
+    expect(await errorOf(deliver('/redirects'))).to.equal('it answered 302');
     expect(received.slice(before).map(({ path }) => path)).to.deep.equal(['/redirects']);
   });
 
   it('waits for no receiver longer than it may, and reads no answer to its end', async () => {
-    expect(await faultOf(deliver('/hangs'))).to.equal('no answer in 2000 ms');
-    expect(await faultOf(deliver('/floods'))).to.equal('none');
+    expect(await errorOf(deliver('/hangs'))).to.equal('no answer in 2000 ms');
+    expect(await errorOf(deliver('/floods'))).to.equal('none');
   });
 
   it('is not made to a private address, however that is written', async () => {
@@ -105,8 +105,8 @@ describe('a delivery to a webhook', () => {
       '[::1]',
       '[::ffff:7f00:1]',
     ]) {
-      const fault = await faultOf(deliver('/taken', { allowPrivate: false, host }));
-      expect(fault, host).to.contain('private');
+      const error = await errorOf(deliver('/taken', { allowPrivate: false, host }));
+      expect(error, host).to.contain('private');
     }
     expect(received.length).to.equal(before);
   });
@@ -114,6 +114,6 @@ describe('a delivery to a webhook', () => {
   it('tells why nothing was there', async () => {
     const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
     const parcel = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
-    expect(await faultOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
+    expect(await errorOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
   });
 });

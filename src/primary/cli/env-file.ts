@@ -10,7 +10,7 @@ const SETTING_LINE = /^\s*(?:export\s+)?(GUSHER_\w*)/;
 export interface EnvFile {
   readonly values: Readonly<Record<string, string>>;
   /** What cannot be meant as it stands; each begins with a name of `names`, or is about the whole file. */
-  readonly faults: readonly string[];
+  readonly errors: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -22,30 +22,30 @@ export interface EnvFile {
 export function readEnvFile(path: string, names: ReadonlySet<string>): EnvFile {
   const text = decode(readFileSync(path));
   if (text === undefined) {
-    const fault = `${path} must be text in UTF-8 (UTF-16, as PowerShell writes it, is not read)`;
-    return { values: {}, faults: [fault], warnings: [] };
+    const error = `${path} must be text in UTF-8 (UTF-16, as PowerShell writes it, is not read)`;
+    return { values: {}, errors: [error], warnings: [] };
   }
-  const faults: string[] = [];
+  const errors: string[] = [];
   const seen = new Set<string>();
   const repeated = new Set<string>();
   const rest = text.replace(ASSIGNMENT, (line: string, name: string, value = '', comment = '') => {
     if (seen.has(name)) repeated.add(name);
     seen.add(name);
-    const fault = names.has(name) ? faultOf(line, value.trim(), comment) : undefined;
-    if (fault !== undefined) faults.push(`${name} in ${path} ${fault}; quote the value: ${name}='…'`);
+    const error = names.has(name) ? errorOf(line, value.trim(), comment) : undefined;
+    if (error !== undefined) errors.push(`${name} in ${path} ${error}; quote the value: ${name}='…'`);
     return '';
   });
   for (const line of rest.split('\n')) {
     const [, name = ''] = SETTING_LINE.exec(line) ?? [];
-    if (names.has(name)) faults.push(`${name} in ${path} must be followed by = and a value`);
+    if (names.has(name)) errors.push(`${name} in ${path} must be followed by = and a value`);
   }
   const warnings = [...repeated]
     .filter((name) => names.has(name))
     .map((name) => `${name} is set more than once in ${path}; the last value counts`);
-  return { values: parse(text), faults, warnings };
+  return { values: parse(text), errors, warnings };
 }
 
-function faultOf(line: string, value: string, comment: string): string | undefined {
+function errorOf(line: string, value: string, comment: string): string | undefined {
   const quote = /^['"`]/.exec(value)?.[0];
   if (quote !== undefined && (value.length < 2 || !value.endsWith(quote))) return 'has unbalanced quotes';
   // A space before it makes it a comment for everybody.

@@ -38,7 +38,7 @@ function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): s
 }
 
 /** The settings of a command, which of them were given, and what is odd about that without being an error. */
-export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>, { faults: unknown }> & {
+export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>, { errors: unknown }> & {
   readonly warnings: readonly string[];
 };
 
@@ -53,8 +53,8 @@ export function settingsOf<Name extends SettingName>(
   const file = loadEnvFile(argv[ENV_FILE_FLAG], names);
   const sources = { flags: flagsOf(argv, names), environment: process.env, file: file.values };
   const resolution = resolveSettings(sources, names);
-  const faults = [...file.faults, ...('faults' in resolution ? resolution.faults : [])];
-  if ('faults' in resolution || faults.length > 0) throw new UsageError(faults.join('\n'));
+  const errors = [...file.errors, ...('errors' in resolution ? resolution.errors : [])];
+  if ('errors' in resolution || errors.length > 0) throw new UsageError(errors.join('\n'));
   const { settings, given } = resolution;
   const warnings = [
     ...file.warnings,
@@ -82,8 +82,8 @@ function loadEnvFile(named: unknown, names: readonly SettingName[]): EnvFile {
     return readEnvFile(path, new Set(variables));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const none = { values: {}, faults: [], warnings: [] };
+    const none = { values: {}, errors: [], warnings: [] };
     if (named === undefined && code === 'ENOENT') return none;
-    return { ...none, faults: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
+    return { ...none, errors: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
   }
 }

@@ -7,7 +7,7 @@ import {
   BODILESS_METHODS,
   pathOf,
   type RequestLimits,
-  requestFault,
+  requestError,
   splitTarget,
 } from '../../shared/http/request-rules.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -155,8 +155,8 @@ export class FrontDoor {
     const { target } = splitTarget(head.target);
     guest.sid = sidOf(target);
     guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
-    const fault = requestFault(head, this.#limits)?.entry;
-    if (fault !== undefined) return fault;
+    const error = requestError(head, this.#limits)?.entry;
+    if (error !== undefined) return error;
     return this.#isWithinRate(guest, data.toString('latin1', 0, end)) ? undefined : ERRORS.too_many_connects;
   }
 

@@ -126,19 +126,19 @@ export class Lane {
     const until = performance.now() + patienceMs;
     for (let attempt = 0; ; attempt += 1) {
       this.#state = 'delivering';
-      const fault = await this.#deliver(body);
-      if (fault === undefined) return;
+      const error = await this.#deliver(body);
+      if (error === undefined) return;
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
       if (this.#hurried || performance.now() + pauseMs > until) {
         this.#log.error(
-          { event: 'webhook_given_up', app: this.#app, fault },
+          { event: 'webhook_given_up', app: this.#app, error },
           'events for a webhook were given up',
         );
         return;
       }
       if (attempt === 0)
         this.#log.warn(
-          { event: 'webhook_failed', app: this.#app, fault },
+          { event: 'webhook_failed', app: this.#app, error },
           'a webhook failed; it is tried again',
         );
       this.#state = 'pausing';

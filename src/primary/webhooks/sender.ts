@@ -7,7 +7,7 @@ import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 
-type Settle = (fault: string | undefined) => void;
+type Settle = (error: string | undefined) => void;
 
 /** The process settles every parcel within the deadline; after this time more it must be stuck. */
 const STUCK_AFTER_MS = 5_000;
@@ -52,9 +52,9 @@ export class Courier {
     const child = this.#process;
     const settled = new Promise<string | undefined>((resolve) => {
       const timer = setTimeout(() => this.#endStuck(child), this.#parcelTimeoutMs).unref();
-      this.#unsettled.set(id, (fault) => {
+      this.#unsettled.set(id, (error) => {
         clearTimeout(timer);
-        resolve(fault);
+        resolve(error);
       });
     });
     send(child, { type: 'deliver', id, parcel });
@@ -109,19 +109,19 @@ export class Courier {
     return `the courier could not be started: ${reason}`;
   }
 
-  #lose(child: ChildProcess, fault: string): void {
+  #lose(child: ChildProcess, error: string): void {
     if (this.#process === child) this.#process = undefined;
-    for (const id of [...this.#unsettled.keys()]) this.#settle(id, fault);
+    for (const id of [...this.#unsettled.keys()]) this.#settle(id, error);
   }
 
   /** A message of any other shape settles nothing: its request ends with the process. */
   #receive(message: unknown): void {
-    if (isFromCourier(message)) this.#settle(message.id, message.fault);
+    if (isFromCourier(message)) this.#settle(message.id, message.error);
     else this.#log.error({ event: 'malformed_frame' }, 'webhook sender sent a malformed message');
   }
 
-  #settle(id: number, fault: string | undefined): void {
-    this.#unsettled.get(id)?.(fault);
+  #settle(id: number, error: string | undefined): void {
+    this.#unsettled.get(id)?.(error);
     this.#unsettled.delete(id);
   }
 }

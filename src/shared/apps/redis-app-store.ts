@@ -8,7 +8,7 @@ import {
   escapePattern,
   type Redis,
 } from '../redis/client.ts';
-import { isRedisReply, redisFault, replyErrorCode } from '../redis/errors.ts';
+import { describeRedisError, isRedisReply, replyErrorCode } from '../redis/errors.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,
@@ -39,17 +39,17 @@ export class RedisAppStore implements AppStore {
   readonly #complain: Complaint | undefined;
   #connected: Promise<void> | undefined;
   /** What ails the link, which a command that fails of it does not know. */
-  #linkFault: Error | undefined;
+  #lastError: Error | undefined;
 
   constructor(options: { url: string; prefix: string; complain?: Complaint | undefined }) {
     this.#prefix = options.prefix;
     this.#complain = options.complain;
     const onError = (error: Error): void => {
-      this.#linkFault = error;
+      this.#lastError = error;
     };
     this.#redis = createRedisClient(options.url, { name: 'apps', onError });
     this.#redis.on('ready', () => {
-      this.#linkFault = undefined;
+      this.#lastError = undefined;
     });
   }
 
@@ -159,7 +159,7 @@ export class RedisAppStore implements AppStore {
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
       if (!isRedisReply(error)) distrust(this.#redis);
       if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
-      throw new Error(redisFault(isRedisReply(error) ? error : (this.#linkFault ?? error)));
+      throw new Error(describeRedisError(isRedisReply(error) ? error : (this.#lastError ?? error)));
     }
   }
 }

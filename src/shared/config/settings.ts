@@ -305,9 +305,9 @@ export const SETTINGS = {
       'how many pings, pongs and fragments of messages are read from one client in a second, beside its commands; ' +
       'the rest waits in its socket, and each such second counts as a fault',
   }),
-  faultsPerMinute: integer({
-    env: 'GUSHER_FAULTS_PER_MINUTE',
-    unit: 'faults/min',
+  protocolErrorsPerMinute: integer({
+    env: 'GUSHER_PROTOCOL_ERRORS_PER_MINUTE',
+    unit: 'errors/min',
     fallback: 20,
     least: 1,
     most: 1_000_000,
@@ -599,7 +599,7 @@ export interface SettingSources {
 
 export type Resolution<Name extends SettingName = SettingName> =
   | { readonly settings: Pick<Settings, Name>; readonly given: ReadonlySet<SettingName> }
-  | { readonly faults: readonly string[] };
+  | { readonly errors: readonly string[] };
 
 /**
  * Resolves settings, all of them unless `names` says which: flag > environment > `.env` file > default. In each
@@ -616,7 +616,7 @@ export function resolveSettings(
   sources: SettingSources,
   names: readonly SettingName[] = SETTING_NAMES,
 ): Resolution {
-  const faults: string[] = [];
+  const errors: string[] = [];
   const given = new Set<SettingName>();
   const sound: Partial<Record<SettingName, unknown>> = {};
   for (const name of names) {
@@ -627,13 +627,13 @@ export function resolveSettings(
       if (found !== undefined) given.add(name);
     } catch (error) {
       const shown = setting.secret || found?.text === '' ? '' : ` (got "${found?.text}")`;
-      faults.push(`${found?.origin} ${(error as Error).message}${shown}`);
+      errors.push(`${found?.origin} ${(error as Error).message}${shown}`);
     }
   }
   // A rule cannot judge values that are not there.
   const rules = RULES.filter((rule) => rule.names.every((name) => name in sound));
-  faults.push(...rules.flatMap((rule) => rule.faultOf(sound as Settings) ?? []));
-  return faults.length > 0 ? { faults } : { settings: sound as Settings, given };
+  errors.push(...rules.flatMap((rule) => rule.errorOf(sound as Settings) ?? []));
+  return errors.length > 0 ? { errors } : { settings: sound as Settings, given };
 }
 
 function parseFound(setting: Setting<unknown>, text: string): unknown {
@@ -656,7 +656,7 @@ function lookUp(name: SettingName, setting: Setting<unknown>, { flags, environme
 /** What no value can break alone. */
 interface Rule {
   readonly names: readonly SettingName[];
-  readonly faultOf: (settings: Settings) => string | undefined;
+  readonly errorOf: (settings: Settings) => string | undefined;
 }
 
 /** What a message or body has beside its data: names, punctuation, a signature. */
@@ -665,7 +665,7 @@ const AROUND_DATA_BYTES = 2 * KIBIBYTE;
 const RULES: readonly Rule[] = [
   {
     names: ['pusherEventMaxBytes', 'frameMaxBytes', 'bodyMaxBytes'],
-    faultOf: ({ pusherEventMaxBytes, frameMaxBytes, bodyMaxBytes }) => {
+    errorOf: ({ pusherEventMaxBytes, frameMaxBytes, bodyMaxBytes }) => {
       const neededBytes = pusherEventMaxBytes + AROUND_DATA_BYTES;
       return Math.min(frameMaxBytes, bodyMaxBytes) < neededBytes
         ? `GUSHER_FRAME_MAX_BYTES and GUSHER_BODY_MAX_BYTES must be at least GUSHER_PUSHER_EVENT_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
@@ -674,7 +674,7 @@ const RULES: readonly Rule[] = [
   },
   {
     names: ['pusherMemberInfoMaxBytes', 'frameMaxBytes'],
-    faultOf: ({ pusherMemberInfoMaxBytes, frameMaxBytes }) => {
+    errorOf: ({ pusherMemberInfoMaxBytes, frameMaxBytes }) => {
       // It comes as JSON in a string.
       const neededBytes = 2 * pusherMemberInfoMaxBytes + AROUND_DATA_BYTES;
       return frameMaxBytes < neededBytes
@@ -684,28 +684,28 @@ const RULES: readonly Rule[] = [
   },
   {
     names: ['outboxMaxBytes', 'frameMaxBytes'],
-    faultOf: ({ outboxMaxBytes, frameMaxBytes }) =>
+    errorOf: ({ outboxMaxBytes, frameMaxBytes }) =>
       outboxMaxBytes < 2 * frameMaxBytes
         ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_FRAME_MAX_BYTES'
         : undefined,
   },
   {
     names: ['apiListen', 'apiToken'],
-    faultOf: ({ apiListen, apiToken }) =>
+    errorOf: ({ apiListen, apiToken }) =>
       isLoopback(apiListen) || apiToken !== undefined
         ? undefined
         : `GUSHER_API_TOKEN must be set when the API listens beyond loopback (${formatAddress(apiListen)})`,
   },
   {
     names: ['outboxMaxBytes', 'bodyMaxBytes'],
-    faultOf: ({ outboxMaxBytes, bodyMaxBytes }) =>
+    errorOf: ({ outboxMaxBytes, bodyMaxBytes }) =>
       outboxMaxBytes < 2 * bodyMaxBytes
         ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES'
         : undefined,
   },
   {
     names: ['listen', 'apiListen'],
-    faultOf: ({ listen, apiListen }) =>
+    errorOf: ({ listen, apiListen }) =>
       overlap(listen, apiListen) ? 'GUSHER_API_LISTEN must not be the address of GUSHER_LISTEN' : undefined,
   },
 ];

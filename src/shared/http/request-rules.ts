@@ -23,18 +23,18 @@ const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
  * What is wrong with a request, or `undefined`. Attack: request smuggling. A proxy before gusher may read a head in
  * another way than gusher does, so whatever two parsers could read in two ways is rejected.
  */
-export function requestFault(head: RequestHead, limits: RequestLimits): GusherError | undefined {
+export function requestError(head: RequestHead, limits: RequestLimits): GusherError | undefined {
   if (head.fields.length > FIELDS_MAX * 2) {
     return new GusherError('headers_too_large', { detail: `The limit is ${FIELDS_MAX} fields.` });
   }
   if (head.version !== '1.1' && head.version !== '1.0') return new GusherError('bad_request');
-  const fault = bodyFault(head, limits);
-  if (fault !== undefined || (isTarget(head) && hasOneHost(head))) return fault;
+  const error = bodyError(head, limits);
+  if (error !== undefined || (isTarget(head) && hasOneHost(head))) return error;
   return new GusherError('bad_request');
 }
 
 /** RFC 9112 §6.3. A body is framed by one `Content-Length` or by `Transfer-Encoding: chunked`, never by both. */
-function bodyFault(head: RequestHead, { bodyMaxBytes, bodiless }: RequestLimits): GusherError | undefined {
+function bodyError(head: RequestHead, { bodyMaxBytes, bodiless }: RequestLimits): GusherError | undefined {
   const encodings = valuesOf(head, 'transfer-encoding');
   const lengths = valuesOf(head, 'content-length');
   if (encodings.length + lengths.length === 0) return undefined;

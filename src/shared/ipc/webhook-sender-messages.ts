@@ -17,12 +17,12 @@ export type ToCourier =
 
 export type FromCourier =
   /** What became of a parcel; `fault` is a few words for a log, absent when the receiver has taken it. */
-  { type: 'settled'; id: number; fault?: string };
+  { type: 'settled'; id: number; error?: string };
 
 /** Whether a value is a message of the webhook sender. */
 export function isFromCourier(value: unknown): value is FromCourier {
   if (typeof value !== 'object' || value === null) return false;
-  const { type, id, fault } = value as Record<string, unknown>;
-  const hasFault = fault === undefined || typeof fault === 'string';
-  return type === 'settled' && Number.isSafeInteger(id) && hasFault;
+  const { type, id, error } = value as Record<string, unknown>;
+  const hasError = error === undefined || typeof error === 'string';
+  return type === 'settled' && Number.isSafeInteger(id) && hasError;
 }

@@ -64,7 +64,7 @@ const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
  * A sentence for what went wrong between a client and Redis, without anything secret. Of what Redis said only
  * the first word is told: the rest may repeat what it was sent.
  */
-export function redisFault(error: unknown): string {
+export function describeRedisError(error: unknown): string {
   // A connection that Redis ends in good order has no error.
   if (!(error instanceof Error)) return 'Redis ended the connection';
   if (error instanceof WrongServerError) return error.message;

@@ -99,8 +99,8 @@ function checkParameters(parameters: URLSearchParams, known: readonly string[]):
     if (known.includes(name) && isNew) continue;
     // The name is repeated only if it looks like an option: it may be part of a password.
     const shown = /^[A-Za-z_]{1,40}$/.test(name) ? ` "${name}"` : '';
-    const fault = isNew ? `must not have the parameter${shown}` : `must have the parameter${shown} only once`;
-    throw new Error(`${fault}; allowed: ${known.join(', ')}`);
+    const error = isNew ? `must not have the parameter${shown}` : `must have the parameter${shown} only once`;
+    throw new Error(`${error}; allowed: ${known.join(', ')}`);
   }
   return DATABASE.test(parameters.get('db') ?? '0');
 }

@@ -25,9 +25,9 @@ import {
   serverIdentityOf,
 } from '../../shared/redis/client.ts';
 import {
+  describeRedisError,
   isAftermath,
   isRedisReply,
-  redisFault,
   redisReply,
   replyErrorCode,
   WrongServerError,
@@ -110,7 +110,7 @@ export class RedisBroker implements Broker {
   #listener: BrokerListener | undefined;
   #link: BrokerLink = 'connecting';
   #lostAt = performance.now();
-  #fault: unknown;
+  #lastError: unknown;
 
   /** The subscriber connection was asked for everything that was wanted when it was made. */
   #subscribed = false;
@@ -141,7 +141,7 @@ export class RedisBroker implements Broker {
     this.#replies = new LogThrottle({ log, intervalMs: REPLY_LOG_INTERVAL_MS, keysMax: 100 });
     this.#reasons = new LogThrottle({ log, intervalMs: REASON_LOG_INTERVAL_MS, keysMax: 20 });
     const onError = (error: Error): void => {
-      this.#setFault(error);
+      this.#setError(error);
       // With Sentinels a first connect does not fail, but goes on asking them.
       this.#announceTried();
     };
@@ -182,10 +182,10 @@ export class RedisBroker implements Broker {
   }
 
   get health(): BrokerHealth {
-    if (this.#link !== 'live') return { reason: redisFault(this.#fault) };
-    const { fault, roundTripMs } = this.#health;
+    if (this.#link !== 'live') return { reason: describeRedisError(this.#lastError) };
+    const { error, roundTripMs } = this.#health;
     return {
-      ...(fault !== undefined && { reason: redisFault(fault) }),
+      ...(error !== undefined && { reason: describeRedisError(error) }),
       ...(roundTripMs !== undefined && { roundTripMs }),
     };
   }
@@ -198,7 +198,7 @@ export class RedisBroker implements Broker {
     for (const client of [this.#subscriber, this.#publisher]) {
       client.connect().catch((error: unknown) => {
         // What went wrong before says more than that the connection is closed.
-        this.#setFault(this.#fault ?? error);
+        this.#setError(this.#lastError ?? error);
         this.#judgeLink();
         this.#announceTried();
       });
@@ -363,7 +363,7 @@ export class RedisBroker implements Broker {
     const server = await serverIdentityOf(link.client);
     if (link.client.stream !== stream || link.client.status !== 'ready') return false;
     if (server.role === 'replica') {
-      this.#setFault(new WrongServerError(REPLICA));
+      this.#setError(new WrongServerError(REPLICA));
       this.#announceTried();
       // The address may lead to the master soon; a new connection at once would meet the same.
       await pause(ERROR_PAUSE_MS, undefined, { ref: false });
@@ -403,10 +403,10 @@ export class RedisBroker implements Broker {
     if (this.#confirming !== confirming) return;
     this.#confirming = undefined;
     if (!isAnswered) return;
-    const { fault } = this.#health;
+    const { error } = this.#health;
     // Redis may refuse to publish and still deliver what others publish; silence is neither.
-    if (fault === undefined || isRedisReply(fault)) this.#become('live');
-    else this.#reconnect(fault);
+    if (error === undefined || isRedisReply(error)) this.#become('live');
+    else this.#reconnect(error);
   }
 
   #lose(): void {
@@ -425,7 +425,7 @@ export class RedisBroker implements Broker {
         this.#log.info({ event: 'redis_link_restored', outageMs }, 'link to Redis restored');
       }
       this.#reason = undefined;
-      this.#fault = undefined;
+      this.#lastError = undefined;
       const { server } = this;
       if (server !== undefined) leaveOtherServers(this.#url, server);
     }
@@ -434,16 +434,16 @@ export class RedisBroker implements Broker {
   }
 
   /** Notes why the link is lost, or about to be; while it is lost a new reason is logged too. */
-  #setFault(error: unknown): void {
-    this.#fault = error;
+  #setError(error: unknown): void {
+    this.#lastError = error;
     if (this.#link === 'lost') this.#logReason({ isThrottled: true });
   }
 
   #logReason({ isThrottled }: { isThrottled: boolean }): void {
-    const reason = redisFault(this.#fault);
+    const reason = describeRedisError(this.#lastError);
     if (reason === this.#reason) return;
     this.#reason = reason;
-    const reply = redisReply(this.#fault);
+    const reply = redisReply(this.#lastError);
     const facts = { event: 'redis_link_lost', reason, ...(reply !== undefined && { reply }) };
     const message = 'link to Redis lost';
     if (isThrottled) this.#reasons.write(reason, { level: 'warn', facts, message });
@@ -510,10 +510,10 @@ export class RedisBroker implements Broker {
     const { client } = this.#links.publisher;
     const { stream } = client;
     await this.#health.measure();
-    const { fault } = this.#health;
-    if (!isRedisReply(fault) || client.stream !== stream) return;
-    if (replyErrorCode(fault) === 'READONLY') this.#leaveReplica();
-    else this.#logReply('set, publish', this.#prefix + HEALTH_KEY, fault);
+    const { error } = this.#health;
+    if (!isRedisReply(error) || client.stream !== stream) return;
+    if (replyErrorCode(error) === 'READONLY') this.#leaveReplica();
+    else this.#logReply('set, publish', this.#prefix + HEALTH_KEY, error);
   }
 
   #leaveReplica(): void {
@@ -523,7 +523,7 @@ export class RedisBroker implements Broker {
   /** The address leads to another server by now, or will soon: both connections are made again, once a second at most. */
   #reconnect(reason: unknown): void {
     if (this.#link === 'closed') return;
-    this.#setFault(reason);
+    this.#setError(reason);
     this.#confirming = undefined;
     if (this.#link === 'live') this.#lose();
     const now = performance.now();
@@ -540,7 +540,7 @@ export class RedisBroker implements Broker {
   }
 
   #distrust(client: Redis, error: unknown): void {
-    this.#setFault(error);
+    this.#setError(error);
     if (this.#link !== 'closed') distrust(client);
   }
 
@@ -576,7 +576,7 @@ export class RedisBroker implements Broker {
   /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
   async #backOff(error: unknown): Promise<void> {
     if (!isRedisReply(error)) return;
-    this.#setFault(error);
+    this.#setError(error);
     this.#logReply('subscribe', this.#prefix + CONTROL_TOPIC, error);
     this.#announceTried();
     await pause(ERROR_PAUSE_MS, undefined, { ref: false });

@@ -23,7 +23,7 @@ export class RedisHealth {
   #canWrite = true;
   #canEcho = true;
   /** What went wrong when it was measured last; `undefined` if nothing did. */
-  fault: unknown;
+  error: unknown;
   /** From a publication to its arrival here, in ms; `undefined` where it cannot be measured. */
   roundTripMs: number | undefined;
 
@@ -53,7 +53,7 @@ export class RedisHealth {
   /** Never rejects; resolves when Redis has answered, or has not in two seconds. */
   async measure(): Promise<void> {
     const [echo, write] = await Promise.all([this.#measureEcho(), this.#measureWrite()]);
-    this.fault = echo ?? write;
+    this.error = echo ?? write;
   }
 
   async #measureEcho(): Promise<unknown> {

@@ -82,8 +82,8 @@ export class Connection {
   /** Owned by the inbox: frames in that second that are no whole messages, and the last ping not answered yet. */
   frames = 0;
   latePing: Buffer | undefined = undefined;
-  faultMinute = 0;
-  faults = 0;
+  protocolErrorMinute = 0;
+  protocolErrors = 0;
   /** Owned by the client events: those since a time, in ms of `performance.now()`, that is renewed each second. */
   clientEventsSince = 0;
   clientEvents = 0;

@@ -21,7 +21,7 @@ interface Finishing {
 export class Inbox {
   readonly #commandsPerSecond: number;
   readonly #framesPerSecond: number;
-  readonly #faultsPerMinute: number;
+  readonly #protocolErrorsPerMinute: number;
   readonly #outbox: Outbox;
   readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
@@ -34,14 +34,14 @@ export class Inbox {
   constructor(options: {
     commandsPerSecond: number;
     framesPerSecond: number;
-    faultsPerMinute: number;
+    protocolErrorsPerMinute: number;
     outbox: Outbox;
     unexpected: UnexpectedErrors;
     stats: Stats;
   }) {
     this.#commandsPerSecond = options.commandsPerSecond;
     this.#framesPerSecond = options.framesPerSecond;
-    this.#faultsPerMinute = options.faultsPerMinute;
+    this.#protocolErrorsPerMinute = options.protocolErrorsPerMinute;
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
     this.#stats = options.stats;
@@ -75,7 +75,7 @@ export class Inbox {
     }
     if (connection.frames === this.#framesPerSecond + 1) {
       this.#stats.connectionsThrottled += 1;
-      this.fault(connection);
+      this.countProtocolError(connection);
     }
     if (connection.backlog !== undefined) return;
     this.#hold(connection, []);
@@ -93,16 +93,16 @@ export class Inbox {
   }
 
   /** Counts a fault of a client against it; too many in a minute end the connection. */
-  fault(connection: Connection): void {
-    this.#stats.faults += 1;
+  countProtocolError(connection: Connection): void {
+    this.#stats.protocolErrors += 1;
     const minute = Math.floor(this.#second / SECONDS_PER_MINUTE);
-    if (connection.faultMinute !== minute) {
-      connection.faultMinute = minute;
-      connection.faults = 0;
+    if (connection.protocolErrorMinute !== minute) {
+      connection.protocolErrorMinute = minute;
+      connection.protocolErrors = 0;
     }
-    connection.faults += 1;
-    if (connection.faults <= this.#faultsPerMinute || connection.state !== 'open') return;
-    this.#stats.connectionsTooManyFaults += 1;
+    connection.protocolErrors += 1;
+    if (connection.protocolErrors <= this.#protocolErrorsPerMinute || connection.state !== 'open') return;
+    this.#stats.connectionsTooManyErrors += 1;
     this.#outbox.close(connection, ERRORS.too_many_protocol_errors);
   }
 

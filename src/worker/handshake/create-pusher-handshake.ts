@@ -74,7 +74,7 @@ function createDialect(parts: CommonParts): PusherDialect {
     watchlists: new Watchlists({ roster, reply }),
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
-    fault: (connection) => inbox.fault(connection),
+    countProtocolError: (connection) => inbox.countProtocolError(connection),
     authorizationRefused: (connection, error, channel) =>
       clientLog.authorizationRefused(error, { ...factsOf(connection), channel }),
     limits: {

@@ -151,8 +151,8 @@ export class PusherDoor implements Keeper {
   async #admit(request: UpgradeRequest): Promise<App> {
     const [, segment] = this.#app.exec(request.url ?? '') ?? [];
     if (segment === undefined) throw new GusherError('no_such_path');
-    const fault = faultOfProtocol(this.#protocolOf(request), this.#parts.strictProtocol);
-    if (fault !== undefined) throw new GusherError(fault);
+    const errorCode = protocolVersionError(this.#protocolOf(request), this.#parts.strictProtocol);
+    if (errorCode !== undefined) throw new GusherError(errorCode);
     const app = await this.#parts.apps.find(decode(segment));
     if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, request.headers);
@@ -288,7 +288,7 @@ function isOpen({ id, secret }: App): boolean {
   return id !== undefined && secret !== undefined;
 }
 
-function faultOfProtocol(version: string | null, isStrict: boolean): ErrorCode | undefined {
+function protocolVersionError(version: string | null, isStrict: boolean): ErrorCode | undefined {
   if (version === null) return isStrict ? 'no_protocol' : undefined;
   if (!/^\d{1,9}$/.test(version)) return 'bad_protocol';
   const number = Number(version);

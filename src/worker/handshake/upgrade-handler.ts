@@ -6,7 +6,7 @@ import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import {
   asksForWebSocket,
   type RequestLimits,
-  requestFault,
+  requestError,
   splitTarget,
 } from '../../shared/http/request-rules.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
@@ -229,8 +229,8 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   /** The primary has seen the first request of a connection only; Node's parser reads the others. */
   #checkLaterRequest(request: UpgradeRequest): void {
     if (!(request instanceof IncomingMessage)) return;
-    const fault = requestFault(headOf(request), this.#parts.limits);
-    if (fault !== undefined) throw fault;
+    const error = requestError(headOf(request), this.#parts.limits);
+    if (error !== undefined) throw error;
     useOriginForm(request);
   }
 

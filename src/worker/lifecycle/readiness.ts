@@ -24,7 +24,7 @@ export class Readiness {
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #isChecking = false;
-  #storeFault: string | undefined;
+  #storeError: string | undefined;
 
   constructor(options: {
     broker: Pick<Broker, 'health'>;
@@ -40,11 +40,11 @@ export class Readiness {
 
   get state(): ReadinessState {
     const { live, stopping } = this.#host();
-    const { reason: brokerFault, roundTripMs } = this.#broker.health;
+    const { reason: brokerError, roundTripMs } = this.#broker.health;
     if (stopping) return { ready: false, reason: 'stopping' };
-    if (brokerFault !== undefined) return { ready: false, reason: `broker: ${brokerFault}` };
+    if (brokerError !== undefined) return { ready: false, reason: `broker: ${brokerError}` };
     if (!live) return { ready: false, reason: 'broker: another worker is not connected' };
-    if (this.#storeFault !== undefined) return { ready: false, reason: `apps: ${this.#storeFault}` };
+    if (this.#storeError !== undefined) return { ready: false, reason: `apps: ${this.#storeError}` };
     if (roundTripMs === undefined) return { ready: true };
     return { ready: true, brokerMs: Number(roundTripMs.toFixed(ROUND_TRIP_DIGITS)) };
   }
@@ -62,14 +62,14 @@ export class Readiness {
   async #check(): Promise<void> {
     if (this.#isChecking) return;
     this.#isChecking = true;
-    const fault = await this.#store.check().then(
+    const problem = await this.#store.check().then(
       () => undefined,
       (error: Error) => error.message,
     );
     this.#isChecking = false;
-    if (fault === this.#storeFault) return;
-    this.#storeFault = fault;
-    if (fault === undefined) this.#log.info({ event: 'app_store_restored' }, 'app store readable again');
-    else this.#log.warn({ event: 'app_store_failed', reason: fault }, 'app store failed');
+    if (problem === this.#storeError) return;
+    this.#storeError = problem;
+    if (problem === undefined) this.#log.info({ event: 'app_store_restored' }, 'app store readable again');
+    else this.#log.warn({ event: 'app_store_failed', reason: problem }, 'app store failed');
   }
 }

@@ -27,7 +27,7 @@ describe('the command line', () => {
   const gusherProcess: Gusher = async (words, env) => {
     const run = new Run(words, folder, env);
     const code = await within(run.ended, `the end of gusher ${words.join(' ')}`);
-    return { code, output: run.output, faults: run.faults, complaints: run.complaints };
+    return { code, output: run.output, errors: run.errors, complaints: run.complaints };
   };
 
   beforeEach(() => {
@@ -72,11 +72,11 @@ describe('the command line', () => {
     ];
     for (const [words, meant] of typos) {
       it(`asks whether ${meant} was meant: gusher ${words.join(' ')}`, async () => {
-        const { code, faults } = await gusher(words);
+        const { code, errors } = await gusher(words);
         expect(code).to.equal(2);
-        expect(faults).to.have.lengthOf(1);
-        expect(faults[0]).to.match(/^Unknown (argument|command): /);
-        expect(faults[0]?.endsWith(`; did you mean ${meant}?`), faults[0]).to.equal(true);
+        expect(errors).to.have.lengthOf(1);
+        expect(errors[0]).to.match(/^Unknown (argument|command): /);
+        expect(errors[0]?.endsWith(`; did you mean ${meant}?`), errors[0]).to.equal(true);
       });
     }
 
@@ -99,7 +99,7 @@ describe('the command line', () => {
       });
     }
 
-    const wrong: [fault: string, words: string[]][] = [
+    const wrong: [error: string, words: string[]][] = [
       ['Name a command.', []],
       ['Unknown argument: nonsense', ['nonsense']],
       ['Unknown argument: bogus', ['start', '--bogus']],
@@ -110,11 +110,11 @@ describe('the command line', () => {
       ['Not enough non-option arguments: got 1, need at least 2', ['publish', 'news']],
       ['--url must be ws:// or wss:// and a place', ['subscribe', 'news', '--url', 'http://h']],
     ];
-    for (const [fault, words] of wrong) {
+    for (const [error, words] of wrong) {
       it(`answers "gusher ${words.join(' ')}" with one sentence and 2`, async () => {
         const run = words.length === 0 ? gusherProcess : gusher;
-        const { code, faults, output } = await run(words);
-        expect({ code, faults, output }).to.deep.equal({ code: 2, faults: [fault], output: '' });
+        const { code, errors, output } = await run(words);
+        expect({ code, errors, output }).to.deep.equal({ code: 2, errors: [error], output: '' });
       });
     }
   });
@@ -122,13 +122,13 @@ describe('the command line', () => {
   describe('gusher start', () => {
     it('tells all faults of all places at once, and starts nothing', async () => {
       writeFileSync(join(folder, '.env'), 'GUSHER_LOG_LEVEL=loud\n');
-      const { code, faults, output } = await gusherProcess(
+      const { code, errors, output } = await gusherProcess(
         ['start', '--workers', 'abc', '--redis-prefix=', '--api-listen=:8001'],
         { PUBLIC_API_ADDR: 'nonsense' },
       );
       expect(code).to.equal(2);
       expect(output).to.equal('');
-      expect(faults).to.deep.equal([
+      expect(errors).to.deep.equal([
         'PUBLIC_API_ADDR must be host:port, [ipv6]:port or :port, with a port from 0 to 65535 (got "nonsense")',
         '--workers must be a whole number from 1 to 1024 (got "abc")',
         '--redis-prefix must not be empty',
@@ -138,9 +138,9 @@ describe('the command line', () => {
     });
 
     it('takes a named file that is missing for one fault among the others', async () => {
-      const { code, faults } = await gusher(['start', '--env-file', 'none.env', '--workers=0']);
+      const { code, errors } = await gusher(['start', '--env-file', 'none.env', '--workers=0']);
       expect(code).to.equal(2);
-      expect(faults).to.deep.equal([
+      expect(errors).to.deep.equal([
         '--env-file "none.env" cannot be read (ENOENT)',
         '--workers must be a whole number from 1 to 1024 (got "0")',
       ]);
@@ -149,8 +149,8 @@ describe('the command line', () => {
     it('reads the file that is named instead of .env; of a flag given twice the last one counts', async () => {
       writeFileSync(join(folder, '.env'), 'GUSHER_WORKERS=abc\n');
       writeFileSync(join(folder, 'my.env'), 'GUSHER_LOG_LEVEL=loud\n');
-      const { faults } = await gusher(['start', '--env-file=my.env', '--workers=1', '--workers=0']);
-      expect(faults.map((fault) => fault.split(' ')[0])).to.deep.equal(['--workers', 'GUSHER_LOG_LEVEL']);
+      const { errors } = await gusher(['start', '--env-file=my.env', '--workers=1', '--workers=0']);
+      expect(errors.map((error) => error.split(' ')[0])).to.deep.equal(['--workers', 'GUSHER_LOG_LEVEL']);
     });
 
     it('prints no password', async () => {
@@ -183,8 +183,8 @@ describe('the command line', () => {
         expect(JSON.parse(await done('show', 'board'))).to.deep.equal({ ...board, enabled: true });
         expect(await done('remove', 'board')).to.equal(`removed board from ${place}\n`);
         for (const word of ['show', 'remove']) {
-          const { code, faults } = await run(['apps', word, 'board'], env);
-          expect({ code, faults }).to.deep.equal({ code: 1, faults: [`there is no app board in ${place}`] });
+          const { code, errors } = await run(['apps', word, 'board'], env);
+          expect({ code, errors }).to.deep.equal({ code: 1, errors: [`there is no app board in ${place}`] });
         }
       });
     });
@@ -228,14 +228,14 @@ describe('the command line', () => {
       writeFileSync(join(folder, 'public.pem'), keyPairFor('EdDSA').publicPem);
       const { privateKey } = keyPairFor('EdDSA');
       writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
-      const wrong: [words: string[], fault: string][] = [
+      const wrong: [words: string[], error: string][] = [
         [['none.pem'], '--private-key: none.pem cannot be read (ENOENT)'],
         [['public.pem'], '--private-key: public.pem holds no private key in PEM'],
         [['key.pem', '--expires-in', '3 weeks'], '--expires-in: must be like 90s, 15m, 12h or 7d'],
       ];
-      for (const [words, fault] of wrong) {
-        const { code, faults } = await gusher(['token', '--private-key', ...words]);
-        expect([code, faults]).to.deep.equal([2, [fault]]);
+      for (const [words, error] of wrong) {
+        const { code, errors } = await gusher(['token', '--private-key', ...words]);
+        expect([code, errors]).to.deep.equal([2, [error]]);
       }
     });
   });
@@ -271,14 +271,14 @@ describe('the command line', () => {
         ['--max-connections', 'many'],
       ];
       for (const [option, value] of wrong) {
-        const { code, faults } = await gusher(['apps', 'add', 'shop', '--pusher', option, value]);
-        expect([code, faults[0]?.startsWith(`${option}: `)], option).to.deep.equal([2, true]);
+        const { code, errors } = await gusher(['apps', 'add', 'shop', '--pusher', option, value]);
+        expect([code, errors[0]?.startsWith(`${option}: `)], option).to.deep.equal([2, true]);
       }
     });
 
     it('gives no app the id of another', async () => {
       await gusher(['apps', 'add', 'one', '--id', '77', '--secret', 'the-secret-of-one']);
-      const { code, faults } = await gusher([
+      const { code, errors } = await gusher([
         'apps',
         'add',
         'two',
@@ -287,11 +287,11 @@ describe('the command line', () => {
         '--secret',
         'the-secret-of-two',
       ]);
-      expect({ code, faults }).to.deep.equal({ code: 2, faults: ['the app one has the id 77'] });
+      expect({ code, errors }).to.deep.equal({ code: 2, errors: ['the app one has the id 77'] });
       expect((await gusher(['apps', 'add', 'one', '--id', '77', '--disabled'])).code).to.equal(0);
     });
 
-    const wrong: [fault: string, words: string[]][] = [
+    const wrong: [error: string, words: string[]][] = [
       ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
       ['give at least one of the options', ['shop']],
       [
@@ -301,10 +301,10 @@ describe('the command line', () => {
       ['--url: must be an http:// or https:// URL', ['shop', '--url', 'ftp://h']],
       ['Arguments enabled and disabled are mutually exclusive', ['shop', '--enabled', '--disabled']],
     ];
-    for (const [fault, words] of wrong) {
+    for (const [error, words] of wrong) {
       it(`does not add ${words.join(' ')}`, async () => {
-        const { code, faults } = await gusher(['apps', 'add', ...words]);
-        expect({ code, faults }).to.deep.equal({ code: 2, faults: [fault] });
+        const { code, errors } = await gusher(['apps', 'add', ...words]);
+        expect({ code, errors }).to.deep.equal({ code: 2, errors: [error] });
       });
     }
 
@@ -312,7 +312,7 @@ describe('the command line', () => {
       writeFileSync(join(folder, 'gusher-apps.json'), '{');
       expect(await gusher(['apps', 'list'])).to.deep.include({
         code: 1,
-        faults: ['the apps file gusher-apps.json is not JSON'],
+        errors: ['the apps file gusher-apps.json is not JSON'],
       });
     });
 
@@ -394,15 +394,15 @@ describe('the command line', () => {
     it('prints the sentence of a refusal to publish', async () => {
       expect(await publish('news', 'e', '--app', 'nobody')).to.deep.include({
         code: 1,
-        faults: ['not published: App not found.'],
+        errors: ['not published: App not found.'],
       });
-      const { code, faults } = await gusher(['publish', 'news', 'e'], {
+      const { code, errors } = await gusher(['publish', 'news', 'e'], {
         ...env,
         GUSHER_API_TOKEN: 'not-the-right-token',
       });
-      expect({ code, faults }).to.deep.equal({
+      expect({ code, errors }).to.deep.equal({
         code: 1,
-        faults: ['not published: Missing or invalid API token.'],
+        errors: ['not published: Missing or invalid API token.'],
       });
     });
 
@@ -441,17 +441,17 @@ describe('the command line', () => {
         return run.hasEnded;
       }, 'it has ended');
       expect(await run.ended).to.equal(0);
-      expect(run.faults).to.deep.equal([]);
+      expect(run.errors).to.deep.equal([]);
     });
 
     it('says why it may not come in or subscribe', async () => {
       expect(await gusherProcess(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
         code: 1,
-        faults: ['refused (401): App not found.'],
+        errors: ['refused (401): App not found.'],
       });
       expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
-        faults: [
+        errors: [
           'not subscribed: The channel name is empty, too long, or has control characters or lone surrogates.',
         ],
       });
@@ -464,7 +464,7 @@ describe('the command line', () => {
         await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
         await mortal.stop();
         expect(await within(run.ended, 'its end')).to.equal(1);
-        expect(run.faults).to.deep.equal(['the connection was closed (4200: The server is restarting.)']);
+        expect(run.errors).to.deep.equal(['the connection was closed (4200: The server is restarting.)']);
       } finally {
         await mortal.stop();
       }
@@ -509,10 +509,10 @@ describe('the command line', () => {
       await once(stranger, 'listening');
       const { port } = stranger.address() as { port: number };
       try {
-        const { code, faults } = await gusher(['publish', 'news', 'e', '--api-listen', `127.0.0.1:${port}`]);
-        expect({ code, faults }).to.deep.equal({
+        const { code, errors } = await gusher(['publish', 'news', 'e', '--api-listen', `127.0.0.1:${port}`]);
+        expect({ code, errors }).to.deep.equal({
           code: 1,
-          faults: ['not published: the answer is not one of gusher'],
+          errors: ['not published: the answer is not one of gusher'],
         });
       } finally {
         stranger.close();

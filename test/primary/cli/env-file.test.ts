@@ -35,16 +35,16 @@ describe('a .env file', () => {
   ];
   for (const [content, token] of sound) {
     it(`is read: ${JSON.stringify(content)}`, () => {
-      const { values, faults, warnings } = read(content);
-      expect({ token: values.GUSHER_API_TOKEN, faults, warnings }).to.deep.equal({
+      const { values, errors, warnings } = read(content);
+      expect({ token: values.GUSHER_API_TOKEN, errors, warnings }).to.deep.equal({
         token,
-        faults: [],
+        errors: [],
         warnings: [],
       });
     });
   }
 
-  const wrong: [content: string, fault: RegExp][] = [
+  const wrong: [content: string, error: RegExp][] = [
     ['GUSHER_API_TOKEN=hush#hush', /^GUSHER_API_TOKEN in .* is cut off at an unquoted #; quote the value/],
     ['export GUSHER_API_TOKEN=#hush', /^GUSHER_API_TOKEN in .* is cut off at an unquoted #/],
     ['X=1\nREDIS_ADDR=redis://:hu#sh@h\nY=2', /^REDIS_ADDR in .* is cut off at an unquoted #/],
@@ -53,11 +53,11 @@ describe('a .env file', () => {
     ["GUSHER_API_TOKEN='hush'sh", /^GUSHER_API_TOKEN in .* has unbalanced quotes/],
     ['GUSHER_API_TOKEN hush', /^GUSHER_API_TOKEN in .* must be followed by = and a value$/],
   ];
-  for (const [content, fault] of wrong) {
+  for (const [content, error] of wrong) {
     it(`has one fault, and no value in it: ${JSON.stringify(content)}`, () => {
-      const { faults } = read(content);
-      expect(faults).to.have.lengthOf(1);
-      expect(faults[0]).to.match(fault).and.not.contain('hush');
+      const { errors } = read(content);
+      expect(errors).to.have.lengthOf(1);
+      expect(errors[0]).to.match(error).and.not.contain('hush');
     });
   }
 
@@ -68,10 +68,10 @@ describe('a .env file', () => {
     ['Latin-1', Buffer.from('GUSHER_API_TOKEN=h\u00fcsh', 'latin1')],
   ] as const) {
     it(`is refused as a whole in ${kind}`, () => {
-      const { values, faults } = read(bytes);
+      const { values, errors } = read(bytes);
       expect(values).to.deep.equal({});
-      expect(faults).to.have.lengthOf(1);
-      expect(faults[0]).to.match(/must be text in UTF-8/);
+      expect(errors).to.have.lengthOf(1);
+      expect(errors[0]).to.match(/must be text in UTF-8/);
     });
   }
 
@@ -83,7 +83,7 @@ describe('a .env file', () => {
   });
 
   it('concerns a command only with the names that it uses', () => {
-    expect(read('GUSHER_LISTEN=a#b').faults).to.deep.equal([]);
+    expect(read('GUSHER_LISTEN=a#b').errors).to.deep.equal([]);
   });
 
   it('is read in linear time', () => {

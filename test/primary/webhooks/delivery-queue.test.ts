@@ -85,7 +85,7 @@ describe('the lane of a webhook', () => {
   });
 
   it('holds a bounded number of bytes and drops what comes on top', async () => {
-    let release: (fault: string | undefined) => void = () => undefined;
+    let release: (error: string | undefined) => void = () => undefined;
     const held = new Promise<string | undefined>((resolve) => {
       release = resolve;
     });

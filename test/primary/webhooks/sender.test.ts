@@ -50,9 +50,9 @@ describe('a courier that cannot be started', () => {
   ] as const) {
     it(`gives its parcels back and is started anew for the next, when Node ${how}`, async () => {
       process.execPath = join(folder, name);
-      const faults = await Promise.all([deliver(name), deliver(name)]);
-      for (const fault of faults)
-        expect(fault)
+      const errors = await Promise.all([deliver(name), deliver(name)]);
+      for (const error of errors)
+        expect(error)
           .to.match(/^the courier could not be started: .*/)
           .and.contain(reason);
       expect(lines.map(({ msg }) => msg)).to.include('the courier of webhooks could not be started');

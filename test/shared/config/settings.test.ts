@@ -10,13 +10,13 @@ import {
 
 function settingsOf(sources: SettingSources): Settings {
   const resolution = resolveSettings(sources);
-  if ('faults' in resolution) throw new Error(resolution.faults.join('\n'));
+  if ('errors' in resolution) throw new Error(resolution.errors.join('\n'));
   return resolution.settings;
 }
 
-function faultsOf(sources: SettingSources): readonly string[] {
+function errorsOf(sources: SettingSources): readonly string[] {
   const resolution = resolveSettings(sources);
-  return 'faults' in resolution ? resolution.faults : [];
+  return 'errors' in resolution ? resolution.errors : [];
 }
 
 describe('the settings', () => {
@@ -74,12 +74,12 @@ describe('the settings', () => {
   });
 
   it('tell all faults at once, by the names under which the values were given', () => {
-    const faults = faultsOf({
+    const errors = errorsOf({
       flags: { workers: 'abc', appsFile: '' },
       environment: { PUBLIC_API_ADDR: 'nonsense', GUSHER_LOG_LEVEL: 'loud' },
       file: { GUSHER_COMPRESSION: 'yes', GUSHER_BODY_MAX_BYTES: '8388608' },
     });
-    expect(faults).to.deep.equal([
+    expect(errors).to.deep.equal([
       'PUBLIC_API_ADDR must be host:port, [ipv6]:port or :port, with a port from 0 to 65535 (got "nonsense")',
       '--workers must be a whole number from 1 to 1024 (got "abc")',
       '--apps-file must not be empty',
@@ -90,22 +90,22 @@ describe('the settings', () => {
   });
 
   it('stop the start where limits contradict each other, by the names of all', () => {
-    const faultOf = (environment: Record<string, string>): string => faultsOf({ environment }).join();
-    const event = faultOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '64000' });
+    const errorOf = (environment: Record<string, string>): string => errorsOf({ environment }).join();
+    const event = errorOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '64000' });
     for (const name of ['GUSHER_PUSHER_EVENT_MAX_BYTES', 'GUSHER_FRAME_MAX_BYTES', 'GUSHER_BODY_MAX_BYTES'])
       expect(event).to.include(name);
     const body = { GUSHER_PUSHER_EVENT_MAX_BYTES: '2000000', GUSHER_FRAME_MAX_BYTES: '2097152' };
-    expect(faultOf(body)).to.include('GUSHER_BODY_MAX_BYTES');
-    const member = faultOf({ GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES: '32000' });
+    expect(errorOf(body)).to.include('GUSHER_BODY_MAX_BYTES');
+    const member = errorOf({ GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES: '32000' });
     expect(member).to.include('GUSHER_FRAME_MAX_BYTES').and.include('GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES');
-    const message = faultOf({ GUSHER_FRAME_MAX_BYTES: '4194304' });
+    const message = errorOf({ GUSHER_FRAME_MAX_BYTES: '4194304' });
     expect(message).to.include('GUSHER_OUTBOX_MAX_BYTES').and.include('GUSHER_FRAME_MAX_BYTES');
-    expect(faultOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '63488' })).to.equal('');
+    expect(errorOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '63488' })).to.equal('');
   });
 
   for (const text of ['0', '1025', '-1', '1.5', '2 ', '1e2', '0x2', 'two']) {
     it(`do not take "${text}" for a number of workers`, () => {
-      expect(faultsOf({ environment: { GUSHER_WORKERS: text } })).to.have.length(1);
+      expect(errorsOf({ environment: { GUSHER_WORKERS: text } })).to.have.length(1);
     });
   }
 
@@ -148,41 +148,41 @@ describe('the settings', () => {
   ];
   for (const url of notRedis) {
     it(`do not take ${url} for a Redis`, () => {
-      expect(faultsOf({ environment: { GUSHER_REDIS_URL: url } })).to.have.length(1);
+      expect(errorsOf({ environment: { GUSHER_REDIS_URL: url } })).to.have.length(1);
     });
   }
 
   it('repeat no secret in a fault', () => {
-    const faults = faultsOf({
+    const errors = errorsOf({
       flags: { redisUrl: 'redis//:hush@h' },
       environment: { GUSHER_API_TOKEN: 'hush' },
     });
-    expect(faults).to.have.length(2);
-    expect(faults.join()).not.to.contain('hush');
+    expect(errors).to.have.length(2);
+    expect(errors.join()).not.to.contain('hush');
   });
 
   it('want a token for an API beyond loopback', () => {
     const environment = { GUSHER_API_LISTEN: ':8001' };
-    expect(faultsOf({ environment })).to.deep.equal([
+    expect(errorsOf({ environment })).to.deep.equal([
       'GUSHER_API_TOKEN must be set when the API listens beyond loopback (:8001)',
     ]);
-    expect(faultsOf({ environment: { ...environment, GUSHER_API_TOKEN: 'x'.repeat(16) } })).to.deep.equal([]);
+    expect(errorsOf({ environment: { ...environment, GUSHER_API_TOKEN: 'x'.repeat(16) } })).to.deep.equal([]);
   });
 
   it('want a token that no header breaks', () => {
     for (const token of ['x'.repeat(15), `${'x'.repeat(16)} y`, 'ü'.repeat(16), `${'x'.repeat(16)}\n`]) {
-      expect(faultsOf({ environment: { GUSHER_API_TOKEN: token } }), token).to.have.length(1);
+      expect(errorsOf({ environment: { GUSHER_API_TOKEN: token } }), token).to.have.length(1);
     }
   });
 
   it('judge by no rule what has a fault of its own', () => {
-    const faults = faultsOf({ environment: { GUSHER_API_LISTEN: ':8001', GUSHER_API_TOKEN: 'short' } });
-    expect(faults).to.have.length(1);
+    const errors = errorsOf({ environment: { GUSHER_API_LISTEN: ':8001', GUSHER_API_TOKEN: 'short' } });
+    expect(errors).to.have.length(1);
   });
 
   it('want two addresses, unless the system chooses the ports', () => {
     const same = (listen: string, apiListen: string): number =>
-      faultsOf({ flags: { listen, apiListen }, environment: { GUSHER_API_TOKEN: 'x'.repeat(16) } }).length;
+      errorsOf({ flags: { listen, apiListen }, environment: { GUSHER_API_TOKEN: 'x'.repeat(16) } }).length;
     expect(same('127.0.0.1:9', '127.0.0.1:9')).to.equal(1);
     expect(same(':9', '127.0.0.1:9')).to.equal(1);
     expect(same('127.0.0.1:9', '0.0.0.0:9')).to.equal(1);

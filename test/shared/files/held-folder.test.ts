@@ -176,10 +176,10 @@ describe('a file that root changes in the folder of another user', () => {
     expectUnharmed();
     rmSync(join(theirs, 'apps.json'));
     symlinkSync(secret, join(theirs, 'apps.json'));
-    const { code, faults } = await runHere(words, theirs);
+    const { code, errors } = await runHere(words, theirs);
     expect(code).to.equal(1);
-    expect(faults).to.have.lengthOf(1);
-    expect(faults[0]).to.match(/cannot be written: .*apps\.json is a link that another user may have made$/);
+    expect(errors).to.have.lengthOf(1);
+    expect(errors[0]).to.match(/cannot be written: .*apps\.json is a link that another user may have made$/);
     expectUnharmed();
   });
 });

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { listElements, parseRequestHead } from '../../../src/shared/http/request-head.ts';
-import { asksForWebSocket, requestFault, splitTarget } from '../../../src/shared/http/request-rules.ts';
+import { asksForWebSocket, requestError, splitTarget } from '../../../src/shared/http/request-rules.ts';
 
 const LIMITS = { bodyMaxBytes: 100, bodiless: new Set(['GET']) };
 
 /** The code of what is wrong with a request; `ok` if nothing is, `unreadable` if it breaks the grammar. */
 function judge(line: string, ...fields: string[]): string {
   const head = parseRequestHead([line, ...fields].join('\r\n'));
-  return head === undefined ? 'unreadable' : (requestFault(head, LIMITS)?.code ?? 'ok');
+  return head === undefined ? 'unreadable' : (requestError(head, LIMITS)?.code ?? 'ok');
 }
 
 describe('parseRequestHead', () => {

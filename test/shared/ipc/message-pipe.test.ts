@@ -19,16 +19,16 @@ type Heard = Message | readonly [topic: string, line: string];
 function listening(pipe: Socket | number): {
   line: Line<Message, Message>;
   heard: Heard[];
-  faults: Error[];
+  errors: Error[];
 } {
   const heard: Heard[] = [];
-  const faults: Error[] = [];
+  const errors: Error[] = [];
   const line = new Line<Message, Message>(pipe, {
     message: (message) => void heard.push(message),
     item: (topic, frame) => void heard.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
-    malformed: (error) => void faults.push(error),
+    malformed: (error) => void errors.push(error),
   });
-  return { line, heard, faults };
+  return { line, heard, errors };
 }
 
 describe('the line', () => {

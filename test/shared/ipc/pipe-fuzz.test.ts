@@ -41,15 +41,15 @@ const PIECES = [
 
 type Heard = { readonly message: unknown } | { readonly item: RelayItem };
 
-function open(pipe: Socket): { line: Line<unknown, unknown>; heard: Heard[]; faults: Error[] } {
+function open(pipe: Socket): { line: Line<unknown, unknown>; heard: Heard[]; errors: Error[] } {
   const heard: Heard[] = [];
-  const faults: Error[] = [];
+  const errors: Error[] = [];
   const line = new Line<unknown, unknown>(pipe, {
     message: (message) => void heard.push({ message }),
     item: (topic, frame) => void heard.push({ item: readRelayLine(topic, frame) }),
-    malformed: (error) => void faults.push(error),
+    malformed: (error) => void errors.push(error),
   });
-  return { line, heard, faults };
+  return { line, heard, errors };
 }
 
 describe('the pipe between processes', () => {
@@ -104,7 +104,7 @@ describe('the pipe between processes', () => {
     // `deep.equal` over so many would take longer than all the rest.
     expect(JSON.stringify(other.heard) === JSON.stringify(byOne), 'the one way').to.equal(true);
     expect(JSON.stringify(one.heard) === JSON.stringify(byOther), 'the other way').to.equal(true);
-    expect([...one.faults, ...other.faults]).to.deep.equal([]);
+    expect([...one.errors, ...other.errors]).to.deep.equal([]);
   });
 
   it('reports random bytes once, reads nothing behind them, and throws nothing', () => {
@@ -112,7 +112,7 @@ describe('the pipe between processes', () => {
     const random = (limit: number): number => seeded.below(limit);
     let broken = 0;
     for (let n = 0; n < FRAMES; n += 1) {
-      const { heard, faults, write } = fed();
+      const { heard, errors, write } = fed();
       const good = Buffer.from(messageFrame(`{"n":${n}}`));
       const bytes = Buffer.from(Array.from({ length: 1 + random(24) }, () => random(256)));
       // Half of them begin as frames do.
@@ -123,9 +123,9 @@ describe('the pipe between processes', () => {
       write(stream.subarray(0, cut));
       write(stream.subarray(cut));
       expect(heard[0]).to.deep.equal({ message: { n } });
-      expect(faults.length).to.be.at.most(1);
+      expect(errors.length).to.be.at.most(1);
       const before = heard.length;
-      if (faults.length === 0) continue;
+      if (errors.length === 0) continue;
       broken += 1;
       write(good);
       expect(heard.length).to.equal(before);
@@ -139,15 +139,15 @@ describe('the pipe between processes', () => {
 });
 
 /** A line that reads what is written here, without a system between. */
-function fed(): { heard: Heard[]; faults: Error[]; write: (bytes: Buffer) => void } {
+function fed(): { heard: Heard[]; errors: Error[]; write: (bytes: Buffer) => void } {
   let read: (bytes: Buffer) => void = () => undefined;
   const pipe = {
     on: (event: string, listener: (bytes: Buffer) => void) => {
       if (event === 'data') read = listener;
     },
   };
-  const { heard, faults } = open(pipe as unknown as Socket);
-  return { heard, faults, write: (bytes) => read(Buffer.from(bytes)) };
+  const { heard, errors } = open(pipe as unknown as Socket);
+  return { heard, errors, write: (bytes) => read(Buffer.from(bytes)) };
 }
 
 describe('a message of a worker', () => {

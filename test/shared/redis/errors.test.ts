@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { redisFault, TlsTimeoutError } from '../../../src/shared/redis/errors.ts';
+import { describeRedisError, TlsTimeoutError } from '../../../src/shared/redis/errors.ts';
 
 function reply(message: string): Error {
   return Object.assign(new Error(message), { name: 'ReplyError' });
@@ -12,7 +12,7 @@ function discarded(...previousErrors: Error[]): Error {
 }
 
 describe('what went wrong with Redis', () => {
-  const faults: readonly (readonly [unknown, string])[] = [
+  const errors: readonly (readonly [unknown, string])[] = [
     [undefined, 'Redis ended the connection'],
     [reply('NOAUTH Authentication required.'), 'Redis refuses the password'],
     [reply('WRONGPASS invalid username-password pair'), 'Redis refuses the password'],
@@ -53,9 +53,9 @@ describe('what went wrong with Redis', () => {
       'the Sentinels refuse the password',
     ],
   ];
-  for (const [fault, sentence] of faults) {
-    it(`is told as: ${sentence} (${fault instanceof Error ? fault.message : fault})`, () => {
-      expect(redisFault(fault)).to.equal(sentence);
+  for (const [error, sentence] of errors) {
+    it(`is told as: ${sentence} (${error instanceof Error ? error.message : error})`, () => {
+      expect(describeRedisError(error)).to.equal(sentence);
     });
   }
 });

@@ -30,12 +30,12 @@ describe('the inbox', () => {
   let inbox: Inbox;
   const stats = createStats();
 
-  function makeInbox({ commandsPerSecond = 1_000, faultsPerMinute = 20 } = {}): Inbox {
+  function makeInbox({ commandsPerSecond = 1_000, protocolErrorsPerMinute = 20 } = {}): Inbox {
     const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush: () => undefined });
     inbox = new Inbox({
       commandsPerSecond,
       framesPerSecond: 50,
-      faultsPerMinute,
+      protocolErrorsPerMinute,
       outbox,
       unexpected: noUnexpectedErrors(),
       stats,
@@ -78,7 +78,7 @@ describe('the inbox', () => {
       inbox = new Inbox({
         commandsPerSecond: 1_000,
         framesPerSecond: 50,
-        faultsPerMinute: 20,
+        protocolErrorsPerMinute: 20,
         outbox: outbox as unknown as Outbox,
         unexpected,
         stats,
@@ -153,7 +153,7 @@ describe('the inbox', () => {
       expect(inbox.defersPong(connection, Buffer.from(ping))).to.equal(true);
     }
     expect(transport.paused).to.equal(true);
-    expect(connection.faults).to.equal(1);
+    expect(connection.protocolErrors).to.equal(1);
     await eventually(() => !transport.paused, 'the client is read from again');
     expect(connection.pending?.map(({ bytes }) => bytes.toString('latin1', 2))).to.deep.equal(['last']);
   });
@@ -262,11 +262,11 @@ describe('the inbox', () => {
   });
 
   it('closes a client that is at fault too often', () => {
-    makeInbox({ faultsPerMinute: 3 });
+    makeInbox({ protocolErrorsPerMinute: 3 });
     const { connection, transport } = makeConnection();
-    for (let n = 0; n < 3; n += 1) inbox.fault(connection);
+    for (let n = 0; n < 3; n += 1) inbox.countProtocolError(connection);
     expect(transport.closedWith).to.equal(undefined);
-    inbox.fault(connection);
+    inbox.countProtocolError(connection);
     expect(transport.closedWith?.code).to.equal(4029);
   });
 

@@ -32,7 +32,7 @@ describe('control messages', () => {
       hasRoomFor: () => true,
     },
     reply: () => undefined,
-    fault: () => undefined,
+    countProtocolError: () => undefined,
     authorizationRefused: () => undefined,
     renew: () => Promise.resolve(),
     publishFromClient: () => Promise.resolve(),

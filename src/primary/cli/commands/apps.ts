@@ -224,10 +224,10 @@ function checkedFields(argv: Arguments): AppFields {
   }
   const parsed = v.safeParse(appFieldsToSet, given);
   if (parsed.success) return parsed.output;
-  const faults = parsed.issues.map(
+  const errors = parsed.issues.map(
     ({ path, message }) => `--${String(path?.[0].key).replaceAll('_', '-')}: ${message}`,
   );
-  throw new UsageError(faults.join('\n'));
+  throw new UsageError(errors.join('\n'));
 }
 
 function textIn(path: string): string {

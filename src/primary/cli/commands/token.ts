@@ -80,11 +80,11 @@ function privateKeyIn(path: string): KeyObject {
     return createPrivateKey(readFileSync(path, 'utf8'));
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    const fault =
+    const problem =
       code.startsWith('E') && !code.startsWith('ERR_')
         ? `cannot be read (${code})`
         : 'holds no private key in PEM';
-    throw new UsageError(`--private-key: ${path} ${fault}`);
+    throw new UsageError(`--private-key: ${path} ${problem}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../../shared/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
-import { redisFault } from '../../../shared/redis/errors.ts';
+import { describeRedisError } from '../../../shared/redis/errors.ts';
 import type { Roster } from '../registry.ts';
 import { OwnPart } from './local-replica.ts';
 import type { HostMessage } from './message.ts';
@@ -132,7 +132,7 @@ export class Hosts {
     } else if (!this.#lost && now - this.#liveAt > LOST_AFTER_MS) {
       this.#lost = true;
       this.#log.warn(
-        { event: 'hosts_link_lost', reason: redisFault(this.#store.fault) },
+        { event: 'hosts_link_lost', reason: describeRedisError(this.#store.lastError) },
         'the other hosts are not heard',
       );
     }
@@ -148,7 +148,7 @@ export class Hosts {
       if (this.#writesFail) return;
       this.#writesFail = true;
       this.#log.warn(
-        { event: 'presence_write_failed', reason: redisFault(writeError) },
+        { event: 'presence_write_failed', reason: describeRedisError(writeError) },
         'who is here cannot be written for the other hosts',
       );
     } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITTEN_AFTER_MS) {

@@ -53,14 +53,14 @@ export class HostStore {
   #listenAgain: NodeJS.Timeout | undefined;
   #soughtMasterAt = Number.NEGATIVE_INFINITY;
   /** What went wrong with the link last. */
-  fault: unknown;
+  lastError: unknown;
 
   constructor({ url, prefix }: { url: string; prefix: string }) {
     this.#url = url;
     this.#channel = `${prefix}gusher:roster`;
     this.#base = `${prefix}gusher:host:`;
     const onError = (error: Error): void => {
-      this.fault = error;
+      this.lastError = error;
     };
     this.#subscriber = createRedisClient(url, { name: 'roster-subscriber', onError });
     this.#commands = createRedisClient(url, { name: 'roster', onError });
@@ -89,7 +89,7 @@ export class HostStore {
     this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => arrivals.add(bytes));
     for (const client of [this.#subscriber, this.#commands]) {
       client.connect().catch((error: unknown) => {
-        this.fault = error;
+        this.lastError = error;
       });
     }
   }
@@ -192,7 +192,7 @@ export class HostStore {
       await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
     } catch (error) {
       if (!isRedisReply(error)) return;
-      this.fault = error;
+      this.lastError = error;
       this.#listenAgain = setTimeout(() => void this.#listen(listener), LISTEN_AGAIN_MS);
       return;
     }
@@ -200,7 +200,7 @@ export class HostStore {
     const runId = await this.#readRunId();
     const isAnother = runId === undefined || runId !== this.#runId;
     this.#runId = runId;
-    this.fault = undefined;
+    this.lastError = undefined;
     listener.live(isAnother);
   }
 
@@ -223,7 +223,7 @@ export class HostStore {
       if (isRedisReply(error)) {
         if (replyErrorCode(error) === 'READONLY') this.#seekMaster();
       } else {
-        if (!isAftermath(error)) this.fault = error;
+        if (!isAftermath(error)) this.lastError = error;
         distrust(client);
       }
       throw error;

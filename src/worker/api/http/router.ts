@@ -3,7 +3,7 @@ import findMyWay, { type HTTPMethod, type Instance } from 'find-my-way';
 import { ERRORS, type ErrorCode, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { ErrorBody } from '../../../shared/errors/http-error.ts';
 import type { RequestHead } from '../../../shared/http/request-head.ts';
-import { pathOf, type RequestLimits, requestFault, splitTarget } from '../../../shared/http/request-rules.ts';
+import { pathOf, type RequestLimits, requestError, splitTarget } from '../../../shared/http/request-rules.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../../shared/stats.ts';
@@ -75,14 +75,14 @@ export class Router {
   };
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const fault = requestFault(headOf(request), this.#options.limits);
-    if (fault !== undefined) response.shouldKeepAlive = false;
+    const problem = requestError(headOf(request), this.#options.limits);
+    if (problem !== undefined) response.shouldKeepAlive = false;
     useOriginForm(request);
     const path = request.url ?? '/';
     const found = this.#find(request.method as HTTPMethod, path);
     const route = found?.store as Route | undefined;
     try {
-      if (fault !== undefined) throw fault;
+      if (problem !== undefined) throw problem;
       if (found === undefined || route === undefined) throw this.#noRoute(path, response);
       route.permit?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();

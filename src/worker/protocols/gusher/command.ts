@@ -32,7 +32,7 @@ export interface Context {
   /** Notes that a token was refused. */
   readonly authorizationRefused: (connection: Connection, error: ErrorEntry) => void;
   /** Counts a fault against a client. */
-  readonly fault: (connection: Connection) => void;
+  readonly countProtocolError: (connection: Connection) => void;
   /** Gives a connection what a new token grants; rejects with a `GusherError`. */
   readonly renew: (connection: Connection, token: string) => Promise<void>;
   /** Publishes an event of a client to the others in the channel; rejects with a `GusherError`. */

@@ -31,7 +31,7 @@ export function createGusherDialect(parts: {
   return new GusherDialect({
     hub,
     reply,
-    fault: (connection) => inbox.fault(connection),
+    countProtocolError: (connection) => inbox.countProtocolError(connection),
     authorizationRefused: (connection, error) => clientLog.authorizationRefused(error, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),

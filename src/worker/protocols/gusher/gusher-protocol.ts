@@ -46,7 +46,7 @@ export class GusherDialect implements Dialect {
     const outcome = command === undefined ? 'malformed_frame' : this.#obey(connection, command);
     if (typeof outcome !== 'string') return outcome;
     this.#context.reply(connection, errorText(connection, command, outcome));
-    this.#context.fault(connection);
+    this.#context.countProtocolError(connection);
     return undefined;
   }
 

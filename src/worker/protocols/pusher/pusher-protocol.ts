@@ -28,7 +28,7 @@ const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
 
 export interface PusherDialectParts extends Context {
   /** Counts a fault against a client. */
-  readonly fault: (connection: Connection) => void;
+  readonly countProtocolError: (connection: Connection) => void;
 }
 
 /** The Pusher Channels protocol, versions 4 to 7. */
@@ -138,12 +138,12 @@ export class PusherDialect implements Dialect<Connection> {
     if (error.code === ERRORS.signin_refused.code) {
       this.#parts.authorizationRefused(connection, error);
     }
-    if (FAULTS.has(error.code)) this.#parts.fault(connection);
+    if (PROBLEMS.has(error.code)) this.#parts.countProtocolError(connection);
   }
 }
 
 /** What a correct client sends rarely or never; it counts against the client. */
-const FAULTS: ReadonlySet<string> = new Set<ErrorCode>([
+const PROBLEMS: ReadonlySet<string> = new Set<ErrorCode>([
   'malformed_frame',
   'unknown_command',
   'bad_command',
