@@ -69,10 +69,7 @@ async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
     return (await store.list()).length > 0;
   } catch (error) {
     // Not knowing is no licence to let everybody in.
-    log.warn(
-      { event: 'apps_unreadable', reason: (error as Error).message },
-      'the registered apps cannot be read yet',
-    );
+    log.warn({ event: 'apps_unreadable', reason: (error as Error).message }, 'app store not readable yet');
     return true;
   } finally {
     await store.close();

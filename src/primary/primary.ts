@@ -106,10 +106,10 @@ export async function runPrimary(
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
-    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownDeadlineMs }, 'stopping');
+    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownDeadlineMs }, 'shutting down');
   } catch (error) {
     failed = true;
-    log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'gusher cannot run');
+    log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'startup failed');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
   }
   const closed = await closers.close();
@@ -124,7 +124,7 @@ export async function runPrimary(
  */
 function dieLoudly(log: Logger): void {
   process.on('uncaughtException', (error) => {
-    log.fatal({ event: 'primary_failed', err: error }, 'the primary failed');
+    log.fatal({ event: 'primary_failed', err: error }, 'primary crashed');
     process.exit(1);
   });
 }
@@ -154,7 +154,7 @@ function announce(
   const { listen, apiListen, workers } = settings;
   log.info(
     { event: 'ready', listen, apiListen, workers, broker: settings.redisUrl ? 'redis' : 'relay' },
-    'gusher is ready',
+    'ready',
   );
   if (demoApp !== undefined) process.stdout.write(demoLines(settings));
 }

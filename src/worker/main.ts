@@ -60,7 +60,7 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
     await worker.open();
     line.send({ type: 'ready' });
   } catch (error) {
-    log.fatal({ event: 'worker_start_failed', err: error }, 'the worker cannot start');
+    log.fatal({ event: 'worker_start_failed', err: error }, 'worker failed to start');
     line.send({ type: 'fatal', reason: (error as Error).message });
   }
 }
@@ -88,7 +88,7 @@ function dieLoudly(log: Logger): void {
   // Nothing waits for it, so nothing is left half done: the worker goes on.
   process.on('unhandledRejection', (error) => worker?.reportRejection(error));
   process.on('uncaughtException', (error) => {
-    log.fatal({ event: 'worker_failed', err: error }, 'the worker failed');
+    log.fatal({ event: 'worker_crashed', err: error }, 'worker crashed');
     process.exit(FATAL_EXIT);
   });
 }

@@ -440,7 +440,7 @@ export class Worker {
     if (!settings.directWrites || (await this.#frameWriter.probe())) return;
     log.warn(
       { event: 'direct_writes_unavailable' },
-      'this Node writes differently than expected: frames take the public way, at some more cost',
+      'direct writes unavailable on this Node.js version, using socket.write',
     );
   }
 }

@@ -34,7 +34,7 @@ describe('a primary that is killed', () => {
     const receivers = await Receiver.joinMany(4, gusher.clientUrl(), 'news');
 
     expect(await gusher.stop('SIGUSR2')).to.equal(1);
-    const line = gusher.logs.find(({ msg }) => msg === 'the primary failed');
+    const line = gusher.logs.find(({ msg }) => msg === 'primary crashed');
     expect(line).to.have.nested.property('err.message', 'a bug');
     const closes = await within(Promise.all(receivers.map(({ client }) => client.closed)), 'all goodbyes');
     for (const { code } of closes) expect(code).to.equal(4200);
@@ -60,7 +60,7 @@ describe('a primary that is killed', () => {
     const gusher = await startGusher({ workers: 2 });
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGKILL');
-    await gusher.log((line) => line.msg === 'a worker died', 'a death');
+    await gusher.log((line) => line.msg === 'worker exited', 'a death');
     await killAndForget(gusher);
     await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
     await expectFree(gusher.port);

@@ -165,10 +165,7 @@ describe('webhooks for events', () => {
   });
 
   it('survive the death of their process', async () => {
-    const started = await gusher.log(
-      ({ msg }) => msg === 'the courier of webhooks was started',
-      'the courier',
-    );
+    const started = await gusher.log(({ msg }) => msg === 'webhook sender started', 'the courier');
     receiver.answers.push('nothing');
     const bodies = receiver.bodies.length;
     const client = await join('ann', 'after-death');
@@ -265,7 +262,7 @@ describe('webhooks for events by TLS', () => {
 
   it('are kept from one whose certificate nobody vouches for', async () => {
     await start({});
-    const { error } = await gusher.log(({ msg }) => msg.startsWith('a webhook failed'), 'the failure');
+    const { error } = await gusher.log(({ msg }) => msg.startsWith('webhook delivery failed'), 'the failure');
     expect(error).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(receiver.bodies).to.deep.equal([]);
   });

@@ -140,7 +140,7 @@ describe('two dialects in one app', () => {
 
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGKILL');
-    await gusher.log((line) => line.msg === 'a worker died', 'a death');
+    await gusher.log((line) => line.msg === 'worker exited', 'a death');
     const isOpen = ({ socket }: PusherClient | Client): boolean => socket.readyState === socket.OPEN;
     await eventually(() => [...clients.values(), tab].some((client) => !isOpen(client)), 'clients are gone');
     await pusherSdk(gusher.url).trigger(room, 'after', {});

@@ -44,7 +44,7 @@ describe('a worker that is killed under traffic', () => {
     leave([...kept, ...back]);
     // Noise of the machine apart: the issue promises one second.
     expect(replacedMs).to.be.below(10_000);
-    const died = gusher.logs.find((line) => line.msg === 'a worker died');
+    const died = gusher.logs.find((line) => line.msg === 'worker exited');
     expect(died).to.include({ level: 'error', signal: 'SIGKILL', respawnInMs: 0 });
   });
 

@@ -11,7 +11,7 @@ import { leave, Receiver } from '../support/receiver.ts';
 const CLIENTS = 6;
 const DEADLINE_MS = 15_000;
 
-const isFailure = ({ msg }: LogLine): boolean => msg === 'a worker could not be started';
+const isFailure = ({ msg }: LogLine): boolean => msg === 'worker failed to start';
 const isOpen = ({ client }: Receiver): boolean => client.socket.readyState === client.socket.OPEN;
 
 describe('a worker that cannot be started', () => {

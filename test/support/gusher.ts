@@ -67,7 +67,7 @@ export class RunningGusher {
   }
 
   async ready(): Promise<void> {
-    await this.log((line) => line.msg === 'gusher is ready', 'that it is ready', 60_000);
+    await this.log((line) => line.msg === 'ready', 'that it is ready', 60_000);
   }
 
   /** Pids of the workers that ever became ready, oldest first. */
@@ -119,7 +119,7 @@ export class RunningGusher {
   }
 
   #address(name: 'listen' | 'apiListen'): string {
-    const line = this.logs.find((candidate) => candidate.msg === 'gusher is ready');
+    const line = this.logs.find((candidate) => candidate.msg === 'ready');
     if (line === undefined) throw new Error('gusher is not ready');
     return formatAddress(line[name] as { host: string; port: number });
   }

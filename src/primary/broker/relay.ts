@@ -127,7 +127,7 @@ export class Relay {
     }
     this.shed += 1;
     if (!destination.shedding)
-      this.#log.warn({ event: 'worker_behind', slot }, 'a worker is far behind: publications to it are lost');
+      this.#log.warn({ event: 'worker_behind', slot }, 'worker too slow, dropping publications');
     destination.shedding = true;
   }
 }

@@ -21,7 +21,7 @@ export async function listen(
   });
   server.removeAllListeners('error');
   server.on('error', (error) =>
-    log.error({ event: 'listener_failed', port: name, err: error }, `the ${name} port failed`),
+    log.error({ event: 'listener_failed', listener: name, err: error }, 'listener error'),
   );
   const bound = server.address();
   return { host, port: bound !== null && typeof bound === 'object' ? bound.port : port };

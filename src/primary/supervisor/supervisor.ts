@@ -222,7 +222,7 @@ export class Supervisor implements SlotListener {
     const death = { slot: slot.number, servedMs: undefined, killed: false, unstarted: true };
     this.#replace(slot, death, {
       event: 'worker_fork_failed',
-      what: 'a worker could not be started',
+      what: 'worker failed to start',
       facts: { reason },
       last: reason,
     });
@@ -276,8 +276,8 @@ export class Supervisor implements SlotListener {
     const death = { slot: slot.number, servedMs, killed, unstarted: false };
     const last = signal ?? `exit code ${code}`;
     this.#replace(slot, death, {
-      event: 'worker_died',
-      what: 'a worker died',
+      event: 'worker_exited',
+      what: 'worker exited',
       facts: { code, signal, servedMs, killedAs },
       last,
     });
@@ -295,8 +295,8 @@ export class Supervisor implements SlotListener {
     const step = nextStep(this.#deaths, { workers, everReady: this.#everReady, othersServe });
     if (step.kind === 'give up') {
       this.#log.fatal(
-        { event: 'restarts_given_up', slot: slot.number, ...facts },
-        `giving up: ${step.reason}`,
+        { event: 'restarts_given_up', slot: slot.number, policy: step.reason, ...facts },
+        'giving up',
       );
       this.#fail(new Error(`${step.reason} (last: ${last})`));
       return;

@@ -132,14 +132,14 @@ export class Lane {
       if (this.#hurried || performance.now() + pauseMs > until) {
         this.#log.error(
           { event: 'webhook_given_up', app: this.#app, error },
-          'events for a webhook were given up',
+          'webhook events discarded after retries',
         );
         return;
       }
       if (attempt === 0)
         this.#log.warn(
           { event: 'webhook_failed', app: this.#app, error },
-          'a webhook failed; it is tried again',
+          'webhook delivery failed, retrying',
         );
       this.#state = 'pausing';
       await this.#pause(pauseMs);
@@ -158,9 +158,6 @@ export class Lane {
   #shedOne(): void {
     this.#shed += 1;
     if (this.#shed > 1) return;
-    this.#log.error(
-      { event: 'webhook_queue_full', app: this.#app },
-      'a webhook is so far behind that events for it are dropped',
-    );
+    this.#log.error({ event: 'webhook_queue_full', app: this.#app }, 'webhook queue full, dropping events');
   }
 }

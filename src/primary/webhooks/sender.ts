@@ -81,15 +81,12 @@ export class Courier {
       if (!this.#closed)
         this.#log.error(
           { event: 'webhook_sender_exited', courier: child.pid, code, signal },
-          'the courier of webhooks ended',
+          'webhook sender exited',
         );
       this.#lose(child, 'the courier ended');
     });
     send(child, this.#start);
-    this.#log.info(
-      { event: 'webhook_sender_started', courier: child.pid },
-      'the courier of webhooks was started',
-    );
+    this.#log.info({ event: 'webhook_sender_started', courier: child.pid }, 'webhook sender started');
     return child;
   }
 
@@ -102,10 +99,7 @@ export class Courier {
 
   /** Logs why, and answers the fault of a parcel that was for it. */
   #unstarted({ message: reason }: Error): string {
-    this.#log.error(
-      { event: 'webhook_sender_start_failed', reason },
-      'the courier of webhooks could not be started',
-    );
+    this.#log.error({ event: 'webhook_sender_start_failed', reason }, 'webhook sender failed to start');
     return `the courier could not be started: ${reason}`;
   }
 

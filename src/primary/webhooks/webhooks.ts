@@ -167,7 +167,7 @@ export class Webhooks implements RosterListener {
   #lose(app: string, error: Error): undefined {
     this.#parts.log.error(
       { event: 'webhook_app_unavailable', app, reason: error.message },
-      'the app cannot be looked up: events for its webhook, if it has one, are lost',
+      'app lookup failed, webhook events dropped',
     );
   }
 

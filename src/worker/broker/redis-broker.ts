@@ -422,7 +422,7 @@ export class RedisBroker implements Broker {
     if (state === 'live') {
       if (this.#reason !== undefined) {
         const outageMs = Math.round(performance.now() - this.#lostAt);
-        this.#log.info({ event: 'redis_link_restored', outageMs }, 'link to Redis restored');
+        this.#log.info({ event: 'redis_connection_restored', outageMs }, 'Redis connection restored');
       }
       this.#reason = undefined;
       this.#lastError = undefined;
@@ -444,7 +444,7 @@ export class RedisBroker implements Broker {
     if (reason === this.#reason) return;
     this.#reason = reason;
     const reply = redisReply(this.#lastError);
-    const facts = { event: 'redis_link_lost', reason, ...(reply !== undefined && { reply }) };
+    const facts = { event: 'redis_connection_lost', reason, ...(reply !== undefined && { reply }) };
     const message = 'link to Redis lost';
     if (isThrottled) this.#reasons.write(reason, { level: 'warn', facts, message });
     else this.#log.warn(facts, message);

@@ -55,8 +55,8 @@ describe('a courier that cannot be started', () => {
         expect(error)
           .to.match(/^the courier could not be started: .*/)
           .and.contain(reason);
-      expect(lines.map(({ msg }) => msg)).to.include('the courier of webhooks could not be started');
-      expect(lines.map(({ msg }) => msg)).not.to.include('the courier of webhooks was started');
+      expect(lines.map(({ msg }) => msg)).to.include('webhook sender failed to start');
+      expect(lines.map(({ msg }) => msg)).not.to.include('webhook sender started');
       process.execPath = execPath;
       expect(await deliver(name)).to.equal(undefined);
       expect(receiver.of(name)).to.have.lengthOf(1);

@@ -70,7 +70,7 @@ export class Hosts {
       live: (isAnother) => this.#greet(isAnother),
       heard: (message) => this.#hear(message),
       malformed: () =>
-        this.#log.debug({ event: 'host_message_malformed' }, 'malformed message of another host was dropped'),
+        this.#log.debug({ event: 'cluster_message_malformed' }, 'malformed cluster message dropped'),
     });
   }
 
@@ -93,7 +93,7 @@ export class Hosts {
 
   #greet(isAnother: boolean): void {
     if (isAnother) this.#own.renew();
-    if (this.#lost) this.#log.info({ event: 'hosts_link_restored' }, 'the other hosts are heard again');
+    if (this.#lost) this.#log.info({ event: 'cluster_connection_restored' }, 'cluster connection restored');
     this.#lost = false;
     void this.#own.greet();
     this.#settling ??= setTimeout(() => {
@@ -132,13 +132,16 @@ export class Hosts {
     } else if (!this.#lost && now - this.#liveAt > LOST_AFTER_MS) {
       this.#lost = true;
       this.#log.warn(
-        { event: 'hosts_link_lost', reason: describeRedisError(this.#store.lastError) },
-        'the other hosts are not heard',
+        { event: 'cluster_connection_lost', reason: describeRedisError(this.#store.lastError) },
+        'cluster connection lost',
       );
     }
     this.#logWriteErrors(now);
     for (const host of this.#others.bury(now))
-      this.#log.warn({ event: 'host_lost', host }, 'a host is gone, and who was there');
+      this.#log.warn(
+        { event: 'cluster_host_timed_out', host },
+        'host timed out, its presence entries removed',
+      );
   };
 
   #logWriteErrors(now: number): void {
@@ -149,14 +152,11 @@ export class Hosts {
       this.#writesFail = true;
       this.#log.warn(
         { event: 'presence_write_failed', reason: describeRedisError(writeError) },
-        'who is here cannot be written for the other hosts',
+        'cannot write presence to Redis',
       );
     } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITTEN_AFTER_MS) {
       this.#writesFail = false;
-      this.#log.info(
-        { event: 'presence_write_restored' },
-        'who is here is written for the other hosts again',
-      );
+      this.#log.info({ event: 'presence_write_restored' }, 'presence writes to Redis restored');
     }
   }
 

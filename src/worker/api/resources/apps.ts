@@ -123,10 +123,7 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    log.warn(
-      { event: 'apps_unavailable', reason: (error as Error).message },
-      'the registered apps cannot be reached',
-    );
+    log.warn({ event: 'apps_unavailable', reason: (error as Error).message }, 'app store unavailable');
     throw new GusherError('apps_unavailable');
   }
 }

@@ -167,8 +167,8 @@ describe('hosts on one Redis', () => {
   });
 
   describe('while Redis answers, but refuses', () => {
-    const UNWRITTEN = 'who is here cannot be written for the other hosts';
-    const WRITTEN = 'who is here is written for the other hosts again';
+    const UNWRITTEN = 'cannot write presence to Redis';
+    const WRITTEN = 'presence writes to Redis restored';
 
     afterEach(async () => {
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
@@ -316,7 +316,7 @@ describe('hosts on one Redis', () => {
       const reason = 'Redis answers NOPERM';
       expect(one.logged).to.deep.equal([
         `the other hosts are not heard: ${reason}`,
-        'the other hosts are heard again',
+        'cluster connection restored',
       ]);
     });
   });
