@@ -43,7 +43,7 @@ export async function runPrimary(
   dieLoudly(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
-  const settings = { ...chosen, greetingMaxSockets: fitGuests(chosen, names, log) };
+  const settings = { ...chosen, pendingSocketsMax: fitGuests(chosen, names, log) };
   const handOver = new HandOver();
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
@@ -133,9 +133,9 @@ function dieLoudly(log: Logger): void {
 function fitGuests(settings: Settings, names: ReadonlySet<SettingName>, log: Logger): number {
   const openFiles = openFilesLimit();
   const guests = guestsThatFit(settings, openFiles);
-  if (guests < settings.greetingMaxSockets) {
-    const level = names.has('greetingMaxSockets') || guests < FEW_SOCKETS ? 'warn' : 'debug';
-    const facts = { event: 'open_files_limit_low', openFiles, greetingMaxSockets: guests };
+  if (guests < settings.pendingSocketsMax) {
+    const level = names.has('pendingSocketsMax') || guests < FEW_SOCKETS ? 'warn' : 'debug';
+    const facts = { event: 'open_files_limit_low', openFiles, pendingSocketsMax: guests };
     log[level](facts, 'open files limit is low, fewer sockets can wait; raise LimitNOFILE or ulimit -n');
   }
   return guests;

@@ -21,12 +21,12 @@ export interface Delivery {
 
 /** Joins what leaves to clients and to the primary to one end of the turn. */
 export function createDelivery({
-  settings: { batchWindowMs, outboxMaxBytes },
+  settings: { batchWindowMs, sendBufferMaxBytes },
   line,
   clientLog,
   stats,
 }: {
-  settings: Pick<Settings, 'batchWindowMs' | 'outboxMaxBytes'>;
+  settings: Pick<Settings, 'batchWindowMs' | 'sendBufferMaxBytes'>;
   line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'flush'>;
   clientLog: ClientLog;
   stats: Stats;
@@ -45,7 +45,7 @@ export function createDelivery({
   );
   const requestFlush = (): void => turn.request();
   const send = (message: ToPrimary): void => line.post(message);
-  const outbox = new Outbox({ maxBytes: outboxMaxBytes, stats, requestFlush, clientLog });
+  const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, requestFlush, clientLog });
   const fanOut = new FanOut({ outbox, stats, requestFlush });
   const sockets = new SocketReport({ send, requestFlush });
   const rosterReports = new RosterReporter({ send, requestFlush });

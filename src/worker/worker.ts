@@ -241,8 +241,8 @@ export class Worker {
       serve: publicRequests.serve,
       isUpgrade: (request) => this.#upgrade.isFor(request),
       errorBodyAt,
-      headMaxBytes: settings.headMaxBytes,
-      headTimeoutMs: settings.greetingDeadlineMs,
+      headersMaxBytes: settings.headersMaxBytes,
+      headTimeoutMs: settings.headersTimeoutMs,
       keptMax: KEPT_CONNECTIONS_MAX,
     });
     new StickyPort(new Arrivals(this.#http.server, (request) => this.#upgrade.isFor(request)), sockets);
@@ -261,7 +261,7 @@ export class Worker {
       stats,
       unexpected,
       clientLog,
-      frameMaxBytes: settings.frameMaxBytes,
+      messageMaxBytes: settings.messageMaxBytes,
       compression: settings.compression,
       limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
     });

@@ -9,7 +9,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { sendRaw } from '../support/raw-http.ts';
 import { RedisServer } from '../support/redis-server.ts';
 
-const FRAME_MAX_BYTES = 65_536;
+const MESSAGE_MAX_BYTES = 65_536;
 const PING = '{"event":"gusher.ping"}';
 
 /** What the document says of the place where its examples are played. */
@@ -52,9 +52,9 @@ describe('PROTOCOL.md', () => {
 
   it('tells the longest message that is taken', async () => {
     const client = await connectClient(gusher.clientUrl());
-    client.socket.send(PING.padStart(FRAME_MAX_BYTES));
+    client.socket.send(PING.padStart(MESSAGE_MAX_BYTES));
     expect((await client.next()).event).to.equal('gusher.pong_succeeded');
-    client.socket.send(PING.padStart(FRAME_MAX_BYTES + 1));
+    client.socket.send(PING.padStart(MESSAGE_MAX_BYTES + 1));
     expect((await within(client.closed, 'a close')).code).to.equal(1009);
   });
 

@@ -23,7 +23,7 @@ describe('the log lines about clients', () => {
       env: {
         GUSHER_APPS_FILE: apps.path,
         GUSHER_API_TOKEN: 'api-token-of-this-test',
-        GUSHER_FRAME_MAX_BYTES: '4096',
+        GUSHER_MESSAGE_MAX_BYTES: '4096',
         GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '2',
       },
     });

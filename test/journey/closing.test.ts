@@ -53,7 +53,7 @@ describe('a connection that must end', () => {
       workers: 1,
       env: {
         GUSHER_APPS_FILE: apps.path,
-        GUSHER_FRAME_MAX_BYTES: '4096',
+        GUSHER_MESSAGE_MAX_BYTES: '4096',
         GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '2',
       },
     });

@@ -47,7 +47,7 @@ for (const broker of ['the embedded broker', 'Redis'] as const) {
         env: {
           GUSHER_APPS_FILE: apps.path,
           GUSHER_PUSHER_EVENT_MAX_BYTES: String(EVENT_MAX_BYTES),
-          GUSHER_FRAME_MAX_BYTES: String(BODY_MAX_BYTES),
+          GUSHER_MESSAGE_MAX_BYTES: String(BODY_MAX_BYTES),
           GUSHER_CLIENT_EVENTS_PER_SECOND: '100000',
         },
       });

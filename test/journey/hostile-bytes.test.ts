@@ -14,7 +14,7 @@ describe('hostile bytes on the public port', () => {
   let atFirst: number[];
 
   before(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_GREETING_DEADLINE_MS: '1500' } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_HEADERS_TIMEOUT_MS: '1500' } });
     // Whatever a first client makes a process open for good, it has.
     for (let count = 0; count < 4; count += 1) await (await connectClient(gusher.clientUrl())).close();
     atFirst = counts();

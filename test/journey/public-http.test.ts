@@ -15,7 +15,7 @@ describe('HTTP on the public port and on the API port', () => {
     apps = new AppsFile({ id: 'app-id' }, { demo: { channels: ['*'] } });
     gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_APPS_FILE: apps.path, GUSHER_GREETING_DEADLINE_MS: '1500', GUSHER_COMPRESSION: 'true' },
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_HEADERS_TIMEOUT_MS: '1500', GUSHER_COMPRESSION: 'true' },
     });
     ports = [gusher.port, Number(new URL(gusher.api).port)];
   });

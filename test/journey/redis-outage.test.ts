@@ -38,7 +38,7 @@ describe('Redis that goes away', () => {
     const gusher = await startGusher({
       workers: 2,
       redisUrl: `redis://127.0.0.1:${port}`,
-      env: { GUSHER_GREETING_DEADLINE_MS: '2000' },
+      env: { GUSHER_HEADERS_TIMEOUT_MS: '2000' },
     });
     await ready(gusher, 503);
     expect((await gusher.publish('news', 'tick', 1)).status).to.equal(503);

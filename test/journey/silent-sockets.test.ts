@@ -16,7 +16,7 @@ describe('2,000 sockets that never send a byte', () => {
   it('are capped and closed after the deadline, while others get in', async () => {
     const gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_GREETING_DEADLINE_MS: '4000', GUSHER_GREETING_MAX_SOCKETS: String(CAP) },
+      env: { GUSHER_HEADERS_TIMEOUT_MS: '4000', GUSHER_PENDING_SOCKETS_MAX: String(CAP) },
     });
     const primary = gusher.process.pid ?? 0;
     const before = socketCount(primary);
@@ -52,7 +52,7 @@ describe('more silent sockets than gusher may open files', () => {
     const node = join(folder, 'node');
     writeFileSync(node, `#!/bin/sh\nulimit -n ${OPEN_FILES}\nexec '${process.execPath}' "$@"\n`);
     chmodSync(node, 0o755);
-    const gusher = await startGusher({ node, env: { GUSHER_GREETING_DEADLINE_MS: '60000' } });
+    const gusher = await startGusher({ node, env: { GUSHER_HEADERS_TIMEOUT_MS: '60000' } });
     const silent = await Promise.all(
       Array.from({ length: OPEN_FILES }, () => RawSocket.connect(gusher.port)),
     );

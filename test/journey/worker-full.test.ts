@@ -28,7 +28,7 @@ describe('a worker that has no room for more sockets', () => {
 
 describe('a server whose workers are all out of file descriptors', () => {
   it('names the lack and its cure in the error and in the log', async () => {
-    const gusher = await startGusher({ workers: 1, env: { GUSHER_GREETING_DEADLINE_MS: '700' } });
+    const gusher = await startGusher({ workers: 1, env: { GUSHER_HEADERS_TIMEOUT_MS: '700' } });
     const [full] = gusher.workerPids as [number];
     const descriptors = socketCount(full);
     execFileSync('prlimit', ['--pid', String(full), `--nofile=${descriptors}:${descriptors}`]);

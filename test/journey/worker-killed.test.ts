@@ -12,7 +12,7 @@ describe('a worker that is killed under traffic', () => {
   let gusher: RunningGusher;
 
   beforeEach(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_GREETING_DEADLINE_MS: '20000' } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_HEADERS_TIMEOUT_MS: '20000' } });
   });
 
   afterEach(() => gusher.stop());

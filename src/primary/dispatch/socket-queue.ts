@@ -32,13 +32,13 @@ export class Lobby {
 
   /** `place` answers false while there is no worker to take a guest; `whyNot` is the error that a guest gets then. */
   constructor(options: {
-    settings: Pick<Settings, 'greetingDeadlineMs' | 'greetingMaxSockets'>;
+    settings: Pick<Settings, 'headersTimeoutMs' | 'pendingSocketsMax'>;
     place: (guest: Guest) => boolean;
     clientLog: Pick<ClientLog, 'connectRefused'>;
     whyNot?: (port: Guest['port']) => ErrorEntry;
   }) {
-    this.#deadlineMs = options.settings.greetingDeadlineMs;
-    this.#maxSockets = options.settings.greetingMaxSockets;
+    this.#deadlineMs = options.settings.headersTimeoutMs;
+    this.#maxSockets = options.settings.pendingSocketsMax;
     this.#place = options.place;
     this.#clientLog = options.clientLog;
     this.#whyNot = options.whyNot ?? (() => ERRORS.no_worker);

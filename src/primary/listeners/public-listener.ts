@@ -29,9 +29,9 @@ const NEAR = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00:
 type Doors = Pick<
   Settings,
   | 'listen'
-  | 'greetingDeadlineMs'
-  | 'greetingMaxSockets'
-  | 'headMaxBytes'
+  | 'headersTimeoutMs'
+  | 'pendingSocketsMax'
+  | 'headersMaxBytes'
   | 'addressConnectsPerSecond'
   | 'trustedProxies'
   | 'bodyMaxBytes'
@@ -105,7 +105,7 @@ export class FrontDoor {
   readonly #onConnection = (socket: Socket): void => {
     const guest = createGuest(socket, 'public');
     const greeting: Greeting = { guest, head: new HeadBuffer() };
-    if (this.#greeting.size >= this.#doors.greetingMaxSockets) this.#dropOldest();
+    if (this.#greeting.size >= this.#doors.pendingSocketsMax) this.#dropOldest();
     this.#greeting.set(socket, greeting);
     socket.on('data', (chunk: Buffer) => this.#hear(greeting, chunk));
     socket.on('end', () => this.#onEnd(guest));
@@ -141,9 +141,9 @@ export class FrontDoor {
     const { data } = guest;
     if (!startsLikeHttp(data)) return ERRORS.bad_request;
     const headLength = end < 0 ? data.length : end;
-    const { headMaxBytes } = this.#doors;
-    if (headLength > headMaxBytes) {
-      const detail = `The limit is ${headMaxBytes} bytes (GUSHER_HEAD_MAX_BYTES).`;
+    const { headersMaxBytes } = this.#doors;
+    if (headLength > headersMaxBytes) {
+      const detail = `The limit is ${headersMaxBytes} bytes (GUSHER_HEADERS_MAX_BYTES).`;
       return new GusherError('headers_too_large', { detail }).entry;
     }
     if (end < 0) return undefined;
@@ -182,7 +182,7 @@ export class FrontDoor {
   readonly #sweep = (): void => {
     const now = performance.now();
     for (const { guest } of this.#greeting.values()) {
-      if (now - guest.arrivedAt < this.#doors.greetingDeadlineMs) break;
+      if (now - guest.arrivedAt < this.#doors.headersTimeoutMs) break;
       this.#reject(guest, ERRORS.request_timeout);
     }
   };

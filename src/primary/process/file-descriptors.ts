@@ -18,14 +18,14 @@ export function openFilesLimit(): number | undefined {
   }
 }
 
-/** `greetingMaxSockets`, or fewer if the files of the process would not do for so many, its workers and itself. */
+/** `pendingSocketsMax`, or fewer if the files of the process would not do for so many, its workers and itself. */
 export function guestsThatFit(
-  { greetingMaxSockets, workers }: Pick<Settings, 'greetingMaxSockets' | 'workers'>,
+  { pendingSocketsMax, workers }: Pick<Settings, 'pendingSocketsMax' | 'workers'>,
   openFiles: number | undefined,
 ): number {
-  if (openFiles === undefined) return greetingMaxSockets;
+  if (openFiles === undefined) return pendingSocketsMax;
   const left = openFiles - RESERVED - RESERVED_PER_WORKER * workers;
-  return Math.min(greetingMaxSockets, Math.max(Math.floor(left / KINDS_OF_GUESTS), LEAST_GUESTS));
+  return Math.min(pendingSocketsMax, Math.max(Math.floor(left / KINDS_OF_GUESTS), LEAST_GUESTS));
 }
 
 /** Two pairs for the pipes to a worker, and one by which the system says whether its program could be run. */

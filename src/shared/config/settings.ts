@@ -199,16 +199,16 @@ export const SETTINGS = {
     values: ['auto', 'json', 'text'],
     about: 'format of log lines; auto: text on a terminal, JSON elsewhere',
   }),
-  greetingDeadlineMs: integer({
-    env: 'GUSHER_GREETING_DEADLINE_MS',
+  headersTimeoutMs: integer({
+    env: 'GUSHER_HEADERS_TIMEOUT_MS',
     unit: 'ms',
     fallback: 5_000,
     least: 100,
     most: 600_000,
     about: 'how long a new socket may take to send a whole request head',
   }),
-  greetingMaxSockets: integer({
-    env: 'GUSHER_GREETING_MAX_SOCKETS',
+  pendingSocketsMax: integer({
+    env: 'GUSHER_PENDING_SOCKETS_MAX',
     unit: 'sockets',
     fallback: 8_192,
     least: 16,
@@ -234,16 +234,16 @@ export const SETTINGS = {
       'networks of proxies, between commas (10.0.0.0/8, 2001:db8::/32), whose X-Forwarded-For or Forwarded names the client',
     check: parseNetworks,
   }),
-  headMaxBytes: integer({
-    env: 'GUSHER_HEAD_MAX_BYTES',
+  headersMaxBytes: integer({
+    env: 'GUSHER_HEADERS_MAX_BYTES',
     unit: 'bytes',
     fallback: 8 * KIBIBYTE,
     least: 512,
     most: 16 * KIBIBYTE,
     about: 'longest request head on the public port',
   }),
-  frameMaxBytes: integer({
-    env: 'GUSHER_FRAME_MAX_BYTES',
+  messageMaxBytes: integer({
+    env: 'GUSHER_MESSAGE_MAX_BYTES',
     unit: 'bytes',
     fallback: 64 * KIBIBYTE,
     least: 128,
@@ -258,8 +258,8 @@ export const SETTINGS = {
     most: 64 * MEBIBYTE,
     about: 'longest body of an API request',
   }),
-  outboxMaxBytes: integer({
-    env: 'GUSHER_OUTBOX_MAX_BYTES',
+  sendBufferMaxBytes: integer({
+    env: 'GUSHER_SEND_BUFFER_MAX_BYTES',
     unit: 'bytes',
     fallback: 4 * MEBIBYTE,
     least: 16 * KIBIBYTE,
@@ -664,29 +664,29 @@ const AROUND_DATA_BYTES = 2 * KIBIBYTE;
 
 const RULES: readonly Rule[] = [
   {
-    names: ['pusherEventMaxBytes', 'frameMaxBytes', 'bodyMaxBytes'],
-    errorOf: ({ pusherEventMaxBytes, frameMaxBytes, bodyMaxBytes }) => {
+    names: ['pusherEventMaxBytes', 'messageMaxBytes', 'bodyMaxBytes'],
+    errorOf: ({ pusherEventMaxBytes, messageMaxBytes, bodyMaxBytes }) => {
       const neededBytes = pusherEventMaxBytes + AROUND_DATA_BYTES;
-      return Math.min(frameMaxBytes, bodyMaxBytes) < neededBytes
-        ? `GUSHER_FRAME_MAX_BYTES and GUSHER_BODY_MAX_BYTES must be at least GUSHER_PUSHER_EVENT_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
+      return Math.min(messageMaxBytes, bodyMaxBytes) < neededBytes
+        ? `GUSHER_MESSAGE_MAX_BYTES and GUSHER_BODY_MAX_BYTES must be at least GUSHER_PUSHER_EVENT_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
         : undefined;
     },
   },
   {
-    names: ['pusherMemberInfoMaxBytes', 'frameMaxBytes'],
-    errorOf: ({ pusherMemberInfoMaxBytes, frameMaxBytes }) => {
+    names: ['pusherMemberInfoMaxBytes', 'messageMaxBytes'],
+    errorOf: ({ pusherMemberInfoMaxBytes, messageMaxBytes }) => {
       // It comes as JSON in a string.
       const neededBytes = 2 * pusherMemberInfoMaxBytes + AROUND_DATA_BYTES;
-      return frameMaxBytes < neededBytes
-        ? `GUSHER_FRAME_MAX_BYTES must be at least 2 × GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
+      return messageMaxBytes < neededBytes
+        ? `GUSHER_MESSAGE_MAX_BYTES must be at least 2 × GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
         : undefined;
     },
   },
   {
-    names: ['outboxMaxBytes', 'frameMaxBytes'],
-    errorOf: ({ outboxMaxBytes, frameMaxBytes }) =>
-      outboxMaxBytes < 2 * frameMaxBytes
-        ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_FRAME_MAX_BYTES'
+    names: ['sendBufferMaxBytes', 'messageMaxBytes'],
+    errorOf: ({ sendBufferMaxBytes, messageMaxBytes }) =>
+      sendBufferMaxBytes < 2 * messageMaxBytes
+        ? 'GUSHER_SEND_BUFFER_MAX_BYTES must be at least twice GUSHER_MESSAGE_MAX_BYTES'
         : undefined,
   },
   {
@@ -697,10 +697,10 @@ const RULES: readonly Rule[] = [
         : `GUSHER_API_TOKEN must be set when the API listens beyond loopback (${formatAddress(apiListen)})`,
   },
   {
-    names: ['outboxMaxBytes', 'bodyMaxBytes'],
-    errorOf: ({ outboxMaxBytes, bodyMaxBytes }) =>
-      outboxMaxBytes < 2 * bodyMaxBytes
-        ? 'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES'
+    names: ['sendBufferMaxBytes', 'bodyMaxBytes'],
+    errorOf: ({ sendBufferMaxBytes, bodyMaxBytes }) =>
+      sendBufferMaxBytes < 2 * bodyMaxBytes
+        ? 'GUSHER_SEND_BUFFER_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES'
         : undefined,
   },
   {

@@ -95,7 +95,7 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   message_too_long: {
-    message: 'The message is longer than GUSHER_FRAME_MAX_BYTES.',
+    message: 'The message is longer than GUSHER_MESSAGE_MAX_BYTES.',
     close: 1009,
     reconnect: 'never',
   },
@@ -215,7 +215,7 @@ export const ERRORS = catalogue({
   },
   publication_too_large: {
     message:
-      'The message does not fit the send buffer of a client (GUSHER_OUTBOX_MAX_BYTES) or a message of Redis (client-output-buffer-limit pubsub).',
+      'The message does not fit the send buffer of a client (GUSHER_SEND_BUFFER_MAX_BYTES) or a message of Redis (client-output-buffer-limit pubsub).',
     http: 413,
     reconnect: 'never',
   },

@@ -14,8 +14,8 @@ const ESCAPED_UNIT_BYTES = 6;
 const LARGEST_BYTES = 64 * 1024 * 1024;
 
 /** Most bytes of a publication as a client receives it. */
-export function publicationMaxBytes({ outboxMaxBytes }: { readonly outboxMaxBytes: number }): number {
-  return Math.min(outboxMaxBytes, LARGEST_BYTES);
+export function publicationMaxBytes({ sendBufferMaxBytes }: { readonly sendBufferMaxBytes: number }): number {
+  return Math.min(sendBufferMaxBytes, LARGEST_BYTES);
 }
 
 /** Most bytes of the text by which Redis carries a publication: its data, and the same once more as an escaped string. */

@@ -53,7 +53,7 @@ export interface UpgradeParts {
   readonly stats: Stats;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: Pick<ClientLog, 'connectRefused'>;
-  readonly frameMaxBytes: number;
+  readonly messageMaxBytes: number;
   readonly compression: boolean;
   readonly limits: RequestLimits;
 }
@@ -78,7 +78,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
       // A pong leaves as everything does, by the outbox.
       autoPong: false,
       perMessageDeflate: parts.compression,
-      maxPayload: parts.frameMaxBytes,
+      maxPayload: parts.messageMaxBytes,
       closeTimeout: CLOSE_TIMEOUT_MS,
       WebSocket: ClientSocket,
     };

@@ -23,7 +23,7 @@ describe('startReading', () => {
 
   function lobby(): Lobby {
     return new Lobby({
-      settings: { greetingDeadlineMs: 1_000, greetingMaxSockets: 16 },
+      settings: { headersTimeoutMs: 1_000, pendingSocketsMax: 16 },
       place: () => false,
       clientLog: { connectRefused: () => undefined },
     });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { guestsThatFit, openFilesLimit } from '../../../src/primary/process/file-descriptors.ts';
 
 describe('the files that may be open', () => {
-  const settings = { greetingMaxSockets: 8_192, workers: 4 };
+  const settings = { pendingSocketsMax: 8_192, workers: 4 };
 
   it('are known', () => {
     expect(openFilesLimit()).to.be.above(0);

@@ -85,21 +85,21 @@ describe('the settings', () => {
       '--apps-file must not be empty',
       'GUSHER_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent (got "loud")',
       'GUSHER_COMPRESSION must be true or false (got "yes")',
-      'GUSHER_OUTBOX_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES',
+      'GUSHER_SEND_BUFFER_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES',
     ]);
   });
 
   it('stop the start where limits contradict each other, by the names of all', () => {
     const errorOf = (environment: Record<string, string>): string => errorsOf({ environment }).join();
     const event = errorOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '64000' });
-    for (const name of ['GUSHER_PUSHER_EVENT_MAX_BYTES', 'GUSHER_FRAME_MAX_BYTES', 'GUSHER_BODY_MAX_BYTES'])
+    for (const name of ['GUSHER_PUSHER_EVENT_MAX_BYTES', 'GUSHER_MESSAGE_MAX_BYTES', 'GUSHER_BODY_MAX_BYTES'])
       expect(event).to.include(name);
-    const body = { GUSHER_PUSHER_EVENT_MAX_BYTES: '2000000', GUSHER_FRAME_MAX_BYTES: '2097152' };
+    const body = { GUSHER_PUSHER_EVENT_MAX_BYTES: '2000000', GUSHER_MESSAGE_MAX_BYTES: '2097152' };
     expect(errorOf(body)).to.include('GUSHER_BODY_MAX_BYTES');
     const member = errorOf({ GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES: '32000' });
-    expect(member).to.include('GUSHER_FRAME_MAX_BYTES').and.include('GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES');
-    const message = errorOf({ GUSHER_FRAME_MAX_BYTES: '4194304' });
-    expect(message).to.include('GUSHER_OUTBOX_MAX_BYTES').and.include('GUSHER_FRAME_MAX_BYTES');
+    expect(member).to.include('GUSHER_MESSAGE_MAX_BYTES').and.include('GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES');
+    const message = errorOf({ GUSHER_MESSAGE_MAX_BYTES: '4194304' });
+    expect(message).to.include('GUSHER_SEND_BUFFER_MAX_BYTES').and.include('GUSHER_MESSAGE_MAX_BYTES');
     expect(errorOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '63488' })).to.equal('');
   });
 

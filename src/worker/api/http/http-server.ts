@@ -29,7 +29,7 @@ export interface HttpServerOptions {
   readonly isUpgrade?: (request: IncomingMessage) => boolean;
   /** The form that errors have at a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
-  readonly headMaxBytes?: number;
+  readonly headersMaxBytes?: number;
   readonly headTimeoutMs: number;
   /** Connections that may stay open between requests; with more of them each answer closes its own. */
   readonly keptMax: number;
@@ -55,7 +55,7 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    const { isUpgrade, headMaxBytes, headTimeoutMs } = options;
+    const { isUpgrade, headersMaxBytes, headTimeoutMs } = options;
     this.server = createServer({
       IncomingMessage: requestClass((request) => isUpgrade?.(request) ?? false),
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headTimeoutMs),
@@ -64,7 +64,7 @@ export class HttpServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Node would refuse without a word; the routes say why.
       requireHostHeader: false,
-      ...(headMaxBytes !== undefined && { maxHeaderSize: headMaxBytes }),
+      ...(headersMaxBytes !== undefined && { maxHeaderSize: headersMaxBytes }),
     });
     this.server.timeout = SILENCE_MS;
     this.server.maxRequestsPerSocket = REQUESTS_PER_SOCKET_MAX;
