@@ -63,7 +63,7 @@ export class Delivery {
       case 'timeout':
         return `no answer in ${this.#timeoutMs} ms`;
       case 'private_address':
-        return 'its address is private (GUSHER_WEBHOOK_ALLOW_PRIVATE)';
+        return 'its address is private (GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE)';
       case 'unreachable':
         return `it could not be reached (${systemCode ?? 'no code'})`;
       default:

@@ -21,7 +21,7 @@ describe('the Pusher protocol over two hosts', () => {
     const { key, id, secret } = PUSHER_APP;
     const fields = ['id', id, 'secret', secret, 'client_events', 'true', 'webhook_url', receiver.url];
     await redis.command('HSET', key, ...fields);
-    const env = { GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true', GUSHER_WEBHOOK_GRACE_MS: '1000' };
+    const env = { GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE: 'true', GUSHER_EVENT_WEBHOOK_GRACE_MS: '1000' };
     const options = { workers: 2, redisUrl: redis.url, env };
     hosts = await Promise.all([startGusher(options), startGusher(options)]);
   });

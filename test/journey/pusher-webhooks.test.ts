@@ -54,9 +54,9 @@ describe('webhooks for events', () => {
       workers: 2,
       env: {
         GUSHER_APPS_FILE: apps.path,
-        GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true',
-        GUSHER_EVENT_WEBHOOK_DEADLINE_MS: '2000',
-        GUSHER_WEBHOOK_GRACE_MS: '4000',
+        GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE: 'true',
+        GUSHER_EVENT_WEBHOOK_TIMEOUT_MS: '2000',
+        GUSHER_EVENT_WEBHOOK_GRACE_MS: '4000',
       },
     });
   });
@@ -245,7 +245,7 @@ describe('webhooks for events by TLS', () => {
   async function start(env: Readonly<Record<string, string>>): Promise<void> {
     gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_APPS_FILE: apps.path, GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true', ...env },
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE: 'true', ...env },
     });
     const client = await connectPusher(`${gusher.url}/app/${PUSHER_APP.key}`, PUSHER_APP);
     await client.subscribe('by-tls');

@@ -24,8 +24,8 @@ describe('the webhook of an app that was registered by hand', () => {
       workers: 1,
       redisUrl: redis.url,
       env: {
-        GUSHER_WEBHOOK_DEADLINE_MS: String(DEADLINE_MS),
-        GUSHER_WEBHOOK_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
+        GUSHER_AUTH_WEBHOOK_TIMEOUT_MS: String(DEADLINE_MS),
+        GUSHER_AUTH_WEBHOOK_MAX_IN_FLIGHT: String(MAX_IN_FLIGHT),
       },
     });
   });

@@ -16,10 +16,10 @@ export function openWebhooks(options: {
 }): Webhooks {
   const { settings, demoApp, roster, log } = options;
   const store = openAppStore(settings);
-  const { eventWebhookDeadlineMs: deadlineMs, webhookAllowPrivate: allowPrivate } = settings;
+  const { eventWebhookTimeoutMs: deadlineMs, eventWebhookAllowPrivate: allowPrivate } = settings;
   const courier = new Courier({ deadlineMs, allowPrivate, log });
   const apps = new Apps({ store, demoApp, takesAnyKey: false, log });
-  const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.webhookGraceMs, log });
+  const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.eventWebhookGraceMs, log });
   roster.listen(webhooks);
   return webhooks;
 }

@@ -321,16 +321,16 @@ export const SETTINGS = {
     most: 3_600_000,
     about: 'a client silent for this long is pinged, one silent for twice as long is closed',
   }),
-  webhookDeadlineMs: integer({
-    env: 'GUSHER_WEBHOOK_DEADLINE_MS',
+  authWebhookTimeoutMs: integer({
+    env: 'GUSHER_AUTH_WEBHOOK_TIMEOUT_MS',
     unit: 'ms',
     fallback: 10_000,
     least: 100,
     most: 120_000,
     about: 'how long an auth webhook may take to answer',
   }),
-  webhookMaxInFlight: integer({
-    env: 'GUSHER_WEBHOOK_MAX_IN_FLIGHT',
+  authWebhookMaxInFlight: integer({
+    env: 'GUSHER_AUTH_WEBHOOK_MAX_IN_FLIGHT',
     unit: 'calls',
     fallback: 64,
     least: 1,
@@ -521,24 +521,24 @@ export const SETTINGS = {
     most: 10_000,
     about: 'how many events a Pusher SDK may publish in one batch',
   }),
-  eventWebhookDeadlineMs: integer({
-    env: 'GUSHER_EVENT_WEBHOOK_DEADLINE_MS',
+  eventWebhookTimeoutMs: integer({
+    env: 'GUSHER_EVENT_WEBHOOK_TIMEOUT_MS',
     unit: 'ms',
     fallback: 10_000,
     least: 100,
     most: 120_000,
     about: 'how long the webhook that an app is told events by (webhook_url) may take to answer',
   }),
-  webhookGraceMs: integer({
-    env: 'GUSHER_WEBHOOK_GRACE_MS',
+  eventWebhookGraceMs: integer({
+    env: 'GUSHER_EVENT_WEBHOOK_GRACE_MS',
     unit: 'ms',
     fallback: 3_000,
     least: 0,
     most: 60_000,
     about: 'who returns to a channel within this time has not left it, and neither is told to webhook_url',
   }),
-  webhookAllowPrivate: flag({
-    env: 'GUSHER_WEBHOOK_ALLOW_PRIVATE',
+  eventWebhookAllowPrivate: flag({
+    env: 'GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE',
     fallback: false,
     about: 'tell events (webhook_url) to private addresses too: loopback, 10.0.0.0/8, fc00::/7 and the like',
   }),

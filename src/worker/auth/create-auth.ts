@@ -21,9 +21,9 @@ export interface Auth {
 export function createAuth({ settings, apps, log }: { settings: Settings; apps: Apps; log: Logger }): Auth {
   const failures = new FailureLog({ log });
   const client = new HttpClient({
-    timeoutMs: settings.webhookDeadlineMs,
+    timeoutMs: settings.authWebhookTimeoutMs,
     requestsMax: settings.webhookTotalMaxInFlight,
-    requestsPerAppMax: settings.webhookMaxInFlight,
+    requestsPerAppMax: settings.authWebhookMaxInFlight,
     responseMaxBytes: WEBHOOK_RESPONSE_MAX_BYTES,
     allowPrivate: true,
   });

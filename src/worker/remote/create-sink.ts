@@ -14,9 +14,9 @@ export function openRemoteSink({ settings, log }: { settings: Settings; log: Log
   const { redisUrl: url, redisPrefix: prefix, remoteListMaxLength: lengthMax } = settings;
   if (url !== undefined) return new RedisList({ url, prefix, lengthMax });
   const client = new HttpClient({
-    timeoutMs: settings.webhookDeadlineMs,
+    timeoutMs: settings.authWebhookTimeoutMs,
     requestsMax: settings.webhookTotalMaxInFlight,
-    requestsPerAppMax: settings.webhookMaxInFlight,
+    requestsPerAppMax: settings.authWebhookMaxInFlight,
     responseMaxBytes: RESPONSE_MAX_BYTES,
     allowPrivate: true,
   });

@@ -107,7 +107,7 @@ async function startOwn(): Promise<Target> {
     env: {
       GUSHER_APPS_FILE: apps.path,
       GUSHER_PUSHER_PATH_PREFIX: '/prefixed',
-      GUSHER_WEBHOOK_ALLOW_PRIVATE: 'true',
+      GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE: 'true',
     },
   });
   own = { gusher, apps };
