@@ -88,11 +88,11 @@ export async function runPrimary(
   closers.add(
     'workers',
     async () => {
-      const deadlineMs = settings.shutdownDeadlineMs * DRAIN_PART;
+      const deadlineMs = settings.shutdownTimeoutMs * DRAIN_PART;
       drained = await Promise.race([supervisor.drain(deadlineMs), failed ? stop.first : stop.second]);
       if (typeof drained === 'string') supervisor.killAll(`a second ${drained}`);
     },
-    settings.shutdownDeadlineMs + DRAIN_GRACE_MS,
+    settings.shutdownTimeoutMs + DRAIN_GRACE_MS,
   );
   closers.add('public listener', () => {
     frontDoor.close();
@@ -106,7 +106,7 @@ export async function runPrimary(
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
-    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownDeadlineMs }, 'shutting down');
+    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownTimeoutMs }, 'shutting down');
   } catch (error) {
     failed = true;
     log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'startup failed');

@@ -157,7 +157,7 @@ export class Worker {
       stats,
     });
     this.#inactivity = new Inactivity({
-      afterMs: settings.pusherInactivityMs,
+      afterMs: settings.pusherIdleTimeoutMs,
       hub: this.#hub,
       outbox: this.#outbox,
       unexpected,
@@ -165,7 +165,7 @@ export class Worker {
 
     this.#expiry = new Expiry({
       outbox: this.#outbox,
-      graceMs: settings.tokenGraceMs,
+      graceMs: settings.tokenRefreshGraceMs,
       unexpected,
       now: Date.now,
     });
@@ -396,7 +396,7 @@ export class Worker {
 
   #drain(deadlineMs: number): Promise<boolean> {
     const { log } = this.#options;
-    const { drainPerSecond } = this.#options.settings;
+    const { drainClientsPerSecond } = this.#options.settings;
     const until = performance.now() + deadlineMs;
     const closers = new Closers({ log });
     // The last one: until then the primary sees that this worker runs.
@@ -421,7 +421,7 @@ export class Worker {
           fanOut: this.#fanOut,
           hub: this.#hub,
           outbox: this.#outbox,
-          perSecond: drainPerSecond,
+          perSecond: drainClientsPerSecond,
           deadlineMs: (until - performance.now()) * CLIENTS_PART,
         }),
       deadlineMs,

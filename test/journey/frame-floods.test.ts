@@ -67,7 +67,7 @@ describe('a Pusher client that waits for its turn', () => {
   it('gets its pings answered', async () => {
     const gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_CONNECT_WAIT_MS: '1000' },
+      env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '1000' },
     });
     const clients = await Promise.all([1, 2, 3].map(() => RawSocket.connect(gusher.port)));
     for (const client of clients) client.send(upgradeHead('/app/demo?protocol=7'));

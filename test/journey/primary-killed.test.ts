@@ -43,7 +43,7 @@ describe('a primary that is killed', () => {
   });
 
   it('in the middle of a graceful stop, still leaves no client without a goodbye', async () => {
-    const gusher = await startGusher({ workers: 2, env: { GUSHER_DRAIN_PER_SECOND: '20' } });
+    const gusher = await startGusher({ workers: 2, env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '20' } });
     const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
     const { workerPids } = gusher;
 

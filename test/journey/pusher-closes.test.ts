@@ -50,7 +50,7 @@ describe('a Pusher client is closed', () => {
   it('with 4100 when more come than may come in, never with 42xx, and each by a close frame', async () => {
     const url = await start({
       GUSHER_PUSHER_CONNECTS_PER_SECOND: '1',
-      GUSHER_PUSHER_CONNECT_WAIT_MS: '900',
+      GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '900',
     });
     const begun = performance.now();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openPusherSocket(url, PUSHER_APP)));
@@ -130,7 +130,7 @@ describe('a Pusher client is closed', () => {
 
   it('with 4009 when the app wants it to authorize and it does not in time', async () => {
     apps.write({ [key]: { ...PUSHER_APP, authorized_only: true } });
-    const url = await start({ GUSHER_PUSHER_AUTHORIZATION_MS: '6000' });
+    const url = await start({ GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS: '6000' });
     const [idle, publicly, wrongly, privately, present, signedIn] = await Promise.all(
       Array.from({ length: 6 }, () => connectPusher(url, PUSHER_APP)),
     );
@@ -147,7 +147,7 @@ describe('a Pusher client is closed', () => {
   });
 
   it('with 4202 when nothing is said for long, though it answers pings; not when something is', async () => {
-    const url = await start({ GUSHER_PUSHER_INACTIVITY_MS: '4000', GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
+    const url = await start({ GUSHER_PUSHER_IDLE_TIMEOUT_MS: '4000', GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
     const [silent, asking, listening] = await Promise.all(
       Array.from({ length: 3 }, () => connectPusher(url, PUSHER_APP)),
     );

@@ -155,7 +155,7 @@ describe('a herd of Pusher clients that comes at once', () => {
   });
 
   it('is sent away evenly where it is more than can wait, and so comes again at no higher rate', async () => {
-    await start(100, { GUSHER_PUSHER_CONNECT_WAIT_MS: '2000' });
+    await start(100, { GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '2000' });
     const cameAt = performance.now();
     // 205 have a place within 2 s; the others are told 4100 in these 2 s, less than 100 in a second.
     come(380);
@@ -166,7 +166,7 @@ describe('a herd of Pusher clients that comes at once', () => {
   });
 
   it('does not wait in any number: more than the setting allows are sent away at once', async () => {
-    await start(1, { GUSHER_PUSHER_WAITING_MAX: '20' });
+    await start(1, { GUSHER_PUSHER_ADMISSION_QUEUE_MAX: '20' });
     const begun = performance.now();
     const clients = await Promise.all(Array.from({ length: 60 }, () => openPusherSocket(url, PUSHER_APP)));
     const closed = (): PusherClient[] =>

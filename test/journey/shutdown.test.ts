@@ -40,7 +40,7 @@ describe('a graceful stop', () => {
   }
 
   describe('of slow goodbyes', () => {
-    const slowly = { env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '6000' } };
+    const slowly = { env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '6000' } };
 
     it('is not ready and lets nobody in, while clients are there', async () => {
       const { gusher, receivers } = await startWithClients(20, slowly);
@@ -63,7 +63,7 @@ describe('a graceful stop', () => {
 
     it('ends at once, with 1, at a second signal a second later', async () => {
       const { gusher, receivers } = await startWithClients(20, {
-        env: { GUSHER_DRAIN_PER_SECOND: '1', GUSHER_SHUTDOWN_DEADLINE_MS: '3600000' },
+        env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '3600000' },
       });
       gusher.process.kill('SIGTERM');
       // Each worker closes one client per second.
@@ -95,7 +95,7 @@ describe('a graceful stop', () => {
 
   it('waits for clients that do not answer the goodbye no longer than the deadline', async () => {
     const { gusher, receivers } = await startWithClients(20, {
-      env: { GUSHER_SHUTDOWN_DEADLINE_MS: '2000' },
+      env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '2000' },
     });
     for (const { client } of receivers) client.socket.pause();
     await gusher.stop();
@@ -104,7 +104,7 @@ describe('a graceful stop', () => {
   });
 
   it('kills a worker that does not end before the deadline, and ends with 1', async () => {
-    const { gusher, receivers } = await startWithClients(4, { env: { GUSHER_SHUTDOWN_DEADLINE_MS: '1500' } });
+    const { gusher, receivers } = await startWithClients(4, { env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '1500' } });
     const [stuck] = gusher.workerPids as [number];
     process.kill(stuck, 'SIGSTOP');
     expect(await gusher.stop()).to.equal(1);

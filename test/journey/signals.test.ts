@@ -38,7 +38,7 @@ describe('signals', () => {
     ['SIGTERM', 'SIGHUP'],
   ] as const) {
     it(`takes ${pair.join(' and ')} in one moment for one, and stops gracefully`, async () => {
-      gusher = await startGusher({ env: { GUSHER_DRAIN_PER_SECOND: '20' } });
+      gusher = await startGusher({ env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '20' } });
       const receivers = await Receiver.joinMany(8, gusher.clientUrl(), 'news');
       gusher.process.kill(pair[0]);
       await gusher.log(isEvent('stopping'), 'that it stops');

@@ -24,7 +24,11 @@ describe('clients with tokens', () => {
     writeFileSync(path, KEY.publicPem);
     gusher = await startGusher({
       workers: 2,
-      env: { GUSHER_PUBLIC_PEM_FILE: path, GUSHER_TOKEN_GRACE_MS: '1000', GUSHER_TOKEN_CLOCK_SKEW_MS: '0' },
+      env: {
+        GUSHER_PUBLIC_PEM_FILE: path,
+        GUSHER_TOKEN_REFRESH_GRACE_MS: '1000',
+        GUSHER_TOKEN_CLOCK_SKEW_MS: '0',
+      },
     });
   });
   after(async () => {

@@ -10,7 +10,7 @@ describe('a worker whose event loop no longer turns', () => {
   let gusher: RunningGusher;
 
   beforeEach(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_STUCK_AFTER_MS: '4000' } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_WORKER_LIVENESS_TIMEOUT_MS: '4000' } });
   });
 
   afterEach(() => gusher.stop());

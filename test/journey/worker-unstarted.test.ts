@@ -30,7 +30,7 @@ describe('a worker that cannot be started', () => {
     gusher = await startGusher({
       workers: 2,
       node,
-      env: { GUSHER_SHUTDOWN_DEADLINE_MS: String(DEADLINE_MS) },
+      env: { GUSHER_SHUTDOWN_TIMEOUT_MS: String(DEADLINE_MS) },
     });
     receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
   });

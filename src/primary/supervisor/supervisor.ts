@@ -326,7 +326,8 @@ export class Supervisor implements SlotListener {
       if (slot.state === 'gone' || slot.state === 'draining') continue;
       if (late) slot.lastSignAt = now;
       const silentMs = now - slot.lastSignAt;
-      const allowedMs = slot.state === 'starting' ? START_DEADLINE_MS : this.#parts.settings.stuckAfterMs;
+      const allowedMs =
+        slot.state === 'starting' ? START_DEADLINE_MS : this.#parts.settings.workerLivenessTimeoutMs;
       if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
     }
   };

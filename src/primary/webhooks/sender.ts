@@ -10,7 +10,7 @@ const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.met
 type Settle = (error: string | undefined) => void;
 
 /** The process settles every parcel within the deadline; after this time more it must be stuck. */
-const STUCK_AFTER_MS = 5_000;
+const WORKER_LIVENESS_TIMEOUT_MS = 5_000;
 
 /**
  * The courier process as the primary sees it: started when there is something to deliver, and again after it
@@ -31,10 +31,10 @@ export class Courier {
     allowPrivate: boolean;
     log: Logger;
     /** How long a parcel may be with the process beyond the deadline. */
-    stuckAfterMs?: number;
+    workerLivenessTimeoutMs?: number;
   }) {
-    const { deadlineMs, allowPrivate, log, stuckAfterMs = STUCK_AFTER_MS } = options;
-    this.#parcelTimeoutMs = deadlineMs + stuckAfterMs;
+    const { deadlineMs, allowPrivate, log, workerLivenessTimeoutMs = WORKER_LIVENESS_TIMEOUT_MS } = options;
+    this.#parcelTimeoutMs = deadlineMs + workerLivenessTimeoutMs;
     this.#start = { type: 'start', deadlineMs, allowPrivate };
     this.#log = log;
   }

@@ -361,8 +361,8 @@ export const SETTINGS = {
     most: 600_000,
     about: 'how far the clock of whoever signs tokens may be off',
   }),
-  tokenGraceMs: integer({
-    env: 'GUSHER_TOKEN_GRACE_MS',
+  tokenRefreshGraceMs: integer({
+    env: 'GUSHER_TOKEN_REFRESH_GRACE_MS',
     unit: 'ms',
     fallback: 10_000,
     least: 0,
@@ -428,8 +428,8 @@ export const SETTINGS = {
     about:
       'how many Pusher clients all workers let in per second, as many as the auth endpoints of the apps can take; others wait for their turn',
   }),
-  pusherConnectWaitMs: integer({
-    env: 'GUSHER_PUSHER_CONNECT_WAIT_MS',
+  pusherAdmissionTimeoutMs: integer({
+    env: 'GUSHER_PUSHER_ADMISSION_TIMEOUT_MS',
     unit: 'ms',
     fallback: 13_000,
     least: 100,
@@ -437,16 +437,16 @@ export const SETTINGS = {
     about:
       'how long a Pusher client waits for its turn at most; whoever would have to wait longer is sent away with 4100 within that time; pusher-js waits 15 s',
   }),
-  pusherWaitingMax: integer({
-    env: 'GUSHER_PUSHER_WAITING_MAX',
+  pusherAdmissionQueueMax: integer({
+    env: 'GUSHER_PUSHER_ADMISSION_QUEUE_MAX',
     unit: 'clients',
     fallback: 20_000,
     least: 1,
     most: 10_000_000,
     about: 'how many Pusher clients of all workers wait for their turn at once; others are sent away at once',
   }),
-  pusherAuthorizationMs: integer({
-    env: 'GUSHER_PUSHER_AUTHORIZATION_MS',
+  pusherAuthorizationTimeoutMs: integer({
+    env: 'GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS',
     unit: 'ms',
     fallback: 30_000,
     least: 100,
@@ -454,8 +454,8 @@ export const SETTINGS = {
     about:
       'how long a Pusher client may take to sign in or to join a private or presence channel, in apps with authorized_only',
   }),
-  pusherInactivityMs: integer({
-    env: 'GUSHER_PUSHER_INACTIVITY_MS',
+  pusherIdleTimeoutMs: integer({
+    env: 'GUSHER_PUSHER_IDLE_TIMEOUT_MS',
     unit: 'ms',
     fallback: 86_400_000,
     least: 1_000,
@@ -548,8 +548,8 @@ export const SETTINGS = {
     about:
       'write to sockets below the stream where a probe at start finds that it works; same bytes, less CPU',
   }),
-  stuckAfterMs: integer({
-    env: 'GUSHER_STUCK_AFTER_MS',
+  workerLivenessTimeoutMs: integer({
+    env: 'GUSHER_WORKER_LIVENESS_TIMEOUT_MS',
     unit: 'ms',
     fallback: 5_000,
     // Less than a few beats of a worker would be the end of healthy ones.
@@ -557,16 +557,16 @@ export const SETTINGS = {
     most: 600_000,
     about: 'a worker whose event loop gives no sign for this long is killed and replaced',
   }),
-  shutdownDeadlineMs: integer({
-    env: 'GUSHER_SHUTDOWN_DEADLINE_MS',
+  shutdownTimeoutMs: integer({
+    env: 'GUSHER_SHUTDOWN_TIMEOUT_MS',
     unit: 'ms',
     fallback: 30_000,
     least: 500,
     most: 3_600_000,
     about: 'how long a graceful stop may take before the workers are killed and gusher exits with 1',
   }),
-  drainPerSecond: integer({
-    env: 'GUSHER_DRAIN_PER_SECOND',
+  drainClientsPerSecond: integer({
+    env: 'GUSHER_DRAIN_CLIENTS_PER_SECOND',
     unit: 'clients/s',
     fallback: 500,
     least: 1,

@@ -49,9 +49,9 @@ export function createPusherDoor(parts: CommonParts): PusherDoor {
     strictProtocol: settings.pusherStrictProtocol,
     activityTimeoutS: settings.pusherActivityTimeoutS,
     connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
-    connectWaitMs: settings.pusherConnectWaitMs,
-    authorizationMs: settings.pusherAuthorizationMs,
-    waitingMax: settings.pusherWaitingMax / settings.workers,
+    connectWaitMs: settings.pusherAdmissionTimeoutMs,
+    authorizationMs: settings.pusherAuthorizationTimeoutMs,
+    waitingMax: settings.pusherAdmissionQueueMax / settings.workers,
   });
 }
 

@@ -70,7 +70,7 @@ describe('a courier that is stuck', () => {
     await receiver.open();
     const lines: { event?: string; courier?: number; msg: string }[] = [];
     const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    const courier = new Courier({ deadlineMs: 100, allowPrivate: true, log, stuckAfterMs: 2_500 });
+    const courier = new Courier({ deadlineMs: 100, allowPrivate: true, log, workerLivenessTimeoutMs: 2_500 });
     try {
       const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });
       const parcel: Parcel = { url: receiver.url, key: 'k1', secret: 's1', body };
