@@ -121,7 +121,7 @@ export class Worker {
     const apps = new Apps({
       store: this.#store,
       demoApp,
-      takesAnyKey: settings.publicPem !== undefined,
+      takesAnyKey: settings.jwtPublicKey !== undefined,
       log,
     });
     this.#apps = apps;

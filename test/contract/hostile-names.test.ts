@@ -42,7 +42,7 @@ describe('a hostile name', () => {
       workers: 1,
       env: {
         GUSHER_APPS_FILE: apps.path,
-        GUSHER_PUBLIC_PEM_FILE: keys.publicPath,
+        GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath,
         GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '1000000',
         GUSHER_CLIENT_EVENTS_PER_SECOND: '100000',
       },

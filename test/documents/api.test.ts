@@ -15,7 +15,7 @@ describe('docs/api.md', () => {
   let socketId: string;
 
   before(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath } });
     token = await signToken(keys.privateKey, { app_key: 'shop', user_id: 'ann', channels: ['*'] });
     ann = await connectClient(gusher.clientUrl('shop', `?token=${token}`));
     await ann.subscribe('orders');

@@ -53,7 +53,7 @@ describe('what clients send to others and to the backend', () => {
       }).listen(0, '127.0.0.1');
       await once(backend, 'listening');
       status = 204;
-      gusher = await startGusher({ workers: 2, env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath } });
+      gusher = await startGusher({ workers: 2, env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath } });
       const remote_url = `http://127.0.0.1:${(backend.address() as AddressInfo).port}/jobs`;
       await api.request('PUT', '/v1/admin/apps/shop', { channels: [], remote_url, client_events: true });
       await api.request('PUT', '/v1/admin/apps/quiet', { channels: ['*'] });
@@ -174,7 +174,7 @@ describe('what clients send to others and to the backend', () => {
         workers: 2,
         redisUrl: redis.url,
         env: {
-          GUSHER_PUBLIC_PEM_FILE: keys.publicPath,
+          GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath,
           GUSHER_REMOTE_LIST_MAX_LENGTH: '3',
           GUSHER_REDIS_PREFIX: 'g:',
         },

@@ -27,7 +27,7 @@ describe('what gusher.cluster can do', () => {
     const options = {
       workers: 2,
       redisUrl: redis.url,
-      env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath, GUSHER_REDIS_PREFIX: 'gusher.cluster.' },
+      env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath, GUSHER_REDIS_PREFIX: 'gusher.cluster.' },
     };
     [host, otherHost] = await Promise.all([startGusher(options), startGusher(options)]);
   });

@@ -13,7 +13,7 @@ describe('lists and counts of the API', () => {
   const clients: Client[] = [];
 
   before(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath } });
     await join('ann', 'TEST', 'news', 'sport', 'a,b');
     await join('ann', 'TEST', 'news');
     await join('bob', 'TEST', 'news', 'stock');

@@ -21,11 +21,11 @@ describe('clients with tokens', () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'gusher-keys-'));
     const path = join(folder, 'public.pem');
-    writeFileSync(path, KEY.publicPem);
+    writeFileSync(path, KEY.jwtPublicKey);
     gusher = await startGusher({
       workers: 2,
       env: {
-        GUSHER_PUBLIC_PEM_FILE: path,
+        GUSHER_JWT_PUBLIC_KEY_FILE: path,
         GUSHER_TOKEN_REFRESH_GRACE_MS: '1000',
         GUSHER_TOKEN_CLOCK_SKEW_MS: '0',
       },

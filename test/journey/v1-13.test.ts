@@ -13,7 +13,7 @@ describe('backends written for gusher.cluster v1.13', () => {
   const api = new Api(() => gusher.api);
 
   before(async () => {
-    gusher = await startGusher({ workers: 2, env: { GUSHER_PUBLIC_PEM_FILE: keys.publicPath } });
+    gusher = await startGusher({ workers: 2, env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath } });
     const token = await signToken(keys.privateKey, {
       app_key: 'TEST',
       user_id: 'ann',

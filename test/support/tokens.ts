@@ -7,13 +7,17 @@ import { SignJWT } from 'jose';
 export interface KeyPair {
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
-  readonly publicPem: string;
+  readonly jwtPublicKey: string;
 }
 
 /** A key pair for an algorithm of JWS (RFC 7518 §3.1, RFC 8037). */
 export function keyPairFor(alg: string): KeyPair {
   const { privateKey, publicKey } = generate(alg);
-  return { privateKey, publicKey, publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString() };
+  return {
+    privateKey,
+    publicKey,
+    jwtPublicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
 }
 
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
@@ -50,12 +54,12 @@ function algorithmOf(key: KeyObject | Uint8Array): string {
   return 'asymmetricKeyType' in key && key.asymmetricKeyType === 'ed25519' ? 'EdDSA' : 'RS256';
 }
 
-/** A key pair whose public half is in a file, for GUSHER_PUBLIC_PEM_FILE. */
+/** A key pair whose public half is in a file, for GUSHER_JWT_PUBLIC_KEY_FILE. */
 export function keyFolder(): { privateKey: KeyObject; publicPath: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'gusher-keys-'));
   const publicPath = join(folder, 'public.pem');
   // The quickest to make.
-  const { privateKey, publicPem } = keyPairFor('EdDSA');
-  writeFileSync(publicPath, publicPem);
+  const { privateKey, jwtPublicKey } = keyPairFor('EdDSA');
+  writeFileSync(publicPath, jwtPublicKey);
   return { privateKey, publicPath, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

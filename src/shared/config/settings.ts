@@ -110,7 +110,7 @@ function text(naming: Naming & { fallback: string; check?: (text: string) => voi
 }
 
 /** The value is the text in the file: it travels to the workers, the file need not. */
-function publicPemFile(naming: Naming): Setting<string | undefined> {
+function publicKeyFile(naming: Naming): Setting<string | undefined> {
   return {
     ...naming,
     example: '',
@@ -347,8 +347,9 @@ export const SETTINGS = {
     about:
       'Auth webhook calls, and remote_url calls, that each worker makes at once for all apps. One app uses at most as many as are still free.',
   }),
-  publicPem: publicPemFile({
-    env: 'GUSHER_PUBLIC_PEM_FILE',
+  jwtPublicKey: publicKeyFile({
+    env: 'GUSHER_JWT_PUBLIC_KEY_FILE',
+    aliases: ['GUSHER_PUBLIC_PEM_FILE'],
     about:
       'file with the public key (PEM) that verifies tokens of every app without a key of its own; with it an app ' +
       'need not be registered for clients that have a token',

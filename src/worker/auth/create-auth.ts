@@ -28,7 +28,7 @@ export function createAuth({ settings, apps, log }: { settings: Settings; apps: 
     allowPrivate: true,
   });
   const webhook = new Webhook({ client });
-  const keys = new TokenKeys({ publicPem: settings.publicPem });
+  const keys = new TokenKeys({ jwtPublicKey: settings.jwtPublicKey });
   const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs, failures });
   const admission = new Admission({ apps, webhook, failures, tokens });
   return {

@@ -50,10 +50,10 @@ export class TokenKeys {
   });
   readonly #sets = new Map<string, JWTVerifyGetKey>();
 
-  /** `publicPem` is the key of the whole installation; `cooldownMs` the least time between two calls for keys. */
-  constructor(options: { publicPem: string | undefined; cooldownMs?: number }) {
+  /** `jwtPublicKey` is the key of the whole installation; `cooldownMs` the least time between two calls for keys. */
+  constructor(options: { jwtPublicKey: string | undefined; cooldownMs?: number }) {
     this.#cooldownMs = options.cooldownMs ?? JWKS_COOLDOWN_MS;
-    this.#common = options.publicPem === undefined ? undefined : publicKeyOf(options.publicPem);
+    this.#common = options.jwtPublicKey === undefined ? undefined : publicKeyOf(options.jwtPublicKey);
   }
 
   /** Whether tokens of this app can be verified at all. */

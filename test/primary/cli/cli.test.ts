@@ -225,7 +225,7 @@ describe('the command line', () => {
     }
 
     it('says what is wrong with a key or a time', async () => {
-      writeFileSync(join(folder, 'public.pem'), keyPairFor('EdDSA').publicPem);
+      writeFileSync(join(folder, 'public.pem'), keyPairFor('EdDSA').jwtPublicKey);
       const { privateKey } = keyPairFor('EdDSA');
       writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
       const wrong: [words: string[], error: string][] = [

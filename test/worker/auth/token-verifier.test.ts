@@ -16,13 +16,13 @@ const OTHER = keyPairFor('RS256');
 const CLAIMS = { app_key: 'shop', user_id: 'ann', channels: ['a', 'b*'], remotes: { go: true, no: false } };
 
 describe('tokens', () => {
-  const shop: App = { key: 'shop', enabled: true, jwt_public_key: RSA.publicPem };
+  const shop: App = { key: 'shop', enabled: true, jwt_public_key: RSA.jwtPublicKey };
 
   let noted: Failure[] = [];
   const note = (_event: FailureEvent, failure: Failure): void => void noted.push(failure);
 
-  function open(publicPem?: string): Tokens {
-    return new Tokens({ keys: new TokenKeys({ publicPem }), clockSkewMs: 5_000, failures: { note } });
+  function open(jwtPublicKey?: string): Tokens {
+    return new Tokens({ keys: new TokenKeys({ jwtPublicKey }), clockSkewMs: 5_000, failures: { note } });
   }
 
   async function outcomeOf(app: App, token: string, tokens = open()): Promise<string> {
@@ -47,7 +47,7 @@ describe('tokens', () => {
     it(`are verified with ${alg}`, async () => {
       const pair = /^[RP]S/.test(alg) ? RSA : keyPairFor(alg);
       const token = await signToken(pair.privateKey, CLAIMS, { alg });
-      const app: App = { key: 'shop', enabled: true, jwt_public_key: pair.publicPem };
+      const app: App = { key: 'shop', enabled: true, jwt_public_key: pair.jwtPublicKey };
       expect(await outcomeOf(app, token)).to.equal('is ann');
     });
   }
@@ -81,7 +81,7 @@ describe('tokens', () => {
 
   it('are refused when the public key was used as a secret (key confusion)', async () => {
     for (const alg of ['HS256', 'HS384', 'HS512']) {
-      const token = await signToken(Buffer.from(RSA.publicPem), CLAIMS, { alg });
+      const token = await signToken(Buffer.from(RSA.jwtPublicKey), CLAIMS, { alg });
       expect(await outcomeOf(shop, token), alg).to.equal('token_refused');
       expect(await outcomeOf({ ...shop, secret: 'hush', jwt_hs256: true }, token), alg).to.equal(
         'token_refused',
@@ -138,9 +138,9 @@ describe('tokens', () => {
     const plain: App = { key: 'shop', enabled: true };
     const token = await signToken(RSA.privateKey, CLAIMS);
     expect(await outcomeOf(plain, token)).to.equal('token_refused');
-    expect(await outcomeOf(plain, token, open(RSA.publicPem))).to.equal('is ann');
-    const own: App = { ...plain, jwt_public_key: OTHER.publicPem };
-    expect(await outcomeOf(own, token, open(RSA.publicPem))).to.equal('token_refused');
+    expect(await outcomeOf(plain, token, open(RSA.jwtPublicKey))).to.equal('is ann');
+    const own: App = { ...plain, jwt_public_key: OTHER.jwtPublicKey };
+    expect(await outcomeOf(own, token, open(RSA.jwtPublicKey))).to.equal('token_refused');
   });
 
   describe('of an app that publishes its keys', () => {
@@ -182,7 +182,7 @@ describe('tokens', () => {
     it('are verified with a key that was published later', async () => {
       await publish(['one', RSA]);
       const tokens = new Tokens({
-        keys: new TokenKeys({ publicPem: undefined, cooldownMs: 0 }),
+        keys: new TokenKeys({ jwtPublicKey: undefined, cooldownMs: 0 }),
         clockSkewMs: 0,
         failures: { note },
       });
@@ -235,7 +235,7 @@ describe('tokens', () => {
     it('are asked for again after the cool-down', async () => {
       answer = () => 'x';
       const tokens = new Tokens({
-        keys: new TokenKeys({ publicPem: undefined, cooldownMs: 30 }),
+        keys: new TokenKeys({ jwtPublicKey: undefined, cooldownMs: 30 }),
         clockSkewMs: 0,
         failures: { note },
       });
