@@ -141,18 +141,18 @@ export const SETTINGS = {
     flag: 'listen',
     aliases: ['PUBLIC_API_ADDR'],
     fallback: ':8000',
-    about: 'where clients connect; unset and with no app and no Redis, gusher stays on 127.0.0.1 (demo)',
+    about: 'Address for client connections. In demo mode (no apps, no Redis) it defaults to 127.0.0.1:8000',
   }),
   apiListen: address({
     env: 'GUSHER_API_LISTEN',
     flag: 'api-listen',
     fallback: '127.0.0.1:8001',
-    about: 'where backends publish and operators look; any address but loopback needs GUSHER_API_TOKEN',
+    about: 'Address of the HTTP API. Any address other than loopback requires GUSHER_API_TOKEN',
   }),
   apiToken: optionalText({
     env: 'GUSHER_API_TOKEN',
     secret: true,
-    about: 'bearer token that every request to the API must present',
+    about: 'Bearer token required on every API request',
     check: apiToken,
   }),
   workers: integer({
@@ -162,14 +162,14 @@ export const SETTINGS = {
     computed: 'one per CPU',
     least: 1,
     most: 1024,
-    about: 'how many workers serve clients',
+    about: 'Number of worker processes',
   }),
   redisUrl: optionalText({
     env: 'GUSHER_REDIS_URL',
     flag: 'redis-url',
     aliases: ['REDIS_ADDR'],
     about:
-      'the Redis to use: redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master; unset: the embedded broker',
+      'Redis to connect to: redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master. Unset: the embedded broker is used',
     secret: true,
     check: parseRedisAddress,
   }),
@@ -177,20 +177,20 @@ export const SETTINGS = {
     env: 'GUSHER_REDIS_PREFIX',
     flag: 'redis-prefix',
     fallback: '',
-    about: 'put before every key and channel name in Redis, so that several installations can share it',
+    about: 'Prefix for all Redis keys and channels, so that several installations can share one Redis',
   }),
   appsFile: text({
     env: 'GUSHER_APPS_FILE',
     flag: 'apps-file',
     fallback: 'gusher-apps.json',
-    about: 'where apps are registered when there is no Redis',
+    about: 'File that stores apps when Redis is not used',
   }),
   logLevel: oneOf({
     env: 'GUSHER_LOG_LEVEL',
     flag: 'log-level',
     fallback: 'info',
     values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-    about: 'what is logged: this level and what is graver',
+    about: 'Minimum log level',
   }),
   logFormat: oneOf({
     env: 'GUSHER_LOG_FORMAT',
@@ -205,7 +205,7 @@ export const SETTINGS = {
     fallback: 5_000,
     least: 100,
     most: 600_000,
-    about: 'how long a new socket may take to send a whole request head',
+    about: 'Time allowed for a new socket to send its request headers',
   }),
   pendingSocketsMax: integer({
     env: 'GUSHER_PENDING_SOCKETS_MAX',
@@ -214,8 +214,7 @@ export const SETTINGS = {
     least: 16,
     most: 1_000_000,
     about:
-      'how many sockets may wait at the front door, if a third of the open files that the system allows is not less; ' +
-      'beyond it the one that waited longest is closed',
+      'Maximum sockets that have not sent their headers yet (lowered automatically to a third of the file-descriptor limit). When full, the oldest is closed',
   }),
   addressConnectsPerSecond: integer({
     env: 'GUSHER_ADDRESS_CONNECTS_PER_SECOND',
@@ -240,7 +239,7 @@ export const SETTINGS = {
     fallback: 8 * KIBIBYTE,
     least: 512,
     most: 16 * KIBIBYTE,
-    about: 'longest request head on the public port',
+    about: 'Maximum size of the request headers on the public port',
   }),
   messageMaxBytes: integer({
     env: 'GUSHER_MESSAGE_MAX_BYTES',
@@ -248,7 +247,7 @@ export const SETTINGS = {
     fallback: 64 * KIBIBYTE,
     least: 128,
     most: 64 * MEBIBYTE,
-    about: 'longest message taken from a client; beyond it the client is closed with 1009',
+    about: 'Maximum size of a client message; larger messages close the connection with 1009',
   }),
   bodyMaxBytes: integer({
     env: 'GUSHER_BODY_MAX_BYTES',
@@ -256,7 +255,7 @@ export const SETTINGS = {
     fallback: MEBIBYTE,
     least: KIBIBYTE,
     most: 64 * MEBIBYTE,
-    about: 'longest body of an API request',
+    about: 'Maximum size of an API request body and of a message received from Redis',
   }),
   sendBufferMaxBytes: integer({
     env: 'GUSHER_SEND_BUFFER_MAX_BYTES',
@@ -264,8 +263,7 @@ export const SETTINGS = {
     fallback: 4 * MEBIBYTE,
     least: 16 * KIBIBYTE,
     most: 1024 * MEBIBYTE,
-    about:
-      'how many bytes may wait unsent for one client before it is closed as too slow; also the largest message that may be published',
+    about: 'Maximum unsent bytes per client before it is closed as too slow',
   }),
   subscriptionsMax: integer({
     env: 'GUSHER_SUBSCRIPTIONS_MAX',
@@ -273,7 +271,7 @@ export const SETTINGS = {
     fallback: 1_000,
     least: 1,
     most: 1_000_000,
-    about: 'how many channels one client may be subscribed to',
+    about: 'Maximum channels per client',
   }),
   namesMaxBytes: integer({
     env: 'GUSHER_NAMES_MAX_BYTES',
@@ -292,8 +290,7 @@ export const SETTINGS = {
     fallback: 1_000,
     least: 1,
     most: 1_000_000,
-    about:
-      'how many commands are taken from one client in a second; the rest wait in its socket, none is lost',
+    about: 'Commands processed per client per second; excess commands are delayed, not dropped',
   }),
   framesPerSecond: integer({
     env: 'GUSHER_FRAMES_PER_SECOND',
@@ -311,7 +308,7 @@ export const SETTINGS = {
     fallback: 20,
     least: 1,
     most: 1_000_000,
-    about: 'how many malformed or unknown commands a client may send in a minute before it is closed',
+    about: 'Invalid commands allowed per client per minute before it is closed',
   }),
   heartbeatIntervalMs: integer({
     env: 'GUSHER_HEARTBEAT_INTERVAL_MS',
@@ -319,7 +316,7 @@ export const SETTINGS = {
     fallback: 25_000,
     least: 100,
     most: 3_600_000,
-    about: 'a client silent for this long is pinged, one silent for twice as long is closed',
+    about: 'Interval without traffic after which a client is pinged; after two intervals it is closed',
   }),
   authWebhookTimeoutMs: integer({
     env: 'GUSHER_AUTH_WEBHOOK_TIMEOUT_MS',
@@ -327,7 +324,7 @@ export const SETTINGS = {
     fallback: 10_000,
     least: 100,
     most: 120_000,
-    about: 'how long an auth webhook may take to answer',
+    about: 'Timeout of an auth webhook call',
   }),
   authWebhookMaxInFlight: integer({
     env: 'GUSHER_AUTH_WEBHOOK_MAX_IN_FLIGHT',
@@ -335,8 +332,7 @@ export const SETTINGS = {
     fallback: 64,
     least: 1,
     most: 10_000,
-    about:
-      'Auth webhook calls, and remote_url calls, that each worker makes at once for one app. Ten times as many may wait.',
+    about: 'Concurrent auth webhook calls per worker; up to ten times as many are queued',
   }),
   webhookTotalMaxInFlight: integer({
     env: 'GUSHER_WEBHOOK_TOTAL_MAX_IN_FLIGHT',
@@ -351,8 +347,7 @@ export const SETTINGS = {
     env: 'GUSHER_JWT_PUBLIC_KEY_FILE',
     aliases: ['GUSHER_PUBLIC_PEM_FILE'],
     about:
-      'file with the public key (PEM) that verifies tokens of every app without a key of its own; with it an app ' +
-      'need not be registered for clients that have a token',
+      'Public key (PEM) that verifies tokens of apps without a key of their own. When set, apps need not be registered for clients with a token',
   }),
   tokenClockSkewMs: integer({
     env: 'GUSHER_TOKEN_CLOCK_SKEW_MS',
@@ -360,7 +355,7 @@ export const SETTINGS = {
     fallback: 5_000,
     least: 0,
     most: 600_000,
-    about: 'how far the clock of whoever signs tokens may be off',
+    about: 'Clock skew tolerated when verifying tokens',
   }),
   tokenRefreshGraceMs: integer({
     env: 'GUSHER_TOKEN_REFRESH_GRACE_MS',
@@ -368,7 +363,7 @@ export const SETTINGS = {
     fallback: 10_000,
     least: 0,
     most: 3_600_000,
-    about: 'how long a client whose token has expired may take to present a new one (gusher.refresh)',
+    about: 'Time a client has to send a new token (gusher.refresh) after its token expires',
   }),
   clientEventsPerSecond: integer({
     env: 'GUSHER_CLIENT_EVENTS_PER_SECOND',
@@ -376,7 +371,7 @@ export const SETTINGS = {
     fallback: 10,
     least: 1,
     most: 100_000,
-    about: 'how many client events are taken from one client in a second, in apps that allow them',
+    about: 'Client events accepted per client per second',
   }),
   remoteListMaxLength: integer({
     env: 'GUSHER_REMOTE_LIST_MAX_LENGTH',
@@ -384,18 +379,19 @@ export const SETTINGS = {
     fallback: 10_000,
     least: 1,
     most: 100_000_000,
-    about: 'how many jobs (gusher.remote) may wait in one list in Redis; beyond it they are refused',
+    about: 'Maximum jobs in one Redis list (gusher.remote); further jobs are rejected',
   }),
   compression: flag({
     env: 'GUSHER_COMPRESSION',
     flag: 'compression',
     fallback: false,
-    about: 'offer permessage-deflate: less traffic, about 250 KB more memory per client and no shared frames',
+    about:
+      'Negotiate permessage-deflate. Saves bandwidth, costs about 250 KB of memory per client, and disables shared frames',
   }),
   pusherPathPrefix: text({
     env: 'GUSHER_PUSHER_PATH_PREFIX',
     fallback: '',
-    about: 'a path that may stand before /app and /apps (Pusher); both are served without it too',
+    about: 'Optional prefix accepted before /app and /apps',
     check: pathPrefix,
   }),
   batchWindowMs: integer({
@@ -404,13 +400,12 @@ export const SETTINGS = {
     fallback: 0,
     least: 0,
     most: 1_000,
-    about:
-      'how long what is sent to clients may be held to leave in one write with what follows; 0: just what meets in a turn of the loop',
+    about: 'Time to wait for more messages before writing to clients. 0 writes once per event-loop tick',
   }),
   pusherStrictProtocol: flag({
     env: 'GUSHER_PUSHER_STRICT_PROTOCOL',
     fallback: false,
-    about: 'refuse Pusher clients that do not say which protocol version they speak (4008)',
+    about: 'Reject Pusher clients that do not send a protocol version (4008)',
   }),
   pusherActivityTimeoutS: integer({
     env: 'GUSHER_PUSHER_ACTIVITY_TIMEOUT_S',
@@ -418,7 +413,7 @@ export const SETTINGS = {
     fallback: 120,
     least: 5,
     most: 3_600,
-    about: 'after how long a silence Pusher clients ask whether the server is there',
+    about: 'Idle time after which Pusher clients send a ping',
   }),
   pusherConnectsPerSecond: integer({
     env: 'GUSHER_PUSHER_CONNECTS_PER_SECOND',
@@ -426,8 +421,7 @@ export const SETTINGS = {
     fallback: 1_000,
     least: 1,
     most: 1_000_000,
-    about:
-      'how many Pusher clients all workers let in per second, as many as the auth endpoints of the apps can take; others wait for their turn',
+    about: 'Pusher connections admitted per second, all workers together; others are queued',
   }),
   pusherAdmissionTimeoutMs: integer({
     env: 'GUSHER_PUSHER_ADMISSION_TIMEOUT_MS',
@@ -436,7 +430,7 @@ export const SETTINGS = {
     least: 100,
     most: 60_000,
     about:
-      'how long a Pusher client waits for its turn at most; whoever would have to wait longer is sent away with 4100 within that time; pusher-js waits 15 s',
+      "Maximum time a Pusher client waits for admission; clients beyond that are rejected with 4100. Must stay below pusher-js's 15 s",
   }),
   pusherAdmissionQueueMax: integer({
     env: 'GUSHER_PUSHER_ADMISSION_QUEUE_MAX',
@@ -444,7 +438,7 @@ export const SETTINGS = {
     fallback: 20_000,
     least: 1,
     most: 10_000_000,
-    about: 'how many Pusher clients of all workers wait for their turn at once; others are sent away at once',
+    about: 'Maximum Pusher clients in the admission queue',
   }),
   pusherAuthorizationTimeoutMs: integer({
     env: 'GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS',
@@ -453,7 +447,7 @@ export const SETTINGS = {
     least: 100,
     most: 600_000,
     about:
-      'how long a Pusher client may take to sign in or to join a private or presence channel, in apps with authorized_only',
+      'Time a Pusher client has to sign in or join a private or presence channel (apps with authorized_only)',
   }),
   pusherIdleTimeoutMs: integer({
     env: 'GUSHER_PUSHER_IDLE_TIMEOUT_MS',
@@ -461,8 +455,7 @@ export const SETTINGS = {
     fallback: 86_400_000,
     least: 1_000,
     most: 2_147_483_647,
-    about:
-      'after how long without a message in either direction a Pusher client is told to connect anew (4202), though it answers pings',
+    about: 'Idle time after which a Pusher client is asked to reconnect (4202), even if it answers pings',
   }),
   pusherPresenceJoinsPerSecond: integer({
     env: 'GUSHER_PUSHER_PRESENCE_JOINS_PER_SECOND',
@@ -488,7 +481,7 @@ export const SETTINGS = {
     fallback: 100,
     least: 1,
     most: 10_000,
-    about: 'how many users a presence channel may have, unless its app says otherwise',
+    about: 'Default maximum members of a presence channel',
   }),
   pusherMemberInfoMaxBytes: integer({
     env: 'GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES',
@@ -496,7 +489,7 @@ export const SETTINGS = {
     fallback: 2 * KIBIBYTE,
     least: 0,
     most: 64 * KIBIBYTE,
-    about: 'longest user_info of a member of a presence channel',
+    about: 'Maximum size of user_info',
   }),
   pusherEventMaxBytes: integer({
     env: 'GUSHER_PUSHER_EVENT_MAX_BYTES',
@@ -504,7 +497,7 @@ export const SETTINGS = {
     fallback: 10 * KIBIBYTE,
     least: KIBIBYTE,
     most: 64 * MEBIBYTE,
-    about: 'longest data of one event of a Pusher SDK or client',
+    about: 'Maximum data size of one event',
   }),
   pusherEventChannelsMax: integer({
     env: 'GUSHER_PUSHER_EVENT_CHANNELS_MAX',
@@ -512,7 +505,7 @@ export const SETTINGS = {
     fallback: 100,
     least: 1,
     most: 10_000,
-    about: 'how many channels a Pusher SDK may publish one event to',
+    about: 'Maximum channels per event',
   }),
   pusherBatchMaxEvents: integer({
     env: 'GUSHER_PUSHER_BATCH_MAX_EVENTS',
@@ -520,7 +513,7 @@ export const SETTINGS = {
     fallback: 10,
     least: 1,
     most: 10_000,
-    about: 'how many events a Pusher SDK may publish in one batch',
+    about: 'Maximum events per batch',
   }),
   eventWebhookTimeoutMs: integer({
     env: 'GUSHER_EVENT_WEBHOOK_TIMEOUT_MS',
@@ -528,7 +521,7 @@ export const SETTINGS = {
     fallback: 10_000,
     least: 100,
     most: 120_000,
-    about: 'how long the webhook that an app is told events by (webhook_url) may take to answer',
+    about: 'Timeout of an event webhook (webhook_url) call',
   }),
   eventWebhookGraceMs: integer({
     env: 'GUSHER_EVENT_WEBHOOK_GRACE_MS',
@@ -536,18 +529,18 @@ export const SETTINGS = {
     fallback: 3_000,
     least: 0,
     most: 60_000,
-    about: 'who returns to a channel within this time has not left it, and neither is told to webhook_url',
+    about: 'A member or channel that returns within this time is not reported as removed or vacated',
   }),
   eventWebhookAllowPrivate: flag({
     env: 'GUSHER_EVENT_WEBHOOK_ALLOW_PRIVATE',
     fallback: false,
-    about: 'tell events (webhook_url) to private addresses too: loopback, 10.0.0.0/8, fc00::/7 and the like',
+    about: 'Allow event webhooks to private addresses (loopback, 10.0.0.0/8, fc00::/7, …)',
   }),
   directWrites: flag({
     env: 'GUSHER_DIRECT_WRITES',
     fallback: true,
     about:
-      'write to sockets below the stream where a probe at start finds that it works; same bytes, less CPU',
+      'Write to sockets below the stream layer when a startup probe shows that it works; same bytes, less CPU',
   }),
   workerLivenessTimeoutMs: integer({
     env: 'GUSHER_WORKER_LIVENESS_TIMEOUT_MS',
@@ -556,7 +549,7 @@ export const SETTINGS = {
     // Less than a few beats of a worker would be the end of healthy ones.
     least: 2_000,
     most: 600_000,
-    about: 'a worker whose event loop gives no sign for this long is killed and replaced',
+    about: 'Time without a heartbeat after which a worker is killed and replaced',
   }),
   shutdownTimeoutMs: integer({
     env: 'GUSHER_SHUTDOWN_TIMEOUT_MS',
@@ -564,7 +557,7 @@ export const SETTINGS = {
     fallback: 30_000,
     least: 500,
     most: 3_600_000,
-    about: 'how long a graceful stop may take before the workers are killed and gusher exits with 1',
+    about: 'Time allowed for a graceful shutdown; after it workers are killed and gusher exits with 1',
   }),
   drainClientsPerSecond: integer({
     env: 'GUSHER_DRAIN_CLIENTS_PER_SECOND',
@@ -572,8 +565,7 @@ export const SETTINGS = {
     fallback: 500,
     least: 1,
     most: 1_000_000,
-    about:
-      'how many clients each worker closes per second while it drains (faster where the deadline demands)',
+    about: 'Clients closed per second by each draining worker (more if the timeout requires it)',
   }),
 } satisfies Record<string, Setting<never> | Setting<unknown>>;
 
