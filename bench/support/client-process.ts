@@ -30,7 +30,7 @@ export type FromClients =
   | { type: 'report'; deliveries: number; latenciesMs: number[]; cpuMs: number };
 
 /** Beyond what the asked pace takes. */
-const OPEN_DEADLINE_MS = 60_000;
+const OPEN_TIMEOUT_MS = 60_000;
 const ACCEPTED = 'HTTP/1.1 101';
 const NOTHING = Buffer.alloc(0);
 const STAMP = '"ts":"';
@@ -165,7 +165,7 @@ class LightClient {
 
 async function open(options: ToClients & { type: 'open' }): Promise<void> {
   const before = ready;
-  const until = performance.now() + (options.count / options.perSecond) * 1_000 + OPEN_DEADLINE_MS;
+  const until = performance.now() + (options.count / options.perSecond) * 1_000 + OPEN_TIMEOUT_MS;
   const startedAt = performance.now();
   for (let opened = 0; opened < options.count; ) {
     const due = Math.min(options.count, ((performance.now() - startedAt) / 1_000) * options.perSecond + 1);

@@ -36,7 +36,7 @@ export interface Target {
   start(env?: Readonly<Record<string, string>>): Promise<Running>;
 }
 
-const READY_DEADLINE_MS = 30_000;
+const READY_TIMEOUT_MS = 30_000;
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const LIMIT = fileURLToPath(new URL('../limit/server.js', import.meta.url));
 
@@ -120,7 +120,7 @@ async function lineOf(child: ChildProcess, stream: 'stdout' | 'stderr', part: st
   child[stream]?.on('data', (chunk: Buffer) => {
     text += chunk.toString();
   });
-  const until = performance.now() + READY_DEADLINE_MS;
+  const until = performance.now() + READY_TIMEOUT_MS;
   while (performance.now() < until && child.exitCode === null) {
     const line = text
       .split('\n')

@@ -23,7 +23,7 @@ import { openWebhooks } from './webhooks/create-webhooks.ts';
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
 const DRAIN_PART = 0.9;
 /** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
-const WEBHOOKS_DEADLINE_MS = 3_000;
+const WEBHOOKS_TIMEOUT_MS = 3_000;
 /** With fewer, a reconnect of all clients of a small installation has to wait. */
 const FEW_SOCKETS = 1_000;
 /** Beyond the deadline of the workers, at which they are killed: the end of a process that was killed is not far. */
@@ -78,7 +78,7 @@ export async function runPrimary(
   closers.add('demo watch', () => demo?.close());
   closers.add('presence cluster', () => hosts?.close());
   closers.add('webhooks', () =>
-    webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_DEADLINE_MS),
+    webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_TIMEOUT_MS),
   );
   closers.add('socket queue', () => lobby.end());
   closers.add('API listener', () => {
@@ -88,8 +88,8 @@ export async function runPrimary(
   closers.add(
     'workers',
     async () => {
-      const deadlineMs = settings.shutdownTimeoutMs * DRAIN_PART;
-      drained = await Promise.race([supervisor.drain(deadlineMs), failed ? stop.first : stop.second]);
+      const timeoutMs = settings.shutdownTimeoutMs * DRAIN_PART;
+      drained = await Promise.race([supervisor.drain(timeoutMs), failed ? stop.first : stop.second]);
       if (typeof drained === 'string') supervisor.killAll(`a second ${drained}`);
     },
     settings.shutdownTimeoutMs + DRAIN_GRACE_MS,
@@ -106,7 +106,7 @@ export async function runPrimary(
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
-    log.info({ event: 'stopping', signal, deadlineMs: settings.shutdownTimeoutMs }, 'shutting down');
+    log.info({ event: 'stopping', signal, timeoutMs: settings.shutdownTimeoutMs }, 'shutting down');
   } catch (error) {
     failed = true;
     log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'startup failed');

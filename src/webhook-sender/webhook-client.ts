@@ -11,8 +11,8 @@ export class Delivery {
   readonly #timeoutMs: number;
   readonly #client: HttpClient;
 
-  constructor(options: { deadlineMs: number; allowPrivate: boolean }) {
-    const { deadlineMs: timeoutMs, allowPrivate } = options;
+  constructor(options: { timeoutMs: number; allowPrivate: boolean }) {
+    const { timeoutMs, allowPrivate } = options;
     this.#timeoutMs = timeoutMs;
     this.#client = new HttpClient({
       timeoutMs,

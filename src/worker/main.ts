@@ -43,7 +43,7 @@ function receive(message: ToWorker): void {
       void start(message);
       break;
     case 'drain':
-      void leave(message.deadlineMs);
+      void leave(message.timeoutMs);
       break;
     default:
       worker?.receive(message);
@@ -65,8 +65,8 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
   }
 }
 
-async function leave(deadlineMs: number): Promise<void> {
-  const clean = (await worker?.drain(deadlineMs)) ?? true;
+async function leave(timeoutMs: number): Promise<void> {
+  const clean = (await worker?.drain(timeoutMs)) ?? true;
   await line.finish(LAST_WORDS_MS);
   process.exit(clean ? 0 : CLOSE_FAILED_EXIT);
 }

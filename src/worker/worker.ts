@@ -389,15 +389,15 @@ export class Worker {
    * Closes every client, finishes what is begun, and releases everything. Resolves with true if all of it was closed
    * without an error.
    */
-  drain(deadlineMs: number): Promise<boolean> {
-    this.#drained ??= this.#drain(deadlineMs);
+  drain(timeoutMs: number): Promise<boolean> {
+    this.#drained ??= this.#drain(timeoutMs);
     return this.#drained;
   }
 
-  #drain(deadlineMs: number): Promise<boolean> {
+  #drain(timeoutMs: number): Promise<boolean> {
     const { log } = this.#options;
     const { drainClientsPerSecond } = this.#options.settings;
-    const until = performance.now() + deadlineMs;
+    const until = performance.now() + timeoutMs;
     const closers = new Closers({ log });
     // The last one: until then the primary sees that this worker runs.
     closers.add('beat', () => clearInterval(this.#beat));
@@ -412,8 +412,8 @@ export class Worker {
     closers.add('presence client', () => this.#roster.close());
     closers.add('broker', () => this.#broker.close());
     closers.add('readiness', () => this.#readiness.close());
-    closers.add('API', () => this.#api.close(until - performance.now()), deadlineMs);
-    closers.add('public requests', () => this.#http.close(until - performance.now()), deadlineMs);
+    closers.add('API', () => this.#api.close(until - performance.now()), timeoutMs);
+    closers.add('public requests', () => this.#http.close(until - performance.now()), timeoutMs);
     closers.add(
       'clients',
       () =>
@@ -422,9 +422,9 @@ export class Worker {
           hub: this.#hub,
           outbox: this.#outbox,
           perSecond: drainClientsPerSecond,
-          deadlineMs: (until - performance.now()) * CLIENTS_PART,
+          timeoutMs: (until - performance.now()) * CLIENTS_PART,
         }),
-      deadlineMs,
+      timeoutMs,
     );
     closers.add('publications in flight', () => this.#broker.settle());
     closers.add('handshake', () => {

@@ -173,7 +173,7 @@ describe('the roster between a worker and the primary', () => {
   it('refuses questions beyond a bound, and those that are not answered in time', async () => {
     const sent: ToPrimary[] = [];
     const send = (message: ToPrimary): unknown => sent.push(message);
-    const deaf = new RosterClient({ send, flushReports: () => undefined, deadlineMs: 1_000 });
+    const deaf = new RosterClient({ send, flushReports: () => undefined, timeoutMs: 1_000 });
     const outcomes = Array.from({ length: 51_001 }, () =>
       deaf.ask({ kind: 'totals' }).then(
         () => 'answered',

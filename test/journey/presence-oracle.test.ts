@@ -76,7 +76,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   }
 
   /** Every host answers as the model does, soon. */
-  async function expectAgreement(deadlineMs = 5_000): Promise<void> {
+  async function expectAgreement(timeoutMs = 5_000): Promise<void> {
     await Promise.all(
       hosts.map(async (host, number) => {
         let wrong: string[] = [];
@@ -87,7 +87,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
           wrong = [...differences(told, expected), ...mistold(watchers.get(host))];
           return wrong.length === 0;
         };
-        await eventually(agrees, `host ${number} agrees`, deadlineMs).catch((error: Error) => {
+        await eventually(agrees, `host ${number} agrees`, timeoutMs).catch((error: Error) => {
           throw new Error(`${error.message}: ${wrong.slice(0, 5).join('\n')}\n${story()}`);
         });
       }),

@@ -9,7 +9,7 @@ import { descriptorsOf } from '../support/processes.ts';
 import { leave, Receiver } from '../support/receiver.ts';
 
 const CLIENTS = 6;
-const DEADLINE_MS = 15_000;
+const TIMEOUT_MS = 15_000;
 
 const isFailure = ({ msg }: LogLine): boolean => msg === 'worker failed to start';
 const isOpen = ({ client }: Receiver): boolean => client.socket.readyState === client.socket.OPEN;
@@ -30,7 +30,7 @@ describe('a worker that cannot be started', () => {
     gusher = await startGusher({
       workers: 2,
       node,
-      env: { GUSHER_SHUTDOWN_TIMEOUT_MS: String(DEADLINE_MS) },
+      env: { GUSHER_SHUTDOWN_TIMEOUT_MS: String(TIMEOUT_MS) },
     });
     receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
   });

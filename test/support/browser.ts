@@ -110,8 +110,8 @@ export class PusherPage {
     );
   }
 
-  async becomes(state: string, deadlineMs?: number): Promise<void> {
-    await eventually(async () => (await this.states()).at(-1) === state, `pusher-js is ${state}`, deadlineMs);
+  async becomes(state: string, timeoutMs?: number): Promise<void> {
+    await eventually(async () => (await this.states()).at(-1) === state, `pusher-js is ${state}`, timeoutMs);
   }
 
   /** Every state since the client was made. */

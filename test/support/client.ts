@@ -34,17 +34,17 @@ export class Client {
   }
 
   /** The next message as text, in order; waits for it. */
-  nextText(deadlineMs?: number): Promise<string> {
+  nextText(timeoutMs?: number): Promise<string> {
     const first = this.#received.shift();
     if (first !== undefined) return Promise.resolve(first);
     const coming = new Promise<string>((resolve) => {
       this.#wanted = resolve;
     });
-    return within(coming, 'a message', deadlineMs);
+    return within(coming, 'a message', timeoutMs);
   }
 
-  async next(deadlineMs?: number): Promise<Message> {
-    return JSON.parse(await this.nextText(deadlineMs)) as Message;
+  async next(timeoutMs?: number): Promise<Message> {
+    return JSON.parse(await this.nextText(timeoutMs)) as Message;
   }
 
   /** Messages that are here and were not asked for. */

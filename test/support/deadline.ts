@@ -2,10 +2,10 @@
 const PATIENCE_MS = 30_000;
 
 /** Waits for a promise, and fails with a sentence when it takes too long. */
-export async function within<T>(promise: Promise<T>, what: string, deadlineMs = PATIENCE_MS): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, timeoutMs = PATIENCE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${deadlineMs} ms in vain for ${what}`)), deadlineMs);
+    timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms in vain for ${what}`)), timeoutMs);
   });
   try {
     return await Promise.race([promise, late]);
@@ -23,11 +23,11 @@ export function secondsTouchedSince(then: number): number {
 export async function eventually(
   question: () => boolean | Promise<boolean>,
   what: string,
-  deadlineMs = PATIENCE_MS,
+  timeoutMs = PATIENCE_MS,
 ): Promise<void> {
-  const until = performance.now() + deadlineMs;
+  const until = performance.now() + timeoutMs;
   while (!(await question())) {
-    if (performance.now() > until) throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
+    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -55,11 +55,11 @@ export class RunningGusher {
   }
 
   /** The first log line that fits; waits for it. */
-  async log(fits: (line: LogLine) => boolean, what: string, deadlineMs?: number): Promise<LogLine> {
+  async log(fits: (line: LogLine) => boolean, what: string, timeoutMs?: number): Promise<LogLine> {
     await eventually(
       () => this.logs.some(fits) || this.process.exitCode !== null,
       `gusher logs ${what}`,
-      deadlineMs,
+      timeoutMs,
     );
     const line = this.logs.find(fits);
     if (line === undefined) throw new Error(`gusher ended: ${this.#tail()}`);

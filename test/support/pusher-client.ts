@@ -58,22 +58,22 @@ export class PusherClient {
   }
 
   /** The next message as text, in order; waits for it. */
-  async nextText(deadlineMs?: number): Promise<string> {
+  async nextText(timeoutMs?: number): Promise<string> {
     const arrival = (): Promise<void> =>
       new Promise((resolve) => {
         this.#heard = resolve;
       });
     while (this.#read >= this.texts.length) {
       if (this.socket.readyState === WebSocket.CLOSED) throw new Error('the connection is closed');
-      await within(arrival(), 'a message', deadlineMs);
+      await within(arrival(), 'a message', timeoutMs);
     }
     const text = this.texts[this.#read] ?? '';
     this.#read += 1;
     return text;
   }
 
-  async next(deadlineMs?: number): Promise<PusherMessage> {
-    return JSON.parse(await this.nextText(deadlineMs)) as PusherMessage;
+  async next(timeoutMs?: number): Promise<PusherMessage> {
+    return JSON.parse(await this.nextText(timeoutMs)) as PusherMessage;
   }
 
   /** The next message, which has to be of that event; its `data` as the JSON in it says, where it is a string. */
@@ -94,9 +94,9 @@ export class PusherClient {
   }
 
   /** Reads on until a message of that event comes; what is before it is passed over. */
-  async until(event: string, channel?: string, deadlineMs?: number): Promise<PusherMessage> {
+  async until(event: string, channel?: string, timeoutMs?: number): Promise<PusherMessage> {
     for (;;) {
-      const message = await this.next(deadlineMs);
+      const message = await this.next(timeoutMs);
       if (message.event === event && message.channel === channel) return message;
     }
   }

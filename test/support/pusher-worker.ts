@@ -44,7 +44,7 @@ export class PusherWorker {
   readonly #roster: RosterClient;
   readonly #counts: SubscriptionCounts;
 
-  constructor(desk: RosterDesk, name: string, { rosterDeadlineMs }: { rosterDeadlineMs?: number } = {}) {
+  constructor(desk: RosterDesk, name: string, { rosterTimeoutMs }: { rosterTimeoutMs?: number } = {}) {
     const { stats } = this;
     const turn: Turn = new Turn([() => fanOut.flush(), () => reporter.flush(), () => outbox.flush()]);
     const requestFlush = (): void => turn.request();
@@ -55,7 +55,7 @@ export class PusherWorker {
     const roster = new RosterClient({
       send,
       flushReports: () => reporter.flush(),
-      ...(rosterDeadlineMs !== undefined && { deadlineMs: rosterDeadlineMs }),
+      ...(rosterTimeoutMs !== undefined && { timeoutMs: rosterTimeoutMs }),
     });
     desk.open(name, (message) => {
       setImmediate(() => {

@@ -32,8 +32,8 @@ export class RawSocket {
   }
 
   /** What the server said until it closed the connection. */
-  answer(deadlineMs?: number): Promise<string> {
-    return within(this.ended, 'the end of a raw connection', deadlineMs);
+  answer(timeoutMs?: number): Promise<string> {
+    return within(this.ended, 'the end of a raw connection', timeoutMs);
   }
 }
 

@@ -33,8 +33,8 @@ export class Receiver {
     return receivers;
   }
 
-  async hasReceived(data: unknown, deadlineMs?: number): Promise<void> {
-    await eventually(() => this.received.includes(data), `a client received ${data}`, deadlineMs);
+  async hasReceived(data: unknown, timeoutMs?: number): Promise<void> {
+    await eventually(() => this.received.includes(data), `a client received ${data}`, timeoutMs);
   }
 }
 

@@ -42,7 +42,7 @@ describe('a delivery to a webhook', () => {
 
   const deliver = (path: string, options: { allowPrivate?: boolean; host?: string } = {}): Promise<void> => {
     const { allowPrivate = true, host = '127.0.0.1' } = options;
-    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate });
+    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate });
     return delivery.bring({
       url: `http://${host}:${port}${path}`,
       key: 'k1',
@@ -75,7 +75,7 @@ describe('a delivery to a webhook', () => {
   });
 
   it('reaches the next receiver after more 101 responses than one app may have requests in flight', async () => {
-    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
+    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate: true });
     const bring = (path: string): Promise<void> =>
       delivery.bring({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
     const errors = await Promise.all(Array.from({ length: 30 }, () => errorOf(bring('/101'))));
@@ -112,7 +112,7 @@ describe('a delivery to a webhook', () => {
   });
 
   it('tells why nothing was there', async () => {
-    const delivery = new Delivery({ deadlineMs: 2_000, allowPrivate: true });
+    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate: true });
     const parcel = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
     expect(await errorOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
   });

@@ -21,7 +21,7 @@ export class Lobby {
   readonly #place: (guest: Guest) => boolean;
   readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly #whyNot: (port: Guest['port']) => ErrorEntry;
-  readonly #deadlineMs: number;
+  readonly #timeoutMs: number;
   readonly #maxSockets: number;
   /** No worker to take them. */
   readonly #waiting = new Set<Guest>();
@@ -37,7 +37,7 @@ export class Lobby {
     clientLog: Pick<ClientLog, 'connectRefused'>;
     whyNot?: (port: Guest['port']) => ErrorEntry;
   }) {
-    this.#deadlineMs = options.settings.headersTimeoutMs;
+    this.#timeoutMs = options.settings.headersTimeoutMs;
     this.#maxSockets = options.settings.pendingSocketsMax;
     this.#place = options.place;
     this.#clientLog = options.clientLog;
@@ -94,7 +94,7 @@ export class Lobby {
   readonly #sweep = (): void => {
     const now = performance.now();
     for (const guest of this.#waiting) {
-      if (now - guest.arrivedAt < this.#deadlineMs) continue;
+      if (now - guest.arrivedAt < this.#timeoutMs) continue;
       this.#waiting.delete(guest);
       this.reject(guest, this.#whyNot(guest.port));
     }

@@ -19,7 +19,7 @@ import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 const WATCH_MS = 500;
 /** A watch later than this was not on time itself (a suspended machine): it proves nothing of the workers. */
 const LATE_WATCH_MS = 3 * WATCH_MS;
-const START_DEADLINE_MS = 15_000;
+const START_TIMEOUT_MS = 15_000;
 /**
  * A young generation of 2 MB instead of 16: nearly everything that a worker makes is dead when a turn ends, and what
  * is not belongs to a connection and stays. More room would save nothing, and is never given back.
@@ -124,21 +124,21 @@ export class Supervisor implements SlotListener {
   }
 
   /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
-  async drain(deadlineMs: number): Promise<boolean> {
+  async drain(timeoutMs: number): Promise<boolean> {
     const { handOver } = this.#parts;
     let clean = true;
     // What was published goes first.
     this.#relay.flush();
     for (const slot of this.#slots) {
       if (slot.worker !== undefined) handOver.close(slot.worker, 'public');
-      slot.drain(deadlineMs);
+      slot.drain(timeoutMs);
     }
-    const deadline = setTimeout(() => {
+    const timer = setTimeout(() => {
       clean = false;
       this.killAll('it did not end before the deadline');
-    }, deadlineMs);
+    }, timeoutMs);
     await this.#until(() => this.#slots.every((slot) => slot.state === 'gone'));
-    clearTimeout(deadline);
+    clearTimeout(timer);
     clearInterval(this.#watcher);
     this.#names.close();
     return clean && !this.#failed;
@@ -327,7 +327,7 @@ export class Supervisor implements SlotListener {
       if (late) slot.lastSignAt = now;
       const silentMs = now - slot.lastSignAt;
       const allowedMs =
-        slot.state === 'starting' ? START_DEADLINE_MS : this.#parts.settings.workerLivenessTimeoutMs;
+        slot.state === 'starting' ? START_TIMEOUT_MS : this.#parts.settings.workerLivenessTimeoutMs;
       if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
     }
   };

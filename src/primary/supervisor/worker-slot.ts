@@ -103,10 +103,10 @@ export class WorkerSlot {
     this.#readyAt = performance.now();
   }
 
-  drain(deadlineMs: number): void {
+  drain(timeoutMs: number): void {
     if (this.state === 'gone') return;
     this.state = 'draining';
-    this.send({ type: 'drain', deadlineMs });
+    this.send({ type: 'drain', timeoutMs });
   }
 
   /** Sends, unless the process is gone; a message to a dying process is lost with it. */

@@ -16,8 +16,8 @@ export function openWebhooks(options: {
 }): Webhooks {
   const { settings, demoApp, roster, log } = options;
   const store = openAppStore(settings);
-  const { eventWebhookTimeoutMs: deadlineMs, eventWebhookAllowPrivate: allowPrivate } = settings;
-  const courier = new Courier({ deadlineMs, allowPrivate, log });
+  const { eventWebhookTimeoutMs: timeoutMs, eventWebhookAllowPrivate: allowPrivate } = settings;
+  const courier = new Courier({ timeoutMs, allowPrivate, log });
   const apps = new Apps({ store, demoApp, takesAnyKey: false, log });
   const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.eventWebhookGraceMs, log });
   roster.listen(webhooks);

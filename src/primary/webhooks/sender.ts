@@ -27,15 +27,15 @@ export class Courier {
   #closed = false;
 
   constructor(options: {
-    deadlineMs: number;
+    timeoutMs: number;
     allowPrivate: boolean;
     log: Logger;
     /** How long a parcel may be with the process beyond the deadline. */
     workerLivenessTimeoutMs?: number;
   }) {
-    const { deadlineMs, allowPrivate, log, workerLivenessTimeoutMs = WORKER_LIVENESS_TIMEOUT_MS } = options;
-    this.#parcelTimeoutMs = deadlineMs + workerLivenessTimeoutMs;
-    this.#start = { type: 'start', deadlineMs, allowPrivate };
+    const { timeoutMs, allowPrivate, log, workerLivenessTimeoutMs = WORKER_LIVENESS_TIMEOUT_MS } = options;
+    this.#parcelTimeoutMs = timeoutMs + workerLivenessTimeoutMs;
+    this.#start = { type: 'start', timeoutMs, allowPrivate };
     this.#log = log;
   }
 

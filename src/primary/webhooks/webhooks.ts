@@ -103,7 +103,7 @@ export class Webhooks implements RosterListener {
    * clients return and which tell it. Resolves when what is on its way is delivered, or was tried once more, or at
    * the deadline; then everything is let go of.
    */
-  async close(deadlineMs: number): Promise<void> {
+  async close(timeoutMs: number): Promise<void> {
     const closers = new Closers({ log: this.#parts.log });
     closers.add('app store of webhooks', () => this.#parts.store.close());
     closers.add('webhook sender', () => this.#parts.courier.close());
@@ -115,14 +115,14 @@ export class Webhooks implements RosterListener {
       clearTimeout(this.#countTimer);
       this.#grace.close();
     });
-    closers.add('webhook deliveries', () => this.#finishWithin(deadlineMs));
+    closers.add('webhook deliveries', () => this.#finishWithin(timeoutMs));
     if (!(await closers.close())) throw new Error('not every part was closed');
   }
 
-  async #finishWithin(deadlineMs: number): Promise<void> {
+  async #finishWithin(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, deadlineMs);
+      timer = setTimeout(resolve, timeoutMs);
     });
     try {
       await Promise.race([this.#finish(), late]);

@@ -5,7 +5,7 @@ import type { HeldFolder } from './held-folder.ts';
 
 /** A change takes some ms, or seconds where the disk is busy: a process that holds the lock for longer is dead. */
 const STALE_MS = 10_000;
-const DEADLINE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 const RETRY_MS = 10;
 const TOKEN_BYTES = 12;
 const ID_LENGTH = 16;
@@ -40,7 +40,7 @@ export async function withLock<T>(
 }
 
 async function take(lock: string, token: string): Promise<void> {
-  const until = performance.now() + DEADLINE_MS;
+  const until = performance.now() + TIMEOUT_MS;
   while (!(await make(lock, token))) {
     if (performance.now() > until) throw Object.assign(new Error('locked'), { code: 'EEXIST' });
     const sight = await lookAt(lock);

@@ -94,13 +94,13 @@ export class Line<In, Out> {
   }
 
   /** Writes what was posted, and resolves when the system has it, or at the deadline. */
-  async finish(deadlineMs: number): Promise<void> {
+  async finish(timeoutMs: number): Promise<void> {
     this.flush();
     await new Promise<void>((resolve) => {
-      const deadline = setTimeout(resolve, deadlineMs);
+      const timer = setTimeout(resolve, timeoutMs);
       this.#socket.once('close', resolve);
       this.#socket.end(() => {
-        clearTimeout(deadline);
+        clearTimeout(timer);
         resolve();
       });
     });

@@ -59,7 +59,7 @@ export type ToWorker =
   /** The first app was registered: the demo app has ended, and its clients must go. */
   | { type: 'demoEnded' }
   /** Close your clients within the deadline, tell them to come back, and exit. */
-  | { type: 'drain'; deadlineMs: number }
+  | { type: 'drain'; timeoutMs: number }
   /** Of your items, so many of the oldest that were not confirmed yet have been passed on. */
   | { type: 'relayTaken'; count: number }
   /** The answer to the `relayAsk` of that id, in its place among the items. */

@@ -12,7 +12,7 @@ export interface Parcel {
 
 export type ToCourier =
   /** First message. */
-  | { type: 'start'; deadlineMs: number; allowPrivate: boolean }
+  | { type: 'start'; timeoutMs: number; allowPrivate: boolean }
   | { type: 'deliver'; id: number; parcel: Parcel };
 
 export type FromCourier =

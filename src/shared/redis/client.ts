@@ -17,7 +17,7 @@ const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
 /** ioredis keeps the process alive for as long after `disconnect`, even if there is no connection to end. */
 const DISCONNECT_TIMEOUT_MS = 200;
-const QUIT_DEADLINE_MS = 1_000;
+const QUIT_TIMEOUT_MS = 1_000;
 
 /**
  * A client of one Redis, at an address as `parseRedisAddress` reads it: not connected yet, reconnecting for ever once it is.
@@ -116,7 +116,7 @@ function readRejection(client: Redis, found: (rejection: Error) => void): void {
 /** Ends clients for good when what they have been asked for is answered, or after a second. */
 export async function quitRedis(...clients: readonly Redis[]): Promise<void> {
   const quits = clients.map((client) => client.quit());
-  await Promise.race([Promise.allSettled(quits), pause(QUIT_DEADLINE_MS, undefined, { ref: false })]);
+  await Promise.race([Promise.allSettled(quits), pause(QUIT_TIMEOUT_MS, undefined, { ref: false })]);
   for (const client of clients) closeRedis(client);
 }
 

@@ -36,9 +36,9 @@ export class ApiServer {
   }
 
   /** Takes no more sockets and lets requests in flight finish; after the deadline they are cut. */
-  async close(deadlineMs: number): Promise<void> {
+  async close(timeoutMs: number): Promise<void> {
     process.off('message', this.#onMessage);
-    await this.#http.close(deadlineMs);
+    await this.#http.close(timeoutMs);
   }
 
   readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {

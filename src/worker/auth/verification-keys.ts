@@ -12,7 +12,7 @@ const ASYMMETRIC = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
-const JWKS_DEADLINE_MS = 5_000;
+const JWKS_TIMEOUT_MS = 5_000;
 /** How long keys are used before they are asked for again. */
 const JWKS_FRESH_MS = 600_000;
 /** Attack: tokens with key ids that do not exist, or an address that fails: each token would make a request. */
@@ -42,7 +42,7 @@ export class TokenKeys {
   readonly #common: KeyObject | undefined;
   readonly #cooldownMs: number;
   readonly #client = new HttpClient({
-    timeoutMs: JWKS_DEADLINE_MS,
+    timeoutMs: JWKS_TIMEOUT_MS,
     requestsMax: JWKS_REQUESTS_MAX,
     requestsPerAppMax: JWKS_REQUESTS_PER_SET_MAX,
     responseMaxBytes: JWKS_MAX_BYTES,
@@ -92,7 +92,7 @@ export class TokenKeys {
   #open(url: string): JWTVerifyGetKey {
     const source = new KeySetSource({ url, client: this.#client, cooldownMs: this.#cooldownMs });
     return createRemoteJWKSet(new URL(url), {
-      timeoutDuration: JWKS_DEADLINE_MS,
+      timeoutDuration: JWKS_TIMEOUT_MS,
       cooldownDuration: this.#cooldownMs,
       cacheMaxAge: JWKS_FRESH_MS,
       [customFetch]: () => source.fetch(),

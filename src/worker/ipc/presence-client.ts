@@ -18,7 +18,7 @@ import {
 const ASKED_MAX = 1_000;
 /** Attack: questions faster than they are answered. */
 const WAITING_MAX = 50_000;
-const DEADLINE_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 const CHECK_MS = 500;
 
 /** Takes the answer, or the reason why there is none. */
@@ -51,7 +51,7 @@ export interface RosterClientOptions {
   /** Sends what was reported so far: a question sees all that came before it. */
   readonly flushReports: () => void;
   /** After which a question is refused. */
-  readonly deadlineMs?: number;
+  readonly timeoutMs?: number;
 }
 
 /** Asks the primary who is present where, on this host and the others. */
@@ -216,7 +216,7 @@ export class RosterClient {
   }
 
   readonly #rejectLate = (): void => {
-    const oldest = performance.now() - (this.#options.deadlineMs ?? DEADLINE_MS);
+    const oldest = performance.now() - (this.#options.timeoutMs ?? TIMEOUT_MS);
     this.#reject(({ since }) => since <= oldest);
     this.#sendSome();
   };

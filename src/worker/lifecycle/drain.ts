@@ -20,13 +20,13 @@ export async function drain(options: {
   outbox: Outbox;
   fanOut: Pick<FanOut, 'isIdle'>;
   perSecond: number;
-  deadlineMs: number;
+  timeoutMs: number;
 }): Promise<void> {
-  const { hub, outbox, fanOut, perSecond, deadlineMs } = options;
+  const { hub, outbox, fanOut, perSecond, timeoutMs } = options;
   const start = performance.now();
-  const until = start + deadlineMs;
+  const until = start + timeoutMs;
   while (!fanOut.isIdle && performance.now() - start < LAST_WORDS_MS) await nextTurn();
-  const perSlice = Math.max(perSecond, hub.size / ((deadlineMs * PACED_PART) / 1_000)) * (SLICE_MS / 1_000);
+  const perSlice = Math.max(perSecond, hub.size / ((timeoutMs * PACED_PART) / 1_000)) * (SLICE_MS / 1_000);
   const round = hub.connections();
   let due = 0;
   while (hub.size > 0 && performance.now() < until) {

@@ -39,7 +39,7 @@ export interface WriteTarget {
 }
 
 /** A way of writing that the probe found to be wrong is not waited for longer than this. */
-const PROBE_DEADLINE_MS = 2_000;
+const PROBE_TIMEOUT_MS = 2_000;
 const PROBE_MOST_WRITES = 1_000;
 const SMALL_BYTES = 100;
 const LARGE_BYTES = 64 * 1024;
@@ -175,7 +175,7 @@ function loadStreamWrap(): StreamWrap | undefined {
 async function onLoopback(trial: (near: Socket, far: Socket) => Promise<boolean>): Promise<boolean> {
   const server = createServer({ pauseOnConnect: true });
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), PROBE_DEADLINE_MS);
+  const timer = setTimeout(() => deadline.abort(), PROBE_TIMEOUT_MS);
   const sockets: Socket[] = [];
   try {
     // `exclusive`: not by way of the primary.

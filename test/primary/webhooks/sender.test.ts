@@ -25,7 +25,7 @@ describe('a courier that cannot be started', () => {
   beforeEach(() => {
     lines = [];
     const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    courier = new Courier({ deadlineMs: 10_000, allowPrivate: true, log });
+    courier = new Courier({ timeoutMs: 10_000, allowPrivate: true, log });
   });
 
   afterEach(() => {
@@ -70,7 +70,7 @@ describe('a courier that is stuck', () => {
     await receiver.open();
     const lines: { event?: string; courier?: number; msg: string }[] = [];
     const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    const courier = new Courier({ deadlineMs: 100, allowPrivate: true, log, workerLivenessTimeoutMs: 2_500 });
+    const courier = new Courier({ timeoutMs: 100, allowPrivate: true, log, workerLivenessTimeoutMs: 2_500 });
     try {
       const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });
       const parcel: Parcel = { url: receiver.url, key: 'k1', secret: 's1', body };

@@ -7,7 +7,7 @@ import { settingOptions, settingsOf } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';
 import { errorMessageOf, oneLine, print } from '../output.ts';
 
-const DEADLINE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 const RESPONSE_MAX_BYTES = 1024 * 1024;
 const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
@@ -73,7 +73,7 @@ interface Posting {
 
 async function post({ host, path, body, token }: Posting): Promise<{ status: number; body: string }> {
   const client = new HttpClient({
-    timeoutMs: DEADLINE_MS,
+    timeoutMs: TIMEOUT_MS,
     requestsMax: 1,
     requestsPerAppMax: 1,
     responseMaxBytes: RESPONSE_MAX_BYTES,
@@ -90,7 +90,7 @@ async function post({ host, path, body, token }: Posting): Promise<{ status: num
   } catch (error) {
     if (!(error instanceof HttpRequestError)) throw error;
     const { reason, systemCode = reason } = error;
-    const what = reason === 'timeout' ? `not within ${DEADLINE_MS / 1_000} seconds` : systemCode;
+    const what = reason === 'timeout' ? `not within ${TIMEOUT_MS / 1_000} seconds` : systemCode;
     throw new CommandFailedError(`no gusher answers at ${host} (${what})`);
   } finally {
     client.close();

@@ -7,7 +7,7 @@ import { errorMessageOf, oneLine, remark } from '../output.ts';
 
 /** The webhook of the app is asked in this time. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
-const CLOSE_DEADLINE_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 /** A link that is silent for between one and two of these, after it was asked for a sign, is dead. */
 const SILENCE_MS = 20_000;
 
@@ -120,7 +120,7 @@ export class Listener {
     clearInterval(this.#watcher);
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     this.#socket.close();
-    setTimeout(() => this.#socket.terminate(), CLOSE_DEADLINE_MS).unref();
+    setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS).unref();
   }
 }
 

@@ -6,7 +6,7 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
  * How long a body may take, in ms. Attack: one that trickles; sockets that came through the front door are
  * under no watch of Node's, since the server that parses them does not listen.
  */
-const BODY_DEADLINE_MS = 15_000;
+const BODY_TIMEOUT_MS = 15_000;
 const WATCH_MS = 1_000;
 
 /** Reads a whole body as UTF-8 text; refuses as `readBytes` does, and with `bad_body` if it is not UTF-8. */
@@ -67,7 +67,7 @@ function begin(reading: Reading): void {
 }
 
 function rejectLate(): void {
-  const oldest = performance.now() - BODY_DEADLINE_MS;
+  const oldest = performance.now() - BODY_TIMEOUT_MS;
   for (const reading of open) {
     if (reading.since > oldest) break;
     open.delete(reading);

@@ -85,8 +85,8 @@ export class HttpServer {
   }
 
   /** Lets requests in flight finish, and closes everything else; after the deadline they are cut. */
-  async close(deadlineMs: number): Promise<void> {
-    const until = performance.now() + deadlineMs;
+  async close(timeoutMs: number): Promise<void> {
+    const until = performance.now() + timeoutMs;
     this.#closing = true;
     for (const [socket, { total }] of this.#sockets) {
       if (total === 0 && socket.bytesRead === 0) socket.destroy();

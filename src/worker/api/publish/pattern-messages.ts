@@ -20,7 +20,7 @@ const PATTERN_MAX_WEIGHT = 8_000;
 const SLICE_MS = 10;
 /** Of names looked through, how many before the clock is asked. */
 const NAMES_PER_LOOK = 16;
-const SEARCH_DEADLINE_MS = 10_000;
+const SEARCH_TIMEOUT_MS = 10_000;
 
 interface Parts {
   readonly apps: Pick<Apps, 'find'>;
@@ -76,7 +76,7 @@ async function findChannels(
   matches: (name: string) => boolean,
 ): Promise<string[]> {
   const found: string[] = [];
-  const until = performance.now() + SEARCH_DEADLINE_MS;
+  const until = performance.now() + SEARCH_TIMEOUT_MS;
   let sliceEnd = performance.now() + SLICE_MS;
   let after: string | undefined;
   do {

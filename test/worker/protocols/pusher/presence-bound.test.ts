@@ -99,7 +99,7 @@ describe('the bound of a presence channel', () => {
   });
 
   it('counts nobody whom the primary let in when the client had given up', async () => {
-    const worker = new PusherWorker(desk, 'slow', { rosterDeadlineMs: 50 });
+    const worker = new PusherWorker(desk, 'slow', { rosterTimeoutMs: 50 });
     const held: (() => void)[] = [];
     worker.carry = (hand) => void held.push(hand);
     try {
