@@ -12,7 +12,7 @@ const LONE_PER_SECOND = 50;
 const LONE_DELIVERIES_PER_SECOND = 50_000;
 /** How long is measured where that is less than a hundred publications. */
 const SECONDS = 10;
-const LEAST_BURSTS = 20;
+const MIN_BURSTS = 20;
 /** As many clients warm a server up as well as all would. */
 const WARM_UP_CLIENTS = 1_000;
 
@@ -58,7 +58,7 @@ function perSecondOf({ subscribers, burst }: { subscribers: number; burst: numbe
 
 function publicationsOf(options: FanOut): number {
   const most = Math.min(100, perSecondOf(options) * SECONDS);
-  return Math.max(LEAST_BURSTS, Math.ceil(most / options.burst)) * options.burst;
+  return Math.max(MIN_BURSTS, Math.ceil(most / options.burst)) * options.burst;
 }
 
 function measure(

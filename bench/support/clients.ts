@@ -9,7 +9,7 @@ const SCRIPT = fileURLToPath(new URL('./client-process.js', import.meta.url));
 const PROCESSES = 2;
 const SAMPLED = 20;
 /** A process that is busy for more than this part of the time may be what is measured. */
-const BUSY_PART = 0.85;
+const BUSY_FRACTION = 0.85;
 /** Without a delivery for so long, what is missing is lost. */
 const QUIET_MS = 3_000;
 
@@ -22,7 +22,7 @@ interface Report {
 
 /** Whether a client process had no time to spare between two reports. */
 export function wereFull(before: Report, after: Report, tookMs: number): boolean {
-  return after.cpuMs.some((ms, index) => (ms - (before.cpuMs[index] ?? 0)) / tookMs > BUSY_PART);
+  return after.cpuMs.some((ms, index) => (ms - (before.cpuMs[index] ?? 0)) / tookMs > BUSY_FRACTION);
 }
 
 /** The clients of a scenario, spread over some processes. */

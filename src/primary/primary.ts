@@ -21,7 +21,7 @@ import { Supervisor } from './supervisor/supervisor.ts';
 import { openWebhooks } from './webhooks/create-webhooks.ts';
 
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
-const DRAIN_PART = 0.9;
+const DRAIN_FRACTION = 0.9;
 /** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
 const WEBHOOKS_TIMEOUT_MS = 3_000;
 /** With fewer, a reconnect of all clients of a small installation has to wait. */
@@ -88,7 +88,7 @@ export async function runPrimary(
   closers.add(
     'workers',
     async () => {
-      const timeoutMs = settings.shutdownTimeoutMs * DRAIN_PART;
+      const timeoutMs = settings.shutdownTimeoutMs * DRAIN_FRACTION;
       drained = await Promise.race([supervisor.drain(timeoutMs), failed ? stop.first : stop.second]);
       if (typeof drained === 'string') supervisor.killAll(`a second ${drained}`);
     },

@@ -3,7 +3,7 @@ import { Line } from '../shared/ipc/message-pipe.ts';
 import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 
 const UNLOADABLE_EXIT = 5;
-const LAST_WORDS_MS = 1_000;
+const FLUSH_TIMEOUT_MS = 1_000;
 
 /**
  * What the primary starts. It imports no package, so that it can tell the primary which one is missing: during an
@@ -18,7 +18,7 @@ try {
     malformed: ignoreStart,
   });
   line.send({ type: 'fatal', reason: firstLineOf(error) });
-  await line.finish(LAST_WORDS_MS);
+  await line.finish(FLUSH_TIMEOUT_MS);
   process.exit(UNLOADABLE_EXIT);
 }
 

@@ -15,7 +15,7 @@ const FATAL_EXIT = 3;
 /** All clients were closed, but a part of the worker could not be. */
 const CLOSE_FAILED_EXIT = 4;
 /** How long the primary has to take the last reports. */
-const LAST_WORDS_MS = 1_000;
+const FLUSH_TIMEOUT_MS = 1_000;
 
 let worker: Worker | undefined;
 let isOrphan = false;
@@ -67,7 +67,7 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
 
 async function leave(timeoutMs: number): Promise<void> {
   const clean = (await worker?.drain(timeoutMs)) ?? true;
-  await line.finish(LAST_WORDS_MS);
+  await line.finish(FLUSH_TIMEOUT_MS);
   process.exit(clean ? 0 : CLOSE_FAILED_EXIT);
 }
 

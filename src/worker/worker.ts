@@ -63,7 +63,7 @@ const BEAT_MS = 500;
  */
 const KEPT_CONNECTIONS_MAX = 1_024;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
-const CLIENTS_PART = 0.9;
+const CLIENTS_FRACTION = 0.9;
 
 type PrimaryLine = Pick<Line<ToWorker, ToPrimary>, 'send' | 'post' | 'postItem' | 'flush'>;
 
@@ -422,7 +422,7 @@ export class Worker {
           hub: this.#hub,
           outbox: this.#outbox,
           perSecond: drainClientsPerSecond,
-          timeoutMs: (until - performance.now()) * CLIENTS_PART,
+          timeoutMs: (until - performance.now()) * CLIENTS_FRACTION,
         }),
       timeoutMs,
     );

@@ -22,7 +22,7 @@ const SECONDS = Number(process.env.GUSHER_ORACLE_SECONDS ?? 8);
 const SEED = Number(process.env.GUSHER_ORACLE_SEED ?? 1);
 
 /** However slow the machine is. */
-const STEPS_LEAST = 15;
+const MIN_STEPS = 15;
 
 const APPS = ['board', 'shop'];
 /** Here a Pusher client at each host hears who joins and who leaves. */
@@ -223,7 +223,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     const until = performance.now() + SECONDS * 1_000;
     const nextHostDeath = (): number => performance.now() + 15_000 + random.below(10_000);
     let hostDeathAt = nextHostDeath();
-    while (performance.now() < until || done.length < STEPS_LEAST) {
+    while (performance.now() < until || done.length < MIN_STEPS) {
       if (performance.now() > hostDeathAt) {
         await killHost(random.pick(hosts));
         hostDeathAt = nextHostDeath();

@@ -11,7 +11,7 @@ const MESSAGE = 'x'.repeat(1_000_000);
 const BATCH = 3;
 const BATCHES = 35;
 /** When the slow client looks again: after more than its outbox and the system hold for it. */
-const LOOKS_AFTER = 6;
+const CHECKS_AFTER = 6;
 const PATIENCE_MS = 60_000;
 /** Of an outbox, the messages on their way and the garbage of 100 MB. */
 const ROOM_BYTES = 150 * MEBIBYTE;
@@ -38,7 +38,7 @@ describe('a client that stops reading', () => {
       }
       most = Math.max(most, residentBytes(worker));
       // It has a few seconds to read why it was closed; the other one never does.
-      if (batch === LOOKS_AFTER) slow.socket.resume();
+      if (batch === CHECKS_AFTER) slow.socket.resume();
       await gusher.publish('flood', 'batch', batch);
       await Promise.all(others.map((other) => other.hasReceived(batch, PATIENCE_MS)));
     }

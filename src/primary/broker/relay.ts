@@ -119,8 +119,8 @@ export class Relay {
     const destination = this.#destinations.get(slot);
     if (destination === undefined) return;
     const backlogBytes = destination.line.unsentBytes + shared.length;
-    const mostBytes = destination.shedding ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
-    if (backlogBytes <= mostBytes) {
+    const maxBytes = destination.shedding ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
+    if (backlogBytes <= maxBytes) {
       destination.shedding = false;
       destination.line.postItem(shared);
       return;

@@ -17,7 +17,7 @@ function lastOf(value: unknown): unknown {
  * What stands after `--`, which yargs gives to no positional: so a word may begin with a dash. Throws if there
  * are more than `most`.
  */
-export function wordsAfterDashes({ _: [, ...words] }: Arguments, most = Number.POSITIVE_INFINITY): string[] {
-  if (words.length > most) throw new UsageError(`too many words: ${words.slice(most).join(' ')}`);
+export function wordsAfterDashes({ _: [, ...words] }: Arguments, max = Number.POSITIVE_INFINITY): string[] {
+  if (words.length > max) throw new UsageError(`too many words: ${words.slice(max).join(' ')}`);
   return words.map(String);
 }

@@ -122,10 +122,10 @@ function countNames(names: OrderedMap<unknown>, prefix: string | undefined): num
 
 /** The first names, and where to go on if there are more. */
 function pageOf(names: Iterable<string>, limit: number): { names: string[]; next?: { next: string } } {
-  const most = Math.min(limit, ROSTER_PAGE_MAX);
+  const max = Math.min(limit, ROSTER_PAGE_MAX);
   const page: string[] = [];
   for (const name of names) {
-    if (page.length === most) return { names: page, next: { next: page.at(-1) ?? '' } };
+    if (page.length === max) return { names: page, next: { next: page.at(-1) ?? '' } };
     page.push(name);
   }
   return { names: page };

@@ -6,7 +6,7 @@ const RESERVED = 64;
 const RESERVED_PER_WORKER = 4;
 /** Guests greet, wait for a worker, or are shown out: of each kind there may be as many. */
 const KINDS_OF_GUESTS = 3;
-const LEAST_GUESTS = 16;
+const MIN_GUESTS = 16;
 
 /** How many files this process may have open; nothing where the system does not say so. */
 export function openFilesLimit(): number | undefined {
@@ -25,7 +25,7 @@ export function guestsThatFit(
 ): number {
   if (openFiles === undefined) return pendingSocketsMax;
   const left = openFiles - RESERVED - RESERVED_PER_WORKER * workers;
-  return Math.min(pendingSocketsMax, Math.max(Math.floor(left / KINDS_OF_GUESTS), LEAST_GUESTS));
+  return Math.min(pendingSocketsMax, Math.max(Math.floor(left / KINDS_OF_GUESTS), MIN_GUESTS));
 }
 
 /** Two pairs for the pipes to a worker, and one by which the system says whether its program could be run. */

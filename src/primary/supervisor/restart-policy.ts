@@ -21,7 +21,7 @@ const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 const STILLBIRTHS_PER_SLOT = 3;
 const CRASHES_PER_SLOT = 5;
-const CRASHES_AT_LEAST = 10;
+const MIN_CRASHES = 10;
 
 /** The workers of this host besides the one that died. */
 export interface Host {
@@ -53,7 +53,7 @@ export function nextStep(deaths: readonly Death[], { workers, everReady, othersS
   const crashes = failures.filter(
     ({ unstarted, servedMs }) => !unstarted && !(othersServe && servedMs === undefined),
   );
-  if (crashes.length >= Math.max(CRASHES_AT_LEAST, CRASHES_PER_SLOT * workers)) {
+  if (crashes.length >= Math.max(MIN_CRASHES, CRASHES_PER_SLOT * workers)) {
     return { kind: 'give up', reason: `workers crashed ${crashes.length} times within a minute` };
   }
   const inThisSlot = failures.filter((death) => death.slot === last.slot).length;

@@ -14,7 +14,7 @@ import { createStats, type Stats } from '../../shared/stats.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
-const CHANNEL_LOOK_MS = 5;
+const CHANNEL_POLL_MS = 5;
 
 /** `starting` → `ready` → `draining` → `gone`; from `gone` the slot may be filled again. */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'gone';
@@ -171,7 +171,7 @@ export class WorkerSlot {
     });
     const [code, signal] = await exit;
     await lineEnd;
-    while (worker.process.connected) await pause(CHANNEL_LOOK_MS);
+    while (worker.process.connected) await pause(CHANNEL_POLL_MS);
     // Node never says so if a socket was on its way through the channel; cluster has to know all the same.
     if (!disconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;

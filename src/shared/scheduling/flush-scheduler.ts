@@ -1,5 +1,5 @@
 /** A burst that goes on coming is not waited for longer than this many turns of the loop. */
-const MOST_TURNS = 4;
+const MAX_TURNS = 4;
 
 /**
  * The end of a turn of the event loop, when what was collected during it is sent: the busier the loop, the more leaves
@@ -41,7 +41,7 @@ export class Turn {
   }
 
   readonly #look = (): void => {
-    if (this.#grew && this.#turns < MOST_TURNS && this.#isPatient()) {
+    if (this.#grew && this.#turns < MAX_TURNS && this.#isPatient()) {
       this.#grew = false;
       this.#turns += 1;
       setImmediate(this.#look);

@@ -1,6 +1,6 @@
 /** How much is done before others get their turn, in ms. */
 const SLICE_MS = 5;
-const STEPS_BETWEEN_LOOKS = 64;
+const STEPS_PER_CHECK = 64;
 
 /** Does something with every item, a few milliseconds at a time, so that whatever else the process has to do is not late. */
 export async function inSlices<Item>(items: Iterable<Item>, step: (item: Item) => void): Promise<void> {
@@ -9,7 +9,7 @@ export async function inSlices<Item>(items: Iterable<Item>, step: (item: Item) =
   for (const item of items) {
     step(item);
     steps += 1;
-    if (steps % STEPS_BETWEEN_LOOKS !== 0 || performance.now() < until) continue;
+    if (steps % STEPS_PER_CHECK !== 0 || performance.now() < until) continue;
     await new Promise(setImmediate);
     until = performance.now() + SLICE_MS;
   }

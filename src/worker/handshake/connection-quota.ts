@@ -7,7 +7,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
 
 /** Connections beyond the limit look once more at moments that are so far apart at most. */
-const SECOND_LOOK_MS = 900;
+const RECHECK_MS = 900;
 /** How often apps with a limit are looked at: longer than hosts take to learn of each other's connections. */
 const CORRECTION_MS = 2_000;
 
@@ -58,7 +58,7 @@ export class ConnectionQuota {
   async settle(app: string, max: number): Promise<void> {
     this.note(app);
     if ((await this.#connectionsOf(app)) <= max) return;
-    await pause(Math.random() * SECOND_LOOK_MS);
+    await pause(Math.random() * RECHECK_MS);
     if ((await this.#connectionsOf(app)) > max) this.#reject();
   }
 

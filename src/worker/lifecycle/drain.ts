@@ -6,9 +6,9 @@ import type { Hub } from '../hub/hub.ts';
 
 const SLICE_MS = 50;
 /** How long it waits for the end of a fan-out; where publications never stop, there is none. */
-const LAST_WORDS_MS = 1_000;
+const FLUSH_TIMEOUT_MS = 1_000;
 /** Of the deadline, the part in which goodbyes are said; the rest is for clients to answer them. */
-const PACED_PART = 0.6;
+const PACED_FRACTION = 0.6;
 
 /**
  * Closes every client, after what was published before, telling it to come back, a slice at a time: clients that all return in the same
@@ -25,8 +25,9 @@ export async function drain(options: {
   const { hub, outbox, fanOut, perSecond, timeoutMs } = options;
   const start = performance.now();
   const until = start + timeoutMs;
-  while (!fanOut.isIdle && performance.now() - start < LAST_WORDS_MS) await nextTurn();
-  const perSlice = Math.max(perSecond, hub.size / ((timeoutMs * PACED_PART) / 1_000)) * (SLICE_MS / 1_000);
+  while (!fanOut.isIdle && performance.now() - start < FLUSH_TIMEOUT_MS) await nextTurn();
+  const perSlice =
+    Math.max(perSecond, hub.size / ((timeoutMs * PACED_FRACTION) / 1_000)) * (SLICE_MS / 1_000);
   const round = hub.connections();
   let due = 0;
   while (hub.size > 0 && performance.now() < until) {

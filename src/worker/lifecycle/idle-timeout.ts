@@ -4,7 +4,7 @@ import type { Outbox } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 
 /** So many looks in a row have to find nothing: a client is closed a part of this early at most. */
-const LOOKS = 24;
+const CHECKS = 24;
 
 /**
  * Ends Pusher connections on which nothing was said for a long time, in either direction. Their clients ask after a
@@ -25,7 +25,7 @@ export class Inactivity {
     this.#hub = options.hub;
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
-    this.#timer = setInterval(this.#look, options.afterMs / LOOKS);
+    this.#timer = setInterval(this.#look, options.afterMs / CHECKS);
   }
 
   close(): void {
@@ -39,7 +39,7 @@ export class Inactivity {
       // The first look at what is new counts for nothing.
       session.quietLooks = connection.active ? 0 : session.quietLooks + 1;
       connection.active = false;
-      if (session.quietLooks < LOOKS) continue;
+      if (session.quietLooks < CHECKS) continue;
       this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, ERRORS.inactive));
     }
   };

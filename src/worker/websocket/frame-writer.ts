@@ -40,7 +40,7 @@ export interface WriteTarget {
 
 /** A way of writing that the probe found to be wrong is not waited for longer than this. */
 const PROBE_TIMEOUT_MS = 2_000;
-const PROBE_MOST_WRITES = 1_000;
+const PROBE_MAX_WRITES = 1_000;
 const SMALL_BYTES = 100;
 const LARGE_BYTES = 64 * 1024;
 
@@ -132,7 +132,7 @@ export class FrameWriter {
       return this.unsentBytes(target);
     };
     if (send(SMALL_BYTES) !== 0) return false;
-    while (send(LARGE_BYTES) === 0) if (sent.length > PROBE_MOST_WRITES) return false;
+    while (send(LARGE_BYTES) === 0) if (sent.length > PROBE_MAX_WRITES) return false;
     const queued: number = near.writableLength;
     send(SMALL_BYTES);
     if (queued !== 0 || near.writableLength !== SMALL_BYTES) return false;

@@ -21,8 +21,8 @@ import { print, remark } from '../output.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
 /** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */
-const LEAST_MADE_ID = 100_000;
-const MOST_MADE_ID = 1_000_000_000;
+const MIN_MADE_ID = 100_000;
+const MAX_MADE_ID = 1_000_000_000;
 const MADE_SECRET_BYTES = 20;
 const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'client_events',
@@ -264,7 +264,7 @@ function namesIn(text: string): string[] {
 /** What a Pusher app has to have and this one has not. */
 function madeFor({ id, secret }: AppFields): AppFields {
   return {
-    ...(id === undefined && { id: String(randomInt(LEAST_MADE_ID, MOST_MADE_ID)) }),
+    ...(id === undefined && { id: String(randomInt(MIN_MADE_ID, MAX_MADE_ID)) }),
     ...(secret === undefined && { secret: randomBytes(MADE_SECRET_BYTES).toString('hex') }),
   };
 }

@@ -21,7 +21,7 @@ const LINGER_MS = 1_000;
 /** How often Node looks for requests that take too long. */
 const TIMEOUT_LOOK_MS = 1_000;
 /** How often, while closing, it is looked for requests that have finished. */
-const CLOSE_LOOK_MS = 20;
+const CLOSE_POLL_MS = 20;
 
 export interface HttpServerOptions {
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
@@ -93,7 +93,7 @@ export class HttpServer {
     }
     this.server.closeIdleConnections();
     while (this.#sockets.size > 0 && performance.now() < until) {
-      await pause(CLOSE_LOOK_MS);
+      await pause(CLOSE_POLL_MS);
       this.server.closeIdleConnections();
     }
     for (const socket of this.#sockets.keys()) socket.destroy();

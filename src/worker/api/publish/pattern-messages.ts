@@ -19,7 +19,7 @@ const PATTERN_MAX_WEIGHT = 8_000;
 /** How long names are looked through before others get their turn of the loop. */
 const SLICE_MS = 10;
 /** Of names looked through, how many before the clock is asked. */
-const NAMES_PER_LOOK = 16;
+const NAMES_PER_CHECK = 16;
 const SEARCH_TIMEOUT_MS = 10_000;
 
 interface Parts {
@@ -64,8 +64,8 @@ function compile(pattern: string): (name: string) => boolean {
 }
 
 function weightOf(pattern: string): number {
-  const counts = [...pattern.matchAll(/\{(\d*),?(\d*)\}/g)].map(([, least, most]) =>
-    Math.max(1, Number(least), Number(most)),
+  const counts = [...pattern.matchAll(/\{(\d*),?(\d*)\}/g)].map(([, min, max]) =>
+    Math.max(1, Number(min), Number(max)),
   );
   return counts.reduce((product, count) => product * count, pattern.length);
 }
@@ -84,7 +84,7 @@ async function findChannels(
     const { channels, next } = await roster.ask({ kind: 'channels', app, ...page });
     for (const [count, { channel }] of channels.entries()) {
       if (matches(channel)) found.push(channel);
-      if (count % NAMES_PER_LOOK !== 0 || performance.now() < sliceEnd) continue;
+      if (count % NAMES_PER_CHECK !== 0 || performance.now() < sliceEnd) continue;
       await nextTurn();
       if (performance.now() > until) throw new GusherError('pattern_too_costly');
       sliceEnd = performance.now() + SLICE_MS;
