@@ -26,7 +26,7 @@ const START_TIMEOUT_MS = 15_000;
  */
 const WORKER_HEAP = ['--max-semi-space-size=2'];
 
-export interface SupervisorParts {
+export interface SupervisorDependencies {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
   readonly lobby: Pick<Lobby, 'receive' | 'retry'>;
@@ -41,7 +41,7 @@ export interface SupervisorParts {
 
 /** Keeps every worker slot filled, and brings the workers down when the time has come. */
 export class Supervisor implements SlotListener {
-  readonly #parts: SupervisorParts;
+  readonly #dependencies: SupervisorDependencies;
   readonly #log: Logger;
   readonly #names: NameBudget;
   #demoApp: App | undefined;
@@ -62,16 +62,16 @@ export class Supervisor implements SlotListener {
   /** Rejects when gusher cannot go on; never resolves. */
   readonly failure: Promise<never>;
 
-  constructor(parts: SupervisorParts) {
-    this.#parts = parts;
-    this.#log = parts.log;
-    this.#demoApp = parts.demoApp;
+  constructor(dependencies: SupervisorDependencies) {
+    this.#dependencies = dependencies;
+    this.#log = dependencies.log;
+    this.#demoApp = dependencies.demoApp;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
-    this.#relay = new Relay({ log: parts.log });
+    this.#relay = new Relay({ log: dependencies.log });
     this.#names = new NameBudget({
-      roster: parts.roster,
-      maxBytes: parts.settings.namesMaxBytes,
-      workers: parts.settings.workers,
+      roster: dependencies.roster,
+      maxBytes: dependencies.settings.namesMaxBytes,
+      workers: dependencies.settings.workers,
       send: (message) => {
         for (const slot of this.#slots) slot.send(message);
       },
@@ -99,7 +99,7 @@ export class Supervisor implements SlotListener {
     });
     this.#watchedAt = performance.now();
     this.#watcher = setInterval(this.#watch, WATCH_MS);
-    for (let number = 0; number < this.#parts.settings.workers; number += 1) {
+    for (let number = 0; number < this.#dependencies.settings.workers; number += 1) {
       const slot = new WorkerSlot(number, this);
       this.#slots.push(slot);
       this.#fill(slot);
@@ -125,7 +125,7 @@ export class Supervisor implements SlotListener {
 
   /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
   async drain(timeoutMs: number): Promise<boolean> {
-    const { handOver } = this.#parts;
+    const { handOver } = this.#dependencies;
     let clean = true;
     // What was published goes first.
     this.#relay.flush();
@@ -178,13 +178,13 @@ export class Supervisor implements SlotListener {
         this.#idempotency.receive(slot.number, message);
         break;
       case 'webhookReports':
-        this.#parts.webhooks.report(message.reports);
+        this.#dependencies.webhooks.report(message.reports);
         break;
       case 'roster':
       case 'rosterQuery':
       case 'rosterJoin':
       case 'rosterUnwatch':
-        this.#parts.rosterDesk.receive(slot.processName, message);
+        this.#dependencies.rosterDesk.receive(slot.processName, message);
         break;
       default:
         message satisfies never;
@@ -204,7 +204,7 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { handOver, lobby, rosterDesk } = this.#parts;
+    const { handOver, lobby, rosterDesk } = this.#dependencies;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
@@ -229,7 +229,7 @@ export class Supervisor implements SlotListener {
   }
 
   #fill(slot: WorkerSlot): void {
-    const { settings, handOver, rosterDesk } = this.#parts;
+    const { settings, handOver, rosterDesk } = this.#dependencies;
     const worker = slot.fill();
     if (worker === undefined) return;
     handOver.add(worker);
@@ -248,8 +248,8 @@ export class Supervisor implements SlotListener {
       { event: 'worker_ready', slot: slot.number, worker: slot.worker.process.pid },
       'worker ready',
     );
-    this.#parts.handOver.open(slot.worker);
-    this.#parts.lobby.retry();
+    this.#dependencies.handOver.open(slot.worker);
+    this.#dependencies.lobby.retry();
     this.#changed();
   }
 
@@ -261,13 +261,13 @@ export class Supervisor implements SlotListener {
 
   #note(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
     if (slot.worker === undefined) return;
-    const lost = this.#parts.handOver.report(slot.worker, sockets);
+    const lost = this.#dependencies.handOver.report(slot.worker, sockets);
     if (lost.length === 0) return;
     this.#log.warn(
       { event: 'worker_full', slot: slot.number, sockets: lost.length },
       'worker out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n',
     );
-    for (const guest of lost) this.#parts.lobby.receive(guest);
+    for (const guest of lost) this.#dependencies.lobby.receive(guest);
   }
 
   #mourn(slot: WorkerSlot, exit: SlotExit): void {
@@ -290,7 +290,7 @@ export class Supervisor implements SlotListener {
     { event, what, facts, last }: { event: string; what: string; facts: object; last: string },
   ): void {
     this.#deaths = remembered([...this.#deaths, { ...death, at: performance.now() }]);
-    const { workers } = this.#parts.settings;
+    const { workers } = this.#dependencies.settings;
     const othersServe = this.#slots.some(({ state }) => state === 'ready');
     const step = nextStep(this.#deaths, { workers, everReady: this.#everReady, othersServe });
     if (step.kind === 'give up') {
@@ -311,8 +311,8 @@ export class Supervisor implements SlotListener {
 
   #kill(slot: WorkerSlot, reason: string): void {
     if (slot.worker !== undefined) {
-      this.#parts.handOver.close(slot.worker, 'public');
-      this.#parts.handOver.close(slot.worker, 'api');
+      this.#dependencies.handOver.close(slot.worker, 'public');
+      this.#dependencies.handOver.close(slot.worker, 'api');
     }
     slot.kill(reason);
   }
@@ -327,7 +327,7 @@ export class Supervisor implements SlotListener {
       if (late) slot.lastSignAt = now;
       const silentMs = now - slot.lastSignAt;
       const allowedMs =
-        slot.state === 'starting' ? START_TIMEOUT_MS : this.#parts.settings.workerLivenessTimeoutMs;
+        slot.state === 'starting' ? START_TIMEOUT_MS : this.#dependencies.settings.workerLivenessTimeoutMs;
       if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
     }
   };
@@ -351,7 +351,7 @@ export class Supervisor implements SlotListener {
       );
     }
     this.#server = server;
-    this.#parts.onBrokerServer?.(server);
+    this.#dependencies.onBrokerServer?.(server);
   }
 
   async #until(condition: () => boolean): Promise<void> {

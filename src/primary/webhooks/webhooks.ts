@@ -39,7 +39,7 @@ interface Change {
   readonly isWanted: boolean;
 }
 
-export interface WebhooksParts {
+export interface WebhooksDependencies {
   readonly apps: Pick<Apps, 'find'>;
   /** Behind `apps`; it is closed at the end. */
   readonly store: Pick<AppStore, 'close'>;
@@ -56,7 +56,7 @@ export interface WebhooksParts {
  * its app for the courier. Lives in the primary, so that no worker's death loses anything.
  */
 export class Webhooks implements RosterListener {
-  readonly #parts: WebhooksParts;
+  readonly #dependencies: WebhooksDependencies;
   /** News of apps that are about to be looked up. */
   readonly #gathered = new Map<string, News[]>();
   readonly #sifting = new Set<Promise<void>>();
@@ -69,11 +69,11 @@ export class Webhooks implements RosterListener {
   #countTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(parts: WebhooksParts) {
-    this.#parts = parts;
-    const { roster } = parts;
+  constructor(dependencies: WebhooksDependencies) {
+    this.#dependencies = dependencies;
+    const { roster } = dependencies;
     this.#grace = new Grace({
-      graceMs: parts.graceMs,
+      graceMs: dependencies.graceMs,
       tell: (change) => {
         if (roster.speaksFor(change.app, change.event.channel)) this.#tell(change);
       },
@@ -104,9 +104,9 @@ export class Webhooks implements RosterListener {
    * the deadline; then everything is let go of.
    */
   async close(timeoutMs: number): Promise<void> {
-    const closers = new Closers({ log: this.#parts.log });
-    closers.add('app store of webhooks', () => this.#parts.store.close());
-    closers.add('webhook sender', () => this.#parts.courier.close());
+    const closers = new Closers({ log: this.#dependencies.log });
+    closers.add('app store of webhooks', () => this.#dependencies.store.close());
+    closers.add('webhook sender', () => this.#dependencies.courier.close());
     closers.add('webhook queues', () => {
       for (const lane of this.#lanes.values()) lane.close();
     });
@@ -133,7 +133,7 @@ export class Webhooks implements RosterListener {
 
   async #finish(): Promise<void> {
     while (this.#sifting.size > 0) await Promise.all(this.#sifting);
-    if (!this.#parts.roster.hasOtherHosts) this.#grace.end();
+    if (!this.#dependencies.roster.hasOtherHosts) this.#grace.end();
     const lanes = [...this.#lanes.values()];
     for (const lane of lanes) lane.hurry();
     await Promise.all(lanes.map((lane) => lane.finish()));
@@ -165,7 +165,7 @@ export class Webhooks implements RosterListener {
   }
 
   #lose(app: string, error: Error): undefined {
-    this.#parts.log.error(
+    this.#dependencies.log.error(
       { event: 'webhook_app_unavailable', app, reason: error.message },
       'app lookup failed, webhook events dropped',
     );
@@ -173,7 +173,7 @@ export class Webhooks implements RosterListener {
 
   /** The app, if it has a webhook for events. Rejects if that is not known. */
   async #listening(key: string): Promise<Listening | undefined> {
-    const app = await this.#parts.apps.find(key);
+    const app = await this.#dependencies.apps.find(key);
     return isListening(app) ? app : undefined;
   }
 
@@ -221,7 +221,7 @@ export class Webhooks implements RosterListener {
     if (app?.subscription_count !== true) return;
     const isWanted = wants(app, 'subscription_count');
     for (const channel of channels) {
-      const count = this.#parts.roster.channel(key, channel)?.subscriptions ?? 0;
+      const count = this.#dependencies.roster.channel(key, channel)?.subscriptions ?? 0;
       this.#tell({
         app: key,
         event: { name: 'subscription_count', channel, subscription_count: count },
@@ -237,7 +237,7 @@ export class Webhooks implements RosterListener {
   #lane(app: string): Lane {
     const present = this.#lanes.get(app);
     if (present !== undefined) return present;
-    const { log } = this.#parts;
+    const { log } = this.#dependencies;
     const lane = new Lane({
       app,
       log,
@@ -264,7 +264,7 @@ export class Webhooks implements RosterListener {
     }
     // An app that no longer listens has nothing left to wait for.
     if (app === undefined) return undefined;
-    return this.#parts.courier.deliver({ url: app.webhook_url, key, secret: app.secret, body });
+    return this.#dependencies.courier.deliver({ url: app.webhook_url, key, secret: app.secret, body });
   }
 }
 

@@ -103,9 +103,9 @@ function isForRootOnly({ uid, mode }: Stats): boolean {
 async function resolveLinks(path: string, asRoot: boolean): Promise<Place> {
   let folder = '/';
   let links = 0;
-  let parts = partsOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
+  let dependencies = partsOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
   for (;;) {
-    const [name, ...rest] = parts;
+    const [name, ...rest] = dependencies;
     if (name === undefined) throw Object.assign(new Error(`${path} is a folder`), { code: 'EISDIR' });
     const next = join(folder, name);
     const target = name === '..' ? undefined : await linkTarget(next);
@@ -116,12 +116,12 @@ async function resolveLinks(path: string, asRoot: boolean): Promise<Place> {
         throw new UntrustedFileError(`${next} is a link that another user may have made`);
       }
       if (isAbsolute(target)) folder = '/';
-      parts = [...partsOf(target), ...rest];
+      dependencies = [...partsOf(target), ...rest];
     } else if (rest.length === 0 && name !== '..') {
       return { folder, name };
     } else {
       folder = name === '..' ? dirname(folder) : next;
-      parts = rest;
+      dependencies = rest;
     }
   }
 }

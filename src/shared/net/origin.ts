@@ -10,7 +10,7 @@ const HIGHEST_PORT = 65_535;
 /** RFC 1123 labels, with `_` as it is found, and `*` for a part of them. */
 const HOST_CHARACTERS = /^[a-z0-9_.*-]+$/;
 
-interface Parts {
+interface Dependencies {
   readonly scheme: string | undefined;
   readonly host: string;
   readonly port: number | undefined;
@@ -47,13 +47,13 @@ export class OriginList {
   allows(origin: string): boolean {
     const text = origin.toLowerCase();
     if (text === OPAQUE) return this.#isOpaqueAllowed;
-    const parts = partsOf(text);
-    if (parts?.scheme === undefined) return false;
-    return this.#entries.some((entry) => fits(entry, parts, text));
+    const dependencies = partsOf(text);
+    if (dependencies?.scheme === undefined) return false;
+    return this.#entries.some((entry) => fits(entry, dependencies, text));
   }
 }
 
-function fits(entry: Entry, { scheme, host, port }: Parts, text: string): boolean {
+function fits(entry: Entry, { scheme, host, port }: Dependencies, text: string): boolean {
   if (entry.text === '*') return true;
   if (entry.text === OPAQUE || scheme === undefined) return false;
   const defaultPort = DEFAULT_PORTS[scheme];
@@ -71,16 +71,16 @@ function fits(entry: Entry, { scheme, host, port }: Parts, text: string): boolea
 function parseEntry(entry: string): Entry | undefined {
   const text = entry.toLowerCase();
   if (text === OPAQUE || text === '*') return { text, scheme: undefined, host: text, port: undefined };
-  const parts = partsOf(isIPv6(text) ? `[${text}]` : text);
-  if (parts === undefined) return undefined;
-  const { scheme, host, port } = parts;
+  const dependencies = partsOf(isIPv6(text) ? `[${text}]` : text);
+  if (dependencies === undefined) return undefined;
+  const { scheme, host, port } = dependencies;
   const isDefault = scheme !== undefined && DEFAULT_PORTS[scheme] === port;
   const shownPort = port === undefined || isDefault ? '' : `:${port}`;
-  return { ...parts, text: `${scheme === undefined ? '' : `${scheme}://`}${host}${shownPort}` };
+  return { ...dependencies, text: `${scheme === undefined ? '' : `${scheme}://`}${host}${shownPort}` };
 }
 
 /** `undefined` if the text, in lower case, is no origin and no host. */
-function partsOf(text: string): Parts | undefined {
+function partsOf(text: string): Dependencies | undefined {
   const [, scheme, authority = ''] = FORM.exec(text) ?? [];
   const [, name, digits] = HOST_AND_PORT.exec(authority) ?? [];
   const port = digits === undefined ? undefined : Number(digits);

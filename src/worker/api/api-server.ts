@@ -7,7 +7,7 @@ import type { Router } from './http/router.ts';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 
-export interface ApiParts {
+export interface ApiServerDependencies {
   readonly requests: Pick<Router, 'serve'>;
   readonly sockets: Pick<SocketReport, 'taken'>;
   readonly errorBodyAt: (path: string) => ErrorBody;
@@ -17,10 +17,10 @@ export interface ApiParts {
  * Serves the sockets of the API port that the primary gives to this worker. Knows nothing of what is asked there.
  */
 export class ApiServer {
-  readonly #sockets: ApiParts['sockets'];
+  readonly #sockets: ApiServerDependencies['sockets'];
   readonly #http: HttpServer;
 
-  constructor({ requests, sockets, errorBodyAt }: ApiParts) {
+  constructor({ requests, sockets, errorBodyAt }: ApiServerDependencies) {
     this.#sockets = sockets;
     this.#http = new HttpServer({
       serve: requests.serve,

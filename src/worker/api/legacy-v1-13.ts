@@ -11,7 +11,7 @@ import { countChannels, listChannels } from './resources/channels.ts';
 import { decodeToken } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
-import type { RouteParts } from './route-context.ts';
+import type { RouteContext } from './route-context.ts';
 
 /** The master's paths began with a prefix of the operator's choice; its own example was `/api/`. */
 const PREFIXES = ['', '/api'];
@@ -20,31 +20,35 @@ const PREFIXES = ['', '/api'];
  * The HTTP API of gusher.cluster v1.13 (doc/api.md there), for backends that were written for it. Nothing is done
  * here: form fields become the bodies of v3, and answers get the shape of v1.13. Refusals are those of v3.
  */
-export function drawV113(router: Router, parts: RouteParts, permit: Permit): void {
+export function drawV113(router: Router, dependencies: RouteContext, permit: Permit): void {
   const publish = (path: string, translation: Publish): void => {
-    const handler = publishing({ ...parts, bodyMaxBytes: parts.settings.bodyMaxBytes }, translation);
+    const handler = publishing(
+      { ...dependencies, bodyMaxBytes: dependencies.settings.bodyMaxBytes },
+      translation,
+    );
     for (const prefix of PREFIXES) router.on('POST', prefix + path, handler, permit);
   };
   const get = (path: string, handler: Handler, itsPermit?: Permit): void => {
     for (const prefix of PREFIXES) router.get(prefix + path, handler, itsPermit);
   };
 
-  publish('/push/:app/:channel/:event', push(publishMessage(parts)));
-  publish('/push/:app', pushByPattern(publishByPattern(parts)));
-  publish('/push_batch/:app', pushBatch(publishBatch(parts)));
-  publish('/push/user/:app/:user', pushDirect(publishToUser(parts), 'user_id', 'user'));
-  publish('/push/socket/:app/:socket', pushDirect(publishToSocket(parts), 'socket_id', 'socket'));
-  publish('/reload/channel/user/:app/:user', reload(replaceUserChannels(parts)));
-  publish('/add/channel/user/:app/:user', add(addUserChannel(parts)));
+  publish('/push/:app/:channel/:event', push(publishMessage(dependencies)));
+  publish('/push/:app', pushByPattern(publishByPattern(dependencies)));
+  publish('/push_batch/:app', pushBatch(publishBatch(dependencies)));
+  publish('/push/user/:app/:user', pushDirect(publishToUser(dependencies), 'user_id', 'user'));
+  publish('/push/socket/:app/:socket', pushDirect(publishToSocket(dependencies), 'socket_id', 'socket'));
+  publish('/reload/channel/user/:app/:user', reload(replaceUserChannels(dependencies)));
+  publish('/add/channel/user/:app/:user', add(addUserChannel(dependencies)));
 
-  get('/:app/channels', listChannels(parts), permit);
-  get('/:app/channels/count', countChannels(parts), permit);
-  get('/:app/online', listUsers(parts), permit);
-  get('/:app/online/count', countUsers(parts), permit);
-  get('/:app/online/bychannel/:channel', listChannelUsers(parts), permit);
-  get('/:app/online/bychannel/:channel/count', countChannelUsers(parts), permit);
+  get('/:app/channels', listChannels(dependencies), permit);
+  get('/:app/channels/count', countChannels(dependencies), permit);
+  get('/:app/online', listUsers(dependencies), permit);
+  get('/:app/online/count', countUsers(dependencies), permit);
+  get('/:app/online/bychannel/:channel', listChannelUsers(dependencies), permit);
+  get('/:app/online/bychannel/:channel/count', countChannelUsers(dependencies), permit);
   get('/ping', ping);
-  for (const prefix of PREFIXES) router.on('POST', `${prefix}/decode`, decodeToken(parts, 'data'), permit);
+  for (const prefix of PREFIXES)
+    router.on('POST', `${prefix}/decode`, decodeToken(dependencies, 'data'), permit);
 }
 
 /** `GET /ping`, also on the public port: plain text, as upstream answers. */

@@ -10,7 +10,7 @@ import type { RosterClient } from '../ipc/presence-client.ts';
 import type { Readiness } from './resources/health.ts';
 
 /** What the routes of the API are made of; each handler gets what it uses. */
-export interface RouteParts {
+export interface RouteContext {
   readonly apps: Pick<Apps, 'find'>;
   readonly store: AppStore;
   readonly tokens: Tokens;

@@ -11,7 +11,7 @@ const RECHECK_MS = 900;
 /** How often apps with a limit are looked at: longer than hosts take to learn of each other's connections. */
 const CORRECTION_MS = 2_000;
 
-export interface QuotaParts {
+export interface QuotaDependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly hub: Pick<Hub, 'connections'>;
   readonly roster: Pick<RosterClient, 'ask'>;
@@ -37,7 +37,7 @@ export class ConnectionQuota {
   readonly #limited = new Map<string, boolean>();
   #isLooking = false;
 
-  constructor(options: QuotaParts) {
+  constructor(options: QuotaDependencies) {
     this.#apps = options.apps;
     this.#hub = options.hub;
     this.#roster = options.roster;

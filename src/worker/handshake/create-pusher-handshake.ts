@@ -19,7 +19,7 @@ import type { ConnectionQuota } from './connection-quota.ts';
 import { PusherDoor } from './pusher-handshake.ts';
 
 /** What Pusher clients share with all others. */
-export interface CommonParts {
+export interface PusherDependencies {
   readonly settings: Settings;
   readonly apps: Apps;
   readonly hub: Hub;
@@ -36,11 +36,11 @@ export interface CommonParts {
 }
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
-export function createPusherDoor(parts: CommonParts): PusherDoor {
-  const { settings, apps, outbox, quota, unexpected, clientLog } = parts;
+export function createPusherDoor(dependencies: PusherDependencies): PusherDoor {
+  const { settings, apps, outbox, quota, unexpected, clientLog } = dependencies;
   return new PusherDoor({
     apps,
-    dialect: createDialect(parts),
+    dialect: createDialect(dependencies),
     outbox,
     quota,
     unexpected,
@@ -55,9 +55,9 @@ export function createPusherDoor(parts: CommonParts): PusherDoor {
   });
 }
 
-function createDialect(parts: CommonParts): PusherDialect {
+function createDialect(dependencies: PusherDependencies): PusherDialect {
   const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply, clientLog } =
-    parts;
+    dependencies;
   const announce = (appKey: string, channel: string, text: string): void =>
     hub.announce(appKey, channel, dialect, text);
   const dialect: PusherDialect = new PusherDialect({

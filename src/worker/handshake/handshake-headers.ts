@@ -35,7 +35,7 @@ function acceptableOffers(field: string): string | undefined {
   const offers = listElements(field).map((offer) => listElements(offer, ';'));
   const isGrammatical = offers.flat().every((part) => TOKEN.test(part.split('=', 1)[0]?.trim() ?? ''));
   if (!isGrammatical) return field;
-  return optional(offers.filter(isAcceptable).map((parts) => parts.join('; ')));
+  return optional(offers.filter(isAcceptable).map((dependencies) => dependencies.join('; ')));
 }
 
 /** RFC 7692 §7.1. A server window of 8 bits is declined: zlib does not produce it. */

@@ -39,7 +39,7 @@ export interface Doorman {
   join(connection: Connection, client: ClientSocket, socket: Socket): void;
 }
 
-export interface PusherDoorParts {
+export interface PusherHandshakeDependencies {
   readonly apps: Pick<Apps, 'find' | 'isServed'>;
   readonly dialect: PusherDialect;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
@@ -83,7 +83,7 @@ type Admitted = Waiting & { readonly verdict: App };
  * waits for nothing.
  */
 export class PusherDoor implements Keeper {
-  readonly #parts: PusherDoorParts;
+  readonly #dependencies: PusherHandshakeDependencies;
   readonly #pacer: Pacer<Admitted>;
   /** For whom there is no place, until they are told. */
   readonly #shed = new Delays<Waiting>({
@@ -105,14 +105,14 @@ export class PusherDoor implements Keeper {
   readonly #near: RegExp;
   #stopping = false;
 
-  constructor(parts: PusherDoorParts) {
-    this.#parts = parts;
+  constructor(dependencies: PusherHandshakeDependencies) {
+    this.#dependencies = dependencies;
     this.#pacer = new Pacer({
-      perSecond: parts.connectsPerSecond,
-      longestMs: parts.connectWaitMs,
+      perSecond: dependencies.connectsPerSecond,
+      longestMs: dependencies.connectWaitMs,
       take: (admitted) => this.#guard(() => this.#welcome(admitted)),
     });
-    const { app, near } = pusherPaths(parts.pathPrefix);
+    const { app, near } = pusherPaths(dependencies.pathPrefix);
     this.#app = app;
     this.#near = near;
   }
@@ -151,9 +151,9 @@ export class PusherDoor implements Keeper {
   async #admit(request: UpgradeRequest): Promise<App> {
     const [, segment] = this.#app.exec(request.url ?? '') ?? [];
     if (segment === undefined) throw new GusherError('no_such_path');
-    const errorCode = protocolVersionError(this.#protocolOf(request), this.#parts.strictProtocol);
+    const errorCode = protocolVersionError(this.#protocolOf(request), this.#dependencies.strictProtocol);
     if (errorCode !== undefined) throw new GusherError(errorCode);
-    const app = await this.#parts.apps.find(decode(segment));
+    const app = await this.#dependencies.apps.find(decode(segment));
     if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, request.headers);
     if (!isOpen(app) && app.channels === undefined) throw new GusherError('not_pusher');
@@ -176,7 +176,7 @@ export class PusherDoor implements Keeper {
 
   /** Only who may come in has to wait for a place; no is said at once, but to those who would come again at once. */
   #meet(waiting: Waiting): void {
-    const isFull = this.#waiting.size + this.#plain.size >= this.#parts.waitingMax;
+    const isFull = this.#waiting.size + this.#plain.size >= this.#dependencies.waitingMax;
     if (!isAdmitted(waiting) && waiting.verdict !== ERRORS.tls_only) {
       this.#sendAway(waiting, waiting.verdict as ErrorEntry);
     } else if (this.#stopping || isFull) this.#sendAway(waiting, ERRORS.over_capacity);
@@ -189,12 +189,16 @@ export class PusherDoor implements Keeper {
     this.#waiting.set(admitted.client, admitted);
     if (this.#pacer.offer(admitted)) return;
     this.#moment = (this.#moment + GOLDEN_RATIO) % 1;
-    this.#shed.add(admitted, this.#moment * this.#parts.connectWaitMs);
+    this.#shed.add(admitted, this.#moment * this.#dependencies.connectWaitMs);
   }
 
   #sendAway({ client, socket, appKey: app }: Waiting, error: ErrorEntry): void {
     this.#waiting.delete(client);
-    this.#parts.clientLog.connectRefused(error, { app, address: socket.remoteAddress, protocol: 'pusher' });
+    this.#dependencies.clientLog.connectRefused(error, {
+      app,
+      address: socket.remoteAddress,
+      protocol: 'pusher',
+    });
     if (client.readyState !== client.OPEN) return;
     if (client.isPaused) client.resume();
     client.send(errorText(error));
@@ -205,30 +209,30 @@ export class PusherDoor implements Keeper {
     const { client, socket, doorman, verdict: app, protocol } = admitted;
     this.#waiting.delete(client);
     // The demo app may have ended while the client waited.
-    if (!this.#parts.apps.isServed(app)) {
+    if (!this.#dependencies.apps.isServed(app)) {
       this.#sendAway(admitted, ERRORS.demo_ended);
       return;
     }
     if (client.readyState !== client.OPEN) return;
-    const { dialect } = this.#parts;
+    const { dialect } = this.#dependencies;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
     connection.pusher = newSession(isOpen(app), protocol);
     doorman.join(connection, client, socket);
-    if (app.authorized_only === true) this.#unproven.add(connection, this.#parts.authorizationMs);
+    if (app.authorized_only === true) this.#unproven.add(connection, this.#dependencies.authorizationMs);
     if (app.max_connections === undefined) {
       this.#establish(connection);
       client.catchUp();
     } else {
       this.#establishWithin(connection, client, app.max_connections).catch((error: unknown) => {
-        this.#parts.unexpected.report(error, 'connect', { app: connection.appKey });
+        this.#dependencies.unexpected.report(error, 'connect', { app: connection.appKey });
         this.tellTheEnd(connection, ERRORS.internal);
       });
     }
   }
 
   #guard(work: () => void): void {
-    this.#parts.unexpected.run('connect', work);
+    this.#dependencies.unexpected.run('connect', work);
   }
 
   #lookAt(connection: Connection): void {
@@ -239,7 +243,7 @@ export class PusherDoor implements Keeper {
 
   /** Sends a refusal as Pusher has it, and closes. */
   tellTheEnd(connection: Connection, error: ErrorEntry): void {
-    const { outbox } = this.#parts;
+    const { outbox } = this.#dependencies;
     const { text } = connection.dialect.closeOf(error, connection);
     if (text === undefined) outbox.post(connection, frameText(errorText(error)));
     outbox.close(connection, error);
@@ -248,7 +252,7 @@ export class PusherDoor implements Keeper {
   async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
     client.pause();
     try {
-      await this.#parts.quota.settle(connection.appKey, max);
+      await this.#dependencies.quota.settle(connection.appKey, max);
       if (connection.state === 'open') this.#establish(connection);
     } catch (error) {
       if (!(error instanceof GusherError)) throw error;
@@ -260,7 +264,7 @@ export class PusherDoor implements Keeper {
   }
 
   #establish(connection: Connection): void {
-    const { outbox, activityTimeoutS } = this.#parts;
+    const { outbox, activityTimeoutS } = this.#dependencies;
     if (connection.pusher !== undefined) connection.pusher.isEstablished = true;
     outbox.post(connection, frameText(establishedText(connection.id, activityTimeoutS)));
   }

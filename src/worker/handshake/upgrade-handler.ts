@@ -38,7 +38,7 @@ const CLOSE_TIMEOUT_MS = 5_000;
 /** RFC 6455 §7.4.1. */
 const INTERNAL_ERROR = 1011;
 
-export interface UpgradeParts {
+export interface UpgradeDependencies {
   readonly server: Server;
   readonly admission: Admission;
   readonly dialect: Dialect;
@@ -63,22 +63,22 @@ export interface UpgradeParts {
  * with a status and a reason before anything is upgraded. The only file that knows how ws serves.
  */
 export class Upgrade implements ClientSocketEvents, Doorman {
-  readonly #parts: UpgradeParts;
+  readonly #dependencies: UpgradeDependencies;
   readonly #handshakes: HandshakeServer<typeof ClientSocket>;
   readonly #rejected: RejectedClients;
   #stopping = false;
 
-  constructor(parts: UpgradeParts) {
-    this.#parts = parts;
-    this.#rejected = new RejectedClients({ dialect: parts.dialect });
+  constructor(dependencies: UpgradeDependencies) {
+    this.#dependencies = dependencies;
+    this.#rejected = new RejectedClients({ dialect: dependencies.dialect });
     // `closeTimeout` is documented by ws 8.23 and not yet in its types.
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
       // A pong leaves as everything does, by the outbox.
       autoPong: false,
-      perMessageDeflate: parts.compression,
-      maxPayload: parts.messageMaxBytes,
+      perMessageDeflate: dependencies.compression,
+      maxPayload: dependencies.messageMaxBytes,
       closeTimeout: CLOSE_TIMEOUT_MS,
       WebSocket: ClientSocket,
     };
@@ -86,33 +86,34 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     this.#handshakes.on('wsClientError', (_error, socket) =>
       this.#sendError(socket as Socket, ERRORS.bad_request),
     );
-    parts.server.on('upgrade', this.#onUpgrade);
+    dependencies.server.on('upgrade', this.#onUpgrade);
   }
 
   /** Whether a request is to become a WebSocket: it asks for that, at an address of clients. */
   isFor(request: UpgradeRequest): boolean {
     if (request.method !== 'GET' || !asksForWebSocket(request)) return false;
     const at = { headers: request.headers, url: splitTarget(request.url ?? '').target };
-    return targetOf(at) !== undefined || this.#parts.pusherDoor.isFor(at);
+    return targetOf(at) !== undefined || this.#dependencies.pusherDoor.isFor(at);
   }
 
   /** From now on everybody is refused with a status that says "come back". */
   stop(): void {
     this.#stopping = true;
-    this.#parts.pusherDoor.stop();
+    this.#dependencies.pusherDoor.stop();
   }
 
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
-    this.#parts.inbox.take(connection, data, isBinary);
+    this.#dependencies.inbox.take(connection, data, isBinary);
   }
 
   pinged(connection: Connection, data: Buffer): void {
     connection.active = true;
-    if (!this.#parts.inbox.defersPong(connection, data)) this.#parts.outbox.post(connection, framePong(data));
+    if (!this.#dependencies.inbox.defersPong(connection, data))
+      this.#dependencies.outbox.post(connection, framePong(data));
   }
 
   frame(connection: Connection): void {
-    this.#parts.inbox.countFrame(connection);
+    this.#dependencies.inbox.countFrame(connection);
   }
 
   shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {
@@ -122,29 +123,29 @@ export class Upgrade implements ClientSocketEvents, Doorman {
         met(client);
       } catch (error) {
         // The 101 was sent, so no HTTP status can follow it.
-        this.#parts.unexpected.report(error, 'connect');
+        this.#dependencies.unexpected.report(error, 'connect');
         client.close(INTERNAL_ERROR, ERRORS.internal.message);
       }
     });
   }
 
   join(connection: Connection, client: ClientSocket, socket: Socket): void {
-    client.attach(connection, socket, this.#parts.frameWriter, this);
-    this.#parts.hub.add(connection);
+    client.attach(connection, socket, this.#dependencies.frameWriter, this);
+    this.#dependencies.hub.add(connection);
   }
 
   broken(connection: Connection, error: ErrorEntry): void {
-    this.#parts.outbox.close(connection, error);
+    this.#dependencies.outbox.close(connection, error);
   }
 
   closed(connection: Connection): void {
-    this.#parts.unexpected.run('connection_end', () =>
-      this.#parts.inbox.finish(connection, () => this.#forget(connection)),
+    this.#dependencies.unexpected.run('connection_end', () =>
+      this.#dependencies.inbox.finish(connection, () => this.#forget(connection)),
     );
   }
 
   #forget(connection: Connection): void {
-    const { expiry, hub, sockets } = this.#parts;
+    const { expiry, hub, sockets } = this.#dependencies;
     expiry.forget(connection);
     hub.remove(connection);
     connection.dialect.gone?.(connection);
@@ -155,7 +156,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     socket.on('error', destroySocket);
     this.#letIn(request, socket, head).catch((error: unknown) => {
-      if (!(error instanceof GusherError)) this.#parts.unexpected.report(error, 'connect');
+      if (!(error instanceof GusherError)) this.#dependencies.unexpected.report(error, 'connect');
       const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
       if (this.#rejects(request, socket)) this.#reject(request, socket, head, errorEntry);
       else this.#sendError(socket, errorEntry, request);
@@ -170,18 +171,18 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   #reject(request: UpgradeRequest, socket: Socket, head: Buffer, error: ErrorEntry): void {
     const facts = { app: targetOf(request), address: socket.remoteAddress, protocol: 'gusher' };
-    this.#parts.clientLog.connectRefused(error, facts);
+    this.#dependencies.clientLog.connectRefused(error, facts);
     this.shake(request, socket, head, (client) => this.#rejected.reject(client, error));
   }
 
   #sendError(socket: Socket, error: ErrorEntry, request?: UpgradeRequest): void {
     const app = request === undefined ? undefined : targetOf(request);
-    this.#parts.clientLog.connectRefused(error, { app, address: socket.remoteAddress });
+    this.#dependencies.clientLog.connectRefused(error, { app, address: socket.remoteAddress });
     rejectSocket(socket, error);
   }
 
   async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
-    const { pusherDoor } = this.#parts;
+    const { pusherDoor } = this.#dependencies;
     this.#checkLaterRequest(request);
     if (pusherDoor.isFor(request)) {
       requireHandshake(request);
@@ -190,8 +191,8 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     }
     const applicant = readTarget(request);
     this.#rejectWhenStopping();
-    const admitted = await this.#parts.admission.admit(applicant);
-    await this.#parts.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
+    const admitted = await this.#dependencies.admission.admit(applicant);
+    await this.#dependencies.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
     this.#rejectWhenStopping();
     this.shake(request, socket, head, (client) => this.#greet(client, socket, admitted));
   }
@@ -201,7 +202,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     socket: Socket,
     { app, userId, channels, remotes, expiresAt }: Admitted,
   ): void {
-    const { dialect, expiry, sockets } = this.#parts;
+    const { dialect, expiry, sockets } = this.#dependencies;
     const id = newConnectionId();
     const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), dialect, client);
     connection.remotes = remotes;
@@ -214,7 +215,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   /** Until it is known that the connection is not one too many, nothing that it sends is carried out. */
   async #keepWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
-    const { quota, outbox, unexpected } = this.#parts;
+    const { quota, outbox, unexpected } = this.#dependencies;
     client.pause();
     try {
       await quota.settle(connection.appKey, max);
@@ -229,7 +230,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   /** The primary has seen the first request of a connection only; Node's parser reads the others. */
   #checkLaterRequest(request: UpgradeRequest): void {
     if (!(request instanceof IncomingMessage)) return;
-    const error = requestError(headOf(request), this.#parts.limits);
+    const error = requestError(headOf(request), this.#dependencies.limits);
     if (error !== undefined) throw error;
     useOriginForm(request);
   }

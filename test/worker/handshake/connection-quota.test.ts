@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { ConnectionQuota, type QuotaParts } from '../../../src/worker/handshake/connection-quota.ts';
+import { ConnectionQuota, type QuotaDependencies } from '../../../src/worker/handshake/connection-quota.ts';
 import { eventually } from '../../support/deadline.ts';
 import { makeConnection } from '../../support/transport.ts';
 
@@ -26,7 +26,7 @@ describe('ConnectionQuota', () => {
           connection.state = 'closing';
         },
         correctionMs: 20,
-      } as unknown as QuotaParts;
+      } as unknown as QuotaDependencies;
       hosts.push({ connections, quota: new ConnectionQuota(parts) });
     }
     // Each host admitted its connections before it knew of the others.
@@ -45,7 +45,7 @@ describe('ConnectionQuota', () => {
     const quota = new ConnectionQuota({
       roster: { ask: async () => ({ connections: MAX }) },
       stats: createStats(),
-    } as unknown as QuotaParts);
+    } as unknown as QuotaDependencies);
     await quota.requireRoom('demo', undefined);
     await quota.requireRoom('demo', MAX + 1);
     const error = await quota.requireRoom('demo', MAX).catch((thrown: unknown) => thrown);

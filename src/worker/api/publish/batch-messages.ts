@@ -14,17 +14,17 @@ const MESSAGES_MAX = 10_000;
  * `POST /v1/apps/{app}/messages/batch` with `[{"channel","event","data"}, …]`: publishes all of them in order, or
  * none if one is wrong; answers `{"total"}`. If the broker is lost in the middle, what was published stays so.
  */
-export function publishBatch(parts: {
+export function publishBatch(dependencies: {
   apps: Pick<Apps, 'find'>;
   publisher: Pick<Publisher, 'publish' | 'check'>;
 }): Publish {
   return async ({ app: key }, body, _query, id) => {
-    const app = await findApp(parts.apps, key);
+    const app = await findApp(dependencies.apps, key);
     const elements = sliceElements(body);
     if (elements === undefined) throw new GusherError('bad_body');
     if (elements.length > MESSAGES_MAX) throw new GusherError('batch_too_large');
     const publications = elements.map((element, index) => withId(readMessage(element), id, index));
-    await publishMany(parts.publisher, app.key, publications);
+    await publishMany(dependencies.publisher, app.key, publications);
     return JSON.stringify({ total: publications.length });
   };
 }

@@ -11,14 +11,14 @@ import type { Publish } from './publish-route.ts';
  * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel and
  * answers with the envelope that its subscribers get.
  */
-export function publishMessage(parts: {
+export function publishMessage(dependencies: {
   apps: Pick<Apps, 'find'>;
   publisher: Pick<Publisher, 'publish'>;
 }): Publish {
   return async ({ app: key, channel = '' }, body, _query, id) => {
-    const app = await findApp(parts.apps, key);
+    const app = await findApp(dependencies.apps, key);
     const publication = withId(readMessage(body, channel), id);
-    await parts.publisher.publish(app.key, publication);
+    await dependencies.publisher.publish(app.key, publication);
     return envelopeOf(publication);
   };
 }

@@ -22,7 +22,7 @@ const SLICE_MS = 10;
 const NAMES_PER_CHECK = 16;
 const SEARCH_TIMEOUT_MS = 10_000;
 
-interface Parts {
+interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
   readonly roster: Pick<RosterClient, 'ask'>;
@@ -33,7 +33,7 @@ interface Parts {
  * subscriber and a name in which the pattern is found; answers `{"total","pattern"}`. The syntax is that of Go
  * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
  */
-export function publishByPattern({ apps, publisher, roster }: Parts): Publish {
+export function publishByPattern({ apps, publisher, roster }: Dependencies): Publish {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);
@@ -71,7 +71,7 @@ function weightOf(pattern: string): number {
 }
 
 async function findChannels(
-  roster: Parts['roster'],
+  roster: Dependencies['roster'],
   app: string,
   matches: (name: string) => boolean,
 ): Promise<string[]> {

@@ -24,23 +24,23 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * unknown, the same request is carried out again with the same publication ids, on any host.
  */
 export function publishing(
-  parts: { idempotency: Pick<IdempotencyDesk, 'once'>; stats: Stats; bodyMaxBytes: number },
+  dependencies: { idempotency: Pick<IdempotencyDesk, 'once'>; stats: Stats; bodyMaxBytes: number },
   publish: Publish,
 ): Handler {
   return async ({ request, response, params }) => {
     try {
       const key = keyOf(request);
-      const body = await readBody(request, parts.bodyMaxBytes);
+      const body = await readBody(request, dependencies.bodyMaxBytes);
       const query = queryTextOf(request);
       const scoped = `${params.app}\n${key}`;
       const fingerprint = key === undefined ? '' : fingerprintOf(request, body);
       const id = hash(`${scoped}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
       const json = await (key === undefined
         ? publish(params, body, query)
-        : parts.idempotency.once(scoped, fingerprint, () => publish(params, body, query, id)));
+        : dependencies.idempotency.once(scoped, fingerprint, () => publish(params, body, query, id)));
       answer(response, 200, json);
     } catch (error) {
-      parts.stats.publicationsRefused += 1;
+      dependencies.stats.publicationsRefused += 1;
       throw error;
     }
   };

@@ -9,7 +9,7 @@ import { askOccupancy, type Roster } from './occupancy.ts';
 import type { Query } from './signature.ts';
 import { jsonOf, type SignedHandler } from './signed-route.ts';
 
-export interface EventParts {
+export interface EventDependencies {
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
   readonly roster: Roster;
   readonly limits: EventLimits;
@@ -19,7 +19,7 @@ export interface EventParts {
  * `POST /apps/{id}/events`: publishes one event to some channels. Answers `{}`, or with `info` the counts of
  * each channel. Parameters may stand in the query too; the body is the stronger.
  */
-export function publishEvents({ publisher, roster, limits }: EventParts): SignedHandler {
+export function publishEvents({ publisher, roster, limits }: EventDependencies): SignedHandler {
   return async ({ app, query, body }) => {
     const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && jsonOf(body)) }, limits);
     await publishEvent(publisher, app, event);
@@ -58,9 +58,9 @@ export async function publishEvent(
  * if one is not as it should be, none. Answers `{}`, or, if any has `info`, `{"batch":[…]}` with a member for
  * each event, in their order.
  */
-export function publishBatch(parts: EventParts & { batchMaxEvents: number }): SignedHandler {
-  const { publisher, roster, batchMaxEvents } = parts;
-  const limits = { ...parts.limits, channelsMax: 1 };
+export function publishBatch(dependencies: EventDependencies & { batchMaxEvents: number }): SignedHandler {
+  const { publisher, roster, batchMaxEvents } = dependencies;
+  const limits = { ...dependencies.limits, channelsMax: 1 };
   return async ({ app, body }) => {
     const { batch } = jsonOf(body);
     if (!Array.isArray(batch) || batch.length === 0 || batch.length > batchMaxEvents) {
@@ -84,7 +84,7 @@ export function publishBatch(parts: EventParts & { batchMaxEvents: number }): Si
 export function publishToChannel({
   publisher,
   limits,
-}: Pick<EventParts, 'publisher' | 'limits'>): SignedHandler {
+}: Pick<EventDependencies, 'publisher' | 'limits'>): SignedHandler {
   return async ({ app, params, query, body }) => {
     if (!isUtf8(body)) throw new GusherError('bad_body');
     const event = parseEvent(

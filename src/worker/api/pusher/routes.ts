@@ -12,7 +12,7 @@ import { type SignedHandler, signed } from './signed-route.ts';
 const OK = 200;
 const ACCEPTED = 202;
 
-export interface PusherApiParts {
+export interface PusherApiDependencies {
   readonly apps: { findById(id: string): Promise<App | undefined> };
   readonly publisher: Pick<Publisher, 'publish' | 'broadcast' | 'check'>;
   readonly roster: Roster;
@@ -32,8 +32,8 @@ export interface PusherApiParts {
  * Draws the Pusher HTTP API, the same on both ports: what server SDKs of Pusher ask for. Its requests carry their
  * own credentials.
  */
-export function drawPusherRoutes(router: Router, parts: PusherApiParts): void {
-  const { apps, publisher, roster, cache, settings, stats } = parts;
+export function drawPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
+  const { apps, publisher, roster, cache, settings, stats } = dependencies;
   const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
   const batchMaxEvents = settings.pusherBatchMaxEvents;
   const events = { publisher, roster, limits };

@@ -19,7 +19,7 @@ export interface SignedExchange {
 /** What a resource of the Pusher HTTP API does: answers with JSON text, or throws a `GusherError`. */
 export type SignedHandler = (exchange: SignedExchange) => Promise<string> | string;
 
-export interface SignedParts {
+export interface SignedRouteDependencies {
   readonly apps: { findById(id: string): Promise<App | undefined> };
   readonly bodyMaxBytes: number;
   readonly pathPrefix: string;
@@ -29,10 +29,14 @@ export interface SignedParts {
  * A route of the Pusher HTTP API: known app, signature, enabled app, body and its MD5 are checked in this order,
  * and nobody who has not signed makes this server read a body. `status` is that of a request that succeeds.
  */
-export function signed(parts: SignedParts, handler: SignedHandler, status: number): Handler {
+export function signed(
+  dependencies: SignedRouteDependencies,
+  handler: SignedHandler,
+  status: number,
+): Handler {
   return async ({ request, response, params }) => {
-    const { app, query } = await verify(parts, request, params);
-    const body = await readBytes(request, parts.bodyMaxBytes);
+    const { app, query } = await verify(dependencies, request, params);
+    const body = await readBytes(request, dependencies.bodyMaxBytes);
     mustBeSignedBody(query, body);
     answer(response, status, await handler({ app, params, query, body }));
   };
@@ -46,7 +50,7 @@ export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
 }
 
 async function verify(
-  { apps, pathPrefix }: SignedParts,
+  { apps, pathPrefix }: SignedRouteDependencies,
   request: IncomingMessage,
   { id = '' }: Params,
 ): Promise<{ app: App; query: Query }> {

@@ -18,7 +18,7 @@ import { answer, type Handler, type Params } from '../http/exchange.ts';
 
 const BODY_MAX_BYTES = 512 * 1024;
 
-interface Parts {
+interface Dependencies {
   readonly store: AppStore;
   readonly log: Logger;
 }
@@ -30,7 +30,7 @@ const changes = v.pipe(
 );
 
 /** `GET /v1/admin/apps`: every app that is registered, without its secrets. */
-export function listRegistered({ store, log }: Parts): Handler {
+export function listRegistered({ store, log }: Dependencies): Handler {
   return async ({ response }) => {
     const apps = await reach(log, store.list());
     answer(response, 200, JSON.stringify(apps.map(withoutSecrets)));
@@ -38,7 +38,7 @@ export function listRegistered({ store, log }: Parts): Handler {
 }
 
 /** `GET /v1/admin/apps/{app}`: one app, without its secrets. */
-export function showRegistered({ store, log }: Parts): Handler {
+export function showRegistered({ store, log }: Dependencies): Handler {
   return async ({ response, params }) => {
     const app = await reach(log, store.load(keyIn(params)));
     if (app === undefined) throw new GusherError('no_such_app');
@@ -47,30 +47,30 @@ export function showRegistered({ store, log }: Parts): Handler {
 }
 
 /** `PUT /v1/admin/apps/{app}`: registers an app (201), or replaces all fields of one that is there. */
-export function putRegistered(parts: Parts): Handler {
+export function putRegistered(dependencies: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const key = keyIn(params);
     const given = readChanges(await readBody(request, BODY_MAX_BYTES));
-    const known = await reach(parts.log, parts.store.load(key));
+    const known = await reach(dependencies.log, dependencies.store.load(key));
     const none = Object.fromEntries(APP_FIELD_NAMES.map((name) => [name, null]));
-    const app = await change(parts, key, known, { ...none, ...keepingSecret(given, known) });
+    const app = await change(dependencies, key, known, { ...none, ...keepingSecret(given, known) });
     show(response, known === undefined ? 201 : 200, app);
   };
 }
 
 /** `PATCH /v1/admin/apps/{app}`: changes the given fields of an app; null takes one away. */
-export function patchRegistered(parts: Parts): Handler {
+export function patchRegistered(dependencies: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const key = keyIn(params);
     const given = readChanges(await readBody(request, BODY_MAX_BYTES));
-    const known = await reach(parts.log, parts.store.load(key));
+    const known = await reach(dependencies.log, dependencies.store.load(key));
     if (known === undefined) throw new GusherError('no_such_app');
-    show(response, 200, await change(parts, key, known, keepingSecret(given, known)));
+    show(response, 200, await change(dependencies, key, known, keepingSecret(given, known)));
   };
 }
 
 /** `DELETE /v1/admin/apps/{app}`: 204. Nobody is let in to it any more; who is in stays. */
-export function deleteRegistered({ store, log }: Parts): Handler {
+export function deleteRegistered({ store, log }: Dependencies): Handler {
   return async ({ response, params }) => {
     const key = keyIn(params);
     // What is no app is not ours to delete.
@@ -81,7 +81,7 @@ export function deleteRegistered({ store, log }: Parts): Handler {
 }
 
 async function change(
-  { store, log }: Parts,
+  { store, log }: Dependencies,
   key: string,
   known: App | undefined,
   given: AppChanges,

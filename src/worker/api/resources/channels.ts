@@ -4,13 +4,13 @@ import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
 
-interface Parts {
+interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }
 
 /** `GET /v1/apps/{app}/channels`: names of the channels that have a subscriber, sorted; `prefix`, `limit`, `cursor`. */
-export function listChannels({ apps, roster }: Parts): Handler {
+export function listChannels({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     await answerList(response, wantedBy(request), async (page) => {
@@ -21,7 +21,7 @@ export function listChannels({ apps, roster }: Parts): Handler {
 }
 
 /** `GET /v1/apps/{app}/channels/count`: `{"count"}`; `prefix`. */
-export function countChannels({ apps, roster }: Parts): Handler {
+export function countChannels({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const { prefix } = wantedBy(request);

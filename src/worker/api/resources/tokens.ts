@@ -14,7 +14,7 @@ const BODY_MAX_BYTES = 32 * 1024;
 /** How long a browser may remember the answer to a preflight, in s. */
 const PREFLIGHT_FRESH_S = 86_400;
 
-interface Parts {
+interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly tokens: Tokens;
 }
@@ -26,7 +26,7 @@ const jwtBody = v.object({ jwt: v.string() });
  * `{"token"}`, for `?token=`. It is the same one: nothing is stored, so any host takes it later, for as long as it is
  * valid. Pages of any origin may ask.
  */
-export function exchangeToken({ apps, tokens }: Parts): Handler {
+export function exchangeToken({ apps, tokens }: Dependencies): Handler {
   return async ({ request, response }) => {
     response.setHeader('Access-Control-Allow-Origin', '*');
     const token = await readToken(request, 'jwt');
@@ -50,7 +50,7 @@ export const preflight: Handler = ({ response }) => {
  * `POST /v1/auth/decode` with `{"jwt"}`, on the API port: what a token claims, once it is verified. In a form, or the
  * query, it is in `field`.
  */
-export function decodeToken({ apps, tokens }: Parts, field = 'jwt'): Handler {
+export function decodeToken({ apps, tokens }: Dependencies, field = 'jwt'): Handler {
   return async ({ request, response }) => {
     const token = await readToken(request, field);
     answer(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
@@ -58,7 +58,7 @@ export function decodeToken({ apps, tokens }: Parts, field = 'jwt'): Handler {
 }
 
 /** The app of a token that nobody has verified yet. Rejects with `unknown_app` or `app_disabled`. */
-async function findAppOf(apps: Parts['apps'], token: string) {
+async function findAppOf(apps: Dependencies['apps'], token: string) {
   const app = await apps.find(appKeyOf(token));
   if (app === undefined) throw new GusherError('unknown_app');
   if (!app.enabled) throw new GusherError('app_disabled');

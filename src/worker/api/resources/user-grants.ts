@@ -10,7 +10,7 @@ import type { Params } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import type { Publish } from '../publish/publish-route.ts';
 
-interface Parts {
+interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly publisher: Pick<Publisher, 'broadcast'>;
 }
@@ -22,14 +22,19 @@ const replacement = v.object({ channels: grantList });
  * `POST /v1/apps/{app}/users/{user}/channels` with `{"channel"}`: one more grant for the open connections of a user,
  * which are told by `gusher.addchannel`.
  */
-export function addUserChannel(parts: Parts): Publish {
+export function addUserChannel(dependencies: Dependencies): Publish {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(addition, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
     const { channel } = parsed.output;
     const channels = v.safeParse(grantList, [channel]);
     if (!channels.success) throw new GusherError('bad_channel');
-    return change(parts, params, { mode: 'add', channels: channels.output, ...(id && { id }) }, channel);
+    return change(
+      dependencies,
+      params,
+      { mode: 'add', channels: channels.output, ...(id && { id }) },
+      channel,
+    );
   };
 }
 
@@ -37,17 +42,17 @@ export function addUserChannel(parts: Parts): Publish {
  * `PUT /v1/apps/{app}/users/{user}/channels` with `{"channels"}`: other grants for the open connections of a user,
  * which are told by `gusher.reloadchannel` and lose what they are subscribed to and no longer granted.
  */
-export function replaceUserChannels(parts: Parts): Publish {
+export function replaceUserChannels(dependencies: Dependencies): Publish {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(replacement, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
     const { channels } = parsed.output;
-    return change(parts, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
+    return change(dependencies, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
   };
 }
 
 async function change(
-  { apps, publisher }: Parts,
+  { apps, publisher }: Dependencies,
   { app: key, user = '' }: Params,
   grants: Pick<GrantsChange, 'mode' | 'channels' | 'id'>,
   echoed: unknown,

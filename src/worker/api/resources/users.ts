@@ -11,7 +11,7 @@ import { answerList, wantedBy } from '../http/pagination.ts';
 /** Attack: a list of channels each of which is looked through. */
 const CHANNELS_MAX = 100;
 
-interface Parts {
+interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }
@@ -20,7 +20,7 @@ interface Parts {
  * `GET /v1/apps/{app}/users`: ids of the users who are connected, sorted; with `?channel=a,b` those who are
  * subscribed to every one of these (a comma in a name is written `%2C`). `prefix`, `limit`, `cursor`.
  */
-export function listUsers({ apps, roster }: Parts): Handler {
+export function listUsers({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const ask = questionFor(roster, app, channelsIn(request));
@@ -29,7 +29,7 @@ export function listUsers({ apps, roster }: Parts): Handler {
 }
 
 /** `GET /v1/apps/{app}/users/count`: `{"count"}`; with `?channel=a,b` of those who are subscribed to all of these. */
-export function countUsers({ apps, roster }: Parts): Handler {
+export function countUsers({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channels = channelsIn(request);
@@ -42,7 +42,7 @@ export function countUsers({ apps, roster }: Parts): Handler {
 }
 
 /** `GET /v1/apps/{app}/channels/{channel}/users`: ids of its users, sorted; `prefix`, `limit`, `cursor`. */
-export function listChannelUsers({ apps, roster }: Parts): Handler {
+export function listChannelUsers({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
@@ -53,7 +53,7 @@ export function listChannelUsers({ apps, roster }: Parts): Handler {
 }
 
 /** `GET /v1/apps/{app}/channels/{channel}/users/count`: `{"count"}`. */
-export function countChannelUsers({ apps, roster }: Parts): Handler {
+export function countChannelUsers({ apps, roster }: Dependencies): Handler {
   return async ({ response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
@@ -64,7 +64,7 @@ export function countChannelUsers({ apps, roster }: Parts): Handler {
 
 type Question = (page: PageRequest) => Promise<UserPage>;
 
-function questionFor(roster: Parts['roster'], app: string, channels: readonly string[]): Question {
+function questionFor(roster: Dependencies['roster'], app: string, channels: readonly string[]): Question {
   const [channel] = channels;
   if (channel === undefined) return (page) => roster.ask({ kind: 'usersOfApp', app, ...page });
   if (channels.length === 1) return (page) => roster.ask({ kind: 'usersOfChannel', app, channel, ...page });

@@ -13,7 +13,7 @@ import { GusherDialect } from './gusher-protocol.ts';
 import { Renewal } from './token-refresh.ts';
 
 /** Joins the parts that only native clients need to their dialect. */
-export function createGusherDialect(parts: {
+export function createGusherDialect(dependencies: {
   settings: Settings;
   apps: Apps;
   tokens: Tokens;
@@ -25,7 +25,8 @@ export function createGusherDialect(parts: {
   clientLog: ClientLog;
   reply: (connection: Connection, text: string) => void;
 }): GusherDialect {
-  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } = parts;
+  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } =
+    dependencies;
   const renewal = new Renewal({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
   return new GusherDialect({

@@ -26,7 +26,7 @@ const DEFAULT_EVENT = 'gusher.message';
 /** Older clients learn the code of a close from the `pusher:error` before it. */
 const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
 
-export interface PusherDialectParts extends Context {
+export interface PusherProtocolDependencies extends Context {
   /** Counts a fault against a client. */
   readonly countProtocolError: (connection: Connection) => void;
 }
@@ -34,10 +34,10 @@ export interface PusherDialectParts extends Context {
 /** The Pusher Channels protocol, versions 4 to 7. */
 export class PusherDialect implements Dialect<Connection> {
   readonly name = 'pusher';
-  readonly #parts: PusherDialectParts;
+  readonly #dependencies: PusherProtocolDependencies;
 
-  constructor(parts: PusherDialectParts) {
-    this.#parts = parts;
+  constructor(dependencies: PusherProtocolDependencies) {
+    this.#dependencies = dependencies;
   }
 
   receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined {
@@ -80,21 +80,21 @@ export class PusherDialect implements Dialect<Connection> {
 
   subscriptionRefused(connection: Connection, channelName: string): void {
     const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_refused);
-    this.#parts.reply(connection, text);
+    this.#dependencies.reply(connection, text);
   }
 
   deserted(appKey: string, channelName: string): void {
-    this.#parts.presence.leave(appKey, channelName);
-    this.#parts.counts.leave(appKey, channelName);
+    this.#dependencies.presence.leave(appKey, channelName);
+    this.#dependencies.counts.leave(appKey, channelName);
   }
 
   gone(connection: Connection): void {
-    this.#parts.watchlists.forget(connection);
+    this.#dependencies.watchlists.forget(connection);
   }
 
   /** Hears what changed in the roster of what this dialect watches. */
   hear(events: readonly RosterEvent[]): void {
-    const { presence, counts, watchlists } = this.#parts;
+    const { presence, counts, watchlists } = this.#dependencies;
     for (const event of events) {
       switch (event.kind) {
         case 'joined':
@@ -120,7 +120,9 @@ export class PusherDialect implements Dialect<Connection> {
     const { pusher: session } = connection;
     if (command === undefined || session === undefined) return 'malformed_frame';
     const handler = handlerOf(command.event);
-    return handler === undefined ? 'unknown_command' : handler(this.#parts, connection, command, session);
+    return handler === undefined
+      ? 'unknown_command'
+      : handler(this.#dependencies, connection, command, session);
   }
 
   #tell(connection: Connection, code: ErrorCode | undefined): void {
@@ -134,11 +136,11 @@ export class PusherDialect implements Dialect<Connection> {
 
   #reject(connection: Connection, error: ErrorEntry): void {
     if (connection.state !== 'open') return;
-    this.#parts.reply(connection, errorText(error));
+    this.#dependencies.reply(connection, errorText(error));
     if (error.code === ERRORS.signin_refused.code) {
-      this.#parts.authorizationRefused(connection, error);
+      this.#dependencies.authorizationRefused(connection, error);
     }
-    if (PROBLEMS.has(error.code)) this.#parts.countProtocolError(connection);
+    if (PROBLEMS.has(error.code)) this.#dependencies.countProtocolError(connection);
   }
 }
 
