@@ -79,10 +79,11 @@ async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
 /** What a person pastes into other terminals to see a message arrive. */
 export function demoLines({ listen, apiListen, apiToken }: Settings): string {
   const key = DEMO_APP.key;
-  const [door, api] = [reachableFromHere(listen), reachableFromHere(apiListen)];
+  const [clientAddress, apiAddress] = [reachableFromHere(listen), reachableFromHere(apiListen)];
   // Pasted elsewhere, the commands know nothing of the flags and the folder of this one.
-  const toDoor = door === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${door}`;
-  const toApi = api === reachableFromHere(SETTINGS.apiListen.fallback) ? '' : ` --api-listen ${api}`;
+  const listenFlag = clientAddress === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${clientAddress}`;
+  const apiListenFlag =
+    apiAddress === reachableFromHere(SETTINGS.apiListen.fallback) ? '' : ` --api-listen ${apiAddress}`;
   // The token itself would stay in logs and histories.
   const withToken = apiToken === undefined ? '' : ' -H "Authorization: Bearer $GUSHER_API_TOKEN"';
   const hint = apiToken === undefined ? '' : ' (with GUSHER_API_TOKEN set)';
@@ -90,16 +91,16 @@ export function demoLines({ listen, apiListen, apiToken }: Settings): string {
 gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
 No app is registered, so there is an app "${key}" for a try. In a second terminal:
 
-  npx gusher subscribe news${toDoor}
+  npx gusher subscribe news${listenFlag}
 
 and in a third${hint}:
 
-  npx gusher publish news hello '{"text":"it works"}'${toApi}
+  npx gusher publish news hello '{"text":"it works"}'${apiListenFlag}
 
 or with any WebSocket client, and curl:
 
-  ws://${door}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
-  curl${withToken} -d '{"event":"hello","data":{"text":"it works"}}' http://${api}/v1/apps/${key}/channels/news/messages
+  ws://${clientAddress}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
+  curl${withToken} -d '{"event":"hello","data":{"text":"it works"}}' http://${apiAddress}/v1/apps/${key}/channels/news/messages
 
 Your own app: npx gusher apps add my-app --url http://127.0.0.1:3000/auth
 `;

@@ -10,8 +10,8 @@ import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { Guest } from './dispatch/pending-socket.ts';
 import { Lobby } from './dispatch/socket-queue.ts';
-import { ApiDoor } from './listeners/api-listener.ts';
-import { FrontDoor } from './listeners/public-listener.ts';
+import { ApiListener } from './listeners/api-listener.ts';
+import { PublicListener } from './listeners/public-listener.ts';
 import { Hosts } from './presence/cluster/cluster.ts';
 import { RosterDesk } from './presence/query-server.ts';
 import { Roster } from './presence/registry.ts';
@@ -56,8 +56,8 @@ export async function runPrimary(
     place: (guest: Guest) => handOver.place(guest),
     whyNot: (port) => (handOver.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
-  const frontDoor = new FrontDoor({ doors: settings, lobby, clientLog, log });
-  const apiDoor = new ApiDoor({ settings, lobby, log });
+  const publicListener = new PublicListener({ settings, lobby, clientLog, log });
+  const apiListener = new ApiListener({ settings, lobby, log });
   const supervisor = new Supervisor({
     settings,
     demoApp,
@@ -82,7 +82,7 @@ export async function runPrimary(
   );
   closers.add('socket queue', () => lobby.end());
   closers.add('API listener', () => {
-    apiDoor.close();
+    apiListener.close();
     lobby.close('api');
   });
   closers.add(
@@ -95,13 +95,13 @@ export async function runPrimary(
     settings.shutdownTimeoutMs + DRAIN_GRACE_MS,
   );
   closers.add('public listener', () => {
-    frontDoor.close();
+    publicListener.close();
     lobby.close('public');
   });
   closers.add('readiness', () => supervisor.announceStop());
   try {
-    const listen = await frontDoor.open();
-    const apiListen = await apiDoor.open();
+    const listen = await publicListener.open();
+    const apiListen = await apiListener.open();
     hosts?.open();
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);

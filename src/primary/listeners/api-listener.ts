@@ -10,7 +10,7 @@ import { listen } from './listen.ts';
  * The API port. Its sockets go to the workers unread. Were it shared among the workers by Node's cluster, it
  * would close with the only worker, and whatever was on its way to a worker that dies would hang for ever.
  */
-export class ApiDoor {
+export class ApiListener {
   readonly #address: Address;
   readonly #lobby: Pick<Lobby, 'receive'>;
   readonly #log: Logger;

@@ -26,7 +26,7 @@ const SWEEP_MS = 250;
 /** An address of these is one of this machine or of a proxy near it rather than of one client. */
 const NEAR = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7';
 
-type Doors = Pick<
+type ListenerSettings = Pick<
   Settings,
   | 'listen'
   | 'headersTimeoutMs'
@@ -56,34 +56,34 @@ interface Greeting {
  * heads that two parsers could read in two ways, bodies that are too long, and errors on any of them (a listener
  * from the first moment).
  */
-export class FrontDoor {
-  readonly #doors: Doors;
+export class PublicListener {
+  readonly #settings: ListenerSettings;
   readonly #limits: RequestLimits;
   readonly #log: Logger;
   readonly #clientLog: Pick<ClientLog, 'connectDropped'>;
   readonly #lobby: Pick<Lobby, 'receive' | 'reject'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
-  readonly #greeting = new Map<Socket, Greeting>();
+  readonly #pending = new Map<Socket, Greeting>();
   readonly #trusted: BlockList;
   readonly #uncounted: BlockList;
   readonly #rate: ConnectRate;
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: {
-    doors: Doors;
+    settings: ListenerSettings;
     lobby: Pick<Lobby, 'receive' | 'reject'>;
     clientLog: Pick<ClientLog, 'connectDropped'>;
     log: Logger;
   }) {
     this.#clientLog = options.clientLog;
-    this.#doors = options.doors;
-    this.#limits = { bodyMaxBytes: options.doors.bodyMaxBytes, bodiless: BODILESS_METHODS };
+    this.#settings = options.settings;
+    this.#limits = { bodyMaxBytes: options.settings.bodyMaxBytes, bodiless: BODILESS_METHODS };
     this.#lobby = options.lobby;
     this.#log = options.log;
-    this.#trusted = parseNetworks(options.doors.trustedProxies);
-    this.#uncounted = parseNetworks(`${NEAR}, ${options.doors.trustedProxies}`);
-    this.#rate = new ConnectRate(options.doors.addressConnectsPerSecond);
+    this.#trusted = parseNetworks(options.settings.trustedProxies);
+    this.#uncounted = parseNetworks(`${NEAR}, ${options.settings.trustedProxies}`);
+    this.#rate = new ConnectRate(options.settings.addressConnectsPerSecond);
     // Half open, so that a client which ends in the middle of its request can be told what was wrong.
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
   }
@@ -91,7 +91,12 @@ export class FrontDoor {
   /** Opens the port; resolves with the address, rejects with a sentence if it cannot be had. */
   open(): Promise<Address> {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
-    const about = { address: this.#doors.listen, setting: 'GUSHER_LISTEN', name: 'public', log: this.#log };
+    const about = {
+      address: this.#settings.listen,
+      setting: 'GUSHER_LISTEN',
+      name: 'public',
+      log: this.#log,
+    };
     return listen(this.#server, about);
   }
 
@@ -99,49 +104,49 @@ export class FrontDoor {
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const { guest } of this.#greeting.values()) this.#reject(guest, ERRORS.server_stopping);
+    for (const { guest } of this.#pending.values()) this.#reject(guest, ERRORS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
     const guest = createGuest(socket, 'public');
     const greeting: Greeting = { guest, head: new HeadBuffer() };
-    if (this.#greeting.size >= this.#doors.pendingSocketsMax) this.#dropOldest();
-    this.#greeting.set(socket, greeting);
-    socket.on('data', (chunk: Buffer) => this.#hear(greeting, chunk));
+    if (this.#pending.size >= this.#settings.pendingSocketsMax) this.#dropOldest();
+    this.#pending.set(socket, greeting);
+    socket.on('data', (chunk: Buffer) => this.#onData(greeting, chunk));
     socket.on('end', () => this.#onEnd(guest));
-    socket.on('close', () => this.#greeting.delete(socket));
+    socket.on('close', () => this.#pending.delete(socket));
   };
 
   #dropOldest(): void {
-    const [oldest] = this.#greeting.keys();
+    const [oldest] = this.#pending.keys();
     if (oldest === undefined) return;
     this.#clientLog.connectDropped({ address: oldest.remoteAddress });
     oldest.destroy();
-    this.#greeting.delete(oldest);
+    this.#pending.delete(oldest);
   }
 
   /** The client has said all it will say, and it was no whole head. */
   #onEnd(guest: Guest): void {
-    if (!this.#greeting.has(guest.socket)) return;
+    if (!this.#pending.has(guest.socket)) return;
     if (guest.data.length > 0) this.#reject(guest, ERRORS.bad_request);
     else guest.socket.destroy();
   }
 
   /** Adds what a guest said, and decides as soon as it can be decided. */
-  #hear({ guest, head }: Greeting, chunk: Buffer): void {
+  #onData({ guest, head }: Greeting, chunk: Buffer): void {
     const searched = guest.data.length;
     guest.data = head.append(chunk);
     const end = headEnd(guest.data, searched);
-    const objection = this.#objectionTo(guest, end);
-    if (objection !== undefined) this.#reject(guest, objection);
-    else if (end >= 0) this.#letPass(guest);
+    const error = this.#headersError(guest, end);
+    if (error !== undefined) this.#reject(guest, error);
+    else if (end >= 0) this.#forward(guest);
   }
 
-  #objectionTo(guest: Guest, end: number): ErrorEntry | undefined {
+  #headersError(guest: Guest, end: number): ErrorEntry | undefined {
     const { data } = guest;
     if (!startsLikeHttp(data)) return ERRORS.bad_request;
     const headLength = end < 0 ? data.length : end;
-    const { headersMaxBytes } = this.#doors;
+    const { headersMaxBytes } = this.#settings;
     if (headLength > headersMaxBytes) {
       const detail = `The limit is ${headersMaxBytes} bytes (GUSHER_HEADERS_MAX_BYTES).`;
       return new GusherError('headers_too_large', { detail }).entry;
@@ -154,7 +159,7 @@ export class FrontDoor {
     if (!KNOWN_METHODS.includes(head.method)) return ERRORS.method_not_allowed;
     const { target } = splitTarget(head.target);
     guest.sid = sidOf(target);
-    guest.errorBody = errorBodyAt(pathOf(target), this.#doors.pusherPathPrefix);
+    guest.errorBody = errorBodyAt(pathOf(target), this.#settings.pusherPathPrefix);
     const error = requestError(head, this.#limits)?.entry;
     if (error !== undefined) return error;
     return this.#isWithinRate(guest, data.toString('latin1', 0, end)) ? undefined : ERRORS.too_many_connects;
@@ -168,21 +173,21 @@ export class FrontDoor {
     return isIn(this.#uncounted, address) || this.#rate.admits(addressGroup(address), performance.now());
   }
 
-  #letPass(guest: Guest): void {
-    this.#greeting.delete(guest.socket);
+  #forward(guest: Guest): void {
+    this.#pending.delete(guest.socket);
     stopReading(guest.socket);
     this.#lobby.receive(guest);
   }
 
   #reject(guest: Guest, error: ErrorEntry): void {
-    this.#greeting.delete(guest.socket);
+    this.#pending.delete(guest.socket);
     this.#lobby.reject(guest, error);
   }
 
   readonly #sweep = (): void => {
     const now = performance.now();
-    for (const { guest } of this.#greeting.values()) {
-      if (now - guest.arrivedAt < this.#doors.headersTimeoutMs) break;
+    for (const { guest } of this.#pending.values()) {
+      if (now - guest.arrivedAt < this.#settings.headersTimeoutMs) break;
       this.#reject(guest, ERRORS.request_timeout);
     }
   };
