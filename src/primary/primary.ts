@@ -8,14 +8,14 @@ import { Closers } from '../shared/process/closers.ts';
 import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
-import type { Guest } from './dispatch/pending-socket.ts';
+import type { PendingSocket } from './dispatch/pending-socket.ts';
 import { Lobby } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
 import { Hosts } from './presence/cluster/cluster.ts';
 import { RosterDesk } from './presence/query-server.ts';
 import { Roster } from './presence/registry.ts';
-import { guestsThatFit, openFilesLimit } from './process/file-descriptors.ts';
+import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
 import { watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { openWebhooks } from './webhooks/create-webhooks.ts';
@@ -43,7 +43,7 @@ export async function runPrimary(
   dieLoudly(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
-  const settings = { ...chosen, pendingSocketsMax: fitGuests(chosen, names, log) };
+  const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
   const handOver = new HandOver();
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
@@ -53,7 +53,7 @@ export async function runPrimary(
   const lobby = new Lobby({
     settings,
     clientLog,
-    place: (guest: Guest) => handOver.place(guest),
+    place: (pendingSocket: PendingSocket) => handOver.place(pendingSocket),
     whyNot: (port) => (handOver.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
   const publicListener = new PublicListener({ settings, lobby, clientLog, log });
@@ -130,15 +130,15 @@ function dieLoudly(log: Logger): void {
 }
 
 /** Tells the operator only of a limit that is low, or that the setting cannot be had. */
-function fitGuests(settings: Settings, names: ReadonlySet<SettingName>, log: Logger): number {
+function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>, log: Logger): number {
   const openFiles = openFilesLimit();
-  const guests = guestsThatFit(settings, openFiles);
-  if (guests < settings.pendingSocketsMax) {
-    const level = names.has('pendingSocketsMax') || guests < FEW_SOCKETS ? 'warn' : 'debug';
-    const facts = { event: 'open_files_limit_low', openFiles, pendingSocketsMax: guests };
+  const pendingSocketsMax = maxPendingSockets(settings, openFiles);
+  if (pendingSocketsMax < settings.pendingSocketsMax) {
+    const level = names.has('pendingSocketsMax') || pendingSocketsMax < FEW_SOCKETS ? 'warn' : 'debug';
+    const facts = { event: 'open_files_limit_low', openFiles, pendingSocketsMax };
     log[level](facts, 'open files limit is low, fewer sockets can wait; raise LimitNOFILE or ulimit -n');
   }
-  return guests;
+  return pendingSocketsMax;
 }
 
 /** Hosts know of each other by the Redis they share. */

@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setupMaster as setupPrimary } from '@socket.io/sticky';
 import type { PassedMessage } from '../../shared/ipc/messages.ts';
-import type { Guest } from './pending-socket.ts';
+import type { PendingSocket } from './pending-socket.ts';
 
 /** How long a worker into which a socket did not fit is left alone. */
 const FULL_MS = 1_000;
@@ -15,13 +15,13 @@ const ASK_AFTER_MS = 200;
 interface Berth {
   readonly worker: Worker;
   /** The ports whose guests it takes now. */
-  readonly open: Set<Guest['port']>;
+  readonly open: Set<PendingSocket['port']>;
   /** When it is given guests again after some did not fit in, in ms of `performance.now()`. */
   fullUntil: number;
   /** Clients given to it and not ended yet. */
   load: number;
   /** Given to it, by ticket, oldest first, and not yet taken over: ours until it says so. */
-  readonly inFlight: Map<number, Guest>;
+  readonly inFlight: Map<number, PendingSocket>;
   /** The last ticket given to it, and the last one that it was asked for. */
   lastTicket: number;
   askedTicket: number;
@@ -39,7 +39,7 @@ export class HandOver {
   readonly #placement = new EventEmitter();
   readonly #berths = new Map<number, Berth>();
   /** The guest that sticky is being asked about; its answer is a call of some worker's `send`. */
-  #asked: Guest | undefined;
+  #asked: PendingSocket | undefined;
   #lastTicket = 0;
   #asking: NodeJS.Timeout | undefined;
 
@@ -79,12 +79,12 @@ export class HandOver {
   }
 
   /** The worker is given no more guests of that port. */
-  close(worker: Worker, port: Guest['port']): void {
+  close(worker: Worker, port: PendingSocket['port']): void {
     this.#berths.get(worker.id)?.open.delete(port);
   }
 
   /** Forgets a worker that is gone; answers the guests that it never took. */
-  remove(worker: Worker): Guest[] {
+  remove(worker: Worker): PendingSocket[] {
     const berth = this.#berths.get(worker.id);
     this.#berths.delete(worker.id);
     berth?.open.clear();
@@ -92,19 +92,19 @@ export class HandOver {
   }
 
   /** Whether workers serve a port, and all of them are out of file descriptors. */
-  isFull(port: Guest['port']): boolean {
+  isFull(port: PendingSocket['port']): boolean {
     const open = [...this.#berths.values()].filter((berth) => berth.open.has(port));
     return open.length > 0 && open.every((berth) => !isOpen(berth, port));
   }
 
   /** Gives a guest to a worker; false if none is open. */
-  place(guest: Guest): boolean {
-    if (guest.port === 'api') return this.#placeInTurn(guest);
+  place(pendingSocket: PendingSocket): boolean {
+    if (pendingSocket.port === 'api') return this.#placeInTurn(pendingSocket);
     if (this.#leastLoaded() === undefined) return false;
-    this.#asked = guest;
+    this.#asked = pendingSocket;
     const question = new Question();
     this.#placement.emit('connection', question);
-    question.emit('data', headFor(guest));
+    question.emit('data', headFor(pendingSocket));
     const isPlaced = this.#asked === undefined;
     this.#asked = undefined;
     return isPlaced;
@@ -117,7 +117,7 @@ export class HandOver {
   report(
     worker: Worker,
     sockets: { taken: number[]; passed: number; ended: number; opened: string[]; closed: string[] },
-  ): Guest[] {
+  ): PendingSocket[] {
     const berth = this.#berths.get(worker.id);
     if (berth === undefined) return [];
     const lost = this.#settle(berth, sockets);
@@ -129,16 +129,16 @@ export class HandOver {
   }
 
   /** What was sent before `passed` and is not among those taken never came in. */
-  #settle(berth: Berth, { taken, passed }: { taken: readonly number[]; passed: number }): Guest[] {
+  #settle(berth: Berth, { taken, passed }: { taken: readonly number[]; passed: number }): PendingSocket[] {
     for (const ticket of taken) {
       berth.inFlight.get(ticket)?.socket.destroy();
       berth.inFlight.delete(ticket);
     }
-    const lost: Guest[] = [];
-    for (const [ticket, guest] of berth.inFlight) {
+    const lost: PendingSocket[] = [];
+    for (const [ticket, pendingSocket] of berth.inFlight) {
       if (ticket > passed) break;
       berth.inFlight.delete(ticket);
-      lost.push(guest);
+      lost.push(pendingSocket);
     }
     if (lost.length > 0) berth.fullUntil = performance.now() + FULL_MS;
     berth.load -= lost.filter(({ port }) => port === 'public').length;
@@ -146,37 +146,37 @@ export class HandOver {
   }
 
   #answerIs(chosen: Berth): boolean {
-    const guest = this.#asked;
+    const pendingSocket = this.#asked;
     const berth = isOpen(chosen, 'public') ? chosen : this.#leastLoaded();
-    if (guest === undefined || berth === undefined) return false;
+    if (pendingSocket === undefined || berth === undefined) return false;
     this.#asked = undefined;
     berth.load += 1;
-    return this.#pass(guest, berth, 'sticky:connection');
+    return this.#pass(pendingSocket, berth, 'sticky:connection');
   }
 
-  #placeInTurn(guest: Guest): boolean {
+  #placeInTurn(pendingSocket: PendingSocket): boolean {
     for (const [id, berth] of this.#berths) {
       if (!isOpen(berth, 'api')) continue;
       // Behind the others, so that the next one gets the next.
       this.#berths.delete(id);
       this.#berths.set(id, berth);
-      this.#pass(guest, berth, 'api:connection');
+      this.#pass(pendingSocket, berth, 'api:connection');
       return true;
     }
     return false;
   }
 
-  #pass(guest: Guest, berth: Berth, type: 'sticky:connection' | 'api:connection'): boolean {
+  #pass(pendingSocket: PendingSocket, berth: Berth, type: 'sticky:connection' | 'api:connection'): boolean {
     // Node keeps count of a server's sockets in other processes, a listener and messages for each; nobody asks.
-    (guest.socket as Socket & { server: unknown }).server = null;
+    (pendingSocket.socket as Socket & { server: unknown }).server = null;
     const ticket = ++this.#lastTicket;
-    berth.inFlight.set(ticket, guest);
+    berth.inFlight.set(ticket, pendingSocket);
     berth.lastTicket = ticket;
     this.#asking ??= setTimeout(this.#ask, ASK_AFTER_MS).unref();
     // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.
     return berth.worker.process.send(
-      { type, ticket, data: guest.data },
-      guest.socket,
+      { type, ticket, data: pendingSocket.data },
+      pendingSocket.socket,
       { keepOpen: true },
       ignoreClosedChannel,
     );
@@ -207,7 +207,7 @@ export class HandOver {
   }
 }
 
-function isOpen({ open, fullUntil }: Berth, port: Guest['port']): boolean {
+function isOpen({ open, fullUntil }: Berth, port: PendingSocket['port']): boolean {
   return open.has(port) && performance.now() >= fullUntil;
 }
 
@@ -222,7 +222,7 @@ class Question extends EventEmitter {
 }
 
 /** What sticky needs to see of a request. */
-function headFor({ sid }: Guest): Buffer {
+function headFor({ sid }: PendingSocket): Buffer {
   return Buffer.from(sid === undefined ? 'GET / HTTP/1.1\r\n\r\n' : `GET /?sid=${sid} HTTP/1.1\r\n\r\n`);
 }
 

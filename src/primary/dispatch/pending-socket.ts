@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { type ErrorBody, errorBody } from '../../shared/errors/http-error.ts';
 
 /** A socket on its way from a port of the primary to a worker. */
-export interface Guest {
+export interface PendingSocket {
   readonly socket: Socket;
   /** The port it came to: the public one, or that of the API. */
   readonly port: 'public' | 'api';
@@ -17,7 +17,7 @@ export interface Guest {
 }
 
 /** From this moment an error ends the socket, and nothing else. */
-export function createGuest(socket: Socket, port: Guest['port']): Guest {
+export function createPendingSocket(socket: Socket, port: PendingSocket['port']): PendingSocket {
   socket.on('error', destroySocket);
   return {
     socket,

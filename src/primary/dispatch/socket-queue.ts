@@ -3,7 +3,7 @@ import type { Settings } from '../../shared/config/settings.ts';
 import { ERRORS, type ErrorEntry } from '../../shared/errors/catalogue.ts';
 import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
-import type { Guest } from './pending-socket.ts';
+import type { PendingSocket } from './pending-socket.ts';
 import { startReading } from './socket-reading.ts';
 
 const SWEEP_MS = 250;
@@ -18,24 +18,24 @@ const LINGER_MS = 1_000;
  * (a moment to read why, and a cap: the one that was refused first goes first).
  */
 export class Lobby {
-  readonly #place: (guest: Guest) => boolean;
+  readonly #place: (pendingSocket: PendingSocket) => boolean;
   readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
-  readonly #whyNot: (port: Guest['port']) => ErrorEntry;
+  readonly #whyNot: (port: PendingSocket['port']) => ErrorEntry;
   readonly #timeoutMs: number;
   readonly #maxSockets: number;
   /** No worker to take them. */
-  readonly #waiting = new Set<Guest>();
+  readonly #waiting = new Set<PendingSocket>();
   /** Refused, and given a moment to read it; with the time at which it ends. Oldest first. */
   readonly #leaving = new Map<Socket, number>();
-  readonly #closed = new Set<Guest['port']>();
+  readonly #closed = new Set<PendingSocket['port']>();
   readonly #sweeper: NodeJS.Timeout;
 
   /** `place` answers false while there is no worker to take a guest; `whyNot` is the error that a guest gets then. */
   constructor(options: {
     settings: Pick<Settings, 'headersTimeoutMs' | 'pendingSocketsMax'>;
-    place: (guest: Guest) => boolean;
+    place: (pendingSocket: PendingSocket) => boolean;
     clientLog: Pick<ClientLog, 'connectRefused'>;
-    whyNot?: (port: Guest['port']) => ErrorEntry;
+    whyNot?: (port: PendingSocket['port']) => ErrorEntry;
   }) {
     this.#timeoutMs = options.settings.headersTimeoutMs;
     this.#maxSockets = options.settings.pendingSocketsMax;
@@ -46,22 +46,23 @@ export class Lobby {
   }
 
   /** Takes a guest that came in, or one whose worker was lost before it took over. */
-  receive(guest: Guest): void {
-    if (guest.socket.destroyed || this.#place(guest)) return;
-    if (this.#closed.has(guest.port)) this.reject(guest, ERRORS.server_stopping);
-    else if (this.#waiting.size >= this.#maxSockets) this.reject(guest, this.#whyNot(guest.port));
-    else this.#waiting.add(guest);
+  receive(pendingSocket: PendingSocket): void {
+    if (pendingSocket.socket.destroyed || this.#place(pendingSocket)) return;
+    if (this.#closed.has(pendingSocket.port)) this.reject(pendingSocket, ERRORS.server_stopping);
+    else if (this.#waiting.size >= this.#maxSockets)
+      this.reject(pendingSocket, this.#whyNot(pendingSocket.port));
+    else this.#waiting.add(pendingSocket);
   }
 
   /** A worker became ready: whoever waits for one is placed. */
   retry(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const guest of waiting) this.receive(guest);
+    for (const pendingSocket of waiting) this.receive(pendingSocket);
   }
 
   /** Tells a client why not. */
-  reject({ socket, errorBody }: Guest, error: ErrorEntry): void {
+  reject({ socket, errorBody }: PendingSocket, error: ErrorEntry): void {
     this.#clientLog.connectRefused(error, { address: socket.remoteAddress });
     if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
     this.#leaving.set(socket, performance.now() + LINGER_MS);
@@ -73,7 +74,7 @@ export class Lobby {
   }
 
   /** From now on nobody who came to that port waits for a worker. */
-  close(port: Guest['port']): void {
+  close(port: PendingSocket['port']): void {
     this.#closed.add(port);
     this.retry();
   }
@@ -93,10 +94,10 @@ export class Lobby {
 
   readonly #sweep = (): void => {
     const now = performance.now();
-    for (const guest of this.#waiting) {
-      if (now - guest.arrivedAt < this.#timeoutMs) continue;
-      this.#waiting.delete(guest);
-      this.reject(guest, this.#whyNot(guest.port));
+    for (const pendingSocket of this.#waiting) {
+      if (now - pendingSocket.arrivedAt < this.#timeoutMs) continue;
+      this.#waiting.delete(pendingSocket);
+      this.reject(pendingSocket, this.#whyNot(pendingSocket.port));
     }
     // A worker that was full may have room again.
     this.retry();

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Address } from '../../shared/net/address.ts';
-import { createGuest } from '../dispatch/pending-socket.ts';
+import { createPendingSocket } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { listen } from './listen.ts';
 
@@ -38,6 +38,6 @@ export class ApiListener {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    this.#lobby.receive(createGuest(socket, 'api'));
+    this.#lobby.receive(createPendingSocket(socket, 'api'));
   };
 }

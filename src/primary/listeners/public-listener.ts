@@ -14,7 +14,7 @@ import type { Logger } from '../../shared/log.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { addressGroup, clientAddress, isIn, parseNetworks } from '../../shared/net/client-address.ts';
-import { createGuest, type Guest } from '../dispatch/pending-socket.ts';
+import { createPendingSocket, type PendingSocket } from '../dispatch/pending-socket.ts';
 import type { Lobby } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
 import { ConnectRate } from './connect-rate.ts';
@@ -40,7 +40,7 @@ type ListenerSettings = Pick<
 
 /** A socket that has not sent a whole head yet. */
 interface Greeting {
-  readonly guest: Guest;
+  readonly pendingSocket: PendingSocket;
   readonly head: HeadBuffer;
 }
 
@@ -104,16 +104,17 @@ export class PublicListener {
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const { guest } of this.#pending.values()) this.#reject(guest, ERRORS.server_stopping);
+    for (const { pendingSocket } of this.#pending.values())
+      this.#reject(pendingSocket, ERRORS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    const guest = createGuest(socket, 'public');
-    const greeting: Greeting = { guest, head: new HeadBuffer() };
+    const pendingSocket = createPendingSocket(socket, 'public');
+    const greeting: Greeting = { pendingSocket, head: new HeadBuffer() };
     if (this.#pending.size >= this.#settings.pendingSocketsMax) this.#dropOldest();
     this.#pending.set(socket, greeting);
     socket.on('data', (chunk: Buffer) => this.#onData(greeting, chunk));
-    socket.on('end', () => this.#onEnd(guest));
+    socket.on('end', () => this.#onEnd(pendingSocket));
     socket.on('close', () => this.#pending.delete(socket));
   };
 
@@ -126,24 +127,24 @@ export class PublicListener {
   }
 
   /** The client has said all it will say, and it was no whole head. */
-  #onEnd(guest: Guest): void {
-    if (!this.#pending.has(guest.socket)) return;
-    if (guest.data.length > 0) this.#reject(guest, ERRORS.bad_request);
-    else guest.socket.destroy();
+  #onEnd(pendingSocket: PendingSocket): void {
+    if (!this.#pending.has(pendingSocket.socket)) return;
+    if (pendingSocket.data.length > 0) this.#reject(pendingSocket, ERRORS.bad_request);
+    else pendingSocket.socket.destroy();
   }
 
   /** Adds what a guest said, and decides as soon as it can be decided. */
-  #onData({ guest, head }: Greeting, chunk: Buffer): void {
-    const searched = guest.data.length;
-    guest.data = head.append(chunk);
-    const end = headEnd(guest.data, searched);
-    const error = this.#headersError(guest, end);
-    if (error !== undefined) this.#reject(guest, error);
-    else if (end >= 0) this.#forward(guest);
+  #onData({ pendingSocket, head }: Greeting, chunk: Buffer): void {
+    const searched = pendingSocket.data.length;
+    pendingSocket.data = head.append(chunk);
+    const end = headEnd(pendingSocket.data, searched);
+    const error = this.#headersError(pendingSocket, end);
+    if (error !== undefined) this.#reject(pendingSocket, error);
+    else if (end >= 0) this.#forward(pendingSocket);
   }
 
-  #headersError(guest: Guest, end: number): ErrorEntry | undefined {
-    const { data } = guest;
+  #headersError(pendingSocket: PendingSocket, end: number): ErrorEntry | undefined {
+    const { data } = pendingSocket;
     if (!startsLikeHttp(data)) return ERRORS.bad_request;
     const headLength = end < 0 ? data.length : end;
     const { headersMaxBytes } = this.#settings;
@@ -158,14 +159,16 @@ export class PublicListener {
     if (head === undefined) return ERRORS.bad_request;
     if (!KNOWN_METHODS.includes(head.method)) return ERRORS.method_not_allowed;
     const { target } = splitTarget(head.target);
-    guest.sid = sidOf(target);
-    guest.errorBody = errorBodyAt(pathOf(target), this.#settings.pusherPathPrefix);
+    pendingSocket.sid = sidOf(target);
+    pendingSocket.errorBody = errorBodyAt(pathOf(target), this.#settings.pusherPathPrefix);
     const error = requestError(head, this.#limits)?.entry;
     if (error !== undefined) return error;
-    return this.#isWithinRate(guest, data.toString('latin1', 0, end)) ? undefined : ERRORS.too_many_connects;
+    return this.#isWithinRate(pendingSocket, data.toString('latin1', 0, end))
+      ? undefined
+      : ERRORS.too_many_connects;
   }
 
-  #isWithinRate({ socket }: Guest, head: string): boolean {
+  #isWithinRate({ socket }: PendingSocket, head: string): boolean {
     // A socket that has gone has no address.
     const { remoteAddress } = socket;
     if (remoteAddress === undefined) return true;
@@ -173,22 +176,22 @@ export class PublicListener {
     return isIn(this.#uncounted, address) || this.#rate.admits(addressGroup(address), performance.now());
   }
 
-  #forward(guest: Guest): void {
-    this.#pending.delete(guest.socket);
-    stopReading(guest.socket);
-    this.#lobby.receive(guest);
+  #forward(pendingSocket: PendingSocket): void {
+    this.#pending.delete(pendingSocket.socket);
+    stopReading(pendingSocket.socket);
+    this.#lobby.receive(pendingSocket);
   }
 
-  #reject(guest: Guest, error: ErrorEntry): void {
-    this.#pending.delete(guest.socket);
-    this.#lobby.reject(guest, error);
+  #reject(pendingSocket: PendingSocket, error: ErrorEntry): void {
+    this.#pending.delete(pendingSocket.socket);
+    this.#lobby.reject(pendingSocket, error);
   }
 
   readonly #sweep = (): void => {
     const now = performance.now();
-    for (const { guest } of this.#pending.values()) {
-      if (now - guest.arrivedAt < this.#settings.headersTimeoutMs) break;
-      this.#reject(guest, ERRORS.request_timeout);
+    for (const { pendingSocket } of this.#pending.values()) {
+      if (now - pendingSocket.arrivedAt < this.#settings.headersTimeoutMs) break;
+      this.#reject(pendingSocket, ERRORS.request_timeout);
     }
   };
 }

@@ -5,8 +5,8 @@ import type { Settings } from '../../shared/config/settings.ts';
 const RESERVED = 64;
 const RESERVED_PER_WORKER = 4;
 /** Guests greet, wait for a worker, or are shown out: of each kind there may be as many. */
-const KINDS_OF_GUESTS = 3;
-const MIN_GUESTS = 16;
+const PENDING_SOCKET_POOLS = 3;
+const MIN_PENDING_SOCKETS = 16;
 
 /** How many files this process may have open; nothing where the system does not say so. */
 export function openFilesLimit(): number | undefined {
@@ -19,13 +19,13 @@ export function openFilesLimit(): number | undefined {
 }
 
 /** `pendingSocketsMax`, or fewer if the files of the process would not do for so many, its workers and itself. */
-export function guestsThatFit(
+export function maxPendingSockets(
   { pendingSocketsMax, workers }: Pick<Settings, 'pendingSocketsMax' | 'workers'>,
   openFiles: number | undefined,
 ): number {
   if (openFiles === undefined) return pendingSocketsMax;
   const left = openFiles - RESERVED - RESERVED_PER_WORKER * workers;
-  return Math.min(pendingSocketsMax, Math.max(Math.floor(left / KINDS_OF_GUESTS), MIN_GUESTS));
+  return Math.min(pendingSocketsMax, Math.max(Math.floor(left / PENDING_SOCKET_POOLS), MIN_PENDING_SOCKETS));
 }
 
 /** Two pairs for the pipes to a worker, and one by which the system says whether its program could be run. */

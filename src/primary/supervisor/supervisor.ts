@@ -212,7 +212,7 @@ export class Supervisor implements SlotListener {
     if (!this.#stopping) this.#mourn(slot, exit);
     // One that had not served yet has nothing to do well.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
-    for (const guest of untaken) lobby.receive(guest);
+    for (const pendingSocket of untaken) lobby.receive(pendingSocket);
     this.#tellHost();
     this.#changed();
   }
@@ -267,7 +267,7 @@ export class Supervisor implements SlotListener {
       { event: 'worker_full', slot: slot.number, sockets: lost.length },
       'worker out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n',
     );
-    for (const guest of lost) this.#dependencies.lobby.receive(guest);
+    for (const pendingSocket of lost) this.#dependencies.lobby.receive(pendingSocket);
   }
 
   #mourn(slot: WorkerSlot, exit: SlotExit): void {

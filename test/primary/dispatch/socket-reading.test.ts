@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { createGuest } from '../../../src/primary/dispatch/pending-socket.ts';
+import { createPendingSocket } from '../../../src/primary/dispatch/pending-socket.ts';
 import { Lobby } from '../../../src/primary/dispatch/socket-queue.ts';
 import { startReading, stopReading } from '../../../src/primary/dispatch/socket-reading.ts';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
@@ -32,14 +32,14 @@ describe('startReading', () => {
   it('reads a socket on that stopped itself at its high-water mark, so that its client reads the error', async () => {
     const { socket, client } = await accept(false);
     const queue = lobby();
-    const guest = createGuest(socket, 'public');
+    const pendingSocket = createPendingSocket(socket, 'public');
     socket.pause();
     // Read once, and then nothing is consumed: the stream fills up and stops its handle.
     socket.read(0);
     client.send(Buffer.alloc(1024 * 1024));
     await eventually(() => socket.readableLength >= socket.readableHighWaterMark, 'the stream is full');
     stopReading(socket);
-    queue.reject(guest, ERRORS.no_worker);
+    queue.reject(pendingSocket, ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
     queue.end();
@@ -49,7 +49,7 @@ describe('startReading', () => {
     const { socket, client } = await accept(true);
     const queue = lobby();
     client.send('GET / HTTP/1.1\r\n\r\n');
-    queue.reject(createGuest(socket, 'api'), ERRORS.no_worker);
+    queue.reject(createPendingSocket(socket, 'api'), ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
     queue.end();

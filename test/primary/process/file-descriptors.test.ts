@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { guestsThatFit, openFilesLimit } from '../../../src/primary/process/file-descriptors.ts';
+import { maxPendingSockets, openFilesLimit } from '../../../src/primary/process/file-descriptors.ts';
 
 describe('the files that may be open', () => {
   const settings = { pendingSocketsMax: 8_192, workers: 4 };
@@ -9,17 +9,17 @@ describe('the files that may be open', () => {
   });
 
   it('do for all kinds of guests, workers and gusher itself', () => {
-    const guests = guestsThatFit(settings, 1_024);
-    expect(3 * guests + 64).to.be.within(900, 1_024);
-    expect(guestsThatFit({ ...settings, workers: 100 }, 1_024)).to.be.below(guests);
+    const pendingSocketsMax = maxPendingSockets(settings, 1_024);
+    expect(3 * pendingSocketsMax + 64).to.be.within(900, 1_024);
+    expect(maxPendingSockets({ ...settings, workers: 100 }, 1_024)).to.be.below(pendingSocketsMax);
   });
 
   it('change nothing where there are enough, or where nobody knows', () => {
-    expect(guestsThatFit(settings, 1_048_576)).to.equal(8_192);
-    expect(guestsThatFit(settings, undefined)).to.equal(8_192);
+    expect(maxPendingSockets(settings, 1_048_576)).to.equal(8_192);
+    expect(maxPendingSockets(settings, undefined)).to.equal(8_192);
   });
 
   it('leave some guests however few there are', () => {
-    expect(guestsThatFit(settings, 20)).to.equal(16);
+    expect(maxPendingSockets(settings, 20)).to.equal(16);
   });
 });
