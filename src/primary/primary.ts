@@ -9,7 +9,7 @@ import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { HandOver } from './dispatch/dispatcher.ts';
 import type { PendingSocket } from './dispatch/pending-socket.ts';
-import { Lobby } from './dispatch/socket-queue.ts';
+import { SocketQueue } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
 import { Hosts } from './presence/cluster/cluster.ts';
@@ -50,18 +50,18 @@ export async function runPrimary(
   const hosts = joinHosts(settings, roster, log);
   const webhooks = openWebhooks({ settings, demoApp, roster, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
-  const lobby = new Lobby({
+  const socketQueue = new SocketQueue({
     settings,
     clientLog,
-    place: (pendingSocket: PendingSocket) => handOver.place(pendingSocket),
+    dispatch: (pendingSocket: PendingSocket) => handOver.place(pendingSocket),
     whyNot: (port) => (handOver.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
-  const publicListener = new PublicListener({ settings, lobby, clientLog, log });
-  const apiListener = new ApiListener({ settings, lobby, log });
+  const publicListener = new PublicListener({ settings, socketQueue, clientLog, log });
+  const apiListener = new ApiListener({ settings, socketQueue, log });
   const supervisor = new Supervisor({
     settings,
     demoApp,
-    lobby,
+    socketQueue,
     handOver,
     rosterDesk,
     roster,
@@ -80,10 +80,10 @@ export async function runPrimary(
   closers.add('webhooks', () =>
     webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_TIMEOUT_MS),
   );
-  closers.add('socket queue', () => lobby.end());
+  closers.add('socket queue', () => socketQueue.closeLingering());
   closers.add('API listener', () => {
     apiListener.close();
-    lobby.close('api');
+    socketQueue.close('api');
   });
   closers.add(
     'workers',
@@ -96,7 +96,7 @@ export async function runPrimary(
   );
   closers.add('public listener', () => {
     publicListener.close();
-    lobby.close('public');
+    socketQueue.close('public');
   });
   closers.add('readiness', () => supervisor.announceStop());
   try {

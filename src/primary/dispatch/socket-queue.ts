@@ -17,8 +17,8 @@ const LINGER_MS = 1_000;
  * Against: floods while no worker is ready (a cap on who waits, and a deadline), and refused clients that stay
  * (a moment to read why, and a cap: the one that was refused first goes first).
  */
-export class Lobby {
-  readonly #place: (pendingSocket: PendingSocket) => boolean;
+export class SocketQueue {
+  readonly #dispatch: (pendingSocket: PendingSocket) => boolean;
   readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly #whyNot: (port: PendingSocket['port']) => ErrorEntry;
   readonly #timeoutMs: number;
@@ -26,28 +26,28 @@ export class Lobby {
   /** No worker to take them. */
   readonly #waiting = new Set<PendingSocket>();
   /** Refused, and given a moment to read it; with the time at which it ends. Oldest first. */
-  readonly #leaving = new Map<Socket, number>();
+  readonly #lingering = new Map<Socket, number>();
   readonly #closed = new Set<PendingSocket['port']>();
   readonly #sweeper: NodeJS.Timeout;
 
   /** `place` answers false while there is no worker to take a guest; `whyNot` is the error that a guest gets then. */
   constructor(options: {
     settings: Pick<Settings, 'headersTimeoutMs' | 'pendingSocketsMax'>;
-    place: (pendingSocket: PendingSocket) => boolean;
+    dispatch: (pendingSocket: PendingSocket) => boolean;
     clientLog: Pick<ClientLog, 'connectRefused'>;
     whyNot?: (port: PendingSocket['port']) => ErrorEntry;
   }) {
     this.#timeoutMs = options.settings.headersTimeoutMs;
     this.#maxSockets = options.settings.pendingSocketsMax;
-    this.#place = options.place;
+    this.#dispatch = options.dispatch;
     this.#clientLog = options.clientLog;
     this.#whyNot = options.whyNot ?? (() => ERRORS.no_worker);
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
   /** Takes a guest that came in, or one whose worker was lost before it took over. */
-  receive(pendingSocket: PendingSocket): void {
-    if (pendingSocket.socket.destroyed || this.#place(pendingSocket)) return;
+  enqueue(pendingSocket: PendingSocket): void {
+    if (pendingSocket.socket.destroyed || this.#dispatch(pendingSocket)) return;
     if (this.#closed.has(pendingSocket.port)) this.reject(pendingSocket, ERRORS.server_stopping);
     else if (this.#waiting.size >= this.#maxSockets)
       this.reject(pendingSocket, this.#whyNot(pendingSocket.port));
@@ -55,18 +55,18 @@ export class Lobby {
   }
 
   /** A worker became ready: whoever waits for one is placed. */
-  retry(): void {
+  flush(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const pendingSocket of waiting) this.receive(pendingSocket);
+    for (const pendingSocket of waiting) this.enqueue(pendingSocket);
   }
 
   /** Tells a client why not. */
   reject({ socket, errorBody }: PendingSocket, error: ErrorEntry): void {
     this.#clientLog.connectRefused(error, { address: socket.remoteAddress });
-    if (this.#leaving.size >= this.#maxSockets) this.#dropOldest();
-    this.#leaving.set(socket, performance.now() + LINGER_MS);
-    socket.once('close', () => this.#leaving.delete(socket));
+    if (this.#lingering.size >= this.#maxSockets) this.#dropOldest();
+    this.#lingering.set(socket, performance.now() + LINGER_MS);
+    socket.once('close', () => this.#lingering.delete(socket));
     socket.removeAllListeners('data');
     socket.end(httpErrorResponse(error, errorBody));
     // What is still unread would make the system send a reset, which destroys the answer: so read on.
@@ -76,19 +76,19 @@ export class Lobby {
   /** From now on nobody who came to that port waits for a worker. */
   close(port: PendingSocket['port']): void {
     this.#closed.add(port);
-    this.retry();
+    this.flush();
   }
 
   /** No guest comes any more. */
-  end(): void {
+  closeLingering(): void {
     clearInterval(this.#sweeper);
-    for (const socket of this.#leaving.keys()) socket.destroySoon();
+    for (const socket of this.#lingering.keys()) socket.destroySoon();
   }
 
   #dropOldest(): void {
-    const [oldest] = this.#leaving.keys();
+    const [oldest] = this.#lingering.keys();
     if (oldest === undefined) return;
-    this.#leaving.delete(oldest);
+    this.#lingering.delete(oldest);
     oldest.destroy();
   }
 
@@ -100,8 +100,8 @@ export class Lobby {
       this.reject(pendingSocket, this.#whyNot(pendingSocket.port));
     }
     // A worker that was full may have room again.
-    this.retry();
-    for (const [socket, until] of this.#leaving) {
+    this.flush();
+    for (const [socket, until] of this.#lingering) {
       if (now < until) break;
       socket.destroy();
     }

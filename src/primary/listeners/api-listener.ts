@@ -3,7 +3,7 @@ import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { createPendingSocket } from '../dispatch/pending-socket.ts';
-import type { Lobby } from '../dispatch/socket-queue.ts';
+import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { listen } from './listen.ts';
 
 /**
@@ -12,17 +12,17 @@ import { listen } from './listen.ts';
  */
 export class ApiListener {
   readonly #address: Address;
-  readonly #lobby: Pick<Lobby, 'receive'>;
+  readonly #socketQueue: Pick<SocketQueue, 'enqueue'>;
   readonly #log: Logger;
   readonly #server: Server;
 
   constructor(options: {
     settings: Pick<Settings, 'apiListen'>;
-    lobby: Pick<Lobby, 'receive'>;
+    socketQueue: Pick<SocketQueue, 'enqueue'>;
     log: Logger;
   }) {
     this.#address = options.settings.apiListen;
-    this.#lobby = options.lobby;
+    this.#socketQueue = options.socketQueue;
     this.#log = options.log;
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, this.#onConnection);
   }
@@ -38,6 +38,6 @@ export class ApiListener {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    this.#lobby.receive(createPendingSocket(socket, 'api'));
+    this.#socketQueue.enqueue(createPendingSocket(socket, 'api'));
   };
 }

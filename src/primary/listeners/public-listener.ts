@@ -15,7 +15,7 @@ import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { addressGroup, clientAddress, isIn, parseNetworks } from '../../shared/net/client-address.ts';
 import { createPendingSocket, type PendingSocket } from '../dispatch/pending-socket.ts';
-import type { Lobby } from '../dispatch/socket-queue.ts';
+import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
 import { ConnectRate } from './connect-rate.ts';
 import { HeadBuffer } from './head-buffer.ts';
@@ -61,7 +61,7 @@ export class PublicListener {
   readonly #limits: RequestLimits;
   readonly #log: Logger;
   readonly #clientLog: Pick<ClientLog, 'connectDropped'>;
-  readonly #lobby: Pick<Lobby, 'receive' | 'reject'>;
+  readonly #socketQueue: Pick<SocketQueue, 'enqueue' | 'reject'>;
   readonly #server: Server;
   /** Not yet a whole head, oldest first. */
   readonly #pending = new Map<Socket, Greeting>();
@@ -72,14 +72,14 @@ export class PublicListener {
 
   constructor(options: {
     settings: ListenerSettings;
-    lobby: Pick<Lobby, 'receive' | 'reject'>;
+    socketQueue: Pick<SocketQueue, 'enqueue' | 'reject'>;
     clientLog: Pick<ClientLog, 'connectDropped'>;
     log: Logger;
   }) {
     this.#clientLog = options.clientLog;
     this.#settings = options.settings;
     this.#limits = { bodyMaxBytes: options.settings.bodyMaxBytes, bodiless: BODILESS_METHODS };
-    this.#lobby = options.lobby;
+    this.#socketQueue = options.socketQueue;
     this.#log = options.log;
     this.#trusted = parseNetworks(options.settings.trustedProxies);
     this.#uncounted = parseNetworks(`${NEAR}, ${options.settings.trustedProxies}`);
@@ -179,12 +179,12 @@ export class PublicListener {
   #forward(pendingSocket: PendingSocket): void {
     this.#pending.delete(pendingSocket.socket);
     stopReading(pendingSocket.socket);
-    this.#lobby.receive(pendingSocket);
+    this.#socketQueue.enqueue(pendingSocket);
   }
 
   #reject(pendingSocket: PendingSocket, error: ErrorEntry): void {
     this.#pending.delete(pendingSocket.socket);
-    this.#lobby.reject(pendingSocket, error);
+    this.#socketQueue.reject(pendingSocket, error);
   }
 
   readonly #sweep = (): void => {

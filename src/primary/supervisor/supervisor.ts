@@ -7,7 +7,7 @@ import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Relay } from '../broker/relay.ts';
 import type { HandOver } from '../dispatch/dispatcher.ts';
-import type { Lobby } from '../dispatch/socket-queue.ts';
+import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { IdempotencyLedger } from '../idempotency-store.ts';
 import { NameBudget } from '../presence/name-budget.ts';
 import type { RosterDesk } from '../presence/query-server.ts';
@@ -29,7 +29,7 @@ const WORKER_HEAP = ['--max-semi-space-size=2'];
 export interface SupervisorDependencies {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
-  readonly lobby: Pick<Lobby, 'receive' | 'retry'>;
+  readonly socketQueue: Pick<SocketQueue, 'enqueue' | 'flush'>;
   readonly handOver: HandOver;
   readonly rosterDesk: RosterDesk;
   readonly roster: Pick<Roster, 'nameBytes'>;
@@ -204,7 +204,7 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { handOver, lobby, rosterDesk } = this.#dependencies;
+    const { handOver, socketQueue, rosterDesk } = this.#dependencies;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
@@ -212,7 +212,7 @@ export class Supervisor implements SlotListener {
     if (!this.#stopping) this.#mourn(slot, exit);
     // One that had not served yet has nothing to do well.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
-    for (const pendingSocket of untaken) lobby.receive(pendingSocket);
+    for (const pendingSocket of untaken) socketQueue.enqueue(pendingSocket);
     this.#tellHost();
     this.#changed();
   }
@@ -249,7 +249,7 @@ export class Supervisor implements SlotListener {
       'worker ready',
     );
     this.#dependencies.handOver.open(slot.worker);
-    this.#dependencies.lobby.retry();
+    this.#dependencies.socketQueue.flush();
     this.#changed();
   }
 
@@ -267,7 +267,7 @@ export class Supervisor implements SlotListener {
       { event: 'worker_full', slot: slot.number, sockets: lost.length },
       'worker out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n',
     );
-    for (const pendingSocket of lost) this.#dependencies.lobby.receive(pendingSocket);
+    for (const pendingSocket of lost) this.#dependencies.socketQueue.enqueue(pendingSocket);
   }
 
   #mourn(slot: WorkerSlot, exit: SlotExit): void {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { createPendingSocket } from '../../../src/primary/dispatch/pending-socket.ts';
-import { Lobby } from '../../../src/primary/dispatch/socket-queue.ts';
+import { SocketQueue } from '../../../src/primary/dispatch/socket-queue.ts';
 import { startReading, stopReading } from '../../../src/primary/dispatch/socket-reading.ts';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
@@ -21,17 +21,17 @@ describe('startReading', () => {
     return { socket: (await accepted)[0], client };
   }
 
-  function lobby(): Lobby {
-    return new Lobby({
+  function socketQueue(): SocketQueue {
+    return new SocketQueue({
       settings: { headersTimeoutMs: 1_000, pendingSocketsMax: 16 },
-      place: () => false,
+      dispatch: () => false,
       clientLog: { connectRefused: () => undefined },
     });
   }
 
   it('reads a socket on that stopped itself at its high-water mark, so that its client reads the error', async () => {
     const { socket, client } = await accept(false);
-    const queue = lobby();
+    const queue = socketQueue();
     const pendingSocket = createPendingSocket(socket, 'public');
     socket.pause();
     // Read once, and then nothing is consumed: the stream fills up and stops its handle.
@@ -42,17 +42,17 @@ describe('startReading', () => {
     queue.reject(pendingSocket, ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
-    queue.end();
+    queue.closeLingering();
   });
 
   it('reads a socket that its server has paused', async () => {
     const { socket, client } = await accept(true);
-    const queue = lobby();
+    const queue = socketQueue();
     client.send('GET / HTTP/1.1\r\n\r\n');
     queue.reject(createPendingSocket(socket, 'api'), ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
-    queue.end();
+    queue.closeLingering();
   });
 
   it('undoes stopReading', async () => {
