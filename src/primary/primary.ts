@@ -7,7 +7,7 @@ import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
-import { HandOver } from './dispatch/dispatcher.ts';
+import { SocketDispatcher } from './dispatch/dispatcher.ts';
 import type { PendingSocket } from './dispatch/pending-socket.ts';
 import { SocketQueue } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
@@ -44,7 +44,7 @@ export async function runPrimary(
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
-  const handOver = new HandOver();
+  const dispatcher = new SocketDispatcher();
   const roster = new Roster();
   const rosterDesk = new RosterDesk(roster);
   const hosts = joinHosts(settings, roster, log);
@@ -53,8 +53,8 @@ export async function runPrimary(
   const socketQueue = new SocketQueue({
     settings,
     clientLog,
-    dispatch: (pendingSocket: PendingSocket) => handOver.place(pendingSocket),
-    whyNot: (port) => (handOver.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
+    dispatch: (pendingSocket: PendingSocket) => dispatcher.dispatch(pendingSocket),
+    whyNot: (port) => (dispatcher.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
   const publicListener = new PublicListener({ settings, socketQueue, clientLog, log });
   const apiListener = new ApiListener({ settings, socketQueue, log });
@@ -62,7 +62,7 @@ export async function runPrimary(
     settings,
     demoApp,
     socketQueue,
-    handOver,
+    dispatcher,
     rosterDesk,
     roster,
     webhooks,

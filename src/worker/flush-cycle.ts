@@ -7,14 +7,14 @@ import type { Stats } from '../shared/stats.ts';
 import { Outbox } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
 import { RosterReporter } from './ipc/presence-reporter.ts';
-import { SocketReport } from './ipc/socket-reporter.ts';
+import { SocketReporter } from './ipc/socket-reporter.ts';
 import { WebhookReports } from './ipc/webhook-reporter.ts';
 
 /** Whatever collects during a turn of the loop and leaves at its end. */
 export interface Delivery {
   readonly outbox: Outbox;
   readonly fanOut: FanOut;
-  readonly sockets: SocketReport;
+  readonly sockets: SocketReporter;
   readonly rosterReports: RosterReporter;
   readonly webhookReports: WebhookReports;
 }
@@ -47,7 +47,7 @@ export function createDelivery({
   const send = (message: ToPrimary): void => line.post(message);
   const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, requestFlush, clientLog });
   const fanOut = new FanOut({ outbox, stats, requestFlush });
-  const sockets = new SocketReport({ send, requestFlush });
+  const sockets = new SocketReporter({ send, requestFlush });
   const rosterReports = new RosterReporter({ send, requestFlush });
   const webhookReports = new WebhookReports({ send, requestFlush });
   return { outbox, fanOut, sockets, rosterReports, webhookReports };

@@ -44,7 +44,7 @@ import { Hub } from './hub/hub.ts';
 import { NameAllowance } from './hub/name-allowance.ts';
 import { IdempotencyDesk } from './ipc/idempotency-client.ts';
 import { RosterClient } from './ipc/presence-client.ts';
-import { StickyPort } from './ipc/socket-receiver.ts';
+import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
@@ -245,7 +245,7 @@ export class Worker {
       headTimeoutMs: settings.headersTimeoutMs,
       keptMax: KEPT_CONNECTIONS_MAX,
     });
-    new StickyPort(new Arrivals(this.#http.server, (request) => this.#upgrade.isFor(request)), sockets);
+    new SocketReceiver(new Arrivals(this.#http.server, (request) => this.#upgrade.isFor(request)), sockets);
     this.#upgrade = new Upgrade({
       quota: this.#quota,
       server: this.#http.server,

@@ -6,7 +6,7 @@ import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { Relay } from '../broker/relay.ts';
-import type { HandOver } from '../dispatch/dispatcher.ts';
+import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { IdempotencyLedger } from '../idempotency-store.ts';
 import { NameBudget } from '../presence/name-budget.ts';
@@ -30,7 +30,7 @@ export interface SupervisorDependencies {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
   readonly socketQueue: Pick<SocketQueue, 'enqueue' | 'flush'>;
-  readonly handOver: HandOver;
+  readonly dispatcher: SocketDispatcher;
   readonly rosterDesk: RosterDesk;
   readonly roster: Pick<Roster, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
@@ -125,12 +125,12 @@ export class Supervisor implements SlotListener {
 
   /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
   async drain(timeoutMs: number): Promise<boolean> {
-    const { handOver } = this.#dependencies;
+    const { dispatcher } = this.#dependencies;
     let clean = true;
     // What was published goes first.
     this.#relay.flush();
     for (const slot of this.#slots) {
-      if (slot.worker !== undefined) handOver.close(slot.worker, 'public');
+      if (slot.worker !== undefined) dispatcher.close(slot.worker, 'public');
       slot.drain(timeoutMs);
     }
     const timer = setTimeout(() => {
@@ -204,15 +204,15 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { handOver, socketQueue, rosterDesk } = this.#dependencies;
+    const { dispatcher, socketQueue, rosterDesk } = this.#dependencies;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
-    const untaken = slot.worker === undefined ? [] : handOver.remove(slot.worker);
+    const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
     if (!this.#stopping) this.#mourn(slot, exit);
     // One that had not served yet has nothing to do well.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
-    for (const pendingSocket of untaken) socketQueue.enqueue(pendingSocket);
+    for (const pendingSocket of unacknowledged) socketQueue.enqueue(pendingSocket);
     this.#tellHost();
     this.#changed();
   }
@@ -229,10 +229,10 @@ export class Supervisor implements SlotListener {
   }
 
   #fill(slot: WorkerSlot): void {
-    const { settings, handOver, rosterDesk } = this.#dependencies;
+    const { settings, dispatcher, rosterDesk } = this.#dependencies;
     const worker = slot.fill();
     if (worker === undefined) return;
-    handOver.add(worker);
+    dispatcher.add(worker);
     if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
@@ -248,7 +248,7 @@ export class Supervisor implements SlotListener {
       { event: 'worker_ready', slot: slot.number, worker: slot.worker.process.pid },
       'worker ready',
     );
-    this.#dependencies.handOver.open(slot.worker);
+    this.#dependencies.dispatcher.open(slot.worker);
     this.#dependencies.socketQueue.flush();
     this.#changed();
   }
@@ -261,7 +261,7 @@ export class Supervisor implements SlotListener {
 
   #note(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
     if (slot.worker === undefined) return;
-    const lost = this.#dependencies.handOver.report(slot.worker, sockets);
+    const lost = this.#dependencies.dispatcher.handleReport(slot.worker, sockets);
     if (lost.length === 0) return;
     this.#log.warn(
       { event: 'worker_full', slot: slot.number, sockets: lost.length },
@@ -311,8 +311,8 @@ export class Supervisor implements SlotListener {
 
   #kill(slot: WorkerSlot, reason: string): void {
     if (slot.worker !== undefined) {
-      this.#dependencies.handOver.close(slot.worker, 'public');
-      this.#dependencies.handOver.close(slot.worker, 'api');
+      this.#dependencies.dispatcher.close(slot.worker, 'public');
+      this.#dependencies.dispatcher.close(slot.worker, 'api');
     }
     slot.kill(reason);
   }

@@ -34,9 +34,9 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   ready: () => true,
   fatal: ({ reason }) => isText(reason),
   beat: ({ stats }) => isObject(stats) && Object.values(stats).every(Number.isFinite),
-  sockets: ({ taken, passed, ended, opened, closed }) =>
-    isListOf(taken, isWhole) &&
-    isWhole(passed) &&
+  sockets: ({ acknowledged, barrier, ended, opened, closed }) =>
+    isListOf(acknowledged, isWhole) &&
+    isWhole(barrier) &&
     isWhole(ended) &&
     isListOf(opened, isText) &&
     isListOf(closed, isText),

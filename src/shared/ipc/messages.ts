@@ -25,18 +25,18 @@ export const LINE_DESCRIPTOR = 4;
 export interface SocketMessage {
   readonly type: 'sticky:connection' | 'api:connection';
   /** What the worker names it by when it has taken it over. */
-  readonly ticket: number;
+  readonly handoffId: number;
   readonly data: Buffer;
 }
 
 /** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
-export interface PassedMessage {
-  readonly type: 'passed';
-  readonly ticket: number;
+export interface BarrierMessage {
+  readonly type: 'barrier';
+  readonly handoffId: number;
 }
 
 /** What Node's channel carries to a worker. @socket.io/sticky reads it as well, as far as it begins with `sticky:`. */
-export type ChannelMessage = SocketMessage | PassedMessage;
+export type ChannelMessage = SocketMessage | BarrierMessage;
 
 /** What a worker saw that the webhook of an app may be told. */
 export interface WebhookReport {
@@ -91,7 +91,14 @@ export type ToPrimary =
    * Since the last such message: tickets of the sockets taken over, the ticket of the last `passed`, number of
    * clients ended, and the ids that `sid=` may name.
    */
-  | { type: 'sockets'; taken: number[]; passed: number; ended: number; opened: string[]; closed: string[] }
+  | {
+      type: 'sockets';
+      acknowledged: number[];
+      barrier: number;
+      ended: number;
+      opened: string[];
+      closed: string[];
+    }
   /** `server` names the process that carries publications, where that is known and not the primary. */
   | { type: 'link'; state: BrokerLink; server?: string }
   | { type: 'webhookReports'; reports: WebhookReport[] }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ErrorBody } from '../../shared/errors/http-error.ts';
 import type { ChannelMessage } from '../../shared/ipc/messages.ts';
-import type { SocketReport } from '../ipc/socket-reporter.ts';
+import type { SocketReporter } from '../ipc/socket-reporter.ts';
 import { HttpServer } from './http/http-server.ts';
 import type { Router } from './http/router.ts';
 
@@ -9,7 +9,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 
 export interface ApiServerDependencies {
   readonly requests: Pick<Router, 'serve'>;
-  readonly sockets: Pick<SocketReport, 'taken'>;
+  readonly sockets: Pick<SocketReporter, 'acknowledge'>;
   readonly errorBodyAt: (path: string) => ErrorBody;
 }
 
@@ -43,7 +43,7 @@ export class ApiServer {
 
   readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
     if (message.type !== 'api:connection') return;
-    this.#sockets.taken(message.ticket);
+    this.#sockets.acknowledge(message.handoffId);
     // The socket may have died on the way.
     if (socket !== undefined) this.#http.server.emit('connection', socket);
   };

@@ -23,7 +23,7 @@ import { RejectedClients } from '../connection/rejected-clients.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import type { Dialect } from '../connection/wire-protocol.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { SocketReport } from '../ipc/socket-reporter.ts';
+import type { SocketReporter } from '../ipc/socket-reporter.ts';
 import type { Expiry } from '../lifecycle/token-expiry.ts';
 import { framePong } from '../websocket/frame.ts';
 import type { FrameWriter } from '../websocket/frame-writer.ts';
@@ -47,7 +47,7 @@ export interface UpgradeDependencies {
   readonly inbox: Inbox;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'requireRoom' | 'settle'>;
-  readonly sockets: Pick<SocketReport, 'opened' | 'closed'>;
+  readonly sockets: Pick<SocketReporter, 'reportOpened' | 'reportClosed'>;
   readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
@@ -150,7 +150,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     hub.remove(connection);
     connection.dialect.gone?.(connection);
     // Only ids of native clients are of the form that can be routed by.
-    if (connection.pusher === undefined) sockets.closed(connection.id);
+    if (connection.pusher === undefined) sockets.reportClosed(connection.id);
   }
 
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
@@ -209,7 +209,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     connection.expiresAt = expiresAt;
     this.join(connection, client, socket);
     expiry.watch(connection);
-    sockets.opened(id);
+    sockets.reportOpened(id);
     if (app.max_connections !== undefined) void this.#keepWithin(connection, client, app.max_connections);
   }
 

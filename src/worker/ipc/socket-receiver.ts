@@ -2,15 +2,15 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
 import type { ChannelMessage } from '../../shared/ipc/messages.ts';
-import type { SocketReport } from './socket-reporter.ts';
+import type { SocketReporter } from './socket-reporter.ts';
 
 /**
  * Where the clients that came to the primary arrive: @socket.io/sticky tells of each by a `connection` event.
  */
-export class StickyPort {
-  readonly #report: SocketReport;
+export class SocketReceiver {
+  readonly #report: SocketReporter;
 
-  constructor(arrivals: EventEmitter, report: SocketReport) {
+  constructor(arrivals: EventEmitter, report: SocketReporter) {
     this.#report = report;
     process.on('message', this.#onMessage);
     // sticky announces ids one message at a time through `engine`; ours go in batches, so it never speaks.
@@ -19,13 +19,13 @@ export class StickyPort {
   }
 
   readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
-    if (message.type === 'passed') this.#report.passed(message.ticket);
+    if (message.type === 'barrier') this.#report.confirmBarrier(message.handoffId);
     if (message.type !== 'sticky:connection') return;
-    this.#report.taken(message.ticket);
+    this.#report.acknowledge(message.handoffId);
     // The socket may have died on the way; then there is nothing to wait for.
-    if (socket === undefined) this.#report.ended();
+    if (socket === undefined) this.#report.countEnded();
     else socket.on('close', this.#onClose);
   };
 
-  readonly #onClose = (): void => this.#report.ended();
+  readonly #onClose = (): void => this.#report.countEnded();
 }

@@ -4,65 +4,65 @@ import type { ToPrimary } from '../../shared/ipc/messages.ts';
  * What the primary has to know of the sockets that it gave away, told at the end of each turn that brings any of it:
  * which were taken over (its own copies may go) or never came, how many clients ended, and which ids `?sid=` may name.
  */
-export class SocketReport {
+export class SocketReporter {
   readonly #send: (message: ToPrimary) => void;
   readonly #requestFlush: () => void;
-  #taken: number[] = [];
-  #passed = 0;
+  #acknowledged: number[] = [];
+  #barrier = 0;
   #ended = 0;
   #opened: string[] = [];
   #closed: string[] = [];
-  #requested = false;
+  #scheduled = false;
 
   constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
     this.#send = options.send;
     this.#requestFlush = options.requestFlush;
   }
 
-  taken(ticket: number): void {
-    this.#taken.push(ticket);
-    this.#request();
+  acknowledge(handoffId: number): void {
+    this.#acknowledged.push(handoffId);
+    this.#schedule();
   }
 
   /** Sockets up to that ticket will not come any more, if they have not yet. */
-  passed(ticket: number): void {
-    this.#passed = ticket;
-    this.#request();
+  confirmBarrier(handoffId: number): void {
+    this.#barrier = handoffId;
+    this.#schedule();
   }
 
-  ended(): void {
+  countEnded(): void {
     this.#ended += 1;
-    this.#request();
+    this.#schedule();
   }
 
-  opened(id: string): void {
+  reportOpened(id: string): void {
     this.#opened.push(id);
-    this.#request();
+    this.#schedule();
   }
 
-  closed(id: string): void {
+  reportClosed(id: string): void {
     this.#closed.push(id);
-    this.#request();
+    this.#schedule();
   }
 
-  #request(): void {
-    if (this.#requested) return;
-    this.#requested = true;
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     this.#requestFlush();
   }
 
   flush(): void {
-    if (!this.#requested) return;
-    this.#requested = false;
+    if (!this.#scheduled) return;
+    this.#scheduled = false;
     this.#send({
       type: 'sockets',
-      taken: this.#taken,
-      passed: this.#passed,
+      acknowledged: this.#acknowledged,
+      barrier: this.#barrier,
       ended: this.#ended,
       opened: this.#opened,
       closed: this.#closed,
     });
-    this.#taken = [];
+    this.#acknowledged = [];
     this.#ended = 0;
     this.#opened = [];
     this.#closed = [];
