@@ -13,7 +13,7 @@ import { NameBudget } from '../presence/name-budget.ts';
 import type { RosterDesk } from '../presence/query-server.ts';
 import type { Roster } from '../presence/registry.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import { type Death, nextStep, remembered } from './restart-policy.ts';
+import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const WATCH_MS = 500;
@@ -48,8 +48,8 @@ export class Supervisor implements SlotListener {
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
   readonly #idempotency: IdempotencyLedger;
-  #deaths: Death[] = [];
-  readonly #respawns = new Set<NodeJS.Timeout>();
+  #exits: WorkerExit[] = [];
+  readonly #restarts = new Set<NodeJS.Timeout>();
   #watcher: NodeJS.Timeout | undefined;
   #watchedAt = 0;
   #everReady = false;
@@ -119,7 +119,7 @@ export class Supervisor implements SlotListener {
   /** Readiness goes off on every worker; nothing else changes yet. */
   announceStop(): void {
     this.#stopping = true;
-    for (const timer of this.#respawns) clearTimeout(timer);
+    for (const timer of this.#restarts) clearTimeout(timer);
     this.#tellHost();
   }
 
@@ -217,10 +217,10 @@ export class Supervisor implements SlotListener {
     this.#changed();
   }
 
-  unstarted(slot: WorkerSlot, { message: reason }: Error): void {
+  startFailed(slot: WorkerSlot, { message: reason }: Error): void {
     if (this.#stopping) return;
-    const death = { slot: slot.number, servedMs: undefined, killed: false, unstarted: true };
-    this.#replace(slot, death, {
+    const exit = { slot: slot.number, servedMs: undefined, killed: false, startFailed: true };
+    this.#replace(slot, exit, {
       event: 'worker_fork_failed',
       what: 'worker failed to start',
       facts: { reason },
@@ -273,9 +273,9 @@ export class Supervisor implements SlotListener {
   #mourn(slot: WorkerSlot, exit: SlotExit): void {
     const { code, signal, servedMs, killedAs } = exit;
     const killed = signal === 'SIGKILL' && killedAs === undefined;
-    const death = { slot: slot.number, servedMs, killed, unstarted: false };
+    const workerExit = { slot: slot.number, servedMs, killed, startFailed: false };
     const last = signal ?? `exit code ${code}`;
-    this.#replace(slot, death, {
+    this.#replace(slot, workerExit, {
       event: 'worker_exited',
       what: 'worker exited',
       facts: { code, signal, servedMs, killedAs },
@@ -286,27 +286,27 @@ export class Supervisor implements SlotListener {
   /** Tries again to have a process in the slot, when the time has come, or gives up. */
   #replace(
     slot: WorkerSlot,
-    death: Omit<Death, 'at'>,
+    exit: Omit<WorkerExit, 'at'>,
     { event, what, facts, last }: { event: string; what: string; facts: object; last: string },
   ): void {
-    this.#deaths = remembered([...this.#deaths, { ...death, at: performance.now() }]);
+    this.#exits = recentExits([...this.#exits, { ...exit, at: performance.now() }]);
     const { workers } = this.#dependencies.settings;
     const othersServe = this.#slots.some(({ state }) => state === 'ready');
-    const step = nextStep(this.#deaths, { workers, everReady: this.#everReady, othersServe });
-    if (step.kind === 'give up') {
+    const decision = decideRestart(this.#exits, { workers, everReady: this.#everReady, othersServe });
+    if (decision.kind === 'give up') {
       this.#log.fatal(
-        { event: 'restarts_given_up', slot: slot.number, policy: step.reason, ...facts },
+        { event: 'restarts_given_up', slot: slot.number, policy: decision.reason, ...facts },
         'giving up',
       );
-      this.#fail(new Error(`${step.reason} (last: ${last})`));
+      this.#fail(new Error(`${decision.reason} (last: ${last})`));
       return;
     }
-    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: step.delayMs }, what);
+    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: decision.delayMs }, what);
     const timer = setTimeout(() => {
-      this.#respawns.delete(timer);
+      this.#restarts.delete(timer);
       this.#fill(slot);
-    }, step.delayMs);
-    this.#respawns.add(timer);
+    }, decision.delayMs);
+    this.#restarts.add(timer);
   }
 
   #kill(slot: WorkerSlot, reason: string): void {

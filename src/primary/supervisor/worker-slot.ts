@@ -38,7 +38,7 @@ export interface SlotListener {
   /** The process has ended and everything it had said was heard. */
   exited(slot: WorkerSlot, exit: SlotExit): void;
   /** No process could be started for the slot, which is as empty as before. */
-  unstarted(slot: WorkerSlot, error: Error): void;
+  startFailed(slot: WorkerSlot, error: Error): void;
 }
 
 /** One place for a worker process, and the process that is in it now. */
@@ -145,7 +145,7 @@ export class WorkerSlot {
       needRoomToFork();
       worker = cluster.fork(threadPoolEnvironment());
     } catch (error) {
-      setImmediate(() => this.#listener.unstarted(this, error as Error));
+      setImmediate(() => this.#listener.startFailed(this, error as Error));
       return undefined;
     }
     worker.on('error', ignoreUntilExit);
@@ -154,7 +154,7 @@ export class WorkerSlot {
     worker.process.once('error', (error) => {
       // Node may never say so; until then cluster keeps the worker, and sticky asks it.
       worker.process.emit('disconnect');
-      this.#listener.unstarted(this, error);
+      this.#listener.startFailed(this, error);
     });
     return undefined;
   }
