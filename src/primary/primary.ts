@@ -40,7 +40,7 @@ export async function runPrimary(
 ): Promise<number> {
   const log = createLog(given, { process: 'primary', pid: process.pid });
   takeOverConsole(log);
-  dieLoudly(log);
+  exitOnUncaughtException(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
@@ -98,7 +98,7 @@ export async function runPrimary(
     publicListener.close();
     socketQueue.close('public');
   });
-  closers.add('readiness', () => supervisor.announceStop());
+  closers.add('readiness', () => supervisor.markStopping());
   try {
     const listen = await publicListener.open();
     const apiListen = await apiListener.open();
@@ -122,7 +122,7 @@ export async function runPrimary(
  * A programming error ends the primary, with a line that says so: what it still knows cannot be trusted. The
  * workers notice, say goodbye to their clients and end too.
  */
-function dieLoudly(log: Logger): void {
+function exitOnUncaughtException(log: Logger): void {
   process.on('uncaughtException', (error) => {
     log.fatal({ event: 'primary_failed', err: error }, 'primary crashed');
     process.exit(1);

@@ -21,7 +21,7 @@ let worker: Worker | undefined;
 let isOrphan = false;
 
 process.title = 'gusher: worker';
-process.on('disconnect', leaveAsOrphan);
+process.on('disconnect', drainAsOrphan);
 endReceiversOnce();
 countFrames();
 
@@ -30,7 +30,7 @@ const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
   item: (topic, bytes) => worker?.take(topic, bytes),
   malformed: failOn,
 });
-line.onEnd(leaveAsOrphan);
+line.onEnd(drainAsOrphan);
 
 /** As any other error that nobody handles, it ends this process and no other. */
 function failOn(error: Error): never {
@@ -43,7 +43,7 @@ function receive(message: ToWorker): void {
       void start(message);
       break;
     case 'drain':
-      void leave(message.timeoutMs);
+      void drainAndExit(message.timeoutMs);
       break;
     default:
       worker?.receive(message);
@@ -53,7 +53,7 @@ function receive(message: ToWorker): void {
 async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
   const log = createLog(settings, { process: 'worker', slot, pid: process.pid });
   takeOverConsole(log);
-  dieLoudly(log);
+  exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
   worker = new Worker({ settings, demoApp, line, log });
   try {
@@ -65,7 +65,7 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
   }
 }
 
-async function leave(timeoutMs: number): Promise<void> {
+async function drainAndExit(timeoutMs: number): Promise<void> {
   const clean = (await worker?.drain(timeoutMs)) ?? true;
   await line.finish(FLUSH_TIMEOUT_MS);
   process.exit(clean ? 0 : CLOSE_FAILED_EXIT);
@@ -75,16 +75,16 @@ async function leave(timeoutMs: number): Promise<void> {
  * The primary died. Node would end this process at once; its clients deserve a goodbye. A drain that is under
  * way goes on, but no longer than this.
  */
-function leaveAsOrphan(): void {
+function drainAsOrphan(): void {
   if (isOrphan) return;
   isOrphan = true;
   setTimeout(() => process.exit(0), ORPHAN_DRAIN_MS + ORPHAN_GRACE_MS);
   worker?.receive({ type: 'host', live: false, stopping: true });
-  void leave(ORPHAN_DRAIN_MS);
+  void drainAndExit(ORPHAN_DRAIN_MS);
 }
 
 /** A programming error ends the worker, with a line that says so; the supervisor is there for the rest. */
-function dieLoudly(log: Logger): void {
+function exitOnUncaughtException(log: Logger): void {
   // Nothing waits for it, so nothing is left half done: the worker goes on.
   process.on('unhandledRejection', (error) => worker?.reportRejection(error));
   process.on('uncaughtException', (error) => {

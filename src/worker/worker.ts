@@ -56,7 +56,7 @@ import type { RemoteSink } from './remote/remotes.ts';
 import { frameText } from './websocket/frame.ts';
 import { FrameWriter } from './websocket/frame-writer.ts';
 
-const BEAT_MS = 500;
+const HEARTBEAT_MS = 500;
 /**
  * Connections of HTTP that a worker keeps open between requests on the public port. Attack: strangers that keep many;
  * beyond it each answer closes its connection.
@@ -105,7 +105,7 @@ export class Worker {
   readonly #apps: Apps;
   readonly #readiness: Readiness;
   #host = { live: false, stopping: false };
-  #beat: NodeJS.Timeout | undefined;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
   #drained: Promise<boolean> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -303,7 +303,7 @@ export class Worker {
   /** Opens the broker, then the API. */
   async open(): Promise<void> {
     const send = (message: ToPrimary): void => this.#options.line.send(message);
-    this.#beat = setInterval(() => send({ type: 'beat', stats: this.#stats }), BEAT_MS);
+    this.#heartbeatTimer = setInterval(() => send({ type: 'heartbeat', stats: this.#stats }), HEARTBEAT_MS);
     const duplicates = new DuplicateFilter();
     const broker = this.#broker.open({
       // A publication or a control message that cannot be carried out must not end every worker of every host.
@@ -325,7 +325,7 @@ export class Worker {
       },
       refused: (topic) => this.#unexpected.run('refused_topic', () => this.#hub.refuse(topic)),
     });
-    await Promise.all([broker, this.#readiness.open(), this.#chooseWay()]);
+    await Promise.all([broker, this.#readiness.open(), this.#probeDirectWrites()]);
     this.#api.open();
   }
 
@@ -400,7 +400,7 @@ export class Worker {
     const until = performance.now() + timeoutMs;
     const closers = new Closers({ log });
     // The last one: until then the primary sees that this worker runs.
-    closers.add('beat', () => clearInterval(this.#beat));
+    closers.add('heartbeat', () => clearInterval(this.#heartbeatTimer));
     closers.add('token expiry', () => this.#expiry.close());
     closers.add('receive queue', () => this.#inbox.close());
     closers.add('idle timeout', () => this.#inactivity.close());
@@ -435,7 +435,7 @@ export class Worker {
   }
 
   /** How frames get to the sockets. */
-  async #chooseWay(): Promise<void> {
+  async #probeDirectWrites(): Promise<void> {
     const { settings, log } = this.#options;
     if (!settings.directWrites || (await this.#frameWriter.probe())) return;
     log.warn(

@@ -16,9 +16,9 @@ import type { Webhooks } from '../webhooks/webhooks.ts';
 import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
-const WATCH_MS = 500;
+const CHECK_MS = 500;
 /** A watch later than this was not on time itself (a suspended machine): it proves nothing of the workers. */
-const LATE_WATCH_MS = 3 * WATCH_MS;
+const LATE_CHECK_MS = 3 * CHECK_MS;
 const START_TIMEOUT_MS = 15_000;
 /**
  * A young generation of 2 MB instead of 16: nearly everything that a worker makes is dead when a turn ends, and what
@@ -50,8 +50,8 @@ export class Supervisor implements SlotListener {
   readonly #idempotency: IdempotencyLedger;
   #exits: WorkerExit[] = [];
   readonly #restarts = new Set<NodeJS.Timeout>();
-  #watcher: NodeJS.Timeout | undefined;
-  #watchedAt = 0;
+  #livenessTimer: NodeJS.Timeout | undefined;
+  #checkedAt = 0;
   #everReady = false;
   #stopping = false;
   #failed = false;
@@ -97,15 +97,15 @@ export class Supervisor implements SlotListener {
       // The last one is the worker's line, at its `LINE_DESCRIPTOR`.
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
     });
-    this.#watchedAt = performance.now();
-    this.#watcher = setInterval(this.#watch, WATCH_MS);
+    this.#checkedAt = performance.now();
+    this.#livenessTimer = setInterval(this.#checkLiveness, CHECK_MS);
     for (let number = 0; number < this.#dependencies.settings.workers; number += 1) {
       const slot = new WorkerSlot(number, this);
       this.#slots.push(slot);
-      this.#fill(slot);
+      this.#startWorker(slot);
     }
     await Promise.race([
-      this.#until(() => this.#slots.every((slot) => slot.state === 'ready')),
+      this.#waitUntil(() => this.#slots.every((slot) => slot.state === 'ready')),
       this.failure,
     ]);
   }
@@ -117,10 +117,10 @@ export class Supervisor implements SlotListener {
   }
 
   /** Readiness goes off on every worker; nothing else changes yet. */
-  announceStop(): void {
+  markStopping(): void {
     this.#stopping = true;
     for (const timer of this.#restarts) clearTimeout(timer);
-    this.#tellHost();
+    this.#broadcastHostState();
   }
 
   /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
@@ -137,9 +137,9 @@ export class Supervisor implements SlotListener {
       clean = false;
       this.killAll('it did not end before the deadline');
     }, timeoutMs);
-    await this.#until(() => this.#slots.every((slot) => slot.state === 'gone'));
+    await this.#waitUntil(() => this.#slots.every((slot) => slot.state === 'gone'));
     clearTimeout(timer);
-    clearInterval(this.#watcher);
+    clearInterval(this.#livenessTimer);
     this.#names.close();
     return clean && !this.#failed;
   }
@@ -151,22 +151,22 @@ export class Supervisor implements SlotListener {
   message(slot: WorkerSlot, message: ToPrimary): void {
     switch (message.type) {
       case 'ready':
-        this.#welcome(slot);
+        this.#handleReady(slot);
         break;
       case 'fatal':
         this.#failStart(slot, message.reason);
         break;
-      case 'beat':
+      case 'heartbeat':
         slot.stats = message.stats;
         break;
       case 'sockets':
-        this.#note(slot, message);
+        this.#handleSocketReport(slot, message);
         break;
       case 'link':
         slot.link = message.state;
         slot.server = message.server;
         if (message.state === 'live') this.#noteServer(message.server);
-        this.#tellHost();
+        this.#broadcastHostState();
         break;
       case 'relaySubscribe':
       case 'relayUnsubscribe':
@@ -209,11 +209,11 @@ export class Supervisor implements SlotListener {
     this.#idempotency.dropWorker(slot.number);
     rosterDesk.close(slot.processName);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
-    if (!this.#stopping) this.#mourn(slot, exit);
+    if (!this.#stopping) this.#handleExit(slot, exit);
     // One that had not served yet has nothing to do well.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
     for (const pendingSocket of unacknowledged) socketQueue.enqueue(pendingSocket);
-    this.#tellHost();
+    this.#broadcastHostState();
     this.#changed();
   }
 
@@ -228,9 +228,9 @@ export class Supervisor implements SlotListener {
     });
   }
 
-  #fill(slot: WorkerSlot): void {
+  #startWorker(slot: WorkerSlot): void {
     const { settings, dispatcher, rosterDesk } = this.#dependencies;
-    const worker = slot.fill();
+    const worker = slot.start();
     if (worker === undefined) return;
     dispatcher.add(worker);
     if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
@@ -239,9 +239,9 @@ export class Supervisor implements SlotListener {
     slot.send(this.#names.message);
   }
 
-  #welcome(slot: WorkerSlot): void {
+  #handleReady(slot: WorkerSlot): void {
     slot.becomeReady();
-    this.#tellHost();
+    this.#broadcastHostState();
     if (slot.state !== 'ready' || slot.worker === undefined) return;
     this.#everReady = true;
     this.#log.info(
@@ -259,7 +259,7 @@ export class Supervisor implements SlotListener {
     else this.#fail(new Error(reason));
   }
 
-  #note(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
+  #handleSocketReport(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
     if (slot.worker === undefined) return;
     const lost = this.#dependencies.dispatcher.handleReport(slot.worker, sockets);
     if (lost.length === 0) return;
@@ -270,7 +270,7 @@ export class Supervisor implements SlotListener {
     for (const pendingSocket of lost) this.#dependencies.socketQueue.enqueue(pendingSocket);
   }
 
-  #mourn(slot: WorkerSlot, exit: SlotExit): void {
+  #handleExit(slot: WorkerSlot, exit: SlotExit): void {
     const { code, signal, servedMs, killedAs } = exit;
     const killed = signal === 'SIGKILL' && killedAs === undefined;
     const workerExit = { slot: slot.number, servedMs, killed, startFailed: false };
@@ -304,7 +304,7 @@ export class Supervisor implements SlotListener {
     this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: decision.delayMs }, what);
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
-      this.#fill(slot);
+      this.#startWorker(slot);
     }, decision.delayMs);
     this.#restarts.add(timer);
   }
@@ -318,21 +318,21 @@ export class Supervisor implements SlotListener {
   }
 
   /** Finds workers that no longer turn their loop, or never began to. */
-  readonly #watch = (): void => {
+  readonly #checkLiveness = (): void => {
     const now = performance.now();
-    const late = now - this.#watchedAt > LATE_WATCH_MS;
-    this.#watchedAt = now;
+    const late = now - this.#checkedAt > LATE_CHECK_MS;
+    this.#checkedAt = now;
     for (const slot of this.#slots) {
       if (slot.state === 'gone' || slot.state === 'draining') continue;
-      if (late) slot.lastSignAt = now;
-      const silentMs = now - slot.lastSignAt;
+      if (late) slot.lastHeartbeatAt = now;
+      const silentMs = now - slot.lastHeartbeatAt;
       const allowedMs =
         slot.state === 'starting' ? START_TIMEOUT_MS : this.#dependencies.settings.workerLivenessTimeoutMs;
       if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
     }
   };
 
-  #tellHost(): void {
+  #broadcastHostState(): void {
     const ready = this.#slots.filter((slot) => slot.state === 'ready');
     const server = this.#server;
     const isThere = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
@@ -354,7 +354,7 @@ export class Supervisor implements SlotListener {
     this.#dependencies.onBrokerServer?.(server);
   }
 
-  async #until(condition: () => boolean): Promise<void> {
+  async #waitUntil(condition: () => boolean): Promise<void> {
     while (!condition()) {
       await new Promise<void>((resolve) => {
         this.#changed = resolve;

@@ -51,7 +51,7 @@ export class WorkerSlot {
   server: string | undefined;
   stats: Stats = createStats();
   /** When the process last gave a sign, in ms of `performance.now()`. */
-  lastSignAt = 0;
+  lastHeartbeatAt = 0;
   #worker: Worker | undefined;
   #line: Line<ToPrimary, ToWorker> | undefined;
   #readyAt: number | undefined;
@@ -77,7 +77,7 @@ export class WorkerSlot {
   }
 
   /** Forks a process into the empty slot. If none can be started it stays empty, and the listener hears why soon after. */
-  fill(): Worker | undefined {
+  start(): Worker | undefined {
     const worker = this.#fork();
     if (worker === undefined) return undefined;
     this.#worker = worker;
@@ -87,7 +87,7 @@ export class WorkerSlot {
     this.link = 'connecting';
     this.server = undefined;
     this.stats = createStats();
-    this.lastSignAt = performance.now();
+    this.lastHeartbeatAt = performance.now();
     const line = new Line<ToPrimary, ToWorker>(worker.process.stdio[LINE_DESCRIPTOR] as Socket, {
       message: (message) => this.#receive(message),
       item: (topic, frame) => this.#receiveItem(topic, frame),
@@ -120,7 +120,7 @@ export class WorkerSlot {
   }
 
   #receive(message: unknown): void {
-    this.lastSignAt = performance.now();
+    this.lastHeartbeatAt = performance.now();
     if (!isToPrimary(message)) throw new MalformedFrameError('a message is not of its shape');
     try {
       this.#listener.message(this, message);
@@ -130,7 +130,7 @@ export class WorkerSlot {
   }
 
   #receiveItem(topic: string, frame: Buffer): void {
-    this.lastSignAt = performance.now();
+    this.lastHeartbeatAt = performance.now();
     try {
       this.#listener.item(this, topic, frame);
     } catch (cause) {

@@ -33,7 +33,7 @@ const QUERY_NAMES: Readonly<Record<RosterQuery['kind'], readonly string[]>> = {
 const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   ready: () => true,
   fatal: ({ reason }) => isText(reason),
-  beat: ({ stats }) => isObject(stats) && Object.values(stats).every(Number.isFinite),
+  heartbeat: ({ stats }) => isObject(stats) && Object.values(stats).every(Number.isFinite),
   sockets: ({ acknowledged, barrier, ended, opened, closed }) =>
     isListOf(acknowledged, isWhole) &&
     isWhole(barrier) &&

@@ -86,7 +86,7 @@ export type ToPrimary =
   /** This worker cannot run, and neither could its successor. */
   | { type: 'fatal'; reason: string }
   /** Sent at a steady pace: proof that the event loop turns. */
-  | { type: 'beat'; stats: Stats }
+  | { type: 'heartbeat'; stats: Stats }
   /**
    * Since the last such message: tickets of the sockets taken over, the ticket of the last `passed`, number of
    * clients ended, and the ids that `sid=` may name.

@@ -8,10 +8,10 @@ import type { HostMessage } from './message.ts';
 import { HostStore } from './redis-store.ts';
 import { OtherHosts } from './remote-replicas.ts';
 
-const BEAT_MS = 2_000;
-const WATCH_MS = 500;
+const HEARTBEAT_MS = 2_000;
+const CHECK_MS = 500;
 /** A watch later than this was not on time itself: what it did not hear proves nothing. */
-const LATE_WATCH_MS = 3 * WATCH_MS;
+const LATE_CHECK_MS = 3 * CHECK_MS;
 /** A link that is back sooner is not worth a line in the log. */
 const LOST_AFTER_MS = 2_000;
 /** More than a beat: where Redis takes a write now and then it is not said each time. */
@@ -64,8 +64,8 @@ export class Hosts {
   open(): void {
     this.#watchedAt = performance.now();
     this.#liveAt = this.#watchedAt;
-    this.#beat = setInterval(this.#onBeat, BEAT_MS);
-    this.#watch = setInterval(this.#onWatch, WATCH_MS);
+    this.#beat = setInterval(this.#onBeat, HEARTBEAT_MS);
+    this.#watch = setInterval(this.#onWatch, CHECK_MS);
     this.#store.open({
       live: (isAnother) => this.#greet(isAnother),
       heard: (message) => this.#hear(message),
@@ -125,7 +125,7 @@ export class Hosts {
 
   readonly #onWatch = (): void => {
     const now = performance.now();
-    if (now - this.#watchedAt > LATE_WATCH_MS) this.#others.excuse(now);
+    if (now - this.#watchedAt > LATE_CHECK_MS) this.#others.excuse(now);
     this.#watchedAt = now;
     if (this.#store.isLive) {
       this.#liveAt = now;

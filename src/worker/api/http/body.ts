@@ -7,7 +7,7 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
  * under no watch of Node's, since the server that parses them does not listen.
  */
 const BODY_TIMEOUT_MS = 15_000;
-const WATCH_MS = 1_000;
+const CHECK_MS = 1_000;
 
 /** Reads a whole body as UTF-8 text; refuses as `readBytes` does, and with `bad_body` if it is not UTF-8. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
@@ -59,11 +59,11 @@ interface Reading {
 
 /** What is being read, oldest first; one timer looks after all of it. */
 const open = new Set<Reading>();
-let watch: NodeJS.Timeout | undefined;
+let lateCheck: NodeJS.Timeout | undefined;
 
 function begin(reading: Reading): void {
   open.add(reading);
-  watch ??= setInterval(rejectLate, WATCH_MS).unref();
+  lateCheck ??= setInterval(rejectLate, CHECK_MS).unref();
 }
 
 function rejectLate(): void {
@@ -74,8 +74,8 @@ function rejectLate(): void {
     reading.reject(new GusherError('body_timeout'));
   }
   if (open.size > 0) return;
-  clearInterval(watch);
-  watch = undefined;
+  clearInterval(lateCheck);
+  lateCheck = undefined;
 }
 
 /** The client hung up in the middle of its request: there is nobody to answer. */
