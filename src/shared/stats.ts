@@ -41,7 +41,7 @@ export interface Stats {
   /** What came from Redis and was no publication. */
   publicationsMalformed: number;
   /** Publications that the embedded broker had to drop because a worker was too far behind. */
-  publicationsShed: number;
+  publicationsDropped: number;
   /** One publication to one client. */
   deliveries: number;
   /** Deliveries not made because the client was too slow. */
@@ -73,7 +73,7 @@ export function createStats(): Stats {
     publicationsRefused: 0,
     publicationsReceived: 0,
     publicationsMalformed: 0,
-    publicationsShed: 0,
+    publicationsDropped: 0,
     deliveries: 0,
     deliveriesDropped: 0,
   };

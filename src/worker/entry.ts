@@ -1,6 +1,6 @@
 import '../shared/process/child-signals.ts';
-import { Line } from '../shared/ipc/message-pipe.ts';
-import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
+import { MessagePipe } from '../shared/ipc/message-pipe.ts';
+import { PIPE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 
 const UNLOADABLE_EXIT = 5;
 const FLUSH_TIMEOUT_MS = 1_000;
@@ -12,13 +12,13 @@ const FLUSH_TIMEOUT_MS = 1_000;
 try {
   await import('./main.ts');
 } catch (error) {
-  const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
+  const pipe = new MessagePipe<ToWorker, ToPrimary>(PIPE_DESCRIPTOR, {
     message: ignoreStart,
-    item: ignoreStart,
+    relayFrame: ignoreStart,
     malformed: ignoreStart,
   });
-  line.send({ type: 'fatal', reason: firstLineOf(error) });
-  await line.finish(FLUSH_TIMEOUT_MS);
+  pipe.send({ type: 'fatal', reason: firstLineOf(error) });
+  await pipe.finish(FLUSH_TIMEOUT_MS);
   process.exit(UNLOADABLE_EXIT);
 }
 

@@ -1,5 +1,5 @@
 import type { Settings } from '../shared/config/settings.ts';
-import type { Line } from '../shared/ipc/message-pipe.ts';
+import type { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import { Turn } from '../shared/scheduling/flush-scheduler.ts';
@@ -22,12 +22,12 @@ export interface Delivery {
 /** Joins what leaves to clients and to the primary to one end of the turn. */
 export function createDelivery({
   settings: { batchWindowMs, sendBufferMaxBytes },
-  line,
+  pipe,
   clientLog,
   stats,
 }: {
   settings: Pick<Settings, 'batchWindowMs' | 'sendBufferMaxBytes'>;
-  line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'flush'>;
+  pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'flush'>;
   clientLog: ClientLog;
   stats: Stats;
 }): Delivery {
@@ -38,13 +38,13 @@ export function createDelivery({
       () => sockets.flush(),
       () => rosterReports.flush(),
       () => webhookReports.flush(),
-      () => line.flush(),
+      () => pipe.flush(),
       () => outbox.flush(),
     ],
     { windowMs: batchWindowMs },
   );
   const requestFlush = (): void => turn.request();
-  const send = (message: ToPrimary): void => line.post(message);
+  const send = (message: ToPrimary): void => pipe.enqueue(message);
   const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, requestFlush, clientLog });
   const fanOut = new FanOut({ outbox, stats, requestFlush });
   const sockets = new SocketReporter({ send, requestFlush });

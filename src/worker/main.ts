@@ -1,7 +1,7 @@
 import '../shared/process/child-signals.ts';
 import cluster from 'node:cluster';
-import { Line } from '../shared/ipc/message-pipe.ts';
-import { LINE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
+import { MessagePipe } from '../shared/ipc/message-pipe.ts';
+import { PIPE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import { countFrames, endReceiversOnce } from './websocket/ws-receiver-patch.ts';
@@ -25,12 +25,12 @@ process.on('disconnect', drainAsOrphan);
 endReceiversOnce();
 countFrames();
 
-const line = new Line<ToWorker, ToPrimary>(LINE_DESCRIPTOR, {
+const pipe = new MessagePipe<ToWorker, ToPrimary>(PIPE_DESCRIPTOR, {
   message: receive,
-  item: (topic, bytes) => worker?.take(topic, bytes),
+  relayFrame: (topic, bytes) => worker?.receiveFrame(topic, bytes),
   malformed: failOn,
 });
-line.onEnd(drainAsOrphan);
+pipe.onEnd(drainAsOrphan);
 
 /** As any other error that nobody handles, it ends this process and no other. */
 function failOn(error: Error): never {
@@ -55,19 +55,19 @@ async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }):
   takeOverConsole(log);
   exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
-  worker = new Worker({ settings, demoApp, line, log });
+  worker = new Worker({ settings, demoApp, pipe, log });
   try {
     await worker.open();
-    line.send({ type: 'ready' });
+    pipe.send({ type: 'ready' });
   } catch (error) {
     log.fatal({ event: 'worker_start_failed', err: error }, 'worker failed to start');
-    line.send({ type: 'fatal', reason: (error as Error).message });
+    pipe.send({ type: 'fatal', reason: (error as Error).message });
   }
 }
 
 async function drainAndExit(timeoutMs: number): Promise<void> {
   const clean = (await worker?.drain(timeoutMs)) ?? true;
-  await line.finish(FLUSH_TIMEOUT_MS);
+  await pipe.finish(FLUSH_TIMEOUT_MS);
   process.exit(clean ? 0 : CLOSE_FAILED_EXIT);
 }
 

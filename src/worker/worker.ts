@@ -6,7 +6,7 @@ import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
-import type { Line } from '../shared/ipc/message-pipe.ts';
+import type { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
@@ -65,12 +65,12 @@ const KEPT_CONNECTIONS_MAX = 1_024;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
 const CLIENTS_FRACTION = 0.9;
 
-type PrimaryLine = Pick<Line<ToWorker, ToPrimary>, 'send' | 'post' | 'postItem' | 'flush'>;
+type PrimaryPipe = Pick<MessagePipe<ToWorker, ToPrimary>, 'send' | 'enqueue' | 'enqueueFrame' | 'flush'>;
 
 export interface WorkerOptions {
   readonly settings: (ToWorker & { type: 'start' })['settings'];
   readonly demoApp: (ToWorker & { type: 'start' })['demoApp'];
-  readonly line: PrimaryLine;
+  readonly pipe: PrimaryPipe;
   readonly log: Logger;
 }
 
@@ -109,8 +109,8 @@ export class Worker {
   #drained: Promise<boolean> | undefined;
 
   constructor(options: WorkerOptions) {
-    const { settings, demoApp, line, log } = options;
-    const send = (message: ToPrimary): void => line.send(message);
+    const { settings, demoApp, pipe, log } = options;
+    const send = (message: ToPrimary): void => pipe.send(message);
     const stats = this.#stats;
     this.#options = options;
     this.#unexpected = new UnexpectedErrors({ log, stats });
@@ -130,14 +130,14 @@ export class Worker {
 
     const { outbox, fanOut, sockets, rosterReports, webhookReports } = createDelivery({
       settings,
-      line,
+      pipe,
       clientLog,
       stats,
     });
     this.#outbox = outbox;
     this.#fanOut = fanOut;
     this.#relay =
-      settings.redisUrl === undefined ? new RelayBroker({ line, isIdle: () => fanOut.isIdle }) : undefined;
+      settings.redisUrl === undefined ? new RelayBroker({ pipe, isIdle: () => fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
     this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
     this.#hub = new Hub({
@@ -302,7 +302,7 @@ export class Worker {
 
   /** Opens the broker, then the API. */
   async open(): Promise<void> {
-    const send = (message: ToPrimary): void => this.#options.line.send(message);
+    const send = (message: ToPrimary): void => this.#options.pipe.send(message);
     this.#heartbeatTimer = setInterval(() => send({ type: 'heartbeat', stats: this.#stats }), HEARTBEAT_MS);
     const duplicates = new DuplicateFilter();
     const broker = this.#broker.open({
@@ -353,7 +353,7 @@ export class Worker {
       case 'idempotencyVerdict':
         this.#idempotency.receive(message);
         break;
-      case 'relayTaken':
+      case 'relayReceived':
       case 'relayKept':
       case 'relaySubscribed':
         this.#relay?.receive(message);
@@ -381,8 +381,8 @@ export class Worker {
   }
 
   /** Takes an item of the embedded broker. */
-  take(topic: string, line: Buffer): void {
-    this.#relay?.take(topic, line);
+  receiveFrame(topic: string, pipe: Buffer): void {
+    this.#relay?.receiveFrame(topic, pipe);
   }
 
   /**

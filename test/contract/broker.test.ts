@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Relay } from '../../src/primary/broker/relay.ts';
 import { GusherError } from '../../src/shared/errors/catalogue.ts';
-import { Line } from '../../src/shared/ipc/message-pipe.ts';
+import { MessagePipe } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { ControlMessage } from '../../src/shared/model/control-message.ts';
@@ -54,18 +54,18 @@ async function relayHost(count: number): Promise<Host> {
   const relay = new Relay({ log: silentLog() });
   const pairs = await Promise.all(Array.from({ length: count }, socketPair));
   const brokers = pairs.map(([near, far], slot) => {
-    const nearLine = new Line<ToPrimary, ToWorker>(near, {
+    const nearLine = new MessagePipe<ToPrimary, ToWorker>(near, {
       message: (message) => relay.receive(slot, message as never),
-      item: (topic, line) => relay.pass(slot, topic, line),
+      relayFrame: (topic, line) => relay.forward(slot, topic, line),
       malformed: failOn,
     });
     relay.addWorker(slot, nearLine);
-    const line = new Line<ToWorker, ToPrimary>(far, {
+    const line = new MessagePipe<ToWorker, ToPrimary>(far, {
       message: (message) => broker.receive(message as never),
-      item: (topic, bytes) => broker.take(topic, bytes),
+      relayFrame: (topic, bytes) => broker.receiveFrame(topic, bytes),
       malformed: failOn,
     });
-    const broker: RelayBroker = new RelayBroker({ line, isIdle: () => true });
+    const broker: RelayBroker = new RelayBroker({ pipe: line, isIdle: () => true });
     return broker;
   });
   const members = await openAll(brokers);

@@ -1,6 +1,6 @@
-import type { Line } from '../../shared/ipc/message-pipe.ts';
+import type { MessagePipe } from '../../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
-import { readRelayLine } from '../../shared/ipc/relay-frame.ts';
+import { decodeRelayFrame } from '../../shared/ipc/relay-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { channelOf } from '../../shared/model/names.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
@@ -11,15 +11,18 @@ import { KeptPublications } from './channel-cache.ts';
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
 
 type Request = Extract<ToPrimary, { type: `relay${string}` }>;
-type WorkerLine = Pick<Line<ToPrimary, ToWorker>, 'post' | 'postItem' | 'flush' | 'unsentBytes'>;
+type WorkerPipe = Pick<
+  MessagePipe<ToPrimary, ToWorker>,
+  'enqueue' | 'enqueueFrame' | 'flush' | 'unsentBytes'
+>;
 
 /** A worker as a source and a destination. */
 interface Destination {
-  readonly line: WorkerLine;
+  readonly pipe: WorkerPipe;
   readonly topics: Set<string>;
   /** Of its own items: passed on, and not told so yet. */
-  taken: number;
-  shedding: boolean;
+  received: number;
+  dropping: boolean;
 }
 
 /**
@@ -34,15 +37,15 @@ export class Relay {
   readonly #turn = new Turn([() => this.flush()], { isPatient: () => true });
   readonly #kept = new KeptPublications();
   /** Publications dropped because a worker was too far behind. */
-  shed = 0;
+  dropped = 0;
 
   constructor(options: { log: Logger }) {
     this.#log = options.log;
   }
 
   /** A worker can be spoken with. */
-  addWorker(slot: number, line: WorkerLine): void {
-    this.#destinations.set(slot, { line, topics: new Set(), taken: 0, shedding: false });
+  addWorker(slot: number, pipe: WorkerPipe): void {
+    this.#destinations.set(slot, { pipe, topics: new Set(), received: 0, dropping: false });
   }
 
   /** A worker is gone: nothing is passed to it any more. */
@@ -59,13 +62,13 @@ export class Relay {
     switch (message.type) {
       case 'relaySubscribe':
         for (const topic of message.topics) this.#subscribe(slot, destination, topic);
-        destination.line.post({ type: 'relaySubscribed' });
+        destination.pipe.enqueue({ type: 'relaySubscribed' });
         break;
       case 'relayUnsubscribe':
         for (const topic of message.topics) this.#unsubscribe(slot, destination, topic);
         break;
-      case 'relayAsk':
-        destination.line.post({ type: 'relayKept', id: message.id, kept: this.#kept.find(message.topic) });
+      case 'relayCacheQuery':
+        destination.pipe.enqueue({ type: 'relayKept', id: message.id, kept: this.#kept.find(message.topic) });
         break;
       default:
         message satisfies never;
@@ -74,24 +77,24 @@ export class Relay {
   }
 
   /** Passes an item of a worker on. Its line is lent. */
-  pass(slot: number, topic: string, line: Buffer): void {
+  forward(slot: number, topic: string, frame: Buffer): void {
     const source = this.#destinations.get(slot);
-    if (source !== undefined) source.taken += 1;
+    if (source !== undefined) source.received += 1;
     this.#turn.request();
-    if (isCacheChannel(channelOf(topic))) this.#keep(topic, line);
+    if (isCacheChannel(channelOf(topic))) this.#keep(topic, frame);
     const subscribers = this.#subscribers.get(topic);
     if (subscribers === undefined) return;
-    const shared = Buffer.from(line);
+    const shared = Buffer.from(frame);
     for (const subscriber of subscribers) this.#offer(subscriber, shared);
   }
 
   /** Sends what waits for the end of this turn; whatever is sent to a worker afterwards comes after it. */
   flush(): void {
     for (const destination of this.#destinations.values()) {
-      const { line, taken: count } = destination;
-      if (count > 0) line.post({ type: 'relayTaken', count });
-      destination.taken = 0;
-      line.flush();
+      const { pipe, received: count } = destination;
+      if (count > 0) pipe.enqueue({ type: 'relayReceived', count });
+      destination.received = 0;
+      pipe.flush();
     }
   }
 
@@ -109,25 +112,25 @@ export class Relay {
     if (subscribers?.size === 0) this.#subscribers.delete(topic);
   }
 
-  #keep(topic: string, line: Buffer): void {
-    const item = readRelayLine(topic, line);
+  #keep(topic: string, frame: Buffer): void {
+    const item = decodeRelayFrame(topic, frame);
     if ('publication' in item && item.publication.kept === true)
-      this.#kept.keep(topic, item.publication, line.length);
+      this.#kept.keep(topic, item.publication, frame.length);
   }
 
   #offer(slot: number, shared: Buffer): void {
     const destination = this.#destinations.get(slot);
     if (destination === undefined) return;
-    const backlogBytes = destination.line.unsentBytes + shared.length;
-    const maxBytes = destination.shedding ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
+    const backlogBytes = destination.pipe.unsentBytes + shared.length;
+    const maxBytes = destination.dropping ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
     if (backlogBytes <= maxBytes) {
-      destination.shedding = false;
-      destination.line.postItem(shared);
+      destination.dropping = false;
+      destination.pipe.enqueueFrame(shared);
       return;
     }
-    this.shed += 1;
-    if (!destination.shedding)
+    this.dropped += 1;
+    if (!destination.dropping)
       this.#log.warn({ event: 'worker_behind', slot }, 'worker too slow, dropping publications');
-    destination.shedding = true;
+    destination.dropping = true;
   }
 }

@@ -94,7 +94,7 @@ export class Supervisor implements SlotListener {
       execArgv: [...process.execArgv, ...WORKER_HEAP],
       // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.
       serialization: 'advanced',
-      // The last one is the worker's line, at its `LINE_DESCRIPTOR`.
+      // The last one is the worker's line, at its `PIPE_DESCRIPTOR`.
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
     });
     this.#checkedAt = performance.now();
@@ -170,7 +170,7 @@ export class Supervisor implements SlotListener {
         break;
       case 'relaySubscribe':
       case 'relayUnsubscribe':
-      case 'relayAsk':
+      case 'relayCacheQuery':
         this.#relay.receive(slot.number, message);
         break;
       case 'idempotencyClaim':
@@ -191,8 +191,8 @@ export class Supervisor implements SlotListener {
     }
   }
 
-  item(slot: WorkerSlot, topic: string, line: Buffer): void {
-    this.#relay.pass(slot.number, topic, line);
+  relayFrame(slot: WorkerSlot, topic: string, frame: Buffer): void {
+    this.#relay.forward(slot.number, topic, frame);
   }
 
   malformed(slot: WorkerSlot, error: MalformedFrameError): void {
@@ -233,7 +233,7 @@ export class Supervisor implements SlotListener {
     const worker = slot.start();
     if (worker === undefined) return;
     dispatcher.add(worker);
-    if (slot.line !== undefined) this.#relay.addWorker(slot.number, slot.line);
+    if (slot.pipe !== undefined) this.#relay.addWorker(slot.number, slot.pipe);
     rosterDesk.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
     slot.send(this.#names.message);

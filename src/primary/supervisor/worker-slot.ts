@@ -1,11 +1,11 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Line } from '../../shared/ipc/message-pipe.ts';
+import { MessagePipe } from '../../shared/ipc/message-pipe.ts';
 import { isToPrimary } from '../../shared/ipc/message-shapes.ts';
 import {
   type BrokerLink,
-  LINE_DESCRIPTOR,
+  PIPE_DESCRIPTOR,
   type ToPrimary,
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
@@ -32,7 +32,7 @@ export interface SlotExit {
 export interface SlotListener {
   message(slot: WorkerSlot, message: ToPrimary): void;
   /** A publication for others; its line is lent. */
-  item(slot: WorkerSlot, topic: string, line: Buffer): void;
+  relayFrame(slot: WorkerSlot, topic: string, pipe: Buffer): void;
   /** The process sent what cannot be read or handled. Nothing more of it is read. */
   malformed(slot: WorkerSlot, error: MalformedFrameError): void;
   /** The process has ended and everything it had said was heard. */
@@ -53,7 +53,7 @@ export class WorkerSlot {
   /** When the process last gave a sign, in ms of `performance.now()`. */
   lastHeartbeatAt = 0;
   #worker: Worker | undefined;
-  #line: Line<ToPrimary, ToWorker> | undefined;
+  #pipe: MessagePipe<ToPrimary, ToWorker> | undefined;
   #readyAt: number | undefined;
   #killedAs: string | undefined;
 
@@ -67,8 +67,8 @@ export class WorkerSlot {
   }
 
   /** The line to the process that is in the slot, or was last. */
-  get line(): Line<ToPrimary, ToWorker> | undefined {
-    return this.#line;
+  get pipe(): MessagePipe<ToPrimary, ToWorker> | undefined {
+    return this.#pipe;
   }
 
   /** The name of the process that is in the slot, or was last; no other process of this primary ever has it. */
@@ -88,13 +88,13 @@ export class WorkerSlot {
     this.server = undefined;
     this.stats = createStats();
     this.lastHeartbeatAt = performance.now();
-    const line = new Line<ToPrimary, ToWorker>(worker.process.stdio[LINE_DESCRIPTOR] as Socket, {
+    const pipe = new MessagePipe<ToPrimary, ToWorker>(worker.process.stdio[PIPE_DESCRIPTOR] as Socket, {
       message: (message) => this.#receive(message),
-      item: (topic, frame) => this.#receiveItem(topic, frame),
+      relayFrame: (topic, frame) => this.#receiveItem(topic, frame),
       malformed: (error) => this.#listener.malformed(this, error),
     });
-    this.#line = line;
-    void this.#waitForEnd(worker, line);
+    this.#pipe = pipe;
+    void this.#waitForEnd(worker, pipe);
     return worker;
   }
 
@@ -111,7 +111,7 @@ export class WorkerSlot {
 
   /** Sends, unless the process is gone; a message to a dying process is lost with it. */
   send(message: ToWorker): void {
-    if (this.state !== 'gone') this.#line?.send(message);
+    if (this.state !== 'gone') this.#pipe?.send(message);
   }
 
   kill(reason: string): void {
@@ -132,7 +132,7 @@ export class WorkerSlot {
   #receiveItem(topic: string, frame: Buffer): void {
     this.lastHeartbeatAt = performance.now();
     try {
-      this.#listener.item(this, topic, frame);
+      this.#listener.relayFrame(this, topic, frame);
     } catch (cause) {
       throw unhandled(cause);
     }
@@ -160,17 +160,17 @@ export class WorkerSlot {
   }
 
   /** The end is all of it: the process gone, its line read to the end, and its channel closed. */
-  async #waitForEnd(worker: Worker, line: Line<ToPrimary, ToWorker>): Promise<void> {
+  async #waitForEnd(worker: Worker, pipe: MessagePipe<ToPrimary, ToWorker>): Promise<void> {
     const exit = new Promise<[number | null, string | null]>((resolve) => {
       worker.process.once('exit', (code, signal) => resolve([code, signal]));
     });
-    const lineEnd = new Promise<void>((resolve) => line.onEnd(resolve));
+    const pipeEnd = new Promise<void>((resolve) => pipe.onEnd(resolve));
     let disconnected = false;
     worker.process.once('disconnect', () => {
       disconnected = true;
     });
     const [code, signal] = await exit;
-    await lineEnd;
+    await pipeEnd;
     while (worker.process.connected) await pause(CHANNEL_POLL_MS);
     // Node never says so if a socket was on its way through the channel; cluster has to know all the same.
     if (!disconnected) worker.process.emit('disconnect');

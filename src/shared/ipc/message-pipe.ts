@@ -13,11 +13,11 @@ import {
 const READ_BYTES = 64 * 1024;
 
 /** Receives what comes over a line, in its order. */
-export interface LineListener<Message> {
+export interface MessagePipeHandler<Message> {
   /** The value is JSON of any shape: the receiver checks it. */
   message(message: Message): void;
   /** `frame` is lent for the call: whoever keeps it copies it. */
-  item(topic: string, frame: Buffer): void;
+  relayFrame(topic: string, frame: Buffer): void;
   /** The other side sent what is no frame. Called once; nothing is read or written after it. */
   malformed(error: MalformedFrameError): void;
 }
@@ -29,21 +29,21 @@ export interface LineListener<Message> {
  * What is sent goes in its order, and what is sent in one go of the loop in one write. Frames carry their length
  * (`pipe-frame.ts`), so that no content can forge one. Of an item (`relay-frame.ts`) the primary reads only the topic.
  */
-export class Line<In, Out> {
-  readonly #listener: LineListener<In>;
+export class MessagePipe<In, Out> {
+  readonly #listener: MessagePipeHandler<In>;
   readonly #socket: Socket;
   #outgoing: (string | Buffer)[] = [];
   #outgoingLength = 0;
   #flushRequested = false;
   /** The beginning of a frame whose end has not come yet, and how long that is. */
-  #begun: Buffer[] = [];
-  #begunBytes = 0;
+  #partial: Buffer[] = [];
+  #partialBytes = 0;
   /** How long the frame is that has begun; of one without a whole header, how long the header is. */
   #wantedBytes = 0;
   #isBroken = false;
 
   /** Over a pipe: its stream here, or the descriptor that this process was started with. */
-  constructor(pipe: Socket | number, listener: LineListener<In>) {
+  constructor(pipe: Socket | number, listener: MessagePipeHandler<In>) {
     this.#listener = listener;
     this.#socket = typeof pipe === 'number' ? this.#openDescriptor(pipe) : pipe;
     if (typeof pipe !== 'number') pipe.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -62,7 +62,7 @@ export class Line<In, Out> {
 
   /** Sends, together with whatever else the running callback sends. To a process that is gone it is lost. */
   send(message: Out): void {
-    this.post(message);
+    this.enqueue(message);
     if (this.#flushRequested) return;
     this.#flushRequested = true;
     // Not `queueMicrotask`, which makes an asynchronous resource of each.
@@ -70,7 +70,7 @@ export class Line<In, Out> {
   }
 
   /** Sends with the next flush. A message that is too long for a frame breaks the line: see `malformed`. */
-  post(message: Out): void {
+  enqueue(message: Out): void {
     try {
       this.#add(messageFrame(JSON.stringify(message)));
     } catch (error) {
@@ -80,7 +80,7 @@ export class Line<In, Out> {
   }
 
   /** Sends the frame of an item with the next flush. The bytes may be shared, and must not change. */
-  postItem(frame: string | Buffer): void {
+  enqueueFrame(frame: string | Buffer): void {
     this.#add(frame);
   }
 
@@ -90,7 +90,7 @@ export class Line<In, Out> {
     if (outgoing.length === 0) return;
     this.#outgoing = [];
     this.#outgoingLength = 0;
-    if (this.#socket.writable && !this.#isBroken) this.#socket.write(joined(outgoing));
+    if (this.#socket.writable && !this.#isBroken) this.#socket.write(concatenate(outgoing));
   }
 
   /** Writes what was posted, and resolves when the system has it, or at the deadline. */
@@ -111,9 +111,9 @@ export class Line<In, Out> {
     this.flush();
   };
 
-  #add(line: string | Buffer): void {
-    this.#outgoing.push(line);
-    this.#outgoingLength += line.length;
+  #add(frame: string | Buffer): void {
+    this.#outgoing.push(frame);
+    this.#outgoingLength += frame.length;
   }
 
   /** All reads go to one buffer, past the stream: that halves what a message costs. */
@@ -138,7 +138,7 @@ export class Line<In, Out> {
   }
 
   #readFrames(chunk: Buffer): void {
-    let at = this.#begunBytes === 0 ? 0 : this.#complete(chunk);
+    let at = this.#partialBytes === 0 ? 0 : this.#complete(chunk);
     while (at + HEADER_BYTES <= chunk.length) {
       const end = at + frameLength(chunk, at);
       if (end > chunk.length) {
@@ -153,28 +153,28 @@ export class Line<In, Out> {
 
   /** Keeps a copy of the beginning of a frame. */
   #begin(chunk: Buffer, at: number, wantedBytes: number): void {
-    this.#begun = [Buffer.from(chunk.subarray(at))];
-    this.#begunBytes = chunk.length - at;
+    this.#partial = [Buffer.from(chunk.subarray(at))];
+    this.#partialBytes = chunk.length - at;
     this.#wantedBytes = wantedBytes;
   }
 
   /** Adds to the frame that has begun, and answers where in the chunk it ends. */
   #complete(chunk: Buffer): number {
     let at = 0;
-    while (this.#begunBytes < this.#wantedBytes && at < chunk.length) {
-      const part = chunk.subarray(at, at + this.#wantedBytes - this.#begunBytes);
-      this.#begun.push(Buffer.from(part));
-      this.#begunBytes += part.length;
+    while (this.#partialBytes < this.#wantedBytes && at < chunk.length) {
+      const part = chunk.subarray(at, at + this.#wantedBytes - this.#partialBytes);
+      this.#partial.push(Buffer.from(part));
+      this.#partialBytes += part.length;
       at += part.length;
-      if (this.#begunBytes < this.#wantedBytes) return at;
-      const bytes = Buffer.concat(this.#begun);
-      this.#begun = [bytes];
+      if (this.#partialBytes < this.#wantedBytes) return at;
+      const bytes = Buffer.concat(this.#partial);
+      this.#partial = [bytes];
       this.#wantedBytes = frameLength(bytes, 0);
     }
-    if (this.#begunBytes < this.#wantedBytes) return at;
-    const [frame] = this.#begun;
-    this.#begun = [];
-    this.#begunBytes = 0;
+    if (this.#partialBytes < this.#wantedBytes) return at;
+    const [frame] = this.#partial;
+    this.#partial = [];
+    this.#partialBytes = 0;
     if (frame !== undefined) this.#receive(frame);
     return at;
   }
@@ -188,24 +188,24 @@ export class Line<In, Out> {
       return;
     }
     const jsonAt = itemJsonAt(frame);
-    this.#listener.item(topicOfItem(frame, jsonAt), frame);
+    this.#listener.relayFrame(topicOfItem(frame, jsonAt), frame);
   }
 
   /** What follows cannot be read either: where its frames begin is lost. */
   #break(error: MalformedFrameError): void {
     if (this.#isBroken) return;
     this.#isBroken = true;
-    this.#begun = [];
+    this.#partial = [];
     this.#listener.malformed(error);
   }
 }
 
-function joined(lines: readonly (string | Buffer)[]): string | Buffer {
+function concatenate(lines: readonly (string | Buffer)[]): string | Buffer {
   const [only] = lines;
   if (only !== undefined && lines.length === 1) return only;
-  const texts = lines.filter((line) => typeof line === 'string');
+  const texts = lines.filter((frame) => typeof frame === 'string');
   if (texts.length === lines.length) return texts.join('');
-  return Buffer.concat(lines.map((line) => (typeof line === 'string' ? Buffer.from(line) : line)));
+  return Buffer.concat(lines.map((frame) => (typeof frame === 'string' ? Buffer.from(frame) : frame)));
 }
 
 /** A pipe fails when the other process is gone, which its end tells. */

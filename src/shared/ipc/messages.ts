@@ -14,12 +14,12 @@ import type { WebhookEvent } from '../model/webhook-event.ts';
 import type { Stats } from '../stats.ts';
 
 /**
- * What crosses between the primary and a worker: over a `Line` two closed unions, keyed by `type`, and relayed items
+ * What crosses between the primary and a worker: over a `MessagePipe` two closed unions, keyed by `type`, and relayed items
  * (`relay-item.ts`); over Node's own channel sockets, and what has to keep its place among them.
  */
 
 /** The descriptor by which a worker finds its end of the line. */
-export const LINE_DESCRIPTOR = 4;
+export const PIPE_DESCRIPTOR = 4;
 
 /** With a socket: a client, whose first bytes are `data` (@socket.io/sticky's own), or one for the API. */
 export interface SocketMessage {
@@ -61,7 +61,7 @@ export type ToWorker =
   /** Close your clients within the deadline, tell them to come back, and exit. */
   | { type: 'drain'; timeoutMs: number }
   /** Of your items, so many of the oldest that were not confirmed yet have been passed on. */
-  | { type: 'relayTaken'; count: number }
+  | { type: 'relayReceived'; count: number }
   /** The answer to the `relayAsk` of that id, in its place among the items. */
   | { type: 'relayKept'; id: number; kept: KeptPublication | undefined }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
@@ -105,7 +105,7 @@ export type ToPrimary =
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
   /** Which publication does the cache channel keep? */
-  | { type: 'relayAsk'; id: number; topic: string }
+  | { type: 'relayCacheQuery'; id: number; topic: string }
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
   /** The work under the key is done. Without an answer it was not done or, where `isUnknown`, may have been done. */

@@ -18,12 +18,12 @@ export interface RelayedControl {
 export type RelayItem = RelayedPublication | RelayedControl;
 
 /** The frame by which an item crosses between processes. Throws a `MalformedFrameError` if it is too long for one. */
-export function relayLine(item: RelayItem): string {
+export function encodeRelayFrame(item: RelayItem): string {
   return itemFrame(item.topic, JSON.stringify('control' in item ? item.control : item.publication));
 }
 
-/** Reads what `relayLine` made. Throws a `MalformedFrameError` if it is something else. */
-export function readRelayLine(topic: string, frame: Buffer): RelayItem {
+/** Reads what `encodeRelayFrame` made. Throws a `MalformedFrameError` if it is something else. */
+export function decodeRelayFrame(topic: string, frame: Buffer): RelayItem {
   const value = parseJson(frame.toString('utf8', itemJsonAt(frame)));
   if (topic === CONTROL_TOPIC && typeof value === 'string') return { topic, control: value };
   if (topic !== CONTROL_TOPIC && isPublication(value)) return { topic, publication: value };

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { GusherError } from '../../shared/errors/catalogue.ts';
-import type { Line } from '../../shared/ipc/message-pipe.ts';
+import type { MessagePipe } from '../../shared/ipc/message-pipe.ts';
 import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
-import { type RelayItem, readRelayLine, relayLine } from '../../shared/ipc/relay-frame.ts';
+import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../shared/ipc/relay-frame.ts';
 import {
   CONTROL_TOPIC,
   type ControlMessage,
@@ -20,7 +20,7 @@ const MEASURE_MS = 1_000;
 const ECHO_TIMEOUT_MS = 2_000;
 const ECHO = 'gusher:echo:';
 
-type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayAsk' }>;
+type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayCacheQuery' }>;
 type Answer = Extract<ToWorker, { type: `relay${string}` }>;
 
 /** A publication on its way to the primary. */
@@ -35,18 +35,18 @@ interface Sent {
  * of it in one turn leaves in order, in one write.
  */
 export class RelayBroker implements Broker {
-  readonly #line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
+  readonly #pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
   #link: BrokerLink = 'connecting';
   #listener: BrokerListener | undefined;
   /** Requests, and the lines of items. */
   #outgoing: (Request | string)[] = [];
   /** Of each `relaySubscribe`, oldest first: whoever waits for it to be in effect. */
-  readonly #joining: (() => void)[][] = [];
+  readonly #pendingSubscribes: (() => void)[][] = [];
   /** What the primary has not passed on yet, oldest first. */
   readonly #publishing: Sent[] = [];
   #inFlightBytes = 0;
   readonly #turn: Turn;
-  readonly #asked = new Map<number, (kept: KeptPublication | undefined) => void>();
+  readonly #cacheQueries = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
   /** What this worker publishes to itself, to measure how long that takes. */
   readonly #echoTopic = ECHO + randomBytes(15).toString('base64url');
@@ -56,10 +56,10 @@ export class RelayBroker implements Broker {
 
   /** `isIdle` tells whether turns of the loop are short: only then is more of a burst waited for. */
   constructor(options: {
-    line: Pick<Line<ToWorker, ToPrimary>, 'post' | 'postItem' | 'flush'>;
+    pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
     isIdle: () => boolean;
   }) {
-    this.#line = options.line;
+    this.#pipe = options.pipe;
     this.#turn = new Turn([() => this.#flush()], { isPatient: options.isIdle });
   }
 
@@ -96,10 +96,10 @@ export class RelayBroker implements Broker {
       const last = this.#last();
       if (last?.type === 'relaySubscribe') {
         last.topics.push(topic);
-        this.#joining.at(-1)?.push(resolve);
+        this.#pendingSubscribes.at(-1)?.push(resolve);
       } else {
         this.#outgoing.push({ type: 'relaySubscribe', topics: [topic] });
-        this.#joining.push([resolve]);
+        this.#pendingSubscribes.push([resolve]);
       }
       this.#turn.request();
     });
@@ -113,18 +113,18 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    await this.#pass({ topic, publication: carried(publication) });
+    await this.#publish({ topic, publication: carried(publication) });
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
-    await this.#pass({ topic: CONTROL_TOPIC, control: controlText(message) });
+    await this.#publish({ topic: CONTROL_TOPIC, control: controlText(message) });
   }
 
   kept(topic: string): Promise<KeptPublication | undefined> {
     return new Promise((resolve) => {
       this.#lastId += 1;
-      this.#asked.set(this.#lastId, resolve);
-      this.#outgoing.push({ type: 'relayAsk', id: this.#lastId, topic });
+      this.#cacheQueries.set(this.#lastId, resolve);
+      this.#outgoing.push({ type: 'relayCacheQuery', id: this.#lastId, topic });
       this.#turn.request();
     });
   }
@@ -132,18 +132,18 @@ export class RelayBroker implements Broker {
   /** Takes what the primary's half says. */
   receive(message: Answer): void {
     switch (message.type) {
-      case 'relayTaken':
+      case 'relayReceived':
         for (const sent of this.#publishing.splice(0, message.count)) {
           this.#inFlightBytes -= sent.bytes;
           sent.resolve();
         }
         break;
       case 'relayKept':
-        this.#asked.get(message.id)?.(message.kept);
-        this.#asked.delete(message.id);
+        this.#cacheQueries.get(message.id)?.(message.kept);
+        this.#cacheQueries.delete(message.id);
         break;
       case 'relaySubscribed':
-        for (const resolve of this.#joining.shift() ?? []) resolve();
+        for (const resolve of this.#pendingSubscribes.shift() ?? []) resolve();
         break;
       default:
         message satisfies never;
@@ -151,13 +151,13 @@ export class RelayBroker implements Broker {
   }
 
   /** Takes an item that the primary has passed on. */
-  take(topic: string, line: Buffer): void {
+  receiveFrame(topic: string, frame: Buffer): void {
     if (topic === this.#echoTopic) {
       if (this.#echoSentAt !== undefined) this.#roundTripMs = performance.now() - this.#echoSentAt;
       this.#echoSentAt = undefined;
       return;
     }
-    const item = readRelayLine(topic, line);
+    const item = decodeRelayFrame(topic, frame);
     if ('publication' in item) {
       this.#listener?.deliver(topic, item.publication);
       return;
@@ -182,21 +182,21 @@ export class RelayBroker implements Broker {
     this.#echoSentAt = performance.now();
     const publication = { channel: this.#echoTopic, event: ECHO, data: 'null' };
     // What went wrong is known by its absence.
-    this.#pass({ topic: this.#echoTopic, publication }).catch(() => undefined);
+    this.#publish({ topic: this.#echoTopic, publication }).catch(() => undefined);
   };
 
   /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
-  async #pass(item: RelayItem): Promise<void> {
+  async #publish(item: RelayItem): Promise<void> {
     if (this.#link !== 'live') throw new GusherError('broker_unavailable');
-    const line = relayLine(item);
-    const bytes = line.length;
+    const frame = encodeRelayFrame(item);
+    const bytes = frame.length;
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {
       throw new GusherError('broker_busy');
     }
     this.#inFlightBytes += bytes;
     await new Promise<void>((resolve, reject) => {
       this.#publishing.push({ bytes, resolve, reject });
-      this.#outgoing.push(line);
+      this.#outgoing.push(frame);
       this.#turn.request();
     });
   }
@@ -210,9 +210,9 @@ export class RelayBroker implements Broker {
     const outgoing = this.#outgoing;
     this.#outgoing = [];
     for (const one of outgoing) {
-      if (typeof one === 'string') this.#line.postItem(one);
-      else this.#line.post(one);
+      if (typeof one === 'string') this.#pipe.enqueueFrame(one);
+      else this.#pipe.enqueue(one);
     }
-    this.#line.flush();
+    this.#pipe.flush();
   }
 }

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
-import { Line } from '../../../src/shared/ipc/message-pipe.ts';
+import { MessagePipe } from '../../../src/shared/ipc/message-pipe.ts';
 import { itemFrame, itemJsonAt, messageFrame, topicOfItem } from '../../../src/shared/ipc/pipe-frame.ts';
-import { readRelayLine, relayLine } from '../../../src/shared/ipc/relay-frame.ts';
+import { decodeRelayFrame, encodeRelayFrame } from '../../../src/shared/ipc/relay-frame.ts';
 import { eventually } from '../../support/deadline.ts';
 import { socketPair } from '../../support/socket-pair.ts';
 
@@ -17,15 +17,15 @@ type Heard = Message | readonly [topic: string, line: string];
 
 /** A line, and what was heard on it. */
 function listening(pipe: Socket | number): {
-  line: Line<Message, Message>;
+  line: MessagePipe<Message, Message>;
   heard: Heard[];
   errors: Error[];
 } {
   const heard: Heard[] = [];
   const errors: Error[] = [];
-  const line = new Line<Message, Message>(pipe, {
+  const line = new MessagePipe<Message, Message>(pipe, {
     message: (message) => void heard.push(message),
-    item: (topic, frame) => void heard.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
+    relayFrame: (topic, frame) => void heard.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
     malformed: (error) => void errors.push(error),
   });
   return { line, heard, errors };
@@ -47,10 +47,10 @@ describe('the line', () => {
   it('brings messages and items in the order in which they were sent', async () => {
     const { line } = listening(near);
     const { heard } = listening(far);
-    line.post({ n: 1 });
-    line.postItem(itemFrame('a@c', '"x"'));
+    line.enqueue({ n: 1 });
+    line.enqueueFrame(itemFrame('a@c', '"x"'));
     line.send({ n: 2 });
-    line.postItem(Buffer.from(itemFrame('a@ü', '"é"')));
+    line.enqueueFrame(Buffer.from(itemFrame('a@ü', '"é"')));
     line.flush();
     await eventually(() => heard.length === 4, 'all were heard');
     expect(heard).to.deep.equal([{ n: 1 }, ['a@c', '"x"'], { n: 2 }, ['a@ü', '"é"']]);
@@ -59,7 +59,7 @@ describe('the line', () => {
   it('sends by itself what is to be sent, and what was posted before it', async () => {
     const { line } = listening(near);
     const { heard } = listening(far);
-    line.post({ n: 1 });
+    line.enqueue({ n: 1 });
     line.send({ n: 2 });
     line.send({ n: 3 });
     await eventually(() => heard.length === 3, 'all were heard');
@@ -121,7 +121,7 @@ describe('the line', () => {
   it('does not wait longer than it may for the other side to take the last words', async () => {
     const { line } = listening(near);
     far.pause();
-    line.post({ n: 1, text: 'x'.repeat(20_000_000) });
+    line.enqueue({ n: 1, text: 'x'.repeat(20_000_000) });
     const began = performance.now();
     await line.finish(50);
     expect(performance.now() - began).to.be.within(45, 5_000);
@@ -149,8 +149,8 @@ describe('the line', () => {
     it('comes by a descriptor there, and brings back the same', async () => {
       const { line, heard } = listening(child.stdio[4] as Socket);
       const text = 'ü"'.repeat(200_000);
-      line.post({ n: 1, text });
-      line.postItem(itemFrame('a@c', '"x"'));
+      line.enqueue({ n: 1, text });
+      line.enqueueFrame(itemFrame('a@c', '"x"'));
       line.send({ n: 2 });
       await eventually(() => heard.length === 3, 'all came back');
       expect(heard).to.deep.equal([{ n: 1, text }, ['a@c', '"x"'], { n: 2 }]);
@@ -170,7 +170,7 @@ describe('the line', () => {
 describe('a relayed item', () => {
   const read = (text: string): unknown => {
     const frame = Buffer.from(text);
-    return readRelayLine(topicOfItem(frame, itemJsonAt(frame)), frame);
+    return decodeRelayFrame(topicOfItem(frame, itemJsonAt(frame)), frame);
   };
 
   it('is read as it was written', () => {
@@ -179,11 +179,11 @@ describe('a relayed item', () => {
       topic: 'a@ü/日本 c',
       publication: { channel: 'ü/日本 c', event: 'e"\u2028', data, except: '1.2' },
     };
-    expect(read(relayLine(item))).to.deep.equal(item);
+    expect(read(encodeRelayFrame(item))).to.deep.equal(item);
   });
 
   it('may be a control message', () => {
     const item = { topic: 'gusher:control' as const, control: '{"kind":"terminate",\n"app":"a","user":"u"}' };
-    expect(read(relayLine(item))).to.deep.equal(item);
+    expect(read(encodeRelayFrame(item))).to.deep.equal(item);
   });
 });

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
-import { Line } from '../../../src/shared/ipc/message-pipe.ts';
+import { MessagePipe } from '../../../src/shared/ipc/message-pipe.ts';
 import { isToPrimary } from '../../../src/shared/ipc/message-shapes.ts';
 import { itemFrame, messageFrame, TOPIC_MAX_BYTES } from '../../../src/shared/ipc/pipe-frame.ts';
-import { type RelayItem, readRelayLine, relayLine } from '../../../src/shared/ipc/relay-frame.ts';
+import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../../src/shared/ipc/relay-frame.ts';
 import { CONTROL_TOPIC } from '../../../src/shared/model/control-message.ts';
 import { eventually } from '../../support/deadline.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
@@ -39,14 +39,14 @@ const PIECES = [
   'x'.repeat(200),
 ];
 
-type Heard = { readonly message: unknown } | { readonly item: RelayItem };
+type Heard = { readonly message: unknown } | { readonly relayFrame: RelayItem };
 
-function open(pipe: Socket): { line: Line<unknown, unknown>; heard: Heard[]; errors: Error[] } {
+function open(pipe: Socket): { line: MessagePipe<unknown, unknown>; heard: Heard[]; errors: Error[] } {
   const heard: Heard[] = [];
   const errors: Error[] = [];
-  const line = new Line<unknown, unknown>(pipe, {
+  const line = new MessagePipe<unknown, unknown>(pipe, {
     message: (message) => void heard.push({ message }),
-    item: (topic, frame) => void heard.push({ item: readRelayLine(topic, frame) }),
+    relayFrame: (topic, frame) => void heard.push({ relayFrame: decodeRelayFrame(topic, frame) }),
     malformed: (error) => void errors.push(error),
   });
   return { line, heard, errors };
@@ -80,7 +80,7 @@ describe('the pipe between processes', () => {
         const message = { type: text(), [text()]: [text(), n] };
         // JSON has no lone surrogates: they are escaped in it.
         sent[from].push({ message: JSON.parse(JSON.stringify(message)) });
-        line.post(message);
+        line.enqueue(message);
       } else {
         const publication = { channel: text(), event: text(), data: JSON.stringify(text()), text: text() };
         const topic = `shop@${text()}`;
@@ -88,9 +88,9 @@ describe('the pipe between processes', () => {
           kind === 1 ? { topic, publication } : { topic: CONTROL_TOPIC, control: text() + n };
         // A topic is bytes on the pipe: what is not well-formed is replaced, and stays one topic.
         sent[from].push({
-          item: 'control' in item ? item : { ...item, topic: Buffer.from(topic).toString() },
+          relayFrame: 'control' in item ? item : { ...item, topic: Buffer.from(topic).toString() },
         });
-        line.postItem(random(2) === 0 ? relayLine(item) : Buffer.from(relayLine(item)));
+        line.enqueueFrame(random(2) === 0 ? encodeRelayFrame(item) : Buffer.from(encodeRelayFrame(item)));
       }
       if (random(20) === 0) line.flush();
       if (n % 1_000 === 0) await new Promise(setImmediate);
