@@ -76,7 +76,7 @@ async function joinAll(desk: RosterDesk) {
 function reportJoins(first: number): string {
   const messages: ToPrimary[] = [];
   const send = (message: ToPrimary): void => void messages.push(message);
-  const reporter = new RosterReporter({ send, requestFlush: () => undefined });
+  const reporter = new RosterReporter({ send, scheduleFlush: () => undefined });
   for (let user = first; user < first + BATCH; user += 1) {
     reporter.report('shop', '', `user-${user}`, 1);
     reporter.report('shop', `channel-${user % CHANNELS}`, `user-${user}`, 1);

@@ -2,7 +2,7 @@ import type { Settings } from '../shared/config/settings.ts';
 import type { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
-import { Turn } from '../shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
 import { Outbox } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
@@ -11,7 +11,7 @@ import { SocketReporter } from './ipc/socket-reporter.ts';
 import { WebhookReports } from './ipc/webhook-reporter.ts';
 
 /** Whatever collects during a turn of the loop and leaves at its end. */
-export interface Delivery {
+export interface FlushCycle {
   readonly outbox: Outbox;
   readonly fanOut: FanOut;
   readonly sockets: SocketReporter;
@@ -20,7 +20,7 @@ export interface Delivery {
 }
 
 /** Joins what leaves to clients and to the primary to one end of the turn. */
-export function createDelivery({
+export function createFlushCycle({
   settings: { batchWindowMs, sendBufferMaxBytes },
   pipe,
   clientLog,
@@ -30,8 +30,8 @@ export function createDelivery({
   pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'flush'>;
   clientLog: ClientLog;
   stats: Stats;
-}): Delivery {
-  const turn: Turn = new Turn(
+}): FlushCycle {
+  const scheduler: FlushScheduler = new FlushScheduler(
     [
       () => fanOut.flush(),
       // Before the replies: whoever reads one finds the roster up to date.
@@ -43,12 +43,12 @@ export function createDelivery({
     ],
     { windowMs: batchWindowMs },
   );
-  const requestFlush = (): void => turn.request();
+  const scheduleFlush = (): void => scheduler.schedule();
   const send = (message: ToPrimary): void => pipe.enqueue(message);
-  const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, requestFlush, clientLog });
-  const fanOut = new FanOut({ outbox, stats, requestFlush });
-  const sockets = new SocketReporter({ send, requestFlush });
-  const rosterReports = new RosterReporter({ send, requestFlush });
-  const webhookReports = new WebhookReports({ send, requestFlush });
+  const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, scheduleFlush, clientLog });
+  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+  const sockets = new SocketReporter({ send, scheduleFlush });
+  const rosterReports = new RosterReporter({ send, scheduleFlush });
+  const webhookReports = new WebhookReports({ send, scheduleFlush });
   return { outbox, fanOut, sockets, rosterReports, webhookReports };
 }

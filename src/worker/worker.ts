@@ -30,7 +30,7 @@ import { RelayBroker } from './broker/relay-broker.ts';
 import type { Connection } from './connection/connection.ts';
 import { Inbox } from './connection/receive-queue.ts';
 import type { Outbox } from './connection/send-queue.ts';
-import { createDelivery } from './flush-cycle.ts';
+import { createFlushCycle } from './flush-cycle.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
 import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
 import type { PusherDoor } from './handshake/pusher-handshake.ts';
@@ -128,7 +128,7 @@ export class Worker {
     this.#auth = createAuth({ settings, apps, log });
     const { admission, tokens } = this.#auth;
 
-    const { outbox, fanOut, sockets, rosterReports, webhookReports } = createDelivery({
+    const { outbox, fanOut, sockets, rosterReports, webhookReports } = createFlushCycle({
       settings,
       pipe,
       clientLog,

@@ -25,7 +25,7 @@ class Member {
     };
     this.reporter = new RosterReporter({
       send,
-      requestFlush: () => setImmediate(() => this.reporter.flush()),
+      scheduleFlush: () => setImmediate(() => this.reporter.flush()),
     });
     this.client = new RosterClient({ send, flushReports: () => this.reporter.flush() });
     this.client.listen((events) => void this.events.push(...events));

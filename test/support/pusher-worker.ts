@@ -1,7 +1,7 @@
 import type { RosterDesk } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/apps/app.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
-import { Turn } from '../../src/shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection } from '../../src/worker/connection/connection.ts';
@@ -21,7 +21,7 @@ import { RecordingTransport } from './transport.ts';
 
 export const WORKER_APP = { key: 'demo', secret: 's', id: '1', enabled: true } satisfies App;
 
-const nextTurn = (): Promise<void> => new Promise(setImmediate);
+const nextTick = (): Promise<void> => new Promise(setImmediate);
 
 let count = 0;
 
@@ -38,7 +38,7 @@ export class PusherWorker {
   app: App = WORKER_APP;
   isAppKnown = true;
   /** What the broker does when it is asked for a topic. */
-  subscribeTopic: () => Promise<void> = nextTurn;
+  subscribeTopic: () => Promise<void> = nextTick;
   /** By what messages get to the primary. */
   carry: (hand: () => void) => void = setImmediate;
   readonly #roster: RosterClient;
@@ -46,12 +46,16 @@ export class PusherWorker {
 
   constructor(desk: RosterDesk, name: string, { rosterTimeoutMs }: { rosterTimeoutMs?: number } = {}) {
     const { stats } = this;
-    const turn: Turn = new Turn([() => fanOut.flush(), () => reporter.flush(), () => outbox.flush()]);
-    const requestFlush = (): void => turn.request();
+    const scheduler: FlushScheduler = new FlushScheduler([
+      () => fanOut.flush(),
+      () => reporter.flush(),
+      () => outbox.flush(),
+    ]);
+    const scheduleFlush = (): void => scheduler.schedule();
     const send = (message: ToPrimary): void => this.carry(() => desk.receive(name, message as never));
-    const outbox = new Outbox({ maxBytes: 1_000_000, stats, requestFlush });
-    const fanOut = new FanOut({ outbox, stats, requestFlush });
-    const reporter = new RosterReporter({ send, requestFlush });
+    const outbox = new Outbox({ maxBytes: 1_000_000, stats, scheduleFlush });
+    const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+    const reporter = new RosterReporter({ send, scheduleFlush });
     const roster = new RosterClient({
       send,
       flushReports: () => reporter.flush(),
@@ -66,7 +70,7 @@ export class PusherWorker {
     const broker = {
       subscribe: () => this.subscribeTopic(),
       unsubscribe: () => undefined,
-      kept: () => nextTurn().then(() => undefined),
+      kept: () => nextTick().then(() => undefined),
     };
     const hub = new Hub({ broker, fanOut, roster: reporter, stats });
     const announce = (appKey: string, channel: string, text: string): void =>
@@ -79,7 +83,7 @@ export class PusherWorker {
       hub,
       apps: {
         known: () => (this.isAppKnown ? this.app : undefined),
-        find: () => nextTurn().then(() => this.app),
+        find: () => nextTick().then(() => this.app),
       },
       broker,
       publishFromClient: async () => undefined,

@@ -4,7 +4,7 @@ import { decodeRelayFrame } from '../../shared/ipc/relay-frame.ts';
 import type { Logger } from '../../shared/log.ts';
 import { channelOf } from '../../shared/model/names.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
-import { Turn } from '../../shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
 import { KeptPublications } from './channel-cache.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
@@ -34,7 +34,7 @@ export class Relay {
   readonly #log: Logger;
   readonly #destinations = new Map<number, Destination>();
   readonly #subscribers = new Map<string, Set<number>>();
-  readonly #turn = new Turn([() => this.flush()], { isPatient: () => true });
+  readonly #scheduler = new FlushScheduler([() => this.flush()], { waitForMore: () => true });
   readonly #kept = new KeptPublications();
   /** Publications dropped because a worker was too far behind. */
   dropped = 0;
@@ -73,14 +73,14 @@ export class Relay {
       default:
         message satisfies never;
     }
-    this.#turn.request();
+    this.#scheduler.schedule();
   }
 
   /** Passes an item of a worker on. Its line is lent. */
   forward(slot: number, topic: string, frame: Buffer): void {
     const source = this.#destinations.get(slot);
     if (source !== undefined) source.received += 1;
-    this.#turn.request();
+    this.#scheduler.schedule();
     if (isCacheChannel(channelOf(topic))) this.#keep(topic, frame);
     const subscribers = this.#subscribers.get(topic);
     if (subscribers === undefined) return;

@@ -41,7 +41,7 @@ export class RosterDesk implements RosterListener {
   readonly #askers = new Map<string, Asker>();
   readonly #watchers = new Map<string, Set<Asker>>();
   #questions: [asker: Asker, question: Question][] = [];
-  #flushRequested = false;
+  #flushScheduled = false;
 
   constructor(roster: Roster) {
     this.#roster = roster;
@@ -76,7 +76,7 @@ export class RosterDesk implements RosterListener {
       case 'rosterQuery':
       case 'rosterUnwatch':
         this.#questions.push([asker, message]);
-        this.#requestFlush();
+        this.#scheduleFlush();
         break;
       default:
         message satisfies never;
@@ -88,7 +88,7 @@ export class RosterDesk implements RosterListener {
     if (this.#roster.admit(name, join)) {
       this.#questions.push([asker, { type: 'rosterQuery', id, query, watch: true }]);
     } else asker.outgoing.push({ type: 'rosterAnswer', id, answer: 'full' });
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   transition(transition: RosterTransition): void {
@@ -117,7 +117,7 @@ export class RosterDesk implements RosterListener {
     const watchers = this.#watchers.get(key);
     if (watchers === undefined) return;
     for (const asker of watchers) asker.counted.add(key);
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   #watch(asker: Asker, query: Watchable): void {
@@ -141,17 +141,17 @@ export class RosterDesk implements RosterListener {
     const watchers = this.#watchers.get(key);
     if (watchers === undefined) return;
     for (const asker of watchers) asker.outgoing.push(event);
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
-  #requestFlush(): void {
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
     setImmediate(this.#flush);
   }
 
   readonly #flush = (): void => {
-    this.#flushRequested = false;
+    this.#flushScheduled = false;
     this.#takeQuestions();
     for (const asker of this.#askers.values()) {
       this.#collectCounts(asker);
@@ -168,7 +168,7 @@ export class RosterDesk implements RosterListener {
       if (performance.now() > until) break;
     }
     this.#questions = this.#questions.slice(taken);
-    if (this.#questions.length > 0) this.#requestFlush();
+    if (this.#questions.length > 0) this.#scheduleFlush();
   }
 
   #take(asker: Asker, question: Question): void {
@@ -197,7 +197,7 @@ export class RosterDesk implements RosterListener {
     if (asker.outgoing.length === 0) return;
     const now = asker.outgoing.slice(0, EVENTS_PER_TURN);
     asker.outgoing = asker.outgoing.slice(EVENTS_PER_TURN);
-    if (asker.outgoing.length > 0) this.#requestFlush();
+    if (asker.outgoing.length > 0) this.#scheduleFlush();
     let events: RosterEvent[] = [];
     for (const item of now) {
       if ('kind' in item) {

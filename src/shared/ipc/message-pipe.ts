@@ -34,7 +34,7 @@ export class MessagePipe<In, Out> {
   readonly #socket: Socket;
   #outgoing: (string | Buffer)[] = [];
   #outgoingLength = 0;
-  #flushRequested = false;
+  #flushScheduled = false;
   /** The beginning of a frame whose end has not come yet, and how long that is. */
   #partial: Buffer[] = [];
   #partialBytes = 0;
@@ -63,10 +63,10 @@ export class MessagePipe<In, Out> {
   /** Sends, together with whatever else the running callback sends. To a process that is gone it is lost. */
   send(message: Out): void {
     this.enqueue(message);
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
     // Not `queueMicrotask`, which makes an asynchronous resource of each.
-    void Promise.resolve().then(this.#requestedFlush);
+    void Promise.resolve().then(this.#scheduledFlush);
   }
 
   /** Sends with the next flush. A message that is too long for a frame breaks the line: see `malformed`. */
@@ -106,8 +106,8 @@ export class MessagePipe<In, Out> {
     });
   }
 
-  readonly #requestedFlush = (): void => {
-    this.#flushRequested = false;
+  readonly #scheduledFlush = (): void => {
+    this.#flushScheduled = false;
     this.flush();
   };
 

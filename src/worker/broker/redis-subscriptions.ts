@@ -35,7 +35,7 @@ export class RedisSubscriptions {
   #waiting: Waiting[] = [];
   /** Of flushes that Redis has not answered. */
   readonly #flushing = new Set<readonly Waiting[]>();
-  #flushRequested = false;
+  #flushScheduled = false;
 
   constructor(options: RedisSubscriptionsOptions) {
     this.#options = options;
@@ -87,7 +87,7 @@ export class RedisSubscriptions {
 
   /** Sends what has changed since the last flush. */
   async flush(): Promise<void> {
-    this.#flushRequested = false;
+    this.#flushScheduled = false;
     const changed = [...this.#changed];
     this.#changed.clear();
     // Without a connection there is nothing to do: the next one is asked for everything.
@@ -113,8 +113,8 @@ export class RedisSubscriptions {
 
   #change(topic: string): void {
     this.#changed.add(topic);
-    if (this.#flushRequested) return;
-    this.#flushRequested = true;
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
     setImmediate(() => void this.flush());
   }
 

@@ -10,7 +10,7 @@ import {
   parseControl,
 } from '../../shared/model/control-message.ts';
 import { carried, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
-import { Turn } from '../../shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
 import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
 
 /** What may be on its way to the primary. */
@@ -45,7 +45,7 @@ export class RelayBroker implements Broker {
   /** What the primary has not passed on yet, oldest first. */
   readonly #publishing: Sent[] = [];
   #inFlightBytes = 0;
-  readonly #turn: Turn;
+  readonly #scheduler: FlushScheduler;
   readonly #cacheQueries = new Map<number, (kept: KeptPublication | undefined) => void>();
   #lastId = 0;
   /** What this worker publishes to itself, to measure how long that takes. */
@@ -60,7 +60,7 @@ export class RelayBroker implements Broker {
     isIdle: () => boolean;
   }) {
     this.#pipe = options.pipe;
-    this.#turn = new Turn([() => this.#flush()], { isPatient: options.isIdle });
+    this.#scheduler = new FlushScheduler([() => this.#flush()], { waitForMore: options.isIdle });
   }
 
   get link(): BrokerLink {
@@ -101,7 +101,7 @@ export class RelayBroker implements Broker {
         this.#outgoing.push({ type: 'relaySubscribe', topics: [topic] });
         this.#pendingSubscribes.push([resolve]);
       }
-      this.#turn.request();
+      this.#scheduler.schedule();
     });
   }
 
@@ -109,7 +109,7 @@ export class RelayBroker implements Broker {
     const last = this.#last();
     if (last?.type === 'relayUnsubscribe') last.topics.push(topic);
     else this.#outgoing.push({ type: 'relayUnsubscribe', topics: [topic] });
-    this.#turn.request();
+    this.#scheduler.schedule();
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
@@ -125,7 +125,7 @@ export class RelayBroker implements Broker {
       this.#lastId += 1;
       this.#cacheQueries.set(this.#lastId, resolve);
       this.#outgoing.push({ type: 'relayCacheQuery', id: this.#lastId, topic });
-      this.#turn.request();
+      this.#scheduler.schedule();
     });
   }
 
@@ -197,7 +197,7 @@ export class RelayBroker implements Broker {
     await new Promise<void>((resolve, reject) => {
       this.#publishing.push({ bytes, resolve, reject });
       this.#outgoing.push(frame);
-      this.#turn.request();
+      this.#scheduler.schedule();
     });
   }
 

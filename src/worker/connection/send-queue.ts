@@ -11,19 +11,19 @@ import type { Connection } from './connection.ts';
 export class Outbox {
   readonly #maxBytes: number;
   readonly #stats: Stats;
-  readonly #requestFlush: () => void;
+  readonly #scheduleFlush: () => void;
   readonly #clientLog: Pick<ClientLog, 'clientClosed'> | undefined;
   #posted: Connection[] = [];
 
   constructor(options: {
     maxBytes: number;
     stats: Stats;
-    requestFlush: () => void;
+    scheduleFlush: () => void;
     clientLog?: Pick<ClientLog, 'clientClosed'>;
   }) {
     this.#maxBytes = options.maxBytes;
     this.#stats = options.stats;
-    this.#requestFlush = options.requestFlush;
+    this.#scheduleFlush = options.scheduleFlush;
     this.#clientLog = options.clientLog;
   }
 
@@ -35,7 +35,7 @@ export class Outbox {
     }
     connection.pending = [frames];
     this.#posted.push(connection);
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   /** Sends at once, unless something posted before has to go first. */

@@ -22,14 +22,14 @@ type Group = SubscriberGroup<Connection>;
 export class FanOut {
   readonly #outbox: Outbox;
   readonly #stats: Stats;
-  readonly #requestFlush: () => void;
+  readonly #scheduleFlush: () => void;
   /** The groups with deliveries in progress, in the order in which they are served. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
 
-  constructor(options: { outbox: Outbox; stats: Stats; requestFlush: () => void }) {
+  constructor(options: { outbox: Outbox; stats: Stats; scheduleFlush: () => void }) {
     this.#outbox = options.outbox;
     this.#stats = options.stats;
-    this.#requestFlush = options.requestFlush;
+    this.#scheduleFlush = options.scheduleFlush;
   }
 
   /** Whether everything that was published has been written or posted. */
@@ -44,13 +44,13 @@ export class FanOut {
       const isExcluding = except !== undefined && group.connections.has(except);
       this.#add(group, frameText(group.dialect.encode(publication)), isExcluding ? except : undefined);
     }
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   /** Delivers a text that is not a publication to one group, in order with publications. */
   announce(group: Group, text: string): void {
     this.#add(group, frameText(text));
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   /** Adds a subscriber to deliveries from now on. */
@@ -93,6 +93,6 @@ export class FanOut {
       if (!ring.isEmpty) this.#rings.set(group, ring);
       if (writes <= 0) break;
     }
-    if (this.#rings.size > 0) this.#requestFlush();
+    if (this.#rings.size > 0) this.#scheduleFlush();
   };
 }

@@ -12,12 +12,12 @@ type Change = { -readonly [Field in keyof RosterDelta]: RosterDelta[Field] };
  */
 export class RosterReporter {
   readonly #send: (message: ToPrimary) => void;
-  readonly #requestFlush: () => void;
+  readonly #scheduleFlush: () => void;
   readonly #changes = new Map<string, Change>();
 
-  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
+  constructor(options: { send: (message: ToPrimary) => void; scheduleFlush: () => void }) {
     this.#send = options.send;
-    this.#requestFlush = options.requestFlush;
+    this.#scheduleFlush = options.scheduleFlush;
   }
 
   /** `channel` is empty for a connection to the app, `user` for somebody without a name. */
@@ -30,7 +30,7 @@ export class RosterReporter {
       return;
     }
     this.#changes.set(key, { app, channel, user, change });
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   flush(): void {

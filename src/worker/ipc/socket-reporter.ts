@@ -6,7 +6,7 @@ import type { ToPrimary } from '../../shared/ipc/messages.ts';
  */
 export class SocketReporter {
   readonly #send: (message: ToPrimary) => void;
-  readonly #requestFlush: () => void;
+  readonly #scheduleFlush: () => void;
   #acknowledged: number[] = [];
   #barrier = 0;
   #ended = 0;
@@ -14,9 +14,9 @@ export class SocketReporter {
   #closed: string[] = [];
   #scheduled = false;
 
-  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
+  constructor(options: { send: (message: ToPrimary) => void; scheduleFlush: () => void }) {
     this.#send = options.send;
-    this.#requestFlush = options.requestFlush;
+    this.#scheduleFlush = options.scheduleFlush;
   }
 
   acknowledge(handoffId: number): void {
@@ -48,7 +48,7 @@ export class SocketReporter {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   flush(): void {

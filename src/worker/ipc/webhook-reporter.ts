@@ -4,17 +4,17 @@ import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 /** Tells the primary, once per turn, what the webhooks of apps may be told. */
 export class WebhookReports {
   readonly #send: (message: ToPrimary) => void;
-  readonly #requestFlush: () => void;
+  readonly #scheduleFlush: () => void;
   #reports: WebhookReport[] = [];
 
-  constructor(options: { send: (message: ToPrimary) => void; requestFlush: () => void }) {
+  constructor(options: { send: (message: ToPrimary) => void; scheduleFlush: () => void }) {
     this.#send = options.send;
-    this.#requestFlush = options.requestFlush;
+    this.#scheduleFlush = options.scheduleFlush;
   }
 
   report(app: string, event: WebhookEvent): void {
     this.#reports.push({ app, event });
-    this.#requestFlush();
+    this.#scheduleFlush();
   }
 
   flush(): void {

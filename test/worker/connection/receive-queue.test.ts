@@ -31,7 +31,7 @@ describe('the inbox', () => {
   const stats = createStats();
 
   function makeInbox({ commandsPerSecond = 1_000, protocolErrorsPerMinute = 20 } = {}): Inbox {
-    const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush: () => undefined });
+    const outbox = new Outbox({ maxBytes: 1_000, stats, scheduleFlush: () => undefined });
     inbox = new Inbox({
       commandsPerSecond,
       framesPerSecond: 50,

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { topicOf } from '../../../src/shared/model/names.ts';
-import { Turn } from '../../../src/shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import { Grants } from '../../../src/worker/auth/grants.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
@@ -14,10 +14,10 @@ import { makeConnection, type RecordingTransport, turnEnds } from '../../support
 /** A hub with its outbox and a broker that takes everything. */
 function openHub() {
   const stats = createStats();
-  const turn: Turn = new Turn([() => fanOut.flush(), () => outbox.flush()]);
-  const requestFlush = (): void => turn.request();
-  const outbox = new Outbox({ maxBytes: 100_000, stats, requestFlush });
-  const fanOut = new FanOut({ outbox, stats, requestFlush });
+  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => outbox.flush()]);
+  const scheduleFlush = (): void => scheduler.schedule();
+  const outbox = new Outbox({ maxBytes: 100_000, stats, scheduleFlush });
+  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
   const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
   return { hub, control: new Control({ hub, outbox, stats }) };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Publication } from '../../../src/shared/model/publication.ts';
-import { Turn } from '../../../src/shared/scheduling/flush-scheduler.ts';
+import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
@@ -16,10 +16,10 @@ function publication(channel: string, data: unknown): Publication {
 function makeHub({ maxBytes = 1_000_000 } = {}) {
   const stats = createStats();
   const asked: string[] = [];
-  const turn: Turn = new Turn([() => fanOut.flush(), () => outbox.flush()]);
-  const requestFlush = (): void => turn.request();
-  const outbox = new Outbox({ maxBytes, stats, requestFlush });
-  const fanOut = new FanOut({ outbox, stats, requestFlush });
+  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => outbox.flush()]);
+  const scheduleFlush = (): void => scheduler.schedule();
+  const outbox = new Outbox({ maxBytes, stats, scheduleFlush });
+  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
   const broker = {
     subscribe: async (topic: string) => void asked.push(`+${topic}`),
     unsubscribe: (topic: string) => void asked.push(`-${topic}`),

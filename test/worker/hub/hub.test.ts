@@ -7,7 +7,7 @@ import { Hub } from '../../../src/worker/hub/hub.ts';
 import { makeConnection } from '../../support/transport.ts';
 
 describe('the hub', () => {
-  const requestFlush = (): void => undefined;
+  const scheduleFlush = (): void => undefined;
   let stats: Stats;
   let asked: string[];
   let counts: Map<string, number>;
@@ -17,13 +17,13 @@ describe('the hub', () => {
     stats = createStats();
     asked = [];
     counts = new Map();
-    const outbox = new Outbox({ maxBytes: 1_000, stats, requestFlush });
+    const outbox = new Outbox({ maxBytes: 1_000, stats, scheduleFlush });
     hub = new Hub({
       broker: {
         subscribe: async (topic) => void asked.push(`+${topic}`),
         unsubscribe: (topic) => void asked.push(`-${topic}`),
       },
-      fanOut: new FanOut({ outbox, stats, requestFlush }),
+      fanOut: new FanOut({ outbox, stats, scheduleFlush }),
       roster: {
         report: (_app, channel, user, change) => {
           const key = `${channel} ${user}`;

@@ -16,7 +16,7 @@ describe('the expiry of tokens', () => {
 
   beforeEach(() => {
     now = 1_000_000_000;
-    outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), requestFlush: () => undefined });
+    outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), scheduleFlush: () => undefined });
     expiry = new Expiry({ outbox, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
   });
   afterEach(() => expiry.close());

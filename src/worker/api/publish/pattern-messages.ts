@@ -85,7 +85,7 @@ async function findChannels(
     for (const [count, { channel }] of channels.entries()) {
       if (matches(channel)) found.push(channel);
       if (count % NAMES_PER_CHECK !== 0 || performance.now() < sliceEnd) continue;
-      await nextTurn();
+      await nextTick();
       if (performance.now() > until) throw new GusherError('pattern_too_costly');
       sliceEnd = performance.now() + SLICE_MS;
     }
@@ -94,7 +94,7 @@ async function findChannels(
   return found;
 }
 
-function nextTurn(): Promise<void> {
+function nextTick(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

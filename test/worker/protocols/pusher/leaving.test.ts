@@ -8,7 +8,7 @@ import { PusherWorker, WORKER_APP } from '../../../support/pusher-worker.ts';
 const TURNS = 20;
 
 async function pass(turns: number): Promise<void> {
-  for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+  for (let scheduler = 0; scheduler < turns; scheduler += 1) await new Promise(setImmediate);
 }
 
 describe('a Pusher client that leaves while its command is under way', () => {
