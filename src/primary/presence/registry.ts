@@ -1,5 +1,5 @@
 import type { RosterDelta, RosterJoin, RosterTransition } from '../../shared/model/presence.ts';
-import { inSlices } from '../../shared/scheduling/time-slices.ts';
+import { forEachInSlices } from '../../shared/scheduling/time-slices.ts';
 import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { Column } from './replica.ts';
@@ -152,7 +152,7 @@ export class Roster {
     if (column === undefined) return;
     this.#columns.process.delete(name);
     this.#departing.add(column);
-    void inSlices(column.takeOut(), this.#takeBack).then(() => this.#departing.delete(column));
+    void forEachInSlices(column.takeOut(), this.#takeBack).then(() => this.#departing.delete(column));
   }
 
   /** Forgets the column of a host, whose counts are all 0. */

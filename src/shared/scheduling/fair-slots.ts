@@ -18,7 +18,7 @@ interface Waiting {
 }
 
 /** The requests of one key. */
-interface Lane {
+interface KeyQueue {
   inUse: number;
   readonly waiting: Set<Waiting>;
 }
@@ -32,9 +32,9 @@ interface Lane {
 export class FairSlots {
   readonly #options: FairSlotsOptions;
   /** Keys with slots in use or requests waiting. */
-  readonly #lanes = new Map<string, Lane>();
+  readonly #keyQueues = new Map<string, KeyQueue>();
   /** Lanes with waiting requests, in the order in which they are served. */
-  readonly #queue = new Set<Lane>();
+  readonly #queue = new Set<KeyQueue>();
   #inUse = 0;
   #queued = 0;
 
@@ -47,26 +47,26 @@ export class FairSlots {
    * `undefined` if the queue of the key, or the queue of all keys, is full.
    */
   request(key: string, start: () => void): SlotRequest | undefined {
-    const lane = this.#lanes.get(key) ?? { inUse: 0, waiting: new Set() };
+    const keyQueue = this.#keyQueues.get(key) ?? { inUse: 0, waiting: new Set() };
     const waiting: Waiting = { start, isStarted: false };
-    const isFirst = lane.waiting.size === 0;
-    if (isFirst && this.#hasSlotFor(lane)) {
-      this.#lanes.set(key, lane);
-      this.#assign(lane, waiting);
+    const isFirst = keyQueue.waiting.size === 0;
+    if (isFirst && this.#hasSlotFor(keyQueue)) {
+      this.#keyQueues.set(key, keyQueue);
+      this.#assign(keyQueue, waiting);
     } else {
       const { queuedMax, queuedPerKeyMax } = this.#options;
-      if (this.#queued >= queuedMax || lane.waiting.size >= queuedPerKeyMax) return undefined;
-      this.#lanes.set(key, lane);
-      lane.waiting.add(waiting);
+      if (this.#queued >= queuedMax || keyQueue.waiting.size >= queuedPerKeyMax) return undefined;
+      this.#keyQueues.set(key, keyQueue);
+      keyQueue.waiting.add(waiting);
       this.#queued += 1;
-      this.#queue.add(lane);
+      this.#queue.add(keyQueue);
     }
     let isReleased = false;
     return {
       release: () => {
         if (isReleased) return;
         isReleased = true;
-        this.#release(key, lane, waiting);
+        this.#release(key, keyQueue, waiting);
       },
     };
   }
@@ -79,46 +79,46 @@ export class FairSlots {
     return this.#queued;
   }
 
-  #hasSlotFor({ inUse }: Lane): boolean {
+  #hasSlotFor({ inUse }: KeyQueue): boolean {
     const { slotsMax, slotsPerKeyMax } = this.#options;
     return inUse < Math.min(slotsPerKeyMax, slotsMax - this.#inUse);
   }
 
-  #assign(lane: Lane, waiting: Waiting): void {
+  #assign(keyQueue: KeyQueue, waiting: Waiting): void {
     waiting.isStarted = true;
-    lane.inUse += 1;
+    keyQueue.inUse += 1;
     this.#inUse += 1;
     waiting.start();
   }
 
-  #release(key: string, lane: Lane, waiting: Waiting): void {
+  #release(key: string, keyQueue: KeyQueue, waiting: Waiting): void {
     if (waiting.isStarted) {
-      lane.inUse -= 1;
+      keyQueue.inUse -= 1;
       this.#inUse -= 1;
     } else {
-      this.#withdraw(lane, waiting);
+      this.#withdraw(keyQueue, waiting);
     }
-    if (lane.inUse === 0 && lane.waiting.size === 0) this.#lanes.delete(key);
+    if (keyQueue.inUse === 0 && keyQueue.waiting.size === 0) this.#keyQueues.delete(key);
     if (waiting.isStarted) this.#assignFree();
   }
 
-  #withdraw(lane: Lane, waiting: Waiting): void {
-    lane.waiting.delete(waiting);
+  #withdraw(keyQueue: KeyQueue, waiting: Waiting): void {
+    keyQueue.waiting.delete(waiting);
     this.#queued -= 1;
-    if (lane.waiting.size === 0) this.#queue.delete(lane);
+    if (keyQueue.waiting.size === 0) this.#queue.delete(keyQueue);
   }
 
   /** A lane that was served and still waits is visited again after the others. */
   #assignFree(): void {
-    for (const lane of this.#queue) {
+    for (const keyQueue of this.#queue) {
       if (this.#inUse >= this.#options.slotsMax) return;
-      if (!this.#hasSlotFor(lane)) continue;
-      const [next] = lane.waiting;
+      if (!this.#hasSlotFor(keyQueue)) continue;
+      const [next] = keyQueue.waiting;
       if (next === undefined) continue;
-      this.#withdraw(lane, next);
-      this.#queue.delete(lane);
-      if (lane.waiting.size > 0) this.#queue.add(lane);
-      this.#assign(lane, next);
+      this.#withdraw(keyQueue, next);
+      this.#queue.delete(keyQueue);
+      if (keyQueue.waiting.size > 0) this.#queue.add(keyQueue);
+      this.#assign(keyQueue, next);
     }
   }
 }

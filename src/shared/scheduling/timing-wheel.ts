@@ -1,16 +1,16 @@
 const TICK_MS = 20;
 
 /** Lets many things wait for a while, with one timer for all of them and none while nothing waits. */
-export class Delays<Item> {
-  readonly #due: (item: Item) => void;
+export class TimingWheel<Item> {
+  readonly #onExpire: (item: Item) => void;
   /** What is due at each tick to come. */
   readonly #ticks = new Map<number, Set<Item>>();
   readonly #tickOf = new Map<Item, number>();
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { due: (item: Item) => void }) {
-    this.#due = options.due;
+  constructor(options: { onExpire: (item: Item) => void }) {
+    this.#onExpire = options.onExpire;
   }
 
   get size(): number {
@@ -28,12 +28,12 @@ export class Delays<Item> {
   }
 
   /** The item does not wait any more, if it does. */
-  withdraw(item: Item): void {
+  cancel(item: Item): void {
     const tick = this.#tickOf.get(item);
     if (tick === undefined) return;
     this.#tickOf.delete(item);
     this.#ticks.get(tick)?.delete(item);
-    this.#rest();
+    this.#stopIfEmpty();
   }
 
   /** Everything that waits is due now. */
@@ -46,11 +46,11 @@ export class Delays<Item> {
     const items = this.#ticks.get(this.#tick) ?? [];
     this.#ticks.delete(this.#tick);
     for (const item of items) this.#tickOf.delete(item);
-    this.#rest();
-    for (const item of items) this.#due(item);
+    this.#stopIfEmpty();
+    for (const item of items) this.#onExpire(item);
   };
 
-  #rest(): void {
+  #stopIfEmpty(): void {
     if (this.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -6,33 +6,33 @@ const BURST_S = 0.05;
  * Spreads what comes all at once over time: takes items at a steady rate, in the order in which they come. Whoever
  * comes alone waits for nothing. In any second it takes no more than a second's worth and a twentieth of it.
  */
-export class Pacer<Item> {
+export class TokenBucketQueue<Item> {
   readonly #perMs: number;
   readonly #burst: number;
-  readonly #longestMs: number;
-  readonly #take: (item: Item) => void;
+  readonly #maxWaitMs: number;
+  readonly #onReady: (item: Item) => void;
   readonly #now: () => number;
   /** In the order in which they came. */
   readonly #waiting = new Set<Item>();
   /** How many may be taken now. */
-  #allowance: number;
-  #reckonedAt: number;
+  #tokens: number;
+  #refilledAt: number;
   #timer: NodeJS.Timeout | undefined;
 
   /** Nobody is to wait longer than `longestMs`. `now` is a clock in ms that never goes back. */
   constructor(options: {
     perSecond: number;
-    longestMs: number;
-    take: (item: Item) => void;
+    maxWaitMs: number;
+    onReady: (item: Item) => void;
     now?: () => number;
   }) {
     this.#perMs = options.perSecond / 1_000;
     this.#burst = Math.max(1, options.perSecond * BURST_S);
-    this.#longestMs = options.longestMs;
-    this.#take = options.take;
+    this.#maxWaitMs = options.maxWaitMs;
+    this.#onReady = options.onReady;
     this.#now = options.now ?? (() => performance.now());
-    this.#allowance = this.#burst;
-    this.#reckonedAt = this.#now();
+    this.#tokens = this.#burst;
+    this.#refilledAt = this.#now();
   }
 
   get size(): number {
@@ -41,21 +41,21 @@ export class Pacer<Item> {
 
   /** Takes the item now or in its turn. False, and it is not taken, if that would be too late. */
   offer(item: Item): boolean {
-    this.#reckon();
-    if (this.#waiting.size === 0 && this.#allowance >= 1) {
-      this.#allowance -= 1;
-      this.#take(item);
+    this.#refill();
+    if (this.#waiting.size === 0 && this.#tokens >= 1) {
+      this.#tokens -= 1;
+      this.#onReady(item);
       return true;
     }
-    const waitMs = (this.#waiting.size + 1 - this.#allowance) / this.#perMs;
-    if (waitMs > this.#longestMs) return false;
+    const waitMs = (this.#waiting.size + 1 - this.#tokens) / this.#perMs;
+    if (waitMs > this.#maxWaitMs) return false;
     this.#waiting.add(item);
     this.#timer ??= setInterval(this.#tick, TICK_MS);
     return true;
   }
 
   /** The item does not wait any more, if it does: those behind it move up. */
-  withdraw(item: Item): void {
+  remove(item: Item): void {
     if (this.#waiting.delete(item) && this.#waiting.size === 0) this.#stopTicking();
   }
 
@@ -67,19 +67,19 @@ export class Pacer<Item> {
     return waiting;
   }
 
-  #reckon(): void {
+  #refill(): void {
     const now = this.#now();
-    this.#allowance = Math.min(this.#burst, this.#allowance + (now - this.#reckonedAt) * this.#perMs);
-    this.#reckonedAt = now;
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#refilledAt) * this.#perMs);
+    this.#refilledAt = now;
   }
 
   readonly #tick = (): void => {
-    this.#reckon();
-    const items = this.#first(Math.floor(this.#allowance));
-    this.#allowance -= items.length;
+    this.#refill();
+    const items = this.#first(Math.floor(this.#tokens));
+    this.#tokens -= items.length;
     for (const item of items) this.#waiting.delete(item);
     if (this.#waiting.size === 0) this.#stopTicking();
-    for (const item of items) this.#take(item);
+    for (const item of items) this.#onReady(item);
   };
 
   #first(count: number): Item[] {

@@ -1,5 +1,5 @@
 import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
-import { Delays } from '../../shared/scheduling/timing-wheel.ts';
+import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
 import type { ClientSocket, Keeper } from './client-socket.ts';
 import type { Dialect } from './wire-protocol.ts';
 
@@ -15,7 +15,7 @@ const KEPT_MAX = 200;
  */
 export class RejectedClients implements Keeper {
   readonly #dialect: Pick<Dialect, 'rejection'>;
-  readonly #leaving = new Delays<ClientSocket>({ due: (client) => client.terminate() });
+  readonly #leaving = new TimingWheel<ClientSocket>({ onExpire: (client) => client.terminate() });
 
   constructor(options: { dialect: Pick<Dialect, 'rejection'> }) {
     this.#dialect = options.dialect;
@@ -39,6 +39,6 @@ export class RejectedClients implements Keeper {
   }
 
   left(client: ClientSocket): void {
-    this.#leaving.withdraw(client);
+    this.#leaving.cancel(client);
   }
 }

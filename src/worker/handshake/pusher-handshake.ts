@@ -5,8 +5,8 @@ import type { Apps } from '../../shared/apps/app-registry.ts';
 import { ERRORS, type ErrorCode, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
-import { Delays } from '../../shared/scheduling/timing-wheel.ts';
-import { Pacer } from '../../shared/scheduling/token-bucket-queue.ts';
+import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
+import { TokenBucketQueue } from '../../shared/scheduling/token-bucket-queue.ts';
 import { requireAdmissible } from '../auth/app-guards.ts';
 import { Grants } from '../auth/grants.ts';
 import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
@@ -84,20 +84,20 @@ type Admitted = Waiting & { readonly verdict: App };
  */
 export class PusherDoor implements Keeper {
   readonly #dependencies: PusherHandshakeDependencies;
-  readonly #pacer: Pacer<Admitted>;
+  readonly #pacer: TokenBucketQueue<Admitted>;
   /** For whom there is no place, until they are told. */
-  readonly #shed = new Delays<Waiting>({
-    due: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.over_capacity)),
+  readonly #shed = new TimingWheel<Waiting>({
+    onExpire: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.over_capacity)),
   });
   /** Those of both. */
   readonly #waiting = new Map<ClientSocket, Admitted>();
   /** Those who came without TLS, until they are told. */
-  readonly #plain = new Delays<Waiting>({
-    due: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.tls_only)),
+  readonly #plain = new TimingWheel<Waiting>({
+    onExpire: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.tls_only)),
   });
   /** Those who have to be vouched for, until it is looked whether they are. */
-  readonly #unproven = new Delays<Connection>({
-    due: (connection) => this.#guard(() => this.#lookAt(connection)),
+  readonly #unproven = new TimingWheel<Connection>({
+    onExpire: (connection) => this.#guard(() => this.#lookAt(connection)),
   });
   /** Where in the time of waiting the next one is sent away, from 0 to 1. */
   #moment = 0;
@@ -107,10 +107,10 @@ export class PusherDoor implements Keeper {
 
   constructor(dependencies: PusherHandshakeDependencies) {
     this.#dependencies = dependencies;
-    this.#pacer = new Pacer({
+    this.#pacer = new TokenBucketQueue({
       perSecond: dependencies.connectsPerSecond,
-      longestMs: dependencies.connectWaitMs,
-      take: (admitted) => this.#guard(() => this.#welcome(admitted)),
+      maxWaitMs: dependencies.connectWaitMs,
+      onReady: (admitted) => this.#guard(() => this.#welcome(admitted)),
     });
     const { app, near } = pusherPaths(dependencies.pathPrefix);
     this.#app = app;
@@ -170,8 +170,8 @@ export class PusherDoor implements Keeper {
     const waiting = this.#waiting.get(client);
     if (waiting === undefined) return;
     this.#waiting.delete(client);
-    this.#pacer.withdraw(waiting);
-    this.#shed.withdraw(waiting);
+    this.#pacer.remove(waiting);
+    this.#shed.cancel(waiting);
   }
 
   /** Only who may come in has to wait for a place; no is said at once, but to those who would come again at once. */

@@ -1,33 +1,33 @@
 import { expect } from 'chai';
-import { Pacer } from '../../../src/shared/scheduling/token-bucket-queue.ts';
+import { TokenBucketQueue } from '../../../src/shared/scheduling/token-bucket-queue.ts';
 import { eventually } from '../../support/deadline.ts';
 
 describe('the pacer', () => {
   /** A pacer whose clock stands still unless it is moved. */
-  function make(perSecond: number, longestMs = 900) {
+  function make(perSecond: number, maxWaitMs = 900) {
     const clock = { now: 0 };
     const taken: number[] = [];
-    const pacer = new Pacer<number>({
+    const queue = new TokenBucketQueue<number>({
       perSecond,
-      longestMs,
-      take: (item) => void taken.push(item),
+      maxWaitMs,
+      onReady: (item) => void taken.push(item),
       now: () => clock.now,
     });
-    return { pacer, taken, clock };
+    return { queue, taken, clock };
   }
 
   it('takes whoever comes alone at once', () => {
-    const { pacer, taken, clock } = make(2);
+    const { queue, taken, clock } = make(2);
     for (let n = 0; n < 5; n += 1) {
-      expect(pacer.offer(n)).to.equal(true);
+      expect(queue.offer(n)).to.equal(true);
       expect(taken).to.have.length(n + 1);
       clock.now += 500;
     }
   });
 
   it('refuses whoever would have to wait too long, and takes the others in their order', async () => {
-    const { pacer, taken, clock } = make(100);
-    const accepted = Array.from({ length: 200 }, (_, n) => n).filter((n) => pacer.offer(n));
+    const { queue, taken, clock } = make(100);
+    const accepted = Array.from({ length: 200 }, (_, n) => n).filter((n) => queue.offer(n));
     // A burst of 5 at once, and those of the next 0.9 s.
     expect(taken).to.have.length(5);
     expect(accepted).to.have.length(95);
@@ -38,29 +38,29 @@ describe('the pacer', () => {
       expect(taken.length).to.be.at.most(most);
     }
     expect(taken).to.deep.equal(accepted);
-    expect(pacer.size).to.equal(0);
+    expect(queue.size).to.equal(0);
   });
 
   it('does not make up for time in which nobody came', () => {
-    const { pacer, taken, clock } = make(100);
+    const { queue, taken, clock } = make(100);
     clock.now += 60_000;
-    for (let n = 0; n < 200; n += 1) pacer.offer(n);
+    for (let n = 0; n < 200; n += 1) queue.offer(n);
     expect(taken).to.have.length(5);
-    expect(pacer.clear()).to.have.length(90);
-    expect(pacer.size).to.equal(0);
+    expect(queue.clear()).to.have.length(90);
+    expect(queue.size).to.equal(0);
   });
 
   it('gives the place of who has left to those behind', async () => {
-    const { pacer, taken, clock } = make(100);
-    for (let n = 0; n < 95; n += 1) pacer.offer(n);
-    expect(pacer.offer(95)).to.equal(false);
-    for (let n = 5; n < 90; n += 1) pacer.withdraw(n);
-    pacer.withdraw(0);
-    expect(pacer.size).to.equal(5);
-    expect(pacer.offer(96)).to.equal(true);
+    const { queue, taken, clock } = make(100);
+    for (let n = 0; n < 95; n += 1) queue.offer(n);
+    expect(queue.offer(95)).to.equal(false);
+    for (let n = 5; n < 90; n += 1) queue.remove(n);
+    queue.remove(0);
+    expect(queue.size).to.equal(5);
+    expect(queue.offer(96)).to.equal(true);
     clock.now += 50;
     await eventually(() => taken.length === 10, 'the next ones are taken');
     expect(taken.slice(5)).to.deep.equal([90, 91, 92, 93, 94]);
-    expect(pacer.clear()).to.deep.equal([96]);
+    expect(queue.clear()).to.deep.equal([96]);
   });
 });

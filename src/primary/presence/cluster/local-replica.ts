@@ -1,5 +1,5 @@
 import { isDiscarded, isRedisReply } from '../../../shared/redis/errors.ts';
-import { inSlices } from '../../../shared/scheduling/time-slices.ts';
+import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
 import type { HostStore } from './redis-store.ts';
@@ -124,7 +124,7 @@ export class OwnPart {
     this.#writeError = undefined;
     this.#state = 'writing';
     this.#listed = false;
-    await inSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
+    await forEachInSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
       this.#changed.add(keyOf(app, channel, user));
     });
     this.#listed = true;

@@ -1,4 +1,4 @@
-import { inSlices } from '../../../shared/scheduling/time-slices.ts';
+import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf } from './message.ts';
 import type { HostStore } from './redis-store.ts';
@@ -168,7 +168,7 @@ export class OtherHosts {
       if (!goes(keyOf(app, channel, user))) return;
       host.size += this.#roster.setCount(host.column, { app, channel, user, count: 0 }, false);
     };
-    await inSlices(this.#roster.keysOfHost(host.column), forget);
+    await forEachInSlices(this.#roster.keysOfHost(host.column), forget);
   }
 
   #drop(host: OtherHost): void {
