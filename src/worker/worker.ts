@@ -32,10 +32,10 @@ import { Inbox } from './connection/receive-queue.ts';
 import type { Outbox } from './connection/send-queue.ts';
 import { createFlushCycle } from './flush-cycle.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
-import { createPusherDoor } from './handshake/create-pusher-handshake.ts';
-import type { PusherDoor } from './handshake/pusher-handshake.ts';
-import { Arrivals } from './handshake/upgrade-fast-path.ts';
-import { Upgrade } from './handshake/upgrade-handler.ts';
+import { createPusherHandshake } from './handshake/create-pusher-handshake.ts';
+import type { PusherHandshake } from './handshake/pusher-handshake.ts';
+import { UpgradeFastPath } from './handshake/upgrade-fast-path.ts';
+import { UpgradeHandler } from './handshake/upgrade-handler.ts';
 import { drawUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { Control } from './hub/control-handler.ts';
@@ -94,12 +94,12 @@ export class Worker {
   readonly #control: Control;
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
-  readonly #pusherDoor: PusherDoor;
+  readonly #pusherHandshake: PusherHandshake;
   readonly #inactivity: Inactivity;
   readonly #expiry: Expiry;
   readonly #remoteSink: RemoteSink;
   readonly #http: HttpServer;
-  readonly #upgrade: Upgrade;
+  readonly #upgrade: UpgradeHandler;
   readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
   readonly #apps: Apps;
@@ -205,7 +205,7 @@ export class Worker {
       stats,
       end: (connection, error) => this.#endClient(connection, error),
     });
-    this.#pusherDoor = createPusherDoor({
+    this.#pusherHandshake = createPusherHandshake({
       quota: this.#quota,
       settings,
       apps,
@@ -245,13 +245,16 @@ export class Worker {
       headTimeoutMs: settings.headersTimeoutMs,
       keptMax: KEPT_CONNECTIONS_MAX,
     });
-    new SocketReceiver(new Arrivals(this.#http.server, (request) => this.#upgrade.isFor(request)), sockets);
-    this.#upgrade = new Upgrade({
+    new SocketReceiver(
+      new UpgradeFastPath(this.#http.server, (request) => this.#upgrade.isFor(request)),
+      sockets,
+    );
+    this.#upgrade = new UpgradeHandler({
       quota: this.#quota,
       server: this.#http.server,
       admission,
       dialect,
-      pusherDoor: this.#pusherDoor,
+      pusherHandshake: this.#pusherHandshake,
       hub: this.#hub,
       inbox: this.#inbox,
       outbox: this.#outbox,
@@ -377,7 +380,7 @@ export class Worker {
   /** Closes a client in the way of its protocol. */
   #endClient(connection: Connection, error: ErrorEntry): void {
     if (connection.pusher === undefined) this.#outbox.close(connection, error);
-    else this.#pusherDoor.tellTheEnd(connection, error);
+    else this.#pusherHandshake.tellTheEnd(connection, error);
   }
 
   /** Takes an item of the embedded broker. */

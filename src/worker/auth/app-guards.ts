@@ -14,7 +14,7 @@ export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void 
   if (!app.enabled) throw new GusherError('app_disabled');
   if (app.isDemo === true && isForwarded(headers)) throw new GusherError('demo_is_local');
   if (!isOriginAllowed(app, headers.origin)) throw new GusherError('origin_refused');
-  if (app.tls_only === true && !cameByTls(headers)) throw new GusherError('tls_only');
+  if (app.tls_only === true && !isForwardedTls(headers)) throw new GusherError('tls_only');
 }
 
 /** Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. */
@@ -37,7 +37,7 @@ function isOriginAllowed({ origins }: App, origin: string | undefined): boolean 
 }
 
 /** As the proxy says that ends TLS; the nearest one, where there are several. This port itself is plain. */
-function cameByTls(headers: IncomingHttpHeaders): boolean {
+function isForwardedTls(headers: IncomingHttpHeaders): boolean {
   const protocol = lastOf(headers['x-forwarded-proto']);
   if (protocol !== '') return protocol === 'https' || protocol === 'wss';
   // RFC 7239 §4: the parameters of the last element.

@@ -30,9 +30,9 @@ export const WS_CLOSE_CODES: ReadonlyMap<number, ErrorEntry> = new Map(
 );
 
 /** Who keeps clients waiting that are no connections yet: one object for all of them. */
-export interface Keeper {
+export interface PendingClientHandler {
   /** The client has gone. */
-  left(client: ClientSocket): void;
+  pendingClientClosed(client: ClientSocket): void;
 }
 
 /**
@@ -52,9 +52,9 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   streamed = true;
   directBytes = 0;
   /** Set by `hold`. */
-  keeper: Keeper | undefined;
+  pendingHandler: PendingClientHandler | undefined;
   /** What a client has said before it was attached. */
-  early: InboundMessage[] | undefined;
+  earlyMessages: InboundMessage[] | undefined;
   earlyPings = 0;
 
   /** To be called once, when the handshake is done. */
@@ -72,19 +72,19 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
    * Keeps a client that is to be attached later, or never. It is read from, or else nobody would notice that it goes;
    * when it speaks, what was read is kept and the rest stays in its socket.
    */
-  hold(keeper: Keeper): void {
-    this.keeper = keeper;
+  waitForAdmission(pendingHandler: PendingClientHandler): void {
+    this.pendingHandler = pendingHandler;
   }
 
   /** Takes in what the client has said before it was attached. */
-  catchUp(): void {
-    const { connection, early } = this;
+  replayEarlyMessages(): void {
+    const { connection, earlyMessages } = this;
     if (connection === undefined) return;
     if (this.earlyPings > EARLY_PINGS_MAX) this.resume();
-    if (early === undefined) return;
-    this.early = undefined;
+    if (earlyMessages === undefined) return;
+    this.earlyMessages = undefined;
     this.resume();
-    for (const { data, isBinary } of early) this.events.message(connection, data, isBinary);
+    for (const { data, isBinary } of earlyMessages) this.events.message(connection, data, isBinary);
   }
 
   /** ws closes without a reason when the client breaks a rule; all other closes have one, or answer a close. */
@@ -99,7 +99,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   override emit(event: string | symbol, data?: unknown, isBinary?: unknown): boolean {
     const { connection, events } = this;
     if (connection === undefined) {
-      this.#hearHeld(event, data, isBinary);
+      this.#handlePending(event, data, isBinary);
       return true;
     }
     switch (event) {
@@ -126,13 +126,13 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     }
   }
 
-  #hearHeld(event: string | symbol, data: unknown, isBinary: unknown): void {
-    if (this.keeper === undefined) return;
-    if (event === 'close') this.keeper.left(this);
+  #handlePending(event: string | symbol, data: unknown, isBinary: unknown): void {
+    if (this.pendingHandler === undefined) return;
+    if (event === 'close') this.pendingHandler.pendingClientClosed(this);
     if (event === 'ping') this.#answerEarly(data as Buffer);
     if (event !== 'message') return;
-    this.early ??= [];
-    this.early.push({ data: data as Buffer, isBinary: isBinary as boolean });
+    this.earlyMessages ??= [];
+    this.earlyMessages.push({ data: data as Buffer, isBinary: isBinary as boolean });
     this.pause();
   }
 

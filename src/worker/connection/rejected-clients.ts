@@ -1,6 +1,6 @@
 import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
-import type { ClientSocket, Keeper } from './client-socket.ts';
+import type { ClientSocket, PendingClientHandler } from './client-socket.ts';
 import type { Dialect } from './wire-protocol.ts';
 
 /** How long a rejected client may take to answer the close, in ms. */
@@ -13,7 +13,7 @@ const KEPT_MAX = 200;
  * refused handshake. Attack: a rejected client is never part of the hub, at most its first message is read, and there is
  * a limit on how many are here and for how long, so a flood gains nothing over plain refusals.
  */
-export class RejectedClients implements Keeper {
+export class RejectedClients implements PendingClientHandler {
   readonly #dialect: Pick<Dialect, 'rejection'>;
   readonly #leaving = new TimingWheel<ClientSocket>({ onExpire: (client) => client.terminate() });
 
@@ -32,13 +32,13 @@ export class RejectedClients implements Keeper {
       client.terminate();
       return;
     }
-    client.hold(this);
+    client.waitForAdmission(this);
     this.#leaving.add(client, LINGER_MS);
     client.send(rejection.text);
     client.close(rejection.code, rejection.reason);
   }
 
-  left(client: ClientSocket): void {
+  pendingClientClosed(client: ClientSocket): void {
     this.#leaving.cancel(client);
   }
 }

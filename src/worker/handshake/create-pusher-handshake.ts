@@ -16,7 +16,7 @@ import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-co
 import { Watchlists } from '../protocols/pusher/presence/watchlists.ts';
 import { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
 import type { ConnectionQuota } from './connection-quota.ts';
-import { PusherDoor } from './pusher-handshake.ts';
+import { PusherHandshake } from './pusher-handshake.ts';
 
 /** What Pusher clients share with all others. */
 export interface PusherDependencies {
@@ -36,9 +36,9 @@ export interface PusherDependencies {
 }
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
-export function createPusherDoor(dependencies: PusherDependencies): PusherDoor {
+export function createPusherHandshake(dependencies: PusherDependencies): PusherHandshake {
   const { settings, apps, outbox, quota, unexpected, clientLog } = dependencies;
-  return new PusherDoor({
+  return new PusherHandshake({
     apps,
     dialect: createDialect(dependencies),
     outbox,
@@ -49,9 +49,9 @@ export function createPusherDoor(dependencies: PusherDependencies): PusherDoor {
     strictProtocol: settings.pusherStrictProtocol,
     activityTimeoutS: settings.pusherActivityTimeoutS,
     connectsPerSecond: settings.pusherConnectsPerSecond / settings.workers,
-    connectWaitMs: settings.pusherAdmissionTimeoutMs,
-    authorizationMs: settings.pusherAuthorizationTimeoutMs,
-    waitingMax: settings.pusherAdmissionQueueMax / settings.workers,
+    admissionTimeoutMs: settings.pusherAdmissionTimeoutMs,
+    authorizationTimeoutMs: settings.pusherAuthorizationTimeoutMs,
+    admissionQueueMax: settings.pusherAdmissionQueueMax / settings.workers,
   });
 }
 

@@ -9,7 +9,7 @@ import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
 import { TokenBucketQueue } from '../../shared/scheduling/token-bucket-queue.ts';
 import { requireAdmissible } from '../auth/app-guards.ts';
 import { Grants } from '../auth/grants.ts';
-import type { ClientSocket, Keeper } from '../connection/client-socket.ts';
+import type { ClientSocket, PendingClientHandler } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
 import { newSession } from '../connection/pusher-session.ts';
 import type { Outbox } from '../connection/send-queue.ts';
@@ -24,7 +24,7 @@ import type { UpgradeRequest } from './upgrade-request.ts';
  * Whoever is told 4000 comes again at once, by TLS. Where it has come by TLS already, and a proxy does not say so, it
  * would come again and again as fast as it can.
  */
-const PLAIN_WAIT_MS = 1_000;
+const TLS_REJECT_DELAY_MS = 1_000;
 /** Its multiples, taken modulo 1, lie evenly in a unit however many they are. */
 const GOLDEN_RATIO = 0.618_033_988_749_895;
 const FIRST_PROTOCOL = 4;
@@ -34,9 +34,14 @@ const ID_PART_MAX = 0x8000_0000_0000;
 
 /** What the door needs of the one that knows how ws serves. */
 export interface Doorman {
-  shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void;
+  completeHandshake(
+    request: UpgradeRequest,
+    socket: Socket,
+    head: Buffer,
+    onOpen: (client: ClientSocket) => void,
+  ): void;
   /** The client is one of this worker's from now on. */
-  join(connection: Connection, client: ClientSocket, socket: Socket): void;
+  register(connection: Connection, client: ClientSocket, socket: Socket): void;
 }
 
 export interface PusherHandshakeDependencies {
@@ -52,25 +57,25 @@ export interface PusherHandshakeDependencies {
   /** Of this worker, as is `waitingMax`. */
   readonly connectsPerSecond: number;
   /** The longest that a client is left waiting for `connection_established`, or for the 4100 instead of it. */
-  readonly connectWaitMs: number;
+  readonly admissionTimeoutMs: number;
   /** How long who is let in may take to be vouched for, where the app asks for it. */
-  readonly authorizationMs: number;
+  readonly authorizationTimeoutMs: number;
   /** How many may wait at once. */
-  readonly waitingMax: number;
+  readonly admissionQueueMax: number;
 }
 
 /** Somebody who has shaken hands and is to hear yes or no. */
-interface Waiting {
+interface PendingClient {
   readonly client: ClientSocket;
   readonly socket: Socket;
-  readonly doorman: Doorman;
-  readonly verdict: App | ErrorEntry;
+  readonly handshakeServer: Doorman;
+  readonly decision: App | ErrorEntry;
   readonly protocol: number;
   /** As the client named it. */
   readonly appKey: string;
 }
 
-type Admitted = Waiting & { readonly verdict: App };
+type AdmittedClient = PendingClient & { readonly decision: App };
 
 /**
  * Lets Pusher clients in, at `/app/{key}`. A refusal is told as this protocol has it: after the handshake, by a
@@ -82,74 +87,80 @@ type Admitted = Waiting & { readonly verdict: App };
  * away with 4100, spread evenly over that time: so those who come again do not come all at once. Who comes alone
  * waits for nothing.
  */
-export class PusherDoor implements Keeper {
+export class PusherHandshake implements PendingClientHandler {
   readonly #dependencies: PusherHandshakeDependencies;
-  readonly #pacer: TokenBucketQueue<Admitted>;
+  readonly #admissionQueue: TokenBucketQueue<AdmittedClient>;
   /** For whom there is no place, until they are told. */
-  readonly #shed = new TimingWheel<Waiting>({
-    onExpire: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.over_capacity)),
+  readonly #overflow = new TimingWheel<PendingClient>({
+    onExpire: (pendingClient) => this.#guard(() => this.#reject(pendingClient, ERRORS.over_capacity)),
   });
   /** Those of both. */
-  readonly #waiting = new Map<ClientSocket, Admitted>();
+  readonly #waiting = new Map<ClientSocket, AdmittedClient>();
   /** Those who came without TLS, until they are told. */
-  readonly #plain = new TimingWheel<Waiting>({
-    onExpire: (waiting) => this.#guard(() => this.#sendAway(waiting, ERRORS.tls_only)),
+  readonly #withoutTls = new TimingWheel<PendingClient>({
+    onExpire: (pendingClient) => this.#guard(() => this.#reject(pendingClient, ERRORS.tls_only)),
   });
   /** Those who have to be vouched for, until it is looked whether they are. */
-  readonly #unproven = new TimingWheel<Connection>({
-    onExpire: (connection) => this.#guard(() => this.#lookAt(connection)),
+  readonly #unauthorized = new TimingWheel<Connection>({
+    onExpire: (connection) => this.#guard(() => this.#checkAuthorized(connection)),
   });
   /** Where in the time of waiting the next one is sent away, from 0 to 1. */
-  #moment = 0;
-  readonly #app: RegExp;
-  readonly #near: RegExp;
+  #spread = 0;
+  readonly #appPath: RegExp;
+  readonly #anyPath: RegExp;
   #stopping = false;
 
   constructor(dependencies: PusherHandshakeDependencies) {
     this.#dependencies = dependencies;
-    this.#pacer = new TokenBucketQueue({
+    this.#admissionQueue = new TokenBucketQueue({
       perSecond: dependencies.connectsPerSecond,
-      maxWaitMs: dependencies.connectWaitMs,
-      onReady: (admitted) => this.#guard(() => this.#welcome(admitted)),
+      maxWaitMs: dependencies.admissionTimeoutMs,
+      onReady: (admittedClient) => this.#guard(() => this.#admit(admittedClient)),
     });
     const { app, near } = pusherPaths(dependencies.pathPrefix);
-    this.#app = app;
-    this.#near = near;
+    this.#appPath = app;
+    this.#anyPath = near;
   }
 
   /** Whether the address is one of Pusher clients, or nearly so. */
-  isFor(request: UpgradeRequest): boolean {
-    return this.#near.test(request.url ?? '');
+  matches(request: UpgradeRequest): boolean {
+    return this.#anyPath.test(request.url ?? '');
   }
 
   /** From now on everybody is sent away, to come back a second later. */
   stop(): void {
     this.#stopping = true;
-    for (const waiting of this.#pacer.clear()) this.#sendAway(waiting, ERRORS.over_capacity);
-    this.#shed.flush();
-    this.#plain.flush();
+    for (const pendingClient of this.#admissionQueue.clear())
+      this.#reject(pendingClient, ERRORS.over_capacity);
+    this.#overflow.flush();
+    this.#withoutTls.flush();
   }
 
-  async letIn(request: UpgradeRequest, socket: Socket, head: Buffer, doorman: Doorman): Promise<void> {
-    const verdict = await this.#judge(request);
-    const appKey = decode(this.#app.exec(request.url ?? '')?.[1] ?? '');
+  async handle(
+    request: UpgradeRequest,
+    socket: Socket,
+    head: Buffer,
+    handshakeServer: Doorman,
+  ): Promise<void> {
+    const decision = await this.#validate(request);
+    const appKey = decode(this.#appPath.exec(request.url ?? '')?.[1] ?? '');
     const protocol = Number(this.#protocolOf(request) ?? LAST_PROTOCOL);
-    doorman.shake(request, socket, head, (client) =>
-      this.#meet({ client, socket, doorman, verdict, protocol, appKey }),
+    handshakeServer.completeHandshake(request, socket, head, (client) =>
+      this.#onOpen({ client, socket, handshakeServer, decision, protocol, appKey }),
     );
   }
 
-  async #judge(request: UpgradeRequest): Promise<App | ErrorEntry> {
+  async #validate(request: UpgradeRequest): Promise<App | ErrorEntry> {
     try {
-      return await this.#admit(request);
+      return await this.#authorizeApp(request);
     } catch (error) {
       if (error instanceof GusherError) return error.entry;
       throw error;
     }
   }
 
-  async #admit(request: UpgradeRequest): Promise<App> {
-    const [, segment] = this.#app.exec(request.url ?? '') ?? [];
+  async #authorizeApp(request: UpgradeRequest): Promise<App> {
+    const [, segment] = this.#appPath.exec(request.url ?? '') ?? [];
     if (segment === undefined) throw new GusherError('no_such_path');
     const errorCode = protocolVersionError(this.#protocolOf(request), this.#dependencies.strictProtocol);
     if (errorCode !== undefined) throw new GusherError(errorCode);
@@ -161,38 +172,38 @@ export class PusherDoor implements Keeper {
   }
 
   #protocolOf({ url = '' }: UpgradeRequest): string | null {
-    const [, , query] = this.#app.exec(url) ?? [];
+    const [, , query] = this.#appPath.exec(url) ?? [];
     return new URLSearchParams(query).get('protocol');
   }
 
   /** A client that waited has gone: its place is free. */
-  left(client: ClientSocket): void {
-    const waiting = this.#waiting.get(client);
-    if (waiting === undefined) return;
+  pendingClientClosed(client: ClientSocket): void {
+    const pendingClient = this.#waiting.get(client);
+    if (pendingClient === undefined) return;
     this.#waiting.delete(client);
-    this.#pacer.remove(waiting);
-    this.#shed.cancel(waiting);
+    this.#admissionQueue.remove(pendingClient);
+    this.#overflow.cancel(pendingClient);
   }
 
   /** Only who may come in has to wait for a place; no is said at once, but to those who would come again at once. */
-  #meet(waiting: Waiting): void {
-    const isFull = this.#waiting.size + this.#plain.size >= this.#dependencies.waitingMax;
-    if (!isAdmitted(waiting) && waiting.verdict !== ERRORS.tls_only) {
-      this.#sendAway(waiting, waiting.verdict as ErrorEntry);
-    } else if (this.#stopping || isFull) this.#sendAway(waiting, ERRORS.over_capacity);
-    else if (isAdmitted(waiting)) this.#keep(waiting);
-    else this.#plain.add(waiting, PLAIN_WAIT_MS);
+  #onOpen(pendingClient: PendingClient): void {
+    const isFull = this.#waiting.size + this.#withoutTls.size >= this.#dependencies.admissionQueueMax;
+    if (!isAdmitted(pendingClient) && pendingClient.decision !== ERRORS.tls_only) {
+      this.#reject(pendingClient, pendingClient.decision as ErrorEntry);
+    } else if (this.#stopping || isFull) this.#reject(pendingClient, ERRORS.over_capacity);
+    else if (isAdmitted(pendingClient)) this.#enqueue(pendingClient);
+    else this.#withoutTls.add(pendingClient, TLS_REJECT_DELAY_MS);
   }
 
-  #keep(admitted: Admitted): void {
-    admitted.client.hold(this);
-    this.#waiting.set(admitted.client, admitted);
-    if (this.#pacer.offer(admitted)) return;
-    this.#moment = (this.#moment + GOLDEN_RATIO) % 1;
-    this.#shed.add(admitted, this.#moment * this.#dependencies.connectWaitMs);
+  #enqueue(admittedClient: AdmittedClient): void {
+    admittedClient.client.waitForAdmission(this);
+    this.#waiting.set(admittedClient.client, admittedClient);
+    if (this.#admissionQueue.offer(admittedClient)) return;
+    this.#spread = (this.#spread + GOLDEN_RATIO) % 1;
+    this.#overflow.add(admittedClient, this.#spread * this.#dependencies.admissionTimeoutMs);
   }
 
-  #sendAway({ client, socket, appKey: app }: Waiting, error: ErrorEntry): void {
+  #reject({ client, socket, appKey: app }: PendingClient, error: ErrorEntry): void {
     this.#waiting.delete(client);
     this.#dependencies.clientLog.connectRefused(error, {
       app,
@@ -205,12 +216,12 @@ export class PusherDoor implements Keeper {
     client.close(closeCodeOf(error, false), error.message);
   }
 
-  #welcome(admitted: Admitted): void {
-    const { client, socket, doorman, verdict: app, protocol } = admitted;
+  #admit(admittedClient: AdmittedClient): void {
+    const { client, socket, handshakeServer, decision: app, protocol } = admittedClient;
     this.#waiting.delete(client);
     // The demo app may have ended while the client waited.
     if (!this.#dependencies.apps.isServed(app)) {
-      this.#sendAway(admitted, ERRORS.demo_ended);
+      this.#reject(admittedClient, ERRORS.demo_ended);
       return;
     }
     if (client.readyState !== client.OPEN) return;
@@ -218,11 +229,12 @@ export class PusherDoor implements Keeper {
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
     const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
     connection.pusher = newSession(isOpen(app), protocol);
-    doorman.join(connection, client, socket);
-    if (app.authorized_only === true) this.#unproven.add(connection, this.#dependencies.authorizationMs);
+    handshakeServer.register(connection, client, socket);
+    if (app.authorized_only === true)
+      this.#unauthorized.add(connection, this.#dependencies.authorizationTimeoutMs);
     if (app.max_connections === undefined) {
       this.#establish(connection);
-      client.catchUp();
+      client.replayEarlyMessages();
     } else {
       this.#establishWithin(connection, client, app.max_connections).catch((error: unknown) => {
         this.#dependencies.unexpected.report(error, 'connect', { app: connection.appKey });
@@ -235,7 +247,7 @@ export class PusherDoor implements Keeper {
     this.#dependencies.unexpected.run('connect', work);
   }
 
-  #lookAt(connection: Connection): void {
+  #checkAuthorized(connection: Connection): void {
     if (connection.state === 'open' && connection.pusher?.isAuthorized !== true) {
       this.tellTheEnd(connection, ERRORS.authorization_timeout);
     }
@@ -259,7 +271,7 @@ export class PusherDoor implements Keeper {
       this.tellTheEnd(connection, error.entry);
     } finally {
       if (connection.state !== 'closed') client.resume();
-      client.catchUp();
+      client.replayEarlyMessages();
     }
   }
 
@@ -283,8 +295,8 @@ export function pusherPaths(pathPrefix: string): { app: RegExp; near: RegExp } {
   };
 }
 
-function isAdmitted(waiting: Waiting): waiting is Admitted {
-  return 'key' in waiting.verdict;
+function isAdmitted(pendingClient: PendingClient): pendingClient is AdmittedClient {
+  return 'key' in pendingClient.decision;
 }
 
 /** An app of Pusher's kind: its public channels are public. Another one lets clients into what it grants to everybody. */

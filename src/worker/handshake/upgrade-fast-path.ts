@@ -10,7 +10,7 @@ const HEAD_END = '\r\n\r\n';
  * is read here, and is an `upgrade` event of the server at once: nothing of an HTTP server then ever clings to a
  * socket that is to stay. Everything else is the server's, from its first byte.
  */
-export class Arrivals extends EventEmitter {
+export class UpgradeFastPath extends EventEmitter {
   readonly #server: Server;
   readonly #isUpgrade: (request: UpgradeRequest) => boolean;
 

@@ -1,6 +1,6 @@
 import { IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Server as HandshakeServer, type ServerOptions, WebSocketServer } from 'ws';
+import { type ServerOptions, WebSocketServer, type Server as WsServer } from 'ws';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import {
@@ -30,7 +30,7 @@ import type { FrameWriter } from '../websocket/frame-writer.ts';
 import { newConnectionId } from './connection-id.ts';
 import type { ConnectionQuota } from './connection-quota.ts';
 import { handshakeFor } from './handshake-headers.ts';
-import type { Doorman, PusherDoor } from './pusher-handshake.ts';
+import type { Doorman, PusherHandshake } from './pusher-handshake.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** How long a client may take to answer a goodbye, in ms. */
@@ -42,7 +42,7 @@ export interface UpgradeDependencies {
   readonly server: Server;
   readonly admission: Admission;
   readonly dialect: Dialect;
-  readonly pusherDoor: PusherDoor;
+  readonly pusherHandshake: PusherHandshake;
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
@@ -62,9 +62,9 @@ export interface UpgradeDependencies {
  * The door of a worker: turns an HTTP request on the public port into a connection of the hub, or refuses it
  * with a status and a reason before anything is upgraded. The only file that knows how ws serves.
  */
-export class Upgrade implements ClientSocketEvents, Doorman {
+export class UpgradeHandler implements ClientSocketEvents, Doorman {
   readonly #dependencies: UpgradeDependencies;
-  readonly #handshakes: HandshakeServer<typeof ClientSocket>;
+  readonly #handshakes: WsServer<typeof ClientSocket>;
   readonly #rejected: RejectedClients;
   #stopping = false;
 
@@ -93,13 +93,13 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   isFor(request: UpgradeRequest): boolean {
     if (request.method !== 'GET' || !asksForWebSocket(request)) return false;
     const at = { headers: request.headers, url: splitTarget(request.url ?? '').target };
-    return targetOf(at) !== undefined || this.#dependencies.pusherDoor.isFor(at);
+    return targetOf(at) !== undefined || this.#dependencies.pusherHandshake.matches(at);
   }
 
   /** From now on everybody is refused with a status that says "come back". */
   stop(): void {
     this.#stopping = true;
-    this.#dependencies.pusherDoor.stop();
+    this.#dependencies.pusherHandshake.stop();
   }
 
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
@@ -116,11 +116,16 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     this.#dependencies.inbox.countFrame(connection);
   }
 
-  shake(request: UpgradeRequest, socket: Socket, head: Buffer, met: (client: ClientSocket) => void): void {
+  completeHandshake(
+    request: UpgradeRequest,
+    socket: Socket,
+    head: Buffer,
+    onOpen: (client: ClientSocket) => void,
+  ): void {
     // ws looks at the method, the target and the headers, and keeps nothing.
     this.#handshakes.handleUpgrade(handshakeFor(request) as IncomingMessage, socket, head, (client) => {
       try {
-        met(client);
+        onOpen(client);
       } catch (error) {
         // The 101 was sent, so no HTTP status can follow it.
         this.#dependencies.unexpected.report(error, 'connect');
@@ -129,7 +134,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     });
   }
 
-  join(connection: Connection, client: ClientSocket, socket: Socket): void {
+  register(connection: Connection, client: ClientSocket, socket: Socket): void {
     client.attach(connection, socket, this.#dependencies.frameWriter, this);
     this.#dependencies.hub.add(connection);
   }
@@ -140,11 +145,11 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   closed(connection: Connection): void {
     this.#dependencies.unexpected.run('connection_end', () =>
-      this.#dependencies.inbox.finish(connection, () => this.#forget(connection)),
+      this.#dependencies.inbox.finish(connection, () => this.#unregister(connection)),
     );
   }
 
-  #forget(connection: Connection): void {
+  #unregister(connection: Connection): void {
     const { expiry, hub, sockets } = this.#dependencies;
     expiry.forget(connection);
     hub.remove(connection);
@@ -155,7 +160,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
 
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     socket.on('error', destroySocket);
-    this.#letIn(request, socket, head).catch((error: unknown) => {
+    this.#handle(request, socket, head).catch((error: unknown) => {
       if (!(error instanceof GusherError)) this.#dependencies.unexpected.report(error, 'connect');
       const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
       if (this.#rejects(request, socket)) this.#reject(request, socket, head, errorEntry);
@@ -172,7 +177,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
   #reject(request: UpgradeRequest, socket: Socket, head: Buffer, error: ErrorEntry): void {
     const facts = { app: targetOf(request), address: socket.remoteAddress, protocol: 'gusher' };
     this.#dependencies.clientLog.connectRefused(error, facts);
-    this.shake(request, socket, head, (client) => this.#rejected.reject(client, error));
+    this.completeHandshake(request, socket, head, (client) => this.#rejected.reject(client, error));
   }
 
   #sendError(socket: Socket, error: ErrorEntry, request?: UpgradeRequest): void {
@@ -181,12 +186,12 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     rejectSocket(socket, error);
   }
 
-  async #letIn(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
-    const { pusherDoor } = this.#dependencies;
+  async #handle(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
+    const { pusherHandshake } = this.#dependencies;
     this.#checkLaterRequest(request);
-    if (pusherDoor.isFor(request)) {
+    if (pusherHandshake.matches(request)) {
       requireHandshake(request);
-      await pusherDoor.letIn(request, socket, head, this);
+      await pusherHandshake.handle(request, socket, head, this);
       return;
     }
     const applicant = readTarget(request);
@@ -194,10 +199,10 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     const admitted = await this.#dependencies.admission.admit(applicant);
     await this.#dependencies.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
     this.#rejectWhenStopping();
-    this.shake(request, socket, head, (client) => this.#greet(client, socket, admitted));
+    this.completeHandshake(request, socket, head, (client) => this.#openConnection(client, socket, admitted));
   }
 
-  #greet(
+  #openConnection(
     client: ClientSocket,
     socket: Socket,
     { app, userId, channels, remotes, expiresAt }: Admitted,
@@ -207,7 +212,7 @@ export class Upgrade implements ClientSocketEvents, Doorman {
     const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), dialect, client);
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
-    this.join(connection, client, socket);
+    this.register(connection, client, socket);
     expiry.watch(connection);
     sockets.reportOpened(id);
     if (app.max_connections !== undefined) void this.#keepWithin(connection, client, app.max_connections);
