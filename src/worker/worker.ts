@@ -126,7 +126,7 @@ export class Worker {
     });
     this.#apps = apps;
     this.#auth = createAuth({ settings, apps, log });
-    const { admission, tokens } = this.#auth;
+    const { authenticator, tokens } = this.#auth;
 
     const { outbox, fanOut, sockets, rosterReports, webhookReports } = createFlushCycle({
       settings,
@@ -252,7 +252,7 @@ export class Worker {
     this.#upgrade = new UpgradeHandler({
       quota: this.#quota,
       server: this.#http.server,
-      admission,
+      authenticator,
       dialect,
       pusherHandshake: this.#pusherHandshake,
       hub: this.#hub,

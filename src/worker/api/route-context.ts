@@ -3,7 +3,7 @@ import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
-import type { Tokens } from '../auth/token-verifier.ts';
+import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyDesk } from '../ipc/idempotency-client.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
@@ -13,7 +13,7 @@ import type { Readiness } from './resources/health.ts';
 export interface RouteContext {
   readonly apps: Pick<Apps, 'find'>;
   readonly store: AppStore;
-  readonly tokens: Tokens;
+  readonly tokens: TokenVerifier;
   readonly publisher: Publisher;
   readonly roster: Pick<RosterClient, 'ask'>;
   readonly idempotency: Pick<IdempotencyDesk, 'once'>;

@@ -53,7 +53,7 @@ export class AuthWebhookError extends Error {
  * `auth_refused`, `auth_unusable`, `auth_timeout` or `auth_busy`; the cause of the last three is an
  * `AuthWebhookError`.
  */
-export class Webhook {
+export class AuthWebhook {
   readonly #client: Pick<HttpClient, 'send' | 'close'>;
 
   constructor(options: { client: Pick<HttpClient, 'send' | 'close'> }) {

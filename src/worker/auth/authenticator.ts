@@ -4,12 +4,12 @@ import type { Apps } from '../../shared/apps/app-registry.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { requireAdmissible } from './app-guards.ts';
-import { AuthWebhookError, type Webhook } from './auth-webhook.ts';
+import { type AuthWebhook, AuthWebhookError } from './auth-webhook.ts';
 import type { Identity } from './identity.ts';
-import type { Tokens } from './token-verifier.ts';
+import type { TokenVerifier } from './token-verifier.ts';
 
 /** Who asks to be let in, and with what. */
-export interface Applicant {
+export interface Credentials {
   readonly appKey: string;
   /** The value of `?auth=`; empty is none. */
   readonly auth: string;
@@ -20,22 +20,22 @@ export interface Applicant {
 }
 
 /** A client that may come in. */
-export interface Admitted extends Identity {
+export interface AuthResult extends Identity {
   readonly app: App;
 }
 
 /** Decides who is let in to which app, and with what grants. */
-export class Admission {
+export class Authenticator {
   readonly #apps: Pick<Apps, 'find'>;
-  readonly #webhook: Pick<Webhook, 'identify'>;
+  readonly #webhook: Pick<AuthWebhook, 'identify'>;
   readonly #failures: Pick<FailureLog, 'note'>;
-  readonly #tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
+  readonly #tokens: Pick<TokenVerifier, 'identify' | 'supports'>;
 
   constructor(options: {
     apps: Pick<Apps, 'find'>;
-    webhook: Pick<Webhook, 'identify'>;
+    webhook: Pick<AuthWebhook, 'identify'>;
     failures: Pick<FailureLog, 'note'>;
-    tokens: Pick<Tokens, 'identify' | 'areKnownFor'>;
+    tokens: Pick<TokenVerifier, 'identify' | 'supports'>;
   }) {
     this.#apps = options.apps;
     this.#webhook = options.webhook;
@@ -48,21 +48,21 @@ export class Admission {
    * app's webhook. Without one the app's own `channels` are granted; so they are when the app has nothing that
    * could check it, since it then gives nothing that everybody else does not get too.
    */
-  async admit({ appKey, auth, token, headers }: Applicant): Promise<Admitted> {
+  async authenticate({ appKey, auth, token, headers }: Credentials): Promise<AuthResult> {
     const app = await this.#apps.find(appKey);
     if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, headers);
-    if (token !== '' && this.#tokens.areKnownFor(app)) {
+    if (token !== '' && this.#tokens.supports(app)) {
       return { app, ...(await this.#tokens.identify(app, token)) };
     }
     if (auth !== '' && app.url !== undefined) {
-      return { app, ...(await this.#askWebhook(app.key, app.url, auth)) };
+      return { app, ...(await this.#callWebhook(app.key, app.url, auth)) };
     }
     if (app.channels === undefined) throw new GusherError('no_credential');
     return { app, userId: '', channels: app.channels, remotes: [], expiresAt: undefined };
   }
 
-  async #askWebhook(appKey: string, url: string, auth: string): Promise<Identity> {
+  async #callWebhook(appKey: string, url: string, auth: string): Promise<Identity> {
     try {
       return await this.#webhook.identify(appKey, url, auth);
     } catch (error) {

@@ -3,17 +3,17 @@ import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import { FailureLog } from '../../shared/logging/failure-log.ts';
 import { HttpClient } from '../../shared/net/http-client.ts';
-import { Webhook } from './auth-webhook.ts';
-import { Admission } from './authenticator.ts';
-import { Tokens } from './token-verifier.ts';
-import { TokenKeys } from './verification-keys.ts';
+import { AuthWebhook } from './auth-webhook.ts';
+import { Authenticator } from './authenticator.ts';
+import { TokenVerifier } from './token-verifier.ts';
+import { VerificationKeys } from './verification-keys.ts';
 
 const WEBHOOK_RESPONSE_MAX_BYTES = 256 * 1024;
 
 /** The parts that identify clients. */
 export interface Auth {
-  readonly admission: Admission;
-  readonly tokens: Tokens;
+  readonly authenticator: Authenticator;
+  readonly tokens: TokenVerifier;
   close(): void;
 }
 
@@ -27,12 +27,12 @@ export function createAuth({ settings, apps, log }: { settings: Settings; apps: 
     responseMaxBytes: WEBHOOK_RESPONSE_MAX_BYTES,
     allowPrivate: true,
   });
-  const webhook = new Webhook({ client });
-  const keys = new TokenKeys({ jwtPublicKey: settings.jwtPublicKey });
-  const tokens = new Tokens({ keys, clockSkewMs: settings.tokenClockSkewMs, failures });
-  const admission = new Admission({ apps, webhook, failures, tokens });
+  const webhook = new AuthWebhook({ client });
+  const keys = new VerificationKeys({ jwtPublicKey: settings.jwtPublicKey });
+  const tokens = new TokenVerifier({ keys, clockSkewMs: settings.tokenClockSkewMs, failures });
+  const authenticator = new Authenticator({ apps, webhook, failures, tokens });
   return {
-    admission,
+    authenticator,
     tokens,
     close: () => {
       webhook.close();

@@ -6,7 +6,7 @@ import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { isAppKey } from '../../shared/model/names.ts';
 import { type Identity, remotes, userId } from './identity.ts';
-import { KeySetError, type TokenKey, type TokenKeys } from './verification-keys.ts';
+import { KeySetError, type TokenKey, type VerificationKeys } from './verification-keys.ts';
 
 const MS_PER_SECOND = 1_000;
 
@@ -25,19 +25,19 @@ const claims = v.object({
  * `token_expired`, `token_not_yet_valid`, `token_of_other_app` or `keys_unavailable`. No token, and nothing out of
  * one that was not verified, is in an error.
  */
-export class Tokens {
-  readonly #keys: TokenKeys;
+export class TokenVerifier {
+  readonly #keys: VerificationKeys;
   readonly #clockSkewMs: number;
   readonly #failures: Pick<FailureLog, 'note'>;
 
-  constructor(options: { keys: TokenKeys; clockSkewMs: number; failures: Pick<FailureLog, 'note'> }) {
+  constructor(options: { keys: VerificationKeys; clockSkewMs: number; failures: Pick<FailureLog, 'note'> }) {
     this.#keys = options.keys;
     this.#failures = options.failures;
     this.#clockSkewMs = options.clockSkewMs;
   }
 
   /** Whether tokens of this app can be verified at all. */
-  areKnownFor(app: App): boolean {
+  supports(app: App): boolean {
     return this.#keys.has(app);
   }
 

@@ -38,7 +38,7 @@ export interface TokenKey {
  * The keys that verify the tokens of an app: its own public key, else those at its JWKS address, else the key of
  * the whole installation. With its consent its secret too, for HS256 alone.
  */
-export class TokenKeys {
+export class VerificationKeys {
   readonly #common: KeyObject | undefined;
   readonly #cooldownMs: number;
   readonly #client = new HttpClient({

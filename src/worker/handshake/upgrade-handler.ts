@@ -14,7 +14,7 @@ import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { headOf, useOriginForm } from '../api/http/router.ts';
-import type { Admission, Admitted, Applicant } from '../auth/authenticator.ts';
+import type { Authenticator, AuthResult, Credentials } from '../auth/authenticator.ts';
 import { Grants } from '../auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
@@ -40,7 +40,7 @@ const INTERNAL_ERROR = 1011;
 
 export interface UpgradeDependencies {
   readonly server: Server;
-  readonly admission: Admission;
+  readonly authenticator: Authenticator;
   readonly dialect: Dialect;
   readonly pusherHandshake: PusherHandshake;
   readonly hub: Hub;
@@ -194,18 +194,20 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
       await pusherHandshake.handle(request, socket, head, this);
       return;
     }
-    const applicant = readTarget(request);
+    const credentials = readTarget(request);
     this.#rejectWhenStopping();
-    const admitted = await this.#dependencies.admission.admit(applicant);
-    await this.#dependencies.quota.requireRoom(admitted.app.key, admitted.app.max_connections);
+    const authResult = await this.#dependencies.authenticator.authenticate(credentials);
+    await this.#dependencies.quota.requireRoom(authResult.app.key, authResult.app.max_connections);
     this.#rejectWhenStopping();
-    this.completeHandshake(request, socket, head, (client) => this.#openConnection(client, socket, admitted));
+    this.completeHandshake(request, socket, head, (client) =>
+      this.#openConnection(client, socket, authResult),
+    );
   }
 
   #openConnection(
     client: ClientSocket,
     socket: Socket,
-    { app, userId, channels, remotes, expiresAt }: Admitted,
+    { app, userId, channels, remotes, expiresAt }: AuthResult,
   ): void {
     const { dialect, expiry, sockets } = this.#dependencies;
     const id = newConnectionId();
@@ -256,7 +258,7 @@ function targetOf(request: UpgradeRequest): string | undefined {
   return TARGETS.map((target) => target.exec(url)?.[1]).find((key) => key !== undefined);
 }
 
-function readTarget(request: UpgradeRequest): Applicant {
+function readTarget(request: UpgradeRequest): Credentials {
   const appKey = targetOf(request);
   if (appKey === undefined) throw new GusherError('not_found');
   requireHandshake(request);

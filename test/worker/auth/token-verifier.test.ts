@@ -6,8 +6,8 @@ import { exportJWK } from 'jose';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { Failure, FailureEvent } from '../../../src/shared/logging/failure-log.ts';
-import { Tokens } from '../../../src/worker/auth/token-verifier.ts';
-import { TokenKeys } from '../../../src/worker/auth/verification-keys.ts';
+import { TokenVerifier } from '../../../src/worker/auth/token-verifier.ts';
+import { VerificationKeys } from '../../../src/worker/auth/verification-keys.ts';
 import { eventually } from '../../support/deadline.ts';
 import { keyPairFor, signToken } from '../../support/tokens.ts';
 
@@ -21,8 +21,12 @@ describe('tokens', () => {
   let noted: Failure[] = [];
   const note = (_event: FailureEvent, failure: Failure): void => void noted.push(failure);
 
-  function open(jwtPublicKey?: string): Tokens {
-    return new Tokens({ keys: new TokenKeys({ jwtPublicKey }), clockSkewMs: 5_000, failures: { note } });
+  function open(jwtPublicKey?: string): TokenVerifier {
+    return new TokenVerifier({
+      keys: new VerificationKeys({ jwtPublicKey }),
+      clockSkewMs: 5_000,
+      failures: { note },
+    });
   }
 
   async function outcomeOf(app: App, token: string, tokens = open()): Promise<string> {
@@ -181,8 +185,8 @@ describe('tokens', () => {
 
     it('are verified with a key that was published later', async () => {
       await publish(['one', RSA]);
-      const tokens = new Tokens({
-        keys: new TokenKeys({ jwtPublicKey: undefined, cooldownMs: 0 }),
+      const tokens = new TokenVerifier({
+        keys: new VerificationKeys({ jwtPublicKey: undefined, cooldownMs: 0 }),
         clockSkewMs: 0,
         failures: { note },
       });
@@ -234,8 +238,8 @@ describe('tokens', () => {
 
     it('are asked for again after the cool-down', async () => {
       answer = () => 'x';
-      const tokens = new Tokens({
-        keys: new TokenKeys({ jwtPublicKey: undefined, cooldownMs: 30 }),
+      const tokens = new TokenVerifier({
+        keys: new VerificationKeys({ jwtPublicKey: undefined, cooldownMs: 30 }),
         clockSkewMs: 0,
         failures: { note },
       });

@@ -4,7 +4,7 @@ import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
-import { appKeyOf, type Tokens } from '../../auth/token-verifier.ts';
+import { appKeyOf, type TokenVerifier } from '../../auth/token-verifier.ts';
 import { readBody } from '../http/body.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { queryOf } from '../http/pagination.ts';
@@ -16,7 +16,7 @@ const PREFLIGHT_FRESH_S = 86_400;
 
 interface Dependencies {
   readonly apps: Pick<Apps, 'find'>;
-  readonly tokens: Tokens;
+  readonly tokens: TokenVerifier;
 }
 
 const jwtBody = v.object({ jwt: v.string() });

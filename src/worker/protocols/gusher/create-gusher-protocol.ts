@@ -1,7 +1,7 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
-import type { Tokens } from '../../auth/token-verifier.ts';
+import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Inbox } from '../../connection/receive-queue.ts';
 import { factsOf } from '../../connection/send-queue.ts';
@@ -16,7 +16,7 @@ import { Renewal } from './token-refresh.ts';
 export function createGusherDialect(dependencies: {
   settings: Settings;
   apps: Apps;
-  tokens: Tokens;
+  tokens: TokenVerifier;
   hub: Hub;
   inbox: Inbox;
   expiry: Expiry;

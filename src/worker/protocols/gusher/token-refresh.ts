@@ -1,7 +1,7 @@
 import type { Apps } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { Grants } from '../../auth/grants.ts';
-import type { Tokens } from '../../auth/token-verifier.ts';
+import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Expiry } from '../../lifecycle/token-expiry.ts';
@@ -9,13 +9,13 @@ import type { Expiry } from '../../lifecycle/token-expiry.ts';
 /** Lets a connection go on under a new token. */
 export class Renewal {
   readonly #apps: Pick<Apps, 'find'>;
-  readonly #tokens: Pick<Tokens, 'identify'>;
+  readonly #tokens: Pick<TokenVerifier, 'identify'>;
   readonly #hub: Pick<Hub, 'regrant'>;
   readonly #expiry: Pick<Expiry, 'watch'>;
 
   constructor(options: {
     apps: Pick<Apps, 'find'>;
-    tokens: Pick<Tokens, 'identify'>;
+    tokens: Pick<TokenVerifier, 'identify'>;
     hub: Pick<Hub, 'regrant'>;
     expiry: Pick<Expiry, 'watch'>;
   }) {
