@@ -1,6 +1,6 @@
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
-import { openAppStore } from '../shared/apps/create-app-store.ts';
+import { createAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
 import type { Logger } from '../shared/log.ts';
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/net/address.ts';
@@ -36,7 +36,7 @@ export class DemoWatch {
   #isLooking = false;
 
   constructor(options: { settings: Settings; ended: () => void; log: Logger }) {
-    this.#store = openAppStore(options.settings);
+    this.#store = createAppStore(options.settings);
     this.#ended = options.ended;
     this.#log = options.log;
     this.#timer = setInterval(() => void this.#look(), DEMO_LOOK_MS);
@@ -64,7 +64,7 @@ export class DemoWatch {
 }
 
 async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
-  const store = openAppStore(settings);
+  const store = createAppStore(settings);
   try {
     return (await store.list()).length > 0;
   } catch (error) {

@@ -3,7 +3,7 @@ import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 /** How long an answer is remembered. */
 const REMEMBERED_MS = 300_000;
 /** Attack: a new key with each request. The oldest answers go first. */
-const REMEMBERED_MAX = 100_000;
+const CACHE_MAX = 100_000;
 const REMEMBERED_MAX_BYTES = 64 * 1024 * 1024;
 
 type FromWorker = Extract<ToPrimary, { type: `idempotency${string}` }>;
@@ -118,7 +118,7 @@ export class IdempotencyLedger {
   #forgetOld(): void {
     const now = this.#now();
     for (const [key, { until }] of this.#done) {
-      const fits = this.#done.size <= REMEMBERED_MAX && this.#bytes <= REMEMBERED_MAX_BYTES;
+      const fits = this.#done.size <= CACHE_MAX && this.#bytes <= REMEMBERED_MAX_BYTES;
       if (fits && now < until) return;
       this.#forget(key);
     }

@@ -1,8 +1,8 @@
 import { DEMO_APP } from '../shared/apps/app.ts';
-import { Apps } from '../shared/apps/app-registry.ts';
+import { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
-import { openAppStore } from '../shared/apps/create-app-store.ts';
-import { AppComplaints } from '../shared/apps/invalid-app-log.ts';
+import { createAppStore } from '../shared/apps/create-app-store.ts';
+import { InvalidAppLog } from '../shared/apps/invalid-app-log.ts';
 import { ERRORS, type ErrorCode, type ErrorEntry } from '../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
@@ -102,7 +102,7 @@ export class Worker {
   readonly #upgrade: UpgradeHandler;
   readonly #idempotency: IdempotencyDesk;
   readonly #api: ApiServer;
-  readonly #apps: Apps;
+  readonly #apps: AppRegistry;
   readonly #readiness: Readiness;
   #host = { live: false, stopping: false };
   #heartbeatTimer: NodeJS.Timeout | undefined;
@@ -117,11 +117,11 @@ export class Worker {
     const unexpected = this.#unexpected;
     const clientLog = new ClientLog({ log, stats });
 
-    this.#store = openAppStore(settings, new AppComplaints({ log }).complain);
-    const apps = new Apps({
+    this.#store = createAppStore(settings, new InvalidAppLog({ log }).onInvalidApp);
+    const apps = new AppRegistry({
       store: this.#store,
       demoApp,
-      takesAnyKey: settings.jwtPublicKey !== undefined,
+      allowUnregistered: settings.jwtPublicKey !== undefined,
       log,
     });
     this.#apps = apps;

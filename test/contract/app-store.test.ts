@@ -14,9 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { AppFields, Complaint } from '../../src/shared/apps/app.ts';
+import type { AppFields, InvalidAppHandler } from '../../src/shared/apps/app.ts';
 import type { AppStore } from '../../src/shared/apps/app-store.ts';
-import { openAppStore } from '../../src/shared/apps/create-app-store.ts';
+import { createAppStore } from '../../src/shared/apps/create-app-store.ts';
 import { FileAppStore } from '../../src/shared/apps/file-app-store.ts';
 import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
 import { eventually } from '../support/deadline.ts';
@@ -37,7 +37,7 @@ async function rejectionOf(work: Promise<unknown>): Promise<string> {
 }
 
 /** `openStore` opens the same place again each time it is called within one test. */
-function appStoreContract(name: string, openStore: (complain?: Complaint) => AppStore): void {
+function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHandler) => AppStore): void {
   describe(`the apps in ${name}`, () => {
     let store: AppStore;
 
@@ -63,12 +63,12 @@ function appStoreContract(name: string, openStore: (complain?: Complaint) => App
     });
 
     it('are not served with a field that breaks the rules, and that is told by its name', async () => {
-      const complaints: unknown[] = [];
-      const strict = openStore((key, fields) => complaints.push([key, fields]));
+      const invalidApps: unknown[] = [];
+      const strict = openStore((key, fields) => invalidApps.push([key, fields]));
       await store.save('shop', { url: URL, client_events: 'yes' as never });
       expect(await strict.load('shop')).to.equal(undefined);
       expect(await strict.load('nobody')).to.equal(undefined);
-      expect(complaints).to.deep.equal([['shop', ['client_events']]]);
+      expect(invalidApps).to.deep.equal([['shop', ['client_events']]]);
       await strict.close();
     });
 
@@ -216,8 +216,8 @@ describe('with a file', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  appStoreContract('a file', (complain) =>
-    openAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, complain),
+  appStoreContract('a file', (onInvalidApp) =>
+    createAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, onInvalidApp),
   );
 
   it('keeps it to its owner', async () => {
@@ -324,12 +324,12 @@ describe('with a real Redis', () => {
   beforeEach(() => redis.command('FLUSHALL'));
   after(() => redis.stop());
 
-  function open(prefix = '', complain?: Complaint): AppStore {
-    return openAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' }, complain);
+  function open(prefix = '', onInvalidApp?: InvalidAppHandler): AppStore {
+    return createAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' }, onInvalidApp);
   }
 
-  appStoreContract('Redis', (complain) => open('', complain));
-  appStoreContract('Redis under a prefix', (complain) => open('we[i]rd*:', complain));
+  appStoreContract('Redis', (onInvalidApp) => open('', onInvalidApp));
+  appStoreContract('Redis under a prefix', (onInvalidApp) => open('we[i]rd*:', onInvalidApp));
 
   describe('the apps in Redis', () => {
     let store: AppStore;

@@ -82,7 +82,7 @@ export class PusherWorker {
     this.dialect = new PusherDialect({
       hub,
       apps: {
-        known: () => (this.isAppKnown ? this.app : undefined),
+        peek: () => (this.isAppKnown ? this.app : undefined),
         find: () => nextTick().then(() => this.app),
       },
       broker,

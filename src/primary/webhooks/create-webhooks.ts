@@ -1,6 +1,6 @@
 import type { App } from '../../shared/apps/app.ts';
-import { Apps } from '../../shared/apps/app-registry.ts';
-import { openAppStore } from '../../shared/apps/create-app-store.ts';
+import { AppRegistry } from '../../shared/apps/app-registry.ts';
+import { createAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Roster } from '../presence/registry.ts';
@@ -15,10 +15,10 @@ export function openWebhooks(options: {
   log: Logger;
 }): Webhooks {
   const { settings, demoApp, roster, log } = options;
-  const store = openAppStore(settings);
+  const store = createAppStore(settings);
   const { eventWebhookTimeoutMs: timeoutMs, eventWebhookAllowPrivate: allowPrivate } = settings;
   const courier = new Courier({ timeoutMs, allowPrivate, log });
-  const apps = new Apps({ store, demoApp, takesAnyKey: false, log });
+  const apps = new AppRegistry({ store, demoApp, allowUnregistered: false, log });
   const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.eventWebhookGraceMs, log });
   roster.listen(webhooks);
   return webhooks;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { App } from '../../shared/apps/app.ts';
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { WebhookReport } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -40,7 +40,7 @@ interface Change {
 }
 
 export interface WebhooksDependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   /** Behind `apps`; it is closed at the end. */
   readonly store: Pick<AppStore, 'close'>;
   readonly roster: Pick<Roster, 'channel' | 'speaksFor' | 'hasOtherHosts'>;

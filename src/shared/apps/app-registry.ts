@@ -9,11 +9,11 @@ import type { AppStore } from './app-store.ts';
 const FRESH_MS = 500;
 /** How long a remembered app waits for a store that does not answer, before it is served as it is remembered. */
 const REFRESH_WAIT_MS = 250;
-const REMEMBERED_MAX = 10_000;
+const CACHE_MAX = 10_000;
 /** Attack: keys that do not exist. Lookups of remembered and indexed apps do not count. */
 const UNKNOWN_LOOKUPS_MAX = 100;
 
-interface Remembered {
+interface CachedApp {
   readonly app: App;
   readAt: number;
 }
@@ -23,13 +23,13 @@ interface Remembered {
  * a connect in between waits for nothing. While the store does not answer, remembered apps are served as they are
  * remembered; neither that nor the search by id depends on how many unknown keys and ids are asked for.
  */
-export class Apps {
+export class AppRegistry {
   readonly #store: Pick<AppStore, 'load' | 'ids'>;
   #demoApp: App | undefined;
-  readonly #takesAnyKey: boolean;
+  readonly #allowUnregistered: boolean;
   readonly #log: Logger;
   /** Least recently used first. */
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #cache = new Map<string, CachedApp>();
   /** Where every key is an app: when unregistered keys were looked up, the least recent first. */
   readonly #absent = new Map<string, number>();
   readonly #lookups = new Map<string, Promise<App | undefined>>();
@@ -37,18 +37,18 @@ export class Apps {
   #unknownLookups = 0;
 
   /**
-   * `takesAnyKey`: every key is an app that only tokens open, if it is not registered. So it was upstream, where one
+   * `allowUnregistered`: every key is an app that only tokens open, if it is not registered. So it was upstream, where one
    * public key was all that an installation knew.
    */
   constructor(options: {
     store: Pick<AppStore, 'load' | 'ids'>;
     demoApp: App | undefined;
-    takesAnyKey: boolean;
+    allowUnregistered: boolean;
     log: Logger;
   }) {
     this.#store = options.store;
     this.#demoApp = options.demoApp;
-    this.#takesAnyKey = options.takesAnyKey;
+    this.#allowUnregistered = options.allowUnregistered;
     this.#log = options.log;
     this.#ids = new AppIdIndex({ store: options.store, log: options.log });
   }
@@ -74,7 +74,7 @@ export class Apps {
 
   #unregistered(key: string): App | undefined {
     if (key === this.#demoApp?.key) return this.#demoApp;
-    return this.#takesAnyKey ? { key, enabled: true } : undefined;
+    return this.#allowUnregistered ? { key, enabled: true } : undefined;
   }
 
   /**
@@ -89,8 +89,8 @@ export class Apps {
   }
 
   /** The app of that key if it is known, and known to be current. */
-  known(key: string): App | undefined {
-    const known = this.#remembered.get(key);
+  peek(key: string): App | undefined {
+    const known = this.#cache.get(key);
     return known !== undefined && isFresh(known.readAt) ? known.app : undefined;
   }
 
@@ -107,7 +107,7 @@ export class Apps {
    * an attacker could as well use another key each time.
    */
   async #registered(key: string, isIndexed: boolean): Promise<App | undefined> {
-    const known = this.#remembered.get(key);
+    const known = this.#cache.get(key);
     if (known !== undefined) return isFresh(known.readAt) ? known.app : this.#refresh(key, known);
     const absentAt = this.#absent.get(key);
     if (absentAt !== undefined && isFresh(absentAt)) return undefined;
@@ -120,7 +120,7 @@ export class Apps {
   }
 
   /** The current app, or after a while the remembered one, which then counts as current. */
-  #refresh(key: string, known: Remembered): Promise<App | undefined> {
+  #refresh(key: string, known: CachedApp): Promise<App | undefined> {
     return new Promise((resolve) => {
       const serveRemembered = (): void => {
         known.readAt = performance.now();
@@ -145,7 +145,7 @@ export class Apps {
   async #read(key: string): Promise<App | undefined> {
     try {
       const app = await this.#store.load(key);
-      this.#remember(key, app);
+      this.#cacheApp(key, app);
       return app;
     } catch (error) {
       const facts = { event: 'app_lookup_failed', app: key, reason: (error as Error).message };
@@ -156,12 +156,12 @@ export class Apps {
     }
   }
 
-  #remember(key: string, app: App | undefined): void {
-    this.#remembered.delete(key);
+  #cacheApp(key: string, app: App | undefined): void {
+    this.#cache.delete(key);
     this.#absent.delete(key);
     const now = performance.now();
-    if (app !== undefined) addBounded(this.#remembered, key, { app, readAt: now });
-    else if (this.#takesAnyKey) addBounded(this.#absent, key, now);
+    if (app !== undefined) addBounded(this.#cache, key, { app, readAt: now });
+    else if (this.#allowUnregistered) addBounded(this.#absent, key, now);
   }
 }
 
@@ -173,5 +173,5 @@ function isFresh(readAt: number): boolean {
 function addBounded<T>(map: Map<string, T>, key: string, value: T): void {
   map.set(key, value);
   const [oldest] = map.keys();
-  if (map.size > REMEMBERED_MAX && oldest !== undefined) map.delete(oldest);
+  if (map.size > CACHE_MAX && oldest !== undefined) map.delete(oldest);
 }

@@ -35,7 +35,7 @@ export function keysById(ids: Iterable<readonly [key: string, id: string]>): Map
 }
 
 /** The other app that has this id already, if there is one; without an id there is none. */
-export async function namesakeOf(
+export async function findAppWithSameId(
   store: Pick<AppStore, 'findById'>,
   key: string,
   id: string | null | undefined,

@@ -156,18 +156,18 @@ export type App = Readonly<AppFields> & {
 };
 
 /** Hears of an app that is stored and cannot be served: the names of its fields that do not keep the rules. */
-export type Complaint = (key: string, fields: readonly string[]) => void;
+export type InvalidAppHandler = (key: string, fields: readonly string[]) => void;
 
 /**
  * Joins a key and its stored fields; `undefined` if either does not keep the rules, or if no field says who may
  * come in: such a hash belongs to another program.
  */
-export function parseApp(key: string, fields: unknown, complain?: Complaint): App | undefined {
+export function parseApp(key: string, fields: unknown, onInvalidApp?: InvalidAppHandler): App | undefined {
   const parsed = v.safeParse(appFields, fields);
-  if (!parsed.success) complain?.(key, namesIn(parsed.issues));
+  if (!parsed.success) onInvalidApp?.(key, namesIn(parsed.issues));
   if (!parsed.success || !isAppKey(key)) return undefined;
   const app = { key, enabled: true, ...parsed.output };
-  return hasDoor(app) ? app : undefined;
+  return hasAuthMethod(app) ? app : undefined;
 }
 
 /** The fields that issues are about, each once; what is no fields at all goes by that name. */
@@ -176,17 +176,17 @@ function namesIn(issues: readonly v.InferIssue<typeof appFields>[]): string[] {
 }
 
 /** Whether a field says who may come in. */
-function hasDoor({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, id }: App): boolean {
+function hasAuthMethod({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, id }: App): boolean {
   if (secret !== undefined && (jwt_hs256 === true || id !== undefined)) return true;
   return [url, channels, jwt_public_key, jwks_url].some((field) => field !== undefined);
 }
 
 /** What stands for a secret where an app is shown. */
-export const SECRET_SHOWN = '***';
+export const REDACTED = '***';
 
 /** An app as it may be shown: what is secret in it is only told to be there. */
-export function withoutSecrets(app: App): object {
-  return app.secret === undefined ? app : { ...app, secret: SECRET_SHOWN };
+export function redactSecrets(app: App): object {
+  return app.secret === undefined ? app : { ...app, secret: REDACTED };
 }
 
 /**

@@ -1,15 +1,15 @@
 import type { Settings } from '../config/settings.ts';
-import type { Complaint } from './app.ts';
+import type { InvalidAppHandler } from './app.ts';
 import type { AppStore } from './app-store.ts';
 import { FileAppStore } from './file-app-store.ts';
 import { RedisAppStore } from './redis-app-store.ts';
 
 /** Where this installation registers its apps: in Redis if it has one, else in the apps file. */
-export function openAppStore(
+export function createAppStore(
   settings: Pick<Settings, 'redisUrl' | 'redisPrefix' | 'appsFile'>,
-  complain?: Complaint,
+  onInvalidApp?: InvalidAppHandler,
 ): AppStore {
   const { redisUrl, redisPrefix, appsFile } = settings;
-  if (redisUrl === undefined) return new FileAppStore(appsFile, complain);
-  return new RedisAppStore({ url: redisUrl, prefix: redisPrefix, complain });
+  if (redisUrl === undefined) return new FileAppStore(appsFile, onInvalidApp);
+  return new RedisAppStore({ url: redisUrl, prefix: redisPrefix, onInvalidApp });
 }

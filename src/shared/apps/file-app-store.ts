@@ -5,7 +5,7 @@ import { replaceFile } from '../files/atomic-write.ts';
 import { HeldFolder, UntrustedFileError } from '../files/held-folder.ts';
 import { withLock } from '../files/lock.ts';
 import { parseJson } from '../json/parse-json.ts';
-import { type App, type AppChanges, type Complaint, parseApp } from './app.ts';
+import { type App, type AppChanges, type InvalidAppHandler, parseApp } from './app.ts';
 import { type AppStore, keysById } from './app-store.ts';
 
 /** Entries by app key, as they stand in the file; what is not ours to read is kept. */
@@ -14,18 +14,18 @@ type Entries = ReadonlyMap<string, unknown>;
 /** Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps. */
 export class FileAppStore implements AppStore {
   readonly #path: string;
-  readonly #complain: Complaint | undefined;
+  readonly #onInvalidApp: InvalidAppHandler | undefined;
   /** What was read last, and the file's time and size then. */
   #read: { stamp: string; entries: Entries } | undefined;
 
-  constructor(path: string, complain?: Complaint) {
+  constructor(path: string, onInvalidApp?: InvalidAppHandler) {
     this.#path = path;
-    this.#complain = complain;
+    this.#onInvalidApp = onInvalidApp;
   }
 
   async load(key: string): Promise<App | undefined> {
     const fields = (await this.#entries()).get(key);
-    return fields === undefined ? undefined : parseApp(key, fields, this.#complain);
+    return fields === undefined ? undefined : parseApp(key, fields, this.#onInvalidApp);
   }
 
   async check(): Promise<void> {
@@ -44,7 +44,7 @@ export class FileAppStore implements AppStore {
   async list(): Promise<App[]> {
     const entries = [...(await this.#entries())];
     return entries
-      .flatMap(([key, fields]) => parseApp(key, fields, this.#complain) ?? [])
+      .flatMap(([key, fields]) => parseApp(key, fields, this.#onInvalidApp) ?? [])
       .sort((one, other) => (one.key < other.key ? -1 : 1));
   }
 

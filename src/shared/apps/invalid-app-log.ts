@@ -7,7 +7,7 @@ const INTERVAL_MS = 600_000;
  * Logs apps that are stored and cannot be served, once per app and fields in ten minutes. For clients such an app does
  * not exist.
  */
-export class AppComplaints {
+export class InvalidAppLog {
   readonly #throttle: LogThrottle;
 
   constructor(options: { log: Logger }) {
@@ -15,7 +15,7 @@ export class AppComplaints {
   }
 
   /** Names of fields alone: their values may be secrets. */
-  readonly complain = (app: string, fields: readonly string[]): void => {
+  readonly onInvalidApp = (app: string, fields: readonly string[]): void => {
     this.#throttle.write(`${app} ${fields.join()}`, {
       level: 'warn',
       facts: { event: 'app_invalid', app, fields },

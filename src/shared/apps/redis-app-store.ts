@@ -15,7 +15,7 @@ import {
   type App,
   type AppChanges,
   type AppFields,
-  type Complaint,
+  type InvalidAppHandler,
   parseApp,
 } from './app.ts';
 import { type AppStore, keysById } from './app-store.ts';
@@ -36,14 +36,14 @@ const ID_MAX_LENGTH = 256;
 export class RedisAppStore implements AppStore {
   readonly #prefix: string;
   readonly #redis: Redis;
-  readonly #complain: Complaint | undefined;
+  readonly #onInvalidApp: InvalidAppHandler | undefined;
   #connected: Promise<void> | undefined;
   /** What ails the link, which a command that fails of it does not know. */
   #lastError: Error | undefined;
 
-  constructor(options: { url: string; prefix: string; complain?: Complaint | undefined }) {
+  constructor(options: { url: string; prefix: string; onInvalidApp?: InvalidAppHandler | undefined }) {
     this.#prefix = options.prefix;
-    this.#complain = options.complain;
+    this.#onInvalidApp = options.onInvalidApp;
     const onError = (error: Error): void => {
       this.#lastError = error;
     };
@@ -54,11 +54,11 @@ export class RedisAppStore implements AppStore {
   }
 
   load(key: string): Promise<App | undefined> {
-    return this.#ask((redis) => this.#read(redis, key));
+    return this.#run((redis) => this.#read(redis, key));
   }
 
   async check(): Promise<void> {
-    await this.#ask((redis) => redis.hmget(this.#prefix + CHECKED_KEY, 'enabled'));
+    await this.#run((redis) => redis.hmget(this.#prefix + CHECKED_KEY, 'enabled'));
   }
 
   async findById(id: string): Promise<App | undefined> {
@@ -71,7 +71,7 @@ export class RedisAppStore implements AppStore {
   }
 
   ids(): Promise<ReadonlyMap<string, readonly string[]>> {
-    return this.#ask(async (redis) => {
+    return this.#run(async (redis) => {
       // By key, because SCAN may name one twice.
       const ids = new Map<string, string>();
       for await (const keys of this.#scan(redis)) {
@@ -82,7 +82,7 @@ export class RedisAppStore implements AppStore {
   }
 
   list(): Promise<App[]> {
-    return this.#ask(async (redis) => {
+    return this.#run(async (redis) => {
       // By key, because SCAN may name one twice.
       const apps = new Map<string, App>();
       for await (const keys of this.#scan(redis)) {
@@ -97,7 +97,7 @@ export class RedisAppStore implements AppStore {
   async save(key: string, changes: AppChanges): Promise<void> {
     const texts = textsOf(changes);
     const removed = APP_FIELD_NAMES.filter((name) => changes[name] === null);
-    await this.#ask(async (redis) => {
+    await this.#run(async (redis) => {
       const change = redis.multi();
       if (Object.keys(texts).length > 0) change.hset(this.#prefix + key, texts);
       if (removed.length > 0) change.hdel(this.#prefix + key, ...removed);
@@ -107,7 +107,7 @@ export class RedisAppStore implements AppStore {
   }
 
   async remove(key: string): Promise<boolean> {
-    return (await this.#ask((redis) => redis.del(this.#prefix + key))) > 0;
+    return (await this.#run((redis) => redis.del(this.#prefix + key))) > 0;
   }
 
   async close(): Promise<void> {
@@ -129,7 +129,7 @@ export class RedisAppStore implements AppStore {
   async #read(redis: Redis, key: string): Promise<App | undefined> {
     try {
       const fields = fieldsOf(await redis.hmgetBuffer(this.#prefix + key, ...APP_FIELD_NAMES));
-      return parseApp(key, fields, this.#complain);
+      return parseApp(key, fields, this.#onInvalidApp);
     } catch (error) {
       if (isWrongType(error)) return undefined;
       throw error;
@@ -149,11 +149,11 @@ export class RedisAppStore implements AppStore {
     } while (cursor !== '0' && scanned < SCANNED_KEYS_MAX);
   }
 
-  async #ask<T>(question: (redis: Redis) => Promise<T>): Promise<T> {
+  async #run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
     try {
       this.#connected ??= connectRedis(this.#redis);
       await this.#connected;
-      return await question(this.#redis);
+      return await operation(this.#redis);
     } catch (error) {
       // A first connect that failed goes on in the background; later questions find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();

@@ -1,20 +1,20 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
 /** Attack: registering key after key. The oldest is read again if it is needed. */
-const REMEMBERED_MAX = 1_000;
+const CACHE_MAX = 1_000;
 /** What there is to remember of each text: reading a key takes longer than verifying with it. */
-const remembered = new Map<string, KeyObject | undefined>();
+const cache = new Map<string, KeyObject | undefined>();
 
 /**
  * The public key in a PEM: SPKI, PKCS#1 or a certificate. `undefined` if there is none, also if it is a private
  * key, which has no business here.
  */
 export function publicKeyOf(pem: string): KeyObject | undefined {
-  if (remembered.has(pem)) return remembered.get(pem);
+  if (cache.has(pem)) return cache.get(pem);
   const key = read(pem);
-  const [oldest] = remembered.keys();
-  if (remembered.size >= REMEMBERED_MAX && oldest !== undefined) remembered.delete(oldest);
-  remembered.set(pem, key);
+  const [oldest] = cache.keys();
+  if (cache.size >= CACHE_MAX && oldest !== undefined) cache.delete(oldest);
+  cache.set(pem, key);
   return key;
 }
 

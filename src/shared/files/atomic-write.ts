@@ -23,7 +23,7 @@ export async function replaceFile(
   const file = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, OWNER_ONLY);
   try {
     await file.writeFile(text);
-    await giveOver(file, present, folder.stats);
+    await copyOwnership(file, present, folder.stats);
     await file.sync();
     await rename(temporary, folder.at(folder.name));
   } catch (error) {
@@ -36,7 +36,7 @@ export async function replaceFile(
 }
 
 /** On the descriptor: what has the name by now may be another file. */
-async function giveOver(file: FileHandle, present: Stats | undefined, folder: Stats): Promise<void> {
+async function copyOwnership(file: FileHandle, present: Stats | undefined, folder: Stats): Promise<void> {
   const made = await file.stat();
   const owner = present ?? (made.uid === 0 ? folder : made);
   if (owner.uid !== made.uid || owner.gid !== made.gid) {

@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -11,7 +11,7 @@ import type { Readiness } from './resources/health.ts';
 
 /** What the routes of the API are made of; each handler gets what it uses. */
 export interface RouteContext {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly store: AppStore;
   readonly tokens: TokenVerifier;
   readonly publisher: Publisher;

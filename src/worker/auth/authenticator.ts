@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { App } from '../../shared/apps/app.ts';
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { requireAdmissible } from './app-guards.ts';
@@ -26,13 +26,13 @@ export interface AuthResult extends Identity {
 
 /** Decides who is let in to which app, and with what grants. */
 export class Authenticator {
-  readonly #apps: Pick<Apps, 'find'>;
+  readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #webhook: Pick<AuthWebhook, 'identify'>;
   readonly #failures: Pick<FailureLog, 'note'>;
   readonly #tokens: Pick<TokenVerifier, 'identify' | 'supports'>;
 
   constructor(options: {
-    apps: Pick<Apps, 'find'>;
+    apps: Pick<AppRegistry, 'find'>;
     webhook: Pick<AuthWebhook, 'identify'>;
     failures: Pick<FailureLog, 'note'>;
     tokens: Pick<TokenVerifier, 'identify' | 'supports'>;

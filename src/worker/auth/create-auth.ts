@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import { FailureLog } from '../../shared/logging/failure-log.ts';
@@ -18,7 +18,15 @@ export interface Auth {
 }
 
 /** Joins tokens and the webhooks of apps to one admission. */
-export function createAuth({ settings, apps, log }: { settings: Settings; apps: Apps; log: Logger }): Auth {
+export function createAuth({
+  settings,
+  apps,
+  log,
+}: {
+  settings: Settings;
+  apps: AppRegistry;
+  log: Logger;
+}): Auth {
   const failures = new FailureLog({ log });
   const client = new HttpClient({
     timeoutMs: settings.authWebhookTimeoutMs,

@@ -1,5 +1,5 @@
 /** Ids remembered: at 100 bytes each, 10 MB at most per worker. */
-const REMEMBERED_MAX = 100_000;
+const CACHE_MAX = 100_000;
 /** As long as the answer to an Idempotency-Key is remembered. */
 const REMEMBERED_MS = 300_000;
 
@@ -33,7 +33,7 @@ export class DuplicateFilter {
 
   #forgetOld(now: number): void {
     for (const [key, deliveredAt] of this.#delivered) {
-      if (this.#delivered.size <= REMEMBERED_MAX && now - deliveredAt < REMEMBERED_MS) return;
+      if (this.#delivered.size <= CACHE_MAX && now - deliveredAt < REMEMBERED_MS) return;
       this.#delivered.delete(key);
     }
   }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -12,7 +12,7 @@ const RECHECK_MS = 900;
 const CORRECTION_MS = 2_000;
 
 export interface QuotaDependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly hub: Pick<Hub, 'connections'>;
   readonly roster: Pick<RosterClient, 'ask'>;
   readonly stats: Stats;
@@ -27,7 +27,7 @@ export interface QuotaDependencies {
  * late; so each worker closes its share of a surplus afterwards, the newest connections first.
  */
 export class ConnectionQuota {
-  readonly #apps: Pick<Apps, 'find'>;
+  readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'connections'>;
   readonly #roster: Pick<RosterClient, 'ask'>;
   readonly #stats: Stats;

@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
@@ -21,7 +21,7 @@ import { PusherHandshake } from './pusher-handshake.ts';
 /** What Pusher clients share with all others. */
 export interface PusherDependencies {
   readonly settings: Settings;
-  readonly apps: Apps;
+  readonly apps: AppRegistry;
   readonly hub: Hub;
   readonly broker: Broker;
   readonly outbox: Outbox;

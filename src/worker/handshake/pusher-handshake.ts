@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { App } from '../../shared/apps/app.ts';
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { ERRORS, type ErrorCode, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
@@ -45,7 +45,7 @@ export interface Doorman {
 }
 
 export interface PusherHandshakeDependencies {
-  readonly apps: Pick<Apps, 'find' | 'isServed'>;
+  readonly apps: Pick<AppRegistry, 'find' | 'isServed'>;
   readonly dialect: PusherDialect;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;

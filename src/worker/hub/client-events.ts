@@ -1,4 +1,4 @@
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { isChannelName, isEventName } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
@@ -13,7 +13,7 @@ const SECOND_MS = 1_000;
 
 /** Events that clients send to each other, where their app allows it. */
 export class ClientEvents {
-  readonly #apps: Pick<Apps, 'find'>;
+  readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'isSubscribed'>;
   readonly #publisher: Pick<Publisher, 'publish'>;
   readonly #report: (appKey: string, event: WebhookEvent) => void;
@@ -21,7 +21,7 @@ export class ClientEvents {
 
   /** `report` tells the webhook of the app, if it wants to know. */
   constructor(options: {
-    apps: Pick<Apps, 'find'>;
+    apps: Pick<AppRegistry, 'find'>;
     hub: Pick<Hub, 'isSubscribed'>;
     publisher: Pick<Publisher, 'publish'>;
     report: (appKey: string, event: WebhookEvent) => void;

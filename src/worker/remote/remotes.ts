@@ -1,5 +1,5 @@
 import type { App } from '../../shared/apps/app.ts';
-import type { Apps } from '../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Connection } from '../connection/connection.ts';
 
@@ -21,10 +21,10 @@ export interface RemoteSink {
 
 /** Hands commands of clients to backends, where the client was granted that. */
 export class Remotes {
-  readonly #apps: Pick<Apps, 'find'>;
+  readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #sink: RemoteSink;
 
-  constructor(options: { apps: Pick<Apps, 'find'>; sink: RemoteSink }) {
+  constructor(options: { apps: Pick<AppRegistry, 'find'>; sink: RemoteSink }) {
     this.#apps = options.apps;
     this.#sink = options.sink;
   }

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
 import type { App } from '../../../src/shared/apps/app.ts';
-import { Apps } from '../../../src/shared/apps/app-registry.ts';
+import { AppRegistry } from '../../../src/shared/apps/app-registry.ts';
 import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
 
@@ -23,8 +23,8 @@ describe('the apps that a process knows', () => {
     reads = 0;
   });
 
-  const appsOf = (takesAnyKey = false): Apps =>
-    new Apps({ store, demoApp: undefined, takesAnyKey, log: pino({ level: 'silent' }) });
+  const appsOf = (allowUnregistered = false): AppRegistry =>
+    new AppRegistry({ store, demoApp: undefined, allowUnregistered, log: pino({ level: 'silent' }) });
 
   it('have a new one in them at once, also when somebody has just asked for it in vain', async () => {
     const apps = appsOf();
@@ -53,16 +53,16 @@ describe('the apps that a process knows', () => {
   it('are served as remembered while the store hangs, whatever number of unknown keys is asked for', async () => {
     stored = SHOP;
     let isHanging = false;
-    const apps = new Apps({
+    const apps = new AppRegistry({
       store: { ...store, load: () => (isHanging ? new Promise<never>(() => undefined) : store.load()) },
       demoApp: undefined,
-      takesAnyKey: false,
+      allowUnregistered: false,
       log: pino({ level: 'silent' }),
     });
     await apps.find('shop');
     isHanging = true;
     const unknown = Array.from({ length: 400 }, (_, n) => apps.find(`unknown${n}`).catch(() => 'refused'));
-    await eventually(() => apps.known('shop') === undefined, 'the app is to be looked up again');
+    await eventually(() => apps.peek('shop') === undefined, 'the app is to be looked up again');
     expect(await within(apps.find('shop'), 'a remembered app', 2_000)).to.equal(SHOP);
     const settled = await Promise.all(unknown.slice(100));
     expect(new Set(settled)).to.deep.equal(new Set(['refused']));
@@ -75,11 +75,16 @@ describe('the apps that a process knows', () => {
       return key === 'shop' ? SHOP : undefined;
     };
     const log = pino({ level: 'silent' });
-    const apps = new Apps({ store: { ...store, load }, demoApp: undefined, takesAnyKey: false, log });
+    const apps = new AppRegistry({
+      store: { ...store, load },
+      demoApp: undefined,
+      allowUnregistered: false,
+      log,
+    });
     await apps.find('shop');
     for (let n = 0; n < 10_050; n += 1) await apps.find(`unknown${n}`);
     isDown = true;
-    await eventually(() => apps.known('shop') === undefined, 'the app is to be looked up again');
+    await eventually(() => apps.peek('shop') === undefined, 'the app is to be looked up again');
     expect(await apps.find('shop')).to.equal(SHOP);
   });
 
@@ -99,11 +104,11 @@ describe('the apps that a process knows', () => {
         return new Map([...APPS.values()].map(({ key, id }) => [id, [key]]));
       },
     };
-    const open = (parts: Partial<typeof scanned> = {}): Apps =>
-      new Apps({
+    const open = (parts: Partial<typeof scanned> = {}): AppRegistry =>
+      new AppRegistry({
         store: { ...scanned, ...parts },
         demoApp: undefined,
-        takesAnyKey: false,
+        allowUnregistered: false,
         log: pino({ level: 'silent' }),
       });
 

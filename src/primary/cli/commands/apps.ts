@@ -8,10 +8,10 @@ import {
   type AppFields,
   appFieldsToSet,
   parseApp,
-  withoutSecrets,
+  redactSecrets,
 } from '../../../shared/apps/app.ts';
-import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
-import { openAppStore } from '../../../shared/apps/create-app-store.ts';
+import { type AppStore, findAppWithSameId } from '../../../shared/apps/app-store.ts';
+import { createAppStore } from '../../../shared/apps/create-app-store.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../../../shared/model/webhook-event.ts';
 import { CommandFailedError, UsageError } from '../errors.ts';
@@ -103,8 +103,8 @@ const add: CommandModule = {
           'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
         );
       }
-      const namesake = await namesakeOf(store, key, given.id);
-      if (namesake !== undefined) throw new UsageError(`the app ${namesake.key} has the id ${namesake.id}`);
+      const sameId = await findAppWithSameId(store, key, given.id);
+      if (sameId !== undefined) throw new UsageError(`the app ${sameId.key} has the id ${sameId.id}`);
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (made.id !== undefined) print(`id ${made.id}`);
@@ -123,7 +123,7 @@ const list: CommandModule = {
   handler: (argv) =>
     withStore(argv, async (store, place) => {
       const apps = await store.list();
-      for (const app of apps) print(JSON.stringify(withoutSecrets(app)));
+      for (const app of apps) print(JSON.stringify(redactSecrets(app)));
       if (apps.length === 0) remark(`no app is registered in ${place}`);
     }),
 };
@@ -142,7 +142,7 @@ const show: CommandModule = {
     return withStore(argv, async (store, place) => {
       const app = await store.load(key);
       if (app === undefined) throw new CommandFailedError(`there is no app ${key} in ${place}`);
-      print(JSON.stringify(argv.secrets === true ? app : withoutSecrets(app), undefined, 2));
+      print(JSON.stringify(argv.secrets === true ? app : redactSecrets(app), undefined, 2));
     });
   },
 };
@@ -187,7 +187,7 @@ async function withStore(
   work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
   const { settings } = settingsOf(argv, STORE_SETTINGS);
-  const store = openAppStore(settings, (key, fields) =>
+  const store = createAppStore(settings, (key, fields) =>
     remark(`the app ${key} is not served: its fields ${fields.join(', ')} break the rules`),
   );
   try {

@@ -1,4 +1,4 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../../shared/json/raw-json.ts';
 import type { Publisher } from '../../broker/publisher.ts';
@@ -15,7 +15,7 @@ const MESSAGES_MAX = 10_000;
  * none if one is wrong; answers `{"total"}`. If the broker is lost in the middle, what was published stays so.
  */
 export function publishBatch(dependencies: {
-  apps: Pick<Apps, 'find'>;
+  apps: Pick<AppRegistry, 'find'>;
   publisher: Pick<Publisher, 'publish' | 'check'>;
 }): Publish {
   return async ({ app: key }, body, _query, id) => {

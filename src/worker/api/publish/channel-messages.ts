@@ -1,4 +1,4 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isChannelName, isEventName } from '../../../shared/model/names.ts';
@@ -12,7 +12,7 @@ import type { Publish } from './publish-route.ts';
  * answers with the envelope that its subscribers get.
  */
 export function publishMessage(dependencies: {
-  apps: Pick<Apps, 'find'>;
+  apps: Pick<AppRegistry, 'find'>;
   publisher: Pick<Publisher, 'publish'>;
 }): Publish {
   return async ({ app: key, channel = '' }, body, _query, id) => {

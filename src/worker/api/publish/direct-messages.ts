@@ -1,4 +1,4 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isEventName, isSocketId, isUserId } from '../../../shared/model/names.ts';
@@ -7,7 +7,7 @@ import { findApp } from '../http/find-app.ts';
 import type { Publish } from './publish-route.ts';
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly publisher: Pick<Publisher, 'broadcast'>;
 }
 

@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
@@ -23,7 +23,7 @@ const NAMES_PER_CHECK = 16;
 const SEARCH_TIMEOUT_MS = 10_000;
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }

@@ -5,10 +5,10 @@ import {
   type AppChanges,
   appFieldsToSet,
   parseApp,
-  SECRET_SHOWN,
-  withoutSecrets,
+  REDACTED,
+  redactSecrets,
 } from '../../../shared/apps/app.ts';
-import { type AppStore, namesakeOf } from '../../../shared/apps/app-store.ts';
+import { type AppStore, findAppWithSameId } from '../../../shared/apps/app-store.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { Logger } from '../../../shared/log.ts';
@@ -33,7 +33,7 @@ const changes = v.pipe(
 export function listRegistered({ store, log }: Dependencies): Handler {
   return async ({ response }) => {
     const apps = await reach(log, store.list());
-    answer(response, 200, JSON.stringify(apps.map(withoutSecrets)));
+    answer(response, 200, JSON.stringify(apps.map(redactSecrets)));
   };
 }
 
@@ -90,15 +90,15 @@ async function change(
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
   if (app === undefined) throw new GusherError('app_without_auth_method');
-  const namesake = await reach(log, namesakeOf(store, key, given.id));
-  if (namesake !== undefined) throw new GusherError('app_id_taken');
+  const sameId = await reach(log, findAppWithSameId(store, key, given.id));
+  if (sameId !== undefined) throw new GusherError('app_id_taken');
   await reach(log, store.save(key, given));
   return app;
 }
 
 /** An app that was shown and comes back has its secret as it was shown: that one is left as it is. */
 function keepingSecret(given: AppChanges, known: App | undefined): AppChanges {
-  if (given.secret !== SECRET_SHOWN || known?.secret === undefined) return given;
+  if (given.secret !== REDACTED || known?.secret === undefined) return given;
   return { ...given, secret: known.secret };
 }
 
@@ -129,5 +129,5 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
 }
 
 function show(response: Parameters<typeof answer>[0], status: number, app: App): void {
-  answer(response, status, JSON.stringify(withoutSecrets(app)));
+  answer(response, status, JSON.stringify(redactSecrets(app)));
 }

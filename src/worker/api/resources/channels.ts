@@ -1,11 +1,11 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { RosterClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }
 

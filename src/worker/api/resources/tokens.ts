@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
@@ -15,7 +15,7 @@ const BODY_MAX_BYTES = 32 * 1024;
 const PREFLIGHT_FRESH_S = 86_400;
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly tokens: TokenVerifier;
 }
 

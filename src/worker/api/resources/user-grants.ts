@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { grantList } from '../../../shared/apps/app.ts';
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { GrantsChange } from '../../../shared/model/control-message.ts';
@@ -11,7 +11,7 @@ import { findApp } from '../http/find-app.ts';
 import type { Publish } from '../publish/publish-route.ts';
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly publisher: Pick<Publisher, 'broadcast'>;
 }
 

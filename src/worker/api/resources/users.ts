@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
 import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
@@ -12,7 +12,7 @@ import { answerList, wantedBy } from '../http/pagination.ts';
 const CHANNELS_MAX = 100;
 
 interface Dependencies {
-  readonly apps: Pick<Apps, 'find'>;
+  readonly apps: Pick<AppRegistry, 'find'>;
   readonly roster: Pick<RosterClient, 'ask'>;
 }
 

@@ -1,4 +1,4 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
@@ -15,7 +15,7 @@ import { Renewal } from './token-refresh.ts';
 /** Joins the parts that only native clients need to their dialect. */
 export function createGusherDialect(dependencies: {
   settings: Settings;
-  apps: Apps;
+  apps: AppRegistry;
   tokens: TokenVerifier;
   hub: Hub;
   inbox: Inbox;

@@ -1,4 +1,4 @@
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { Grants } from '../../auth/grants.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
@@ -8,13 +8,13 @@ import type { Expiry } from '../../lifecycle/token-expiry.ts';
 
 /** Lets a connection go on under a new token. */
 export class Renewal {
-  readonly #apps: Pick<Apps, 'find'>;
+  readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #tokens: Pick<TokenVerifier, 'identify'>;
   readonly #hub: Pick<Hub, 'regrant'>;
   readonly #expiry: Pick<Expiry, 'watch'>;
 
   constructor(options: {
-    apps: Pick<Apps, 'find'>;
+    apps: Pick<AppRegistry, 'find'>;
     tokens: Pick<TokenVerifier, 'identify'>;
     hub: Pick<Hub, 'regrant'>;
     expiry: Pick<Expiry, 'watch'>;

@@ -1,5 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
-import type { Apps } from '../../../shared/apps/app-registry.ts';
+import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { type ErrorCode, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
@@ -43,7 +43,7 @@ export interface Context {
     | 'isSubscribed'
     | 'identify'
   >;
-  readonly apps: Pick<Apps, 'find' | 'known'>;
+  readonly apps: Pick<AppRegistry, 'find' | 'peek'>;
   readonly broker: Pick<Broker, 'kept'>;
   /** Sends an event of a client to the others in the channel; rejects with the refusal. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
@@ -88,7 +88,7 @@ export function fieldsOf({ data }: Command): Readonly<Record<string, unknown>> {
 
 /** The app of a connection as it is now. Rejects with `unknown_app` or `apps_unavailable`. */
 export async function appOf({ apps }: Context, { appKey }: Connection): Promise<App> {
-  const app = apps.known(appKey) ?? (await apps.find(appKey));
+  const app = apps.peek(appKey) ?? (await apps.find(appKey));
   if (app === undefined) throw new GusherError('unknown_app');
   return app;
 }

@@ -66,7 +66,7 @@ export const subscribe: CommandHandler = (context, connection, command, session)
   const go = (app: App): Promise<void> | undefined =>
     enter(context, connection, permit(context, connection, session, app, { channel, auth, channelData }));
   try {
-    const known = context.apps.known(connection.appKey);
+    const known = context.apps.peek(connection.appKey);
     const unfinished = known === undefined ? appOf(context, connection).then(go) : go(known);
     return unfinished?.then(() => undefined, tell);
   } catch (error) {
