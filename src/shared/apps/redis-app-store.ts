@@ -4,11 +4,11 @@ import {
   closeRedis,
   connectRedis,
   createRedisClient,
-  distrust,
+  dropConnection,
   escapePattern,
   type Redis,
 } from '../redis/client.ts';
-import { describeRedisError, isRedisReply, replyErrorCode } from '../redis/errors.ts';
+import { describeRedisError, isReplyError, replyErrorCode } from '../redis/errors.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,
@@ -157,9 +157,9 @@ export class RedisAppStore implements AppStore {
     } catch (error) {
       // A first connect that failed goes on in the background; later questions find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
-      if (!isRedisReply(error)) distrust(this.#redis);
+      if (!isReplyError(error)) dropConnection(this.#redis);
       if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
-      throw new Error(describeRedisError(isRedisReply(error) ? error : (this.#lastError ?? error)));
+      throw new Error(describeRedisError(isReplyError(error) ? error : (this.#lastError ?? error)));
     }
   }
 }

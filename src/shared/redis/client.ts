@@ -2,9 +2,9 @@ import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { isAftermath, isRedisReply, TlsTimeoutError } from './errors.ts';
+import { isReplyError, isStreamClosedError, TlsTimeoutError } from './errors.ts';
 import { parseRedisAddress, type SentinelAddress } from './redis-url.ts';
-import { type Master, SentinelWatch } from './sentinel-monitor.ts';
+import { type Master, SentinelMonitor } from './sentinel-monitor.ts';
 import { readServerIdentity, type ServerIdentity } from './server-identity.ts';
 
 export type { Redis } from 'ioredis';
@@ -48,14 +48,14 @@ export function createRedisClient(
     isRejected = false;
   });
   client.on('error', (error: Error) => {
-    if (isAftermath(error) || isRejected) return;
+    if (isStreamClosedError(error) || isRejected) return;
     options.onError(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
     // A database that is not there (SELECT): ioredis would go on with the first one.
-    if (isRedisReply(error) && client.status !== 'ready') letGo(client);
+    if (isReplyError(error) && client.status !== 'ready') reconnect(client);
   });
   client.on('ready', () => void noteServer(url, client));
   client.on('end', () => clientsOf.get(url)?.delete(client));
-  if (address.kind === 'sentinel') client.once('ready', () => watchOf(url, address).follow(client));
+  if (address.kind === 'sentinel') client.once('ready', () => monitorOf(url, address).follow(client));
   return client;
 }
 
@@ -87,7 +87,7 @@ export function serverIdentityOf(client: Redis): Promise<ServerIdentity> {
  */
 export function leaveOtherServers(url: string, runId: string): void {
   for (const client of clientsOf.get(url) ?? []) {
-    if ((runIds.get(client) ?? runId) !== runId) distrust(client);
+    if ((runIds.get(client) ?? runId) !== runId) dropConnection(client);
   }
 }
 
@@ -123,7 +123,7 @@ export async function quitRedis(...clients: readonly Redis[]): Promise<void> {
 /** Ends a client for good, at once. */
 export function closeRedis(client: Redis): void {
   client.disconnect();
-  for (const watch of watches.values()) watch.leave(client);
+  for (const monitor of monitors.values()) monitor.leave(client);
 }
 
 const COMMON = {
@@ -175,12 +175,12 @@ function hasTlsTimedOut({ options, status }: Redis, { message }: Error): boolean
 /**
  * Ends a connection on which a command was not answered, which leaves it in doubt; a new one is certain, and made at once.
  */
-export function distrust(client: Redis): void {
-  if (client.status === 'ready') letGo(client);
+export function dropConnection(client: Redis): void {
+  if (client.status === 'ready') reconnect(client);
 }
 
 /** Once for each connection, though many commands may fail on it. */
-function letGo(client: Redis): void {
+function reconnect(client: Redis): void {
   if (client.stream?.writable) client.disconnect(true);
 }
 
@@ -200,13 +200,13 @@ function sentinelOptions({ tls, sentinels, name, database, redis, sentinel }: Se
 }
 
 /** Of this process, by the address: clients that have the same Sentinels share the connections to them. */
-const watches = new Map<string, SentinelWatch<Redis>>();
+const monitors = new Map<string, SentinelMonitor<Redis>>();
 
 /**
  * ioredis can listen to the Sentinels too, but over connections of each client, and prints what fails on them.
  */
-function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddress): SentinelWatch<Redis> {
-  const present = watches.get(url);
+function monitorOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddress): SentinelMonitor<Redis> {
+  const present = monitors.get(url);
   if (present !== undefined) return present;
   const connections = sentinels.map((endpoint) => {
     const connection = new (loadRedis())({
@@ -215,37 +215,42 @@ function watchOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddres
       ...(tls && { tls: {} }),
       ...COMMON,
     });
-    connection.on('error', ignoreUntilBack);
+    connection.on('error', ignoreUntilReconnect);
     return connection;
   });
-  const abandoned = (): void => void watches.delete(url);
-  const watch = new SentinelWatch<Redis>({ name, connections, switched: moveTo, abandoned });
-  watches.set(url, watch);
-  return watch;
+  const onIdle = (): void => void monitors.delete(url);
+  const monitor = new SentinelMonitor<Redis>({
+    name,
+    connections,
+    onSwitchMaster: reconnectToMaster,
+    onIdle,
+  });
+  monitors.set(url, monitor);
+  return monitor;
 }
 
 /** Where each client was sent last. */
-const sentTo = new WeakMap<Redis, string>();
+const directedTo = new WeakMap<Redis, string>();
 
 /**
  * A client that is connecting may be on its way to the old master, by a Sentinel that does not know yet. Of a master that
  * goes by a name that cannot be told: then the client connects anew once, however many Sentinels say so.
  */
-function moveTo(client: Redis, master: Master): void {
+function reconnectToMaster(client: Redis, master: Master): void {
   const address = `${master.host}:${master.port}`;
-  const isSentThere = sentTo.get(client) === address;
-  sentTo.set(client, address);
-  if (isSentThere && isIP(master.host) === 0) return;
-  const look = (): void => {
+  const isDirectedThere = directedTo.get(client) === address;
+  directedTo.set(client, address);
+  if (isDirectedThere && isIP(master.host) === 0) return;
+  const check = (): void => {
     const { remoteAddress, remotePort } = client.stream;
-    if (remoteAddress !== master.host || remotePort !== master.port) distrust(client);
+    if (remoteAddress !== master.host || remotePort !== master.port) dropConnection(client);
   };
-  if (client.status === 'ready') look();
-  else client.once('ready', look);
+  if (client.status === 'ready') check();
+  else client.once('ready', check);
 }
 
 /** The connection to a Sentinel is made again and again. */
-function ignoreUntilBack(): void {}
+function ignoreUntilReconnect(): void {}
 
 /** Grows from 50 ms to a second, with jitter: the workers of many hosts return together otherwise. */
 function retryDelayMs(attempt: number): number {

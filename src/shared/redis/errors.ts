@@ -1,5 +1,5 @@
 /** True if Redis was reached and said no. */
-export function isRedisReply(error: unknown): error is Error {
+export function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
@@ -8,7 +8,7 @@ export function isRedisReply(error: unknown): error is Error {
  * command that was refused. `undefined` if Redis has not said no.
  */
 export function replyErrorCode(error: unknown): string | undefined {
-  if (!isRedisReply(error)) return undefined;
+  if (!isReplyError(error)) return undefined;
   const [, atExec] = /^EXECABORT .* because of: (\w+)/.exec(error.message) ?? [];
   const [first] = (error as { previousErrors?: readonly unknown[] }).previousErrors ?? [];
   return atExec ?? replyErrorCode(first) ?? error.message.split(' ', 1)[0];
@@ -16,11 +16,11 @@ export function replyErrorCode(error: unknown): string | undefined {
 
 /** True of a transaction of which Redis has carried out nothing. */
 export function isDiscarded(error: unknown): boolean {
-  return isRedisReply(error) && error.message.startsWith('EXECABORT');
+  return isReplyError(error) && error.message.startsWith('EXECABORT');
 }
 
 /** True if it tells no more than that the connection was let go of before. */
-export function isAftermath(error: unknown): boolean {
+export function isStreamClosedError(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("Stream isn't writeable");
 }
 
@@ -44,14 +44,14 @@ const REPLY_MAX_LENGTH = 200;
  */
 export function redisReply(error: unknown): string | undefined {
   const word = replyErrorCode(error);
-  if (word === undefined || !isRedisReply(error)) return undefined;
+  if (word === undefined || !isReplyError(error)) return undefined;
   const [first] = (error as { previousErrors?: readonly Error[] }).previousErrors ?? [];
   const text = (first ?? error).message.replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, REPLY_MAX_LENGTH);
   return PLAIN_REPLIES.has(word) ? text : text.replace(/['"`].*$/, '').trimEnd();
 }
 
 const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
-const SENTENCE_OF_REPLY: ReadonlyMap<string, string> = new Map([
+const MESSAGE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['WRONGPASS', 'Redis refuses the password'],
   ['NOAUTH', 'Redis refuses the password'],
   ['MOVED', NO_CLUSTER],
@@ -69,12 +69,12 @@ export function describeRedisError(error: unknown): string {
   if (!(error instanceof Error)) return 'Redis ended the connection';
   if (error instanceof WrongServerError) return error.message;
   const { code, message } = error as NodeJS.ErrnoException;
-  if (isRedisReply(error)) {
+  if (isReplyError(error)) {
     if (message === 'ERR DB index is out of range') return 'Redis has no such database';
     if (message.startsWith('ERR max number of clients'))
       return 'Redis has as many clients as it may have (maxclients)';
     const word = replyErrorCode(error) ?? '';
-    return SENTENCE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
+    return MESSAGE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
   }
   if (message.startsWith('All sentinels are unreachable')) {
     return /WRONGPASS|NOAUTH/.test(message)

@@ -21,30 +21,30 @@ export interface Master {
  * Has clients of a master follow it to another Redis as soon as a Sentinel says so. A master that has to step down goes on
  * as if nothing were for ten seconds, until a Sentinel ends its connections; one that is cut off is not told at all.
  */
-export class SentinelWatch<Client> {
+export class SentinelMonitor<Client> {
   readonly #name: string;
   readonly #connections: readonly SentinelConnection[];
   readonly #followers = new Set<Client>();
-  readonly #switched: (client: Client, master: Master) => void;
-  readonly #abandoned: () => void;
+  readonly #onSwitchMaster: (client: Client, master: Master) => void;
+  readonly #onIdle: () => void;
 
   /** `switched` is called for each follower and each Sentinel that says so; `abandoned` when nobody follows any more. */
   constructor(options: {
     name: string;
     connections: readonly SentinelConnection[];
-    switched: (client: Client, master: Master) => void;
-    abandoned: () => void;
+    onSwitchMaster: (client: Client, master: Master) => void;
+    onIdle: () => void;
   }) {
     this.#name = options.name;
     this.#connections = options.connections;
-    this.#switched = options.switched;
-    this.#abandoned = options.abandoned;
+    this.#onSwitchMaster = options.onSwitchMaster;
+    this.#onIdle = options.onIdle;
     for (const connection of options.connections) {
       connection.on('ready', () => {
         connection.subscribe(SWITCHED).catch(() => connection.disconnect(true));
       });
-      connection.on('message', (_channel, message) => this.#hear(message));
-      connection.connect().catch(ignoreUntilBack);
+      connection.on('message', (_channel, message) => this.#handleMessage(message));
+      connection.connect().catch(ignoreUntilReconnect);
     }
   }
 
@@ -55,15 +55,15 @@ export class SentinelWatch<Client> {
   leave(client: Client): void {
     if (!this.#followers.delete(client) || this.#followers.size > 0) return;
     for (const connection of this.#connections) connection.disconnect();
-    this.#abandoned();
+    this.#onIdle();
   }
 
-  #hear(message: string): void {
+  #handleMessage(message: string): void {
     const [name, , , host = '', port] = message.split(' ');
     if (name !== this.#name) return;
-    for (const client of this.#followers) this.#switched(client, { host, port: Number(port) });
+    for (const client of this.#followers) this.#onSwitchMaster(client, { host, port: Number(port) });
   }
 }
 
 /** A Sentinel may be away at any time; the others are listened to meanwhile. */
-function ignoreUntilBack(): void {}
+function ignoreUntilReconnect(): void {}

@@ -17,7 +17,7 @@ import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../
 import { envelopeMaxBytes, isDeliverable } from '../../shared/model/publication-size.ts';
 import {
   createRedisClient,
-  distrust,
+  dropConnection,
   escapePattern,
   leaveOtherServers,
   quitRedis,
@@ -26,8 +26,8 @@ import {
 } from '../../shared/redis/client.ts';
 import {
   describeRedisError,
-  isAftermath,
-  isRedisReply,
+  isReplyError,
+  isStreamClosedError,
   redisReply,
   replyErrorCode,
   WrongServerError,
@@ -237,7 +237,7 @@ export class RedisBroker implements Broker {
       const publication = message === null ? undefined : this.#parseEnvelope(topic, message);
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
-      if (!isRedisReply(error)) throw new GusherError('broker_unavailable');
+      if (!isReplyError(error)) throw new GusherError('broker_unavailable');
       this.#logReply('get', name, error);
       throw new GusherError('broker_refused');
     }
@@ -301,8 +301,8 @@ export class RedisBroker implements Broker {
   /** What a publication came to that Redis did not take, or did not say so. */
   #outcomeOf(error: unknown, name: string): 'broker_refused' | 'broker_unavailable' | 'outcome_unknown' {
     // It was never written to the connection.
-    if (isAftermath(error)) return 'broker_unavailable';
-    if (!isRedisReply(error)) return 'outcome_unknown';
+    if (isStreamClosedError(error)) return 'broker_unavailable';
+    if (!isReplyError(error)) return 'outcome_unknown';
     this.#logReply('publish', name, error);
     if (replyErrorCode(error) === 'READONLY') this.#leaveReplica();
     return 'broker_refused';
@@ -312,7 +312,7 @@ export class RedisBroker implements Broker {
     try {
       if (confirming !== undefined) return await confirming;
     } catch (error) {
-      if (!isRedisReply(error)) throw new GusherError('outcome_unknown');
+      if (!isReplyError(error)) throw new GusherError('outcome_unknown');
       if (replyErrorCode(error) === 'NOPERM') this.#forbidEcho('publish', error);
     }
     // Without an echo, as `settle` does: at the cost of one more round trip.
@@ -367,7 +367,7 @@ export class RedisBroker implements Broker {
       this.#announceTried();
       // The address may lead to the master soon; a new connection at once would meet the same.
       await pause(ERROR_PAUSE_MS, undefined, { ref: false });
-      if (link.client.stream === stream && this.#link !== 'closed') distrust(link.client);
+      if (link.client.stream === stream && this.#link !== 'closed') dropConnection(link.client);
       return false;
     }
     if (server.role === undefined || server.runId === undefined) this.#logNoIdentity(server);
@@ -405,7 +405,7 @@ export class RedisBroker implements Broker {
     if (!isAnswered) return;
     const { error } = this.#health;
     // Redis may refuse to publish and still deliver what others publish; silence is neither.
-    if (error === undefined || isRedisReply(error)) this.#become('live');
+    if (error === undefined || isReplyError(error)) this.#become('live');
     else this.#reconnect(error);
   }
 
@@ -511,7 +511,7 @@ export class RedisBroker implements Broker {
     const { stream } = client;
     await this.#health.measure();
     const { error } = this.#health;
-    if (!isRedisReply(error) || client.stream !== stream) return;
+    if (!isReplyError(error) || client.stream !== stream) return;
     if (replyErrorCode(error) === 'READONLY') this.#leaveReplica();
     else this.#logReply('set, publish', this.#prefix + HEALTH_KEY, error);
   }
@@ -532,7 +532,7 @@ export class RedisBroker implements Broker {
     const streams = [this.#subscriber.stream, this.#publisher.stream];
     const reconnect = (): void => {
       for (const client of [this.#subscriber, this.#publisher]) {
-        if (streams.includes(client.stream) && this.#link !== 'closed') distrust(client);
+        if (streams.includes(client.stream) && this.#link !== 'closed') dropConnection(client);
       }
     };
     if (waitMs === 0) reconnect();
@@ -541,7 +541,7 @@ export class RedisBroker implements Broker {
 
   #distrust(client: Redis, error: unknown): void {
     this.#setError(error);
-    if (this.#link !== 'closed') distrust(client);
+    if (this.#link !== 'closed') dropConnection(client);
   }
 
   /** Ends a connection on which a command was not answered. */
@@ -575,7 +575,7 @@ export class RedisBroker implements Broker {
 
   /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
   async #backOff(error: unknown): Promise<void> {
-    if (!isRedisReply(error)) return;
+    if (!isReplyError(error)) return;
     this.#setError(error);
     this.#logReply('subscribe', this.#prefix + CONTROL_TOPIC, error);
     this.#announceTried();
@@ -591,7 +591,7 @@ export class RedisBroker implements Broker {
     const pattern = `${escapePattern(channel)}:*`;
     await this.#subscriber.subscribe(this.#prefix + CONTROL_TOPIC);
     const unlessRefused = (command: string, name: string) => (error: unknown) => {
-      if (!isRedisReply(error)) throw error;
+      if (!isReplyError(error)) throw error;
       this.#logReply(command, name, error);
     };
     await this.#subscriber.subscribe(channel).catch(unlessRefused('subscribe', channel));
@@ -599,7 +599,7 @@ export class RedisBroker implements Broker {
     await this.#subscriber.subscribe(this.#prefix + this.#echoTopic).then(
       () => this.#echo.open(),
       (error: unknown) => {
-        if (!isRedisReply(error)) throw error;
+        if (!isReplyError(error)) throw error;
         this.#forbidEcho('subscribe', error);
       },
     );

@@ -1,5 +1,5 @@
 import type { Redis } from '../../shared/redis/client.ts';
-import { isRedisReply, replyErrorCode } from '../../shared/redis/errors.ts';
+import { isReplyError, replyErrorCode } from '../../shared/redis/errors.ts';
 import type { RedisEcho } from './redis-echo.ts';
 
 /** Long enough to be there at the next measurement, and gone soon after this worker. */
@@ -76,7 +76,7 @@ export class RedisHealth {
       await publisher.set(key, '1', 'PX', KEY_LIFE_MS);
       return undefined;
     } catch (error) {
-      if (!isRedisReply(error) || replyErrorCode(error) !== 'NOPERM') return error;
+      if (!isReplyError(error) || replyErrorCode(error) !== 'NOPERM') return error;
       this.#canWrite = false;
       onForbidden('set', key, error);
       return undefined;

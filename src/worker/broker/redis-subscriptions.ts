@@ -1,6 +1,6 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Redis } from '../../shared/redis/client.ts';
-import { isRedisReply } from '../../shared/redis/errors.ts';
+import { isReplyError } from '../../shared/redis/errors.ts';
 
 /** Topics in one SUBSCRIBE: large enough to be few, small enough not to keep Redis busy with one. */
 const TOPICS_PER_COMMAND = 500;
@@ -126,7 +126,7 @@ export class RedisSubscriptions {
     try {
       await this.#options.client.subscribe(...this.#names(topics));
     } catch (error) {
-      if (!isRedisReply(error)) throw error;
+      if (!isReplyError(error)) throw error;
       if (topics.length === 1) this.#reject(first, error);
       else await Promise.all(topics.map((topic) => this.#wanted.has(topic) && this.#subscribe([topic])));
     }
@@ -144,7 +144,7 @@ export class RedisSubscriptions {
     for (const topic of topics) this.#asked.delete(topic);
     await this.#options.client.unsubscribe(...this.#names(topics)).catch((error: unknown) => {
       // What Redis does not end goes on arriving, and is ignored.
-      if (!isRedisReply(error)) throw error;
+      if (!isReplyError(error)) throw error;
     });
   }
 
@@ -167,6 +167,6 @@ function batches(topics: readonly string[]): string[][] {
  */
 export async function pinged(client: Redis): Promise<void> {
   await client.ping().catch((error: unknown) => {
-    if (!isRedisReply(error)) throw error;
+    if (!isReplyError(error)) throw error;
   });
 }

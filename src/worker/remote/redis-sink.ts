@@ -5,10 +5,10 @@ import {
   closeRedis,
   connectRedis,
   createRedisClient,
-  distrust,
+  dropConnection,
   type Redis,
 } from '../../shared/redis/client.ts';
-import { isRedisReply } from '../../shared/redis/errors.ts';
+import { isReplyError } from '../../shared/redis/errors.ts';
 import type { RemoteSink } from './remotes.ts';
 
 /** One step, so that no number of workers can go beyond the bound. */
@@ -50,7 +50,7 @@ export class RedisList implements RemoteSink {
     } catch (error) {
       // A first connect that failed goes on in the background; later jobs find the link up or down.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
-      if (!isRedisReply(error)) distrust(this.#redis);
+      if (!isReplyError(error)) dropConnection(this.#redis);
       throw new GusherError('remote_unavailable');
     }
   }

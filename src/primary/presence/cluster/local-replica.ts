@@ -1,4 +1,4 @@
-import { isDiscarded, isRedisReply } from '../../../shared/redis/errors.ts';
+import { isDiscarded, isReplyError } from '../../../shared/redis/errors.ts';
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { Roster, RosterRecord } from '../registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
@@ -163,7 +163,7 @@ export class OwnPart {
 
   /** What was not answered is the link's affair. */
   #note(error: unknown): void {
-    if (isRedisReply(error)) this.#writeError = error;
+    if (isReplyError(error)) this.#writeError = error;
   }
 
   #message(kind: HostMessage['kind'], records: readonly RosterRecord[]): HostMessage {

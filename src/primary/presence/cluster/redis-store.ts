@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import {
   createRedisClient,
-  distrust,
+  dropConnection,
   leaveOtherServers,
   quitRedis,
   type Redis,
 } from '../../../shared/redis/client.ts';
-import { isAftermath, isRedisReply, replyErrorCode } from '../../../shared/redis/errors.ts';
+import { isReplyError, isStreamClosedError, replyErrorCode } from '../../../shared/redis/errors.ts';
 import type { RosterRecord } from '../registry.ts';
 import { Arrivals } from './inbound-queue.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
@@ -139,7 +139,7 @@ export class HostStore {
     const commands = this.#commands.pipeline().expire(this.#alive(message.host), LIFE_SECONDS);
     for (const chunk of this.#chunks(message.host)) commands.expire(chunk, LIFE_SECONDS);
     commands.publish(this.#channel, messageText(message));
-    this.#expectAnswer(this.#subscriber, this.#subscriber.ping()).catch(ignoreNo);
+    this.#expectAnswer(this.#subscriber, this.#subscriber.ping()).catch(ignoreReplyError);
     const replies = await this.#run(commands);
     return replies.slice(0, -1).every((reply) => reply === 1);
   }
@@ -191,7 +191,7 @@ export class HostStore {
     try {
       await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
     } catch (error) {
-      if (!isRedisReply(error)) return;
+      if (!isReplyError(error)) return;
       this.lastError = error;
       this.#listenAgain = setTimeout(() => void this.#listen(listener), LISTEN_AGAIN_MS);
       return;
@@ -220,11 +220,11 @@ export class HostStore {
     try {
       return await command;
     } catch (error) {
-      if (isRedisReply(error)) {
+      if (isReplyError(error)) {
         if (replyErrorCode(error) === 'READONLY') this.#seekMaster();
       } else {
-        if (!isAftermath(error)) this.lastError = error;
-        distrust(client);
+        if (!isStreamClosedError(error)) this.lastError = error;
+        dropConnection(client);
       }
       throw error;
     }
@@ -234,7 +234,7 @@ export class HostStore {
     const now = performance.now();
     if (now - this.#soughtMasterAt < SEEK_MASTER_MS) return;
     this.#soughtMasterAt = now;
-    for (const client of [this.#subscriber, this.#commands]) distrust(client);
+    for (const client of [this.#subscriber, this.#commands]) dropConnection(client);
   }
 }
 
@@ -242,13 +242,13 @@ export class HostStore {
 async function repliesTo(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
   const replies = (await commands.exec()) ?? [];
   const errors = replies.flatMap(([error]) => error ?? []);
-  const [error] = [...errors.filter((error) => !isRedisReply(error)), ...errors];
+  const [error] = [...errors.filter((error) => !isReplyError(error)), ...errors];
   if (error !== undefined) throw error;
   return replies.map(([, reply]) => reply);
 }
 
 /** A connection that is not answered on was ended; a no is an answer. */
-function ignoreNo(): void {}
+function ignoreReplyError(): void {}
 
 function put(lists: Map<string, string[]>, name: string, ...items: string[]): void {
   const list = lists.get(name);
