@@ -7,7 +7,7 @@ import { ERRORS, type ErrorCode, type ErrorEntry } from '../shared/errors/catalo
 import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { MessagePipe } from '../shared/ipc/message-pipe.ts';
-import type { BrokerLink, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
+import type { BrokerStatus, ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
@@ -321,10 +321,10 @@ export class Worker {
         if (!duplicates.isFirst(CONTROL_TOPIC, message.id)) return;
         this.#unexpected.run('control_message', () => this.#control.obey(message));
       },
-      linkChanged: (state: BrokerLink) => {
+      statusChanged: (state: BrokerStatus) => {
         this.#hub.forgetLast();
         const { server } = this.#broker;
-        send({ type: 'link', state, ...(server !== undefined && { server }) });
+        send({ type: 'brokerStatus', status: state, ...(server !== undefined && { server }) });
       },
       refused: (topic) => this.#unexpected.run('refused_topic', () => this.#hub.refuse(topic)),
     });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Relay } from '../../src/primary/broker/relay.ts';
 import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import { MessagePipe } from '../../src/shared/ipc/message-pipe.ts';
-import type { BrokerLink, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
+import type { BrokerStatus, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { ControlMessage } from '../../src/shared/model/control-message.ts';
 import { KEPT_MS, type Publication } from '../../src/shared/model/publication.ts';
@@ -21,7 +21,7 @@ interface Member {
   readonly broker: Broker;
   readonly heard: { topic: string; publication: Publication }[];
   readonly controls: ControlMessage[];
-  readonly links: BrokerLink[];
+  readonly statuses: BrokerStatus[];
 }
 
 /** The brokers of some workers that share one host. */
@@ -33,11 +33,11 @@ interface Host {
 async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
   return Promise.all(
     brokers.map(async (broker) => {
-      const member: Member = { broker, heard: [], controls: [], links: [] };
+      const member: Member = { broker, heard: [], controls: [], statuses: [] };
       await broker.open({
         deliver: (topic, publication) => void member.heard.push({ topic, publication }),
         control: (message) => void member.controls.push(message),
-        linkChanged: (state) => void member.links.push(state),
+        statusChanged: (state) => void member.statuses.push(state),
         refused: () => undefined,
       });
       return member;
@@ -106,8 +106,8 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       heard.map(({ publication }) => JSON.parse(publication.data));
 
     it('is live once it is open', () => {
-      expect(one.broker.link).to.equal('live');
-      expect(one.links.at(-1)).to.equal('live');
+      expect(one.broker.status).to.equal('connected');
+      expect(one.statuses.at(-1)).to.equal('connected');
     });
 
     it('brings a publication to every subscribed worker, its own included, and to no other', async () => {

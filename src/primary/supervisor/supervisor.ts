@@ -162,10 +162,10 @@ export class Supervisor implements SlotListener {
       case 'sockets':
         this.#handleSocketReport(slot, message);
         break;
-      case 'link':
-        slot.link = message.state;
+      case 'brokerStatus':
+        slot.brokerStatus = message.status;
         slot.server = message.server;
-        if (message.state === 'live') this.#noteServer(message.server);
+        if (message.status === 'connected') this.#noteServer(message.server);
         this.#broadcastHostState();
         break;
       case 'relaySubscribe':
@@ -336,7 +336,8 @@ export class Supervisor implements SlotListener {
     const ready = this.#slots.filter((slot) => slot.state === 'ready');
     const server = this.#server;
     const isThere = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
-    const live = ready.length > 0 && ready.every((slot) => slot.link === 'live' && isThere(slot));
+    const live =
+      ready.length > 0 && ready.every((slot) => slot.brokerStatus === 'connected' && isThere(slot));
     const host = { live, stopping: this.#stopping, ...(server !== undefined && { server }) };
     for (const slot of this.#slots) slot.send({ type: 'host', ...host });
   }

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { MessagePipe } from '../../shared/ipc/message-pipe.ts';
 import { isToPrimary } from '../../shared/ipc/message-shapes.ts';
 import {
-  type BrokerLink,
+  type BrokerStatus,
   PIPE_DESCRIPTOR,
   type ToPrimary,
   type ToWorker,
@@ -46,7 +46,7 @@ export class WorkerSlot {
   readonly number: number;
   readonly #listener: SlotListener;
   state: SlotState = 'gone';
-  link: BrokerLink = 'connecting';
+  brokerStatus: BrokerStatus = 'connecting';
   /** The server to which its link leads, if that is known. */
   server: string | undefined;
   stats: Stats = createStats();
@@ -84,7 +84,7 @@ export class WorkerSlot {
     this.#readyAt = undefined;
     this.#killedAs = undefined;
     this.state = 'starting';
-    this.link = 'connecting';
+    this.brokerStatus = 'connecting';
     this.server = undefined;
     this.stats = createStats();
     this.lastHeartbeatAt = performance.now();

@@ -10,7 +10,7 @@ import type { ToPrimary } from './messages.ts';
 type Fields = Readonly<Record<string, unknown>>;
 type Check = (value: unknown) => boolean;
 
-const LINKS: readonly unknown[] = ['connecting', 'live', 'lost', 'closed'];
+const STATUSES: readonly unknown[] = ['connecting', 'connected', 'disconnected', 'closed'];
 const EVENT_NAMES: readonly unknown[] = WEBHOOK_EVENT_NAMES;
 const WATCHABLE: readonly unknown[] = ['members', 'channel', 'user'];
 const NONE: readonly string[] = [];
@@ -40,7 +40,7 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
     isWhole(ended) &&
     isListOf(opened, isText) &&
     isListOf(closed, isText),
-  link: ({ state }) => LINKS.includes(state),
+  brokerStatus: ({ status }) => STATUSES.includes(status),
   webhookReports: ({ reports }) => isListOf(reports, isReport),
   relaySubscribe: ({ topics }) => isListOf(topics, isText),
   relayUnsubscribe: ({ topics }) => isListOf(topics, isText),

@@ -44,7 +44,7 @@ export interface WebhookReport {
   readonly event: WebhookEvent;
 }
 
-export type BrokerLink = 'connecting' | 'live' | 'lost' | 'closed';
+export type BrokerStatus = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
 export type ToWorker =
   /** The first message: everything a worker needs to know. */
@@ -100,7 +100,7 @@ export type ToPrimary =
       closed: string[];
     }
   /** `server` names the process that carries publications, where that is known and not the primary. */
-  | { type: 'link'; state: BrokerLink; server?: string }
+  | { type: 'brokerStatus'; status: BrokerStatus; server?: string }
   | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }

@@ -1,4 +1,4 @@
-import type { BrokerLink } from '../../shared/ipc/messages.ts';
+import type { BrokerStatus } from '../../shared/ipc/messages.ts';
 import type { ControlMessage } from '../../shared/model/control-message.ts';
 import type { KeptPublication, Publication } from '../../shared/model/publication.ts';
 
@@ -9,7 +9,7 @@ export interface BrokerListener {
   /** A control message of any worker, this one included. */
   control(message: ControlMessage): void;
   /** The link changed its state. */
-  linkChanged(state: BrokerLink): void;
+  statusChanged(state: BrokerStatus): void;
   /**
    * The broker refuses the subscription to this topic, which this worker is not subscribed to any more. A caller that
    * waits for `subscribe` gets its rejection after this.
@@ -33,7 +33,7 @@ export interface BrokerHealth {
  * published while a subscriber's link is lost does not reach it.
  */
 export interface Broker {
-  readonly link: BrokerLink;
+  readonly status: BrokerStatus;
   readonly health: BrokerHealth;
   /** Names the server process that carries publications; `undefined` if it is the primary, or unknown. */
   readonly server: string | undefined;

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { GusherError } from '../../shared/errors/catalogue.ts';
-import type { BrokerLink } from '../../shared/ipc/messages.ts';
+import type { BrokerStatus } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { LogThrottle } from '../../shared/logging/log-throttle.ts';
 import {
@@ -108,8 +108,8 @@ export class RedisBroker implements Broker {
   readonly #echo: RedisEcho;
   readonly #health: RedisHealth;
   #listener: BrokerListener | undefined;
-  #link: BrokerLink = 'connecting';
-  #lostAt = performance.now();
+  #status: BrokerStatus = 'connecting';
+  #disconnectedAt = performance.now();
   #lastError: unknown;
 
   /** The subscriber connection was asked for everything that was wanted when it was made. */
@@ -129,7 +129,7 @@ export class RedisBroker implements Broker {
   #watches = 0;
   #isReadingRole = false;
   #reconnectedAt = Number.NEGATIVE_INFINITY;
-  #announceTried: () => void = () => undefined;
+  #onFirstAttempt: () => void = () => undefined;
 
   constructor({ url, prefix, maxBytes, stats, log }: RedisBrokerOptions) {
     this.#url = url;
@@ -143,7 +143,7 @@ export class RedisBroker implements Broker {
     const onError = (error: Error): void => {
       this.#setError(error);
       // With Sentinels a first connect does not fail, but goes on asking them.
-      this.#announceTried();
+      this.#onFirstAttempt();
     };
     this.#subscriber = createRedisClient(url, { name: 'subscriber', onError });
     this.#publisher = createRedisClient(url, { name: 'publisher', onError });
@@ -173,8 +173,8 @@ export class RedisBroker implements Broker {
     this.#publisher.on('close', this.#onPublisherClose);
   }
 
-  get link(): BrokerLink {
-    return this.#link;
+  get status(): BrokerStatus {
+    return this.#status;
   }
 
   get server(): string | undefined {
@@ -182,7 +182,7 @@ export class RedisBroker implements Broker {
   }
 
   get health(): BrokerHealth {
-    if (this.#link !== 'live') return { reason: describeRedisError(this.#lastError) };
+    if (this.#status !== 'connected') return { reason: describeRedisError(this.#lastError) };
     const { error, roundTripMs } = this.#health;
     return {
       ...(error !== undefined && { reason: describeRedisError(error) }),
@@ -192,25 +192,26 @@ export class RedisBroker implements Broker {
 
   async open(listener: BrokerListener): Promise<void> {
     this.#listener = listener;
-    const tried = new Promise<void>((resolve) => {
-      this.#announceTried = resolve;
+    const firstAttempt = new Promise<void>((resolve) => {
+      this.#onFirstAttempt = resolve;
     });
     for (const client of [this.#subscriber, this.#publisher]) {
       client.connect().catch((error: unknown) => {
         // What went wrong before says more than that the connection is closed.
         this.#setError(this.#lastError ?? error);
-        this.#judgeLink();
-        this.#announceTried();
+        this.#updateStatus();
+        this.#onFirstAttempt();
       });
     }
     this.#watchedAt = performance.now();
     this.#watcher = setInterval(this.#watch, WATCH_MS);
-    await tried;
-    if (this.#link !== 'live') this.#lose();
+    await firstAttempt;
+    if (this.#status !== 'connected') this.#disconnected();
   }
 
   subscribe(topic: string): Promise<void> {
-    if (this.#link === 'live' || this.#confirming !== undefined) return this.#subscriptions.addAndWait(topic);
+    if (this.#status === 'connected' || this.#confirming !== undefined)
+      return this.#subscriptions.addAndWait(topic);
     this.#subscriptions.add(topic);
     return Promise.resolve();
   }
@@ -225,7 +226,7 @@ export class RedisBroker implements Broker {
   }
 
   async kept(topic: string): Promise<KeptPublication | undefined> {
-    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
+    if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
     const name = this.#keptName(topic);
     try {
       const [message, ttlMs] = await Promise.all([
@@ -249,7 +250,7 @@ export class RedisBroker implements Broker {
 
   /** Redis passes a publication on before it answers its publisher, and answers a connection in order. */
   async settle(): Promise<void> {
-    if (this.#link === 'live') await this.#expectAnswer(this.#subscriber, pinged(this.#subscriber));
+    if (this.#status === 'connected') await this.#expectReply(this.#subscriber, pinged(this.#subscriber));
   }
 
   follow(server: string): void {
@@ -261,7 +262,7 @@ export class RedisBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    this.#become('closed');
+    this.#setStatus('closed');
     clearInterval(this.#watcher);
     await quitRedis(this.#subscriber, this.#publisher);
   }
@@ -273,7 +274,7 @@ export class RedisBroker implements Broker {
   // Publishing
 
   async #send(topic: string, text: string, keep = false): Promise<void> {
-    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
+    if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
     if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new GusherError('publication_too_large');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
       throw new GusherError('broker_busy');
@@ -332,12 +333,12 @@ export class RedisBroker implements Broker {
   async #onPublisherReady(): Promise<void> {
     if (!(await this.#identify(this.#links.publisher))) return;
     this.#health.reset();
-    this.#judgeLink();
+    this.#updateStatus();
   }
 
   readonly #onPublisherClose = (): void => {
     this.#forgetServer(this.#links.publisher);
-    this.#judgeLink();
+    this.#updateStatus();
   };
 
   async #onSubscriberReady(): Promise<void> {
@@ -349,7 +350,7 @@ export class RedisBroker implements Broker {
     this.#subscribed = false;
     this.#subscriptions.reset();
     this.#echo.close(new Error('Connection is closed.'));
-    this.#judgeLink();
+    this.#updateStatus();
   };
 
   #forgetServer(link: Link): void {
@@ -364,10 +365,10 @@ export class RedisBroker implements Broker {
     if (link.client.stream !== stream || link.client.status !== 'ready') return false;
     if (server.role === 'replica') {
       this.#setError(new WrongServerError(REPLICA));
-      this.#announceTried();
+      this.#onFirstAttempt();
       // The address may lead to the master soon; a new connection at once would meet the same.
       await pause(ERROR_PAUSE_MS, undefined, { ref: false });
-      if (link.client.stream === stream && this.#link !== 'closed') dropConnection(link.client);
+      if (link.client.stream === stream && this.#status !== 'closed') dropConnection(link.client);
       return false;
     }
     if (server.role === undefined || server.runId === undefined) this.#logNoIdentity(server);
@@ -376,17 +377,17 @@ export class RedisBroker implements Broker {
   }
 
   /** The link is live when both connections lead to one master, and Redis knows of every topic that is wanted. */
-  readonly #judgeLink = (): void => {
-    if (this.#link === 'closed') return;
+  readonly #updateStatus = (): void => {
+    if (this.#status === 'closed') return;
     const { subscriber, publisher } = this.#links;
     if (this.#subscribed && publisher.server !== undefined) {
       if (!isSame(subscriber.server?.runId, publisher.server.runId)) {
         this.#reconnect(new WrongServerError(OTHER_SERVER));
-      } else if (this.#link !== 'live' && this.#confirming === undefined) void this.#confirm();
+      } else if (this.#status !== 'connected' && this.#confirming === undefined) void this.#confirm();
       return;
     }
     this.#confirming = undefined;
-    if (this.#link === 'live') this.#lose();
+    if (this.#status === 'connected') this.#disconnected();
     else this.#subscriptions.release();
   };
 
@@ -398,30 +399,30 @@ export class RedisBroker implements Broker {
     const confirming = Symbol();
     this.#confirming = confirming;
     void this.#subscriptions.flush();
-    const isAnswered = await this.#expectAnswer(this.#subscriber, pinged(this.#subscriber));
+    const isAnswered = await this.#expectReply(this.#subscriber, pinged(this.#subscriber));
     if (isAnswered) await this.#health.measure();
     if (this.#confirming !== confirming) return;
     this.#confirming = undefined;
     if (!isAnswered) return;
     const { error } = this.#health;
     // Redis may refuse to publish and still deliver what others publish; silence is neither.
-    if (error === undefined || isReplyError(error)) this.#become('live');
+    if (error === undefined || isReplyError(error)) this.#setStatus('connected');
     else this.#reconnect(error);
   }
 
-  #lose(): void {
-    this.#lostAt = performance.now();
-    this.#become('lost');
+  #disconnected(): void {
+    this.#disconnectedAt = performance.now();
+    this.#setStatus('disconnected');
     this.#subscriptions.release();
   }
 
-  #become(state: BrokerLink): void {
-    if (this.#link === state || this.#link === 'closed') return;
-    this.#link = state;
-    if (state === 'lost') this.#logReason({ isThrottled: false });
-    if (state === 'live') {
+  #setStatus(state: BrokerStatus): void {
+    if (this.#status === state || this.#status === 'closed') return;
+    this.#status = state;
+    if (state === 'disconnected') this.#logReason({ isThrottled: false });
+    if (state === 'connected') {
       if (this.#reason !== undefined) {
-        const outageMs = Math.round(performance.now() - this.#lostAt);
+        const outageMs = Math.round(performance.now() - this.#disconnectedAt);
         this.#log.info({ event: 'redis_connection_restored', outageMs }, 'Redis connection restored');
       }
       this.#reason = undefined;
@@ -429,14 +430,14 @@ export class RedisBroker implements Broker {
       const { server } = this;
       if (server !== undefined) leaveOtherServers(this.#url, server);
     }
-    this.#listener?.linkChanged(state);
-    this.#announceTried();
+    this.#listener?.statusChanged(state);
+    this.#onFirstAttempt();
   }
 
   /** Notes why the link is lost, or about to be; while it is lost a new reason is logged too. */
   #setError(error: unknown): void {
     this.#lastError = error;
-    if (this.#link === 'lost') this.#logReason({ isThrottled: true });
+    if (this.#status === 'disconnected') this.#logReason({ isThrottled: true });
   }
 
   #logReason({ isThrottled }: { isThrottled: boolean }): void {
@@ -477,7 +478,7 @@ export class RedisBroker implements Broker {
     this.#echo.expire(now);
     for (const link of Object.values(this.#links)) this.#ping(link, now, isLate);
     void this.#readRole();
-    if (this.#link === 'live' && this.#watches % MEASURE_EVERY_WATCHES === 0) void this.#measure();
+    if (this.#status === 'connected' && this.#watches % MEASURE_EVERY_WATCHES === 0) void this.#measure();
   };
 
   /** A connection can be dead without a sign: ask for one. */
@@ -522,17 +523,17 @@ export class RedisBroker implements Broker {
 
   /** The address leads to another server by now, or will soon: both connections are made again, once a second at most. */
   #reconnect(reason: unknown): void {
-    if (this.#link === 'closed') return;
+    if (this.#status === 'closed') return;
     this.#setError(reason);
     this.#confirming = undefined;
-    if (this.#link === 'live') this.#lose();
+    if (this.#status === 'connected') this.#disconnected();
     const now = performance.now();
     const waitMs = Math.max(0, this.#reconnectedAt + ERROR_PAUSE_MS - now);
     this.#reconnectedAt = now + waitMs;
     const streams = [this.#subscriber.stream, this.#publisher.stream];
     const reconnect = (): void => {
       for (const client of [this.#subscriber, this.#publisher]) {
-        if (streams.includes(client.stream) && this.#link !== 'closed') dropConnection(client);
+        if (streams.includes(client.stream) && this.#status !== 'closed') dropConnection(client);
       }
     };
     if (waitMs === 0) reconnect();
@@ -541,11 +542,11 @@ export class RedisBroker implements Broker {
 
   #distrust(client: Redis, error: unknown): void {
     this.#setError(error);
-    if (this.#link !== 'closed') dropConnection(client);
+    if (this.#status !== 'closed') dropConnection(client);
   }
 
   /** Ends a connection on which a command was not answered. */
-  async #expectAnswer(client: Redis, command: Promise<unknown>): Promise<boolean> {
+  async #expectReply(client: Redis, command: Promise<unknown>): Promise<boolean> {
     try {
       await command;
       return true;
@@ -565,12 +566,12 @@ export class RedisBroker implements Broker {
   /** Asks a new connection for everything that is wanted. */
   async #resubscribe(): Promise<void> {
     const { stream } = this.#subscriber;
-    const asking = this.#subscribeToOwn().then(() => this.#subscriptions.subscribeToAll());
-    await asking.catch((error: unknown) => this.#backOff(error));
+    const subscribing = this.#subscribeToOwn().then(() => this.#subscriptions.subscribeToAll());
+    await subscribing.catch((error: unknown) => this.#backOff(error));
     // Another connection was made meanwhile, and has asked by itself.
     if (this.#subscriber.stream !== stream) return;
-    this.#subscribed = await this.#expectAnswer(this.#subscriber, asking);
-    this.#judgeLink();
+    this.#subscribed = await this.#expectReply(this.#subscriber, subscribing);
+    this.#updateStatus();
   }
 
   /** Connected, and not allowed to subscribe: a new connection at once would meet the same. */
@@ -578,7 +579,7 @@ export class RedisBroker implements Broker {
     if (!isReplyError(error)) return;
     this.#setError(error);
     this.#logReply('subscribe', this.#prefix + CONTROL_TOPIC, error);
-    this.#announceTried();
+    this.#onFirstAttempt();
     await pause(ERROR_PAUSE_MS, undefined, { ref: false });
   }
 
@@ -620,17 +621,17 @@ export class RedisBroker implements Broker {
   readonly #onMessage = (name: Buffer, message: Buffer): void => {
     const topic = name.toString('utf8').slice(this.#prefix.length);
     if (topic === this.#echoTopic) this.#echo.receive(message);
-    else if (topic === BACKPUSH) this.#takeBackpush(undefined, message);
-    else if (topic === CONTROL_TOPIC) this.#takeControl(message);
-    else if (this.#subscriptions.has(topic)) this.#takeEnvelope(topic, message);
+    else if (topic === BACKPUSH) this.#receiveBackpush(undefined, message);
+    else if (topic === CONTROL_TOPIC) this.#receiveControl(message);
+    else if (this.#subscriptions.has(topic)) this.#receiveEnvelope(topic, message);
   };
 
   readonly #onPatternMessage = (_pattern: Buffer, name: Buffer, message: Buffer): void => {
     const appKey = name.toString('utf8').slice(this.#prefix.length + BACKPUSH.length + 1);
-    this.#takeBackpush(appKey, message);
+    this.#receiveBackpush(appKey, message);
   };
 
-  #takeEnvelope(topic: string, message: Buffer): void {
+  #receiveEnvelope(topic: string, message: Buffer): void {
     const publication = this.#parseEnvelope(topic, message);
     if (publication !== undefined) this.#listener?.deliver(topic, publication);
     else this.#countMalformed(topic);
@@ -644,7 +645,7 @@ export class RedisBroker implements Broker {
     return isDeliverable(publication, this.#maxBytes) ? publication : undefined;
   }
 
-  #takeBackpush(appKey: string | undefined, message: Buffer): void {
+  #receiveBackpush(appKey: string | undefined, message: Buffer): void {
     const pushed = this.#isText(message) ? parseBackpush(message.toString('utf8'), appKey) : undefined;
     const isSound = pushed !== undefined && isAppKey(pushed.appKey);
     if (!isSound || !isDeliverable(pushed.publication, this.#maxBytes)) {
@@ -655,7 +656,7 @@ export class RedisBroker implements Broker {
     if (this.#subscriptions.has(topic)) this.#listener?.deliver(topic, pushed.publication);
   }
 
-  #takeControl(message: Buffer): void {
+  #receiveControl(message: Buffer): void {
     const control = this.#isText(message) ? parseControl(message.toString('utf8')) : undefined;
     if (control === undefined) this.#countMalformed(CONTROL_TOPIC);
     else this.#listener?.control(control);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { MessagePipe } from '../../shared/ipc/message-pipe.ts';
-import type { BrokerLink, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
+import type { BrokerStatus, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../shared/ipc/relay-frame.ts';
 import {
   CONTROL_TOPIC,
@@ -36,7 +36,7 @@ interface Sent {
  */
 export class RelayBroker implements Broker {
   readonly #pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
-  #link: BrokerLink = 'connecting';
+  #status: BrokerStatus = 'connecting';
   #listener: BrokerListener | undefined;
   /** Requests, and the lines of items. */
   #outgoing: (Request | string)[] = [];
@@ -63,8 +63,8 @@ export class RelayBroker implements Broker {
     this.#scheduler = new FlushScheduler([() => this.#flush()], { waitForMore: options.isIdle });
   }
 
-  get link(): BrokerLink {
-    return this.#link;
+  get status(): BrokerStatus {
+    return this.#status;
   }
 
   get health(): BrokerHealth {
@@ -85,10 +85,10 @@ export class RelayBroker implements Broker {
   async open(listener: BrokerListener): Promise<void> {
     this.#listener = listener;
     await Promise.all([this.subscribe(CONTROL_TOPIC), this.subscribe(this.#echoTopic)]);
-    this.#link = 'live';
+    this.#status = 'connected';
     this.#measurer = setInterval(this.#measure, MEASURE_MS);
     this.#measure();
-    listener.linkChanged('live');
+    listener.statusChanged('connected');
   }
 
   subscribe(topic: string): Promise<void> {
@@ -172,9 +172,9 @@ export class RelayBroker implements Broker {
   async close(): Promise<void> {
     clearInterval(this.#measurer);
     this.#flush();
-    this.#link = 'closed';
+    this.#status = 'closed';
     for (const { reject } of this.#publishing) reject(new GusherError('broker_unavailable'));
-    this.#listener?.linkChanged('closed');
+    this.#listener?.statusChanged('closed');
   }
 
   readonly #measure = (): void => {
@@ -187,7 +187,7 @@ export class RelayBroker implements Broker {
 
   /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
   async #publish(item: RelayItem): Promise<void> {
-    if (this.#link !== 'live') throw new GusherError('broker_unavailable');
+    if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
     const frame = encodeRelayFrame(item);
     const bytes = frame.length;
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_MAX_BYTES) {

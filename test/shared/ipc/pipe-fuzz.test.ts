@@ -175,7 +175,7 @@ describe('a message of a worker', () => {
       { type: 'beat', stats: { connections: '1' } },
       { type: 'sockets', taken: [1] },
       { type: 'sockets', taken: 1, passed: 0, ended: 0, opened: [], closed: [] },
-      { type: 'link', state: 'lots' },
+      { type: 'brokerStatus', status: 'lots' },
       { type: 'relaySubscribe', topics: 'shop@news' },
       { type: 'relaySubscribe', topics: [1] },
       { type: 'webhookReports', reports: [{ app: 'a', event: null }] },

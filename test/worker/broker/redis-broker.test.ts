@@ -23,7 +23,7 @@ describe('the redis broker', () => {
     await broker.open({
       deliver: (topic, publication) => void heard.push({ topic, publication }),
       control: () => undefined,
-      linkChanged: () => undefined,
+      statusChanged: () => undefined,
       refused: (topic) => void rejected.push(topic),
     });
   }
@@ -117,14 +117,14 @@ describe('the redis broker', () => {
     for (let n = 0; n < 1_200; n += 1) void broker.subscribe(`demo@c${n}`);
     await broker.subscribe('demo@news');
     await redis.kill();
-    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    await eventually(() => broker.status === 'disconnected', 'the loss is noticed');
     const asked = performance.now();
     expect(await publish('1')).to.equal('broker_unavailable');
     expect(performance.now() - asked).to.be.lessThan(1_000);
     await broker.subscribe('demo@late');
     broker.unsubscribe('demo@c7');
     await redis.restart();
-    await eventually(() => broker.link === 'live', 'the link is back');
+    await eventually(() => broker.status === 'connected', 'the link is back');
     expect(await publish('2')).to.equal('taken');
     for (const name of ['late', 'c7', 'c1199']) {
       await broker.publish(`demo@${name}`, { channel: name, event: 'e', data: '3' });
@@ -144,9 +144,9 @@ describe('the redis broker', () => {
     it(`hears of what was subscribed to while the connection of the ${name} alone was away`, async () => {
       await open();
       await end(name);
-      await eventually(() => broker.link === 'lost', 'the loss is noticed');
+      await eventually(() => broker.status === 'disconnected', 'the loss is noticed');
       const topics: string[] = [];
-      while (broker.link === 'lost') {
+      while (broker.status === 'disconnected') {
         topics.push(`demo@c${topics.length}`);
         await broker.subscribe(topics.at(-1) ?? '');
         await new Promise(setImmediate);
@@ -163,11 +163,11 @@ describe('the redis broker', () => {
     const { reasons, log } = reasonLog();
     await open(redis.url, log);
     await redis.kill();
-    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    await eventually(() => broker.status === 'disconnected', 'the loss is noticed');
     await redis.restart();
-    await eventually(() => broker.link === 'live', 'the link is back');
+    await eventually(() => broker.status === 'connected', 'the link is back');
     await end('subscriber');
-    await eventually(() => broker.link === 'lost', 'the second loss is noticed');
+    await eventually(() => broker.status === 'disconnected', 'the second loss is noticed');
     expect(reasons.at(-1)).to.equal('Redis ended the connection');
     expect(reasons).to.include('nothing listens at the Redis address');
   });
@@ -185,14 +185,14 @@ describe('the redis broker', () => {
     );
     await broker.subscribe('demo@news');
     await broker.settle();
-    expect(broker.link).to.equal('live');
+    expect(broker.status).to.equal('connected');
     expect(await publish('1')).to.equal('taken');
     await eventually(() => heard.length === 1, 'it was heard');
     expect(await broker.kept('demo@news')).to.equal(undefined);
     // A new connection is asked by a PING whether it is told of all.
     await end('subscriber');
     await eventually(() => reasons.length === 1, 'the loss is noticed');
-    await eventually(() => broker.link === 'live', 'the link is back');
+    await eventually(() => broker.status === 'connected', 'the link is back');
   });
 
   /** Those of this helper too. */
@@ -204,12 +204,12 @@ describe('the redis broker', () => {
     const { reasons, log } = reasonLog();
     await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
     await within(open(redis.url, log), 'the broker to be open');
-    expect(broker.link).to.equal('lost');
+    expect(broker.status).to.equal('disconnected');
     const before = await connectionsMade();
     await new Promise((resolve) => setTimeout(resolve, 600));
     expect((await connectionsMade()) - before, 'attempts without a pause').to.be.lessThan(8);
     await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
-    await eventually(() => broker.link === 'live', 'the link is there');
+    await eventually(() => broker.status === 'connected', 'the link is there');
     expect(reasons[0]).to.equal('Redis answers NOPERM');
   });
 
@@ -225,11 +225,11 @@ describe('the redis broker', () => {
       const outcomes = await Promise.all(topics.map((topic) => outcomeOf(broker.subscribe(topic))));
       expect(outcomes).to.deep.equal(['ok', 'subscription_refused', 'ok', 'subscription_refused']);
       expect(await outcomeOf(broker.subscribe('demo@secret3'))).to.equal('subscription_refused');
-      expect(broker.link).to.equal('live');
+      expect(broker.status).to.equal('connected');
       await broker.publish('demo@open2', { channel: 'open2', event: 'e', data: '1' });
       expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@open2']);
       expect(await publish('1')).to.equal('broker_refused');
-      expect(broker.link).to.equal('live');
+      expect(broker.status).to.equal('connected');
     });
 
     it('reports channels that are refused when the link returns', async () => {
@@ -238,7 +238,7 @@ describe('the redis broker', () => {
       for (const name of ['open1', 'closed', 'open2']) await broker.subscribe(`demo@${name}`);
       await redis.command('ACL', 'SETUSER', 'default', 'resetchannels', '&gusher:*', '&demo@open*');
       await eventually(() => rejected.length === 1, 'it is refused');
-      await eventually(() => broker.link === 'live', 'the link is back');
+      await eventually(() => broker.status === 'connected', 'the link is back');
       expect(rejected).to.deep.equal(['demo@closed']);
       await broker.publish('demo@open1', { channel: 'open1', event: 'e', data: '1' });
       expect(heard).to.have.length(1);
@@ -265,7 +265,7 @@ describe('the redis broker', () => {
     expect(told).to.have.length(1);
     expect(told[0]).to.include({ event: 'redis_command_refused', name: 'demo@news' });
     expect(told[0]?.reply).to.match(/^NOPERM .*publish/);
-    expect(broker.link).to.equal('live');
+    expect(broker.status).to.equal('connected');
     await redis.command('ACL', 'SETUSER', 'default', '+publish');
     await eventually(() => broker.health.reason === undefined, 'it is whole again');
   });
@@ -297,11 +297,11 @@ describe('the redis broker', () => {
     await open();
     await broker.subscribe('demo@news');
     await redis.command('REPLICAOF', '127.0.0.1', '1');
-    await eventually(() => broker.link === 'lost', 'it is noticed');
+    await eventually(() => broker.status === 'disconnected', 'it is noticed');
     expect(await publish('1')).to.equal('broker_unavailable');
     expect(broker.health.reason).to.match(/replica/);
     await redis.command('REPLICAOF', 'NO', 'ONE');
-    await eventually(() => broker.link === 'live', 'the link is back');
+    await eventually(() => broker.status === 'connected', 'the link is back');
     expect(await publish('2')).to.equal('taken');
     expect(heard).to.have.length(1);
   });
@@ -309,9 +309,9 @@ describe('the redis broker', () => {
   it('notices a demoted master by its reply to a write where ROLE and INFO are forbidden', async () => {
     await redis.command('ACL', 'SETUSER', 'default', '-role', '-info');
     await open();
-    expect(broker.link).to.equal('live');
+    expect(broker.status).to.equal('connected');
     await redis.command('REPLICAOF', '127.0.0.1', '1');
-    await eventually(() => broker.link === 'lost', 'it is noticed');
+    await eventually(() => broker.status === 'disconnected', 'it is noticed');
     expect(broker.health.reason).to.match(/replica/);
   });
 
@@ -319,10 +319,10 @@ describe('the redis broker', () => {
     await open();
     const connected = await connectionsMade();
     broker.follow(broker.server ?? '');
-    expect(broker.link).to.equal('live');
+    expect(broker.status).to.equal('connected');
     broker.follow('another');
-    expect(broker.link).to.equal('lost');
-    await eventually(() => broker.link === 'live', 'the link is back');
+    expect(broker.status).to.equal('disconnected');
+    await eventually(() => broker.status === 'connected', 'the link is back');
     expect((await connectionsMade()) - connected).to.be.at.least(2);
   });
 
@@ -332,7 +332,7 @@ describe('the redis broker', () => {
     await redis.command('CLIENT', 'PAUSE', '2500', 'WRITE');
     expect(await publish('1')).to.equal('outcome_unknown');
     expect(await publish('1')).to.equal('taken');
-    expect(broker.link).to.equal('live');
+    expect(broker.status).to.equal('connected');
   });
 
   it('acknowledges nothing that its own subscriber connection did not deliver', async () => {
@@ -341,7 +341,7 @@ describe('the redis broker', () => {
     const acknowledged: string[] = [];
     let number = 0;
     for (let kill = 0; kill < 10; kill += 1) {
-      await eventually(() => broker.link === 'live', 'the link is live');
+      await eventually(() => broker.status === 'connected', 'the link is live');
       const publishing: Promise<void>[] = [];
       for (let burst = 0; burst < 40; burst += 1) {
         if (burst === 20) void redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -357,7 +357,7 @@ describe('the redis broker', () => {
         await new Promise(setImmediate);
       }
       await Promise.all(publishing);
-      await eventually(() => broker.link === 'live', 'the link is live');
+      await eventually(() => broker.status === 'connected', 'the link is live');
     }
     const delivered = new Set(heard.map(({ publication }) => publication.data));
     expect(acknowledged.filter((data) => !delivered.has(data))).to.deep.equal([]);
@@ -368,9 +368,9 @@ describe('the redis broker', () => {
     await open();
     await broker.subscribe('demo@news');
     redis.signal('SIGSTOP');
-    await eventually(() => broker.link === 'lost', 'the loss is noticed');
+    await eventually(() => broker.status === 'disconnected', 'the loss is noticed');
     redis.signal('SIGCONT');
-    await eventually(() => broker.link === 'live', 'the link is back');
+    await eventually(() => broker.status === 'connected', 'the link is back');
     expect(await publish('1')).to.equal('taken');
     await eventually(() => heard.length === 1, 'it was heard');
   });
@@ -378,7 +378,7 @@ describe('the redis broker', () => {
   it('waits for a Redis that is not there yet', async () => {
     const port = await freePort();
     await open(`redis://127.0.0.1:${port}`);
-    expect(broker.link).to.equal('lost');
+    expect(broker.status).to.equal('disconnected');
     expect(await publish('1')).to.equal('broker_unavailable');
   });
 });
