@@ -6,7 +6,7 @@ import { textOfLogLine } from './logging/text-lines.ts';
 export type { Logger } from 'pino';
 
 /** What is kept, to be written later, while standard error takes nothing. */
-const KEPT_MAX_BYTES = 1024 * 1024;
+const BUFFER_MAX_BYTES = 1024 * 1024;
 
 const STANDARD_ERROR = 2;
 
@@ -18,7 +18,7 @@ export function createLog(
   { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
   process: Record<string, unknown>,
 ): Logger {
-  const standardError = pino.destination({ dest: STANDARD_ERROR, sync: true, maxLength: KEPT_MAX_BYTES });
+  const standardError = pino.destination({ dest: STANDARD_ERROR, sync: true, maxLength: BUFFER_MAX_BYTES });
   const isText = logFormat === 'text' || (logFormat === 'auto' && isatty(STANDARD_ERROR));
   // A disk that is full, a reader that has gone: lines are lost, and nobody can be told.
   standardError.on('error', () => undefined);

@@ -357,7 +357,7 @@ export class Worker {
         this.#idempotency.receive(message);
         break;
       case 'relayReceived':
-      case 'relayKept':
+      case 'relayCached':
       case 'relaySubscribed':
         this.#relay?.receive(message);
         break;

@@ -5,7 +5,7 @@ import { MessagePipe } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerStatus, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { silentLog } from '../../src/shared/log.ts';
 import type { ControlMessage } from '../../src/shared/model/control-message.ts';
-import { KEPT_MS, type Publication } from '../../src/shared/model/publication.ts';
+import { CACHE_TTL_MS, type Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import type { Broker } from '../../src/worker/broker/broker.ts';
 import { RedisBroker } from '../../src/worker/broker/redis-broker.ts';
@@ -233,15 +233,15 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
 
     it("keeps the last publication of a cache channel for all workers, a client's own aside", async () => {
       const three = host.members[2] as Member;
-      expect(await three.broker.kept('a@cache-c')).to.equal(undefined);
+      expect(await three.broker.cached('a@cache-c')).to.equal(undefined);
       for (let n = 0; n < 5; n += 1) await one.broker.publish('a@cache-c', numbered('cache-c', n));
       await two.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
       await two.broker.publish('a@c', numbered('c', 'no cache'));
-      const kept = await three.broker.kept('a@cache-c');
-      expect(kept?.publication).to.deep.equal({ ...numbered('cache-c', 4), kept: true });
-      expect(kept?.ttlMs).to.be.within(KEPT_MS - 20_000, KEPT_MS);
-      expect(await three.broker.kept('b@cache-c'), 'another app').to.equal(undefined);
-      expect(await three.broker.kept('a@c')).to.equal(undefined);
+      const cached = await three.broker.cached('a@cache-c');
+      expect(cached?.publication).to.deep.equal({ ...numbered('cache-c', 4), cached: true });
+      expect(cached?.ttlMs).to.be.within(CACHE_TTL_MS - 20_000, CACHE_TTL_MS);
+      expect(await three.broker.cached('b@cache-c'), 'another app').to.equal(undefined);
+      expect(await three.broker.cached('a@c')).to.equal(undefined);
     });
 
     it('tells subscribers what of a cache channel is kept', async () => {
@@ -249,15 +249,15 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.publish('a@cache-c', numbered('cache-c', 'backend'));
       await one.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
       await eventually(() => two.heard.length === 2, 'both were heard');
-      expect(two.heard.map(({ publication }) => publication.kept)).to.deep.equal([true, undefined]);
+      expect(two.heard.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     });
 
     it('says what a cache channel keeps when whatever was published before has been delivered', async () => {
       await one.broker.subscribe('a@private-cache-c');
       for (let n = 0; n < 100; n += 1) {
         void two.broker.publish('a@private-cache-c', numbered('private-cache-c', n));
-        const kept = await one.broker.kept('a@private-cache-c');
-        const last = kept === undefined ? -1 : (JSON.parse(kept.publication.data) as number);
+        const cached = await one.broker.cached('a@private-cache-c');
+        const last = cached === undefined ? -1 : (JSON.parse(cached.publication.data) as number);
         expect(dataOf(one).length).to.be.greaterThan(last);
       }
     });

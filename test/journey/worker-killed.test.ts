@@ -31,17 +31,17 @@ describe('a worker that is killed under traffic', () => {
     const last = await traffic.stop();
 
     const lost = receivers.filter(({ client }) => client.socket.readyState !== client.socket.OPEN);
-    const kept = receivers.filter((receiver) => !lost.includes(receiver));
+    const cached = receivers.filter((receiver) => !lost.includes(receiver));
     expect(lost).to.have.lengthOf(CLIENTS / 2);
     for (const { client } of lost) expect(await client.closed).to.have.property('code', 1006);
-    for (const receiver of kept) {
+    for (const receiver of cached) {
       await receiver.hasReceived(last);
       expect(traffic.isComplete(receiver.received)).to.equal(undefined);
     }
     const back = await Receiver.joinMany(lost.length, gusher.clientUrl(), 'news');
     await gusher.publish('news', 'tick', 'welcome back');
-    await Promise.all([...kept, ...back].map((receiver) => receiver.hasReceived('welcome back')));
-    leave([...kept, ...back]);
+    await Promise.all([...cached, ...back].map((receiver) => receiver.hasReceived('welcome back')));
+    leave([...cached, ...back]);
     // Noise of the machine apart: the issue promises one second.
     expect(replacedMs).to.be.below(10_000);
     const died = gusher.logs.find((line) => line.msg === 'worker exited');

@@ -48,10 +48,10 @@ describe('a worker that cannot be started', () => {
     const delays = [first, ...others].slice(0, 4).map((line) => line?.respawnInMs);
     expect(delays).to.deep.equal([0, 100, 200, 400]);
     await eventually(() => receivers.filter(isOpen).length === CLIENTS / 2, 'its clients are lost');
-    const kept = receivers.filter(isOpen);
-    for (const { client } of kept) client.send('gusher.ping');
-    await eventually(() => kept.every(({ received }) => received.length > 0), 'the others are served');
-    return kept;
+    const cached = receivers.filter(isOpen);
+    for (const { client } of cached) client.send('gusher.ping');
+    await eventually(() => cached.every(({ received }) => received.length > 0), 'the others are served');
+    return cached;
   }
 
   async function failures(count: number): Promise<void> {
@@ -59,53 +59,53 @@ describe('a worker that cannot be started', () => {
   }
 
   /** The place is filled again, and those who come now are with both workers. */
-  async function expectRecovery(kept: readonly Receiver[]): Promise<void> {
+  async function expectRecovery(cached: readonly Receiver[]): Promise<void> {
     await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
     const back = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
     expect((await gusher.publish('news', 'tick', 'welcome back')).status).to.equal(200);
-    await Promise.all([...kept, ...back].map((receiver) => receiver.hasReceived('welcome back')));
+    await Promise.all([...cached, ...back].map((receiver) => receiver.hasReceived('welcome back')));
     process.kill(gusher.workerPids[1] as number, 'SIGKILL');
-    await eventually(() => !kept.some(isOpen), 'the clients of the other one are lost');
+    await eventually(() => !cached.some(isOpen), 'the clients of the other one are lost');
     expect(back.filter(isOpen), 'those at the new worker').to.have.lengthOf(CLIENTS / 2 + 1);
     await eventually(() => gusher.workerPids.length === 4, 'the other one is replaced as well');
-    leave([...kept, ...back]);
+    leave([...cached, ...back]);
     expect(await gusher.stop()).to.equal(0);
   }
 
   it('for want of descriptors takes nothing with it, and comes when there are some', async () => {
     const primary = gusher.process.pid as number;
     limitDescriptors(primary, 3);
-    const kept = await loseWorker(/EMFILE/);
+    const cached = await loseWorker(/EMFILE/);
     const open = descriptorsOf(primary);
     // Some are left, and not enough: what is taken for the attempt is given back.
     limitDescriptors(primary, limitWithFree(open, 4));
     await failures(gusher.logs.filter(isFailure).length + 2);
     expect(descriptorsOf(primary)).to.have.lengthOf(open.length);
     limitDescriptors(primary, 1_024);
-    await expectRecovery(kept);
+    await expectRecovery(cached);
   });
 
   it('because its program is being replaced comes when it is there', async () => {
     renameSync(node, `${node}.away`);
-    const kept = await loseWorker(/ENOENT/);
+    const cached = await loseWorker(/ENOENT/);
     renameSync(`${node}.away`, node);
-    await expectRecovery(kept);
+    await expectRecovery(cached);
   });
 
   it('of which Node complains by throwing comes as well', async () => {
     renameSync(node, `${node}.away`);
     symlinkSync(node, node);
-    const kept = await loseWorker(/ELOOP/);
+    const cached = await loseWorker(/ELOOP/);
     renameSync(`${node}.away`, node);
-    await expectRecovery(kept);
+    await expectRecovery(cached);
   });
 
   it('keeps no stop waiting', async () => {
     rmSync(node);
-    const kept = await loseWorker(/ENOENT/);
+    const cached = await loseWorker(/ENOENT/);
     // A worker that is killed at the deadline makes it 1.
     expect(await gusher.stop()).to.equal(0);
-    for (const { client } of kept) expect(await client.closed).to.have.property('code', 4200);
+    for (const { client } of cached) expect(await client.closed).to.have.property('code', 4200);
   });
 });
 

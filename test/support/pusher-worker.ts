@@ -70,7 +70,7 @@ export class PusherWorker {
     const broker = {
       subscribe: () => this.subscribeTopic(),
       unsubscribe: () => undefined,
-      kept: () => nextTick().then(() => undefined),
+      cached: () => nextTick().then(() => undefined),
     };
     const hub = new Hub({ broker, fanOut, roster: reporter, stats });
     const announce = (appKey: string, channel: string, text: string): void =>

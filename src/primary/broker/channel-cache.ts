@@ -1,20 +1,20 @@
-import { KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
+import { CACHE_TTL_MS, type CachedPublication, type Publication } from '../../shared/model/publication.ts';
 
 /** Attack: cache channels without end. Beyond either bound the one that was published to longest ago is forgotten. */
 const CHANNELS_MAX = 100_000;
 const BYTES_MAX = 64 * 1024 * 1024;
 
-interface Kept {
+interface CacheEntry {
   readonly publication: Publication;
   readonly bytes: number;
   readonly until: number;
 }
 
 /** The last publication of each cache channel, where there is no Redis to keep them. */
-export class KeptPublications {
+export class ChannelCache {
   readonly #now: () => number;
   /** By topic, the one published to longest ago first. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #entries = new Map<string, CacheEntry>();
   #bytes = 0;
 
   /** `now` is a clock in ms that never goes back. */
@@ -22,25 +22,25 @@ export class KeptPublications {
     this.#now = options.now;
   }
 
-  keep(topic: string, publication: Publication, bytes: number): void {
-    this.#forget(topic);
-    this.#kept.set(topic, { publication, bytes, until: this.#now() + KEPT_MS });
+  set(topic: string, publication: Publication, bytes: number): void {
+    this.#delete(topic);
+    this.#entries.set(topic, { publication, bytes, until: this.#now() + CACHE_TTL_MS });
     this.#bytes += bytes;
-    for (const [oldest, { until }] of this.#kept) {
-      const fits = this.#kept.size <= CHANNELS_MAX && this.#bytes <= BYTES_MAX;
+    for (const [oldest, { until }] of this.#entries) {
+      const fits = this.#entries.size <= CHANNELS_MAX && this.#bytes <= BYTES_MAX;
       if (fits && until > this.#now()) break;
-      this.#forget(oldest);
+      this.#delete(oldest);
     }
   }
 
-  find(topic: string): KeptPublication | undefined {
-    const kept = this.#kept.get(topic);
-    const ttlMs = (kept?.until ?? 0) - this.#now();
-    return kept === undefined || ttlMs <= 0 ? undefined : { publication: kept.publication, ttlMs };
+  find(topic: string): CachedPublication | undefined {
+    const cached = this.#entries.get(topic);
+    const ttlMs = (cached?.until ?? 0) - this.#now();
+    return cached === undefined || ttlMs <= 0 ? undefined : { publication: cached.publication, ttlMs };
   }
 
-  #forget(topic: string): void {
-    this.#bytes -= this.#kept.get(topic)?.bytes ?? 0;
-    this.#kept.delete(topic);
+  #delete(topic: string): void {
+    this.#bytes -= this.#entries.get(topic)?.bytes ?? 0;
+    this.#entries.delete(topic);
   }
 }

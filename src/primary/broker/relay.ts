@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/log.ts';
 import { channelOf } from '../../shared/model/names.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
-import { KeptPublications } from './channel-cache.ts';
+import { ChannelCache } from './channel-cache.ts';
 
 /** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
@@ -35,7 +35,7 @@ export class Relay {
   readonly #destinations = new Map<number, Destination>();
   readonly #subscribers = new Map<string, Set<number>>();
   readonly #scheduler = new FlushScheduler([() => this.flush()], { waitForMore: () => true });
-  readonly #kept = new KeptPublications();
+  readonly #cache = new ChannelCache();
   /** Publications dropped because a worker was too far behind. */
   dropped = 0;
 
@@ -68,7 +68,11 @@ export class Relay {
         for (const topic of message.topics) this.#unsubscribe(slot, destination, topic);
         break;
       case 'relayCacheQuery':
-        destination.pipe.enqueue({ type: 'relayKept', id: message.id, kept: this.#kept.find(message.topic) });
+        destination.pipe.enqueue({
+          type: 'relayCached',
+          id: message.id,
+          cached: this.#cache.find(message.topic),
+        });
         break;
       default:
         message satisfies never;
@@ -81,7 +85,7 @@ export class Relay {
     const source = this.#destinations.get(slot);
     if (source !== undefined) source.received += 1;
     this.#scheduler.schedule();
-    if (isCacheChannel(channelOf(topic))) this.#keep(topic, frame);
+    if (isCacheChannel(channelOf(topic))) this.#cachePublication(topic, frame);
     const subscribers = this.#subscribers.get(topic);
     if (subscribers === undefined) return;
     const shared = Buffer.from(frame);
@@ -112,10 +116,10 @@ export class Relay {
     if (subscribers?.size === 0) this.#subscribers.delete(topic);
   }
 
-  #keep(topic: string, frame: Buffer): void {
+  #cachePublication(topic: string, frame: Buffer): void {
     const item = decodeRelayFrame(topic, frame);
-    if ('publication' in item && item.publication.kept === true)
-      this.#kept.keep(topic, item.publication, frame.length);
+    if ('publication' in item && item.publication.cached === true)
+      this.#cache.set(topic, item.publication, frame.length);
   }
 
   #offer(slot: number, shared: Buffer): void {

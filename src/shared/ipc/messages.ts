@@ -9,7 +9,7 @@ import type {
   RosterQueryOf,
   Watchable,
 } from '../model/presence.ts';
-import type { KeptPublication } from '../model/publication.ts';
+import type { CachedPublication } from '../model/publication.ts';
 import type { WebhookEvent } from '../model/webhook-event.ts';
 import type { Stats } from '../stats.ts';
 
@@ -63,7 +63,7 @@ export type ToWorker =
   /** Of your items, so many of the oldest that were not confirmed yet have been passed on. */
   | { type: 'relayReceived'; count: number }
   /** The answer to the `relayAsk` of that id, in its place among the items. */
-  | { type: 'relayKept'; id: number; kept: KeptPublication | undefined }
+  | { type: 'relayCached'; id: number; cached: CachedPublication | undefined }
   /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
   | { type: 'relaySubscribed' }
   /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */

@@ -13,7 +13,7 @@ const extras = v.object({
   except: v.exactOptional(v.pipe(v.string(), v.check(isSocketId))),
   fromClient: v.exactOptional(v.literal(true)),
   userId: v.exactOptional(v.pipe(v.string(), v.check(isUserId))),
-  kept: v.exactOptional(v.literal(true)),
+  cached: v.exactOptional(v.literal(true)),
   id: v.exactOptional(publicationId),
 });
 

@@ -20,22 +20,22 @@ export interface Publication {
   /** Of a request with an Idempotency-Key: a repeat has the same id, and each worker delivers it once. */
   readonly id?: string;
   /** Said by the broker: it keeps this for those who subscribe to the cache channel later. */
-  readonly kept?: true;
+  readonly cached?: true;
 }
 
 /** How long a cache channel keeps its last publication, in ms. */
-export const KEPT_MS = 30 * 60_000;
+export const CACHE_TTL_MS = 30 * 60_000;
 
 /** The last publication of a cache channel, and for how long it will be there. */
-export interface KeptPublication {
+export interface CachedPublication {
   readonly publication: Publication;
   readonly ttlMs: number;
 }
 
 /** As a broker carries it: what a backend has sent to a cache channel is kept for those who subscribe later. */
-export function carried(publication: Publication): Publication {
-  const isKept = publication.fromClient !== true && isCacheChannel(publication.channel);
-  return isKept ? { ...publication, kept: true } : publication;
+export function withCacheFlag(publication: Publication): Publication {
+  const isCached = publication.fromClient !== true && isCacheChannel(publication.channel);
+  return isCached ? { ...publication, cached: true } : publication;
 }
 
 /** The envelope `{"channel","event","data"}`, in that order: what native clients get. */

@@ -1,6 +1,6 @@
 import type { BrokerStatus } from '../../shared/ipc/messages.ts';
 import type { ControlMessage } from '../../shared/model/control-message.ts';
-import type { KeptPublication, Publication } from '../../shared/model/publication.ts';
+import type { CachedPublication, Publication } from '../../shared/model/publication.ts';
 
 /** Who hears what a broker brings: the hub. */
 export interface BrokerListener {
@@ -69,7 +69,7 @@ export interface Broker {
    * to the topic, whatever was published before the answer has been delivered when this resolves. Rejects with
    * `broker_unavailable` where that cannot be known.
    */
-  kept(topic: string): Promise<KeptPublication | undefined>;
+  cached(topic: string): Promise<CachedPublication | undefined>;
 
   /**
    * Brings a control message to every worker of every host, this one included: at most once, in the order of

@@ -13,7 +13,12 @@ import {
 } from '../../shared/model/control-message.ts';
 import { envelopeText, parseEnvelope } from '../../shared/model/envelope.ts';
 import { isAppKey, topicOf } from '../../shared/model/names.ts';
-import { carried, KEPT_MS, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
+import {
+  CACHE_TTL_MS,
+  type CachedPublication,
+  type Publication,
+  withCacheFlag,
+} from '../../shared/model/publication.ts';
 import { envelopeMaxBytes, isDeliverable } from '../../shared/model/publication-size.ts';
 import {
   createRedisClient,
@@ -60,7 +65,7 @@ const REASON_LOG_INTERVAL_MS = 10_000;
 
 const BACKPUSH = 'gusher:backpush';
 /** Before the topic: the key of what a cache channel keeps. No app key has a colon. */
-const KEPT = 'gusher:last:';
+const CACHE_KEY_PREFIX = 'gusher:last:';
 /** Before a random id: the channel on which a worker receives its own messages. */
 const ECHO = 'gusher:echo:';
 const HEALTH_KEY = 'gusher:health';
@@ -221,13 +226,13 @@ export class RedisBroker implements Broker {
   }
 
   publish(topic: string, publication: Publication): Promise<void> {
-    const whole = carried(publication);
-    return this.#send(topic, envelopeText(whole), whole.kept);
+    const whole = withCacheFlag(publication);
+    return this.#send(topic, envelopeText(whole), whole.cached);
   }
 
-  async kept(topic: string): Promise<KeptPublication | undefined> {
+  async cached(topic: string): Promise<CachedPublication | undefined> {
     if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
-    const name = this.#keptName(topic);
+    const name = this.#cacheKey(topic);
     try {
       const [message, ttlMs] = await Promise.all([
         this.#publisher.getBuffer(name),
@@ -267,13 +272,13 @@ export class RedisBroker implements Broker {
     await quitRedis(this.#subscriber, this.#publisher);
   }
 
-  #keptName(topic: string): string {
-    return this.#prefix + KEPT + topic;
+  #cacheKey(topic: string): string {
+    return this.#prefix + CACHE_KEY_PREFIX + topic;
   }
 
   // Publishing
 
-  async #send(topic: string, text: string, keep = false): Promise<void> {
+  async #send(topic: string, text: string, isCached = false): Promise<void> {
     if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
     if (Buffer.byteLength(text) > this.#passedMaxBytes) throw new GusherError('publication_too_large');
     if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
@@ -282,7 +287,7 @@ export class RedisBroker implements Broker {
     this.#inFlightBytes += text.length;
     try {
       const name = this.#prefix + topic;
-      const publishing = keep ? this.#publishAndKeep(topic, text) : this.#publisher.publish(name, text);
+      const publishing = isCached ? this.#publishAndKeep(topic, text) : this.#publisher.publish(name, text);
       const confirming = this.#health.canEcho ? this.#echo.confirm() : undefined;
       await publishing.catch((error: unknown) => {
         throw new GusherError(this.#outcomeOf(error, name));
@@ -294,7 +299,7 @@ export class RedisBroker implements Broker {
   }
 
   async #publishAndKeep(topic: string, text: string): Promise<void> {
-    const both = this.#publisher.multi().set(this.#keptName(topic), text, 'PX', KEPT_MS);
+    const both = this.#publisher.multi().set(this.#cacheKey(topic), text, 'PX', CACHE_TTL_MS);
     const replies = await both.publish(this.#prefix + topic, text).exec();
     for (const [error] of replies ?? []) if (error !== null) throw error;
   }

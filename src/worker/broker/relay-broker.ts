@@ -9,7 +9,7 @@ import {
   controlText,
   parseControl,
 } from '../../shared/model/control-message.ts';
-import { carried, type KeptPublication, type Publication } from '../../shared/model/publication.ts';
+import { type CachedPublication, type Publication, withCacheFlag } from '../../shared/model/publication.ts';
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
 import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
 
@@ -46,7 +46,7 @@ export class RelayBroker implements Broker {
   readonly #publishing: Sent[] = [];
   #inFlightBytes = 0;
   readonly #scheduler: FlushScheduler;
-  readonly #cacheQueries = new Map<number, (kept: KeptPublication | undefined) => void>();
+  readonly #cacheQueries = new Map<number, (cached: CachedPublication | undefined) => void>();
   #lastId = 0;
   /** What this worker publishes to itself, to measure how long that takes. */
   readonly #echoTopic = ECHO + randomBytes(15).toString('base64url');
@@ -113,14 +113,14 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    await this.#publish({ topic, publication: carried(publication) });
+    await this.#publish({ topic, publication: withCacheFlag(publication) });
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
     await this.#publish({ topic: CONTROL_TOPIC, control: controlText(message) });
   }
 
-  kept(topic: string): Promise<KeptPublication | undefined> {
+  cached(topic: string): Promise<CachedPublication | undefined> {
     return new Promise((resolve) => {
       this.#lastId += 1;
       this.#cacheQueries.set(this.#lastId, resolve);
@@ -138,8 +138,8 @@ export class RelayBroker implements Broker {
           sent.resolve();
         }
         break;
-      case 'relayKept':
-        this.#cacheQueries.get(message.id)?.(message.kept);
+      case 'relayCached':
+        this.#cacheQueries.get(message.id)?.(message.cached);
         this.#cacheQueries.delete(message.id);
         break;
       case 'relaySubscribed':

@@ -14,14 +14,14 @@ export class Channel<Subscriber> {
   /** One per wire protocol with a subscriber, and one more for its pending subscribers. */
   readonly groups: SubscriberGroup<Subscriber>[] = [];
   /** Whether the broker caches the last event of this channel for later subscribers. */
-  readonly keepsLast: boolean;
+  readonly isCache: boolean;
   /** Owned by the hub: the last cached event that arrived here, valid until `lastUntil` (`performance.now()`). */
-  last: Publication | undefined = undefined;
-  lastUntil = 0;
+  cached: Publication | undefined = undefined;
+  cachedUntil = 0;
 
   constructor(topic: string) {
     this.topic = topic;
-    this.keepsLast = isCacheChannel(channelOf(topic));
+    this.isCache = isCacheChannel(channelOf(topic));
   }
 
   /** The group of a protocol; created if there is none. */

@@ -1,7 +1,7 @@
 import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
-import { KEPT_MS, type Publication } from '../../shared/model/publication.ts';
+import { CACHE_TTL_MS, type Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
@@ -167,12 +167,12 @@ export class Hub {
   /** What came last from a backend to a cache channel while somebody here was subscribed to it. */
   lastOf(appKey: string, channelName: string): Publication | undefined {
     const channel = this.#channels.get(topicOf(appKey, channelName));
-    return channel !== undefined && performance.now() < channel.lastUntil ? channel.last : undefined;
+    return channel !== undefined && performance.now() < channel.cachedUntil ? channel.cached : undefined;
   }
 
   /** Something may have been published that did not come here: what was last is for the broker to say. */
   forgetLast(): void {
-    for (const channel of this.#channels.values()) channel.last = undefined;
+    for (const channel of this.#channels.values()) channel.cached = undefined;
   }
 
   /** Whether clients of a dialect are subscribed to the channel here. */
@@ -241,9 +241,9 @@ export class Hub {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
     this.#stats.publicationsReceived += 1;
-    if (channel.keepsLast && publication.kept === true) {
-      channel.last = publication;
-      channel.lastUntil = performance.now() + KEPT_MS;
+    if (channel.isCache && publication.cached === true) {
+      channel.cached = publication;
+      channel.cachedUntil = performance.now() + CACHE_TTL_MS;
     }
     const { except } = publication;
     this.#fanOut.publish(

@@ -41,7 +41,7 @@ describe('an envelope', () => {
 });
 
 describe('a publication of a string', () => {
-  const cases: [what: string, text: string, data: string, kept?: string][] = [
+  const cases: [what: string, text: string, data: string, cached?: string][] = [
     ['JSON', '{"a": 1.0,"e":"\\u00e9"}', '{"a": 1.0,"e":"\\u00e9"}'],
     ['a JSON string', '"x"', '"x"'],
     ['no JSON', 'hello', '"hello"', 'hello'],
@@ -49,11 +49,11 @@ describe('a publication of a string', () => {
     ['JSON with space around it', ' [1]\n', '[1]', ' [1]\n'],
     ['half a character', '"\ud800"', '"\\"\\ud800\\""', '"\ud800"'],
   ];
-  for (const [what, text, data, kept] of cases) {
+  for (const [what, text, data, cached] of cases) {
     it(`of ${what} is the JSON it holds for some and the string for others, through Redis too`, () => {
       const publication = publicationOfText('c', 'e', text);
       expect(publication.data).to.equal(data);
-      expect(publication.text).to.equal(kept);
+      expect(publication.text).to.equal(cached);
       const carried = Buffer.from(envelopeText(publication)).toString();
       expect(parseEnvelope(carried)).to.deep.equal(publication);
     });

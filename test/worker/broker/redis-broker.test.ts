@@ -73,8 +73,8 @@ describe('the redis broker', () => {
     await broker.publish('demo@cache-news', { channel: 'cache-news', event: 'e', data: '1' });
     await redis.command('PUBLISH', 'demo@cache-news', '{"channel":"cache-news","event":"typed","data":2}');
     await eventually(() => heard.length === 2, 'both were heard');
-    expect(heard.map(({ publication }) => publication.kept)).to.deep.equal([true, undefined]);
-    expect((await broker.kept('demo@cache-news'))?.publication.event).to.equal('e');
+    expect(heard.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
+    expect((await broker.cached('demo@cache-news'))?.publication.event).to.equal('e');
   });
 
   it('takes the forms of the seed, whose event is gusher.push unless it is named', async () => {
@@ -188,7 +188,7 @@ describe('the redis broker', () => {
     expect(broker.status).to.equal('connected');
     expect(await publish('1')).to.equal('taken');
     await eventually(() => heard.length === 1, 'it was heard');
-    expect(await broker.kept('demo@news')).to.equal(undefined);
+    expect(await broker.cached('demo@news')).to.equal(undefined);
     // A new connection is asked by a PING whether it is told of all.
     await end('subscriber');
     await eventually(() => reasons.length === 1, 'the loss is noticed');

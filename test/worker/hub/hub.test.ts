@@ -41,7 +41,7 @@ describe('the hub', () => {
       const { connection } = makeConnection();
       hub.add(connection);
       void hub.subscribe(connection, 'cache-c');
-      hub.deliver('demo@cache-c', { ...publication('kept'), kept: true });
+      hub.deliver('demo@cache-c', { ...publication('kept'), cached: true });
     });
 
     it('knows the last of what the broker keeps, and nothing else', () => {

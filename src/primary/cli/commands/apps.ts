@@ -109,8 +109,8 @@ const add: CommandModule = {
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (made.id !== undefined) print(`id ${made.id}`);
       if (made.secret !== undefined) print(`secret ${made.secret}`);
-      const isKept = argv.pusher === true && made.secret === undefined && given.secret === undefined;
-      if (isKept)
+      const isCached = argv.pusher === true && made.secret === undefined && given.secret === undefined;
+      if (isCached)
         remark(`the id and the secret are unchanged; to read them: gusher apps show ${key} --secrets`);
     });
   },

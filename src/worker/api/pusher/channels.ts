@@ -1,7 +1,7 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName, topicOf } from '../../../shared/model/names.ts';
 import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
-import type { KeptPublication } from '../../../shared/model/publication.ts';
+import type { CachedPublication } from '../../../shared/model/publication.ts';
 import { isCacheChannel, isPresenceChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { attributesOf, type Occupancy, occupancyOf, type Roster } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';
@@ -36,7 +36,7 @@ const MS_PER_SECOND = 1_000;
 
 /** Who knows what a cache channel keeps. */
 export interface Cache {
-  kept(topic: string): Promise<KeptPublication | undefined>;
+  cached(topic: string): Promise<CachedPublication | undefined>;
 }
 
 /** `GET /apps/{id}/channels/{channel}`: whether it is occupied, and what `info` names. */
@@ -47,18 +47,18 @@ export function showChannel(roster: Roster, cache: Cache): SignedHandler {
     const asked = attributesOf(query.get('info'));
     if (asked.has('user_count') && !isPresenceChannel(channel)) throw new GusherError('users_not_counted');
     const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
-    const wantsKept = asked.has('cache') && isCacheChannel(channel);
-    const kept = wantsKept ? await cache.kept(topicOf(app.key, channel)) : undefined;
+    const wantsCached = asked.has('cache') && isCacheChannel(channel);
+    const cached = wantsCached ? await cache.cached(topicOf(app.key, channel)) : undefined;
     return JSON.stringify({
       occupied: counts.subscriptions > 0,
       ...occupancyOf(channel, counts, asked),
-      ...(wantsKept && { cache: kept === undefined ? null : cacheOf(kept) }),
+      ...(wantsCached && { cache: cached === undefined ? null : cacheOf(cached) }),
     });
   };
 }
 
 /** As its publisher wrote it, and for how many more seconds it is kept. */
-function cacheOf({ publication: { text, data }, ttlMs }: KeptPublication): { data: string; ttl: number } {
+function cacheOf({ publication: { text, data }, ttlMs }: CachedPublication): { data: string; ttl: number } {
   return { data: text ?? data, ttl: Math.ceil(ttlMs / MS_PER_SECOND) };
 }
 

@@ -44,7 +44,7 @@ export interface Context {
     | 'identify'
   >;
   readonly apps: Pick<AppRegistry, 'find' | 'peek'>;
-  readonly broker: Pick<Broker, 'kept'>;
+  readonly broker: Pick<Broker, 'cached'>;
   /** Sends an event of a client to the others in the channel; rejects with the refusal. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
   readonly joinPace: Pick<JoinPace, 'wait'>;

@@ -2,7 +2,7 @@ import type { App } from '../../../../shared/apps/app.ts';
 import { type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { topicOf } from '../../../../shared/model/names.ts';
 import type { Member, MemberList } from '../../../../shared/model/presence.ts';
-import type { KeptPublication, Publication } from '../../../../shared/model/publication.ts';
+import type { CachedPublication, Publication } from '../../../../shared/model/publication.ts';
 import {
   isCacheChannel,
   isPresenceChannel,
@@ -179,37 +179,37 @@ function enterPlain(
 async function enterCache(context: Context, connection: Connection, channel: string): Promise<void> {
   const { hub, reply } = context;
   await hub.reserve(connection, channel);
-  const kept = await keptIn(context, connection, channel);
+  const cached = await findCached(context, connection, channel);
   hub.listen(connection, channel);
   // It may have gone; what else it has said is carried out.
   if (connection.state !== 'open') return;
   reply(connection, subscriptionSucceededText(channel));
-  tellKept(context, connection, channel, kept);
+  sendCached(context, connection, channel, cached);
 }
 
 /** `undefined` as well where it cannot be known: the client then asks whoever filled the cache. */
-async function keptIn(
+async function findCached(
   { hub, broker }: Context,
   { appKey }: Connection,
   channel: string,
-): Promise<KeptPublication | undefined> {
+): Promise<CachedPublication | undefined> {
   if (!isCacheChannel(channel) || hub.lastOf(appKey, channel) !== undefined) return undefined;
   try {
-    return await broker.kept(topicOf(appKey, channel));
+    return await broker.cached(topicOf(appKey, channel));
   } catch (error) {
     if (error instanceof GusherError) return undefined;
     throw error;
   }
 }
 
-function tellKept(
+function sendCached(
   { hub, reply, report }: Context,
   connection: Connection,
   channel: string,
-  kept: KeptPublication | undefined,
+  cached: CachedPublication | undefined,
 ): void {
   if (!isCacheChannel(channel)) return;
-  const last: Publication | undefined = hub.lastOf(connection.appKey, channel) ?? kept?.publication;
+  const last: Publication | undefined = hub.lastOf(connection.appKey, channel) ?? cached?.publication;
   if (last !== undefined) {
     reply(connection, publicationText(last));
     return;
@@ -233,12 +233,12 @@ async function enterPresence(
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew) await context.joinPace.wait(connection, topicOf(app, channel));
   if (isNew) await hub.reserve(connection, channel);
-  const kept = await keptIn(context, connection, channel);
+  const cached = await findCached(context, connection, channel);
   if (connection.state !== 'open') return;
   const error = await new Promise<GusherError | undefined>((resolve) => {
     const take = (answer: MemberList | GusherError): boolean => {
       resolve(answer instanceof GusherError ? answer : undefined);
-      return welcome(context, connection, { channel, member, kept }, answer);
+      return welcome(context, connection, { channel, member, cached }, answer);
     };
     if (isNew) presence.enter({ app, channel, member, max }, take);
     else presence.lookAgain(app, channel, take);
@@ -252,13 +252,13 @@ async function enterPresence(
 function welcome(
   context: Context,
   connection: Connection,
-  about: { channel: string; member: Member; kept: KeptPublication | undefined },
+  about: { channel: string; member: Member; cached: CachedPublication | undefined },
   answer: MemberList | GusherError,
 ): boolean {
   if (answer instanceof GusherError || connection.state !== 'open') return false;
-  const { channel, member, kept } = about;
+  const { channel, member, cached } = about;
   context.hub.admit(connection, channel, member);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
-  tellKept(context, connection, channel, kept);
+  sendCached(context, connection, channel, cached);
   return true;
 }
