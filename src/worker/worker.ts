@@ -50,7 +50,7 @@ import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
 import { Readiness } from './lifecycle/readiness.ts';
 import { Expiry } from './lifecycle/token-expiry.ts';
-import { createGusherDialect } from './protocols/gusher/create-gusher-protocol.ts';
+import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
 import { openRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 import { frameText } from './websocket/frame.ts';
@@ -186,7 +186,7 @@ export class Worker {
     this.#remoteSink = openRemoteSink({ settings, log });
     const reply = (connection: Connection, text: string): void =>
       this.#outbox.post(connection, frameText(text));
-    const dialect = createGusherDialect({
+    const protocol = createGusherProtocol({
       settings,
       apps,
       tokens,
@@ -253,7 +253,7 @@ export class Worker {
       quota: this.#quota,
       server: this.#http.server,
       authenticator,
-      dialect,
+      protocol,
       pusherHandshake: this.#pusherHandshake,
       hub: this.#hub,
       inbox: this.#inbox,

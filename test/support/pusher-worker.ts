@@ -14,7 +14,7 @@ import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { PresenceWatch } from '../../src/worker/protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../../src/worker/protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../../src/worker/protocols/pusher/presence/watchlists.ts';
-import { PusherDialect } from '../../src/worker/protocols/pusher/pusher-protocol.ts';
+import { PusherProtocol } from '../../src/worker/protocols/pusher/pusher-protocol.ts';
 import { frameText } from '../../src/worker/websocket/frame.ts';
 import { channelAuth, userAuth } from './pusher-client.ts';
 import { RecordingTransport } from './transport.ts';
@@ -32,7 +32,7 @@ let count = 0;
 export class PusherWorker {
   readonly stats = createStats();
   readonly hub: Hub;
-  readonly dialect: PusherDialect;
+  readonly protocol: PusherProtocol;
   /** What the primary has said. */
   readonly heard: ToWorker[] = [];
   app: App = WORKER_APP;
@@ -74,12 +74,12 @@ export class PusherWorker {
     };
     const hub = new Hub({ broker, fanOut, roster: reporter, stats });
     const announce = (appKey: string, channel: string, text: string): void =>
-      hub.announce(appKey, channel, this.dialect, text);
+      hub.announce(appKey, channel, this.protocol, text);
     const reply = (connection: Connection, text: string): void => outbox.post(connection, frameText(text));
     this.hub = hub;
     this.#roster = roster;
     this.#counts = new SubscriptionCounts({ roster, announce });
-    this.dialect = new PusherDialect({
+    this.protocol = new PusherProtocol({
       hub,
       apps: {
         peek: () => (this.isAppKnown ? this.app : undefined),
@@ -102,14 +102,14 @@ export class PusherWorker {
         clientEventMaxBytes: 100,
       },
     });
-    roster.listen((events) => this.dialect.hear(events));
+    roster.listen((events) => this.protocol.handlePresenceEvents(events));
   }
 
   connect(): { connection: Connection; transport: RecordingTransport } {
     const transport = new RecordingTransport();
     count += 1;
     const identity = { id: `1.${count}`, appKey: WORKER_APP.key, userId: '' };
-    const connection = new Connection(identity, new Grants([]), this.dialect, transport);
+    const connection = new Connection(identity, new Grants([]), this.protocol, transport);
     connection.pusher = newSession(true, 7);
     this.hub.add(connection);
     return { connection, transport };
@@ -117,7 +117,7 @@ export class PusherWorker {
 
   /** Takes a message of a client; resolves when the command is finished. */
   async say(connection: Connection, event: string, data: object): Promise<void> {
-    await this.dialect.receive(connection, Buffer.from(JSON.stringify({ event, data })), false);
+    await this.protocol.receive(connection, Buffer.from(JSON.stringify({ event, data })), false);
   }
 
   /** Subscribes; in a presence channel as the user of that JSON. */
@@ -139,7 +139,7 @@ export class PusherWorker {
   leave(connection: Connection): void {
     connection.state = 'closed';
     this.hub.remove(connection);
-    this.dialect.gone(connection);
+    this.protocol.connectionClosed(connection);
   }
 
   close(): void {

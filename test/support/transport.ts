@@ -1,7 +1,7 @@
 import { envelopeOf } from '../../src/shared/model/publication.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection, type Transport } from '../../src/worker/connection/connection.ts';
-import type { Dialect } from '../../src/worker/connection/wire-protocol.ts';
+import type { WireProtocol } from '../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../src/worker/websocket/frame.ts';
 
 /** A transport that remembers, for tests of the parts above the sockets. */
@@ -38,26 +38,26 @@ export class RecordingTransport implements Transport {
 }
 
 /** A dialect that does nothing with what it receives. */
-export const deafDialect: Dialect = {
+export const silentProtocol: WireProtocol = {
   name: 'deaf',
   receive: () => undefined,
   encodeFailure: () => 'internal',
   encode: envelopeOf,
   encodeDirect: ({ data }) => data,
-  closeOf: ({ close = 4000, message: sentence }) => ({ code: close, reason: sentence }),
+  closeFrameFor: ({ close = 4000, message: sentence }) => ({ code: close, reason: sentence }),
 };
 
 let count = 0;
 
 export function makeConnection(
-  dialect: Dialect = deafDialect,
+  protocol: WireProtocol = silentProtocol,
   appKey = 'demo',
   userId = '',
 ): { connection: Connection; transport: RecordingTransport } {
   const transport = new RecordingTransport();
   count += 1;
   const id = String(count).padStart(20, '0');
-  const connection = new Connection({ id, appKey, userId }, new Grants(['*']), dialect, transport);
+  const connection = new Connection({ id, appKey, userId }, new Grants(['*']), protocol, transport);
   return { connection, transport };
 }
 

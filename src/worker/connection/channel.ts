@@ -1,7 +1,7 @@
 import { channelOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
-import type { Dialect } from './wire-protocol.ts';
+import type { WireProtocol } from './wire-protocol.ts';
 
 /**
  * The subscribers of this worker to one channel of one app, and the worker's one subscription to the topic.
@@ -25,10 +25,10 @@ export class Channel<Subscriber> {
   }
 
   /** The group of a protocol; created if there is none. */
-  group(dialect: Dialect, isPending: boolean): SubscriberGroup<Subscriber> {
-    const present = this.groups.find((one) => one.dialect === dialect && one.isPending === isPending);
+  group(protocol: WireProtocol, isPending: boolean): SubscriberGroup<Subscriber> {
+    const present = this.groups.find((one) => one.protocol === protocol && one.isPending === isPending);
     if (present !== undefined) return present;
-    const group = new SubscriberGroup<Subscriber>(this, dialect, isPending);
+    const group = new SubscriberGroup<Subscriber>(this, protocol, isPending);
     this.groups.push(group);
     return group;
   }
@@ -44,13 +44,13 @@ export class Channel<Subscriber> {
  */
 export class SubscriberGroup<Subscriber> {
   readonly channel: Channel<Subscriber>;
-  readonly dialect: Dialect;
+  readonly protocol: WireProtocol;
   readonly isPending: boolean;
   readonly connections = new Set<Subscriber>();
 
-  constructor(channel: Channel<Subscriber>, dialect: Dialect, isPending: boolean) {
+  constructor(channel: Channel<Subscriber>, protocol: WireProtocol, isPending: boolean) {
     this.channel = channel;
-    this.dialect = dialect;
+    this.protocol = protocol;
     this.isPending = isPending;
   }
 }

@@ -4,7 +4,7 @@ import type { Grants } from '../auth/grants.ts';
 import type { Frames } from '../websocket/frame.ts';
 import type { SubscriberGroup } from './channel.ts';
 import type { PusherSession } from './pusher-session.ts';
-import type { Dialect } from './wire-protocol.ts';
+import type { WireProtocol } from './wire-protocol.ts';
 
 /** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
 export interface Transport {
@@ -59,7 +59,7 @@ export class Connection {
   readonly appKey: string;
   /** Owned by the hub, which finds connections by it. Empty for a client without a name. */
   userId: string;
-  readonly dialect: Dialect<Connection>;
+  readonly protocol: WireProtocol<Connection>;
   grants: Grants;
   /** Names of the commands that it may send to the backend. */
   remotes: readonly string[] = NO_REMOTES;
@@ -103,12 +103,12 @@ export class Connection {
   /** Owned by the expiry: the second in which it is looked at. */
   expiryDue: number | undefined = undefined;
 
-  constructor(identity: Identity, grants: Grants, dialect: Dialect<Connection>, transport: Transport) {
+  constructor(identity: Identity, grants: Grants, protocol: WireProtocol<Connection>, transport: Transport) {
     this.id = identity.id;
     this.appKey = identity.appKey;
     this.userId = identity.userId;
     this.grants = grants;
-    this.dialect = dialect;
+    this.protocol = protocol;
     this.transport = transport;
   }
 }

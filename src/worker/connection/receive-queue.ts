@@ -136,7 +136,7 @@ export class Inbox {
     }
     let unfinished: Promise<void> | undefined;
     try {
-      unfinished = connection.dialect.receive(connection, data, isBinary);
+      unfinished = connection.protocol.receive(connection, data, isBinary);
     } catch (error) {
       this.#fail(connection, data, isBinary, error);
     }
@@ -149,11 +149,11 @@ export class Inbox {
 
   /** The only place that answers an error which no command expects: `internal` for its client, the stack for the log. */
   #fail(connection: Connection, data: Buffer, isBinary: boolean, error: unknown): void {
-    const { appKey, dialect, id } = connection;
-    this.#unexpected.report(error, 'command', { app: appKey, protocol: dialect.name, connection: id });
+    const { appKey, protocol, id } = connection;
+    this.#unexpected.report(error, 'command', { app: appKey, protocol: protocol.name, connection: id });
     if (connection.state !== 'open') return;
     this.#unexpected.run('command_answer', () => {
-      this.#outbox.post(connection, frameText(dialect.encodeFailure(connection, data, isBinary)));
+      this.#outbox.post(connection, frameText(protocol.encodeFailure(connection, data, isBinary)));
     });
   }
 

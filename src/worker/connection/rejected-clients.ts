@@ -1,7 +1,7 @@
 import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
 import type { ClientSocket, PendingClientHandler } from './client-socket.ts';
-import type { Dialect } from './wire-protocol.ts';
+import type { WireProtocol } from './wire-protocol.ts';
 
 /** How long a rejected client may take to answer the close, in ms. */
 const LINGER_MS = 1_000;
@@ -14,11 +14,11 @@ const KEPT_MAX = 200;
  * a limit on how many are here and for how long, so a flood gains nothing over plain refusals.
  */
 export class RejectedClients implements PendingClientHandler {
-  readonly #dialect: Pick<Dialect, 'rejection'>;
+  readonly #protocol: Pick<WireProtocol, 'rejection'>;
   readonly #leaving = new TimingWheel<ClientSocket>({ onExpire: (client) => client.terminate() });
 
-  constructor(options: { dialect: Pick<Dialect, 'rejection'> }) {
-    this.#dialect = options.dialect;
+  constructor(options: { protocol: Pick<WireProtocol, 'rejection'> }) {
+    this.#protocol = options.protocol;
   }
 
   get isFull(): boolean {
@@ -27,7 +27,7 @@ export class RejectedClients implements PendingClientHandler {
 
   /** Sends the error and the close to a client whose handshake is done. */
   reject(client: ClientSocket, error: ErrorEntry): void {
-    const rejection = this.#dialect.rejection?.(error);
+    const rejection = this.#protocol.rejection?.(error);
     if (rejection === undefined) {
       client.terminate();
       return;

@@ -93,7 +93,7 @@ export class Outbox {
     if (connection.state !== 'open') return;
     connection.state = 'closing';
     connection.closeError = error;
-    const { code, reason, text } = connection.dialect.closeOf(error, connection);
+    const { code, reason, text } = connection.protocol.closeFrameFor(error, connection);
     if (text !== undefined) connection.transport.write(frameText(text));
     this.#clientLog?.clientClosed(error, code, factsOf(connection));
     connection.transport.close(code, reason);
@@ -105,6 +105,6 @@ function sameFrames(one: readonly Frames[], other: readonly Frames[]): boolean {
 }
 
 /** What the log says of a client. */
-export function factsOf({ appKey, dialect, id, transport }: Connection): ClientFacts {
-  return { app: appKey, address: transport.address, protocol: dialect.name, connection: id };
+export function factsOf({ appKey, protocol, id, transport }: Connection): ClientFacts {
+  return { app: appKey, address: transport.address, protocol: protocol.name, connection: id };
 }

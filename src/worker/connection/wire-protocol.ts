@@ -7,7 +7,7 @@ import type { Publication } from '../../shared/model/publication.ts';
  * publications into frames; it knows nothing of sockets. `Client` is the connection, which holds its dialect and
  * so is not imported here.
  */
-export interface Dialect<Client = never> {
+export interface WireProtocol<Client = never> {
   readonly name: string;
 
   /**
@@ -33,7 +33,7 @@ export interface Dialect<Client = never> {
   encodeExpiry?(graceMs: number): string;
 
   /** The close code and reason of a refusal that ends a connection, and the message before it, if there is one. */
-  closeOf(error: ErrorEntry, client: Client): { code: number; reason: string; text?: string };
+  closeFrameFor(error: ErrorEntry, client: Client): { code: number; reason: string; text?: string };
 
   /** The message and the close of a client that is refused after its handshake, before it is a connection. */
   rejection?(error: ErrorEntry): { code: number; reason: string; text: string };
@@ -42,8 +42,8 @@ export interface Dialect<Client = never> {
   subscriptionRefused?(client: Client, channelName: string): void;
 
   /** The last client of this dialect here has left the channel. */
-  deserted?(appKey: string, channelName: string): void;
+  channelVacated?(appKey: string, channelName: string): void;
 
   /** A client is gone; it has left its channels. */
-  gone?(client: Client): void;
+  connectionClosed?(client: Client): void;
 }

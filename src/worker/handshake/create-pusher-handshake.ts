@@ -14,7 +14,7 @@ import { JoinPace } from '../protocols/pusher/presence/join-pace.ts';
 import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../protocols/pusher/presence/watchlists.ts';
-import { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
+import { PusherProtocol } from '../protocols/pusher/pusher-protocol.ts';
 import type { ConnectionQuota } from './connection-quota.ts';
 import { PusherHandshake } from './pusher-handshake.ts';
 
@@ -40,7 +40,7 @@ export function createPusherHandshake(dependencies: PusherDependencies): PusherH
   const { settings, apps, outbox, quota, unexpected, clientLog } = dependencies;
   return new PusherHandshake({
     apps,
-    dialect: createDialect(dependencies),
+    protocol: createPusherProtocol(dependencies),
     outbox,
     quota,
     unexpected,
@@ -55,12 +55,12 @@ export function createPusherHandshake(dependencies: PusherDependencies): PusherH
   });
 }
 
-function createDialect(dependencies: PusherDependencies): PusherDialect {
+function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol {
   const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply, clientLog } =
     dependencies;
   const announce = (appKey: string, channel: string, text: string): void =>
-    hub.announce(appKey, channel, dialect, text);
-  const dialect: PusherDialect = new PusherDialect({
+    hub.announce(appKey, channel, protocol, text);
+  const protocol: PusherProtocol = new PusherProtocol({
     hub,
     apps,
     broker,
@@ -84,6 +84,6 @@ function createDialect(dependencies: PusherDependencies): PusherDialect {
       clientEventMaxBytes: settings.pusherEventMaxBytes,
     },
   });
-  roster.listen((events) => dialect.hear(events));
-  return dialect;
+  roster.listen((events) => protocol.handlePresenceEvents(events));
+  return protocol;
 }

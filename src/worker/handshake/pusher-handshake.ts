@@ -15,7 +15,7 @@ import { newSession } from '../connection/pusher-session.ts';
 import type { Outbox } from '../connection/send-queue.ts';
 import { closeCodeOf } from '../protocols/pusher/close-codes.ts';
 import { errorText, establishedText } from '../protocols/pusher/messages.ts';
-import type { PusherDialect } from '../protocols/pusher/pusher-protocol.ts';
+import type { PusherProtocol } from '../protocols/pusher/pusher-protocol.ts';
 import { frameText } from '../websocket/frame.ts';
 import type { ConnectionQuota } from './connection-quota.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
@@ -46,7 +46,7 @@ export interface Doorman {
 
 export interface PusherHandshakeDependencies {
   readonly apps: Pick<AppRegistry, 'find' | 'isServed'>;
-  readonly dialect: PusherDialect;
+  readonly protocol: PusherProtocol;
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;
   readonly unexpected: UnexpectedErrors;
@@ -225,9 +225,9 @@ export class PusherHandshake implements PendingClientHandler {
       return;
     }
     if (client.readyState !== client.OPEN) return;
-    const { dialect } = this.#dependencies;
+    const { protocol: wireProtocol } = this.#dependencies;
     const identity = { id: newSocketId(), appKey: app.key, userId: '' };
-    const connection = new Connection(identity, Grants.of(app.channels ?? []), dialect, client);
+    const connection = new Connection(identity, Grants.of(app.channels ?? []), wireProtocol, client);
     connection.pusher = newSession(isOpen(app), protocol);
     handshakeServer.register(connection, client, socket);
     if (app.authorized_only === true)
@@ -256,7 +256,7 @@ export class PusherHandshake implements PendingClientHandler {
   /** Sends a refusal as Pusher has it, and closes. */
   tellTheEnd(connection: Connection, error: ErrorEntry): void {
     const { outbox } = this.#dependencies;
-    const { text } = connection.dialect.closeOf(error, connection);
+    const { text } = connection.protocol.closeFrameFor(error, connection);
     if (text === undefined) outbox.post(connection, frameText(errorText(error)));
     outbox.close(connection, error);
   }

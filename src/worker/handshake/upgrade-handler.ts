@@ -21,7 +21,7 @@ import { Connection } from '../connection/connection.ts';
 import type { Inbox } from '../connection/receive-queue.ts';
 import { RejectedClients } from '../connection/rejected-clients.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import type { Dialect } from '../connection/wire-protocol.ts';
+import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { SocketReporter } from '../ipc/socket-reporter.ts';
 import type { Expiry } from '../lifecycle/token-expiry.ts';
@@ -41,7 +41,7 @@ const INTERNAL_ERROR = 1011;
 export interface UpgradeDependencies {
   readonly server: Server;
   readonly authenticator: Authenticator;
-  readonly dialect: Dialect;
+  readonly protocol: WireProtocol;
   readonly pusherHandshake: PusherHandshake;
   readonly hub: Hub;
   readonly inbox: Inbox;
@@ -70,7 +70,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
 
   constructor(dependencies: UpgradeDependencies) {
     this.#dependencies = dependencies;
-    this.#rejected = new RejectedClients({ dialect: dependencies.dialect });
+    this.#rejected = new RejectedClients({ protocol: dependencies.protocol });
     // `closeTimeout` is documented by ws 8.23 and not yet in its types.
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
       noServer: true,
@@ -153,7 +153,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
     const { expiry, hub, sockets } = this.#dependencies;
     expiry.forget(connection);
     hub.remove(connection);
-    connection.dialect.gone?.(connection);
+    connection.protocol.connectionClosed?.(connection);
     // Only ids of native clients are of the form that can be routed by.
     if (connection.pusher === undefined) sockets.reportClosed(connection.id);
   }
@@ -209,9 +209,9 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
     socket: Socket,
     { app, userId, channels, remotes, expiresAt }: AuthResult,
   ): void {
-    const { dialect, expiry, sockets } = this.#dependencies;
+    const { protocol, expiry, sockets } = this.#dependencies;
     const id = newConnectionId();
-    const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), dialect, client);
+    const connection = new Connection({ id, appKey: app.key, userId }, Grants.of(channels), protocol, client);
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
     this.register(connection, client, socket);

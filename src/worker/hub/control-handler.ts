@@ -5,7 +5,7 @@ import type { Stats } from '../../shared/stats.ts';
 import { Grants } from '../auth/grants.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outbox } from '../connection/send-queue.ts';
-import type { Dialect } from '../connection/wire-protocol.ts';
+import type { WireProtocol } from '../connection/wire-protocol.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
 
@@ -46,30 +46,30 @@ export class Control {
   }
 
   #tell(connections: Iterable<Connection>, message: DirectMessage): void {
-    const framesFor = oncePerDialect((dialect) => dialect.encodeDirect(message));
+    const framesFor = oncePerProtocol((protocol) => protocol.encodeDirect(message));
     for (const connection of connections) {
-      this.#outbox.post(connection, framesFor(connection.dialect));
+      this.#outbox.post(connection, framesFor(connection.protocol));
       this.#stats.deliveries += 1;
     }
   }
 
   #changeGrants(change: GrantsChange): void {
-    const framesFor = oncePerDialect((dialect) => dialect.encodeGrantsChange?.(change) ?? '');
+    const framesFor = oncePerProtocol((protocol) => protocol.encodeGrantsChange?.(change) ?? '');
     for (const connection of this.#hub.connectionsOf(change.app, change.user)) {
-      if (connection.dialect.encodeGrantsChange === undefined) continue;
+      if (connection.protocol.encodeGrantsChange === undefined) continue;
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
       // Attack: adding without end. The latest are what the backend wants now.
       this.#hub.regrant(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
-      this.#outbox.post(connection, framesFor(connection.dialect));
+      this.#outbox.post(connection, framesFor(connection.protocol));
     }
   }
 }
 
-function oncePerDialect(encode: (dialect: Dialect) => string): (dialect: Dialect) => Frames {
-  const made = new Map<Dialect, Frames>();
-  return (dialect) => {
-    const frames = made.get(dialect) ?? frameText(encode(dialect));
-    made.set(dialect, frames);
+function oncePerProtocol(encode: (protocol: WireProtocol) => string): (protocol: WireProtocol) => Frames {
+  const made = new Map<WireProtocol, Frames>();
+  return (protocol) => {
+    const frames = made.get(protocol) ?? frameText(encode(protocol));
+    made.set(protocol, frames);
     return frames;
   };
 }

@@ -42,7 +42,7 @@ export class FanOut {
     for (const group of channel.groups) {
       if (group.isPending) continue;
       const isExcluding = except !== undefined && group.connections.has(except);
-      this.#add(group, frameText(group.dialect.encode(publication)), isExcluding ? except : undefined);
+      this.#add(group, frameText(group.protocol.encode(publication)), isExcluding ? except : undefined);
     }
     this.#scheduleFlush();
   }

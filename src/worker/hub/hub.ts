@@ -7,7 +7,7 @@ import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
 import { Channel, type SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Dialect } from '../connection/wire-protocol.ts';
+import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { RosterReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
 import { NameAllowance } from './name-allowance.ts';
@@ -155,7 +155,7 @@ export class Hub {
   #giveVoice(connection: Connection, channelName: string): boolean {
     const pending = this.#subscriptionOf(connection, channelName);
     if (pending?.isPending !== true) return false;
-    const group = pending.channel.group(connection.dialect, false);
+    const group = pending.channel.group(connection.protocol, false);
     group.connections.add(connection);
     this.#fanOut.enterAfresh(group, connection);
     connection.subscriptions.splice(connection.subscriptions.indexOf(pending), 1, group);
@@ -176,15 +176,15 @@ export class Hub {
   }
 
   /** Whether clients of a dialect are subscribed to the channel here. */
-  hasAudience(appKey: string, channelName: string, dialect: Dialect): boolean {
+  hasAudience(appKey: string, channelName: string, protocol: WireProtocol): boolean {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
-    return groups.some((group) => group.dialect === dialect);
+    return groups.some((group) => group.protocol === protocol);
   }
 
   /** Tells the subscribers of one dialect something that is no publication. */
-  announce(appKey: string, channelName: string, dialect: Dialect, text: string): void {
+  announce(appKey: string, channelName: string, protocol: WireProtocol, text: string): void {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
-    const group = groups.find((one) => one.dialect === dialect && !one.isPending);
+    const group = groups.find((one) => one.protocol === protocol && !one.isPending);
     if (group !== undefined) this.#fanOut.announce(group, text);
   }
 
@@ -198,7 +198,7 @@ export class Hub {
     const channel = this.#join(topicOf(connection.appKey, channelName));
     if (this.#subscriptionOf(connection, channelName) === undefined) {
       const isPending = quiet === 'whileJoining' ? channel.joining !== undefined : quiet === 'always';
-      const group = channel.group(connection.dialect, isPending);
+      const group = channel.group(connection.protocol, isPending);
       group.connections.add(connection);
       this.#fanOut.enter(group, connection);
       // Most clients have one channel, and `push` would make room for 17.
@@ -228,10 +228,10 @@ export class Hub {
     if (channel === undefined) return;
     const isAwaited = channel.joining !== undefined;
     const channelName = channelOf(topic);
-    for (const { dialect, connections } of [...channel.groups]) {
+    for (const { protocol, connections } of [...channel.groups]) {
       for (const connection of [...connections]) {
         this.unsubscribe(connection, channelName);
-        if (!isAwaited) (dialect as Dialect<Connection>).subscriptionRefused?.(connection, channelName);
+        if (!isAwaited) (protocol as WireProtocol<Connection>).subscriptionRefused?.(connection, channelName);
       }
     }
   }
@@ -260,7 +260,7 @@ export class Hub {
   #subscriptionOf(connection: Connection, channelName: string): SubscriberGroup<Connection> | undefined {
     const channel = this.#channels.get(topicOf(connection.appKey, channelName));
     return channel?.groups.find(
-      (group) => group.dialect === connection.dialect && group.connections.has(connection),
+      (group) => group.protocol === connection.protocol && group.connections.has(connection),
     );
   }
 
@@ -301,8 +301,8 @@ export class Hub {
     this.#stats.subscriptions -= 1;
     if (group.connections.size > 0) return;
     channel.removeGroup(group);
-    if (!channel.groups.some(({ dialect }) => dialect === group.dialect)) {
-      group.dialect.deserted?.(connection.appKey, channelName);
+    if (!channel.groups.some(({ protocol }) => protocol === group.protocol)) {
+      group.protocol.channelVacated?.(connection.appKey, channelName);
     }
     if (channel.groups.length > 0) return;
     this.#channels.delete(channel.topic);

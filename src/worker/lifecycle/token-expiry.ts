@@ -83,7 +83,7 @@ export class Expiry {
   }
 
   #warn(connection: Connection, closesAt: number): void {
-    const text = connection.dialect.encodeExpiry?.(this.#graceMs);
+    const text = connection.protocol.encodeExpiry?.(this.#graceMs);
     if (text !== undefined) this.#outbox.post(connection, frameText(text));
     this.#put(connection, closesAt);
   }

@@ -6,18 +6,18 @@ import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Inbox } from '../../../src/worker/connection/receive-queue.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
-import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
+import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../../src/worker/websocket/frame.ts';
 import { eventually } from '../../support/deadline.ts';
-import { deafDialect, makeConnection, turnEnds } from '../../support/transport.ts';
+import { makeConnection, silentProtocol, turnEnds } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 /** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
-function slowDialect(isSlow: (text: string) => boolean) {
+function slowProtocol(isSlow: (text: string) => boolean) {
   const heard: string[] = [];
   const finish: (() => void)[] = [];
-  const slow: Dialect = {
-    ...deafDialect,
+  const slow: WireProtocol = {
+    ...silentProtocol,
     receive: (_connection, message) => {
       heard.push(message.toString());
       return isSlow(message.toString()) ? new Promise((resolve) => finish.push(resolve)) : undefined;
@@ -46,7 +46,7 @@ describe('the inbox', () => {
   afterEach(() => inbox.close());
 
   it('hands over the next message only when the command before it is finished', async () => {
-    const { slow, heard, finish } = slowDialect((text) => text.startsWith('slow'));
+    const { slow, heard, finish } = slowProtocol((text) => text.startsWith('slow'));
     makeInbox();
     const { connection, transport } = makeConnection(slow);
     for (const text of ['a', 'slow 1', 'b', 'slow 2', 'c']) inbox.take(connection, Buffer.from(text), false);
@@ -67,7 +67,7 @@ describe('the inbox', () => {
     const failure = new Error('a defect');
     const lines: Record<string, unknown>[] = [];
 
-    function failing(receive: Dialect['receive']): { connection: Connection; heard: () => string[] } {
+    function failing(receive: WireProtocol['receive']): { connection: Connection; heard: () => string[] } {
       const error = (facts: Record<string, unknown>): number => lines.push(facts);
       const unexpected = new UnexpectedErrors({ log: Object.assign(silentLog(), { error }), stats });
       const posted: string[] = [];
@@ -83,7 +83,11 @@ describe('the inbox', () => {
         unexpected,
         stats,
       });
-      const { connection } = makeConnection({ ...deafDialect, receive, encodeFailure: (_c, m) => `no ${m}` });
+      const { connection } = makeConnection({
+        ...silentProtocol,
+        receive,
+        encodeFailure: (_c, m) => `no ${m}`,
+      });
       return { connection, heard: () => posted };
     }
 
@@ -140,7 +144,7 @@ describe('the inbox', () => {
   });
 
   it('stops reading from a client that sends more frames than it may, and answers its last ping', async () => {
-    const { slow } = slowDialect(() => false);
+    const { slow } = slowProtocol(() => false);
     makeInbox();
     const { connection, transport } = makeConnection(slow);
     for (let count = 0; count < 50; count += 1) {
@@ -159,7 +163,7 @@ describe('the inbox', () => {
   });
 
   it('ends a client that goes on sending frames when it was told to leave', () => {
-    const { slow } = slowDialect(() => false);
+    const { slow } = slowProtocol(() => false);
     makeInbox();
     const { connection, transport } = makeConnection(slow);
     connection.state = 'closing';
@@ -168,7 +172,7 @@ describe('the inbox', () => {
   });
 
   describe('of a client that has gone', () => {
-    const { slow, heard, finish } = slowDialect(() => true);
+    const { slow, heard, finish } = slowProtocol(() => true);
     let forgotten = false;
 
     function say(connection: Connection, ...texts: string[]): void {
@@ -247,12 +251,12 @@ describe('the inbox', () => {
 
   it('slows down a client that says more than it may in a second, and loses nothing', async () => {
     const heard: string[] = [];
-    const dialect: Dialect = {
-      ...deafDialect,
+    const protocol: WireProtocol = {
+      ...silentProtocol,
       receive: (_connection, message) => void heard.push(message.toString()) as undefined,
     };
     makeInbox({ commandsPerSecond: 3 });
-    const { connection, transport } = makeConnection(dialect);
+    const { connection, transport } = makeConnection(protocol);
     for (let n = 0; n < 7; n += 1) inbox.take(connection, Buffer.from(String(n)), false);
     expect(heard).to.have.length(3);
     expect(transport.paused).to.equal(true);
@@ -272,12 +276,12 @@ describe('the inbox', () => {
 
   it('hears nothing more from a client that was told goodbye', () => {
     const heard: string[] = [];
-    const dialect: Dialect = {
-      ...deafDialect,
+    const protocol: WireProtocol = {
+      ...silentProtocol,
       receive: (_connection, message) => void heard.push(message.toString()) as undefined,
     };
     makeInbox();
-    const { connection } = makeConnection(dialect);
+    const { connection } = makeConnection(protocol);
     connection.state = 'closing';
     inbox.take(connection, Buffer.from('x'), false);
     expect(heard).to.deep.equal([]);

@@ -8,7 +8,7 @@ import { Outbox } from '../../../src/worker/connection/send-queue.ts';
 import { Control } from '../../../src/worker/hub/control-handler.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
-import { GusherDialect } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
+import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
 /** A hub with its outbox and a broker that takes everything. */
@@ -24,7 +24,7 @@ function openHub() {
 }
 
 describe('control messages', () => {
-  const dialect = new GusherDialect({
+  const protocol = new GusherProtocol({
     hub: {
       subscribe: () => undefined,
       unsubscribe: () => undefined,
@@ -48,7 +48,7 @@ describe('control messages', () => {
   });
 
   function join(userId: string, appKey = 'shop'): { connection: Connection; transport: RecordingTransport } {
-    const made = makeConnection(dialect, appKey, userId);
+    const made = makeConnection(protocol, appKey, userId);
     hub.add(made.connection);
     return made;
   }

@@ -7,7 +7,12 @@ import { Outbox } from '../../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
 import { frameText } from '../../../src/worker/websocket/frame.ts';
-import { deafDialect, makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
+import {
+  makeConnection,
+  type RecordingTransport,
+  silentProtocol,
+  turnEnds,
+} from '../../support/transport.ts';
 
 function publication(channel: string, data: unknown): Publication {
   return { channel, event: 'e', data: JSON.stringify(data) };
@@ -25,8 +30,8 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
     unsubscribe: (topic: string) => void asked.push(`-${topic}`),
   };
   const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
-  const join = async (channel: string, dialect = deafDialect) => {
-    const client = makeConnection(dialect);
+  const join = async (channel: string, protocol = silentProtocol) => {
+    const client = makeConnection(protocol);
     hub.add(client.connection);
     await hub.subscribe(client.connection, channel);
     return client;
@@ -74,7 +79,7 @@ describe('fan-out', () => {
 
   it('encodes a publication once per dialect', async () => {
     let encoded = 0;
-    const other = { ...deafDialect, name: 'other', encode: () => `{"data":"other ${++encoded}"}` };
+    const other = { ...silentProtocol, name: 'other', encode: () => `{"data":"other ${++encoded}"}` };
     const { join, publish } = makeHub();
     const [a, b, c] = [await join('c'), await join('c', other), await join('c', other)];
     publish('c', 1);

@@ -2,12 +2,15 @@ import { expect } from 'chai';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
-import type { Dialect } from '../../../src/worker/connection/wire-protocol.ts';
+import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import { Expiry } from '../../../src/worker/lifecycle/token-expiry.ts';
-import { deafDialect, makeConnection, type RecordingTransport } from '../../support/transport.ts';
+import { makeConnection, type RecordingTransport, silentProtocol } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
-const dialect: Dialect = { ...deafDialect, encodeExpiry: (graceMs) => `expired, ${graceMs} ms left` };
+const protocol: WireProtocol = {
+  ...silentProtocol,
+  encodeExpiry: (graceMs) => `expired, ${graceMs} ms left`,
+};
 
 describe('the expiry of tokens', () => {
   let now: number;
@@ -22,7 +25,7 @@ describe('the expiry of tokens', () => {
   afterEach(() => expiry.close());
 
   function join(expiresInMs: number | undefined): { connection: Connection; transport: RecordingTransport } {
-    const made = makeConnection(dialect);
+    const made = makeConnection(protocol);
     made.connection.expiresAt = expiresInMs === undefined ? undefined : now + expiresInMs;
     expiry.watch(made.connection);
     return made;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
-import { GusherDialect } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
-import { PusherDialect } from '../../../src/worker/protocols/pusher/pusher-protocol.ts';
+import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
+import { PusherProtocol } from '../../../src/worker/protocols/pusher/pusher-protocol.ts';
 import { makeConnection } from '../../support/transport.ts';
 
 /** Parts that fail in a way that no code expects, whatever is asked of them. */
@@ -16,19 +16,19 @@ function brokenParts(): never {
   ) as never;
 }
 
-function answerOf(dialect: GusherDialect | PusherDialect, text: string): unknown {
-  const { connection } = makeConnection(dialect);
-  return JSON.parse(dialect.encodeFailure(connection, Buffer.from(text), false));
+function answerOf(protocol: GusherProtocol | PusherProtocol, text: string): unknown {
+  const { connection } = makeConnection(protocol);
+  return JSON.parse(protocol.encodeFailure(connection, Buffer.from(text), false));
 }
 
-describe('GusherDialect', () => {
+describe('GusherProtocol', () => {
   describe('#encodeFailure', () => {
-    const dialect = new GusherDialect(brokenParts());
+    const protocol = new GusherProtocol(brokenParts());
     const internal = { code: 'internal', message: ERRORS.internal.message };
 
     it('answers under the name of the command, with its ids and what it was about', () => {
       const answer = answerOf(
-        dialect,
+        protocol,
         '{"event":"gusher.subscribe","id":7,"data":{"id":"s","channel":"news"}}',
       );
       expect(answer).to.deep.include({ event: 'gusher.subscribe_error', id: 7 });
@@ -37,25 +37,25 @@ describe('GusherDialect', () => {
 
     it('answers a client event and what is no command with gusher.error', () => {
       for (const text of ['{"event":"client-x","channel":"c"}', 'x', '{"event":"gusher.nothing"}']) {
-        expect(answerOf(dialect, text), text).to.deep.include({ event: 'gusher.error', data: internal });
+        expect(answerOf(protocol, text), text).to.deep.include({ event: 'gusher.error', data: internal });
       }
     });
   });
 });
 
-describe('PusherDialect', () => {
+describe('PusherProtocol', () => {
   describe('#encodeFailure', () => {
-    const dialect = new PusherDialect(brokenParts());
+    const protocol = new PusherProtocol(brokenParts());
 
     it('answers a subscription with a subscription_error of that channel', () => {
-      const answer = answerOf(dialect, '{"event":"pusher:subscribe","data":{"channel":"news"}}');
+      const answer = answerOf(protocol, '{"event":"pusher:subscribe","data":{"channel":"news"}}');
       expect(answer).to.deep.include({ event: 'pusher:subscription_error', channel: 'news' });
       expect(answer).to.have.nested.include({ 'data.type': 'ServerError', 'data.status': 500 });
     });
 
     it('answers all else with pusher:error', () => {
       for (const text of ['{"event":"pusher:signin","data":{}}', '{"event":"client-x"}', 'x']) {
-        expect(answerOf(dialect, text), text).to.have.property('event', 'pusher:error');
+        expect(answerOf(protocol, text), text).to.have.property('event', 'pusher:error');
       }
     });
   });

@@ -9,11 +9,11 @@ import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Expiry } from '../../lifecycle/token-expiry.ts';
 import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
-import { GusherDialect } from './gusher-protocol.ts';
+import { GusherProtocol } from './gusher-protocol.ts';
 import { Renewal } from './token-refresh.ts';
 
 /** Joins the parts that only native clients need to their dialect. */
-export function createGusherDialect(dependencies: {
+export function createGusherProtocol(dependencies: {
   settings: Settings;
   apps: AppRegistry;
   tokens: TokenVerifier;
@@ -24,12 +24,12 @@ export function createGusherDialect(dependencies: {
   remoteSink: RemoteSink;
   clientLog: ClientLog;
   reply: (connection: Connection, text: string) => void;
-}): GusherDialect {
+}): GusherProtocol {
   const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } =
     dependencies;
   const renewal = new Renewal({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
-  return new GusherDialect({
+  return new GusherProtocol({
     hub,
     reply,
     countProtocolError: (connection) => inbox.countProtocolError(connection),

@@ -2,7 +2,7 @@ import { ERRORS, type ErrorCode, type ErrorEntry, type Reconnect } from '../../.
 import type { DirectMessage, GrantsChange } from '../../../shared/model/control-message.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Dialect } from '../../connection/wire-protocol.ts';
+import type { WireProtocol } from '../../connection/wire-protocol.ts';
 import { textOf } from './binary-text.ts';
 import { type Command, type CommandHandler, type Context, parseCommand } from './command.ts';
 import { CLIENT_EVENT_PREFIX, clientEvent } from './commands/client-event.ts';
@@ -32,7 +32,7 @@ const WITH_ERROR_REPLY: ReadonlySet<string> = new Set([
 const SUBJECTS = ['channel', 'multi_channel', 'remote'] as const;
 
 /** The native protocol, as `PROTOCOL.md` tells it. */
-export class GusherDialect implements Dialect {
+export class GusherProtocol implements WireProtocol {
   readonly name = 'gusher';
   readonly #context: Context;
 
@@ -43,7 +43,7 @@ export class GusherDialect implements Dialect {
   receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined {
     const text = textOf(message, isBinary);
     const command = text === undefined ? undefined : parseCommand(text);
-    const outcome = command === undefined ? 'malformed_frame' : this.#obey(connection, command);
+    const outcome = command === undefined ? 'malformed_frame' : this.#execute(connection, command);
     if (typeof outcome !== 'string') return outcome;
     this.#context.reply(connection, errorText(connection, command, outcome));
     this.#context.countProtocolError(connection);
@@ -88,13 +88,13 @@ export class GusherDialect implements Dialect {
     return JSON.stringify({ event: 'gusher.token_expired', data });
   }
 
-  closeOf({ close, reconnect, message }: ErrorEntry): { code: number; reason: string } {
+  closeFrameFor({ close, reconnect, message }: ErrorEntry): { code: number; reason: string } {
     return { code: close ?? CLOSE_CODES[reconnect], reason: message };
   }
 
   /** Never 42xx: a client that is refused again and again must not reconnect at once. */
   rejection(error: ErrorEntry): { code: number; reason: string; text: string } {
-    const { code: close, reason } = this.closeOf(error);
+    const { code: close, reason } = this.closeFrameFor(error);
     const data = { code: error.code, message: error.message };
     return {
       code: close >= CLOSE_CODES.immediate ? CLOSE_CODES.backoff : close,
@@ -107,7 +107,7 @@ export class GusherDialect implements Dialect {
     this.#context.reply(connection, lostSubscriptionText(connection, channelName));
   }
 
-  #obey(connection: Connection, command: Command): Promise<void> | ErrorCode | undefined {
+  #execute(connection: Connection, command: Command): Promise<void> | ErrorCode | undefined {
     if (command.event === undefined) return 'malformed_frame';
     const handler = handlerOf(command.event);
     if (handler === undefined) return 'unknown_command';

@@ -4,7 +4,7 @@ import type { RosterEvent } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import { USER_CHANNEL_PREFIX } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Dialect } from '../../connection/wire-protocol.ts';
+import type { WireProtocol } from '../../connection/wire-protocol.ts';
 import { closeCodeOf } from './close-codes.ts';
 import { type CommandHandler, type Context, fieldsOf, parseCommand } from './command.ts';
 import { clientEvent } from './commands/client-event.ts';
@@ -32,7 +32,7 @@ export interface PusherProtocolDependencies extends Context {
 }
 
 /** The Pusher Channels protocol, versions 4 to 7. */
-export class PusherDialect implements Dialect<Connection> {
+export class PusherProtocol implements WireProtocol<Connection> {
   readonly name = 'pusher';
   readonly #dependencies: PusherProtocolDependencies;
 
@@ -41,14 +41,14 @@ export class PusherDialect implements Dialect<Connection> {
   }
 
   receive(connection: Connection, message: Buffer, isBinary: boolean): Promise<void> | undefined {
-    const outcome = this.#obey(connection, message, isBinary);
+    const outcome = this.#execute(connection, message, isBinary);
     if (!(outcome instanceof Promise)) {
-      this.#tell(connection, outcome);
+      this.#sendError(connection, outcome);
       return undefined;
     }
     return outcome.then(
-      (code) => this.#tell(connection, code),
-      (error: unknown) => this.#tellError(connection, error),
+      (code) => this.#sendError(connection, code),
+      (error: unknown) => this.#handleError(connection, error),
     );
   }
 
@@ -71,7 +71,7 @@ export class PusherDialect implements Dialect<Connection> {
     return channelMessageText(event, USER_CHANNEL_PREFIX + message.user, message.data);
   }
 
-  closeOf(error: ErrorEntry, { pusher }: Connection): { code: number; reason: string; text?: string } {
+  closeFrameFor(error: ErrorEntry, { pusher }: Connection): { code: number; reason: string; text?: string } {
     const code = closeCodeOf(error, pusher?.isEstablished === true);
     const reason = error.message;
     const isNew = pusher === undefined || pusher.protocol >= FIRST_PROTOCOL_WITHOUT_ERROR;
@@ -83,30 +83,30 @@ export class PusherDialect implements Dialect<Connection> {
     this.#dependencies.reply(connection, text);
   }
 
-  deserted(appKey: string, channelName: string): void {
+  channelVacated(appKey: string, channelName: string): void {
     this.#dependencies.presence.leave(appKey, channelName);
     this.#dependencies.counts.leave(appKey, channelName);
   }
 
-  gone(connection: Connection): void {
+  connectionClosed(connection: Connection): void {
     this.#dependencies.watchlists.forget(connection);
   }
 
   /** Hears what changed in the roster of what this dialect watches. */
-  hear(events: readonly RosterEvent[]): void {
+  handlePresenceEvents(events: readonly RosterEvent[]): void {
     const { presence, counts, watchlists } = this.#dependencies;
     for (const event of events) {
       switch (event.kind) {
         case 'joined':
         case 'left':
-          presence.hear(event);
+          presence.handleEvent(event);
           break;
         case 'counted':
-          counts.hear(event);
+          counts.handleEvent(event);
           break;
         case 'online':
         case 'offline':
-          watchlists.hear(event);
+          watchlists.handleEvent(event);
           break;
         default:
           event satisfies never;
@@ -114,7 +114,7 @@ export class PusherDialect implements Dialect<Connection> {
     }
   }
 
-  #obey(connection: Connection, message: Buffer, isBinary: boolean): ReturnType<CommandHandler> {
+  #execute(connection: Connection, message: Buffer, isBinary: boolean): ReturnType<CommandHandler> {
     // ws has closed text that is not UTF-8 with 1007.
     const command = isBinary ? undefined : parseCommand(message.toString('utf8'));
     const { pusher: session } = connection;
@@ -125,11 +125,11 @@ export class PusherDialect implements Dialect<Connection> {
       : handler(this.#dependencies, connection, command, session);
   }
 
-  #tell(connection: Connection, code: ErrorCode | undefined): void {
+  #sendError(connection: Connection, code: ErrorCode | undefined): void {
     if (code !== undefined) this.#reject(connection, ERRORS[code]);
   }
 
-  #tellError(connection: Connection, error: unknown): void {
+  #handleError(connection: Connection, error: unknown): void {
     if (!(error instanceof GusherError)) throw error;
     this.#reject(connection, error.entry);
   }

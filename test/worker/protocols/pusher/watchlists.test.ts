@@ -25,7 +25,7 @@ describe('the watchlists', () => {
 
     lists.forget(first);
     expect(unwatched, 'the second still watches').to.deep.equal([]);
-    lists.hear({ kind: 'offline', app: 'shop', user: 'ann' });
+    lists.handleEvent({ kind: 'offline', app: 'shop', user: 'ann' });
     expect(told[2]).to.match(/^second .*offline.*ann/);
     lists.forget(second);
     expect(unwatched).to.have.length(1);

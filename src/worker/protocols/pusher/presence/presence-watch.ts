@@ -42,7 +42,7 @@ export class PresenceWatch {
     this.#roster.unwatch({ kind: 'members', app, channel, limit: 0 });
   }
 
-  hear(event: Extract<RosterEvent, { kind: 'joined' | 'left' }>): void {
+  handleEvent(event: Extract<RosterEvent, { kind: 'joined' | 'left' }>): void {
     const { app, channel, user } = event;
     const text = event.kind === 'joined' ? memberAddedText(channel, event) : memberRemovedText(channel, user);
     this.#announce(app, channel, text);

@@ -54,7 +54,7 @@ export class SubscriptionCounts {
     this.#roster.unwatch({ kind: 'channel', app, channel });
   }
 
-  hear({ app, channel, subscriptions }: Extract<RosterEvent, { kind: 'counted' }>): void {
+  handleEvent({ app, channel, subscriptions }: Extract<RosterEvent, { kind: 'counted' }>): void {
     const counted = this.#counted.get(topicOf(app, channel));
     if (counted !== undefined) this.#take(counted, subscriptions);
   }

@@ -62,7 +62,7 @@ export class Watchlists {
     }
   }
 
-  hear({ kind, app, user }: Extract<RosterEvent, { kind: 'online' | 'offline' }>): void {
+  handleEvent({ kind, app, user }: Extract<RosterEvent, { kind: 'online' | 'offline' }>): void {
     const watched = this.#watched.get(keyOf(app, user));
     if (watched === undefined) return;
     const isOnline = kind === 'online';
