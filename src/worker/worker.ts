@@ -49,7 +49,7 @@ import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { Inactivity } from './lifecycle/idle-timeout.ts';
 import { Readiness } from './lifecycle/readiness.ts';
-import { Expiry } from './lifecycle/token-expiry.ts';
+import { TokenExpiry } from './lifecycle/token-expiry.ts';
 import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
 import { openRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
@@ -96,7 +96,7 @@ export class Worker {
   readonly #quota: ConnectionQuota;
   readonly #pusherHandshake: PusherHandshake;
   readonly #inactivity: Inactivity;
-  readonly #expiry: Expiry;
+  readonly #expiry: TokenExpiry;
   readonly #remoteSink: RemoteSink;
   readonly #http: HttpServer;
   readonly #upgrade: UpgradeHandler;
@@ -163,7 +163,7 @@ export class Worker {
       unexpected,
     });
 
-    this.#expiry = new Expiry({
+    this.#expiry = new TokenExpiry({
       outbox: this.#outbox,
       graceMs: settings.tokenRefreshGraceMs,
       unexpected,

@@ -101,7 +101,7 @@ export class Connection {
   /** Owned by the pace of joins: when those so far are paid for, in ms of `performance.now()`. */
   joinsPaidAt = 0;
   /** Owned by the expiry: the second in which it is looked at. */
-  expiryDue: number | undefined = undefined;
+  expiryCheckAt: number | undefined = undefined;
 
   constructor(identity: Identity, grants: Grants, protocol: WireProtocol<Connection>, transport: Transport) {
     this.id = identity.id;

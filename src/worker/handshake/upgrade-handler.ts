@@ -24,7 +24,7 @@ import type { Outbox } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { SocketReporter } from '../ipc/socket-reporter.ts';
-import type { Expiry } from '../lifecycle/token-expiry.ts';
+import type { TokenExpiry } from '../lifecycle/token-expiry.ts';
 import { framePong } from '../websocket/frame.ts';
 import type { FrameWriter } from '../websocket/frame-writer.ts';
 import { newConnectionId } from './connection-id.ts';
@@ -48,7 +48,7 @@ export interface UpgradeDependencies {
   readonly outbox: Pick<Outbox, 'post' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'requireRoom' | 'settle'>;
   readonly sockets: Pick<SocketReporter, 'reportOpened' | 'reportClosed'>;
-  readonly expiry: Pick<Expiry, 'watch' | 'forget'>;
+  readonly expiry: Pick<TokenExpiry, 'track' | 'untrack'>;
   readonly frameWriter: FrameWriter;
   readonly stats: Stats;
   readonly unexpected: UnexpectedErrors;
@@ -151,7 +151,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
 
   #unregister(connection: Connection): void {
     const { expiry, hub, sockets } = this.#dependencies;
-    expiry.forget(connection);
+    expiry.untrack(connection);
     hub.remove(connection);
     connection.protocol.connectionClosed?.(connection);
     // Only ids of native clients are of the form that can be routed by.
@@ -215,7 +215,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
     this.register(connection, client, socket);
-    expiry.watch(connection);
+    expiry.track(connection);
     sockets.reportOpened(id);
     if (app.max_connections !== undefined) void this.#keepWithin(connection, client, app.max_connections);
   }

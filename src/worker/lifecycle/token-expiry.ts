@@ -11,7 +11,7 @@ const TICK_MS = 1_000;
  * presented a new one are closed. One timer for all; each connection waits in the second in which it is due, so a
  * tick costs only those that are.
  */
-export class Expiry {
+export class TokenExpiry {
   readonly #outbox: Pick<Outbox, 'post' | 'close'>;
   readonly #graceMs: number;
   readonly #now: () => number;
@@ -37,18 +37,18 @@ export class Expiry {
   }
 
   /** Watches a connection from now on, or under its new `expiresAt`. */
-  watch(connection: Connection): void {
-    this.forget(connection);
-    if (connection.expiresAt !== undefined) this.#put(connection, connection.expiresAt);
+  track(connection: Connection): void {
+    this.untrack(connection);
+    if (connection.expiresAt !== undefined) this.#schedule(connection, connection.expiresAt);
   }
 
   /** Lets go of a connection. */
-  forget(connection: Connection): void {
-    if (connection.expiryDue === undefined) return;
-    const connections = this.#due.get(connection.expiryDue);
+  untrack(connection: Connection): void {
+    if (connection.expiryCheckAt === undefined) return;
+    const connections = this.#due.get(connection.expiryCheckAt);
     connections?.delete(connection);
-    if (connections?.size === 0) this.#due.delete(connection.expiryDue);
-    connection.expiryDue = undefined;
+    if (connections?.size === 0) this.#due.delete(connection.expiryCheckAt);
+    connection.expiryCheckAt = undefined;
   }
 
   close(): void {
@@ -59,25 +59,25 @@ export class Expiry {
   readonly tick = (): void => {
     const first = this.#second + 1;
     this.#second = Math.floor(this.#now() / 1_000);
-    for (const second of this.#passedSince(first)) {
+    for (const second of this.#secondsSince(first)) {
       for (const connection of [...(this.#due.get(second) ?? [])]) {
-        this.#unexpected.run('token_expiry', () => this.#lookAt(connection));
+        this.#unexpected.run('token_expiry', () => this.#check(connection));
       }
     }
   };
 
   /** The clock may have been set forward by years: then what is due is looked through, not the seconds. */
-  #passedSince(first: number): number[] {
+  #secondsSince(first: number): number[] {
     const count = Math.max(0, this.#second - first + 1);
     if (count > this.#due.size) return [...this.#due.keys()].filter((second) => second <= this.#second);
     return Array.from({ length: count }, (_, n) => first + n);
   }
 
-  #lookAt(connection: Connection): void {
-    this.forget(connection);
+  #check(connection: Connection): void {
+    this.untrack(connection);
     const { expiresAt = Number.POSITIVE_INFINITY } = connection;
     const closesAt = expiresAt + this.#graceMs;
-    if (this.#now() < expiresAt) this.#put(connection, expiresAt);
+    if (this.#now() < expiresAt) this.#schedule(connection, expiresAt);
     else if (this.#now() >= closesAt) this.#outbox.close(connection, ERRORS.token_expired);
     else this.#warn(connection, closesAt);
   }
@@ -85,14 +85,14 @@ export class Expiry {
   #warn(connection: Connection, closesAt: number): void {
     const text = connection.protocol.encodeExpiry?.(this.#graceMs);
     if (text !== undefined) this.#outbox.post(connection, frameText(text));
-    this.#put(connection, closesAt);
+    this.#schedule(connection, closesAt);
   }
 
-  #put(connection: Connection, at: number): void {
+  #schedule(connection: Connection, at: number): void {
     const second = Math.max(Math.ceil(at / 1_000), this.#second + 1);
     const connections = this.#due.get(second);
     if (connections === undefined) this.#due.set(second, new Set([connection]));
     else connections.add(connection);
-    connection.expiryDue = second;
+    connection.expiryCheckAt = second;
   }
 }

@@ -34,7 +34,7 @@ describe('control messages', () => {
     reply: () => undefined,
     countProtocolError: () => undefined,
     authorizationRefused: () => undefined,
-    renew: () => Promise.resolve(),
+    refreshToken: () => Promise.resolve(),
     publishFromClient: () => Promise.resolve(),
     callRemote: () => Promise.resolve(),
     subscriptionsMax: 10,

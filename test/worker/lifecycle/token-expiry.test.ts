@@ -3,7 +3,7 @@ import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { Outbox } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
-import { Expiry } from '../../../src/worker/lifecycle/token-expiry.ts';
+import { TokenExpiry } from '../../../src/worker/lifecycle/token-expiry.ts';
 import { makeConnection, type RecordingTransport, silentProtocol } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
@@ -14,20 +14,20 @@ const protocol: WireProtocol = {
 
 describe('the expiry of tokens', () => {
   let now: number;
-  let expiry: Expiry;
+  let expiry: TokenExpiry;
   let outbox: Outbox;
 
   beforeEach(() => {
     now = 1_000_000_000;
     outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), scheduleFlush: () => undefined });
-    expiry = new Expiry({ outbox, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
+    expiry = new TokenExpiry({ outbox, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
   });
   afterEach(() => expiry.close());
 
   function join(expiresInMs: number | undefined): { connection: Connection; transport: RecordingTransport } {
     const made = makeConnection(protocol);
     made.connection.expiresAt = expiresInMs === undefined ? undefined : now + expiresInMs;
-    expiry.watch(made.connection);
+    expiry.track(made.connection);
     return made;
   }
 
@@ -57,11 +57,11 @@ describe('the expiry of tokens', () => {
     const { connection, transport } = join(10_000);
     pass(10_000);
     connection.expiresAt = now + 20_000;
-    expiry.watch(connection);
+    expiry.track(connection);
     pass(15_000);
     expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
     connection.expiresAt = undefined;
-    expiry.watch(connection);
+    expiry.track(connection);
     pass(3_600_000);
     expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
   });
@@ -69,7 +69,7 @@ describe('the expiry of tokens', () => {
   it('does not concern tokens that never expire, nor connections that are gone', () => {
     const forever = join(undefined);
     const gone = join(2_000);
-    expiry.forget(gone.connection);
+    expiry.untrack(gone.connection);
     pass(60_000);
     for (const { transport } of [forever, gone]) {
       expect([told(transport), transport.closedWith]).to.deep.equal([0, undefined]);

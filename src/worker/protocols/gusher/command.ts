@@ -34,7 +34,7 @@ export interface Context {
   /** Counts a fault against a client. */
   readonly countProtocolError: (connection: Connection) => void;
   /** Gives a connection what a new token grants; rejects with a `GusherError`. */
-  readonly renew: (connection: Connection, token: string) => Promise<void>;
+  readonly refreshToken: (connection: Connection, token: string) => Promise<void>;
   /** Publishes an event of a client to the others in the channel; rejects with a `GusherError`. */
   readonly publishFromClient: (connection: Connection, publication: Publication) => Promise<void>;
   /** Hands a command to the backend of the app; rejects with a `GusherError`. */

@@ -7,10 +7,10 @@ import type { Inbox } from '../../connection/receive-queue.ts';
 import { factsOf } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
-import type { Expiry } from '../../lifecycle/token-expiry.ts';
+import type { TokenExpiry } from '../../lifecycle/token-expiry.ts';
 import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
 import { GusherProtocol } from './gusher-protocol.ts';
-import { Renewal } from './token-refresh.ts';
+import { TokenRefresh } from './token-refresh.ts';
 
 /** Joins the parts that only native clients need to their dialect. */
 export function createGusherProtocol(dependencies: {
@@ -19,7 +19,7 @@ export function createGusherProtocol(dependencies: {
   tokens: TokenVerifier;
   hub: Hub;
   inbox: Inbox;
-  expiry: Expiry;
+  expiry: TokenExpiry;
   clientEvents: ClientEvents;
   remoteSink: RemoteSink;
   clientLog: ClientLog;
@@ -27,7 +27,7 @@ export function createGusherProtocol(dependencies: {
 }): GusherProtocol {
   const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } =
     dependencies;
-  const renewal = new Renewal({ apps, tokens, hub, expiry });
+  const tokenRefresh = new TokenRefresh({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
   return new GusherProtocol({
     hub,
@@ -36,7 +36,7 @@ export function createGusherProtocol(dependencies: {
     authorizationRefused: (connection, error) => clientLog.authorizationRefused(error, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
-    renew: (connection, token) => renewal.renew(connection, token),
+    refreshToken: (connection, token) => tokenRefresh.refresh(connection, token),
     subscriptionsMax: settings.subscriptionsMax,
     now: Date.now,
   });

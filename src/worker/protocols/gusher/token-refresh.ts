@@ -4,20 +4,20 @@ import { Grants } from '../../auth/grants.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
-import type { Expiry } from '../../lifecycle/token-expiry.ts';
+import type { TokenExpiry } from '../../lifecycle/token-expiry.ts';
 
 /** Lets a connection go on under a new token. */
-export class Renewal {
+export class TokenRefresh {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #tokens: Pick<TokenVerifier, 'identify'>;
   readonly #hub: Pick<Hub, 'regrant'>;
-  readonly #expiry: Pick<Expiry, 'watch'>;
+  readonly #expiry: Pick<TokenExpiry, 'track'>;
 
   constructor(options: {
     apps: Pick<AppRegistry, 'find'>;
     tokens: Pick<TokenVerifier, 'identify'>;
     hub: Pick<Hub, 'regrant'>;
-    expiry: Pick<Expiry, 'watch'>;
+    expiry: Pick<TokenExpiry, 'track'>;
   }) {
     this.#apps = options.apps;
     this.#tokens = options.tokens;
@@ -29,7 +29,7 @@ export class Renewal {
    * Gives the connection the grants of the token, which must be of the same app and user. Rejects with a
    * `GusherError`, and changes nothing then.
    */
-  async renew(connection: Connection, token: string): Promise<void> {
+  async refresh(connection: Connection, token: string): Promise<void> {
     const app = await this.#apps.find(connection.appKey);
     if (app === undefined) throw new GusherError('unknown_app');
     if (!app.enabled) throw new GusherError('app_disabled');
@@ -39,6 +39,6 @@ export class Renewal {
     this.#hub.regrant(connection, new Grants(channels));
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
-    this.#expiry.watch(connection);
+    this.#expiry.track(connection);
   }
 }

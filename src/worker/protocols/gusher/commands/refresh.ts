@@ -10,8 +10,8 @@ import { commandErrorText, successText } from '../replies.ts';
 export const refresh: CommandHandler = (context, connection, command) => {
   const token = stringOf(command.fields.get('token'));
   if (token === undefined) return 'bad_command';
-  const { authorizationRefused, renew, reply } = context;
-  return renew(connection, token).then(
+  const { authorizationRefused, refreshToken, reply } = context;
+  return refreshToken(connection, token).then(
     () =>
       reply(
         connection,
