@@ -47,7 +47,7 @@ import { RosterClient } from './ipc/presence-client.ts';
 import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
-import { Inactivity } from './lifecycle/idle-timeout.ts';
+import { IdleTimeout } from './lifecycle/idle-timeout.ts';
 import { Readiness } from './lifecycle/readiness.ts';
 import { TokenExpiry } from './lifecycle/token-expiry.ts';
 import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
@@ -95,7 +95,7 @@ export class Worker {
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
   readonly #pusherHandshake: PusherHandshake;
-  readonly #inactivity: Inactivity;
+  readonly #idleTimeout: IdleTimeout;
   readonly #expiry: TokenExpiry;
   readonly #remoteSink: RemoteSink;
   readonly #http: HttpServer;
@@ -156,7 +156,7 @@ export class Worker {
       unexpected,
       stats,
     });
-    this.#inactivity = new Inactivity({
+    this.#idleTimeout = new IdleTimeout({
       afterMs: settings.pusherIdleTimeoutMs,
       hub: this.#hub,
       outbox: this.#outbox,
@@ -406,7 +406,7 @@ export class Worker {
     closers.add('heartbeat', () => clearInterval(this.#heartbeatTimer));
     closers.add('token expiry', () => this.#expiry.close());
     closers.add('receive queue', () => this.#inbox.close());
-    closers.add('idle timeout', () => this.#inactivity.close());
+    closers.add('idle timeout', () => this.#idleTimeout.close());
     closers.add('heartbeat', () => this.#heartbeat.close());
     closers.add('connection quota', () => this.#quota.close());
     closers.add('remote sink', () => this.#remoteSink.close());

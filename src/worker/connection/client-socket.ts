@@ -166,7 +166,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   write(frames: Frames): void {
     // Nothing may follow a close frame (RFC 6455 §5.5.1), and ws may have answered one a moment ago.
     if (this.readyState !== WebSocket.OPEN) return;
-    if (frames.messages.length > 0 && this.connection !== undefined) this.connection.active = true;
+    if (frames.messages.length > 0 && this.connection !== undefined) this.connection.hadTraffic = true;
     if (!this.compressed) {
       this.writer.write(this, frames.bytes);
       return;

@@ -53,7 +53,7 @@ export class Connection {
   /** Owned by the outbox: what leaves at the end of this turn. */
   pending: Frames[] | undefined = undefined;
   /** Something was said, by it or to it, since the inactivity last looked; pings of ours and their answers are nothing. */
-  active = true;
+  hadTraffic = true;
 
   readonly id: string;
   readonly appKey: string;
@@ -95,7 +95,7 @@ export class Connection {
   /** Owned by the heartbeat: `sentBytes` when the client was pinged; `undefined` if it was not, or was heard since. */
   pingedAt: number | undefined = undefined;
   /** Owned by the heartbeat: looks for which the pong may still wait behind other bytes. */
-  pingLooks = 0;
+  pingChecks = 0;
   /** A pong has come since the last look of the heartbeat. */
   ponged = false;
   /** Owned by the pace of joins: when those so far are paid for, in ms of `performance.now()`. */

@@ -17,9 +17,9 @@ export interface PusherSession {
   /** The app has vouched for the client: it has signed in, or joined a private or presence channel. */
   isAuthorized: boolean;
   /** Owned by the inactivity: looks in a row that found nothing said. */
-  quietLooks: number;
+  idleChecks: number;
 }
 
 export function newSession(isOpen: boolean, protocol: number): PusherSession {
-  return { isOpen, protocol, isEstablished: false, signedIn: undefined, isAuthorized: false, quietLooks: 0 };
+  return { isOpen, protocol, isEstablished: false, signedIn: undefined, isAuthorized: false, idleChecks: 0 };
 }

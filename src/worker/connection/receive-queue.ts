@@ -55,7 +55,7 @@ export class Inbox {
       this.countFrame(connection);
       return;
     }
-    connection.active = true;
+    connection.hadTraffic = true;
     if (connection.backlog === undefined) this.#handle(connection, data, isBinary);
     else connection.backlog.push({ data, isBinary });
   }

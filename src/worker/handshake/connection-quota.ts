@@ -83,12 +83,12 @@ export class ConnectionQuota {
   readonly #look = (): void => {
     if (this.#isLooking || this.#limited.size === 0) return;
     this.#isLooking = true;
-    void this.#lookAtAll().finally(() => {
+    void this.#checkAll().finally(() => {
       this.#isLooking = false;
     });
   };
 
-  async #lookAtAll(): Promise<void> {
+  async #checkAll(): Promise<void> {
     for (const app of [...this.#limited.keys()]) {
       try {
         await this.#correct(app);

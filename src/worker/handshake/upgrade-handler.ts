@@ -107,7 +107,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
   }
 
   pinged(connection: Connection, data: Buffer): void {
-    connection.active = true;
+    connection.hadTraffic = true;
     if (!this.#dependencies.inbox.defersPong(connection, data))
       this.#dependencies.outbox.post(connection, framePong(data));
   }

@@ -28,11 +28,11 @@ export async function drain(options: {
   while (!fanOut.isIdle && performance.now() - start < FLUSH_TIMEOUT_MS) await nextTurn();
   const perSlice =
     Math.max(perSecond, hub.size / ((timeoutMs * PACED_FRACTION) / 1_000)) * (SLICE_MS / 1_000);
-  const round = hub.connections();
+  const iterator = hub.connections();
   let due = 0;
   while (hub.size > 0 && performance.now() < until) {
     for (due += perSlice; due > 0; due -= 1) {
-      const next = round.next();
+      const next = iterator.next();
       if (next.done) break;
       outbox.close(next.value, ERRORS.server_stopping);
     }

@@ -26,8 +26,8 @@ export class Heartbeat {
   readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
-  #round: IterableIterator<Connection>;
-  readonly #drainedPerLook: number;
+  #iterator: IterableIterator<Connection>;
+  readonly #drainedPerCheck: number;
   #ticks = 0;
 
   constructor(options: {
@@ -41,8 +41,8 @@ export class Heartbeat {
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
     this.#stats = options.stats;
-    this.#drainedPerLook = (options.intervalMs / 1_000) * SLOWEST_BYTES_PER_SECOND;
-    this.#round = this.#hub.connections();
+    this.#drainedPerCheck = (options.intervalMs / 1_000) * SLOWEST_BYTES_PER_SECOND;
+    this.#iterator = this.#hub.connections();
     this.#timer = setInterval(this.#tick, options.intervalMs / TICKS_PER_INTERVAL);
   }
 
@@ -55,29 +55,29 @@ export class Heartbeat {
     // The last tick looks at whoever is left, however many came meanwhile; then a round has taken an interval.
     const isLast = this.#ticks % TICKS_PER_INTERVAL === 0;
     const share = Math.ceil(this.#hub.size / TICKS_PER_INTERVAL);
-    for (let looks = isLast ? this.#hub.size : share; looks > 0; looks -= 1) {
-      const next = this.#round.next();
+    for (let checks = isLast ? this.#hub.size : share; checks > 0; checks -= 1) {
+      const next = this.#iterator.next();
       if (next.done) break;
       try {
-        this.#lookAt(next.value);
+        this.#check(next.value);
       } catch (error) {
         this.#unexpected.report(error, 'heartbeat');
       }
     }
-    if (isLast) this.#round = this.#hub.connections();
+    if (isLast) this.#iterator = this.#hub.connections();
   };
 
-  #lookAt(connection: Connection): void {
+  #check(connection: Connection): void {
     if (connection.state !== 'open') return;
     this.#estimateUndrained(connection);
     if (wasHeard(connection)) {
       connection.pingedAt = undefined;
     } else if (connection.pingedAt === undefined) {
       connection.pingedAt = connection.sentBytes;
-      connection.pingLooks = Math.floor(connection.undrainedBytes / this.#drainedPerLook);
+      connection.pingChecks = Math.floor(connection.undrainedBytes / this.#drainedPerCheck);
       this.#outbox.post(connection, PING);
-    } else if (connection.pingLooks > 0) {
-      connection.pingLooks -= 1;
+    } else if (connection.pingChecks > 0) {
+      connection.pingChecks -= 1;
     } else {
       this.#stats.connectionsHeartbeatLost += 1;
       this.#outbox.close(connection, ERRORS.heartbeat_lost);
@@ -90,7 +90,7 @@ export class Heartbeat {
    */
   #estimateUndrained(connection: Connection): void {
     const { sentBytes } = connection.transport;
-    const left = Math.max(0, connection.undrainedBytes - this.#drainedPerLook);
+    const left = Math.max(0, connection.undrainedBytes - this.#drainedPerCheck);
     const isAnswered = connection.ponged && connection.pingedAt !== undefined;
     connection.undrainedBytes = isAnswered
       ? sentBytes - (connection.pingedAt ?? 0)

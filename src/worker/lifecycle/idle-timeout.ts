@@ -10,7 +10,7 @@ const CHECKS = 24;
  * Ends Pusher connections on which nothing was said for a long time, in either direction. Their clients ask after a
  * silence of two minutes whether the server is there, so this meets whoever just answers pings.
  */
-export class Inactivity {
+export class IdleTimeout {
   readonly #hub: Pick<Hub, 'connections'>;
   readonly #outbox: Pick<Outbox, 'close'>;
   readonly #unexpected: UnexpectedErrors;
@@ -25,21 +25,21 @@ export class Inactivity {
     this.#hub = options.hub;
     this.#outbox = options.outbox;
     this.#unexpected = options.unexpected;
-    this.#timer = setInterval(this.#look, options.afterMs / CHECKS);
+    this.#timer = setInterval(this.#check, options.afterMs / CHECKS);
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     for (const connection of this.#hub.connections()) {
       const { pusher: session } = connection;
       if (session === undefined) continue;
       // The first look at what is new counts for nothing.
-      session.quietLooks = connection.active ? 0 : session.quietLooks + 1;
-      connection.active = false;
-      if (session.quietLooks < CHECKS) continue;
+      session.idleChecks = connection.hadTraffic ? 0 : session.idleChecks + 1;
+      connection.hadTraffic = false;
+      if (session.idleChecks < CHECKS) continue;
       this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, ERRORS.inactive));
     }
   };

@@ -14,7 +14,7 @@ describe('the heartbeat', () => {
   for (const count of [1, 16, 40]) {
     it(`gives each of ${count} silent clients an interval before the ping and one after it`, async () => {
       const connections = Array.from({ length: count }, () => makeConnection().connection);
-      const { pinged, closed, stop } = watch(connections);
+      const { pinged, closed, stop } = watchedConnection(connections);
       const start = performance.now();
       await eventually(() => closed.size === count, 'all are closed');
       stop();
@@ -30,12 +30,12 @@ describe('the heartbeat', () => {
 
   it('leaves a client alone that is heard', async () => {
     const { connection, transport } = makeConnection();
-    const { pinged, closed, stop } = watch([connection]);
+    const { pinged, closed, stop } = watchedConnection([connection]);
     const speaker = setInterval(() => {
       transport.receivedBytes += 1;
     }, 1);
     const silent = makeConnection().connection;
-    const other = watch([silent]);
+    const other = watchedConnection([silent]);
     await eventually(() => other.closed.size === 1, 'a silent client is closed');
     clearInterval(speaker);
     stop();
@@ -47,7 +47,7 @@ describe('the heartbeat', () => {
     const [slow, silent] = [makeConnection(), makeConnection()];
     // Four looks of 320 ms at 16 KB/s.
     slow.transport.sentBytes = 4.1 * 0.32 * 16_384;
-    const { pinged, closed, stop } = watch([slow.connection, silent.connection]);
+    const { pinged, closed, stop } = watchedConnection([slow.connection, silent.connection]);
     await eventually(() => closed.has(silent.connection), 'the one to which nothing was sent is closed');
     await eventually(() => closed.has(slow.connection), 'the slow one is closed');
     stop();
@@ -58,7 +58,7 @@ describe('the heartbeat', () => {
 });
 
 /** When each connection was pinged first, and when it was closed, in ms of `performance.now()`. */
-function watch(connections: readonly Connection[]): {
+function watchedConnection(connections: readonly Connection[]): {
   pinged: Map<Connection, number>;
   closed: Map<Connection, number>;
   stop: () => void;
