@@ -4,7 +4,7 @@ import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import { FlushScheduler } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
-import { Outbox } from './connection/send-queue.ts';
+import { SendQueue } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
 import { RosterReporter } from './ipc/presence-reporter.ts';
 import { SocketReporter } from './ipc/socket-reporter.ts';
@@ -12,7 +12,7 @@ import { WebhookReports } from './ipc/webhook-reporter.ts';
 
 /** Whatever collects during a turn of the loop and leaves at its end. */
 export interface FlushCycle {
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   readonly fanOut: FanOut;
   readonly sockets: SocketReporter;
   readonly rosterReports: RosterReporter;
@@ -39,16 +39,16 @@ export function createFlushCycle({
       () => rosterReports.flush(),
       () => webhookReports.flush(),
       () => pipe.flush(),
-      () => outbox.flush(),
+      () => sendQueue.flush(),
     ],
     { windowMs: batchWindowMs },
   );
   const scheduleFlush = (): void => scheduler.schedule();
   const send = (message: ToPrimary): void => pipe.enqueue(message);
-  const outbox = new Outbox({ maxBytes: sendBufferMaxBytes, stats, scheduleFlush, clientLog });
-  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+  const sendQueue = new SendQueue({ maxBytes: sendBufferMaxBytes, stats, scheduleFlush, clientLog });
+  const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const sockets = new SocketReporter({ send, scheduleFlush });
   const rosterReports = new RosterReporter({ send, scheduleFlush });
   const webhookReports = new WebhookReports({ send, scheduleFlush });
-  return { outbox, fanOut, sockets, rosterReports, webhookReports };
+  return { sendQueue, fanOut, sockets, rosterReports, webhookReports };
 }

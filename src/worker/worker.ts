@@ -28,8 +28,8 @@ import { Publisher } from './broker/publisher.ts';
 import { RedisBroker } from './broker/redis-broker.ts';
 import { RelayBroker } from './broker/relay-broker.ts';
 import type { Connection } from './connection/connection.ts';
-import { Inbox } from './connection/receive-queue.ts';
-import type { Outbox } from './connection/send-queue.ts';
+import { ReceiveQueue } from './connection/receive-queue.ts';
+import type { SendQueue } from './connection/send-queue.ts';
 import { createFlushCycle } from './flush-cycle.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
 import { createPusherHandshake } from './handshake/create-pusher-handshake.ts';
@@ -84,8 +84,8 @@ export class Worker {
   readonly #broker: Broker;
   readonly #relay: RelayBroker | undefined;
   readonly #frameWriter = new FrameWriter();
-  readonly #outbox: Outbox;
-  readonly #inbox: Inbox;
+  readonly #sendQueue: SendQueue;
+  readonly #receiveQueue: ReceiveQueue;
   readonly #fanOut: FanOut;
   readonly #roster: RosterClient;
   readonly #hub: Hub;
@@ -128,13 +128,13 @@ export class Worker {
     this.#auth = createAuth({ settings, apps, log });
     const { authenticator, tokens } = this.#auth;
 
-    const { outbox, fanOut, sockets, rosterReports, webhookReports } = createFlushCycle({
+    const { sendQueue, fanOut, sockets, rosterReports, webhookReports } = createFlushCycle({
       settings,
       pipe,
       clientLog,
       stats,
     });
-    this.#outbox = outbox;
+    this.#sendQueue = sendQueue;
     this.#fanOut = fanOut;
     this.#relay =
       settings.redisUrl === undefined ? new RelayBroker({ pipe, isIdle: () => fanOut.isIdle }) : undefined;
@@ -147,24 +147,24 @@ export class Worker {
       names: this.#names,
       stats,
     });
-    this.#control = new Control({ hub: this.#hub, outbox: this.#outbox, stats });
-    this.#inbox = new Inbox({ ...settings, outbox: this.#outbox, unexpected, stats });
+    this.#control = new Control({ hub: this.#hub, sendQueue: this.#sendQueue, stats });
+    this.#receiveQueue = new ReceiveQueue({ ...settings, sendQueue: this.#sendQueue, unexpected, stats });
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatIntervalMs,
       hub: this.#hub,
-      outbox: this.#outbox,
+      sendQueue: this.#sendQueue,
       unexpected,
       stats,
     });
     this.#idleTimeout = new IdleTimeout({
       afterMs: settings.pusherIdleTimeoutMs,
       hub: this.#hub,
-      outbox: this.#outbox,
+      sendQueue: this.#sendQueue,
       unexpected,
     });
 
     this.#expiry = new TokenExpiry({
-      outbox: this.#outbox,
+      sendQueue: this.#sendQueue,
       graceMs: settings.tokenRefreshGraceMs,
       unexpected,
       now: Date.now,
@@ -185,13 +185,13 @@ export class Worker {
     });
     this.#remoteSink = openRemoteSink({ settings, log });
     const reply = (connection: Connection, text: string): void =>
-      this.#outbox.post(connection, frameText(text));
+      this.#sendQueue.enqueue(connection, frameText(text));
     const protocol = createGusherProtocol({
       settings,
       apps,
       tokens,
       hub: this.#hub,
-      inbox: this.#inbox,
+      receiveQueue: this.#receiveQueue,
       expiry: this.#expiry,
       clientEvents,
       remoteSink: this.#remoteSink,
@@ -211,8 +211,8 @@ export class Worker {
       apps,
       hub: this.#hub,
       broker: this.#broker,
-      outbox: this.#outbox,
-      inbox: this.#inbox,
+      sendQueue: this.#sendQueue,
+      receiveQueue: this.#receiveQueue,
       roster: this.#roster,
       clientEvents,
       webhookReports,
@@ -256,8 +256,8 @@ export class Worker {
       protocol,
       pusherHandshake: this.#pusherHandshake,
       hub: this.#hub,
-      inbox: this.#inbox,
-      outbox: this.#outbox,
+      receiveQueue: this.#receiveQueue,
+      sendQueue: this.#sendQueue,
       expiry: this.#expiry,
       sockets,
       frameWriter: this.#frameWriter,
@@ -379,7 +379,7 @@ export class Worker {
 
   /** Closes a client in the way of its protocol. */
   #endClient(connection: Connection, error: ErrorEntry): void {
-    if (connection.pusher === undefined) this.#outbox.close(connection, error);
+    if (connection.pusher === undefined) this.#sendQueue.close(connection, error);
     else this.#pusherHandshake.tellTheEnd(connection, error);
   }
 
@@ -405,7 +405,7 @@ export class Worker {
     // The last one: until then the primary sees that this worker runs.
     closers.add('heartbeat', () => clearInterval(this.#heartbeatTimer));
     closers.add('token expiry', () => this.#expiry.close());
-    closers.add('receive queue', () => this.#inbox.close());
+    closers.add('receive queue', () => this.#receiveQueue.close());
     closers.add('idle timeout', () => this.#idleTimeout.close());
     closers.add('heartbeat', () => this.#heartbeat.close());
     closers.add('connection quota', () => this.#quota.close());
@@ -423,7 +423,7 @@ export class Worker {
         drain({
           fanOut: this.#fanOut,
           hub: this.#hub,
-          outbox: this.#outbox,
+          sendQueue: this.#sendQueue,
           perSecond: drainClientsPerSecond,
           timeoutMs: (until - performance.now()) * CLIENTS_FRACTION,
         }),

@@ -6,7 +6,7 @@ import { createStats } from '../../src/shared/stats.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection } from '../../src/worker/connection/connection.ts';
 import { newSession } from '../../src/worker/connection/pusher-session.ts';
-import { Outbox } from '../../src/worker/connection/send-queue.ts';
+import { SendQueue } from '../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../src/worker/hub/hub.ts';
 import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
@@ -49,12 +49,12 @@ export class PusherWorker {
     const scheduler: FlushScheduler = new FlushScheduler([
       () => fanOut.flush(),
       () => reporter.flush(),
-      () => outbox.flush(),
+      () => sendQueue.flush(),
     ]);
     const scheduleFlush = (): void => scheduler.schedule();
     const send = (message: ToPrimary): void => this.carry(() => desk.receive(name, message as never));
-    const outbox = new Outbox({ maxBytes: 1_000_000, stats, scheduleFlush });
-    const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+    const sendQueue = new SendQueue({ maxBytes: 1_000_000, stats, scheduleFlush });
+    const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
     const reporter = new RosterReporter({ send, scheduleFlush });
     const roster = new RosterClient({
       send,
@@ -75,7 +75,8 @@ export class PusherWorker {
     const hub = new Hub({ broker, fanOut, roster: reporter, stats });
     const announce = (appKey: string, channel: string, text: string): void =>
       hub.announce(appKey, channel, this.protocol, text);
-    const reply = (connection: Connection, text: string): void => outbox.post(connection, frameText(text));
+    const reply = (connection: Connection, text: string): void =>
+      sendQueue.enqueue(connection, frameText(text));
     this.hub = hub;
     this.#roster = roster;
     this.#counts = new SubscriptionCounts({ roster, announce });

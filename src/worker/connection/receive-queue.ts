@@ -3,13 +3,13 @@ import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts
 import type { Stats } from '../../shared/stats.ts';
 import { framePong, frameText } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
-import type { Outbox } from './send-queue.ts';
+import type { SendQueue } from './send-queue.ts';
 
 const SECONDS_PER_MINUTE = 60;
 
 /** What follows when a client that has gone has nothing more to be carried out, and until when that is waited for. */
 interface Finishing {
-  readonly forget: () => void;
+  readonly done: () => void;
   readonly lastSecond: number;
 }
 
@@ -18,11 +18,11 @@ interface Finishing {
  * when the command before it is finished, and no more of them in a second than allowed. What has to wait stays
  * in the client's socket, except for the rest of the chunk that was just read.
  */
-export class Inbox {
+export class ReceiveQueue {
   readonly #commandsPerSecond: number;
   readonly #framesPerSecond: number;
   readonly #protocolErrorsPerMinute: number;
-  readonly #outbox: Outbox;
+  readonly #sendQueue: SendQueue;
   readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
   readonly #ticker: NodeJS.Timeout;
@@ -35,21 +35,21 @@ export class Inbox {
     commandsPerSecond: number;
     framesPerSecond: number;
     protocolErrorsPerMinute: number;
-    outbox: Outbox;
+    sendQueue: SendQueue;
     unexpected: UnexpectedErrors;
     stats: Stats;
   }) {
     this.#commandsPerSecond = options.commandsPerSecond;
     this.#framesPerSecond = options.framesPerSecond;
     this.#protocolErrorsPerMinute = options.protocolErrorsPerMinute;
-    this.#outbox = options.outbox;
+    this.#sendQueue = options.sendQueue;
     this.#unexpected = options.unexpected;
     this.#stats = options.stats;
     this.#ticker = setInterval(this.#tick, 1_000);
   }
 
   /** Takes one message from a client. */
-  take(connection: Connection, data: Buffer, isBinary: boolean): void {
+  receive(connection: Connection, data: Buffer, isBinary: boolean): void {
     this.#stats.framesReceived += 1;
     if (connection.state === 'closing') {
       this.countFrame(connection);
@@ -78,7 +78,7 @@ export class Inbox {
       this.countProtocolError(connection);
     }
     if (connection.backlog !== undefined) return;
-    this.#hold(connection, []);
+    this.#pauseReading(connection, []);
     this.#throttled.add(connection);
   }
 
@@ -103,21 +103,21 @@ export class Inbox {
     connection.protocolErrors += 1;
     if (connection.protocolErrors <= this.#protocolErrorsPerMinute || connection.state !== 'open') return;
     this.#stats.connectionsTooManyErrors += 1;
-    this.#outbox.close(connection, ERRORS.too_many_protocol_errors);
+    this.#sendQueue.close(connection, ERRORS.too_many_protocol_errors);
   }
 
   /**
    * A client has gone. What it had said before is still carried out, for a second or two, unless it was sent away or has said
    * more than it may; then `forget` is called. Attack: many slow commands before the close would keep it here for long.
    */
-  finish(connection: Connection, forget: () => void): void {
+  finishThen(connection: Connection, done: () => void): void {
     const isThrottled = this.#throttled.delete(connection);
     if (connection.backlog === undefined || connection.closeError !== undefined) {
       connection.backlog = undefined;
-      forget();
+      done();
       return;
     }
-    this.#finishing.set(connection, { forget, lastSecond: this.#second + 1 });
+    this.#finishing.set(connection, { done, lastSecond: this.#second + 1 });
     if (isThrottled) this.#release(connection);
   }
 
@@ -128,9 +128,9 @@ export class Inbox {
   #handle(connection: Connection, data: Buffer, isBinary: boolean): void {
     const isOpen = connection.state === 'open';
     if (!isOpen && !this.#finishing.has(connection)) return;
-    if (!this.#mayGoOn(connection)) {
+    if (!this.#mayProceed(connection)) {
       if (!isOpen) return;
-      this.#hold(connection, [{ data, isBinary }]);
+      this.#pauseReading(connection, [{ data, isBinary }]);
       this.#throttled.add(connection);
       return;
     }
@@ -141,7 +141,7 @@ export class Inbox {
       this.#fail(connection, data, isBinary, error);
     }
     if (unfinished === undefined) return;
-    this.#hold(connection, []);
+    this.#pauseReading(connection, []);
     const release = (): void => this.#release(connection);
     const fail = (error: unknown): void => this.#fail(connection, data, isBinary, error);
     void unfinished.catch(fail).then(() => this.#unexpected.run('command_release', release));
@@ -153,11 +153,11 @@ export class Inbox {
     this.#unexpected.report(error, 'command', { app: appKey, protocol: protocol.name, connection: id });
     if (connection.state !== 'open') return;
     this.#unexpected.run('command_answer', () => {
-      this.#outbox.post(connection, frameText(protocol.encodeFailure(connection, data, isBinary)));
+      this.#sendQueue.enqueue(connection, frameText(protocol.encodeFailure(connection, data, isBinary)));
     });
   }
 
-  #mayGoOn(connection: Connection): boolean {
+  #mayProceed(connection: Connection): boolean {
     this.#beginSecond(connection);
     if (connection.commands >= this.#commandsPerSecond) return false;
     connection.commands += 1;
@@ -167,7 +167,7 @@ export class Inbox {
   #answerLatePing(connection: Connection): void {
     const ping = connection.latePing;
     connection.latePing = undefined;
-    if (ping !== undefined) this.#outbox.post(connection, framePong(ping));
+    if (ping !== undefined) this.#sendQueue.enqueue(connection, framePong(ping));
   }
 
   #beginSecond(connection: Connection): void {
@@ -177,7 +177,7 @@ export class Inbox {
     connection.frames = 0;
   }
 
-  #hold(connection: Connection, first: NonNullable<Connection['backlog']>): void {
+  #pauseReading(connection: Connection, first: NonNullable<Connection['backlog']>): void {
     connection.backlog = first;
     connection.transport.pause();
   }
@@ -188,28 +188,28 @@ export class Inbox {
     for (const [index, { data, isBinary }] of waiting.entries()) {
       this.#handle(connection, data, isBinary);
       // `#handle` may hold the connection again; then the rest waits behind what it holds.
-      const held = connection.backlog as Connection['backlog'];
-      if (held !== undefined) {
-        held.push(...waiting.slice(index + 1));
+      const backlog = connection.backlog as Connection['backlog'];
+      if (backlog !== undefined) {
+        backlog.push(...waiting.slice(index + 1));
         return;
       }
     }
     if (connection.state !== 'closed') connection.transport.resume();
-    this.#forget(connection);
+    this.#finish(connection);
   }
 
-  #forget(connection: Connection): void {
+  #finish(connection: Connection): void {
     const finishing = this.#finishing.get(connection);
     if (finishing === undefined) return;
     this.#finishing.delete(connection);
     connection.backlog = undefined;
-    finishing.forget();
+    finishing.done();
   }
 
   readonly #tick = (): void => {
     this.#second += 1;
     for (const [connection, { lastSecond }] of this.#finishing) {
-      if (this.#second > lastSecond) this.#unexpected.run('connection_end', () => this.#forget(connection));
+      if (this.#second > lastSecond) this.#unexpected.run('connection_end', () => this.#finish(connection));
     }
     const throttled = [...this.#throttled];
     this.#throttled.clear();

@@ -8,12 +8,12 @@ import type { Connection } from './connection.ts';
  * The one way out to clients. What is posted during a turn leaves at its end, in one write per client. A
  * client for which more than `maxBytes` would wait unsent is closed as too slow; nobody else notices.
  */
-export class Outbox {
+export class SendQueue {
   readonly #maxBytes: number;
   readonly #stats: Stats;
   readonly #scheduleFlush: () => void;
   readonly #clientLog: Pick<ClientLog, 'clientClosed'> | undefined;
-  #posted: Connection[] = [];
+  #queued: Connection[] = [];
 
   constructor(options: {
     maxBytes: number;
@@ -28,31 +28,31 @@ export class Outbox {
   }
 
   /** Adds to what leaves for this client at the end of the turn, after what was posted before. */
-  post(connection: Connection, frames: Frames): void {
+  enqueue(connection: Connection, frames: Frames): void {
     if (connection.pending !== undefined) {
       connection.pending.push(frames);
       return;
     }
     connection.pending = [frames];
-    this.#posted.push(connection);
+    this.#queued.push(connection);
     this.#scheduleFlush();
   }
 
   /** Sends at once, unless something posted before has to go first. */
-  send(connection: Connection, frames: Frames): void {
+  sendNow(connection: Connection, frames: Frames): void {
     if (connection.pending !== undefined) connection.pending.push(frames);
     else this.#write(connection, frames);
   }
 
   /** Writes what was posted since the last flush. */
   readonly flush = (): void => {
-    const posted = this.#posted;
-    if (posted.length === 0) return;
-    this.#posted = [];
+    const queued = this.#queued;
+    if (queued.length === 0) return;
+    this.#queued = [];
     // Clients of the same channels hold the same frames in the same order: joined once, shared by all of them.
     let list: readonly Frames[] = [];
     let joined: Frames | undefined;
-    for (const connection of posted) {
+    for (const connection of queued) {
       const pending = connection.pending;
       if (pending === undefined) continue;
       connection.pending = undefined;
@@ -73,7 +73,7 @@ export class Outbox {
     const { pending } = connection;
     connection.pending = undefined;
     if (pending !== undefined) this.#write(connection, joinFrames(pending));
-    this.#sayGoodbye(connection, error);
+    this.#startClose(connection, error);
   }
 
   #write(connection: Connection, frames: Frames): void {
@@ -82,13 +82,13 @@ export class Outbox {
     if (unsentBytes > 0 && unsentBytes + frames.bytes.length > this.#maxBytes) {
       this.#stats.connectionsTooSlow += 1;
       this.#stats.deliveriesDropped += frames.messages.length;
-      this.#sayGoodbye(connection, ERRORS.too_slow);
+      this.#startClose(connection, ERRORS.too_slow);
       return;
     }
     connection.transport.write(frames);
   }
 
-  #sayGoodbye(connection: Connection, error: Connection['closeError'] & object): void {
+  #startClose(connection: Connection, error: Connection['closeError'] & object): void {
     // `#write` may have found the client too slow a moment ago.
     if (connection.state !== 'open') return;
     connection.state = 'closing';

@@ -4,8 +4,8 @@ import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Inbox } from '../connection/receive-queue.ts';
-import { factsOf, type Outbox } from '../connection/send-queue.ts';
+import type { ReceiveQueue } from '../connection/receive-queue.ts';
+import { factsOf, type SendQueue } from '../connection/send-queue.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { RosterClient } from '../ipc/presence-client.ts';
@@ -24,8 +24,8 @@ export interface PusherDependencies {
   readonly apps: AppRegistry;
   readonly hub: Hub;
   readonly broker: Broker;
-  readonly outbox: Outbox;
-  readonly inbox: Inbox;
+  readonly sendQueue: SendQueue;
+  readonly receiveQueue: ReceiveQueue;
   readonly roster: RosterClient;
   readonly clientEvents: ClientEvents;
   readonly webhookReports: WebhookReports;
@@ -37,11 +37,11 @@ export interface PusherDependencies {
 
 /** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
 export function createPusherHandshake(dependencies: PusherDependencies): PusherHandshake {
-  const { settings, apps, outbox, quota, unexpected, clientLog } = dependencies;
+  const { settings, apps, sendQueue, quota, unexpected, clientLog } = dependencies;
   return new PusherHandshake({
     apps,
     protocol: createPusherProtocol(dependencies),
-    outbox,
+    sendQueue,
     quota,
     unexpected,
     clientLog,
@@ -56,8 +56,18 @@ export function createPusherHandshake(dependencies: PusherDependencies): PusherH
 }
 
 function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol {
-  const { settings, apps, hub, broker, inbox, roster, clientEvents, webhookReports, reply, clientLog } =
-    dependencies;
+  const {
+    settings,
+    apps,
+    hub,
+    broker,
+    receiveQueue,
+    roster,
+    clientEvents,
+    webhookReports,
+    reply,
+    clientLog,
+  } = dependencies;
   const announce = (appKey: string, channel: string, text: string): void =>
     hub.announce(appKey, channel, protocol, text);
   const protocol: PusherProtocol = new PusherProtocol({
@@ -74,7 +84,7 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
     watchlists: new Watchlists({ roster, reply }),
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
-    countProtocolError: (connection) => inbox.countProtocolError(connection),
+    countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRefused: (connection, error, channel) =>
       clientLog.authorizationRefused(error, { ...factsOf(connection), channel }),
     limits: {

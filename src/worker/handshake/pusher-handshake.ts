@@ -12,7 +12,7 @@ import { Grants } from '../auth/grants.ts';
 import type { ClientSocket, PendingClientHandler } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
 import { newSession } from '../connection/pusher-session.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import { closeCodeOf } from '../protocols/pusher/close-codes.ts';
 import { errorText, establishedText } from '../protocols/pusher/messages.ts';
 import type { PusherProtocol } from '../protocols/pusher/pusher-protocol.ts';
@@ -47,7 +47,7 @@ export interface Doorman {
 export interface PusherHandshakeDependencies {
   readonly apps: Pick<AppRegistry, 'find' | 'isServed'>;
   readonly protocol: PusherProtocol;
-  readonly outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: Pick<ClientLog, 'connectRefused'>;
@@ -255,10 +255,10 @@ export class PusherHandshake implements PendingClientHandler {
 
   /** Sends a refusal as Pusher has it, and closes. */
   tellTheEnd(connection: Connection, error: ErrorEntry): void {
-    const { outbox } = this.#dependencies;
+    const { sendQueue } = this.#dependencies;
     const { text } = connection.protocol.closeFrameFor(error, connection);
-    if (text === undefined) outbox.post(connection, frameText(errorText(error)));
-    outbox.close(connection, error);
+    if (text === undefined) sendQueue.enqueue(connection, frameText(errorText(error)));
+    sendQueue.close(connection, error);
   }
 
   async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
@@ -276,9 +276,9 @@ export class PusherHandshake implements PendingClientHandler {
   }
 
   #establish(connection: Connection): void {
-    const { outbox, activityTimeoutS } = this.#dependencies;
+    const { sendQueue, activityTimeoutS } = this.#dependencies;
     if (connection.pusher !== undefined) connection.pusher.isEstablished = true;
-    outbox.post(connection, frameText(establishedText(connection.id, activityTimeoutS)));
+    sendQueue.enqueue(connection, frameText(establishedText(connection.id, activityTimeoutS)));
   }
 }
 

@@ -18,9 +18,9 @@ import type { Authenticator, AuthResult, Credentials } from '../auth/authenticat
 import { Grants } from '../auth/grants.ts';
 import { ClientSocket, type ClientSocketEvents } from '../connection/client-socket.ts';
 import { Connection } from '../connection/connection.ts';
-import type { Inbox } from '../connection/receive-queue.ts';
+import type { ReceiveQueue } from '../connection/receive-queue.ts';
 import { RejectedClients } from '../connection/rejected-clients.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { SocketReporter } from '../ipc/socket-reporter.ts';
@@ -44,8 +44,8 @@ export interface UpgradeDependencies {
   readonly protocol: WireProtocol;
   readonly pusherHandshake: PusherHandshake;
   readonly hub: Hub;
-  readonly inbox: Inbox;
-  readonly outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly receiveQueue: ReceiveQueue;
+  readonly sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
   readonly quota: Pick<ConnectionQuota, 'requireRoom' | 'settle'>;
   readonly sockets: Pick<SocketReporter, 'reportOpened' | 'reportClosed'>;
   readonly expiry: Pick<TokenExpiry, 'track' | 'untrack'>;
@@ -103,17 +103,17 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
   }
 
   message(connection: Connection, data: Buffer, isBinary: boolean): void {
-    this.#dependencies.inbox.take(connection, data, isBinary);
+    this.#dependencies.receiveQueue.receive(connection, data, isBinary);
   }
 
   pinged(connection: Connection, data: Buffer): void {
     connection.hadTraffic = true;
-    if (!this.#dependencies.inbox.defersPong(connection, data))
-      this.#dependencies.outbox.post(connection, framePong(data));
+    if (!this.#dependencies.receiveQueue.defersPong(connection, data))
+      this.#dependencies.sendQueue.enqueue(connection, framePong(data));
   }
 
   frame(connection: Connection): void {
-    this.#dependencies.inbox.countFrame(connection);
+    this.#dependencies.receiveQueue.countFrame(connection);
   }
 
   completeHandshake(
@@ -140,12 +140,12 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
   }
 
   broken(connection: Connection, error: ErrorEntry): void {
-    this.#dependencies.outbox.close(connection, error);
+    this.#dependencies.sendQueue.close(connection, error);
   }
 
   closed(connection: Connection): void {
     this.#dependencies.unexpected.run('connection_end', () =>
-      this.#dependencies.inbox.finish(connection, () => this.#unregister(connection)),
+      this.#dependencies.receiveQueue.finishThen(connection, () => this.#unregister(connection)),
     );
   }
 
@@ -222,13 +222,13 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
 
   /** Until it is known that the connection is not one too many, nothing that it sends is carried out. */
   async #keepWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
-    const { quota, outbox, unexpected } = this.#dependencies;
+    const { quota, sendQueue, unexpected } = this.#dependencies;
     client.pause();
     try {
       await quota.settle(connection.appKey, max);
     } catch (error) {
       if (!(error instanceof GusherError)) unexpected.report(error, 'connect', { app: connection.appKey });
-      outbox.close(connection, error instanceof GusherError ? error.entry : ERRORS.internal);
+      sendQueue.close(connection, error instanceof GusherError ? error.entry : ERRORS.internal);
     } finally {
       if (connection.state !== 'closed') client.resume();
     }

@@ -4,7 +4,7 @@ import type { ControlMessage, DirectMessage, GrantsChange } from '../../shared/m
 import type { Stats } from '../../shared/stats.ts';
 import { Grants } from '../auth/grants.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
@@ -12,12 +12,12 @@ import type { Hub } from './hub.ts';
 /** Carries out control messages on the connections of this worker, those of the named app alone. */
 export class Control {
   readonly #hub: Hub;
-  readonly #outbox: Outbox;
+  readonly #sendQueue: SendQueue;
   readonly #stats: Stats;
 
-  constructor(options: { hub: Hub; outbox: Outbox; stats: Stats }) {
+  constructor(options: { hub: Hub; sendQueue: SendQueue; stats: Stats }) {
     this.#hub = options.hub;
-    this.#outbox = options.outbox;
+    this.#sendQueue = options.sendQueue;
     this.#stats = options.stats;
   }
 
@@ -37,7 +37,7 @@ export class Control {
       case 'terminate':
         // A copy: closing may change the list.
         for (const connection of [...this.#hub.connectionsOf(message.app, message.user)]) {
-          this.#outbox.close(connection, ERRORS.terminated);
+          this.#sendQueue.close(connection, ERRORS.terminated);
         }
         break;
       default:
@@ -48,7 +48,7 @@ export class Control {
   #tell(connections: Iterable<Connection>, message: DirectMessage): void {
     const framesFor = oncePerProtocol((protocol) => protocol.encodeDirect(message));
     for (const connection of connections) {
-      this.#outbox.post(connection, framesFor(connection.protocol));
+      this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
       this.#stats.deliveries += 1;
     }
   }
@@ -60,7 +60,7 @@ export class Control {
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
       // Attack: adding without end. The latest are what the backend wants now.
       this.#hub.regrant(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
-      this.#outbox.post(connection, framesFor(connection.protocol));
+      this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
     }
   }
 }

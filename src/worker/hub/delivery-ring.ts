@@ -17,8 +17,8 @@ interface Batch<Connection> extends Published<Connection> {
 
 /** Where the ring writes: now (`send`), or joined with other frames at the end of the turn (`post`). */
 export interface DeliverySink<Connection> {
-  send(connection: Connection, frames: Frames): void;
-  post(connection: Connection, frames: Frames): void;
+  sendNow(connection: Connection, frames: Frames): void;
+  enqueue(connection: Connection, frames: Frames): void;
 }
 
 export interface AdvanceResult {
@@ -133,8 +133,8 @@ export class DeliveryRing<Connection> {
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
       if (left?.has(connection)) missing += 1;
-      else if (isAlone) sink.send(connection, all);
-      else sink.post(connection, all);
+      else if (isAlone) sink.sendNow(connection, all);
+      else sink.enqueue(connection, all);
     }
     return (to - from - missing) * all.messages.length;
   }
@@ -147,7 +147,7 @@ export class DeliveryRing<Connection> {
       if (this.#left?.has(connection)) continue;
       for (const { frames, except } of this.#batches) {
         if (except?.has(connection)) continue;
-        sink.post(connection, frames);
+        sink.enqueue(connection, frames);
         deliveries += frames.messages.length;
       }
     }

@@ -2,7 +2,7 @@ import type { Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Channel, SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
 import { DeliveryRing } from './delivery-ring.ts';
 
@@ -20,14 +20,14 @@ type Group = SubscriberGroup<Connection>;
  * delivery may or may not get what was published before, and gets everything published afterwards.
  */
 export class FanOut {
-  readonly #outbox: Outbox;
+  readonly #sendQueue: SendQueue;
   readonly #stats: Stats;
   readonly #scheduleFlush: () => void;
   /** The groups with deliveries in progress, in the order in which they are served. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
 
-  constructor(options: { outbox: Outbox; stats: Stats; scheduleFlush: () => void }) {
-    this.#outbox = options.outbox;
+  constructor(options: { sendQueue: SendQueue; stats: Stats; scheduleFlush: () => void }) {
+    this.#sendQueue = options.sendQueue;
     this.#stats = options.stats;
     this.#scheduleFlush = options.scheduleFlush;
   }
@@ -85,7 +85,11 @@ export class FanOut {
     for (const [group, ring] of this.#rings) {
       // A client of several busy channels gets one write: then frames are posted, and the send queue joins them.
       const isAlone = this.#rings.size === 1;
-      const { slots, deliveries } = ring.advance(Math.min(writes, WRITES_PER_SHARE), this.#outbox, isAlone);
+      const { slots, deliveries } = ring.advance(
+        Math.min(writes, WRITES_PER_SHARE),
+        this.#sendQueue,
+        isAlone,
+      );
       writes -= slots;
       this.#stats.deliveries += deliveries;
       // The loop visits what is added behind it: the group is served again after all others.

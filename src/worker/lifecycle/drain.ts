@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { ERRORS } from '../../shared/errors/catalogue.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import type { FanOut } from '../hub/fan-out.ts';
 import type { Hub } from '../hub/hub.ts';
 
@@ -17,12 +17,12 @@ const PACED_FRACTION = 0.6;
  */
 export async function drain(options: {
   hub: Hub;
-  outbox: Outbox;
+  sendQueue: SendQueue;
   fanOut: Pick<FanOut, 'isIdle'>;
   perSecond: number;
   timeoutMs: number;
 }): Promise<void> {
-  const { hub, outbox, fanOut, perSecond, timeoutMs } = options;
+  const { hub, sendQueue, fanOut, perSecond, timeoutMs } = options;
   const start = performance.now();
   const until = start + timeoutMs;
   while (!fanOut.isIdle && performance.now() - start < FLUSH_TIMEOUT_MS) await nextTurn();
@@ -34,7 +34,7 @@ export async function drain(options: {
     for (due += perSlice; due > 0; due -= 1) {
       const next = iterator.next();
       if (next.done) break;
-      outbox.close(next.value, ERRORS.server_stopping);
+      sendQueue.close(next.value, ERRORS.server_stopping);
     }
     await pause(SLICE_MS);
   }

@@ -2,7 +2,7 @@ import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 import { PING } from '../websocket/frame.ts';
 
@@ -22,7 +22,7 @@ const UNDRAINED_MAX_BYTES = 8 * 1024 * 1024;
  */
 export class Heartbeat {
   readonly #hub: Hub;
-  readonly #outbox: Outbox;
+  readonly #sendQueue: SendQueue;
   readonly #unexpected: UnexpectedErrors;
   readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
@@ -33,12 +33,12 @@ export class Heartbeat {
   constructor(options: {
     intervalMs: number;
     hub: Hub;
-    outbox: Outbox;
+    sendQueue: SendQueue;
     unexpected: UnexpectedErrors;
     stats: Stats;
   }) {
     this.#hub = options.hub;
-    this.#outbox = options.outbox;
+    this.#sendQueue = options.sendQueue;
     this.#unexpected = options.unexpected;
     this.#stats = options.stats;
     this.#drainedPerCheck = (options.intervalMs / 1_000) * SLOWEST_BYTES_PER_SECOND;
@@ -75,12 +75,12 @@ export class Heartbeat {
     } else if (connection.pingedAt === undefined) {
       connection.pingedAt = connection.sentBytes;
       connection.pingChecks = Math.floor(connection.undrainedBytes / this.#drainedPerCheck);
-      this.#outbox.post(connection, PING);
+      this.#sendQueue.enqueue(connection, PING);
     } else if (connection.pingChecks > 0) {
       connection.pingChecks -= 1;
     } else {
       this.#stats.connectionsHeartbeatLost += 1;
-      this.#outbox.close(connection, ERRORS.heartbeat_lost);
+      this.#sendQueue.close(connection, ERRORS.heartbeat_lost);
     }
   }
 

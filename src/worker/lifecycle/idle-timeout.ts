@@ -1,6 +1,6 @@
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 
 /** So many looks in a row have to find nothing: a client is closed a part of this early at most. */
@@ -12,18 +12,18 @@ const CHECKS = 24;
  */
 export class IdleTimeout {
   readonly #hub: Pick<Hub, 'connections'>;
-  readonly #outbox: Pick<Outbox, 'close'>;
+  readonly #sendQueue: Pick<SendQueue, 'close'>;
   readonly #unexpected: UnexpectedErrors;
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: {
     afterMs: number;
     hub: Pick<Hub, 'connections'>;
-    outbox: Pick<Outbox, 'close'>;
+    sendQueue: Pick<SendQueue, 'close'>;
     unexpected: UnexpectedErrors;
   }) {
     this.#hub = options.hub;
-    this.#outbox = options.outbox;
+    this.#sendQueue = options.sendQueue;
     this.#unexpected = options.unexpected;
     this.#timer = setInterval(this.#check, options.afterMs / CHECKS);
   }
@@ -40,7 +40,7 @@ export class IdleTimeout {
       session.idleChecks = connection.hadTraffic ? 0 : session.idleChecks + 1;
       connection.hadTraffic = false;
       if (session.idleChecks < CHECKS) continue;
-      this.#unexpected.run('idle_timeout', () => this.#outbox.close(connection, ERRORS.inactive));
+      this.#unexpected.run('idle_timeout', () => this.#sendQueue.close(connection, ERRORS.inactive));
     }
   };
 }

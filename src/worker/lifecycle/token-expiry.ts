@@ -1,7 +1,7 @@
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outbox } from '../connection/send-queue.ts';
+import type { SendQueue } from '../connection/send-queue.ts';
 import { frameText } from '../websocket/frame.ts';
 
 const TICK_MS = 1_000;
@@ -12,7 +12,7 @@ const TICK_MS = 1_000;
  * tick costs only those that are.
  */
 export class TokenExpiry {
-  readonly #outbox: Pick<Outbox, 'post' | 'close'>;
+  readonly #sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
   readonly #graceMs: number;
   readonly #now: () => number;
   readonly #unexpected: UnexpectedErrors;
@@ -23,12 +23,12 @@ export class TokenExpiry {
 
   /** `now` is in ms since 1970, the clock of tokens. */
   constructor(options: {
-    outbox: Pick<Outbox, 'post' | 'close'>;
+    sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
     graceMs: number;
     unexpected: UnexpectedErrors;
     now: () => number;
   }) {
-    this.#outbox = options.outbox;
+    this.#sendQueue = options.sendQueue;
     this.#graceMs = options.graceMs;
     this.#now = options.now;
     this.#unexpected = options.unexpected;
@@ -78,13 +78,13 @@ export class TokenExpiry {
     const { expiresAt = Number.POSITIVE_INFINITY } = connection;
     const closesAt = expiresAt + this.#graceMs;
     if (this.#now() < expiresAt) this.#schedule(connection, expiresAt);
-    else if (this.#now() >= closesAt) this.#outbox.close(connection, ERRORS.token_expired);
+    else if (this.#now() >= closesAt) this.#sendQueue.close(connection, ERRORS.token_expired);
     else this.#warn(connection, closesAt);
   }
 
   #warn(connection: Connection, closesAt: number): void {
     const text = connection.protocol.encodeExpiry?.(this.#graceMs);
-    if (text !== undefined) this.#outbox.post(connection, frameText(text));
+    if (text !== undefined) this.#sendQueue.enqueue(connection, frameText(text));
     this.#schedule(connection, closesAt);
   }
 

@@ -4,8 +4,8 @@ import { silentLog } from '../../../src/shared/log.ts';
 import { UnexpectedErrors } from '../../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { Inbox } from '../../../src/worker/connection/receive-queue.ts';
-import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { ReceiveQueue } from '../../../src/worker/connection/receive-queue.ts';
+import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../../src/worker/websocket/frame.ts';
 import { eventually } from '../../support/deadline.ts';
@@ -27,36 +27,37 @@ function slowProtocol(isSlow: (text: string) => boolean) {
 }
 
 describe('the inbox', () => {
-  let inbox: Inbox;
+  let receiveQueue: ReceiveQueue;
   const stats = createStats();
 
-  function makeInbox({ commandsPerSecond = 1_000, protocolErrorsPerMinute = 20 } = {}): Inbox {
-    const outbox = new Outbox({ maxBytes: 1_000, stats, scheduleFlush: () => undefined });
-    inbox = new Inbox({
+  function makeReceiveQueue({ commandsPerSecond = 1_000, protocolErrorsPerMinute = 20 } = {}): ReceiveQueue {
+    const sendQueue = new SendQueue({ maxBytes: 1_000, stats, scheduleFlush: () => undefined });
+    receiveQueue = new ReceiveQueue({
       commandsPerSecond,
       framesPerSecond: 50,
       protocolErrorsPerMinute,
-      outbox,
+      sendQueue,
       unexpected: noUnexpectedErrors(),
       stats,
     });
-    return inbox;
+    return receiveQueue;
   }
 
-  afterEach(() => inbox.close());
+  afterEach(() => receiveQueue.close());
 
   it('hands over the next message only when the command before it is finished', async () => {
     const { slow, heard, finish } = slowProtocol((text) => text.startsWith('slow'));
-    makeInbox();
+    makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
-    for (const text of ['a', 'slow 1', 'b', 'slow 2', 'c']) inbox.take(connection, Buffer.from(text), false);
+    for (const text of ['a', 'slow 1', 'b', 'slow 2', 'c'])
+      receiveQueue.receive(connection, Buffer.from(text), false);
     expect(heard).to.deep.equal(['a', 'slow 1']);
     expect(transport.paused).to.equal(true);
     finish.shift()?.();
     await turnEnds();
     expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2']);
     expect(transport.paused).to.equal(true);
-    inbox.take(connection, Buffer.from('d'), false);
+    receiveQueue.receive(connection, Buffer.from('d'), false);
     finish.shift()?.();
     await turnEnds();
     expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2', 'c', 'd']);
@@ -71,15 +72,15 @@ describe('the inbox', () => {
       const error = (facts: Record<string, unknown>): number => lines.push(facts);
       const unexpected = new UnexpectedErrors({ log: Object.assign(silentLog(), { error }), stats });
       const posted: string[] = [];
-      const outbox = {
-        post: (_to: Connection, { messages }: Frames) => posted.push(...messages.map(String)),
+      const sendQueue = {
+        enqueue: (_to: Connection, { messages }: Frames) => posted.push(...messages.map(String)),
       };
       lines.length = 0;
-      inbox = new Inbox({
+      receiveQueue = new ReceiveQueue({
         commandsPerSecond: 1_000,
         framesPerSecond: 50,
         protocolErrorsPerMinute: 20,
-        outbox: outbox as unknown as Outbox,
+        sendQueue: sendQueue as unknown as SendQueue,
         unexpected,
         stats,
       });
@@ -108,7 +109,8 @@ describe('the inbox', () => {
           return undefined;
         });
         const before = stats.unexpectedErrors;
-        for (const text of ['bad', 'good', 'bad', 'last']) inbox.take(connection, Buffer.from(text), false);
+        for (const text of ['bad', 'good', 'bad', 'last'])
+          receiveQueue.receive(connection, Buffer.from(text), false);
         await turnEnds();
         expect(heard()).to.deep.equal(['no bad', 'no bad']);
         expect(carriedOut).to.deep.equal(['good', 'last']);
@@ -131,10 +133,10 @@ describe('the inbox', () => {
             reject = fail;
           }),
       );
-      inbox.take(connection, Buffer.from('x'), false);
+      receiveQueue.receive(connection, Buffer.from('x'), false);
       connection.state = 'closed';
       let forgotten = false;
-      inbox.finish(connection, () => {
+      receiveQueue.finishThen(connection, () => {
         forgotten = true;
       });
       reject(failure);
@@ -145,16 +147,16 @@ describe('the inbox', () => {
 
   it('stops reading from a client that sends more frames than it may, and answers its last ping', async () => {
     const { slow } = slowProtocol(() => false);
-    makeInbox();
+    makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
     for (let count = 0; count < 50; count += 1) {
-      inbox.countFrame(connection);
-      expect(inbox.defersPong(connection, Buffer.from('early'))).to.equal(false);
+      receiveQueue.countFrame(connection);
+      expect(receiveQueue.defersPong(connection, Buffer.from('early'))).to.equal(false);
     }
     expect(transport.paused).to.equal(false);
     for (const ping of ['a', 'b', 'last']) {
-      inbox.countFrame(connection);
-      expect(inbox.defersPong(connection, Buffer.from(ping))).to.equal(true);
+      receiveQueue.countFrame(connection);
+      expect(receiveQueue.defersPong(connection, Buffer.from(ping))).to.equal(true);
     }
     expect(transport.paused).to.equal(true);
     expect(connection.protocolErrors).to.equal(1);
@@ -164,10 +166,10 @@ describe('the inbox', () => {
 
   it('ends a client that goes on sending frames when it was told to leave', () => {
     const { slow } = slowProtocol(() => false);
-    makeInbox();
+    makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
     connection.state = 'closing';
-    for (let count = 0; count < 51; count += 1) inbox.take(connection, Buffer.alloc(0), false);
+    for (let count = 0; count < 51; count += 1) receiveQueue.receive(connection, Buffer.alloc(0), false);
     expect(transport.terminated).to.equal(true);
   });
 
@@ -179,12 +181,12 @@ describe('the inbox', () => {
       heard.length = 0;
       finish.length = 0;
       forgotten = false;
-      for (const text of texts) inbox.take(connection, Buffer.from(text), false);
+      for (const text of texts) receiveQueue.receive(connection, Buffer.from(text), false);
     }
 
     function go(connection: Connection): void {
       connection.state = 'closed';
-      inbox.finish(connection, () => {
+      receiveQueue.finishThen(connection, () => {
         forgotten = true;
       });
     }
@@ -195,7 +197,7 @@ describe('the inbox', () => {
     }
 
     it('has what it had said before carried out, and then forgets it', async () => {
-      makeInbox();
+      makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2', '3');
       go(connection);
@@ -208,7 +210,7 @@ describe('the inbox', () => {
     });
 
     it('forgets it at once where nothing is under way', () => {
-      makeInbox();
+      makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection);
       go(connection);
@@ -216,7 +218,7 @@ describe('the inbox', () => {
     });
 
     it('has no more carried out than it may say', async () => {
-      makeInbox({ commandsPerSecond: 2 });
+      makeReceiveQueue({ commandsPerSecond: 2 });
       const { connection } = makeConnection(slow);
       say(connection, '1', '2', '3', '4');
       await carryOut();
@@ -227,7 +229,7 @@ describe('the inbox', () => {
     });
 
     it('has nothing more carried out where it was sent away, and is not waited for', async () => {
-      makeInbox();
+      makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
       connection.closeError = ERRORS.too_many_protocol_errors;
@@ -238,7 +240,7 @@ describe('the inbox', () => {
     });
 
     it('is not waited for when what it has said takes long', async () => {
-      makeInbox();
+      makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
       go(connection);
@@ -255,9 +257,9 @@ describe('the inbox', () => {
       ...silentProtocol,
       receive: (_connection, message) => void heard.push(message.toString()) as undefined,
     };
-    makeInbox({ commandsPerSecond: 3 });
+    makeReceiveQueue({ commandsPerSecond: 3 });
     const { connection, transport } = makeConnection(protocol);
-    for (let n = 0; n < 7; n += 1) inbox.take(connection, Buffer.from(String(n)), false);
+    for (let n = 0; n < 7; n += 1) receiveQueue.receive(connection, Buffer.from(String(n)), false);
     expect(heard).to.have.length(3);
     expect(transport.paused).to.equal(true);
     await eventually(() => heard.length === 7, 'everything was heard');
@@ -266,11 +268,11 @@ describe('the inbox', () => {
   });
 
   it('closes a client that is at fault too often', () => {
-    makeInbox({ protocolErrorsPerMinute: 3 });
+    makeReceiveQueue({ protocolErrorsPerMinute: 3 });
     const { connection, transport } = makeConnection();
-    for (let n = 0; n < 3; n += 1) inbox.countProtocolError(connection);
+    for (let n = 0; n < 3; n += 1) receiveQueue.countProtocolError(connection);
     expect(transport.closedWith).to.equal(undefined);
-    inbox.countProtocolError(connection);
+    receiveQueue.countProtocolError(connection);
     expect(transport.closedWith?.code).to.equal(4029);
   });
 
@@ -280,10 +282,10 @@ describe('the inbox', () => {
       ...silentProtocol,
       receive: (_connection, message) => void heard.push(message.toString()) as undefined,
     };
-    makeInbox();
+    makeReceiveQueue();
     const { connection } = makeConnection(protocol);
     connection.state = 'closing';
-    inbox.take(connection, Buffer.from('x'), false);
+    receiveQueue.receive(connection, Buffer.from('x'), false);
     expect(heard).to.deep.equal([]);
   });
 });

@@ -4,7 +4,7 @@ import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.t
 import { createStats } from '../../../src/shared/stats.ts';
 import { Grants } from '../../../src/worker/auth/grants.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import { Control } from '../../../src/worker/hub/control-handler.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
@@ -14,13 +14,13 @@ import { makeConnection, type RecordingTransport, turnEnds } from '../../support
 /** A hub with its outbox and a broker that takes everything. */
 function openHub() {
   const stats = createStats();
-  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => outbox.flush()]);
+  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);
   const scheduleFlush = (): void => scheduler.schedule();
-  const outbox = new Outbox({ maxBytes: 100_000, stats, scheduleFlush });
-  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+  const sendQueue = new SendQueue({ maxBytes: 100_000, stats, scheduleFlush });
+  const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
   const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
-  return { hub, control: new Control({ hub, outbox, stats }) };
+  return { hub, control: new Control({ hub, sendQueue, stats }) };
 }
 
 describe('control messages', () => {

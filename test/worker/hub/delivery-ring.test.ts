@@ -80,7 +80,7 @@ class Scenario {
       subscriber.writes += 1;
       subscriber.got.push(...frames.messages.map((message) => Number.parseInt(message.toString(), 10)));
     };
-    return this.#ring.advance(most, { send: deliver, post: deliver }, isAlone).slots;
+    return this.#ring.advance(most, { sendNow: deliver, enqueue: deliver }, isAlone).slots;
   }
 
   finish(): void {

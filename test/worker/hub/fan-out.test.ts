@@ -3,7 +3,7 @@ import type { Publication } from '../../../src/shared/model/publication.ts';
 import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
 import { frameText } from '../../../src/worker/websocket/frame.ts';
@@ -21,10 +21,10 @@ function publication(channel: string, data: unknown): Publication {
 function makeHub({ maxBytes = 1_000_000 } = {}) {
   const stats = createStats();
   const asked: string[] = [];
-  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => outbox.flush()]);
+  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);
   const scheduleFlush = (): void => scheduler.schedule();
-  const outbox = new Outbox({ maxBytes, stats, scheduleFlush });
-  const fanOut = new FanOut({ outbox, stats, scheduleFlush });
+  const sendQueue = new SendQueue({ maxBytes, stats, scheduleFlush });
+  const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = {
     subscribe: async (topic: string) => void asked.push(`+${topic}`),
     unsubscribe: (topic: string) => void asked.push(`-${topic}`),
@@ -38,7 +38,7 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
   };
   const publish = (channel: string, data: unknown) =>
     hub.deliver(`demo@${channel}`, publication(channel, data));
-  return { hub, outbox, stats, asked, join, publish };
+  return { hub, sendQueue, stats, asked, join, publish };
 }
 
 const dataOf = ({ writes }: RecordingTransport): unknown[] =>
@@ -132,11 +132,11 @@ describe('fan-out', () => {
   });
 
   it('puts a reply before what is published after it', async () => {
-    const { hub, outbox, publish } = makeHub();
+    const { hub, sendQueue, publish } = makeHub();
     const { connection, transport } = makeConnection();
     hub.add(connection);
     await hub.subscribe(connection, 'c');
-    outbox.post(connection, frameText('{"data":"subscribed"}'));
+    sendQueue.enqueue(connection, frameText('{"data":"subscribed"}'));
     publish('c', 1);
     await turnEnds();
     expect(dataOf(transport)).to.deep.equal(['subscribed', 1]);
@@ -196,36 +196,36 @@ describe('fan-out', () => {
 });
 
 describe('the outbox', () => {
-  const fill = (connection: Connection, outbox: Outbox, length: number): void =>
-    outbox.send(connection, frameText('x'.repeat(length)));
+  const fill = (connection: Connection, sendQueue: SendQueue, length: number): void =>
+    sendQueue.sendNow(connection, frameText('x'.repeat(length)));
 
   it('closes a client for which more than the bound would wait, and counts it', async () => {
-    const { outbox, stats } = makeHub({ maxBytes: 1_000 });
+    const { sendQueue, stats } = makeHub({ maxBytes: 1_000 });
     const { connection, transport } = makeConnection();
     transport.unsentBytes = 600;
-    fill(connection, outbox, 300);
+    fill(connection, sendQueue, 300);
     expect(transport.closedWith).to.equal(undefined);
-    fill(connection, outbox, 500);
+    fill(connection, sendQueue, 500);
     expect(transport.closedWith?.code).to.equal(4101);
     expect(connection.state).to.equal('closing');
     expect(stats.connectionsTooSlow).to.equal(1);
-    fill(connection, outbox, 1);
+    fill(connection, sendQueue, 1);
     expect(transport.writes, 'nothing follows the goodbye').to.have.length(1);
   });
 
   it('takes one message of any size when nothing waits', () => {
-    const { outbox } = makeHub({ maxBytes: 1_000 });
+    const { sendQueue } = makeHub({ maxBytes: 1_000 });
     const { connection, transport } = makeConnection();
-    fill(connection, outbox, 5_000);
+    fill(connection, sendQueue, 5_000);
     expect(transport.writes).to.have.length(1);
   });
 
   it('writes what was posted before it says goodbye; the first refusal wins', async () => {
-    const { outbox } = makeHub();
+    const { sendQueue } = makeHub();
     const { connection, transport } = makeConnection();
-    outbox.post(connection, frameText('last'));
-    outbox.close(connection, { code: 'a', message: 'A.', close: 4200, reconnect: 'immediate' });
-    outbox.close(connection, { code: 'b', message: 'B.', close: 4201, reconnect: 'immediate' });
+    sendQueue.enqueue(connection, frameText('last'));
+    sendQueue.close(connection, { code: 'a', message: 'A.', close: 4200, reconnect: 'immediate' });
+    sendQueue.close(connection, { code: 'b', message: 'B.', close: 4201, reconnect: 'immediate' });
     expect(transport.writes).to.deep.equal([['last']]);
     expect(transport.closedWith).to.deep.equal({ code: 4200, reason: 'A.' });
     await turnEnds();

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Publication } from '../../../src/shared/model/publication.ts';
 import { createStats, type Stats } from '../../../src/shared/stats.ts';
-import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
 import { makeConnection } from '../../support/transport.ts';
@@ -17,13 +17,13 @@ describe('the hub', () => {
     stats = createStats();
     asked = [];
     counts = new Map();
-    const outbox = new Outbox({ maxBytes: 1_000, stats, scheduleFlush });
+    const sendQueue = new SendQueue({ maxBytes: 1_000, stats, scheduleFlush });
     hub = new Hub({
       broker: {
         subscribe: async (topic) => void asked.push(`+${topic}`),
         unsubscribe: (topic) => void asked.push(`-${topic}`),
       },
-      fanOut: new FanOut({ outbox, stats, scheduleFlush }),
+      fanOut: new FanOut({ sendQueue, stats, scheduleFlush }),
       roster: {
         report: (_app, channel, user, change) => {
           const key = `${channel} ${user}`;

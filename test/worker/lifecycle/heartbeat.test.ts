@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import type { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import type { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { Hub } from '../../../src/worker/hub/hub.ts';
 import { Heartbeat } from '../../../src/worker/lifecycle/heartbeat.ts';
 import { eventually } from '../../support/deadline.ts';
@@ -66,8 +66,8 @@ function watchedConnection(connections: readonly Connection[]): {
   const pinged = new Map<Connection, number>();
   const closed = new Map<Connection, number>();
   const hub = { size: connections.length, connections: () => connections.values() };
-  const outbox = {
-    post: (connection: Connection) => void pinged.set(connection, performance.now()),
+  const sendQueue = {
+    enqueue: (connection: Connection) => void pinged.set(connection, performance.now()),
     close: (connection: Connection) => {
       connection.state = 'closing';
       closed.set(connection, performance.now());
@@ -76,7 +76,7 @@ function watchedConnection(connections: readonly Connection[]): {
   const heartbeat = new Heartbeat({
     intervalMs: INTERVAL_MS,
     hub: hub as unknown as Hub,
-    outbox: outbox as unknown as Outbox,
+    sendQueue: sendQueue as unknown as SendQueue,
     unexpected: noUnexpectedErrors(),
     stats: createStats(),
   });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { Outbox } from '../../../src/worker/connection/send-queue.ts';
+import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import { TokenExpiry } from '../../../src/worker/lifecycle/token-expiry.ts';
 import { makeConnection, type RecordingTransport, silentProtocol } from '../../support/transport.ts';
@@ -15,12 +15,12 @@ const protocol: WireProtocol = {
 describe('the expiry of tokens', () => {
   let now: number;
   let expiry: TokenExpiry;
-  let outbox: Outbox;
+  let sendQueue: SendQueue;
 
   beforeEach(() => {
     now = 1_000_000_000;
-    outbox = new Outbox({ maxBytes: 100_000, stats: createStats(), scheduleFlush: () => undefined });
-    expiry = new TokenExpiry({ outbox, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
+    sendQueue = new SendQueue({ maxBytes: 100_000, stats: createStats(), scheduleFlush: () => undefined });
+    expiry = new TokenExpiry({ sendQueue, graceMs: 5_000, unexpected: noUnexpectedErrors(), now: () => now });
   });
   afterEach(() => expiry.close());
 
@@ -36,7 +36,7 @@ describe('the expiry of tokens', () => {
       now = Math.min(now + 1_000, until);
       expiry.tick();
     }
-    outbox.flush();
+    sendQueue.flush();
   }
 
   const told = ({ writes }: RecordingTransport): number => writes.flat().length;

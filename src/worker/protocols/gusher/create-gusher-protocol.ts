@@ -3,7 +3,7 @@ import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Inbox } from '../../connection/receive-queue.ts';
+import type { ReceiveQueue } from '../../connection/receive-queue.ts';
 import { factsOf } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
@@ -18,21 +18,21 @@ export function createGusherProtocol(dependencies: {
   apps: AppRegistry;
   tokens: TokenVerifier;
   hub: Hub;
-  inbox: Inbox;
+  receiveQueue: ReceiveQueue;
   expiry: TokenExpiry;
   clientEvents: ClientEvents;
   remoteSink: RemoteSink;
   clientLog: ClientLog;
   reply: (connection: Connection, text: string) => void;
 }): GusherProtocol {
-  const { settings, apps, tokens, hub, inbox, expiry, clientEvents, remoteSink, clientLog, reply } =
+  const { settings, apps, tokens, hub, receiveQueue, expiry, clientEvents, remoteSink, clientLog, reply } =
     dependencies;
   const tokenRefresh = new TokenRefresh({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
   return new GusherProtocol({
     hub,
     reply,
-    countProtocolError: (connection) => inbox.countProtocolError(connection),
+    countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRefused: (connection, error) => clientLog.authorizationRefused(error, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
