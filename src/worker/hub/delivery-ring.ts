@@ -47,7 +47,7 @@ export class DeliveryRing<Connection> {
   /** In progress, ordered by the slots that are left: the first one ends first. */
   readonly #batches: Batch<Connection>[] = [];
   /** The frames of all batches in progress as one write, until a batch starts or ends. */
-  #joined: Frames | undefined = undefined;
+  #joinedFrames: Frames | undefined = undefined;
   readonly #waiting: Published<Connection>[] = [];
   #waitingBytes = 0;
 
@@ -120,19 +120,19 @@ export class DeliveryRing<Connection> {
     for (const published of coalesce(this.#waiting.splice(0, count))) {
       this.#batches.push({ ...published, slotsLeft });
     }
-    if (count > 0) this.#joined = undefined;
+    if (count > 0) this.#joinedFrames = undefined;
   }
 
   /** Sends all batches in progress to the connections of some slots; returns the number of messages. */
   #deliver(from: number, to: number, sink: DeliverySink<Connection>, isAlone: boolean): number {
     if (this.#batches.some(({ except }) => except !== undefined)) return this.#deliverApart(from, to, sink);
-    this.#joined ??= joinFrames(this.#batches.map(({ frames }) => frames));
-    const all = this.#joined;
-    const left = this.#left;
+    this.#joinedFrames ??= joinFrames(this.#batches.map(({ frames }) => frames));
+    const all = this.#joinedFrames;
+    const remaining = this.#left;
     let missing = 0;
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
-      if (left?.has(connection)) missing += 1;
+      if (remaining?.has(connection)) missing += 1;
       else if (isAlone) sink.sendNow(connection, all);
       else sink.enqueue(connection, all);
     }
@@ -160,7 +160,7 @@ export class DeliveryRing<Connection> {
     for (const batch of this.#batches) batch.slotsLeft -= count;
     while (this.#batches[0]?.slotsLeft === 0) {
       this.#batches.shift();
-      this.#joined = undefined;
+      this.#joinedFrames = undefined;
     }
   }
 }

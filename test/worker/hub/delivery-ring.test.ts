@@ -73,14 +73,14 @@ class Scenario {
     this.#ring.leave(subscriber.connection);
   }
 
-  advance(most: number, { isAlone = true } = {}): number {
+  advance(maxSlots: number, { isAlone = true } = {}): number {
     const deliver = (connection: Connection, frames: Frames): void => {
       const subscriber = this.#present.get(connection);
       if (subscriber === undefined) throw new Error('delivered to a subscriber that has left');
       subscriber.writes += 1;
       subscriber.got.push(...frames.messages.map((message) => Number.parseInt(message.toString(), 10)));
     };
-    return this.#ring.advance(most, { sendNow: deliver, enqueue: deliver }, isAlone).slots;
+    return this.#ring.advance(maxSlots, { sendNow: deliver, enqueue: deliver }, isAlone).slots;
   }
 
   finish(): void {
