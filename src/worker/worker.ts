@@ -38,7 +38,7 @@ import { UpgradeFastPath } from './handshake/upgrade-fast-path.ts';
 import { UpgradeHandler } from './handshake/upgrade-handler.ts';
 import { drawUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { ClientEvents } from './hub/client-events.ts';
-import { Control } from './hub/control-handler.ts';
+import { ControlHandler } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
 import { Hub } from './hub/hub.ts';
 import { NameAllowance } from './hub/name-allowance.ts';
@@ -91,7 +91,7 @@ export class Worker {
   readonly #hub: Hub;
   /** Nothing may be added before the primary has said how much. */
   readonly #names = new NameAllowance(0);
-  readonly #control: Control;
+  readonly #controlHandler: ControlHandler;
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
   readonly #pusherHandshake: PusherHandshake;
@@ -147,7 +147,7 @@ export class Worker {
       names: this.#names,
       stats,
     });
-    this.#control = new Control({ hub: this.#hub, sendQueue: this.#sendQueue, stats });
+    this.#controlHandler = new ControlHandler({ hub: this.#hub, sendQueue: this.#sendQueue, stats });
     this.#receiveQueue = new ReceiveQueue({ ...settings, sendQueue: this.#sendQueue, unexpected, stats });
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatIntervalMs,
@@ -319,10 +319,10 @@ export class Worker {
       },
       control: (message) => {
         if (!duplicates.isFirst(CONTROL_TOPIC, message.id)) return;
-        this.#unexpected.run('control_message', () => this.#control.obey(message));
+        this.#unexpected.run('control_message', () => this.#controlHandler.execute(message));
       },
       statusChanged: (state: BrokerStatus) => {
-        this.#hub.forgetLast();
+        this.#hub.clearCachedEvents();
         const { server } = this.#broker;
         send({ type: 'brokerStatus', status: state, ...(server !== undefined && { server }) });
       },

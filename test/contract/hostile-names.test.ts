@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { parseMessage } from '../../src/primary/presence/cluster/message.ts';
 import { FileAppStore } from '../../src/shared/apps/file-app-store.ts';
-import { controlText, parseControl } from '../../src/shared/model/control-message.ts';
+import { encodeControlMessage, parseControlMessage } from '../../src/shared/model/control-message.ts';
 import { envelopeText, parseEnvelope } from '../../src/shared/model/envelope.ts';
 import { isAppKey, isChannelName, isEventName, isUserId } from '../../src/shared/model/names.ts';
 import { parseBackpush } from '../../src/worker/broker/backpush.ts';
@@ -323,7 +323,7 @@ describe('a hostile name', () => {
         { kind: 'terminate', app: name, user: 'u' },
       ] as const;
       for (const message of messages) {
-        expect(parseControl(controlText(message as never)), why).to.equal(undefined);
+        expect(parseControlMessage(encodeControlMessage(message as never)), why).to.equal(undefined);
       }
     }
   });

@@ -53,14 +53,14 @@ export type Termination = v.InferOutput<typeof terminate>;
 export type ControlMessage = DirectMessage | GrantsChange | Termination;
 
 /** The JSON text by which brokers carry a control message. */
-export function controlText(message: ControlMessage): string {
+export function encodeControlMessage(message: ControlMessage): string {
   if (!('data' in message)) return JSON.stringify(message);
   const { data: raw, ...rest } = message;
   return `${JSON.stringify(rest).slice(0, -1)},"data":${raw}}`;
 }
 
-/** Reads what `controlText` made, or a person typed; `undefined` if it breaks a rule. Absent `data` is null. */
-export function parseControl(text: string): ControlMessage | undefined {
+/** Reads what `encodeControlMessage` made, or a person typed; `undefined` if it breaks a rule. Absent `data` is null. */
+export function parseControlMessage(text: string): ControlMessage | undefined {
   const members = sliceMembers(text);
   if (members === undefined) return undefined;
   const fields: Record<string, unknown> = { data: members.get('data') ?? 'null' };

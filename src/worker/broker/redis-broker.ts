@@ -8,8 +8,8 @@ import { LogThrottle } from '../../shared/logging/log-throttle.ts';
 import {
   CONTROL_TOPIC,
   type ControlMessage,
-  controlText,
-  parseControl,
+  encodeControlMessage,
+  parseControlMessage,
 } from '../../shared/model/control-message.ts';
 import { envelopeText, parseEnvelope } from '../../shared/model/envelope.ts';
 import { isAppKey, topicOf } from '../../shared/model/names.ts';
@@ -250,7 +250,7 @@ export class RedisBroker implements Broker {
   }
 
   broadcast(message: ControlMessage): Promise<void> {
-    return this.#send(CONTROL_TOPIC, controlText(message));
+    return this.#send(CONTROL_TOPIC, encodeControlMessage(message));
   }
 
   /** Redis passes a publication on before it answers its publisher, and answers a connection in order. */
@@ -662,7 +662,7 @@ export class RedisBroker implements Broker {
   }
 
   #receiveControl(message: Buffer): void {
-    const control = this.#isText(message) ? parseControl(message.toString('utf8')) : undefined;
+    const control = this.#isText(message) ? parseControlMessage(message.toString('utf8')) : undefined;
     if (control === undefined) this.#countMalformed(CONTROL_TOPIC);
     else this.#listener?.control(control);
   }

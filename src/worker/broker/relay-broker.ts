@@ -6,8 +6,8 @@ import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../shared
 import {
   CONTROL_TOPIC,
   type ControlMessage,
-  controlText,
-  parseControl,
+  encodeControlMessage,
+  parseControlMessage,
 } from '../../shared/model/control-message.ts';
 import { type CachedPublication, type Publication, withCacheFlag } from '../../shared/model/publication.ts';
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
@@ -117,7 +117,7 @@ export class RelayBroker implements Broker {
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
-    await this.#publish({ topic: CONTROL_TOPIC, control: controlText(message) });
+    await this.#publish({ topic: CONTROL_TOPIC, control: encodeControlMessage(message) });
   }
 
   cached(topic: string): Promise<CachedPublication | undefined> {
@@ -162,7 +162,7 @@ export class RelayBroker implements Broker {
       this.#listener?.deliver(topic, item.publication);
       return;
     }
-    const message = parseControl(item.control);
+    const message = parseControlMessage(item.control);
     if (message !== undefined) this.#listener?.control(message);
   }
 

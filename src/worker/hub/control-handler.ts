@@ -10,7 +10,7 @@ import { type Frames, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
 
 /** Carries out control messages on the connections of this worker, those of the named app alone. */
-export class Control {
+export class ControlHandler {
   readonly #hub: Hub;
   readonly #sendQueue: SendQueue;
   readonly #stats: Stats;
@@ -21,14 +21,14 @@ export class Control {
     this.#stats = options.stats;
   }
 
-  obey(message: ControlMessage): void {
+  execute(message: ControlMessage): void {
     switch (message.kind) {
       case 'toUser':
-        this.#tell(this.#hub.connectionsOf(message.app, message.user), message);
+        this.#send(this.#hub.connectionsOf(message.app, message.user), message);
         break;
       case 'toSocket': {
         const connection = this.#hub.connectionOf(message.app, message.socket);
-        if (connection !== undefined) this.#tell([connection], message);
+        if (connection !== undefined) this.#send([connection], message);
         break;
       }
       case 'grants':
@@ -45,7 +45,7 @@ export class Control {
     }
   }
 
-  #tell(connections: Iterable<Connection>, message: DirectMessage): void {
+  #send(connections: Iterable<Connection>, message: DirectMessage): void {
     const framesFor = oncePerProtocol((protocol) => protocol.encodeDirect(message));
     for (const connection of connections) {
       this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
@@ -59,7 +59,7 @@ export class Control {
       if (connection.protocol.encodeGrantsChange === undefined) continue;
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
       // Attack: adding without end. The latest are what the backend wants now.
-      this.#hub.regrant(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
+      this.#hub.updateGrants(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
       this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
     }
   }

@@ -59,7 +59,7 @@ export class FanOut {
   }
 
   /** Adds a subscriber to deliveries from now on, and excludes it from everything published before. */
-  enterAfresh(group: Group, connection: Connection): void {
+  enterFromNow(group: Group, connection: Connection): void {
     const ring = this.#rings.get(group);
     ring?.skip(connection);
     ring?.enter(connection);

@@ -11,7 +11,7 @@ import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { RosterReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
 import { NameAllowance } from './name-allowance.ts';
-import { Users } from './user-index.ts';
+import { UserIndex } from './user-index.ts';
 
 /**
  * Who is here, and who hears what: the clients of this worker and their channels. It asks the broker for a
@@ -25,7 +25,7 @@ export class Hub {
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
-  readonly #users = new Users();
+  readonly #users = new UserIndex();
 
   constructor(options: {
     broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
@@ -70,8 +70,8 @@ export class Hub {
   }
 
   /** A client gets a name after it came in; it goes by it wherever it is no member by another. */
-  identify(connection: Connection, userId: string): void {
-    if (!this.#isHere(connection)) return;
+  setUser(connection: Connection, userId: string): void {
+    if (!this.#isRegistered(connection)) return;
     this.#reportPresence(connection, -1);
     this.#users.remove(connection);
     connection.userId = userId;
@@ -91,7 +91,7 @@ export class Hub {
   }
 
   /** Gives a client other grants, and ends the subscriptions that they do not allow. */
-  regrant(connection: Connection, grants: Grants): void {
+  updateGrants(connection: Connection, grants: Grants): void {
     connection.grants = grants;
     const names = connection.subscriptions.map(({ channel }) => channelOf(channel.topic));
     for (const name of names) if (!grants.allows(name)) this.unsubscribe(connection, name);
@@ -128,36 +128,36 @@ export class Hub {
    * `admit`: what it has to be told first, such as who is there, may have to be asked for. Where it is subscribed
    * already nothing changes.
    */
-  reserve(connection: Connection, channelName: string): Promise<void> | undefined {
+  subscribePending(connection: Connection, channelName: string): Promise<void> | undefined {
     return this.#enter(connection, channelName, 'always');
   }
 
   /** As `subscribe` where that is done at once; where there is a promise, as `reserve`. */
-  subscribeOrReserve(connection: Connection, channelName: string): Promise<void> | undefined {
+  subscribeOrPend(connection: Connection, channelName: string): Promise<void> | undefined {
     return this.#enter(connection, channelName, 'whileJoining');
   }
 
   /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
-  listen(connection: Connection, channelName: string): void {
-    if (!this.#giveVoice(connection, channelName)) return;
+  activate(connection: Connection, channelName: string): void {
+    if (!this.#activate(connection, channelName)) return;
     this.#roster.report(connection.appKey, channelName, connection.userId, 1);
   }
 
   /** As `listen`, of one whom the roster has counted as this member already. */
-  admit(connection: Connection, channelName: string, member: Member): void {
-    if (!this.#giveVoice(connection, channelName)) return;
+  activateAs(connection: Connection, channelName: string, member: Member): void {
+    if (!this.#activate(connection, channelName)) return;
     connection.members ??= new Map();
     connection.members.set(channelName, member);
     this.#names.spend(userCost(member.user));
   }
 
   /** Says whether it had none. */
-  #giveVoice(connection: Connection, channelName: string): boolean {
+  #activate(connection: Connection, channelName: string): boolean {
     const pending = this.#subscriptionOf(connection, channelName);
     if (pending?.isPending !== true) return false;
     const group = pending.channel.group(connection.protocol, false);
     group.connections.add(connection);
-    this.#fanOut.enterAfresh(group, connection);
+    this.#fanOut.enterFromNow(group, connection);
     connection.subscriptions.splice(connection.subscriptions.indexOf(pending), 1, group);
     pending.connections.delete(connection);
     if (pending.connections.size === 0) pending.channel.removeGroup(pending);
@@ -165,18 +165,18 @@ export class Hub {
   }
 
   /** What came last from a backend to a cache channel while somebody here was subscribed to it. */
-  lastOf(appKey: string, channelName: string): Publication | undefined {
+  cachedEvent(appKey: string, channelName: string): Publication | undefined {
     const channel = this.#channels.get(topicOf(appKey, channelName));
     return channel !== undefined && performance.now() < channel.cachedUntil ? channel.cached : undefined;
   }
 
   /** Something may have been published that did not come here: what was last is for the broker to say. */
-  forgetLast(): void {
+  clearCachedEvents(): void {
     for (const channel of this.#channels.values()) channel.cached = undefined;
   }
 
   /** Whether clients of a dialect are subscribed to the channel here. */
-  hasAudience(appKey: string, channelName: string, protocol: WireProtocol): boolean {
+  hasSubscribers(appKey: string, channelName: string, protocol: WireProtocol): boolean {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
     return groups.some((group) => group.protocol === protocol);
   }
@@ -191,13 +191,13 @@ export class Hub {
   #enter(
     connection: Connection,
     channelName: string,
-    quiet: 'never' | 'always' | 'whileJoining',
+    pending: 'never' | 'always' | 'whileJoining',
   ): Promise<void> | undefined {
     // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
-    if (!this.#isHere(connection)) return undefined;
+    if (!this.#isRegistered(connection)) return undefined;
     const channel = this.#join(topicOf(connection.appKey, channelName));
     if (this.#subscriptionOf(connection, channelName) === undefined) {
-      const isPending = quiet === 'whileJoining' ? channel.joining !== undefined : quiet === 'always';
+      const isPending = pending === 'whileJoining' ? channel.joining !== undefined : pending === 'always';
       const group = channel.group(connection.protocol, isPending);
       group.connections.add(connection);
       this.#fanOut.enter(group, connection);
@@ -253,7 +253,7 @@ export class Hub {
     );
   }
 
-  #isHere(connection: Connection): boolean {
+  #isRegistered(connection: Connection): boolean {
     return this.#connections.get(connection.id) === connection;
   }
 

@@ -1,13 +1,13 @@
 import type { Connection } from '../connection/connection.ts';
 
-const NOBODY: ReadonlySet<Connection> = new Set();
+const NO_CONNECTIONS: ReadonlySet<Connection> = new Set();
 
 /** Which connections of this worker are whose. Those without a name are in no list. */
-export class Users {
+export class UserIndex {
   readonly #apps = new Map<string, Map<string, Set<Connection>>>();
 
   find(appKey: string, userId: string): ReadonlySet<Connection> {
-    return this.#apps.get(appKey)?.get(userId) ?? NOBODY;
+    return this.#apps.get(appKey)?.get(userId) ?? NO_CONNECTIONS;
   }
 
   add(connection: Connection): void {

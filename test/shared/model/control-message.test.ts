@@ -1,5 +1,9 @@
 import { expect } from 'chai';
-import { type ControlMessage, controlText, parseControl } from '../../../src/shared/model/control-message.ts';
+import {
+  type ControlMessage,
+  encodeControlMessage,
+  parseControlMessage,
+} from '../../../src/shared/model/control-message.ts';
 
 describe('a control message', () => {
   const messages: ControlMessage[] = [
@@ -12,14 +16,19 @@ describe('a control message', () => {
 
   for (const message of messages) {
     it(`is read as it was written: ${message.kind}`, () => {
-      expect(parseControl(controlText(message))).to.deep.equal(message);
+      expect(parseControlMessage(encodeControlMessage(message))).to.deep.equal(message);
     });
   }
 
   it('may be typed by hand, in any order, without data', () => {
     const text = '{ "user" : "u", "data" : [1.0] , "kind":"toUser", "more": {}, "app":"shop" }';
-    expect(parseControl(text)).to.deep.equal({ kind: 'toUser', app: 'shop', user: 'u', data: '[1.0]' });
-    const bare = parseControl('{"kind":"toSocket","app":"shop","socket":"s"}');
+    expect(parseControlMessage(text)).to.deep.equal({
+      kind: 'toUser',
+      app: 'shop',
+      user: 'u',
+      data: '[1.0]',
+    });
+    const bare = parseControlMessage('{"kind":"toSocket","app":"shop","socket":"s"}');
     expect(bare).to.deep.equal({ kind: 'toSocket', app: 'shop', socket: 's', data: 'null' });
   });
 
@@ -41,7 +50,7 @@ describe('a control message', () => {
   ];
   for (const text of wrong) {
     it(`is none: ${text.slice(0, 80)}`, () => {
-      expect(parseControl(text)).to.equal(undefined);
+      expect(parseControlMessage(text)).to.equal(undefined);
     });
   }
 });

@@ -5,7 +5,7 @@ import { createStats } from '../../../src/shared/stats.ts';
 import { Grants } from '../../../src/worker/auth/grants.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
-import { Control } from '../../../src/worker/hub/control-handler.ts';
+import { ControlHandler } from '../../../src/worker/hub/control-handler.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
 import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
@@ -20,7 +20,7 @@ function openHub() {
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
   const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
-  return { hub, control: new Control({ hub, sendQueue, stats }) };
+  return { hub, control: new ControlHandler({ hub, sendQueue, stats }) };
 }
 
 describe('control messages', () => {
@@ -41,7 +41,7 @@ describe('control messages', () => {
     now: Date.now,
   });
   let hub: Hub;
-  let control: Control;
+  let control: ControlHandler;
 
   beforeEach(() => {
     ({ hub, control } = openHub());
@@ -58,8 +58,8 @@ describe('control messages', () => {
   it('reach every connection of the user in that app, and nobody else', async () => {
     const tabs = [join('u'), join('u')];
     const others = [join('v'), join('u', 'board'), join('')];
-    control.obey({ kind: 'toUser', app: 'shop', user: 'u', data: '{"x":1.0}' });
-    control.obey({ kind: 'toUser', app: 'shop', user: 'u', event: 'hi', data: '[]' });
+    control.execute({ kind: 'toUser', app: 'shop', user: 'u', data: '{"x":1.0}' });
+    control.execute({ kind: 'toUser', app: 'shop', user: 'u', event: 'hi', data: '[]' });
     await turnEnds();
     for (const { transport } of tabs) {
       expect(messagesOf(transport)).to.deep.equal(['{"x":1.0}', '{"event":"hi","data":[]}']);
@@ -70,8 +70,8 @@ describe('control messages', () => {
   it('reach one socket, of that app alone', async () => {
     const one = join('u');
     const two = join('u');
-    control.obey({ kind: 'toSocket', app: 'shop', socket: one.connection.id, data: '1' });
-    control.obey({ kind: 'toSocket', app: 'board', socket: two.connection.id, data: '2' });
+    control.execute({ kind: 'toSocket', app: 'shop', socket: one.connection.id, data: '1' });
+    control.execute({ kind: 'toSocket', app: 'board', socket: two.connection.id, data: '2' });
     await turnEnds();
     expect(messagesOf(one.transport)).to.deep.equal(['1']);
     expect(messagesOf(two.transport)).to.deep.equal([]);
@@ -81,9 +81,9 @@ describe('control messages', () => {
     const gone = join('u');
     hub.remove(gone.connection);
     const renamed = join('u');
-    hub.identify(renamed.connection, 'v');
-    control.obey({ kind: 'toUser', app: 'shop', user: 'u', data: '1' });
-    control.obey({ kind: 'toUser', app: 'shop', user: 'v', data: '2' });
+    hub.setUser(renamed.connection, 'v');
+    control.execute({ kind: 'toUser', app: 'shop', user: 'u', data: '1' });
+    control.execute({ kind: 'toUser', app: 'shop', user: 'v', data: '2' });
     await turnEnds();
     expect(messagesOf(gone.transport)).to.deep.equal([]);
     expect(messagesOf(renamed.transport)).to.deep.equal(['2']);
@@ -92,7 +92,7 @@ describe('control messages', () => {
   it('add a grant and tell so as upstream does', async () => {
     const { connection, transport } = join('u');
     connection.grants = new Grants(['a']);
-    control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: ['b*'] });
+    control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: ['b*'] });
     await turnEnds();
     expect(connection.grants.list).to.deep.equal(['a', 'b*']);
     expect(messagesOf(transport)).to.deep.equal([
@@ -103,7 +103,7 @@ describe('control messages', () => {
   it('replace grants, and end the subscriptions that the new ones do not allow by the one wildcard rule', async () => {
     const { connection, transport } = join('u');
     for (const channel of ['A1', 'A2', 'B']) hub.subscribe(connection, channel);
-    control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'replace', channels: ['A*'] });
+    control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'replace', channels: ['A*'] });
     await turnEnds();
     const subscribed = ['A1', 'A2', 'B'].filter((channel) => hub.isSubscribed(connection, channel));
     expect(subscribed).to.deep.equal(['A1', 'A2']);
@@ -118,7 +118,7 @@ describe('control messages', () => {
   it('hold the grants of a connection within bounds, however often some are added', () => {
     const { connection } = join('u');
     for (let n = 0; n < 1_500; n += 1) {
-      control.obey({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: [`c${n}`] });
+      control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: [`c${n}`] });
     }
     expect(connection.grants.list).to.have.length(1_000);
     expect(connection.grants.allows('c1499')).to.equal(true);
@@ -127,7 +127,7 @@ describe('control messages', () => {
   it('end all connections of a user', () => {
     const tabs = [join('u'), join('u')];
     const other = join('v');
-    control.obey({ kind: 'terminate', app: 'shop', user: 'u' });
+    control.execute({ kind: 'terminate', app: 'shop', user: 'u' });
     for (const { transport } of tabs) expect(transport.closedWith?.code).to.equal(4009);
     expect(other.transport.closedWith).to.equal(undefined);
   });

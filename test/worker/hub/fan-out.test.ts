@@ -168,10 +168,10 @@ describe('fan-out', () => {
     const a = await join('c');
     const b = makeConnection();
     hub.add(b.connection);
-    await hub.reserve(b.connection, 'c');
+    await hub.subscribePending(b.connection, 'c');
     publish('c', 1);
     publish('c', 2);
-    hub.listen(b.connection, 'c');
+    hub.activate(b.connection, 'c');
     publish('c', 3);
     for (let turns = 0; turns < 4; turns += 1) await turnEnds();
     expect(dataOf(a.transport)).to.deep.equal([1, 2, 3]);

@@ -46,12 +46,12 @@ describe('the hub', () => {
 
     it('knows the last of what the broker keeps, and nothing else', () => {
       hub.deliver('demo@cache-c', publication('typed into redis-cli'));
-      expect(hub.lastOf('demo', 'cache-c')?.event).to.equal('kept');
+      expect(hub.cachedEvent('demo', 'cache-c')?.event).to.equal('kept');
     });
 
     it('knows nothing any more when something may have been missed', () => {
-      hub.forgetLast();
-      expect(hub.lastOf('demo', 'cache-c')).to.equal(undefined);
+      hub.clearCachedEvents();
+      expect(hub.cachedEvent('demo', 'cache-c')).to.equal(undefined);
     });
   });
 
@@ -60,9 +60,9 @@ describe('the hub', () => {
     hub.add(connection);
     hub.remove(connection);
     expect(hub.subscribe(connection, 'a')).to.equal(undefined);
-    expect(hub.reserve(connection, 'b')).to.equal(undefined);
-    hub.listen(connection, 'b');
-    hub.identify(connection, 'ann');
+    expect(hub.subscribePending(connection, 'b')).to.equal(undefined);
+    hub.activate(connection, 'b');
+    hub.setUser(connection, 'ann');
     expect(hub.isSubscribed(connection, 'a')).to.equal(false);
     expect([...hub.connectionsOf('demo', 'ann')]).to.deep.equal([]);
     expect(asked).to.deep.equal([]);

@@ -10,13 +10,13 @@ import type { TokenExpiry } from '../../lifecycle/token-expiry.ts';
 export class TokenRefresh {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #tokens: Pick<TokenVerifier, 'identify'>;
-  readonly #hub: Pick<Hub, 'regrant'>;
+  readonly #hub: Pick<Hub, 'updateGrants'>;
   readonly #expiry: Pick<TokenExpiry, 'track'>;
 
   constructor(options: {
     apps: Pick<AppRegistry, 'find'>;
     tokens: Pick<TokenVerifier, 'identify'>;
-    hub: Pick<Hub, 'regrant'>;
+    hub: Pick<Hub, 'updateGrants'>;
     expiry: Pick<TokenExpiry, 'track'>;
   }) {
     this.#apps = options.apps;
@@ -36,7 +36,7 @@ export class TokenRefresh {
     const { userId, channels, remotes, expiresAt } = await this.#tokens.identify(app, token);
     if (userId !== connection.userId) throw new GusherError('token_of_other_user');
     if (connection.state !== 'open') return;
-    this.#hub.regrant(connection, new Grants(channels));
+    this.#hub.updateGrants(connection, new Grants(channels));
     connection.remotes = remotes;
     connection.expiresAt = expiresAt;
     this.#expiry.track(connection);

@@ -33,15 +33,15 @@ export interface Limits {
 export interface Context {
   readonly hub: Pick<
     Hub,
-    | 'subscribeOrReserve'
-    | 'reserve'
-    | 'listen'
-    | 'admit'
-    | 'lastOf'
+    | 'subscribeOrPend'
+    | 'subscribePending'
+    | 'activate'
+    | 'activateAs'
+    | 'cachedEvent'
     | 'unsubscribe'
     | 'hasRoomFor'
     | 'isSubscribed'
-    | 'identify'
+    | 'setUser'
   >;
   readonly apps: Pick<AppRegistry, 'find' | 'peek'>;
   readonly broker: Pick<Broker, 'cached'>;

@@ -32,7 +32,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   const isFirst = session.signedIn === undefined;
   session.isAuthorized = true;
   session.signedIn = { userId: user.userId, userInfo: user.userInfo };
-  if (isFirst) context.hub.identify(connection, user.userId);
+  if (isFirst) context.hub.setUser(connection, user.userId);
   context.reply(connection, signinSuccessText(userData));
   const watchlist = [...new Set(user.watchlist.flatMap((id) => memberIdOf(id) ?? []))];
   if (watchlist.length > WATCHLIST_MAX) context.reply(connection, errorText(ERRORS.watchlist_too_long));

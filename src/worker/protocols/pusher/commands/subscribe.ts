@@ -167,9 +167,9 @@ function enterPlain(
   connection: Connection,
   channel: string,
 ): Promise<void> | undefined {
-  const joining = hub.subscribeOrReserve(connection, channel);
+  const joining = hub.subscribeOrPend(connection, channel);
   const answer = (): undefined => {
-    if (joining !== undefined) hub.listen(connection, channel);
+    if (joining !== undefined) hub.activate(connection, channel);
     if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
   };
   return joining === undefined ? answer() : joining.then(answer);
@@ -178,9 +178,9 @@ function enterPlain(
 /** What is kept is told before anything that came later, and what came meanwhile is not told twice. */
 async function enterCache(context: Context, connection: Connection, channel: string): Promise<void> {
   const { hub, reply } = context;
-  await hub.reserve(connection, channel);
+  await hub.subscribePending(connection, channel);
   const cached = await findCached(context, connection, channel);
-  hub.listen(connection, channel);
+  hub.activate(connection, channel);
   // It may have gone; what else it has said is carried out.
   if (connection.state !== 'open') return;
   reply(connection, subscriptionSucceededText(channel));
@@ -193,7 +193,7 @@ async function findCached(
   { appKey }: Connection,
   channel: string,
 ): Promise<CachedPublication | undefined> {
-  if (!isCacheChannel(channel) || hub.lastOf(appKey, channel) !== undefined) return undefined;
+  if (!isCacheChannel(channel) || hub.cachedEvent(appKey, channel) !== undefined) return undefined;
   try {
     return await broker.cached(topicOf(appKey, channel));
   } catch (error) {
@@ -209,7 +209,7 @@ function sendCached(
   cached: CachedPublication | undefined,
 ): void {
   if (!isCacheChannel(channel)) return;
-  const last: Publication | undefined = hub.lastOf(connection.appKey, channel) ?? cached?.publication;
+  const last: Publication | undefined = hub.cachedEvent(connection.appKey, channel) ?? cached?.publication;
   if (last !== undefined) {
     reply(connection, publicationText(last));
     return;
@@ -232,7 +232,7 @@ async function enterPresence(
   const { appKey: app } = connection;
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew) await context.joinPace.wait(connection, topicOf(app, channel));
-  if (isNew) await hub.reserve(connection, channel);
+  if (isNew) await hub.subscribePending(connection, channel);
   const cached = await findCached(context, connection, channel);
   if (connection.state !== 'open') return;
   const error = await new Promise<GusherError | undefined>((resolve) => {
@@ -257,7 +257,7 @@ function welcome(
 ): boolean {
   if (answer instanceof GusherError || connection.state !== 'open') return false;
   const { channel, member, cached } = about;
-  context.hub.admit(connection, channel, member);
+  context.hub.activateAs(connection, channel, member);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
   sendCached(context, connection, channel, cached);
   return true;
