@@ -28,7 +28,7 @@ class Member {
       scheduleFlush: () => setImmediate(() => this.reporter.flush()),
     });
     this.client = new RosterClient({ send, flushReports: () => this.reporter.flush() });
-    this.client.listen((events) => void this.events.push(...events));
+    this.client.onEvents((events) => void this.events.push(...events));
     desk.open(name, (message) => port1.postMessage(message));
     port1.on('message', (message: ToPrimary) => desk.receive(name, message as never));
     port2.on('message', (message: ToWorker) => this.client.receive(message as never));
@@ -57,7 +57,7 @@ describe('the roster between a worker and the primary', () => {
   });
 
   const usersOf = async (member: Member, channel: string): Promise<readonly string[]> => {
-    const page = await member.client.ask({ kind: 'usersOfChannel', app: 'shop', channel, limit: 100 });
+    const page = await member.client.query({ kind: 'usersOfChannel', app: 'shop', channel, limit: 100 });
     return page.users;
   };
 
@@ -102,12 +102,15 @@ describe('the roster between a worker and the primary', () => {
     for (let n = 0; n < 50; n += 1) two.reporter.report('shop', 'presence-a', `before${n}`, 1);
     two.reporter.flush();
     const watching = new Promise<void>((resolve) => {
-      one.client.watch({ kind: 'members', app: 'shop', channel: 'presence-a', limit: 1_000 }, (answer) => {
-        for (const { user } of (answer as MemberList).members) members.add(user);
-        // Events that came before their snapshot would be those of no watch.
-        expect(one.events).to.deep.equal([]);
-        resolve();
-      });
+      one.client.subscribe(
+        { kind: 'members', app: 'shop', channel: 'presence-a', limit: 1_000 },
+        (answer) => {
+          for (const { user } of (answer as MemberList).members) members.add(user);
+          // Events that came before their snapshot would be those of no watch.
+          expect(one.events).to.deep.equal([]);
+          resolve();
+        },
+      );
     });
     for (let n = 0; n < 50; n += 1) {
       two.reporter.report('shop', 'presence-a', `after${n}`, 1);
@@ -134,8 +137,8 @@ describe('the roster between a worker and the primary', () => {
   it('tells a watcher of counts as they are, and of users who come and go; nothing once it is unwatched', async () => {
     const channel = { kind: 'channel', app: 'shop', channel: 'a' } as const;
     const user = { kind: 'user', app: 'shop', user: 'u' } as const;
-    one.client.watch(channel, () => undefined);
-    one.client.watch(user, () => undefined);
+    one.client.subscribe(channel, () => undefined);
+    one.client.subscribe(user, () => undefined);
     await usersOf(one, 'a');
     two.reporter.report('shop', '', 'u', 1);
     two.reporter.report('shop', 'a', 'u', 1);
@@ -145,8 +148,8 @@ describe('the roster between a worker and the primary', () => {
       { kind: 'online', app: 'shop', user: 'u' },
       { kind: 'counted', app: 'shop', channel: 'a', subscriptions: 2, users: 1 },
     ]);
-    one.client.unwatch(channel);
-    one.client.unwatch(user);
+    one.client.unsubscribe(channel);
+    one.client.unsubscribe(user);
     await usersOf(one, 'a');
     two.reporter.report('shop', 'a', '', 1);
     two.reporter.report('shop', '', 'u', -1);
@@ -161,7 +164,7 @@ describe('the roster between a worker and the primary', () => {
     two.reporter.report('shop', 'a', 'stays', 1);
     one.reporter.report('shop', 'a', 'stays', 1);
     await usersOf(two, 'a');
-    one.client.watch({ kind: 'members', app: 'shop', channel: 'a', limit: 9 }, () => undefined);
+    one.client.subscribe({ kind: 'members', app: 'shop', channel: 'a', limit: 9 }, () => undefined);
     await usersOf(one, 'a');
     desk.close('w2');
     two.reporter.report('shop', 'a', 'ghost', 1);
@@ -175,7 +178,7 @@ describe('the roster between a worker and the primary', () => {
     const send = (message: ToPrimary): unknown => sent.push(message);
     const deaf = new RosterClient({ send, flushReports: () => undefined, timeoutMs: 1_000 });
     const outcomes = Array.from({ length: 51_001 }, () =>
-      deaf.ask({ kind: 'totals' }).then(
+      deaf.query({ kind: 'totals' }).then(
         () => 'answered',
         (error: unknown) => (error instanceof GusherError ? error.entry.code : 'failed'),
       ),
@@ -199,11 +202,11 @@ describe('the roster between a worker and the primary', () => {
     const online = (): number => one.events.length;
 
     /** Until the primary has heard whatever the member has said. */
-    const settled = (member: Member): Promise<unknown> => member.client.ask({ kind: 'totals' });
+    const settled = (member: Member): Promise<unknown> => member.client.query({ kind: 'totals' });
 
     async function expectNothingAfterUnwatch(): Promise<void> {
-      const answered = new Promise((resolve) => one.client.watch<'user'>(query, resolve));
-      one.client.unwatch(query);
+      const answered = new Promise((resolve) => one.client.subscribe<'user'>(query, resolve));
+      one.client.unsubscribe(query);
       await answered;
       two.reporter.report('shop', '', 'ann', 1);
       await settled(two);
@@ -214,15 +217,15 @@ describe('the roster between a worker and the primary', () => {
     it('tells nothing more once it is unwatched, also before the answer', expectNothingAfterUnwatch);
 
     it('tells all that follows when it is watched again before the first answer', async () => {
-      one.client.watch<'user'>(query, () => undefined);
-      one.client.unwatch(query);
-      await new Promise((resolve) => one.client.watch<'user'>(query, resolve));
+      one.client.subscribe<'user'>(query, () => undefined);
+      one.client.unsubscribe(query);
+      await new Promise((resolve) => one.client.subscribe<'user'>(query, resolve));
       two.reporter.report('shop', '', 'ann', 1);
       await eventually(() => online() === 1, 'the change is told');
     });
 
     it('is not watched where the question still waits', async () => {
-      for (let count = 0; count < 1_000; count += 1) void one.client.ask({ kind: 'totals' });
+      for (let count = 0; count < 1_000; count += 1) void one.client.query({ kind: 'totals' });
       await expectNothingAfterUnwatch();
     });
   });

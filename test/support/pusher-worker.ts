@@ -103,7 +103,7 @@ export class PusherWorker {
         clientEventMaxBytes: 100,
       },
     });
-    roster.listen((events) => this.protocol.handlePresenceEvents(events));
+    roster.onEvents((events) => this.protocol.handlePresenceEvents(events));
   }
 
   connect(): { connection: Connection; transport: RecordingTransport } {

@@ -2,8 +2,8 @@ import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import {
   type RosterEvent,
   type RosterTransition,
-  type Watchable,
-  watchKeyOf,
+  type Subscribable,
+  subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
 import { answerTo } from './queries.ts';
 import type { Roster, RosterListener } from './registry.ts';
@@ -21,7 +21,7 @@ type Answer = Extract<ToWorker, { type: 'rosterAnswer' }>;
 /** A worker process as one who asks and watches. */
 interface Asker {
   readonly send: (message: ToWorker) => void;
-  readonly watched: Map<string, Watchable>;
+  readonly watched: Map<string, Subscribable>;
   /** What is to be sent, in its order. Bounded by the time after which a worker that does not read is killed. */
   outgoing: (RosterEvent | Answer)[];
   /** Watched channels whose counts have changed; told once, as they are then. */
@@ -86,7 +86,7 @@ export class RosterDesk implements RosterListener {
   /** Counted in its order among what is reported; from then on it is a question as others are. */
   #join(asker: Asker, name: string, { id, join, query }: FromWorker & { type: 'rosterJoin' }): void {
     if (this.#roster.admit(name, join)) {
-      this.#questions.push([asker, { type: 'rosterQuery', id, query, watch: true }]);
+      this.#questions.push([asker, { type: 'rosterQuery', id, query, subscribe: true }]);
     } else asker.outgoing.push({ type: 'rosterAnswer', id, answer: 'full' });
     this.#scheduleFlush();
   }
@@ -120,16 +120,16 @@ export class RosterDesk implements RosterListener {
     this.#scheduleFlush();
   }
 
-  #watch(asker: Asker, query: Watchable): void {
-    const key = watchKeyOf(query);
+  #watch(asker: Asker, query: Subscribable): void {
+    const key = subscriptionKeyOf(query);
     asker.watched.set(key, query);
     const watchers = this.#watchers.get(key);
     if (watchers === undefined) this.#watchers.set(key, new Set([asker]));
     else watchers.add(asker);
   }
 
-  #unwatch(asker: Asker, query: Watchable): void {
-    const key = watchKeyOf(query);
+  #unwatch(asker: Asker, query: Subscribable): void {
+    const key = subscriptionKeyOf(query);
     asker.watched.delete(key);
     asker.counted.delete(key);
     const watchers = this.#watchers.get(key);
@@ -176,7 +176,7 @@ export class RosterDesk implements RosterListener {
       this.#unwatch(asker, question.query);
       return;
     }
-    if (question.watch) this.#watch(asker, question.query);
+    if (question.subscribe) this.#watch(asker, question.query);
     const answer = answerTo(this.#roster, question.query);
     asker.outgoing.push({ type: 'rosterAnswer', id: question.id, answer });
   }

@@ -12,7 +12,7 @@ type Check = (value: unknown) => boolean;
 
 const STATUSES: readonly unknown[] = ['connecting', 'connected', 'disconnected', 'closed'];
 const EVENT_NAMES: readonly unknown[] = WEBHOOK_EVENT_NAMES;
-const WATCHABLE: readonly unknown[] = ['members', 'channel', 'user'];
+const SUBSCRIBABLE: readonly unknown[] = ['members', 'channel', 'user'];
 const NONE: readonly string[] = [];
 
 /** Which names a query has besides its kind and its page. */
@@ -48,10 +48,10 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   idempotencyClaim: ({ id, key, fingerprint }) => isWhole(id) && isText(key) && isText(fingerprint),
   idempotencySettled: ({ key, answer }) => isText(key) && isTextOrNone(answer),
   roster: ({ deltas }) => isListOf(deltas, isDelta),
-  rosterQuery: ({ id, query, watch }) =>
-    isWhole(id) && (watch === true ? isWatchable(query) : watch === false && isQuery(query)),
-  rosterJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isWatchable(query),
-  rosterUnwatch: ({ query }) => isWatchable(query),
+  rosterQuery: ({ id, query, subscribe }) =>
+    isWhole(id) && (subscribe === true ? isSubscribable(query) : subscribe === false && isQuery(query)),
+  rosterJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isSubscribable(query),
+  rosterUnwatch: ({ query }) => isSubscribable(query),
 };
 
 /** Whether a value is a message of a worker to the primary. */
@@ -103,8 +103,8 @@ function isQuery(value: unknown): boolean {
   );
 }
 
-function isWatchable(value: unknown): boolean {
-  return isQuery(value) && WATCHABLE.includes((value as Fields).kind);
+function isSubscribable(value: unknown): boolean {
+  return isQuery(value) && SUBSCRIBABLE.includes((value as Fields).kind);
 }
 
 function isJoin(value: unknown): boolean {

@@ -7,7 +7,7 @@ import type {
   RosterJoin,
   RosterQuery,
   RosterQueryOf,
-  Watchable,
+  Subscribable,
 } from '../model/presence.ts';
 import type { CachedPublication } from '../model/publication.ts';
 import type { WebhookEvent } from '../model/webhook-event.ts';
@@ -113,11 +113,11 @@ export type ToPrimary =
   /** Connections and subscriptions that came and went here, netted. */
   | { type: 'roster'; deltas: RosterDelta[] }
   /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */
-  | { type: 'rosterQuery'; id: number; query: RosterQuery; watch: false }
-  | { type: 'rosterQuery'; id: number; query: Watchable; watch: true }
+  | { type: 'rosterQuery'; id: number; query: RosterQuery; subscribe: false }
+  | { type: 'rosterQuery'; id: number; query: Subscribable; subscribe: true }
   /**
    * If there is room, a subscription more of that user here, as if it had been reported; and then a question that is
    * watched.
    */
   | { type: 'rosterJoin'; id: number; join: RosterJoin; query: RosterQueryOf<'members'> }
-  | { type: 'rosterUnwatch'; query: Watchable };
+  | { type: 'rosterUnwatch'; query: Subscribable };

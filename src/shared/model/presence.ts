@@ -122,10 +122,10 @@ export type RosterAnswer = RosterAnswers[RosterQueryKind];
  * Questions that can be watched: after the answer come the events of every change to it. `members`: `joined` and
  * `left`; `channel`: `counted`; `user`: `online` and `offline`.
  */
-export type Watchable = RosterQueryOf<'members' | 'channel' | 'user'>;
+export type Subscribable = RosterQueryOf<'members' | 'channel' | 'user'>;
 
 /** The same for two questions that watch the same; app keys and channel names have no control characters. */
-export function watchKeyOf(query: Watchable): string {
+export function subscriptionKeyOf(query: Subscribable): string {
   return `${query.kind}\n${query.app}\n${query.kind === 'user' ? query.user : query.channel}`;
 }
 

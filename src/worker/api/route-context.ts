@@ -15,7 +15,7 @@ export interface RouteContext {
   readonly store: AppStore;
   readonly tokens: TokenVerifier;
   readonly publisher: Publisher;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly roster: Pick<RosterClient, 'query'>;
   readonly idempotency: Pick<IdempotencyDesk, 'once'>;
   readonly readiness: () => Readiness;
   readonly version: string;

@@ -14,7 +14,7 @@ const CORRECTION_MS = 2_000;
 export interface QuotaDependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   readonly hub: Pick<Hub, 'connections'>;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly roster: Pick<RosterClient, 'query'>;
   readonly stats: Stats;
   /** Sends the refusal as the protocol of the connection has it, and closes. */
   readonly end: (connection: Connection, error: ErrorEntry) => void;
@@ -29,7 +29,7 @@ export interface QuotaDependencies {
 export class ConnectionQuota {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'connections'>;
-  readonly #roster: Pick<RosterClient, 'ask'>;
+  readonly #roster: Pick<RosterClient, 'query'>;
   readonly #stats: Stats;
   readonly #end: (connection: Connection, error: ErrorEntry) => void;
   readonly #timer: NodeJS.Timeout;
@@ -77,7 +77,7 @@ export class ConnectionQuota {
   }
 
   async #connectionsOf(app: string): Promise<number> {
-    return (await this.#roster.ask({ kind: 'app', app })).connections;
+    return (await this.#roster.query({ kind: 'app', app })).connections;
   }
 
   readonly #look = (): void => {

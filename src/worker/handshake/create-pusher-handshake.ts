@@ -94,6 +94,6 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
       clientEventMaxBytes: settings.pusherEventMaxBytes,
     },
   });
-  roster.listen((events) => protocol.handlePresenceEvents(events));
+  roster.onEvents((events) => protocol.handlePresenceEvents(events));
   return protocol;
 }

@@ -10,36 +10,40 @@ import {
   type RosterQuery,
   type RosterQueryKind,
   type RosterQueryOf,
-  type Watchable,
-  watchKeyOf,
+  type Subscribable,
+  subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
 
 /** Questions that the primary has at once: their answers may be long, and wait in one line. */
-const ASKED_MAX = 1_000;
+const IN_FLIGHT_MAX = 1_000;
 /** Attack: questions faster than they are answered. */
 const WAITING_MAX = 50_000;
 const TIMEOUT_MS = 5_000;
 const CHECK_MS = 500;
 
 /** Takes the answer, or the reason why there is none. */
-export type AnswerTaker<Answer> = (answer: Answer | GusherError) => void;
+export type QueryCallback<Answer> = (answer: Answer | GusherError) => void;
 
 /** The same of who joins; says whether the place is taken. */
-export type PlaceTaker = (answer: MemberList | GusherError) => boolean;
+export type JoinCallback = (answer: MemberList | GusherError) => boolean;
 
 /** What is asked, whether changes are to be told from the answer on, and who joins if there is a place. */
-type Asking =
-  | { readonly query: RosterQuery; readonly watch: undefined; readonly join?: undefined }
-  | { readonly query: Watchable; readonly watch: Watch; readonly join?: undefined }
-  | { readonly query: RosterQueryOf<'members'>; readonly watch: Watch; readonly join: RosterJoin };
+type QueryRequest =
+  | { readonly query: RosterQuery; readonly subscription: undefined; readonly join?: undefined }
+  | { readonly query: Subscribable; readonly subscription: Subscription; readonly join?: undefined }
+  | {
+      readonly query: RosterQueryOf<'members'>;
+      readonly subscription: Subscription;
+      readonly join: RosterJoin;
+    };
 
-type Question = Asking & {
+type PendingQuery = QueryRequest & {
   readonly since: number;
-  readonly take: AnswerTaker<RosterAnswer>;
+  readonly callback: QueryCallback<RosterAnswer>;
 };
 
 /** Somebody's interest in the changes of one answer. */
-interface Watch {
+interface Subscription {
   /** Questions that ask for it and are not answered. */
   open: number;
   /** The primary tells of changes. */
@@ -58,12 +62,12 @@ export interface RosterClientOptions {
 export class RosterClient {
   readonly #options: RosterClientOptions;
   /** By id, the oldest first: those that the primary has. */
-  readonly #asked = new Map<number, Question>();
+  readonly #inFlight = new Map<number, PendingQuery>();
   /** Joins that were refused for being late, and that it may have counted. */
-  readonly #late = new Map<number, Question>();
+  readonly #late = new Map<number, PendingQuery>();
   /** Those that it gets when it has answered others. */
-  readonly #waiting = new Set<Question>();
-  readonly #watches = new Map<string, Watch>();
+  readonly #waiting = new Set<PendingQuery>();
+  readonly #subscriptions = new Map<string, Subscription>();
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
   #listener: (events: readonly RosterEvent[]) => void = () => undefined;
@@ -73,14 +77,14 @@ export class RosterClient {
   }
 
   /** Who hears of the events of watched questions. */
-  listen(listener: (events: readonly RosterEvent[]) => void): void {
+  onEvents(listener: (events: readonly RosterEvent[]) => void): void {
     this.#listener = listener;
   }
 
   /** Rejects with `presence_busy` when too many questions wait, and with `presence_timeout` at the deadline. */
-  ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
+  query<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
     return new Promise((resolve, reject) => {
-      this.#ask({ query, watch: undefined }, (answer) => {
+      this.#enqueue({ query, subscription: undefined }, (answer) => {
         if (answer instanceof GusherError) reject(answer);
         else resolve(answer as RosterAnswers[Kind]);
       });
@@ -92,14 +96,14 @@ export class RosterClient {
    * For that `take` is called in the turn of the answer; a promise would be settled after the events that follow.
    * To watch a question again is to ask it again. After a refusal it is watched only if it was before.
    */
-  watch<Kind extends Watchable['kind']>(
-    query: RosterQueryOf<Kind> & Watchable,
-    take: AnswerTaker<RosterAnswers[Kind]>,
+  subscribe<Kind extends Subscribable['kind']>(
+    query: RosterQueryOf<Kind> & Subscribable,
+    callback: QueryCallback<RosterAnswers[Kind]>,
   ): void {
-    const watch = this.#beginWatch(query);
-    this.#ask({ query, watch }, (answer) => {
-      this.#goOnWatching(query, watch, answer);
-      take(answer as RosterAnswers[Kind] | GusherError);
+    const subscription = this.#beginSubscription(query);
+    this.#enqueue({ query, subscription }, (answer) => {
+      this.#continueSubscription(query, subscription, answer);
+      callback(answer as RosterAnswers[Kind] | GusherError);
     });
   }
 
@@ -108,28 +112,28 @@ export class RosterClient {
    * with the members; else refuses with `presence_full`. Whoever takes the place reports when it is free again. One
    * that nobody takes is given back, also when the answer is late.
    */
-  join(join: RosterJoin, take: PlaceTaker): void {
+  join(join: RosterJoin, callback: JoinCallback): void {
     const { app, channel } = join;
     const query = { kind: 'members', app, channel, limit: ROSTER_PAGE_MAX } as const;
-    const watch = this.#beginWatch(query);
+    const subscription = this.#beginSubscription(query);
     let isOver = false;
-    this.#ask({ query, watch, join }, (answer) => {
-      if (!isOver) this.#goOnWatching(query, watch, answer);
-      const isTaken = !isOver && take(answer as MemberList | GusherError);
+    this.#enqueue({ query, subscription, join }, (answer) => {
+      if (!isOver) this.#continueSubscription(query, subscription, answer);
+      const isAccepted = !isOver && callback(answer as MemberList | GusherError);
       isOver = true;
-      if (!isTaken && !(answer instanceof GusherError)) this.#giveBack(join);
+      if (!isAccepted && !(answer instanceof GusherError)) this.#revertJoin(join);
     });
   }
 
-  unwatch(query: Watchable): void {
-    this.#watches.delete(watchKeyOf(query));
+  unsubscribe(query: Subscribable): void {
+    this.#subscriptions.delete(subscriptionKeyOf(query));
     this.#options.send({ type: 'rosterUnwatch', query });
   }
 
   receive(message: Extract<ToWorker, { type: `roster${string}` }>): void {
     switch (message.type) {
       case 'rosterAnswer':
-        this.#settle(message.id, message.answer);
+        this.#resolve(message.id, message.answer);
         break;
       case 'rosterEvents':
         this.#listener(message.events);
@@ -145,73 +149,78 @@ export class RosterClient {
     this.#reject(() => true);
   }
 
-  #beginWatch(query: Watchable): Watch {
-    const key = watchKeyOf(query);
-    const watch = this.#watches.get(key) ?? { open: 0, isLive: false };
-    this.#watches.set(key, watch);
-    watch.open += 1;
-    return watch;
+  #beginSubscription(query: Subscribable): Subscription {
+    const key = subscriptionKeyOf(query);
+    const subscription = this.#subscriptions.get(key) ?? { open: 0, isLive: false };
+    this.#subscriptions.set(key, subscription);
+    subscription.open += 1;
+    return subscription;
   }
 
-  #goOnWatching(query: Watchable, watch: Watch, answer: RosterAnswer | GusherError): void {
-    watch.open -= 1;
-    if (!(answer instanceof GusherError)) watch.isLive = true;
+  #continueSubscription(
+    query: Subscribable,
+    subscription: Subscription,
+    answer: RosterAnswer | GusherError,
+  ): void {
+    subscription.open -= 1;
+    if (!(answer instanceof GusherError)) subscription.isLive = true;
     // Nothing is known of it any more where it was ended meanwhile.
-    else if (!watch.isLive && watch.open === 0 && this.#isWatched(query, watch)) this.unwatch(query);
+    else if (!subscription.isLive && subscription.open === 0 && this.#isSubscribed(query, subscription))
+      this.unsubscribe(query);
   }
 
-  #isWatched(query: Watchable, watch: Watch): boolean {
-    return this.#watches.get(watchKeyOf(query)) === watch;
+  #isSubscribed(query: Subscribable, subscription: Subscription): boolean {
+    return this.#subscriptions.get(subscriptionKeyOf(query)) === subscription;
   }
 
-  #giveBack({ app, channel, member: { user } }: RosterJoin): void {
+  #revertJoin({ app, channel, member: { user } }: RosterJoin): void {
     this.#options.flushReports();
     this.#options.send({ type: 'roster', deltas: [{ app, channel, user, change: -1 }] });
   }
 
-  #ask(asking: Asking, take: AnswerTaker<RosterAnswer>): void {
+  #enqueue(request: QueryRequest, callback: QueryCallback<RosterAnswer>): void {
     if (this.#waiting.size >= WAITING_MAX) {
-      take(new GusherError('presence_busy'));
+      callback(new GusherError('presence_busy'));
       return;
     }
     this.#timer ??= setInterval(this.#rejectLate, CHECK_MS).unref();
-    this.#waiting.add({ ...asking, since: performance.now(), take });
+    this.#waiting.add({ ...request, since: performance.now(), callback });
     this.#sendSome();
   }
 
   #sendSome(): void {
-    for (const question of this.#waiting) {
-      if (this.#asked.size + this.#late.size >= ASKED_MAX) return;
-      this.#waiting.delete(question);
-      this.#send(question);
+    for (const pendingQuery of this.#waiting) {
+      if (this.#inFlight.size + this.#late.size >= IN_FLIGHT_MAX) return;
+      this.#waiting.delete(pendingQuery);
+      this.#send(pendingQuery);
     }
   }
 
-  #send(question: Question): void {
-    const { query, watch, join } = question;
-    const isWatched = watch !== undefined && this.#isWatched(query, watch);
-    if (join !== undefined && !isWatched) {
+  #send(pendingQuery: PendingQuery): void {
+    const { query, subscription, join } = pendingQuery;
+    const isSubscribed = subscription !== undefined && this.#isSubscribed(query, subscription);
+    if (join !== undefined && !isSubscribed) {
       // All who were in the channel, and wanted to be, have gone while it waited.
-      question.take(new GusherError('presence_timeout'));
+      pendingQuery.callback(new GusherError('presence_timeout'));
       return;
     }
     this.#lastId += 1;
     const id = this.#lastId;
-    this.#asked.set(id, question);
+    this.#inFlight.set(id, pendingQuery);
     this.#options.flushReports();
     if (join !== undefined) this.#options.send({ type: 'rosterJoin', id, join, query });
     // What is no longer to be watched is only asked.
-    else if (isWatched) this.#options.send({ type: 'rosterQuery', id, query, watch: true });
-    else this.#options.send({ type: 'rosterQuery', id, query, watch: false });
+    else if (isSubscribed) this.#options.send({ type: 'rosterQuery', id, query, subscribe: true });
+    else this.#options.send({ type: 'rosterQuery', id, query, subscribe: false });
   }
 
-  #settle(id: number, answer: RosterAnswer | 'full'): void {
-    const question = this.#asked.get(id) ?? this.#late.get(id);
+  #resolve(id: number, answer: RosterAnswer | 'full'): void {
+    const pendingQuery = this.#inFlight.get(id) ?? this.#late.get(id);
     // An answer that comes after its deadline has nobody who waits for it.
-    if (question === undefined) return;
-    this.#asked.delete(id);
+    if (pendingQuery === undefined) return;
+    this.#inFlight.delete(id);
     this.#late.delete(id);
-    question.take(answer === 'full' ? new GusherError('presence_full') : answer);
+    pendingQuery.callback(answer === 'full' ? new GusherError('presence_full') : answer);
     this.#sendSome();
   }
 
@@ -222,17 +231,17 @@ export class RosterClient {
   };
 
   /** Refuses the oldest, as long as they are such. */
-  #reject(isLate: (question: Question) => boolean): void {
-    for (const [id, question] of this.#asked) {
-      if (!isLate(question)) break;
-      this.#asked.delete(id);
-      question.take(new GusherError('presence_timeout'));
-      if (question.join !== undefined) this.#late.set(id, question);
+  #reject(isLate: (pendingQuery: PendingQuery) => boolean): void {
+    for (const [id, pendingQuery] of this.#inFlight) {
+      if (!isLate(pendingQuery)) break;
+      this.#inFlight.delete(id);
+      pendingQuery.callback(new GusherError('presence_timeout'));
+      if (pendingQuery.join !== undefined) this.#late.set(id, pendingQuery);
     }
-    for (const question of this.#waiting) {
-      if (!isLate(question)) break;
-      this.#waiting.delete(question);
-      question.take(new GusherError('presence_timeout'));
+    for (const pendingQuery of this.#waiting) {
+      if (!isLate(pendingQuery)) break;
+      this.#waiting.delete(pendingQuery);
+      pendingQuery.callback(new GusherError('presence_timeout'));
     }
   }
 }

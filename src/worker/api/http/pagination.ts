@@ -59,10 +59,10 @@ export function wantedBy(request: IncomingMessage): Wanted {
 export async function answerList(
   response: ServerResponse,
   { prefix, after, limit }: Wanted,
-  ask: (page: PageRequest) => Promise<Part>,
+  fetchPage: (page: PageRequest) => Promise<Part>,
 ): Promise<void> {
   const page = { limit: limit ?? ROSTER_PAGE_MAX, ...(prefix !== '' && { prefix }) };
-  const first = await ask({ ...page, ...(after !== undefined && { after }) });
+  const first = await fetchPage({ ...page, ...(after !== undefined && { after }) });
   if (limit !== undefined && first.next !== undefined)
     response.setHeader('X-Next-Cursor', cursorOf(first.next));
   if (limit !== undefined || first.next === undefined) {
@@ -72,7 +72,7 @@ export async function answerList(
   response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });
   await send(response, `[${first.items.join(',')}`);
   for (let next: string | undefined = first.next; next !== undefined && !response.destroyed; ) {
-    const part = await ask({ ...page, after: next });
+    const part = await fetchPage({ ...page, after: next });
     if (part.items.length > 0) await send(response, `,${part.items.join(',')}`);
     next = part.next;
   }

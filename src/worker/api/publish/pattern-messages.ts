@@ -25,7 +25,7 @@ const SEARCH_TIMEOUT_MS = 10_000;
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly roster: Pick<RosterClient, 'query'>;
 }
 
 /**
@@ -81,7 +81,7 @@ async function findChannels(
   let after: string | undefined;
   do {
     const page = { limit: ROSTER_PAGE_MAX, ...(after !== undefined && { after }) };
-    const { channels, next } = await roster.ask({ kind: 'channels', app, ...page });
+    const { channels, next } = await roster.query({ kind: 'channels', app, ...page });
     for (const [count, { channel }] of channels.entries()) {
       if (matches(channel)) found.push(channel);
       if (count % NAMES_PER_CHECK !== 0 || performance.now() < sliceEnd) continue;

@@ -11,12 +11,13 @@ export function listChannels(roster: Roster): SignedHandler {
   return async ({ app, query }) => {
     const prefix = query.get('filter_by_prefix') ?? '';
     if (prefix !== '' && !isName(prefix, CHANNEL_MAX_LENGTH)) throw new GusherError('bad_pusher_channel');
-    const asked = attributesOf(query.get('info'));
-    if (asked.has('user_count') && !isPresenceChannel(prefix)) throw new GusherError('users_not_counted');
+    const attributes = attributesOf(query.get('info'));
+    if (attributes.has('user_count') && !isPresenceChannel(prefix))
+      throw new GusherError('users_not_counted');
     const channels: [string, Occupancy][] = [];
     let after: string | undefined;
     do {
-      const page = await roster.ask({
+      const page = await roster.query({
         kind: 'channels',
         app: app.key,
         prefix,
@@ -24,7 +25,7 @@ export function listChannels(roster: Roster): SignedHandler {
         ...(after !== undefined && { after }),
       });
       for (const { channel, ...counts } of page.channels) {
-        channels.push([channel, occupancyOf(channel, counts, asked)]);
+        channels.push([channel, occupancyOf(channel, counts, attributes)]);
       }
       after = page.next;
     } while (after !== undefined);
@@ -44,14 +45,15 @@ export function showChannel(roster: Roster, cache: Cache): SignedHandler {
   return async ({ app, params, query }) => {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
-    const asked = attributesOf(query.get('info'));
-    if (asked.has('user_count') && !isPresenceChannel(channel)) throw new GusherError('users_not_counted');
-    const counts = await roster.ask({ kind: 'channel', app: app.key, channel });
-    const wantsCached = asked.has('cache') && isCacheChannel(channel);
+    const attributes = attributesOf(query.get('info'));
+    if (attributes.has('user_count') && !isPresenceChannel(channel))
+      throw new GusherError('users_not_counted');
+    const counts = await roster.query({ kind: 'channel', app: app.key, channel });
+    const wantsCached = attributes.has('cache') && isCacheChannel(channel);
     const cached = wantsCached ? await cache.cached(topicOf(app.key, channel)) : undefined;
     return JSON.stringify({
       occupied: counts.subscriptions > 0,
-      ...occupancyOf(channel, counts, asked),
+      ...occupancyOf(channel, counts, attributes),
       ...(wantsCached && { cache: cached === undefined ? null : cacheOf(cached) }),
     });
   };
@@ -68,7 +70,7 @@ export function showChannelStats(roster: Roster): SignedHandler {
   return async ({ app, params }) => {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
-    const found = await roster.ask({ kind: 'channel', app: app.key, channel });
+    const found = await roster.query({ kind: 'channel', app: app.key, channel });
     return JSON.stringify({ occupied: found.subscriptions > 0, ...occupancyOf(channel, found, counts) });
   };
 }
@@ -82,7 +84,7 @@ export function listUsers(roster: Roster): SignedHandler {
     const users: { id: string }[] = [];
     let after: string | undefined;
     do {
-      const page = await roster.ask({
+      const page = await roster.query({
         kind: 'usersOfChannel',
         app: app.key,
         channel,

@@ -9,7 +9,7 @@ import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 
 /** Who knows who is where. Rejects with `presence_busy` or `presence_timeout`. */
 export interface Roster {
-  ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]>;
+  query<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]>;
 }
 
 /** Counts of a channel by the names of the protocol. */
@@ -19,22 +19,22 @@ export type Occupancy = Partial<Record<'subscription_count' | 'user_count', numb
 export function occupancyOf(
   channel: string,
   { subscriptions, users }: ChannelCounts,
-  asked: ReadonlySet<Attribute>,
+  attributes: ReadonlySet<Attribute>,
 ): Occupancy {
   return {
-    ...(asked.has('subscription_count') && { subscription_count: subscriptions }),
-    ...(asked.has('user_count') && isPresenceChannel(channel) && { user_count: users }),
+    ...(attributes.has('subscription_count') && { subscription_count: subscriptions }),
+    ...(attributes.has('user_count') && isPresenceChannel(channel) && { user_count: users }),
   };
 }
 
 /** Asks for the counts of one channel. */
-export async function askOccupancy(
+export async function fetchOccupancy(
   roster: Roster,
   app: string,
   channel: string,
-  asked: ReadonlySet<Attribute>,
+  attributes: ReadonlySet<Attribute>,
 ): Promise<Occupancy> {
-  return occupancyOf(channel, await roster.ask({ kind: 'channel', app, channel }), asked);
+  return occupancyOf(channel, await roster.query({ kind: 'channel', app, channel }), attributes);
 }
 
 /** What can be asked of a channel by `info`. */

@@ -5,7 +5,7 @@ import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { allPublished } from '../publish/publish-many.ts';
 import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
-import { askOccupancy, type Roster } from './occupancy.ts';
+import { fetchOccupancy, type Roster } from './occupancy.ts';
 import type { Query } from './signature.ts';
 import { jsonOf, type SignedHandler } from './signed-route.ts';
 
@@ -25,7 +25,7 @@ export function publishEvents({ publisher, roster, limits }: EventDependencies):
     await publishEvent(publisher, app, event);
     if (event.info.size === 0) return '{}';
     const channels = event.channels.map(async (channel) => {
-      return [channel, await askOccupancy(roster, app.key, channel, event.info)] as const;
+      return [channel, await fetchOccupancy(roster, app.key, channel, event.info)] as const;
     });
     return JSON.stringify({ channels: Object.fromEntries(await Promise.all(channels)) });
   };
@@ -71,7 +71,7 @@ export function publishBatch(dependencies: EventDependencies & { batchMaxEvents:
     await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
-      info.size === 0 ? {} : askOccupancy(roster, app.key, channel, info),
+      info.size === 0 ? {} : fetchOccupancy(roster, app.key, channel, info),
     );
     return JSON.stringify({ batch: await Promise.all(infos) });
   };

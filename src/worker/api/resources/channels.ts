@@ -6,7 +6,7 @@ import { answerList, wantedBy } from '../http/pagination.ts';
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly roster: Pick<RosterClient, 'query'>;
 }
 
 /** `GET /v1/apps/{app}/channels`: names of the channels that have a subscriber, sorted; `prefix`, `limit`, `cursor`. */
@@ -14,7 +14,7 @@ export function listChannels({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     await answerList(response, wantedBy(request), async (page) => {
-      const { channels, next } = await roster.ask({ kind: 'channels', app, ...page });
+      const { channels, next } = await roster.query({ kind: 'channels', app, ...page });
       return { items: channels.map(({ channel }) => JSON.stringify(channel)), next };
     });
   };
@@ -25,7 +25,7 @@ export function countChannels({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const { prefix } = wantedBy(request);
-    const count = await roster.ask({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
+    const count = await roster.query({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
     answer(response, 200, JSON.stringify({ count }));
   };
 }

@@ -13,7 +13,7 @@ const CHANNELS_MAX = 100;
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
-  readonly roster: Pick<RosterClient, 'ask'>;
+  readonly roster: Pick<RosterClient, 'query'>;
 }
 
 /**
@@ -23,8 +23,8 @@ interface Dependencies {
 export function listUsers({ apps, roster }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
-    const ask = questionFor(roster, app, channelsIn(request));
-    await answerList(response, wantedBy(request), async (page) => partOf(await ask(page)));
+    const fetchPage = questionFor(roster, app, channelsIn(request));
+    await answerList(response, wantedBy(request), async (page) => partOf(await fetchPage(page)));
   };
 }
 
@@ -35,7 +35,7 @@ export function countUsers({ apps, roster }: Dependencies): Handler {
     const channels = channelsIn(request);
     const count =
       channels.length === 0
-        ? (await roster.ask({ kind: 'app', app })).users
+        ? (await roster.query({ kind: 'app', app })).users
         : await countAll(questionFor(roster, app, channels));
     answer(response, 200, JSON.stringify({ count }));
   };
@@ -47,7 +47,7 @@ export function listChannelUsers({ apps, roster }: Dependencies): Handler {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
     await answerList(response, wantedBy(request), async (page) =>
-      partOf(await roster.ask({ kind: 'usersOfChannel', app, channel, ...page })),
+      partOf(await roster.query({ kind: 'usersOfChannel', app, channel, ...page })),
     );
   };
 }
@@ -57,7 +57,7 @@ export function countChannelUsers({ apps, roster }: Dependencies): Handler {
   return async ({ response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
-    const { users: count } = await roster.ask({ kind: 'channel', app, channel });
+    const { users: count } = await roster.query({ kind: 'channel', app, channel });
     answer(response, 200, JSON.stringify({ count }));
   };
 }
@@ -66,16 +66,16 @@ type Question = (page: PageRequest) => Promise<UserPage>;
 
 function questionFor(roster: Dependencies['roster'], app: string, channels: readonly string[]): Question {
   const [channel] = channels;
-  if (channel === undefined) return (page) => roster.ask({ kind: 'usersOfApp', app, ...page });
-  if (channels.length === 1) return (page) => roster.ask({ kind: 'usersOfChannel', app, channel, ...page });
-  return (page) => roster.ask({ kind: 'usersInAll', app, channels, ...page });
+  if (channel === undefined) return (page) => roster.query({ kind: 'usersOfApp', app, ...page });
+  if (channels.length === 1) return (page) => roster.query({ kind: 'usersOfChannel', app, channel, ...page });
+  return (page) => roster.query({ kind: 'usersInAll', app, channels, ...page });
 }
 
-async function countAll(ask: Question): Promise<number> {
-  let page = await ask({ limit: ROSTER_PAGE_MAX });
+async function countAll(fetchPage: Question): Promise<number> {
+  let page = await fetchPage({ limit: ROSTER_PAGE_MAX });
   let count = page.users.length;
   while (page.next !== undefined) {
-    page = await ask({ limit: ROSTER_PAGE_MAX, after: page.next });
+    page = await fetchPage({ limit: ROSTER_PAGE_MAX, after: page.next });
     count += page.users.length;
   }
   return count;

@@ -59,8 +59,8 @@ export function presenceJson({ members, users }: MemberList): string {
 }
 
 export function memberAddedText(channel: string, { user, info }: Member): string {
-  const told = info === undefined ? '' : `,"user_info":${info}`;
-  const json = `{"user_id":${JSON.stringify(user)}${told}}`;
+  const userInfo = info === undefined ? '' : `,"user_info":${info}`;
+  const json = `{"user_id":${JSON.stringify(user)}${userInfo}}`;
   return channelMessageText('pusher_internal:member_added', channel, json);
 }
 

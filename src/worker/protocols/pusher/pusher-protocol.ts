@@ -89,7 +89,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
   }
 
   connectionClosed(connection: Connection): void {
-    this.#dependencies.watchlists.forget(connection);
+    this.#dependencies.watchlists.remove(connection);
   }
 
   /** Hears what changed in the roster of what this dialect watches. */

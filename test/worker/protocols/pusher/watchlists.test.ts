@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import type { Connection } from '../../../../src/worker/connection/connection.ts';
-import type { AnswerTaker } from '../../../../src/worker/ipc/presence-client.ts';
+import type { QueryCallback } from '../../../../src/worker/ipc/presence-client.ts';
 import { Watchlists } from '../../../../src/worker/protocols/pusher/presence/watchlists.ts';
 
 describe('the watchlists', () => {
@@ -13,8 +13,8 @@ describe('the watchlists', () => {
     const unwatched: unknown[] = [];
     const lists = new Watchlists({
       roster: {
-        watch: (_query: unknown, take: AnswerTaker<never>) => take((answers.shift() ?? 0) as never),
-        unwatch: (query) => void unwatched.push(query),
+        subscribe: (_query: unknown, take: QueryCallback<never>) => take((answers.shift() ?? 0) as never),
+        unsubscribe: (query) => void unwatched.push(query),
       },
       reply: ({ id }, text) => void told.push(`${id} ${text}`),
     });
@@ -23,11 +23,11 @@ describe('the watchlists', () => {
     await lists.watch(second, ['ann']);
     expect(told[1]).to.match(/^second .*online.*ann/);
 
-    lists.forget(first);
+    lists.remove(first);
     expect(unwatched, 'the second still watches').to.deep.equal([]);
     lists.handleEvent({ kind: 'offline', app: 'shop', user: 'ann' });
     expect(told[2]).to.match(/^second .*offline.*ann/);
-    lists.forget(second);
+    lists.remove(second);
     expect(unwatched).to.have.length(1);
   });
 });

@@ -41,7 +41,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
 const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'user_mismatch']);
 
 /** What a client asks for. */
-interface Wish {
+interface SubscribeRequest {
   readonly channel: string;
   readonly auth: unknown;
   readonly channelData: unknown;
@@ -52,7 +52,7 @@ interface Entry {
   readonly channel: string;
   readonly member: Member | undefined;
   readonly membersMax: number;
-  readonly countsAreTold: boolean;
+  readonly sendsCounts: boolean;
 }
 
 /**
@@ -62,15 +62,15 @@ interface Entry {
 export const subscribe: CommandHandler = (context, connection, command, session) => {
   const { channel, auth, channel_data: channelData } = fieldsOf(command);
   if (typeof channel !== 'string') return 'bad_command';
-  const tell = (error: unknown): undefined => sendSubscriptionError(context, connection, channel, error);
+  const sendError = (error: unknown): undefined => sendSubscriptionError(context, connection, channel, error);
   const go = (app: App): Promise<void> | undefined =>
-    enter(context, connection, permit(context, connection, session, app, { channel, auth, channelData }));
+    enter(context, connection, authorize(context, connection, session, app, { channel, auth, channelData }));
   try {
     const known = context.apps.peek(connection.appKey);
     const unfinished = known === undefined ? appOf(context, connection).then(go) : go(known);
-    return unfinished?.then(() => undefined, tell);
+    return unfinished?.then(() => undefined, sendError);
   } catch (error) {
-    return tell(error);
+    return sendError(error);
   }
 };
 
@@ -89,12 +89,12 @@ function sendSubscriptionError(
 }
 
 /** Checks, cheapest first, and nothing is parsed that was not signed. Throws the refusal. */
-function permit(
+function authorize(
   { hub, limits }: Context,
   connection: Connection,
   session: PusherSession,
   app: App,
-  { channel, auth, channelData }: Wish,
+  { channel, auth, channelData }: SubscribeRequest,
 ): Entry {
   if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
   const isNew = !hub.isSubscribed(connection, channel);
@@ -106,7 +106,7 @@ function permit(
     channel,
     member: undefined,
     membersMax: app.max_presence_members ?? limits.presenceMembersMax,
-    countsAreTold: app.subscription_count === true && !isPresenceChannel(channel),
+    sendsCounts: app.subscription_count === true && !isPresenceChannel(channel),
   };
   if (isUserChannel(channel)) {
     const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
@@ -153,7 +153,7 @@ function enter(context: Context, connection: Connection, entry: Entry): Promise<
   const entering = isCacheChannel(channel)
     ? enterCache(context, connection, channel)
     : enterPlain(context, connection, channel);
-  if (!entry.countsAreTold) return entering;
+  if (!entry.sendsCounts) return entering;
   const count = (): void => {
     if (connection.state === 'open') context.counts.enter(connection.appKey, channel);
   };
@@ -236,12 +236,12 @@ async function enterPresence(
   const cached = await findCached(context, connection, channel);
   if (connection.state !== 'open') return;
   const error = await new Promise<GusherError | undefined>((resolve) => {
-    const take = (answer: MemberList | GusherError): boolean => {
+    const callback = (answer: MemberList | GusherError): boolean => {
       resolve(answer instanceof GusherError ? answer : undefined);
-      return welcome(context, connection, { channel, member, cached }, answer);
+      return accept(context, connection, { channel, member, cached }, answer);
     };
-    if (isNew) presence.enter({ app, channel, member, max }, take);
-    else presence.lookAgain(app, channel, take);
+    if (isNew) presence.enter({ app, channel, member, max }, callback);
+    else presence.refresh(app, channel, callback);
   });
   if (error === undefined) return;
   if (isNew) hub.unsubscribe(connection, channel);
@@ -249,7 +249,7 @@ async function enterPresence(
 }
 
 /** Says whether the client is there to be in. */
-function welcome(
+function accept(
   context: Context,
   connection: Connection,
   about: { channel: string; member: Member; cached: CachedPublication | undefined },

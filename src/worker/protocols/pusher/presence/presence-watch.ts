@@ -5,7 +5,7 @@ import {
   type RosterEvent,
   type RosterJoin,
 } from '../../../../shared/model/presence.ts';
-import type { AnswerTaker, PlaceTaker, RosterClient } from '../../../ipc/presence-client.ts';
+import type { JoinCallback, QueryCallback, RosterClient } from '../../../ipc/presence-client.ts';
 import { memberAddedText, memberRemovedText } from '../messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */
@@ -13,11 +13,14 @@ export type Announce = (appKey: string, channelName: string, text: string) => vo
 
 /** Watches the presence channels of this worker's Pusher clients, and tells them who comes and goes. */
 export class PresenceWatch {
-  readonly #roster: Pick<RosterClient, 'join' | 'watch' | 'unwatch'>;
+  readonly #roster: Pick<RosterClient, 'join' | 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
   readonly #watched = new Set<string>();
 
-  constructor(options: { roster: Pick<RosterClient, 'join' | 'watch' | 'unwatch'>; announce: Announce }) {
+  constructor(options: {
+    roster: Pick<RosterClient, 'join' | 'subscribe' | 'unsubscribe'>;
+    announce: Announce;
+  }) {
     this.#roster = options.roster;
     this.#announce = options.announce;
   }
@@ -26,20 +29,20 @@ export class PresenceWatch {
    * Somebody comes, and is counted from then on if there is a place: `take` gets who is there; whoever comes or goes
    * later is announced.
    */
-  enter(join: RosterJoin, take: PlaceTaker): void {
+  enter(join: RosterJoin, callback: JoinCallback): void {
     this.#watched.add(topicOf(join.app, join.channel));
-    this.#roster.join(join, take);
+    this.#roster.join(join, callback);
   }
 
   /** Somebody who is in wants to know again who is there. */
-  lookAgain(app: string, channel: string, take: AnswerTaker<MemberList>): void {
-    this.#roster.watch<'members'>({ kind: 'members', app, channel, limit: ROSTER_PAGE_MAX }, take);
+  refresh(app: string, channel: string, callback: QueryCallback<MemberList>): void {
+    this.#roster.subscribe<'members'>({ kind: 'members', app, channel, limit: ROSTER_PAGE_MAX }, callback);
   }
 
   /** Nobody is subscribed any more. */
   leave(app: string, channel: string): void {
     if (!this.#watched.delete(topicOf(app, channel))) return;
-    this.#roster.unwatch({ kind: 'members', app, channel, limit: 0 });
+    this.#roster.unsubscribe({ kind: 'members', app, channel, limit: 0 });
   }
 
   handleEvent(event: Extract<RosterEvent, { kind: 'joined' | 'left' }>): void {

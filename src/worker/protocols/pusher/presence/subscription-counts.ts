@@ -13,19 +13,19 @@ interface Counted {
   readonly app: string;
   readonly channel: string;
   count: number;
-  toldAt: number;
-  toldCount: number;
+  sentAt: number;
+  sentCount: number;
 }
 
 /** Tells clients how many are subscribed to their channels, where the app wants that. */
 export class SubscriptionCounts {
-  readonly #roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+  readonly #roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
   readonly #counted = new Map<string, Counted>();
   readonly #late = new Set<Counted>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { roster: Pick<RosterClient, 'watch' | 'unwatch'>; announce: Announce }) {
+  constructor(options: { roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>; announce: Announce }) {
     this.#roster = options.roster;
     this.#announce = options.announce;
   }
@@ -34,13 +34,13 @@ export class SubscriptionCounts {
   enter(app: string, channel: string): void {
     const topic = topicOf(app, channel);
     if (this.#counted.has(topic)) return;
-    const counted = { app, channel, count: 0, toldAt: Number.NEGATIVE_INFINITY, toldCount: -1 };
+    const counted = { app, channel, count: 0, sentAt: Number.NEGATIVE_INFINITY, sentCount: -1 };
     this.#counted.set(topic, counted);
-    this.#roster.watch<'channel'>({ kind: 'channel', app, channel }, (answer) => {
+    this.#roster.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
       if (this.#counted.get(topic) !== counted) return;
       // The roster has no time: nothing is told until somebody subscribes again.
       if (answer instanceof Error) this.#counted.delete(topic);
-      else this.#take(counted, answer.subscriptions);
+      else this.#update(counted, answer.subscriptions);
     });
   }
 
@@ -51,40 +51,40 @@ export class SubscriptionCounts {
     if (counted === undefined) return;
     this.#counted.delete(topic);
     this.#late.delete(counted);
-    this.#roster.unwatch({ kind: 'channel', app, channel });
+    this.#roster.unsubscribe({ kind: 'channel', app, channel });
   }
 
   handleEvent({ app, channel, subscriptions }: Extract<RosterEvent, { kind: 'counted' }>): void {
     const counted = this.#counted.get(topicOf(app, channel));
-    if (counted !== undefined) this.#take(counted, subscriptions);
+    if (counted !== undefined) this.#update(counted, subscriptions);
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #take(counted: Counted, count: number): void {
+  #update(counted: Counted, count: number): void {
     counted.count = count;
-    if (this.#isDue(counted)) this.#tell(counted);
+    if (this.#isDue(counted)) this.#send(counted);
     else {
       this.#late.add(counted);
-      this.#timer ??= setInterval(this.#tellLate, TICK_MS).unref();
+      this.#timer ??= setInterval(this.#sendLate, TICK_MS).unref();
     }
   }
 
-  #isDue({ count, toldAt }: Counted): boolean {
-    return count <= SMALL || performance.now() - toldAt >= LARGE_INTERVAL_MS;
+  #isDue({ count, sentAt }: Counted): boolean {
+    return count <= SMALL || performance.now() - sentAt >= LARGE_INTERVAL_MS;
   }
 
-  #tell(counted: Counted): void {
+  #send(counted: Counted): void {
     this.#late.delete(counted);
-    if (counted.count === counted.toldCount) return;
-    counted.toldAt = performance.now();
-    counted.toldCount = counted.count;
+    if (counted.count === counted.sentCount) return;
+    counted.sentAt = performance.now();
+    counted.sentCount = counted.count;
     this.#announce(counted.app, counted.channel, subscriptionCountText(counted.channel, counted.count));
   }
 
-  readonly #tellLate = (): void => {
-    for (const counted of this.#late) if (this.#isDue(counted)) this.#tell(counted);
+  readonly #sendLate = (): void => {
+    for (const counted of this.#late) if (this.#isDue(counted)) this.#send(counted);
   };
 }

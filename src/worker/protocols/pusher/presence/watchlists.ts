@@ -4,7 +4,7 @@ import type { RosterClient } from '../../../ipc/presence-client.ts';
 import { watchlistText } from '../messages.ts';
 
 /** Questions of one client that are open at once: all clients of the worker share what the roster takes. */
-const QUESTIONS_AT_ONCE = 20;
+const CONCURRENT_QUERIES = 20;
 
 /** A user whom clients of this worker watch. */
 interface Watched {
@@ -12,22 +12,22 @@ interface Watched {
   readonly user: string;
   /** `undefined` until the roster has said it. */
   isOnline: boolean | undefined;
-  readonly asked: Promise<void>;
+  readonly answered: Promise<void>;
   readonly watchers: Set<Connection>;
 }
 
 /** Tells signed-in clients which of the users they watch are online: at first, and when that changes. */
 export class Watchlists {
-  readonly #roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+  readonly #roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
   readonly #reply: (connection: Connection, text: string) => void;
   readonly #watched = new Map<string, Watched>();
   /** Whom each client watches. */
   readonly #lists = new Map<Connection, Watched[]>();
   /** Those who were told the state at first, and so hear of changes. */
-  readonly #told = new Set<Connection>();
+  readonly #notified = new Set<Connection>();
 
   constructor(options: {
-    roster: Pick<RosterClient, 'watch' | 'unwatch'>;
+    roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
     reply: (connection: Connection, text: string) => void;
   }) {
     this.#roster = options.roster;
@@ -38,24 +38,26 @@ export class Watchlists {
   async watch(connection: Connection, users: readonly string[]): Promise<void> {
     const list: Watched[] = [];
     this.#lists.set(connection, list);
-    for (let at = 0; at < users.length && this.#lists.has(connection); at += QUESTIONS_AT_ONCE) {
-      const some = users.slice(at, at + QUESTIONS_AT_ONCE).map((user) => this.#find(connection.appKey, user));
+    for (let at = 0; at < users.length && this.#lists.has(connection); at += CONCURRENT_QUERIES) {
+      const some = users
+        .slice(at, at + CONCURRENT_QUERIES)
+        .map((user) => this.#find(connection.appKey, user));
       for (const watched of some) watched.watchers.add(connection);
       list.push(...some);
-      await Promise.all(some.map(({ asked }) => asked));
+      await Promise.all(some.map(({ answered }) => answered));
     }
     if (!this.#lists.has(connection)) return;
-    this.#told.add(connection);
+    this.#notified.add(connection);
     const named = (state: boolean): string[] =>
       list.filter(({ isOnline }) => isOnline === state).map(({ user }) => user);
     this.#reply(connection, watchlistText(named(true), named(false)));
   }
 
-  forget(connection: Connection): void {
+  remove(connection: Connection): void {
     const list = this.#lists.get(connection);
     if (list === undefined) return;
     this.#lists.delete(connection);
-    this.#told.delete(connection);
+    this.#notified.delete(connection);
     for (const watched of list) {
       watched.watchers.delete(connection);
       if (watched.watchers.size === 0) this.#drop(watched);
@@ -69,24 +71,25 @@ export class Watchlists {
     if (watched.isOnline === isOnline) return;
     watched.isOnline = isOnline;
     const text = isOnline ? watchlistText([user], []) : watchlistText([], [user]);
-    for (const connection of watched.watchers) if (this.#told.has(connection)) this.#reply(connection, text);
+    for (const connection of watched.watchers)
+      if (this.#notified.has(connection)) this.#reply(connection, text);
   }
 
   #find(app: string, user: string): Watched {
     const key = keyOf(app, user);
     const present = this.#watched.get(key);
     if (present !== undefined) return present;
-    let settle: () => void = () => undefined;
-    const asked = new Promise<void>((resolve) => {
-      settle = resolve;
+    let resolveAnswered: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => {
+      resolveAnswered = resolve;
     });
-    const watched: Watched = { app, user, isOnline: undefined, asked, watchers: new Set() };
+    const watched: Watched = { app, user, isOnline: undefined, answered, watchers: new Set() };
     this.#watched.set(key, watched);
-    this.#roster.watch<'user'>({ kind: 'user', app, user }, (answer) => {
+    this.#roster.subscribe<'user'>({ kind: 'user', app, user }, (answer) => {
       if (typeof answer === 'number') watched.isOnline = answer > 0;
       // Whoever watches the user next asks again.
       else if (this.#watched.get(key) === watched) this.#watched.delete(key);
-      settle();
+      resolveAnswered();
     });
     return watched;
   }
@@ -95,7 +98,7 @@ export class Watchlists {
     const { app, user } = watched;
     if (this.#watched.get(keyOf(app, user)) !== watched) return;
     this.#watched.delete(keyOf(app, user));
-    this.#roster.unwatch({ kind: 'user', app, user });
+    this.#roster.unsubscribe({ kind: 'user', app, user });
   }
 }
 
