@@ -13,8 +13,8 @@ import { SocketQueue } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
 import { Hosts } from './presence/cluster/cluster.ts';
-import { RosterDesk } from './presence/query-server.ts';
-import { Roster } from './presence/registry.ts';
+import { PresenceQueryServer } from './presence/query-server.ts';
+import { PresenceRegistry } from './presence/registry.ts';
 import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
 import { watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
@@ -45,10 +45,10 @@ export async function runPrimary(
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
   const dispatcher = new SocketDispatcher();
-  const roster = new Roster();
-  const rosterDesk = new RosterDesk(roster);
-  const hosts = joinHosts(settings, roster, log);
-  const webhooks = openWebhooks({ settings, demoApp, roster, log });
+  const registry = new PresenceRegistry();
+  const presenceServer = new PresenceQueryServer(registry);
+  const hosts = joinHosts(settings, registry, log);
+  const webhooks = openWebhooks({ settings, demoApp, registry, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
   const socketQueue = new SocketQueue({
     settings,
@@ -63,8 +63,8 @@ export async function runPrimary(
     demoApp,
     socketQueue,
     dispatcher,
-    rosterDesk,
-    roster,
+    presenceServer,
+    registry,
     webhooks,
     log,
     onBrokerServer: (server) => hosts?.follow(server),
@@ -142,8 +142,14 @@ function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>
 }
 
 /** Hosts know of each other by the Redis they share. */
-function joinHosts({ redisUrl, redisPrefix }: Settings, roster: Roster, log: Logger): Hosts | undefined {
-  return redisUrl === undefined ? undefined : new Hosts({ url: redisUrl, prefix: redisPrefix, roster, log });
+function joinHosts(
+  { redisUrl, redisPrefix }: Settings,
+  registry: PresenceRegistry,
+  log: Logger,
+): Hosts | undefined {
+  return redisUrl === undefined
+    ? undefined
+    : new Hosts({ url: redisUrl, prefix: redisPrefix, registry, log });
 }
 
 function announce(

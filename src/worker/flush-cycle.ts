@@ -6,7 +6,7 @@ import { FlushScheduler } from '../shared/scheduling/flush-scheduler.ts';
 import type { Stats } from '../shared/stats.ts';
 import { SendQueue } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
-import { RosterReporter } from './ipc/presence-reporter.ts';
+import { PresenceReporter } from './ipc/presence-reporter.ts';
 import { SocketReporter } from './ipc/socket-reporter.ts';
 import { WebhookReports } from './ipc/webhook-reporter.ts';
 
@@ -15,7 +15,7 @@ export interface FlushCycle {
   readonly sendQueue: SendQueue;
   readonly fanOut: FanOut;
   readonly sockets: SocketReporter;
-  readonly rosterReports: RosterReporter;
+  readonly presenceReports: PresenceReporter;
   readonly webhookReports: WebhookReports;
 }
 
@@ -36,7 +36,7 @@ export function createFlushCycle({
       () => fanOut.flush(),
       // Before the replies: whoever reads one finds the roster up to date.
       () => sockets.flush(),
-      () => rosterReports.flush(),
+      () => presenceReports.flush(),
       () => webhookReports.flush(),
       () => pipe.flush(),
       () => sendQueue.flush(),
@@ -48,7 +48,7 @@ export function createFlushCycle({
   const sendQueue = new SendQueue({ maxBytes: sendBufferMaxBytes, stats, scheduleFlush, clientLog });
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const sockets = new SocketReporter({ send, scheduleFlush });
-  const rosterReports = new RosterReporter({ send, scheduleFlush });
+  const presenceReports = new PresenceReporter({ send, scheduleFlush });
   const webhookReports = new WebhookReports({ send, scheduleFlush });
-  return { sendQueue, fanOut, sockets, rosterReports, webhookReports };
+  return { sendQueue, fanOut, sockets, presenceReports, webhookReports };
 }

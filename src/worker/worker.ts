@@ -43,7 +43,7 @@ import type { FanOut } from './hub/fan-out.ts';
 import { Hub } from './hub/hub.ts';
 import { NameAllowance } from './hub/name-allowance.ts';
 import { IdempotencyDesk } from './ipc/idempotency-client.ts';
-import { RosterClient } from './ipc/presence-client.ts';
+import { PresenceClient } from './ipc/presence-client.ts';
 import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
@@ -87,7 +87,7 @@ export class Worker {
   readonly #sendQueue: SendQueue;
   readonly #receiveQueue: ReceiveQueue;
   readonly #fanOut: FanOut;
-  readonly #roster: RosterClient;
+  readonly #presence: PresenceClient;
   readonly #hub: Hub;
   /** Nothing may be added before the primary has said how much. */
   readonly #names = new NameAllowance(0);
@@ -128,7 +128,7 @@ export class Worker {
     this.#auth = createAuth({ settings, apps, log });
     const { authenticator, tokens } = this.#auth;
 
-    const { sendQueue, fanOut, sockets, rosterReports, webhookReports } = createFlushCycle({
+    const { sendQueue, fanOut, sockets, presenceReports, webhookReports } = createFlushCycle({
       settings,
       pipe,
       clientLog,
@@ -139,11 +139,11 @@ export class Worker {
     this.#relay =
       settings.redisUrl === undefined ? new RelayBroker({ pipe, isIdle: () => fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
-    this.#roster = new RosterClient({ send, flushReports: () => rosterReports.flush() });
+    this.#presence = new PresenceClient({ send, flushReports: () => presenceReports.flush() });
     this.#hub = new Hub({
       broker: this.#broker,
       fanOut: this.#fanOut,
-      roster: rosterReports,
+      presence: presenceReports,
       names: this.#names,
       stats,
     });
@@ -201,7 +201,7 @@ export class Worker {
     this.#quota = new ConnectionQuota({
       apps,
       hub: this.#hub,
-      roster: this.#roster,
+      presence: this.#presence,
       stats,
       end: (connection, error) => this.#endClient(connection, error),
     });
@@ -213,14 +213,14 @@ export class Worker {
       broker: this.#broker,
       sendQueue: this.#sendQueue,
       receiveQueue: this.#receiveQueue,
-      roster: this.#roster,
+      presence: this.#presence,
       clientEvents,
       webhookReports,
       reply,
       unexpected,
       clientLog,
     });
-    const pusherApi = { settings, stats, apps, publisher, roster: this.#roster, cache: this.#broker };
+    const pusherApi = { settings, stats, apps, publisher, presence: this.#presence, cache: this.#broker };
     const { bodyMaxBytes, pusherPathPrefix } = settings;
     const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
     const publicRequests: Router = new Router({
@@ -294,7 +294,7 @@ export class Worker {
       store: this.#store,
       tokens,
       publisher,
-      roster: this.#roster,
+      presence: this.#presence,
       idempotency: this.#idempotency,
       readiness: () => this.#readiness.state,
       version,
@@ -361,9 +361,9 @@ export class Worker {
       case 'relaySubscribed':
         this.#relay?.receive(message);
         break;
-      case 'rosterAnswer':
-      case 'rosterEvents':
-        this.#roster.receive(message);
+      case 'presenceAnswer':
+      case 'presenceEvents':
+        this.#presence.receive(message);
         break;
       default:
         message satisfies never;
@@ -412,7 +412,7 @@ export class Worker {
     closers.add('remote sink', () => this.#remoteSink.close());
     closers.add('authenticator', () => this.#auth.close());
     closers.add('app store', () => this.#store.close());
-    closers.add('presence client', () => this.#roster.close());
+    closers.add('presence client', () => this.#presence.close());
     closers.add('broker', () => this.#broker.close());
     closers.add('readiness', () => this.#readiness.close());
     closers.add('API', () => this.#api.close(until - performance.now()), timeoutMs);

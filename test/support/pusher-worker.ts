@@ -1,4 +1,4 @@
-import type { RosterDesk } from '../../src/primary/presence/query-server.ts';
+import type { PresenceQueryServer } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/apps/app.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
 import { FlushScheduler } from '../../src/shared/scheduling/flush-scheduler.ts';
@@ -9,8 +9,8 @@ import { newSession } from '../../src/worker/connection/pusher-session.ts';
 import { SendQueue } from '../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../src/worker/hub/hub.ts';
-import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
-import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
+import { PresenceClient } from '../../src/worker/ipc/presence-client.ts';
+import { PresenceReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { PresenceWatch } from '../../src/worker/protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../../src/worker/protocols/pusher/presence/subscription-counts.ts';
 import { Watchlists } from '../../src/worker/protocols/pusher/presence/watchlists.ts';
@@ -41,10 +41,14 @@ export class PusherWorker {
   subscribeTopic: () => Promise<void> = nextTick;
   /** By what messages get to the primary. */
   carry: (hand: () => void) => void = setImmediate;
-  readonly #roster: RosterClient;
+  readonly #presence: PresenceClient;
   readonly #counts: SubscriptionCounts;
 
-  constructor(desk: RosterDesk, name: string, { rosterTimeoutMs }: { rosterTimeoutMs?: number } = {}) {
+  constructor(
+    desk: PresenceQueryServer,
+    name: string,
+    { presenceTimeoutMs }: { presenceTimeoutMs?: number } = {},
+  ) {
     const { stats } = this;
     const scheduler: FlushScheduler = new FlushScheduler([
       () => fanOut.flush(),
@@ -55,16 +59,16 @@ export class PusherWorker {
     const send = (message: ToPrimary): void => this.carry(() => desk.receive(name, message as never));
     const sendQueue = new SendQueue({ maxBytes: 1_000_000, stats, scheduleFlush });
     const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
-    const reporter = new RosterReporter({ send, scheduleFlush });
-    const roster = new RosterClient({
+    const reporter = new PresenceReporter({ send, scheduleFlush });
+    const presence = new PresenceClient({
       send,
       flushReports: () => reporter.flush(),
-      ...(rosterTimeoutMs !== undefined && { timeoutMs: rosterTimeoutMs }),
+      ...(presenceTimeoutMs !== undefined && { timeoutMs: presenceTimeoutMs }),
     });
     desk.open(name, (message) => {
       setImmediate(() => {
         this.heard.push(message);
-        roster.receive(message as never);
+        presence.receive(message as never);
       });
     });
     const broker = {
@@ -72,14 +76,14 @@ export class PusherWorker {
       unsubscribe: () => undefined,
       cached: () => nextTick().then(() => undefined),
     };
-    const hub = new Hub({ broker, fanOut, roster: reporter, stats });
+    const hub = new Hub({ broker, fanOut, presence: reporter, stats });
     const announce = (appKey: string, channel: string, text: string): void =>
       hub.announce(appKey, channel, this.protocol, text);
     const reply = (connection: Connection, text: string): void =>
       sendQueue.enqueue(connection, frameText(text));
     this.hub = hub;
-    this.#roster = roster;
-    this.#counts = new SubscriptionCounts({ roster, announce });
+    this.#presence = presence;
+    this.#counts = new SubscriptionCounts({ presence, announce });
     this.protocol = new PusherProtocol({
       hub,
       apps: {
@@ -89,9 +93,9 @@ export class PusherWorker {
       broker,
       publishFromClient: async () => undefined,
       joinPace: { wait: () => undefined },
-      presence: new PresenceWatch({ roster, announce }),
+      presence: new PresenceWatch({ presence, announce }),
       counts: this.#counts,
-      watchlists: new Watchlists({ roster, reply }),
+      watchlists: new Watchlists({ presence, reply }),
       report: () => undefined,
       reply,
       countProtocolError: () => undefined,
@@ -103,7 +107,7 @@ export class PusherWorker {
         clientEventMaxBytes: 100,
       },
     });
-    roster.onEvents((events) => this.protocol.handlePresenceEvents(events));
+    presence.onEvents((events) => this.protocol.handlePresenceEvents(events));
   }
 
   connect(): { connection: Connection; transport: RecordingTransport } {
@@ -144,7 +148,7 @@ export class PusherWorker {
   }
 
   close(): void {
-    this.#roster.close();
+    this.#presence.close();
     this.#counts.close();
   }
 }

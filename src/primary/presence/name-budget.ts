@@ -1,5 +1,5 @@
 import type { ToWorker } from '../../shared/ipc/messages.ts';
-import type { Roster } from './registry.ts';
+import type { PresenceRegistry } from './registry.ts';
 
 const SHARE_MS = 200;
 
@@ -9,7 +9,7 @@ const SHARE_MS = 200;
  * of them share in the next round.
  */
 export class NameBudget {
-  readonly #roster: Pick<Roster, 'nameBytes'>;
+  readonly #registry: Pick<PresenceRegistry, 'nameBytes'>;
   readonly #maxBytes: number;
   readonly #workers: number;
   readonly #send: (message: ToWorker) => void;
@@ -17,12 +17,12 @@ export class NameBudget {
 
   /** `send` sends to every worker. */
   constructor(options: {
-    roster: Pick<Roster, 'nameBytes'>;
+    registry: Pick<PresenceRegistry, 'nameBytes'>;
     maxBytes: number;
     workers: number;
     send: (message: ToWorker) => void;
   }) {
-    this.#roster = options.roster;
+    this.#registry = options.registry;
     this.#maxBytes = options.maxBytes;
     this.#workers = options.workers;
     this.#send = options.send;
@@ -31,7 +31,7 @@ export class NameBudget {
 
   /** What a worker may add from now on. */
   get message(): ToWorker {
-    const left = Math.max(0, this.#maxBytes - this.#roster.nameBytes);
+    const left = Math.max(0, this.#maxBytes - this.#registry.nameBytes);
     return { type: 'names', bytes: Math.floor(left / this.#workers) };
   }
 

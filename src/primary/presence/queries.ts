@@ -5,56 +5,59 @@ import {
   type ChannelPage,
   type MemberList,
   type PageRequest,
-  ROSTER_PAGE_MAX,
-  type RosterAnswer,
-  type RosterAnswers,
-  type RosterQuery,
+  PRESENCE_PAGE_MAX,
+  type PresenceAnswer,
+  type PresenceAnswers,
+  type PresenceQuery,
   type UserPage,
 } from '../../shared/model/presence.ts';
 import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
-import type { Roster } from './registry.ts';
+import type { PresenceRegistry } from './registry.ts';
 
-const NOBODY = new OrderedMap<number>();
+const NO_USERS = new OrderedMap<number>();
 const EMPTY_APP = new AppPresence();
 const EMPTY_CHANNEL = new ChannelPresence();
 
 /** Answers a question from what the roster holds now. */
-export function answerTo(roster: Roster, query: RosterQuery): RosterAnswer {
+export function answerQuery(registry: PresenceRegistry, query: PresenceQuery): PresenceAnswer {
   switch (query.kind) {
     case 'channels':
-      return channels(appIn(roster, query.app), query);
+      return channels(appIn(registry, query.app), query);
     case 'channelCount':
-      return countNames(appIn(roster, query.app).channels, query.prefix);
+      return countNames(appIn(registry, query.app).channels, query.prefix);
     case 'channel':
-      return channelIn(roster, query).counts;
+      return channelIn(registry, query).counts;
     case 'usersOfApp':
-      return usersOf(roster.usersOf(query.app) ?? NOBODY, query);
+      return usersOf(registry.usersOf(query.app) ?? NO_USERS, query);
     case 'usersOfChannel':
-      return usersOf(channelIn(roster, query).users, query);
+      return usersOf(channelIn(registry, query).users, query);
     case 'usersInAll':
-      return usersInAll(roster, query);
+      return usersInAll(registry, query);
     case 'members':
-      return members(channelIn(roster, query), query.limit);
+      return members(channelIn(registry, query), query.limit);
     case 'user':
-      return roster.usersOf(query.app)?.get(query.user) ?? 0;
+      return registry.usersOf(query.app)?.get(query.user) ?? 0;
     case 'app':
-      return appIn(roster, query.app).counts;
+      return appIn(registry, query.app).counts;
     case 'apps':
-      return apps(roster, query);
+      return apps(registry, query);
     case 'totals':
-      return totals(roster);
+      return totals(registry);
     default:
       return query satisfies never;
   }
 }
 
-function appIn(roster: Roster, app: string): AppPresence {
-  return roster.app(app) ?? EMPTY_APP;
+function appIn(registry: PresenceRegistry, app: string): AppPresence {
+  return registry.app(app) ?? EMPTY_APP;
 }
 
-function channelIn(roster: Roster, { app, channel }: { app: string; channel: string }): ChannelPresence {
-  return roster.channel(app, channel) ?? EMPTY_CHANNEL;
+function channelIn(
+  registry: PresenceRegistry,
+  { app, channel }: { app: string; channel: string },
+): ChannelPresence {
+  return registry.channel(app, channel) ?? EMPTY_CHANNEL;
 }
 
 function channels(presence: AppPresence, request: PageRequest): ChannelPage {
@@ -73,9 +76,9 @@ function usersOf(users: OrderedMap<number>, request: PageRequest): UserPage {
 }
 
 /** Reads the smallest of the channels, and looks into the others. */
-function usersInAll(roster: Roster, query: RosterQuery & { kind: 'usersInAll' }): UserPage {
-  const sets = query.channels.map((channel) => roster.channel(query.app, channel)?.users ?? NOBODY);
-  const [smallest = NOBODY, ...others] = sets.sort((one, other) => one.size - other.size);
+function usersInAll(registry: PresenceRegistry, query: PresenceQuery & { kind: 'usersInAll' }): UserPage {
+  const sets = query.channels.map((channel) => registry.channel(query.app, channel)?.users ?? NO_USERS);
+  const [smallest = NO_USERS, ...others] = sets.sort((one, other) => one.size - other.size);
   const { names, next } = pageOf(inAll(smallest.names(query), others), query.limit);
   return { users: names, ...next };
 }
@@ -84,24 +87,24 @@ function* inAll(names: Iterable<string>, others: readonly OrderedMap<number>[]):
   for (const name of names) if (others.every((other) => other.has(name))) yield name;
 }
 
-function members(place: ChannelPresence, limit: number): MemberList {
-  const { names } = pageOf(place.users.names({}), limit);
+function members(channelPresence: ChannelPresence, limit: number): MemberList {
+  const { names } = pageOf(channelPresence.users.names({}), limit);
   const list = names.map((user) => {
-    const info = place.infos?.get(user);
+    const info = channelPresence.infos?.get(user);
     return { user, ...(info !== undefined && { info }) };
   });
-  return { ...place.counts, members: list };
+  return { ...channelPresence.counts, members: list };
 }
 
-function apps(roster: Roster, request: PageRequest): AppPage {
-  const all = roster.apps();
+function apps(registry: PresenceRegistry, request: PageRequest): AppPage {
+  const all = registry.apps();
   const { names, next } = pageOf(all.names(request), request.limit);
   return { apps: names.map((app) => ({ app, ...(all.get(app) ?? EMPTY_APP).counts })), ...next };
 }
 
-function totals(roster: Roster): RosterAnswers['totals'] {
+function totals(registry: PresenceRegistry): PresenceAnswers['totals'] {
   const sum = { connections: 0, users: 0, channels: 0, subscriptions: 0 };
-  const all = roster.apps();
+  const all = registry.apps();
   for (const presence of all.values()) addCounts(sum, presence.counts);
   return { apps: all.size, ...sum };
 }
@@ -122,7 +125,7 @@ function countNames(names: OrderedMap<unknown>, prefix: string | undefined): num
 
 /** The first names, and where to go on if there are more. */
 function pageOf(names: Iterable<string>, limit: number): { names: string[]; next?: { next: string } } {
-  const max = Math.min(limit, ROSTER_PAGE_MAX);
+  const max = Math.min(limit, PRESENCE_PAGE_MAX);
   const page: string[] = [];
   for (const name of names) {
     if (page.length === max) return { names: page, next: { next: page.at(-1) ?? '' } };

@@ -1,12 +1,12 @@
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import {
-  type RosterEvent,
-  type RosterTransition,
+  type PresenceEvent,
+  type PresenceTransition,
   type Subscribable,
   subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
-import { answerTo } from './queries.ts';
-import type { Roster, RosterListener } from './registry.ts';
+import { answerQuery } from './queries.ts';
+import type { PresenceListener, PresenceRegistry } from './registry.ts';
 
 /** Events that leave for one worker in one turn: some milliseconds of writing. The rest waits for the next. */
 const EVENTS_PER_TURN = 2_000;
@@ -14,18 +14,18 @@ const EVENTS_PER_TURN = 2_000;
 /** How long questions are answered in one turn, in ms. The rest waits for the next. */
 const ANSWERING_MS = 10;
 
-type FromWorker = Extract<ToPrimary, { type: `roster${string}` }>;
-type Question = Extract<FromWorker, { type: 'rosterQuery' | 'rosterUnwatch' }>;
-type Answer = Extract<ToWorker, { type: 'rosterAnswer' }>;
+type FromWorker = Extract<ToPrimary, { type: `presence${string}` }>;
+type QueryMessage = Extract<FromWorker, { type: 'presenceQuery' | 'presenceUnsubscribe' }>;
+type Answer = Extract<ToWorker, { type: 'presenceAnswer' }>;
 
 /** A worker process as one who asks and watches. */
-interface Asker {
+interface QueryClient {
   readonly send: (message: ToWorker) => void;
-  readonly watched: Map<string, Subscribable>;
+  readonly subscriptions: Map<string, Subscribable>;
   /** What is to be sent, in its order. Bounded by the time after which a worker that does not read is killed. */
-  outgoing: (RosterEvent | Answer)[];
+  outgoing: (PresenceEvent | Answer)[];
   /** Watched channels whose counts have changed; told once, as they are then. */
-  readonly counted: Set<string>;
+  readonly countChanged: Set<string>;
 }
 
 /**
@@ -36,46 +36,47 @@ interface Asker {
  * it. So an answer has whatever was reported, anywhere on this host, before the question was sent: a client whose
  * subscription was confirmed by one worker is there when a backend then asks another.
  */
-export class RosterDesk implements RosterListener {
-  readonly #roster: Roster;
-  readonly #askers = new Map<string, Asker>();
-  readonly #watchers = new Map<string, Set<Asker>>();
-  #questions: [asker: Asker, question: Question][] = [];
+export class PresenceQueryServer implements PresenceListener {
+  readonly #registry: PresenceRegistry;
+  readonly #clients = new Map<string, QueryClient>();
+  readonly #subscribers = new Map<string, Set<QueryClient>>();
+  #queries: [client: QueryClient, question: QueryMessage][] = [];
   #flushScheduled = false;
 
-  constructor(roster: Roster) {
-    this.#roster = roster;
-    roster.listen(this);
+  constructor(registry: PresenceRegistry) {
+    this.#registry = registry;
+    registry.addListener(this);
   }
 
   /** A new process may speak; `name` is its own, and no other's ever. */
   open(name: string, send: (message: ToWorker) => void): void {
-    this.#roster.addColumn(name, 'process');
-    this.#askers.set(name, { send, watched: new Map(), outgoing: [], counted: new Set() });
+    this.#registry.addReplica(name, 'process');
+    this.#clients.set(name, { send, subscriptions: new Map(), outgoing: [], countChanged: new Set() });
   }
 
   /** A process is gone: whoever was only there is gone when this returns. */
   close(name: string): void {
-    const asker = this.#askers.get(name);
-    this.#askers.delete(name);
-    this.#questions = this.#questions.filter(([other]) => other !== asker);
-    if (asker !== undefined) for (const query of asker.watched.values()) this.#unwatch(asker, query);
-    this.#roster.dropProcess(name);
+    const client = this.#clients.get(name);
+    this.#clients.delete(name);
+    this.#queries = this.#queries.filter(([other]) => other !== client);
+    if (client !== undefined)
+      for (const query of client.subscriptions.values()) this.#unsubscribe(client, query);
+    this.#registry.dropProcess(name);
   }
 
   receive(name: string, message: FromWorker): void {
-    const asker = this.#askers.get(name);
-    if (asker === undefined) return;
+    const client = this.#clients.get(name);
+    if (client === undefined) return;
     switch (message.type) {
-      case 'roster':
-        this.#roster.change(name, message.deltas);
+      case 'presence':
+        this.#registry.change(name, message.deltas);
         break;
-      case 'rosterJoin':
-        this.#join(asker, name, message);
+      case 'presenceJoin':
+        this.#join(client, name, message);
         break;
-      case 'rosterQuery':
-      case 'rosterUnwatch':
-        this.#questions.push([asker, message]);
+      case 'presenceQuery':
+      case 'presenceUnsubscribe':
+        this.#queries.push([client, message]);
         this.#scheduleFlush();
         break;
       default:
@@ -84,23 +85,23 @@ export class RosterDesk implements RosterListener {
   }
 
   /** Counted in its order among what is reported; from then on it is a question as others are. */
-  #join(asker: Asker, name: string, { id, join, query }: FromWorker & { type: 'rosterJoin' }): void {
-    if (this.#roster.admit(name, join)) {
-      this.#questions.push([asker, { type: 'rosterQuery', id, query, subscribe: true }]);
-    } else asker.outgoing.push({ type: 'rosterAnswer', id, answer: 'full' });
+  #join(client: QueryClient, name: string, { id, join, query }: FromWorker & { type: 'presenceJoin' }): void {
+    if (this.#registry.join(name, join)) {
+      this.#queries.push([client, { type: 'presenceQuery', id, query, subscribe: true }]);
+    } else client.outgoing.push({ type: 'presenceAnswer', id, answer: 'full' });
     this.#scheduleFlush();
   }
 
-  transition(transition: RosterTransition): void {
-    if (this.#watchers.size === 0) return;
+  transition(transition: PresenceTransition): void {
+    if (this.#subscribers.size === 0) return;
     switch (transition.kind) {
       case 'joined':
       case 'left':
-        this.#tell(`members\n${transition.app}\n${transition.channel}`, transition);
+        this.#notify(`members\n${transition.app}\n${transition.channel}`, transition);
         break;
       case 'online':
       case 'offline':
-        this.#tell(`user\n${transition.app}\n${transition.user}`, transition);
+        this.#notify(`user\n${transition.app}\n${transition.user}`, transition);
         break;
       case 'occupied':
       case 'vacated':
@@ -111,36 +112,36 @@ export class RosterDesk implements RosterListener {
     }
   }
 
-  counted(app: string, channel: string): void {
-    if (this.#watchers.size === 0) return;
+  countChanged(app: string, channel: string): void {
+    if (this.#subscribers.size === 0) return;
     const key = `channel\n${app}\n${channel}`;
-    const watchers = this.#watchers.get(key);
-    if (watchers === undefined) return;
-    for (const asker of watchers) asker.counted.add(key);
+    const subscribers = this.#subscribers.get(key);
+    if (subscribers === undefined) return;
+    for (const client of subscribers) client.countChanged.add(key);
     this.#scheduleFlush();
   }
 
-  #watch(asker: Asker, query: Subscribable): void {
+  #subscribe(client: QueryClient, query: Subscribable): void {
     const key = subscriptionKeyOf(query);
-    asker.watched.set(key, query);
-    const watchers = this.#watchers.get(key);
-    if (watchers === undefined) this.#watchers.set(key, new Set([asker]));
-    else watchers.add(asker);
+    client.subscriptions.set(key, query);
+    const subscribers = this.#subscribers.get(key);
+    if (subscribers === undefined) this.#subscribers.set(key, new Set([client]));
+    else subscribers.add(client);
   }
 
-  #unwatch(asker: Asker, query: Subscribable): void {
+  #unsubscribe(client: QueryClient, query: Subscribable): void {
     const key = subscriptionKeyOf(query);
-    asker.watched.delete(key);
-    asker.counted.delete(key);
-    const watchers = this.#watchers.get(key);
-    watchers?.delete(asker);
-    if (watchers?.size === 0) this.#watchers.delete(key);
+    client.subscriptions.delete(key);
+    client.countChanged.delete(key);
+    const subscribers = this.#subscribers.get(key);
+    subscribers?.delete(client);
+    if (subscribers?.size === 0) this.#subscribers.delete(key);
   }
 
-  #tell(key: string, event: RosterEvent): void {
-    const watchers = this.#watchers.get(key);
-    if (watchers === undefined) return;
-    for (const asker of watchers) asker.outgoing.push(event);
+  #notify(key: string, event: PresenceEvent): void {
+    const subscribers = this.#subscribers.get(key);
+    if (subscribers === undefined) return;
+    for (const client of subscribers) client.outgoing.push(event);
     this.#scheduleFlush();
   }
 
@@ -152,62 +153,62 @@ export class RosterDesk implements RosterListener {
 
   readonly #flush = (): void => {
     this.#flushScheduled = false;
-    this.#takeQuestions();
-    for (const asker of this.#askers.values()) {
-      this.#collectCounts(asker);
-      this.#flushOne(asker);
+    this.#answerQueries();
+    for (const client of this.#clients.values()) {
+      this.#collectCounts(client);
+      this.#flushOne(client);
     }
   };
 
-  #takeQuestions(): void {
+  #answerQueries(): void {
     const until = performance.now() + ANSWERING_MS;
-    let taken = 0;
-    for (const [asker, question] of this.#questions) {
-      this.#take(asker, question);
-      taken += 1;
+    let answered = 0;
+    for (const [client, message] of this.#queries) {
+      this.#answer(client, message);
+      answered += 1;
       if (performance.now() > until) break;
     }
-    this.#questions = this.#questions.slice(taken);
-    if (this.#questions.length > 0) this.#scheduleFlush();
+    this.#queries = this.#queries.slice(answered);
+    if (this.#queries.length > 0) this.#scheduleFlush();
   }
 
-  #take(asker: Asker, question: Question): void {
-    if (question.type === 'rosterUnwatch') {
-      this.#unwatch(asker, question.query);
+  #answer(client: QueryClient, message: QueryMessage): void {
+    if (message.type === 'presenceUnsubscribe') {
+      this.#unsubscribe(client, message.query);
       return;
     }
-    if (question.subscribe) this.#watch(asker, question.query);
-    const answer = answerTo(this.#roster, question.query);
-    asker.outgoing.push({ type: 'rosterAnswer', id: question.id, answer });
+    if (message.subscribe) this.#subscribe(client, message.query);
+    const answer = answerQuery(this.#registry, message.query);
+    client.outgoing.push({ type: 'presenceAnswer', id: message.id, answer });
   }
 
-  #collectCounts(asker: Asker): void {
-    for (const key of asker.counted) {
-      const query = asker.watched.get(key);
+  #collectCounts(client: QueryClient): void {
+    for (const key of client.countChanged) {
+      const query = client.subscriptions.get(key);
       if (query?.kind !== 'channel') continue;
       const { app, channel } = query;
-      const counts = this.#roster.channel(app, channel)?.counts ?? { subscriptions: 0, users: 0 };
-      asker.outgoing.push({ kind: 'counted', app, channel, ...counts });
+      const counts = this.#registry.channel(app, channel)?.counts ?? { subscriptions: 0, users: 0 };
+      client.outgoing.push({ kind: 'counted', app, channel, ...counts });
     }
-    asker.counted.clear();
+    client.countChanged.clear();
   }
 
   /** Sends what is there in its order, runs of events as one message; what is too much waits a turn. */
-  #flushOne(asker: Asker): void {
-    if (asker.outgoing.length === 0) return;
-    const now = asker.outgoing.slice(0, EVENTS_PER_TURN);
-    asker.outgoing = asker.outgoing.slice(EVENTS_PER_TURN);
-    if (asker.outgoing.length > 0) this.#scheduleFlush();
-    let events: RosterEvent[] = [];
+  #flushOne(client: QueryClient): void {
+    if (client.outgoing.length === 0) return;
+    const now = client.outgoing.slice(0, EVENTS_PER_TURN);
+    client.outgoing = client.outgoing.slice(EVENTS_PER_TURN);
+    if (client.outgoing.length > 0) this.#scheduleFlush();
+    let events: PresenceEvent[] = [];
     for (const item of now) {
       if ('kind' in item) {
         events.push(item);
         continue;
       }
-      if (events.length > 0) asker.send({ type: 'rosterEvents', events });
+      if (events.length > 0) client.send({ type: 'presenceEvents', events });
       events = [];
-      asker.send(item);
+      client.send(item);
     }
-    if (events.length > 0) asker.send({ type: 'rosterEvents', events });
+    if (events.length > 0) client.send({ type: 'presenceEvents', events });
   }
 }

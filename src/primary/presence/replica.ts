@@ -7,7 +7,7 @@ export type UserCounts = ReadonlyMap<string, number>;
  * What one source of the roster says, a worker process or another host: how many connections and subscriptions
  * of whom it has. Dropped as one.
  */
-export class Column {
+export class PresenceReplica {
   /** By app, and by channel (empty: the app itself). */
   readonly #apps = new Map<string, Map<string, Map<string, number>>>();
   /** What its names cost, by `name-cost.ts`. */
@@ -29,7 +29,7 @@ export class Column {
   }
 
   /** Takes out all that it says, of one app or of one channel of it if they are named, a count at a time. */
-  *takeOut(
+  *extract(
     app?: string,
     channel?: string,
   ): Generator<[app: string, channel: string, user: string, count: number]> {

@@ -10,8 +10,8 @@ import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { IdempotencyLedger } from '../idempotency-store.ts';
 import { NameBudget } from '../presence/name-budget.ts';
-import type { RosterDesk } from '../presence/query-server.ts';
-import type { Roster } from '../presence/registry.ts';
+import type { PresenceQueryServer } from '../presence/query-server.ts';
+import type { PresenceRegistry } from '../presence/registry.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
@@ -31,8 +31,8 @@ export interface SupervisorDependencies {
   readonly demoApp: App | undefined;
   readonly socketQueue: Pick<SocketQueue, 'enqueue' | 'flush'>;
   readonly dispatcher: SocketDispatcher;
-  readonly rosterDesk: RosterDesk;
-  readonly roster: Pick<Roster, 'nameBytes'>;
+  readonly presenceServer: PresenceQueryServer;
+  readonly registry: Pick<PresenceRegistry, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly log: Logger;
   /** The workers are connected to another server of the broker than before. */
@@ -69,7 +69,7 @@ export class Supervisor implements SlotListener {
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
     this.#relay = new Relay({ log: dependencies.log });
     this.#names = new NameBudget({
-      roster: dependencies.roster,
+      registry: dependencies.registry,
       maxBytes: dependencies.settings.namesMaxBytes,
       workers: dependencies.settings.workers,
       send: (message) => {
@@ -180,11 +180,11 @@ export class Supervisor implements SlotListener {
       case 'webhookReports':
         this.#dependencies.webhooks.report(message.reports);
         break;
-      case 'roster':
-      case 'rosterQuery':
-      case 'rosterJoin':
-      case 'rosterUnwatch':
-        this.#dependencies.rosterDesk.receive(slot.processName, message);
+      case 'presence':
+      case 'presenceQuery':
+      case 'presenceJoin':
+      case 'presenceUnsubscribe':
+        this.#dependencies.presenceServer.receive(slot.processName, message);
         break;
       default:
         message satisfies never;
@@ -204,10 +204,10 @@ export class Supervisor implements SlotListener {
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
-    const { dispatcher, socketQueue, rosterDesk } = this.#dependencies;
+    const { dispatcher, socketQueue, presenceServer } = this.#dependencies;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
-    rosterDesk.close(slot.processName);
+    presenceServer.close(slot.processName);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
     if (!this.#stopping) this.#handleExit(slot, exit);
     // One that had not served yet has nothing to do well.
@@ -229,12 +229,12 @@ export class Supervisor implements SlotListener {
   }
 
   #startWorker(slot: WorkerSlot): void {
-    const { settings, dispatcher, rosterDesk } = this.#dependencies;
+    const { settings, dispatcher, presenceServer } = this.#dependencies;
     const worker = slot.start();
     if (worker === undefined) return;
     dispatcher.add(worker);
     if (slot.pipe !== undefined) this.#relay.addWorker(slot.number, slot.pipe);
-    rosterDesk.open(slot.processName, (message) => slot.send(message));
+    presenceServer.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
     slot.send(this.#names.message);
   }

@@ -3,7 +3,7 @@ import { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { createAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Roster } from '../presence/registry.ts';
+import type { PresenceRegistry } from '../presence/registry.ts';
 import { Courier } from './sender.ts';
 import { Webhooks } from './webhooks.ts';
 
@@ -11,15 +11,22 @@ import { Webhooks } from './webhooks.ts';
 export function openWebhooks(options: {
   settings: Settings;
   demoApp: App | undefined;
-  roster: Roster;
+  registry: PresenceRegistry;
   log: Logger;
 }): Webhooks {
-  const { settings, demoApp, roster, log } = options;
+  const { settings, demoApp, registry, log } = options;
   const store = createAppStore(settings);
   const { eventWebhookTimeoutMs: timeoutMs, eventWebhookAllowPrivate: allowPrivate } = settings;
   const courier = new Courier({ timeoutMs, allowPrivate, log });
   const apps = new AppRegistry({ store, demoApp, allowUnregistered: false, log });
-  const webhooks = new Webhooks({ apps, store, roster, courier, graceMs: settings.eventWebhookGraceMs, log });
-  roster.listen(webhooks);
+  const webhooks = new Webhooks({
+    apps,
+    store,
+    registry,
+    courier,
+    graceMs: settings.eventWebhookGraceMs,
+    log,
+  });
+  registry.addListener(webhooks);
   return webhooks;
 }

@@ -4,11 +4,11 @@ import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { WebhookReport } from '../../shared/ipc/messages.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { RosterTransition } from '../../shared/model/presence.ts';
+import type { PresenceTransition } from '../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 import { Closers } from '../../shared/process/closers.ts';
-import type { Roster, RosterListener } from '../presence/registry.ts';
+import type { PresenceListener, PresenceRegistry } from '../presence/registry.ts';
 import { Lane } from './delivery-queue.ts';
 import { Grace } from './grace-period.ts';
 import type { Courier } from './sender.ts';
@@ -24,10 +24,10 @@ const COUNT_MS = 1_000;
 
 /** What an app may have to be told of: a transition of the roster, or what a worker saw. */
 type News =
-  | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly mine: boolean }
+  | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly isOwner: boolean }
   | { readonly kind: 'report'; readonly event: WebhookEvent };
 
-type ChannelTransition = Extract<RosterTransition, { channel: string }>;
+type ChannelTransition = Extract<PresenceTransition, { channel: string }>;
 
 /** An app that can be told. */
 type Listening = App & { readonly webhook_url: string; readonly secret: string };
@@ -43,7 +43,7 @@ export interface WebhooksDependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   /** Behind `apps`; it is closed at the end. */
   readonly store: Pick<AppStore, 'close'>;
-  readonly roster: Pick<Roster, 'channel' | 'speaksFor' | 'hasOtherHosts'>;
+  readonly registry: Pick<PresenceRegistry, 'channel' | 'isOwnerOf' | 'hasOtherHosts'>;
   readonly courier: Pick<Courier, 'deliver' | 'close'>;
   /** How long a channel may be empty, or a member away, before that is told. */
   readonly graceMs: number;
@@ -55,7 +55,7 @@ export interface WebhooksDependencies {
  * app want to know; is it this host that tells; is it taken back within the grace; then it waits in the lane of
  * its app for the courier. Lives in the primary, so that no worker's death loses anything.
  */
-export class Webhooks implements RosterListener {
+export class Webhooks implements PresenceListener {
   readonly #dependencies: WebhooksDependencies;
   /** News of apps that are about to be looked up. */
   readonly #gathered = new Map<string, News[]>();
@@ -71,22 +71,22 @@ export class Webhooks implements RosterListener {
 
   constructor(dependencies: WebhooksDependencies) {
     this.#dependencies = dependencies;
-    const { roster } = dependencies;
+    const { registry } = dependencies;
     this.#grace = new Grace({
       graceMs: dependencies.graceMs,
       tell: (change) => {
-        if (roster.speaksFor(change.app, change.event.channel)) this.#tell(change);
+        if (registry.isOwnerOf(change.app, change.event.channel)) this.#tell(change);
       },
     });
   }
 
-  transition(transition: RosterTransition, mine: boolean): void {
+  transition(transition: PresenceTransition, isOwner: boolean): void {
     if (!('channel' in transition)) return;
-    this.#hear(transition.app, { kind: 'transition', transition, mine });
+    this.#hear(transition.app, { kind: 'transition', transition, isOwner });
   }
 
-  counted(app: string, channel: string, mine: boolean): void {
-    if (!mine || this.#closed || isPresenceChannel(channel)) return;
+  countChanged(app: string, channel: string, isOwner: boolean): void {
+    if (!isOwner || this.#closed || isPresenceChannel(channel)) return;
     const channels = this.#recounted.get(app);
     if (channels === undefined) this.#recounted.set(app, new Set([channel]));
     else channels.add(channel);
@@ -133,7 +133,7 @@ export class Webhooks implements RosterListener {
 
   async #finish(): Promise<void> {
     while (this.#sifting.size > 0) await Promise.all(this.#sifting);
-    if (!this.#dependencies.roster.hasOtherHosts) this.#grace.end();
+    if (!this.#dependencies.registry.hasOtherHosts) this.#grace.end();
     const lanes = [...this.#lanes.values()];
     for (const lane of lanes) lane.hurry();
     await Promise.all(lanes.map((lane) => lane.finish()));
@@ -160,7 +160,7 @@ export class Webhooks implements RosterListener {
     if (app === undefined) return;
     for (const news of gathered) {
       if (news.kind === 'report') this.#takeReport(app, news.event);
-      else this.#takeTransition(app, news.transition, news.mine);
+      else this.#takeTransition(app, news.transition, news.isOwner);
     }
   }
 
@@ -181,14 +181,14 @@ export class Webhooks implements RosterListener {
    * The grace hears of everything, whoever tells it and whatever the app wants to know: one half of a pair cancels
    * the other. Which host tells of an end is asked when it is told: the one that would have may be gone by then.
    */
-  #takeTransition(app: Listening, transition: ChannelTransition, mine: boolean): void {
+  #takeTransition(app: Listening, transition: ChannelTransition, isOwner: boolean): void {
     const told = eventOf(transition);
     if (told === undefined) return;
     const { event, begins } = told;
     const subject = `${app.key}\n${event.channel}\n${'user_id' in event ? event.user_id : ''}`;
     const change = { app: app.key, event, isWanted: wants(app, event.name) };
     if (!begins) this.#grace.ended(subject, change);
-    else if (this.#grace.began(subject) && mine) this.#tell(change);
+    else if (this.#grace.began(subject) && isOwner) this.#tell(change);
   }
 
   #takeReport(app: Listening, event: WebhookEvent): void {
@@ -221,7 +221,7 @@ export class Webhooks implements RosterListener {
     if (app?.subscription_count !== true) return;
     const isWanted = wants(app, 'subscription_count');
     for (const channel of channels) {
-      const count = this.#dependencies.roster.channel(key, channel)?.subscriptions ?? 0;
+      const count = this.#dependencies.registry.channel(key, channel)?.subscriptions ?? 0;
       this.#tell({
         app: key,
         event: { name: 'subscription_count', channel, subscription_count: count },

@@ -1,4 +1,4 @@
-import type { RosterQuery } from '../model/presence.ts';
+import type { PresenceQuery } from '../model/presence.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import type { ToPrimary } from './messages.ts';
 
@@ -16,7 +16,7 @@ const SUBSCRIBABLE: readonly unknown[] = ['members', 'channel', 'user'];
 const NONE: readonly string[] = [];
 
 /** Which names a query has besides its kind and its page. */
-const QUERY_NAMES: Readonly<Record<RosterQuery['kind'], readonly string[]>> = {
+const QUERY_NAMES: Readonly<Record<PresenceQuery['kind'], readonly string[]>> = {
   channels: ['app'],
   channelCount: ['app'],
   channel: ['app', 'channel'],
@@ -47,11 +47,11 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   relayCacheQuery: ({ id, topic }) => isWhole(id) && isText(topic),
   idempotencyClaim: ({ id, key, fingerprint }) => isWhole(id) && isText(key) && isText(fingerprint),
   idempotencySettled: ({ key, answer }) => isText(key) && isTextOrNone(answer),
-  roster: ({ deltas }) => isListOf(deltas, isDelta),
-  rosterQuery: ({ id, query, subscribe }) =>
+  presence: ({ deltas }) => isListOf(deltas, isDelta),
+  presenceQuery: ({ id, query, subscribe }) =>
     isWhole(id) && (subscribe === true ? isSubscribable(query) : subscribe === false && isQuery(query)),
-  rosterJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isSubscribable(query),
-  rosterUnwatch: ({ query }) => isSubscribable(query),
+  presenceJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isSubscribable(query),
+  presenceUnsubscribe: ({ query }) => isSubscribable(query),
 };
 
 /** Whether a value is a message of a worker to the primary. */
@@ -95,7 +95,7 @@ function isQuery(value: unknown): boolean {
   if (!isObject(value) || !isText(value.kind) || !Object.hasOwn(QUERY_NAMES, value.kind)) return false;
   const { prefix, after, limit, channels } = value;
   return (
-    QUERY_NAMES[value.kind as RosterQuery['kind']].every((name) => isText(value[name])) &&
+    QUERY_NAMES[value.kind as PresenceQuery['kind']].every((name) => isText(value[name])) &&
     isTextOrNone(prefix) &&
     isTextOrNone(after) &&
     (limit === undefined || isWhole(limit)) &&

@@ -1,12 +1,12 @@
 import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
 import type {
-  RosterAnswer,
-  RosterDelta,
-  RosterEvent,
-  RosterJoin,
-  RosterQuery,
-  RosterQueryOf,
+  PresenceAnswer,
+  PresenceDelta,
+  PresenceEvent,
+  PresenceJoin,
+  PresenceQuery,
+  PresenceQueryOf,
   Subscribable,
 } from '../model/presence.ts';
 import type { CachedPublication } from '../model/publication.ts';
@@ -76,9 +76,9 @@ export type ToWorker =
    * The answer to the `rosterQuery` or `rosterJoin` of that id. Answers and events are in the order in which things
    * came to be. `full`: who wanted to join is not in.
    */
-  | { type: 'rosterAnswer'; id: number; answer: RosterAnswer | 'full' }
+  | { type: 'presenceAnswer'; id: number; answer: PresenceAnswer | 'full' }
   /** What changed, since the answer, in what this worker watches. */
-  | { type: 'rosterEvents'; events: RosterEvent[] };
+  | { type: 'presenceEvents'; events: PresenceEvent[] };
 
 export type ToPrimary =
   /** Settings arrived, broker tried, connections welcome. */
@@ -111,13 +111,13 @@ export type ToPrimary =
   /** The work under the key is done. Without an answer it was not done or, where `isUnknown`, may have been done. */
   | { type: 'idempotencySettled'; key: string; answer: string | undefined; isUnknown?: boolean }
   /** Connections and subscriptions that came and went here, netted. */
-  | { type: 'roster'; deltas: RosterDelta[] }
+  | { type: 'presence'; deltas: PresenceDelta[] }
   /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */
-  | { type: 'rosterQuery'; id: number; query: RosterQuery; subscribe: false }
-  | { type: 'rosterQuery'; id: number; query: Subscribable; subscribe: true }
+  | { type: 'presenceQuery'; id: number; query: PresenceQuery; subscribe: false }
+  | { type: 'presenceQuery'; id: number; query: Subscribable; subscribe: true }
   /**
    * If there is room, a subscription more of that user here, as if it had been reported; and then a question that is
    * watched.
    */
-  | { type: 'rosterJoin'; id: number; join: RosterJoin; query: RosterQueryOf<'members'> }
-  | { type: 'rosterUnwatch'; query: Subscribable };
+  | { type: 'presenceJoin'; id: number; join: PresenceJoin; query: PresenceQueryOf<'members'> }
+  | { type: 'presenceUnsubscribe'; query: Subscribable };

@@ -7,10 +7,10 @@
  */
 
 /** Most names in one answer: a page takes some milliseconds of a process that must not be late. */
-export const ROSTER_PAGE_MAX = 10_000;
+export const PRESENCE_PAGE_MAX = 10_000;
 
 /** Of an app's connections or of a channel's subscriptions: how many more, or fewer, a user has at a worker. */
-export interface RosterDelta {
+export interface PresenceDelta {
   readonly app: string;
   /** Empty: the app itself, whose subscriptions are its connections. */
   readonly channel: string;
@@ -76,7 +76,7 @@ interface InChannel extends InApp {
 }
 
 /** Every question, by kind. Whoever nobody knows is answered with zeros and empty lists. */
-export type RosterQuery =
+export type PresenceQuery =
   /** The occupied channels of an app. */
   | ({ readonly kind: 'channels' } & InApp & PageRequest)
   | ({ readonly kind: 'channelCount'; readonly prefix?: string } & InApp)
@@ -94,7 +94,7 @@ export type RosterQuery =
   | ({ readonly kind: 'apps' } & PageRequest)
   | { readonly kind: 'totals' };
 
-export interface RosterAnswers {
+export interface PresenceAnswers {
   readonly channels: ChannelPage;
   readonly channelCount: number;
   readonly channel: ChannelCounts;
@@ -109,20 +109,20 @@ export interface RosterAnswers {
 }
 
 /** Somebody comes to a channel that may have `max` users. */
-export interface RosterJoin extends InChannel {
+export interface PresenceJoin extends InChannel {
   readonly member: Member;
   readonly max: number;
 }
 
-export type RosterQueryKind = RosterQuery['kind'];
-export type RosterQueryOf<Kind extends RosterQueryKind> = Extract<RosterQuery, { kind: Kind }>;
-export type RosterAnswer = RosterAnswers[RosterQueryKind];
+export type PresenceQueryKind = PresenceQuery['kind'];
+export type PresenceQueryOf<Kind extends PresenceQueryKind> = Extract<PresenceQuery, { kind: Kind }>;
+export type PresenceAnswer = PresenceAnswers[PresenceQueryKind];
 
 /**
  * Questions that can be watched: after the answer come the events of every change to it. `members`: `joined` and
  * `left`; `channel`: `counted`; `user`: `online` and `offline`.
  */
-export type Subscribable = RosterQueryOf<'members' | 'channel' | 'user'>;
+export type Subscribable = PresenceQueryOf<'members' | 'channel' | 'user'>;
 
 /** The same for two questions that watch the same; app keys and channel names have no control characters. */
 export function subscriptionKeyOf(query: Subscribable): string {
@@ -130,7 +130,7 @@ export function subscriptionKeyOf(query: Subscribable): string {
 }
 
 /** A transition: told once each time it happens, however many connections and workers are behind it. */
-export type RosterTransition =
+export type PresenceTransition =
   /** The first subscription to a channel, on any host; the last one is gone. */
   | ({ readonly kind: 'occupied' | 'vacated' } & InChannel)
   /** A user's first subscription to a channel; the last one is gone. `info` is what the members' list has. */
@@ -139,6 +139,6 @@ export type RosterTransition =
   | ({ readonly kind: 'online' | 'offline'; readonly user: string } & InApp);
 
 /** What a worker hears of what it watches. `counted` comes at most once per turn of the primary's loop. */
-export type RosterEvent =
-  | Extract<RosterTransition, { kind: 'joined' | 'left' | 'online' | 'offline' }>
+export type PresenceEvent =
+  | Extract<PresenceTransition, { kind: 'joined' | 'left' | 'online' | 'offline' }>
   | ({ readonly kind: 'counted' } & InChannel & ChannelCounts);

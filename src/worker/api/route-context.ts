@@ -6,7 +6,7 @@ import type { Stats } from '../../shared/stats.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyDesk } from '../ipc/idempotency-client.ts';
-import type { RosterClient } from '../ipc/presence-client.ts';
+import type { PresenceClient } from '../ipc/presence-client.ts';
 import type { Readiness } from './resources/health.ts';
 
 /** What the routes of the API are made of; each handler gets what it uses. */
@@ -15,7 +15,7 @@ export interface RouteContext {
   readonly store: AppStore;
   readonly tokens: TokenVerifier;
   readonly publisher: Publisher;
-  readonly roster: Pick<RosterClient, 'query'>;
+  readonly presence: Pick<PresenceClient, 'query'>;
   readonly idempotency: Pick<IdempotencyDesk, 'once'>;
   readonly readiness: () => Readiness;
   readonly version: string;

@@ -57,8 +57,8 @@ export function drawRoutes(router: Router, dependencies: RouteContext): void {
   router.get('/v1/apps/:app/channels/:channel/users/count', countChannelUsers(dependencies), permit);
   router.get('/v1/apps/:app/users', listUsers(dependencies), permit);
   router.get('/v1/apps/:app/users/count', countUsers(dependencies), permit);
-  router.get('/v1/apps', listApps(dependencies.roster), permit);
-  router.get('/v1/stats', totals(dependencies.roster), permit);
+  router.get('/v1/apps', listApps(dependencies.presence), permit);
+  router.get('/v1/stats', totals(dependencies.presence), permit);
 
   router.get('/v1/admin/apps', listRegistered(dependencies), permit);
   router.get('/v1/admin/apps/:app', showRegistered(dependencies), permit);

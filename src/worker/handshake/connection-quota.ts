@@ -4,7 +4,7 @@ import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalo
 import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { RosterClient } from '../ipc/presence-client.ts';
+import type { PresenceClient } from '../ipc/presence-client.ts';
 
 /** Connections beyond the limit look once more at moments that are so far apart at most. */
 const RECHECK_MS = 900;
@@ -14,7 +14,7 @@ const CORRECTION_MS = 2_000;
 export interface QuotaDependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   readonly hub: Pick<Hub, 'connections'>;
-  readonly roster: Pick<RosterClient, 'query'>;
+  readonly presence: Pick<PresenceClient, 'query'>;
   readonly stats: Stats;
   /** Sends the refusal as the protocol of the connection has it, and closes. */
   readonly end: (connection: Connection, error: ErrorEntry) => void;
@@ -29,7 +29,7 @@ export interface QuotaDependencies {
 export class ConnectionQuota {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'connections'>;
-  readonly #roster: Pick<RosterClient, 'query'>;
+  readonly #presence: Pick<PresenceClient, 'query'>;
   readonly #stats: Stats;
   readonly #end: (connection: Connection, error: ErrorEntry) => void;
   readonly #timer: NodeJS.Timeout;
@@ -40,7 +40,7 @@ export class ConnectionQuota {
   constructor(options: QuotaDependencies) {
     this.#apps = options.apps;
     this.#hub = options.hub;
-    this.#roster = options.roster;
+    this.#presence = options.presence;
     this.#stats = options.stats;
     this.#end = options.end;
     this.#timer = setInterval(this.#look, options.correctionMs ?? CORRECTION_MS).unref();
@@ -77,7 +77,7 @@ export class ConnectionQuota {
   }
 
   async #connectionsOf(app: string): Promise<number> {
-    return (await this.#roster.query({ kind: 'app', app })).connections;
+    return (await this.#presence.query({ kind: 'app', app })).connections;
   }
 
   readonly #look = (): void => {

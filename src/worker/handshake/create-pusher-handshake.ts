@@ -8,7 +8,7 @@ import type { ReceiveQueue } from '../connection/receive-queue.ts';
 import { factsOf, type SendQueue } from '../connection/send-queue.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { RosterClient } from '../ipc/presence-client.ts';
+import type { PresenceClient } from '../ipc/presence-client.ts';
 import type { WebhookReports } from '../ipc/webhook-reporter.ts';
 import { JoinPace } from '../protocols/pusher/presence/join-pace.ts';
 import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
@@ -26,7 +26,7 @@ export interface PusherDependencies {
   readonly broker: Broker;
   readonly sendQueue: SendQueue;
   readonly receiveQueue: ReceiveQueue;
-  readonly roster: RosterClient;
+  readonly presence: PresenceClient;
   readonly clientEvents: ClientEvents;
   readonly webhookReports: WebhookReports;
   readonly reply: (connection: Connection, text: string) => void;
@@ -62,7 +62,7 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
     hub,
     broker,
     receiveQueue,
-    roster,
+    presence,
     clientEvents,
     webhookReports,
     reply,
@@ -79,9 +79,9 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
       perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
       perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
     }),
-    presence: new PresenceWatch({ roster, announce }),
-    counts: new SubscriptionCounts({ roster, announce }),
-    watchlists: new Watchlists({ roster, reply }),
+    presence: new PresenceWatch({ presence, announce }),
+    counts: new SubscriptionCounts({ presence, announce }),
+    watchlists: new Watchlists({ presence, reply }),
     report: (appKey, event) => webhookReports.report(appKey, event),
     reply,
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
@@ -94,6 +94,6 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
       clientEventMaxBytes: settings.pusherEventMaxBytes,
     },
   });
-  roster.onEvents((events) => protocol.handlePresenceEvents(events));
+  presence.onEvents((events) => protocol.handlePresenceEvents(events));
   return protocol;
 }

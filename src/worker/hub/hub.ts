@@ -8,7 +8,7 @@ import type { Broker } from '../broker/broker.ts';
 import { Channel, type SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
-import type { RosterReporter } from '../ipc/presence-reporter.ts';
+import type { PresenceReporter } from '../ipc/presence-reporter.ts';
 import type { FanOut } from './fan-out.ts';
 import { NameAllowance } from './name-allowance.ts';
 import { UserIndex } from './user-index.ts';
@@ -20,7 +20,7 @@ import { UserIndex } from './user-index.ts';
 export class Hub {
   readonly #broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
   readonly #fanOut: FanOut;
-  readonly #roster: Pick<RosterReporter, 'report'>;
+  readonly #presence: Pick<PresenceReporter, 'report'>;
   readonly #names: NameAllowance;
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
@@ -30,13 +30,13 @@ export class Hub {
   constructor(options: {
     broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
     fanOut: FanOut;
-    roster: Pick<RosterReporter, 'report'>;
+    presence: Pick<PresenceReporter, 'report'>;
     names?: NameAllowance;
     stats: Stats;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
-    this.#roster = options.roster;
+    this.#presence = options.presence;
     this.#names = options.names ?? new NameAllowance(Number.POSITIVE_INFINITY);
     this.#stats = options.stats;
   }
@@ -54,7 +54,7 @@ export class Hub {
     this.#connections.set(connection.id, connection);
     this.#users.add(connection);
     this.#names.spend(userCost(connection.userId));
-    this.#roster.report(connection.appKey, '', connection.userId, 1);
+    this.#presence.report(connection.appKey, '', connection.userId, 1);
     this.#stats.connections += 1;
     this.#stats.connectionsOpened += 1;
   }
@@ -66,7 +66,7 @@ export class Hub {
     this.#users.remove(connection);
     for (const group of connection.subscriptions) this.#leave(connection, group);
     connection.subscriptions.length = 0;
-    this.#roster.report(connection.appKey, '', connection.userId, -1);
+    this.#presence.report(connection.appKey, '', connection.userId, -1);
   }
 
   /** A client gets a name after it came in; it goes by it wherever it is no member by another. */
@@ -140,7 +140,7 @@ export class Hub {
   /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
   activate(connection: Connection, channelName: string): void {
     if (!this.#activate(connection, channelName)) return;
-    this.#roster.report(connection.appKey, channelName, connection.userId, 1);
+    this.#presence.report(connection.appKey, channelName, connection.userId, 1);
   }
 
   /** As `listen`, of one whom the roster has counted as this member already. */
@@ -204,7 +204,7 @@ export class Hub {
       // Most clients have one channel, and `push` would make room for 17.
       if (connection.subscriptions.length === 0) connection.subscriptions = [group];
       else connection.subscriptions.push(group);
-      if (!isPending) this.#roster.report(connection.appKey, channelName, connection.userId, 1);
+      if (!isPending) this.#presence.report(connection.appKey, channelName, connection.userId, 1);
       this.#names.spend(userCost(connection.userId));
       this.#stats.subscriptions += 1;
     }
@@ -282,11 +282,11 @@ export class Hub {
 
   #reportPresence(connection: Connection, change: 1 | -1): void {
     const { appKey, userId, subscriptions, members } = connection;
-    this.#roster.report(appKey, '', userId, change);
+    this.#presence.report(appKey, '', userId, change);
     for (const { channel, isPending } of subscriptions) {
       const channelName = channelOf(channel.topic);
       if (isPending || members?.has(channelName) === true) continue;
-      this.#roster.report(appKey, channelName, userId, change);
+      this.#presence.report(appKey, channelName, userId, change);
     }
   }
 
@@ -294,7 +294,7 @@ export class Hub {
     const { channel } = group;
     const channelName = channelOf(channel.topic);
     const user = connection.members?.get(channelName)?.user ?? connection.userId;
-    if (!group.isPending) this.#roster.report(connection.appKey, channelName, user, -1);
+    if (!group.isPending) this.#presence.report(connection.appKey, channelName, user, -1);
     connection.members?.delete(channelName);
     group.connections.delete(connection);
     this.#fanOut.leave(group, connection);

@@ -2,14 +2,14 @@ import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import {
   type MemberList,
-  ROSTER_PAGE_MAX,
-  type RosterAnswer,
-  type RosterAnswers,
-  type RosterEvent,
-  type RosterJoin,
-  type RosterQuery,
-  type RosterQueryKind,
-  type RosterQueryOf,
+  PRESENCE_PAGE_MAX,
+  type PresenceAnswer,
+  type PresenceAnswers,
+  type PresenceEvent,
+  type PresenceJoin,
+  type PresenceQuery,
+  type PresenceQueryKind,
+  type PresenceQueryOf,
   type Subscribable,
   subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
@@ -29,17 +29,17 @@ export type JoinCallback = (answer: MemberList | GusherError) => boolean;
 
 /** What is asked, whether changes are to be told from the answer on, and who joins if there is a place. */
 type QueryRequest =
-  | { readonly query: RosterQuery; readonly subscription: undefined; readonly join?: undefined }
+  | { readonly query: PresenceQuery; readonly subscription: undefined; readonly join?: undefined }
   | { readonly query: Subscribable; readonly subscription: Subscription; readonly join?: undefined }
   | {
-      readonly query: RosterQueryOf<'members'>;
+      readonly query: PresenceQueryOf<'members'>;
       readonly subscription: Subscription;
-      readonly join: RosterJoin;
+      readonly join: PresenceJoin;
     };
 
 type PendingQuery = QueryRequest & {
   readonly since: number;
-  readonly callback: QueryCallback<RosterAnswer>;
+  readonly callback: QueryCallback<PresenceAnswer>;
 };
 
 /** Somebody's interest in the changes of one answer. */
@@ -50,7 +50,7 @@ interface Subscription {
   isLive: boolean;
 }
 
-export interface RosterClientOptions {
+export interface PresenceClientOptions {
   readonly send: (message: ToPrimary) => void;
   /** Sends what was reported so far: a question sees all that came before it. */
   readonly flushReports: () => void;
@@ -59,8 +59,8 @@ export interface RosterClientOptions {
 }
 
 /** Asks the primary who is present where, on this host and the others. */
-export class RosterClient {
-  readonly #options: RosterClientOptions;
+export class PresenceClient {
+  readonly #options: PresenceClientOptions;
   /** By id, the oldest first: those that the primary has. */
   readonly #inFlight = new Map<number, PendingQuery>();
   /** Joins that were refused for being late, and that it may have counted. */
@@ -70,23 +70,23 @@ export class RosterClient {
   readonly #subscriptions = new Map<string, Subscription>();
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
-  #listener: (events: readonly RosterEvent[]) => void = () => undefined;
+  #listener: (events: readonly PresenceEvent[]) => void = () => undefined;
 
-  constructor(options: RosterClientOptions) {
+  constructor(options: PresenceClientOptions) {
     this.#options = options;
   }
 
   /** Who hears of the events of watched questions. */
-  onEvents(listener: (events: readonly RosterEvent[]) => void): void {
+  onEvents(listener: (events: readonly PresenceEvent[]) => void): void {
     this.#listener = listener;
   }
 
   /** Rejects with `presence_busy` when too many questions wait, and with `presence_timeout` at the deadline. */
-  query<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]> {
+  query<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): Promise<PresenceAnswers[Kind]> {
     return new Promise((resolve, reject) => {
       this.#enqueue({ query, subscription: undefined }, (answer) => {
         if (answer instanceof GusherError) reject(answer);
-        else resolve(answer as RosterAnswers[Kind]);
+        else resolve(answer as PresenceAnswers[Kind]);
       });
     });
   }
@@ -97,13 +97,13 @@ export class RosterClient {
    * To watch a question again is to ask it again. After a refusal it is watched only if it was before.
    */
   subscribe<Kind extends Subscribable['kind']>(
-    query: RosterQueryOf<Kind> & Subscribable,
-    callback: QueryCallback<RosterAnswers[Kind]>,
+    query: PresenceQueryOf<Kind> & Subscribable,
+    callback: QueryCallback<PresenceAnswers[Kind]>,
   ): void {
     const subscription = this.#beginSubscription(query);
     this.#enqueue({ query, subscription }, (answer) => {
       this.#continueSubscription(query, subscription, answer);
-      callback(answer as RosterAnswers[Kind] | GusherError);
+      callback(answer as PresenceAnswers[Kind] | GusherError);
     });
   }
 
@@ -112,9 +112,9 @@ export class RosterClient {
    * with the members; else refuses with `presence_full`. Whoever takes the place reports when it is free again. One
    * that nobody takes is given back, also when the answer is late.
    */
-  join(join: RosterJoin, callback: JoinCallback): void {
+  join(join: PresenceJoin, callback: JoinCallback): void {
     const { app, channel } = join;
-    const query = { kind: 'members', app, channel, limit: ROSTER_PAGE_MAX } as const;
+    const query = { kind: 'members', app, channel, limit: PRESENCE_PAGE_MAX } as const;
     const subscription = this.#beginSubscription(query);
     let isOver = false;
     this.#enqueue({ query, subscription, join }, (answer) => {
@@ -127,15 +127,15 @@ export class RosterClient {
 
   unsubscribe(query: Subscribable): void {
     this.#subscriptions.delete(subscriptionKeyOf(query));
-    this.#options.send({ type: 'rosterUnwatch', query });
+    this.#options.send({ type: 'presenceUnsubscribe', query });
   }
 
-  receive(message: Extract<ToWorker, { type: `roster${string}` }>): void {
+  receive(message: Extract<ToWorker, { type: `presence${string}` }>): void {
     switch (message.type) {
-      case 'rosterAnswer':
+      case 'presenceAnswer':
         this.#resolve(message.id, message.answer);
         break;
-      case 'rosterEvents':
+      case 'presenceEvents':
         this.#listener(message.events);
         break;
       default:
@@ -160,7 +160,7 @@ export class RosterClient {
   #continueSubscription(
     query: Subscribable,
     subscription: Subscription,
-    answer: RosterAnswer | GusherError,
+    answer: PresenceAnswer | GusherError,
   ): void {
     subscription.open -= 1;
     if (!(answer instanceof GusherError)) subscription.isLive = true;
@@ -173,12 +173,12 @@ export class RosterClient {
     return this.#subscriptions.get(subscriptionKeyOf(query)) === subscription;
   }
 
-  #revertJoin({ app, channel, member: { user } }: RosterJoin): void {
+  #revertJoin({ app, channel, member: { user } }: PresenceJoin): void {
     this.#options.flushReports();
-    this.#options.send({ type: 'roster', deltas: [{ app, channel, user, change: -1 }] });
+    this.#options.send({ type: 'presence', deltas: [{ app, channel, user, change: -1 }] });
   }
 
-  #enqueue(request: QueryRequest, callback: QueryCallback<RosterAnswer>): void {
+  #enqueue(request: QueryRequest, callback: QueryCallback<PresenceAnswer>): void {
     if (this.#waiting.size >= WAITING_MAX) {
       callback(new GusherError('presence_busy'));
       return;
@@ -208,13 +208,13 @@ export class RosterClient {
     const id = this.#lastId;
     this.#inFlight.set(id, pendingQuery);
     this.#options.flushReports();
-    if (join !== undefined) this.#options.send({ type: 'rosterJoin', id, join, query });
+    if (join !== undefined) this.#options.send({ type: 'presenceJoin', id, join, query });
     // What is no longer to be watched is only asked.
-    else if (isSubscribed) this.#options.send({ type: 'rosterQuery', id, query, subscribe: true });
-    else this.#options.send({ type: 'rosterQuery', id, query, subscribe: false });
+    else if (isSubscribed) this.#options.send({ type: 'presenceQuery', id, query, subscribe: true });
+    else this.#options.send({ type: 'presenceQuery', id, query, subscribe: false });
   }
 
-  #resolve(id: number, answer: RosterAnswer | 'full'): void {
+  #resolve(id: number, answer: PresenceAnswer | 'full'): void {
     const pendingQuery = this.#inFlight.get(id) ?? this.#late.get(id);
     // An answer that comes after its deadline has nobody who waits for it.
     if (pendingQuery === undefined) return;

@@ -1,16 +1,16 @@
 import type { ToPrimary } from '../../shared/ipc/messages.ts';
-import type { RosterDelta } from '../../shared/model/presence.ts';
+import type { PresenceDelta } from '../../shared/model/presence.ts';
 
 /** Most deltas in one message: what the primary takes in one go, some milliseconds. */
 const DELTAS_PER_MESSAGE = 2_000;
 
-type Change = { -readonly [Field in keyof RosterDelta]: RosterDelta[Field] };
+type Change = { -readonly [Field in keyof PresenceDelta]: PresenceDelta[Field] };
 
 /**
  * Tells the primary who came and who went, once per turn and netted: whoever leaves and returns within a turn
  * did neither.
  */
-export class RosterReporter {
+export class PresenceReporter {
   readonly #send: (message: ToPrimary) => void;
   readonly #scheduleFlush: () => void;
   readonly #changes = new Map<string, Change>();
@@ -38,7 +38,7 @@ export class RosterReporter {
     const deltas = [...this.#changes.values()].filter(({ change }) => change !== 0);
     this.#changes.clear();
     for (let at = 0; at < deltas.length; at += DELTAS_PER_MESSAGE) {
-      this.#send({ type: 'roster', deltas: deltas.slice(at, at + DELTAS_PER_MESSAGE) });
+      this.#send({ type: 'presence', deltas: deltas.slice(at, at + DELTAS_PER_MESSAGE) });
     }
   }
 }

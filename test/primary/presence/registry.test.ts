@@ -1,47 +1,47 @@
 import { expect } from 'chai';
-import { answerTo } from '../../../src/primary/presence/queries.ts';
-import { Roster } from '../../../src/primary/presence/registry.ts';
+import { answerQuery } from '../../../src/primary/presence/queries.ts';
+import { PresenceRegistry } from '../../../src/primary/presence/registry.ts';
 import type {
-  RosterAnswers,
-  RosterDelta,
-  RosterQueryKind,
-  RosterQueryOf,
-  RosterTransition,
+  PresenceAnswers,
+  PresenceDelta,
+  PresenceQueryKind,
+  PresenceQueryOf,
+  PresenceTransition,
 } from '../../../src/shared/model/presence.ts';
 
-function delta(channel: string, user: string, change = 1, info?: string, app = 'shop'): RosterDelta {
+function delta(channel: string, user: string, change = 1, info?: string, app = 'shop'): PresenceDelta {
   return { app, channel, user, change, ...(info !== undefined && { info }) };
 }
 
-function say(transition: RosterTransition): string {
+function say(transition: PresenceTransition): string {
   const { kind, app, ...rest } = transition;
   return [kind, app, ...Object.values(rest)].join(' ');
 }
 
 describe('the roster', () => {
-  let roster: Roster;
+  let registry: PresenceRegistry;
   let told: string[];
   let counted: string[];
 
   beforeEach(() => {
-    roster = new Roster();
+    registry = new PresenceRegistry();
     told = [];
     counted = [];
-    roster.listen({
+    registry.addListener({
       transition: (transition) => void told.push(say(transition)),
-      counted: (app, channel) => void counted.push(`${app} ${channel}`),
+      countChanged: (app, channel) => void counted.push(`${app} ${channel}`),
     });
-    roster.addColumn('w1', 'process');
-    roster.addColumn('w2', 'process');
+    registry.addReplica('w1', 'process');
+    registry.addReplica('w2', 'process');
   });
 
-  function ask<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): RosterAnswers[Kind] {
-    return answerTo(roster, query) as RosterAnswers[Kind];
+  function ask<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): PresenceAnswers[Kind] {
+    return answerQuery(registry, query) as PresenceAnswers[Kind];
   }
 
   it('has one user and one join, however many tabs on however many workers', () => {
-    roster.change('w1', [delta('', 'u', 2), delta('news', 'u', 2)]);
-    roster.change('w2', [delta('', 'u'), delta('news', 'u')]);
+    registry.change('w1', [delta('', 'u', 2), delta('news', 'u', 2)]);
+    registry.change('w2', [delta('', 'u'), delta('news', 'u')]);
     expect(told).to.deep.equal(['online shop u', 'occupied shop news', 'joined shop news u']);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'news' })).to.deep.equal({
       subscriptions: 3,
@@ -49,9 +49,9 @@ describe('the roster', () => {
     });
     expect(ask({ kind: 'user', app: 'shop', user: 'u' })).to.equal(3);
     told.length = 0;
-    roster.change('w1', [delta('news', 'u', -2), delta('', 'u', -2)]);
+    registry.change('w1', [delta('news', 'u', -2), delta('', 'u', -2)]);
     expect(told).to.deep.equal([]);
-    roster.change('w2', [delta('news', 'u', -1), delta('', 'u', -1)]);
+    registry.change('w2', [delta('news', 'u', -1), delta('', 'u', -1)]);
     expect(told).to.deep.equal(['left shop news u', 'vacated shop news', 'offline shop u']);
     expect(ask({ kind: 'totals' })).to.deep.equal({
       apps: 0,
@@ -63,11 +63,11 @@ describe('the roster', () => {
   });
 
   it('takes back all that a dropped column said, each leave once, and nothing of the others', () => {
-    roster.change('w1', [delta('', 'only'), delta('', 'both'), delta('', '')]);
-    roster.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
-    roster.change('w2', [delta('', 'both'), delta('a', 'both')]);
+    registry.change('w1', [delta('', 'only'), delta('', 'both'), delta('', '')]);
+    registry.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
+    registry.change('w2', [delta('', 'both'), delta('a', 'both')]);
     told.length = 0;
-    roster.dropProcess('w1');
+    registry.dropProcess('w1');
     expect(told.sort()).to.deep.equal([
       'left shop a only',
       'left shop b only',
@@ -84,14 +84,14 @@ describe('the roster', () => {
 
   it('shows nothing of a large column that was dropped, while it is taken back in slices', async () => {
     const names = Array.from({ length: 60_000 }, (_, n) => `u${n}`);
-    roster.change('w1', [
+    registry.change('w1', [
       ...names.map((user) => delta('', user)),
       ...names.map((user) => delta('big', user)),
     ]);
-    roster.change('w1', [delta('small', 'u1'), delta('', 'u1', 1, undefined, 'board')]);
-    roster.change('w2', [delta('big', 'u7'), delta('', 'u7')]);
+    registry.change('w1', [delta('small', 'u1'), delta('', 'u1', 1, undefined, 'board')]);
+    registry.change('w2', [delta('big', 'u7'), delta('', 'u7')]);
     told.length = 0;
-    roster.dropProcess('w1');
+    registry.dropProcess('w1');
     expect(told.length, 'the drop is not done').to.be.lessThan(60_000);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'small' })).to.deep.equal({
       subscriptions: 0,
@@ -99,7 +99,7 @@ describe('the roster', () => {
     });
     expect(ask({ kind: 'user', app: 'shop', user: 'u8' })).to.equal(0);
     // It returns at once: it has left, and joins again.
-    roster.change('w2', [delta('big', 'u59999')]);
+    registry.change('w2', [delta('big', 'u59999')]);
     expect(ask({ kind: 'usersOfChannel', app: 'shop', channel: 'big', limit: 9 }).users).to.deep.equal([
       'u59999',
       'u7',
@@ -123,22 +123,22 @@ describe('the roster', () => {
   });
 
   it('does not hear a column that was dropped or never was', () => {
-    roster.dropProcess('w1');
-    roster.change('w1', [delta('a', 'u')]);
-    roster.change('w9', [delta('a', 'u')]);
+    registry.dropProcess('w1');
+    registry.change('w1', [delta('a', 'u')]);
+    registry.change('w9', [delta('a', 'u')]);
     expect(told).to.deep.equal([]);
     expect(ask({ kind: 'totals' }).apps).to.equal(0);
   });
 
   it('never counts below zero, whatever it is told', () => {
-    roster.change('w1', [delta('a', 'u', -5), delta('', 'u', -1)]);
-    roster.change('w1', [delta('a', 'u')]);
+    registry.change('w1', [delta('a', 'u', -5), delta('', 'u', -1)]);
+    registry.change('w1', [delta('a', 'u')]);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'a' }).subscriptions).to.equal(1);
     expect(told).to.deep.equal(['occupied shop a', 'joined shop a u']);
   });
 
   it('counts those without a name, who are no users', () => {
-    roster.change('w1', [delta('', '', 3), delta('a', '', 2)]);
+    registry.change('w1', [delta('', '', 3), delta('a', '', 2)]);
     expect(told).to.deep.equal(['occupied shop a']);
     expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
       connections: 3,
@@ -152,34 +152,34 @@ describe('the roster', () => {
   });
 
   it('keeps apps apart', () => {
-    roster.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
-    roster.change('w1', [delta('a', 'u', -1)]);
+    registry.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
+    registry.change('w1', [delta('a', 'u', -1)]);
     expect(told.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
     expect(ask({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
     expect(ask({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
   });
 
   it("keeps a member's first info until it leaves", () => {
-    roster.change('w1', [delta('a', 'u', 1, '{"n":1}')]);
-    roster.change('w2', [delta('a', 'u', 1, '{"n":2}'), delta('a', 'v')]);
-    roster.change('w1', [delta('a', 'u', -1)]);
+    registry.change('w1', [delta('a', 'u', 1, '{"n":1}')]);
+    registry.change('w2', [delta('a', 'u', 1, '{"n":2}'), delta('a', 'v')]);
+    registry.change('w1', [delta('a', 'u', -1)]);
     expect(ask({ kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
       subscriptions: 2,
       users: 2,
       members: [{ user: 'u', info: '{"n":1}' }, { user: 'v' }],
     });
-    roster.change('w2', [delta('a', 'u', -1)]);
+    registry.change('w2', [delta('a', 'u', -1)]);
     expect(told.at(-1)).to.equal('left shop a u {"n":1}');
-    roster.change('w2', [delta('a', 'u', 1, '{"n":3}')]);
+    registry.change('w2', [delta('a', 'u', 1, '{"n":3}')]);
     expect(told.at(-1)).to.equal('joined shop a u {"n":3}');
   });
 
   it('admits a user if there is a place, or if the user is in', () => {
     const admit = (name: string, user: string): boolean =>
-      roster.admit(name, { app: 'shop', channel: 'a', member: { user, info: '1' }, max: 1 });
+      registry.join(name, { app: 'shop', channel: 'a', member: { user, info: '1' }, max: 1 });
     expect([admit('w1', 'u'), admit('w2', 'v'), admit('w2', 'u')]).to.deep.equal([true, false, true]);
-    roster.change('w2', [delta('a', 'u', -1)]);
-    roster.dropProcess('w1');
+    registry.change('w2', [delta('a', 'u', -1)]);
+    registry.dropProcess('w1');
     expect(admit('w2', 'v')).to.equal(true);
     expect(told.filter((said) => / shop a ./.test(said))).to.deep.equal([
       'joined shop a u 1',
@@ -189,13 +189,13 @@ describe('the roster', () => {
   });
 
   it('tells of every change of the counts', () => {
-    roster.change('w1', [delta('a', 'u'), delta('a', 'u'), delta('b', '')]);
+    registry.change('w1', [delta('a', 'u'), delta('a', 'u'), delta('b', '')]);
     expect(counted).to.deep.equal(['shop a', 'shop a', 'shop b']);
   });
 
   it('lists by pages, in order, from a cursor and with a prefix', () => {
     const names = Array.from({ length: 25 }, (_, n) => `c${n}`);
-    roster.change('w1', [...names.map((name) => delta(name, 'u')), delta('d', 'u')]);
+    registry.change('w1', [...names.map((name) => delta(name, 'u')), delta('d', 'u')]);
     const seen: string[] = [];
     let after: string | undefined;
     do {
@@ -217,14 +217,14 @@ describe('the roster', () => {
   });
 
   it('finds who is in all of several channels', () => {
-    roster.change('w1', [
+    registry.change('w1', [
       delta('a', 'u'),
       delta('a', 'v'),
       delta('a', 'w'),
       delta('b', 'w'),
       delta('b', 'v'),
     ]);
-    roster.change('w2', [delta('c', 'v'), delta('c', 'w'), delta('c', 'x')]);
+    registry.change('w2', [delta('c', 'v'), delta('c', 'w'), delta('c', 'x')]);
     const inAll = (...channels: string[]): readonly string[] =>
       ask({ kind: 'usersInAll', app: 'shop', channels, limit: 9 }).users;
     expect(inAll('a', 'b', 'c')).to.deep.equal(['v', 'w']);

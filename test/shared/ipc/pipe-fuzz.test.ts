@@ -157,9 +157,9 @@ describe('a message of a worker', () => {
       { type: 'beat', stats: { connections: 1 } },
       { type: 'sockets', taken: [1], passed: 0, ended: 0, opened: ['a'], closed: [] },
       { type: 'idempotencySettled', key: 'k' },
-      { type: 'roster', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
-      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'totals' } },
-      { type: 'rosterQuery', id: 1, watch: true, query: { kind: 'user', app: 'a', user: 'u' } },
+      { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
+      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'totals' } },
+      { type: 'presenceQuery', id: 1, watch: true, query: { kind: 'user', app: 'a', user: 'u' } },
     ];
     const wrong = [
       undefined,
@@ -179,12 +179,12 @@ describe('a message of a worker', () => {
       { type: 'relaySubscribe', topics: 'shop@news' },
       { type: 'relaySubscribe', topics: [1] },
       { type: 'webhookReports', reports: [{ app: 'a', event: null }] },
-      { type: 'roster', deltas: [{ app: 'a', channel: 'c', user: 'u', change: '1' }] },
-      { type: 'roster', deltas: [null] },
-      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'valueOf' } },
-      { type: 'rosterQuery', id: 1, watch: true, query: { kind: 'totals' } },
-      { type: 'rosterQuery', id: 1, watch: false, query: { kind: 'usersInAll', app: 'a' } },
-      { type: 'rosterJoin', id: 1, join: { app: 'a', channel: 'c', max: 1 }, query: {} },
+      { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: '1' }] },
+      { type: 'presence', deltas: [null] },
+      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'valueOf' } },
+      { type: 'presenceQuery', id: 1, watch: true, query: { kind: 'totals' } },
+      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'usersInAll', app: 'a' } },
+      { type: 'presenceJoin', id: 1, join: { app: 'a', channel: 'c', max: 1 }, query: {} },
     ];
     expect(right.filter((message) => !isToPrimary(message))).to.deep.equal([]);
     expect(wrong.filter(isToPrimary)).to.deep.equal([]);

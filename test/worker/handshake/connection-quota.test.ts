@@ -20,7 +20,7 @@ describe('ConnectionQuota', () => {
       const parts = {
         apps: { find: async () => app },
         hub: { connections: () => connections.values() },
-        roster: { ask: async () => ({ connections: total(), channels: 0, subscriptions: 0, users: 0 }) },
+        presence: { ask: async () => ({ connections: total(), channels: 0, subscriptions: 0, users: 0 }) },
         stats: createStats(),
         end: (connection: Connection) => {
           connection.state = 'closing';
@@ -43,7 +43,7 @@ describe('ConnectionQuota', () => {
 
   it('rejects before the connection is made when the app has no room', async () => {
     const quota = new ConnectionQuota({
-      roster: { ask: async () => ({ connections: MAX }) },
+      presence: { ask: async () => ({ connections: MAX }) },
       stats: createStats(),
     } as unknown as QuotaDependencies);
     await quota.requireRoom('demo', undefined);

@@ -19,7 +19,7 @@ function openHub() {
   const sendQueue = new SendQueue({ maxBytes: 100_000, stats, scheduleFlush });
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
-  const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
+  const hub = new Hub({ broker, fanOut, presence: { report: () => undefined }, stats });
   return { hub, control: new ControlHandler({ hub, sendQueue, stats }) };
 }
 

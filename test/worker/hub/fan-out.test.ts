@@ -29,7 +29,7 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
     subscribe: async (topic: string) => void asked.push(`+${topic}`),
     unsubscribe: (topic: string) => void asked.push(`-${topic}`),
   };
-  const hub = new Hub({ broker, fanOut, roster: { report: () => undefined }, stats });
+  const hub = new Hub({ broker, fanOut, presence: { report: () => undefined }, stats });
   const join = async (channel: string, protocol = silentProtocol) => {
     const client = makeConnection(protocol);
     hub.add(client.connection);

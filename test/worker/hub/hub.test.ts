@@ -24,7 +24,7 @@ describe('the hub', () => {
         unsubscribe: (topic) => void asked.push(`-${topic}`),
       },
       fanOut: new FanOut({ sendQueue, stats, scheduleFlush }),
-      roster: {
+      presence: {
         report: (_app, channel, user, change) => {
           const key = `${channel} ${user}`;
           counts.set(key, (counts.get(key) ?? 0) + change);

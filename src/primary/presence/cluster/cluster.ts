@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../../shared/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
 import { describeRedisError } from '../../../shared/redis/errors.ts';
-import type { Roster } from '../registry.ts';
+import type { PresenceRegistry } from '../registry.ts';
 import { OwnPart } from './local-replica.ts';
 import type { HostMessage } from './message.ts';
 import { HostStore } from './redis-store.ts';
@@ -44,14 +44,19 @@ export class Hosts {
   #lastWriteErrorAt = 0;
   #writesFail = false;
 
-  constructor({ url, prefix, roster, log }: { url: string; prefix: string; roster: Roster; log: Logger }) {
+  constructor({
+    url,
+    prefix,
+    registry,
+    log,
+  }: { url: string; prefix: string; registry: PresenceRegistry; log: Logger }) {
     this.#log = log;
     this.#store = new HostStore({ url, prefix });
-    this.#others = new OtherHosts({ roster, store: this.#store });
-    this.#own = new OwnPart({ host: this.#id, roster, store: this.#store, speaks: () => this.#settled });
-    roster.share({
+    this.#others = new OtherHosts({ registry, store: this.#store });
+    this.#own = new OwnPart({ host: this.#id, registry, store: this.#store, speaks: () => this.#settled });
+    registry.setReplication({
       changed: (app, channel, user) => this.#own.change(app, channel, user),
-      speaksFor: (app, channel) => this.#speaksFor(app, channel),
+      isOwnerOf: (app, channel) => this.#speaksFor(app, channel),
     });
   }
 

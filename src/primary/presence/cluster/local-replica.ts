@@ -1,6 +1,6 @@
 import { isDiscarded, isReplyError } from '../../../shared/redis/errors.ts';
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
-import type { Roster, RosterRecord } from '../registry.ts';
+import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
 import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
 import type { HostStore } from './redis-store.ts';
 
@@ -20,7 +20,7 @@ type PartState = 'absent' | 'writing' | 'complete';
  */
 export class OwnPart {
   readonly #host: string;
-  readonly #roster: Roster;
+  readonly #registry: PresenceRegistry;
   readonly #store: HostStore;
   readonly #speaks: () => boolean;
   #state: PartState = 'absent';
@@ -34,9 +34,14 @@ export class OwnPart {
   #closed = false;
   #writeError: Error | undefined;
 
-  constructor(options: { host: string; roster: Roster; store: HostStore; speaks: () => boolean }) {
+  constructor(options: {
+    host: string;
+    registry: PresenceRegistry;
+    store: HostStore;
+    speaks: () => boolean;
+  }) {
     this.#host = options.host;
-    this.#roster = options.roster;
+    this.#registry = options.registry;
     this.#store = options.store;
     this.#speaks = options.speaks;
   }
@@ -124,7 +129,7 @@ export class OwnPart {
     this.#writeError = undefined;
     this.#state = 'writing';
     this.#listed = false;
-    await forEachInSlices(this.#roster.ownKeys(), ([app, channel, user]) => {
+    await forEachInSlices(this.#registry.localKeys(), ([app, channel, user]) => {
       this.#changed.add(keyOf(app, channel, user));
     });
     this.#listed = true;
@@ -132,12 +137,12 @@ export class OwnPart {
 
   async #writeSome(): Promise<void> {
     const keys: string[] = [];
-    const records: RosterRecord[] = [];
+    const records: PresenceRecord[] = [];
     let length = 0;
     for (const key of this.#changed) {
       if (records.length === RECORDS_PER_MESSAGE || length > MESSAGE_LENGTH) break;
       this.#changed.delete(key);
-      const record = this.#roster.ownRecord(...namesOf(key));
+      const record = this.#registry.localRecord(...namesOf(key));
       keys.push(key);
       records.push(record);
       length += key.length + (record.info?.length ?? 0);
@@ -166,7 +171,7 @@ export class OwnPart {
     if (isReplyError(error)) this.#writeError = error;
   }
 
-  #message(kind: HostMessage['kind'], records: readonly RosterRecord[]): HostMessage {
+  #message(kind: HostMessage['kind'], records: readonly PresenceRecord[]): HostMessage {
     const complete = this.#state === 'complete';
     return { kind, host: this.#host, sequence: this.#sequence, complete, speaks: this.#speaks(), records };
   }

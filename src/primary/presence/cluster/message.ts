@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import * as v from 'valibot';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { isAppKey, isChannelName, isUserId } from '../../../shared/model/names.ts';
-import type { RosterRecord } from '../registry.ts';
+import type { PresenceRecord } from '../registry.ts';
 
 /**
  * What the hosts of one Redis tell each other of who is present, and what each keeps there of itself. Anybody
@@ -23,7 +23,7 @@ export interface HostMessage {
   /** Whether the host knows the others well enough to speak for all of them. */
   readonly speaks: boolean;
   /** Counts as they are now; 0: none any more. */
-  readonly records: readonly RosterRecord[];
+  readonly records: readonly PresenceRecord[];
 }
 
 /** Most records in one message: some milliseconds of the listener's time. */
@@ -58,7 +58,7 @@ export function parseMessage(bytes: Buffer): HostMessage | undefined {
   if (bytes.length > MESSAGE_MAX_BYTES || !isUtf8(bytes)) return undefined;
   const parsed = v.safeParse(messageSchema, parseJson(bytes.toString('utf8')));
   if (!parsed.success) return undefined;
-  const records: RosterRecord[] = [];
+  const records: PresenceRecord[] = [];
   for (const fields of parsed.output.records) {
     const record = Array.isArray(fields) ? recordOf(fields) : undefined;
     if (record !== undefined) records.push(record);
@@ -79,19 +79,21 @@ export function namesOf(key: string): [app: string, channel: string, user: strin
 }
 
 /** The value of a record's field: its count, then a space and the info if there is one. */
-export function valueText({ count, info }: RosterRecord): string {
+export function valueText({ count, info }: PresenceRecord): string {
   return info === undefined ? String(count) : `${count} ${info}`;
 }
 
 /** Reads a field of the hash; `undefined` if it breaks a rule. */
-export function parseField(key: string, value: string): RosterRecord | undefined {
+export function parseField(key: string, value: string): PresenceRecord | undefined {
   const space = value.indexOf(' ');
   const names = namesOf(key);
   if (space < 0) return recordOf([...names, Number(value)]);
   return recordOf([...names, Number(value.slice(0, space)), value.slice(space + 1)]);
 }
 
-function recordOf([app, channel, user, count, info, ...more]: readonly unknown[]): RosterRecord | undefined {
+function recordOf([app, channel, user, count, info, ...more]: readonly unknown[]):
+  | PresenceRecord
+  | undefined {
   if (more.length > 0 || typeof app !== 'string' || !isAppKey(app)) return undefined;
   if (typeof channel !== 'string' || !(channel === '' || isChannelName(channel))) return undefined;
   if (typeof user !== 'string' || !(user === '' || isUserId(user))) return undefined;

@@ -7,7 +7,7 @@ import {
   type Redis,
 } from '../../../shared/redis/client.ts';
 import { isReplyError, isStreamClosedError, replyErrorCode } from '../../../shared/redis/errors.ts';
-import type { RosterRecord } from '../registry.ts';
+import type { PresenceRecord } from '../registry.ts';
 import { Arrivals } from './inbound-queue.ts';
 import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
 
@@ -57,13 +57,13 @@ export class HostStore {
 
   constructor({ url, prefix }: { url: string; prefix: string }) {
     this.#url = url;
-    this.#channel = `${prefix}gusher:roster`;
+    this.#channel = `${prefix}gusher:presence`;
     this.#base = `${prefix}gusher:host:`;
     const onError = (error: Error): void => {
       this.lastError = error;
     };
-    this.#subscriber = createRedisClient(url, { name: 'roster-subscriber', onError });
-    this.#commands = createRedisClient(url, { name: 'roster', onError });
+    this.#subscriber = createRedisClient(url, { name: 'presence-subscriber', onError });
+    this.#commands = createRedisClient(url, { name: 'presence', onError });
   }
 
   get isLive(): boolean {
@@ -161,7 +161,7 @@ export class HostStore {
    * Reads a part, some records at a time; one may come twice. Resolves with false if the host is not alive, dies
    * or begins anew meanwhile, when what was read may not be all.
    */
-  async read(host: string, take: (records: readonly RosterRecord[]) => void): Promise<boolean> {
+  async read(host: string, take: (records: readonly PresenceRecord[]) => void): Promise<boolean> {
     const begun = await this.#commands.get(this.#alive(host));
     if (begun === null) return false;
     for (const chunk of this.#chunks(host)) {
@@ -257,8 +257,8 @@ function put(lists: Map<string, string[]>, name: string, ...items: string[]): vo
 }
 
 /** A field that is not UTF-8 is left out: decoding it would make one user of two. */
-function recordsOf(fields: readonly Buffer[]): RosterRecord[] {
-  const records: RosterRecord[] = [];
+function recordsOf(fields: readonly Buffer[]): PresenceRecord[] {
+  const records: PresenceRecord[] = [];
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const bytes = fields.slice(at, at + 2);
     if (!bytes.every((field) => isUtf8(field))) continue;

@@ -1,5 +1,5 @@
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
-import type { Roster, RosterRecord } from '../registry.ts';
+import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
 import { type HostMessage, keyOf } from './message.ts';
 import type { HostStore } from './redis-store.ts';
 
@@ -17,7 +17,7 @@ type HostState = 'unread' | 'reading' | 'known';
 
 interface OtherHost {
   readonly id: string;
-  readonly column: string;
+  readonly replica: string;
   state: HostState;
   /** Something was missed since the part was read last. */
   stale: boolean;
@@ -33,7 +33,7 @@ interface OtherHost {
 
 /** The parts of the other hosts, as columns of the roster. */
 export class OtherHosts {
-  readonly #roster: Roster;
+  readonly #registry: PresenceRegistry;
   readonly #store: HostStore;
   readonly #hosts = new Map<string, OtherHost>();
   #ids: readonly string[] = [];
@@ -42,8 +42,8 @@ export class OtherHosts {
   /** What is read now was there before this host was. */
   #isNew = true;
 
-  constructor(options: { roster: Roster; store: HostStore }) {
-    this.#roster = options.roster;
+  constructor(options: { registry: PresenceRegistry; store: HostStore }) {
+    this.#registry = options.registry;
     this.#store = options.store;
   }
 
@@ -96,7 +96,7 @@ export class OtherHosts {
     this.#columns += 1;
     const host: OtherHost = {
       id,
-      column: `host ${id} ${this.#columns}`,
+      replica: `host ${id} ${this.#columns}`,
       state: 'unread',
       stale: false,
       speaks: false,
@@ -108,7 +108,7 @@ export class OtherHosts {
     };
     this.#hosts.set(id, host);
     this.#list();
-    this.#roster.addColumn(host.column, 'host');
+    this.#registry.addReplica(host.replica, 'host');
     return host;
   }
 
@@ -142,7 +142,7 @@ export class OtherHosts {
     host.state = 'reading';
     host.stale = false;
     host.told = told;
-    const take = (records: readonly RosterRecord[]): void => {
+    const take = (records: readonly PresenceRecord[]): void => {
       if (this.#hosts.get(host.id) !== host) return;
       const untold = records.filter(({ app, channel, user }) => !told.has(keyOf(app, channel, user)));
       this.#set(host, untold, silent);
@@ -156,24 +156,24 @@ export class OtherHosts {
     if (!whole) host.stale = true;
   }
 
-  #set(host: OtherHost, records: readonly RosterRecord[], silent = false): void {
+  #set(host: OtherHost, records: readonly PresenceRecord[], silent = false): void {
     for (const record of records) {
       if (record.count > 0 && host.size >= RECORDS_MAX) continue;
-      host.size += this.#roster.setCount(host.column, record, silent);
+      host.size += this.#registry.setCount(host.replica, record, silent);
     }
   }
 
   async #sweep(host: OtherHost, goes: (key: string) => boolean): Promise<void> {
     const forget = ([app, channel, user]: [string, string, string]): void => {
       if (!goes(keyOf(app, channel, user))) return;
-      host.size += this.#roster.setCount(host.column, { app, channel, user, count: 0 }, false);
+      host.size += this.#registry.setCount(host.replica, { app, channel, user, count: 0 }, false);
     };
-    await forEachInSlices(this.#roster.keysOfHost(host.column), forget);
+    await forEachInSlices(this.#registry.hostKeys(host.replica), forget);
   }
 
   #drop(host: OtherHost): void {
     this.#hosts.delete(host.id);
     this.#list();
-    void this.#sweep(host, () => true).then(() => this.#roster.dropHost(host.column));
+    void this.#sweep(host, () => true).then(() => this.#registry.dropHost(host.replica));
   }
 }

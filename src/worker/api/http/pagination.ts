@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName } from '../../../shared/model/names.ts';
-import { type PageRequest, ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
+import { type PageRequest, PRESENCE_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
 import { answer } from './exchange.ts';
 
@@ -61,7 +61,7 @@ export async function answerList(
   { prefix, after, limit }: Wanted,
   fetchPage: (page: PageRequest) => Promise<Part>,
 ): Promise<void> {
-  const page = { limit: limit ?? ROSTER_PAGE_MAX, ...(prefix !== '' && { prefix }) };
+  const page = { limit: limit ?? PRESENCE_PAGE_MAX, ...(prefix !== '' && { prefix }) };
   const first = await fetchPage({ ...page, ...(after !== undefined && { after }) });
   if (limit !== undefined && first.next !== undefined)
     response.setHeader('X-Next-Cursor', cursorOf(first.next));
@@ -90,7 +90,7 @@ async function send(response: ServerResponse, text: string): Promise<void> {
 
 function countIn(text: string): number {
   const count = Number(text);
-  if (!/^\d{1,6}$/.test(text) || count < 1 || count > ROSTER_PAGE_MAX) throw new GusherError('bad_page');
+  if (!/^\d{1,6}$/.test(text) || count < 1 || count > PRESENCE_PAGE_MAX) throw new GusherError('bad_page');
   return count;
 }
 

@@ -2,9 +2,9 @@ import { RE2JS } from 're2js';
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
-import { ROSTER_PAGE_MAX } from '../../../shared/model/presence.ts';
+import { PRESENCE_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { Publisher } from '../../broker/publisher.ts';
-import type { RosterClient } from '../../ipc/presence-client.ts';
+import type { PresenceClient } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
@@ -25,7 +25,7 @@ const SEARCH_TIMEOUT_MS = 10_000;
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
-  readonly roster: Pick<RosterClient, 'query'>;
+  readonly presence: Pick<PresenceClient, 'query'>;
 }
 
 /**
@@ -33,7 +33,7 @@ interface Dependencies {
  * subscriber and a name in which the pattern is found; answers `{"total","pattern"}`. The syntax is that of Go
  * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
  */
-export function publishByPattern({ apps, publisher, roster }: Dependencies): Publish {
+export function publishByPattern({ apps, publisher, presence }: Dependencies): Publish {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);
@@ -41,7 +41,7 @@ export function publishByPattern({ apps, publisher, roster }: Dependencies): Pub
     const pattern = stringOf(members.get('channel_pattern')) ?? '';
     const matches = compile(pattern);
     const { event, data } = readMessage(body, 'any');
-    const channels = await findChannels(roster, app.key, matches);
+    const channels = await findChannels(presence, app.key, matches);
     const publications = channels.map((channel) => withId({ channel, event, data }, id));
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });
@@ -71,7 +71,7 @@ function weightOf(pattern: string): number {
 }
 
 async function findChannels(
-  roster: Dependencies['roster'],
+  presence: Dependencies['presence'],
   app: string,
   matches: (name: string) => boolean,
 ): Promise<string[]> {
@@ -80,8 +80,8 @@ async function findChannels(
   let sliceEnd = performance.now() + SLICE_MS;
   let after: string | undefined;
   do {
-    const page = { limit: ROSTER_PAGE_MAX, ...(after !== undefined && { after }) };
-    const { channels, next } = await roster.query({ kind: 'channels', app, ...page });
+    const page = { limit: PRESENCE_PAGE_MAX, ...(after !== undefined && { after }) };
+    const { channels, next } = await presence.query({ kind: 'channels', app, ...page });
     for (const [count, { channel }] of channels.entries()) {
       if (matches(channel)) found.push(channel);
       if (count % NAMES_PER_CHECK !== 0 || performance.now() < sliceEnd) continue;

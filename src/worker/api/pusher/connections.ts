@@ -1,13 +1,13 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
-import type { Roster } from './occupancy.ts';
+import type { PresenceQueries } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';
 
 /** `GET /apps/{id}/connections`: how many there are, as Reverb has it. */
-export function countConnections(roster: Roster): SignedHandler {
+export function countConnections(presence: PresenceQueries): SignedHandler {
   return async ({ app }) => {
-    const { connections } = await roster.query({ kind: 'app', app: app.key });
+    const { connections } = await presence.query({ kind: 'app', app: app.key });
     return JSON.stringify({ connections });
   };
 }

@@ -1,15 +1,15 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type {
   ChannelCounts,
-  RosterAnswers,
-  RosterQueryKind,
-  RosterQueryOf,
+  PresenceAnswers,
+  PresenceQueryKind,
+  PresenceQueryOf,
 } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
 
 /** Who knows who is where. Rejects with `presence_busy` or `presence_timeout`. */
-export interface Roster {
-  query<Kind extends RosterQueryKind>(query: RosterQueryOf<Kind>): Promise<RosterAnswers[Kind]>;
+export interface PresenceQueries {
+  query<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): Promise<PresenceAnswers[Kind]>;
 }
 
 /** Counts of a channel by the names of the protocol. */
@@ -29,12 +29,12 @@ export function occupancyOf(
 
 /** Asks for the counts of one channel. */
 export async function fetchOccupancy(
-  roster: Roster,
+  presence: PresenceQueries,
   app: string,
   channel: string,
   attributes: ReadonlySet<Attribute>,
 ): Promise<Occupancy> {
-  return occupancyOf(channel, await roster.query({ kind: 'channel', app, channel }), attributes);
+  return occupancyOf(channel, await presence.query({ kind: 'channel', app, channel }), attributes);
 }
 
 /** What can be asked of a channel by `info`. */

@@ -5,13 +5,13 @@ import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { allPublished } from '../publish/publish-many.ts';
 import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
-import { fetchOccupancy, type Roster } from './occupancy.ts';
+import { fetchOccupancy, type PresenceQueries } from './occupancy.ts';
 import type { Query } from './signature.ts';
 import { jsonOf, type SignedHandler } from './signed-route.ts';
 
 export interface EventDependencies {
   readonly publisher: Pick<Publisher, 'publish' | 'check'>;
-  readonly roster: Roster;
+  readonly presence: PresenceQueries;
   readonly limits: EventLimits;
 }
 
@@ -19,13 +19,13 @@ export interface EventDependencies {
  * `POST /apps/{id}/events`: publishes one event to some channels. Answers `{}`, or with `info` the counts of
  * each channel. Parameters may stand in the query too; the body is the stronger.
  */
-export function publishEvents({ publisher, roster, limits }: EventDependencies): SignedHandler {
+export function publishEvents({ publisher, presence, limits }: EventDependencies): SignedHandler {
   return async ({ app, query, body }) => {
     const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && jsonOf(body)) }, limits);
     await publishEvent(publisher, app, event);
     if (event.info.size === 0) return '{}';
     const channels = event.channels.map(async (channel) => {
-      return [channel, await fetchOccupancy(roster, app.key, channel, event.info)] as const;
+      return [channel, await fetchOccupancy(presence, app.key, channel, event.info)] as const;
     });
     return JSON.stringify({ channels: Object.fromEntries(await Promise.all(channels)) });
   };
@@ -59,7 +59,7 @@ export async function publishEvent(
  * each event, in their order.
  */
 export function publishBatch(dependencies: EventDependencies & { batchMaxEvents: number }): SignedHandler {
-  const { publisher, roster, batchMaxEvents } = dependencies;
+  const { publisher, presence, batchMaxEvents } = dependencies;
   const limits = { ...dependencies.limits, channelsMax: 1 };
   return async ({ app, body }) => {
     const { batch } = jsonOf(body);
@@ -71,7 +71,7 @@ export function publishBatch(dependencies: EventDependencies & { batchMaxEvents:
     await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
-      info.size === 0 ? {} : fetchOccupancy(roster, app.key, channel, info),
+      info.size === 0 ? {} : fetchOccupancy(presence, app.key, channel, info),
     );
     return JSON.stringify({ batch: await Promise.all(infos) });
   };

@@ -5,7 +5,7 @@ import type { Publisher } from '../../broker/publisher.ts';
 import type { Router } from '../http/router.ts';
 import { type Cache, listChannels, listUsers, showChannel, showChannelStats } from './channels.ts';
 import { countConnections, terminateConnections } from './connections.ts';
-import type { Roster } from './occupancy.ts';
+import type { PresenceQueries } from './occupancy.ts';
 import { publishBatch, publishEvents, publishToChannel } from './publish.ts';
 import { type SignedHandler, signed } from './signed-route.ts';
 
@@ -15,7 +15,7 @@ const ACCEPTED = 202;
 export interface PusherApiDependencies {
   readonly apps: { findById(id: string): Promise<App | undefined> };
   readonly publisher: Pick<Publisher, 'publish' | 'broadcast' | 'check'>;
-  readonly roster: Roster;
+  readonly presence: PresenceQueries;
   readonly cache: Cache;
   readonly stats: Stats;
   readonly settings: Pick<
@@ -33,10 +33,10 @@ export interface PusherApiDependencies {
  * own credentials.
  */
 export function drawPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
-  const { apps, publisher, roster, cache, settings, stats } = dependencies;
+  const { apps, publisher, presence, cache, settings, stats } = dependencies;
   const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
   const batchMaxEvents = settings.pusherBatchMaxEvents;
-  const events = { publisher, roster, limits };
+  const events = { publisher, presence, limits };
 
   const counted = (resource: SignedHandler): SignedHandler => {
     return async (exchange) => {
@@ -57,11 +57,11 @@ export function drawPusherRoutes(router: Router, dependencies: PusherApiDependen
   };
   on('POST', '/events', counted(publishEvents(events)));
   on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
-  on('GET', '/channels', listChannels(roster));
-  on('GET', '/channels/:channel', showChannel(roster, cache));
-  on('GET', '/channels/:channel/users', listUsers(roster));
-  on('GET', '/channels/:channel/stats', showChannelStats(roster));
+  on('GET', '/channels', listChannels(presence));
+  on('GET', '/channels/:channel', showChannel(presence, cache));
+  on('GET', '/channels/:channel/users', listUsers(presence));
+  on('GET', '/channels/:channel/stats', showChannelStats(presence));
   on('POST', '/channels/:channel/events', counted(publishToChannel(events)), ACCEPTED);
   on('POST', '/users/*', terminateConnections(publisher));
-  on('GET', '/connections', countConnections(roster));
+  on('GET', '/connections', countConnections(presence));
 }

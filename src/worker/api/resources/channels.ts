@@ -1,31 +1,31 @@
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
-import type { RosterClient } from '../../ipc/presence-client.ts';
+import type { PresenceClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
-  readonly roster: Pick<RosterClient, 'query'>;
+  readonly presence: Pick<PresenceClient, 'query'>;
 }
 
 /** `GET /v1/apps/{app}/channels`: names of the channels that have a subscriber, sorted; `prefix`, `limit`, `cursor`. */
-export function listChannels({ apps, roster }: Dependencies): Handler {
+export function listChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     await answerList(response, wantedBy(request), async (page) => {
-      const { channels, next } = await roster.query({ kind: 'channels', app, ...page });
+      const { channels, next } = await presence.query({ kind: 'channels', app, ...page });
       return { items: channels.map(({ channel }) => JSON.stringify(channel)), next };
     });
   };
 }
 
 /** `GET /v1/apps/{app}/channels/count`: `{"count"}`; `prefix`. */
-export function countChannels({ apps, roster }: Dependencies): Handler {
+export function countChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const { prefix } = wantedBy(request);
-    const count = await roster.query({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
+    const count = await presence.query({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
     answer(response, 200, JSON.stringify({ count }));
   };
 }

@@ -1,20 +1,20 @@
-import type { RosterClient } from '../../ipc/presence-client.ts';
+import type { PresenceClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
 
 /** `GET /v1/stats`: `{"apps","connections","users"}`, of all hosts together. */
-export function totals(roster: Pick<RosterClient, 'query'>): Handler {
+export function totals(presence: Pick<PresenceClient, 'query'>): Handler {
   return async ({ response }) => {
-    const { apps, connections, users } = await roster.query({ kind: 'totals' });
+    const { apps, connections, users } = await presence.query({ kind: 'totals' });
     answer(response, 200, JSON.stringify({ apps, connections, users }));
   };
 }
 
 /** `GET /v1/apps`: `[{"app","connections","users"}]` of the apps that have a connection; `prefix`, `limit`, `cursor`. */
-export function listApps(roster: Pick<RosterClient, 'query'>): Handler {
+export function listApps(presence: Pick<PresenceClient, 'query'>): Handler {
   return ({ request, response }) =>
     answerList(response, wantedBy(request), async (page) => {
-      const { apps, next } = await roster.query({ kind: 'apps', ...page });
+      const { apps, next } = await presence.query({ kind: 'apps', ...page });
       const items = apps.map(({ app, connections, users }) => JSON.stringify({ app, connections, users }));
       return { items, next };
     });

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
-import { type PageRequest, ROSTER_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
-import type { RosterClient } from '../../ipc/presence-client.ts';
+import { type PageRequest, PRESENCE_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
+import type { PresenceClient } from '../../ipc/presence-client.ts';
 import { answer, type Handler } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { answerList, wantedBy } from '../http/pagination.ts';
@@ -13,69 +13,70 @@ const CHANNELS_MAX = 100;
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
-  readonly roster: Pick<RosterClient, 'query'>;
+  readonly presence: Pick<PresenceClient, 'query'>;
 }
 
 /**
  * `GET /v1/apps/{app}/users`: ids of the users who are connected, sorted; with `?channel=a,b` those who are
  * subscribed to every one of these (a comma in a name is written `%2C`). `prefix`, `limit`, `cursor`.
  */
-export function listUsers({ apps, roster }: Dependencies): Handler {
+export function listUsers({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
-    const fetchPage = questionFor(roster, app, channelsIn(request));
+    const fetchPage = questionFor(presence, app, channelsIn(request));
     await answerList(response, wantedBy(request), async (page) => partOf(await fetchPage(page)));
   };
 }
 
 /** `GET /v1/apps/{app}/users/count`: `{"count"}`; with `?channel=a,b` of those who are subscribed to all of these. */
-export function countUsers({ apps, roster }: Dependencies): Handler {
+export function countUsers({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channels = channelsIn(request);
     const count =
       channels.length === 0
-        ? (await roster.query({ kind: 'app', app })).users
-        : await countAll(questionFor(roster, app, channels));
+        ? (await presence.query({ kind: 'app', app })).users
+        : await countAll(questionFor(presence, app, channels));
     answer(response, 200, JSON.stringify({ count }));
   };
 }
 
 /** `GET /v1/apps/{app}/channels/{channel}/users`: ids of its users, sorted; `prefix`, `limit`, `cursor`. */
-export function listChannelUsers({ apps, roster }: Dependencies): Handler {
+export function listChannelUsers({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
     await answerList(response, wantedBy(request), async (page) =>
-      partOf(await roster.query({ kind: 'usersOfChannel', app, channel, ...page })),
+      partOf(await presence.query({ kind: 'usersOfChannel', app, channel, ...page })),
     );
   };
 }
 
 /** `GET /v1/apps/{app}/channels/{channel}/users/count`: `{"count"}`. */
-export function countChannelUsers({ apps, roster }: Dependencies): Handler {
+export function countChannelUsers({ apps, presence }: Dependencies): Handler {
   return async ({ response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
-    const { users: count } = await roster.query({ kind: 'channel', app, channel });
+    const { users: count } = await presence.query({ kind: 'channel', app, channel });
     answer(response, 200, JSON.stringify({ count }));
   };
 }
 
 type Question = (page: PageRequest) => Promise<UserPage>;
 
-function questionFor(roster: Dependencies['roster'], app: string, channels: readonly string[]): Question {
+function questionFor(presence: Dependencies['presence'], app: string, channels: readonly string[]): Question {
   const [channel] = channels;
-  if (channel === undefined) return (page) => roster.query({ kind: 'usersOfApp', app, ...page });
-  if (channels.length === 1) return (page) => roster.query({ kind: 'usersOfChannel', app, channel, ...page });
-  return (page) => roster.query({ kind: 'usersInAll', app, channels, ...page });
+  if (channel === undefined) return (page) => presence.query({ kind: 'usersOfApp', app, ...page });
+  if (channels.length === 1)
+    return (page) => presence.query({ kind: 'usersOfChannel', app, channel, ...page });
+  return (page) => presence.query({ kind: 'usersInAll', app, channels, ...page });
 }
 
 async function countAll(fetchPage: Question): Promise<number> {
-  let page = await fetchPage({ limit: ROSTER_PAGE_MAX });
+  let page = await fetchPage({ limit: PRESENCE_PAGE_MAX });
   let count = page.users.length;
   while (page.next !== undefined) {
-    page = await fetchPage({ limit: ROSTER_PAGE_MAX, after: page.next });
+    page = await fetchPage({ limit: PRESENCE_PAGE_MAX, after: page.next });
     count += page.users.length;
   }
   return count;

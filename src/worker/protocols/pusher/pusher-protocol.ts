@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { DirectMessage } from '../../../shared/model/control-message.ts';
-import type { RosterEvent } from '../../../shared/model/presence.ts';
+import type { PresenceEvent } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import { USER_CHANNEL_PREFIX } from '../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -93,7 +93,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
   }
 
   /** Hears what changed in the roster of what this dialect watches. */
-  handlePresenceEvents(events: readonly RosterEvent[]): void {
+  handlePresenceEvents(events: readonly PresenceEvent[]): void {
     const { presence, counts, watchlists } = this.#dependencies;
     for (const event of events) {
       switch (event.kind) {

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Hosts } from '../../../../src/primary/presence/cluster/cluster.ts';
-import { answerTo } from '../../../../src/primary/presence/queries.ts';
-import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { answerQuery } from '../../../../src/primary/presence/queries.ts';
+import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { silentLog } from '../../../../src/shared/log.ts';
-import type { RosterDelta } from '../../../../src/shared/model/presence.ts';
+import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { FakeSentinel } from '../../../support/fake-sentinel.ts';
 import { Passage } from '../../../support/passage.ts';
@@ -11,7 +11,7 @@ import { RedisServer } from '../../../support/redis-server.ts';
 
 /** The roster of one host with one worker, joined with others by Redis; no process of its own. */
 class Host {
-  readonly roster = new Roster();
+  readonly presence = new PresenceRegistry();
   readonly hosts: Hosts;
   readonly told: string[] = [];
   readonly spoken: string[] = [];
@@ -22,27 +22,27 @@ class Host {
     const write = ({ reason }: { reason?: string }, text: string): void =>
       void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
     const log = Object.assign(silentLog(), { warn: write, info: write });
-    this.hosts = new Hosts({ url, prefix, roster: this.roster, log });
-    this.roster.addColumn('w', 'process');
-    this.roster.listen({
-      transition: (transition, mine) => {
+    this.hosts = new Hosts({ url, prefix, registry: this.presence, log });
+    this.presence.addReplica('w', 'process');
+    this.presence.addListener({
+      transition: (transition, isOwner) => {
         const { kind, app, ...rest } = transition;
         const said = [kind, app, ...Object.values(rest)].join(' ');
         this.told.push(said);
-        if (mine) this.spoken.push(said);
+        if (isOwner) this.spoken.push(said);
       },
-      counted: () => undefined,
+      countChanged: () => undefined,
     });
     this.hosts.open();
   }
 
-  report(...deltas: RosterDelta[]): void {
-    this.roster.change('w', deltas);
+  report(...deltas: PresenceDelta[]): void {
+    this.presence.change('w', deltas);
   }
 
   /** Every channel with its users and count, and every user with its connections. */
   state(app = 'shop'): string[] {
-    const presence = this.roster.app(app);
+    const presence = this.presence.app(app);
     if (presence === undefined) return [];
     const channels = [...presence.channels.names({})].map((name) => {
       const channel = presence.channels.get(name);
@@ -53,7 +53,7 @@ class Host {
   }
 }
 
-function delta(channel: string, user: string, change = 1, info?: string): RosterDelta {
+function delta(channel: string, user: string, change = 1, info?: string): PresenceDelta {
   return { app: 'shop', channel, user, change, ...(info !== undefined && { info }) };
 }
 
@@ -89,11 +89,13 @@ describe('hosts on one Redis', () => {
     one.report(delta('', 'u', 2), delta('a', 'u', 2, '{"n":1}'), delta('a', ''));
     const two = start();
     await agree(one, two, 'of the user that was there before');
-    expect(answerTo(two.roster, { kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
-      subscriptions: 3,
-      users: 1,
-      members: [{ user: 'u', info: '{"n":1}' }],
-    });
+    expect(answerQuery(two.presence, { kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal(
+      {
+        subscriptions: 3,
+        users: 1,
+        members: [{ user: 'u', info: '{"n":1}' }],
+      },
+    );
     two.report(delta('', 'u'), delta('a', 'u'), delta('', 'v'), delta('b', 'v'));
     await eventually(() => one.state().includes('b 1 v'), 'the first host knows of the second');
     await agree(one, two, 'of both');
@@ -179,7 +181,7 @@ describe('hosts on one Redis', () => {
     /** The hosts' connections, as Redis names them. */
     async function connections(): Promise<string[]> {
       const clients = await redis.command('CLIENT', 'LIST');
-      return [...clients.matchAll(/id=(\d+) .*name=gusher:roster/g)].map(([, id = '']) => id).sort();
+      return [...clients.matchAll(/id=(\d+) .*name=gusher:presence/g)].map(([, id = '']) => id).sort();
     }
 
     async function count(command: string, counter = 'calls'): Promise<number> {
@@ -343,7 +345,7 @@ describe('hosts on one Redis', () => {
       if (n % 50 === 0) await new Promise(setImmediate);
     }
     await agree(one, two, 'everybody');
-    expect(one.roster.app('shop')?.subscriptions).to.equal(20_000);
+    expect(one.presence.app('shop')?.subscriptions).to.equal(20_000);
   });
 
   it('let one of them speak to the world, the same for all', async () => {
@@ -417,7 +419,7 @@ describe('hosts on one Redis', () => {
     ];
     const two = start();
     await agree(one, two, 'of one user');
-    for (const text of hostile) await redis.command('PUBLISH', 'gusher:roster', text);
+    for (const text of hostile) await redis.command('PUBLISH', 'gusher:presence', text);
     // A host that is made up has records of which some break rules; those that keep them count while it lives.
     const alive = `gusher:host:{${host}}`;
     await redis.command('SET', alive, '1', 'EX', '8');
@@ -435,10 +437,10 @@ describe('hosts on one Redis', () => {
       '1',
     );
     const beat = { kind: 'beat', host, sequence: 1, complete: true, speaks: false, records: [] };
-    await redis.command('PUBLISH', 'gusher:roster', JSON.stringify(beat));
+    await redis.command('PUBLISH', 'gusher:presence', JSON.stringify(beat));
     await eventually(() => one.state().includes('a 1 fake'), 'the made up host was read');
     expect(one.state()).to.deep.equal(['1', 'a 1 fake', 'u 1']);
-    await redis.command('PUBLISH', 'gusher:roster', JSON.stringify({ ...beat, kind: 'bye' }));
+    await redis.command('PUBLISH', 'gusher:presence', JSON.stringify({ ...beat, kind: 'bye' }));
     await eventually(() => one.state().length === 2, 'the made up host has left');
   });
 });

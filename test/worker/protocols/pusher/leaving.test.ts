@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
-import { Roster } from '../../../../src/primary/presence/registry.ts';
-import type { RosterDelta } from '../../../../src/shared/model/presence.ts';
+import { PresenceQueryServer } from '../../../../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
+import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { PusherWorker, WORKER_APP } from '../../../support/pusher-worker.ts';
 
 /** More turns of the loop than a subscribe takes. */
@@ -12,13 +12,13 @@ async function pass(turns: number): Promise<void> {
 }
 
 describe('a Pusher client that leaves while its command is under way', () => {
-  let roster: Roster;
-  let desk: RosterDesk;
+  let presence: PresenceRegistry;
+  let desk: PresenceQueryServer;
   let worker: PusherWorker;
 
   beforeEach(() => {
-    roster = new Roster();
-    desk = new RosterDesk(roster);
+    presence = new PresenceRegistry();
+    desk = new PresenceQueryServer(presence);
     worker = new PusherWorker(desk, 'w1');
     worker.app = { ...WORKER_APP, subscription_count: true };
   });
@@ -34,11 +34,11 @@ describe('a Pusher client that leaves while its command is under way', () => {
       subscriptions: 0,
       topics: 0,
     });
-    expect(roster.app(WORKER_APP.key)?.counts).to.equal(undefined);
+    expect(presence.app(WORKER_APP.key)?.counts).to.equal(undefined);
     const heard = worker.heard.length;
-    const delta: RosterDelta = { app: WORKER_APP.key, channel, user: 'other', change: 1 };
+    const delta: PresenceDelta = { app: WORKER_APP.key, channel, user: 'other', change: 1 };
     desk.open('other', () => undefined);
-    desk.receive('other', { type: 'roster', deltas: [delta] });
+    desk.receive('other', { type: 'presence', deltas: [delta] });
     await pass(TURNS);
     desk.close('other');
     await pass(TURNS);

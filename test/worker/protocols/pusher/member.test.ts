@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
-import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { PresenceQueryServer } from '../../../../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { memberIdOf, memberOf } from '../../../../src/worker/protocols/pusher/member.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worker.ts';
@@ -44,12 +44,12 @@ describe('the id of a Pusher user', () => {
   });
 
   it('keeps users apart whom JavaScript takes for one number, as members and on watchlists', async () => {
-    const roster = new Roster();
-    const worker = new PusherWorker(new RosterDesk(roster), 'w1');
+    const presence = new PresenceRegistry();
+    const worker = new PusherWorker(new PresenceQueryServer(presence), 'w1');
     try {
       const ids = ['9007199254740992', '9007199254740993'];
       for (const id of ids) await worker.subscribe(worker.connect().connection, 'presence-c', id);
-      const users = roster.channel(WORKER_APP.key, 'presence-c')?.users.names({}) ?? [];
+      const users = presence.channel(WORKER_APP.key, 'presence-c')?.users.names({}) ?? [];
       expect([...users]).to.deep.equal(ids);
       const { connection, transport } = worker.connect();
       await worker.signIn(connection, `{"id":"u","watchlist":[${ids.join(', ')}, "ann", {}]}`);

@@ -1,30 +1,30 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
-import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { PresenceQueryServer } from '../../../../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worker.ts';
 
 const CHANNEL = 'presence-c';
 
 describe('the bound of a presence channel', () => {
-  let roster: Roster;
-  let desk: RosterDesk;
+  let presence: PresenceRegistry;
+  let desk: PresenceQueryServer;
   let workers: [PusherWorker, PusherWorker];
   let told: string[];
 
   beforeEach(() => {
-    roster = new Roster();
+    presence = new PresenceRegistry();
     // Of this test alone: the registry of the test before may still report members that leave.
     const transitions: string[] = [];
     told = transitions;
-    roster.listen({
+    presence.addListener({
       transition: (transition) => {
         if ('channel' in transition && 'user' in transition)
           transitions.push(`${transition.kind} ${transition.user}`);
       },
-      counted: () => undefined,
+      countChanged: () => undefined,
     });
-    desk = new RosterDesk(roster);
+    desk = new PresenceQueryServer(presence);
     workers = [new PusherWorker(desk, 'w1'), new PusherWorker(desk, 'w2')];
     bound(10);
   });
@@ -77,7 +77,7 @@ describe('the bound of a presence channel', () => {
     bound(0);
     expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
     expect(told).to.have.length(10);
-    expect(roster.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
+    expect(presence.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
   });
 
   it('does not ask for the place of a client that has left while others were asked for', async () => {
@@ -99,7 +99,7 @@ describe('the bound of a presence channel', () => {
   });
 
   it('counts nobody whom the primary let in when the client had given up', async () => {
-    const worker = new PusherWorker(desk, 'slow', { rosterTimeoutMs: 50 });
+    const worker = new PusherWorker(desk, 'slow', { presenceTimeoutMs: 50 });
     const held: (() => void)[] = [];
     worker.carry = (hand) => void held.push(hand);
     try {
@@ -114,7 +114,8 @@ describe('the bound of a presence channel', () => {
       await again;
       await eventually(() => textsOf(transport).length === 2, 'it is let in');
       expect(textsOf(transport)[1]).to.include('subscription_succeeded');
-      const subscriptions = (): number => roster.channel(WORKER_APP.key, CHANNEL)?.counts.subscriptions ?? 0;
+      const subscriptions = (): number =>
+        presence.channel(WORKER_APP.key, CHANNEL)?.counts.subscriptions ?? 0;
       await eventually(() => subscriptions() === 1, 'it is there once');
       worker.leave(connection);
       await eventually(() => subscriptions() === 0, 'it has left');

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { RosterDesk } from '../../../../src/primary/presence/query-server.ts';
-import { Roster } from '../../../../src/primary/presence/registry.ts';
+import { PresenceQueryServer } from '../../../../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { PusherWorker, textsOf } from '../../../support/pusher-worker.ts';
 import { type RecordingTransport, turnEnds } from '../../../support/transport.ts';
 
@@ -9,7 +9,7 @@ describe('a Pusher client that subscribes', () => {
   let topicIsLive: () => void;
 
   beforeEach(() => {
-    worker = new PusherWorker(new RosterDesk(new Roster()), 'w1');
+    worker = new PusherWorker(new PresenceQueryServer(new PresenceRegistry()), 'w1');
     worker.subscribeTopic = () =>
       new Promise((resolve) => {
         topicIsLive = resolve;

@@ -12,7 +12,7 @@ describe('the watchlists', () => {
     const told: string[] = [];
     const unwatched: unknown[] = [];
     const lists = new Watchlists({
-      roster: {
+      presence: {
         subscribe: (_query: unknown, take: QueryCallback<never>) => take((answers.shift() ?? 0) as never),
         unsubscribe: (query) => void unwatched.push(query),
       },

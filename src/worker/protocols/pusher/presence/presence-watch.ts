@@ -1,11 +1,11 @@
 import { topicOf } from '../../../../shared/model/names.ts';
 import {
   type MemberList,
-  ROSTER_PAGE_MAX,
-  type RosterEvent,
-  type RosterJoin,
+  PRESENCE_PAGE_MAX,
+  type PresenceEvent,
+  type PresenceJoin,
 } from '../../../../shared/model/presence.ts';
-import type { JoinCallback, QueryCallback, RosterClient } from '../../../ipc/presence-client.ts';
+import type { JoinCallback, PresenceClient, QueryCallback } from '../../../ipc/presence-client.ts';
 import { memberAddedText, memberRemovedText } from '../messages.ts';
 
 /** Sends a text to the clients of this dialect that are subscribed to the channel here. */
@@ -13,15 +13,15 @@ export type Announce = (appKey: string, channelName: string, text: string) => vo
 
 /** Watches the presence channels of this worker's Pusher clients, and tells them who comes and goes. */
 export class PresenceWatch {
-  readonly #roster: Pick<RosterClient, 'join' | 'subscribe' | 'unsubscribe'>;
+  readonly #presence: Pick<PresenceClient, 'join' | 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
   readonly #watched = new Set<string>();
 
   constructor(options: {
-    roster: Pick<RosterClient, 'join' | 'subscribe' | 'unsubscribe'>;
+    presence: Pick<PresenceClient, 'join' | 'subscribe' | 'unsubscribe'>;
     announce: Announce;
   }) {
-    this.#roster = options.roster;
+    this.#presence = options.presence;
     this.#announce = options.announce;
   }
 
@@ -29,23 +29,26 @@ export class PresenceWatch {
    * Somebody comes, and is counted from then on if there is a place: `take` gets who is there; whoever comes or goes
    * later is announced.
    */
-  enter(join: RosterJoin, callback: JoinCallback): void {
+  enter(join: PresenceJoin, callback: JoinCallback): void {
     this.#watched.add(topicOf(join.app, join.channel));
-    this.#roster.join(join, callback);
+    this.#presence.join(join, callback);
   }
 
   /** Somebody who is in wants to know again who is there. */
   refresh(app: string, channel: string, callback: QueryCallback<MemberList>): void {
-    this.#roster.subscribe<'members'>({ kind: 'members', app, channel, limit: ROSTER_PAGE_MAX }, callback);
+    this.#presence.subscribe<'members'>(
+      { kind: 'members', app, channel, limit: PRESENCE_PAGE_MAX },
+      callback,
+    );
   }
 
   /** Nobody is subscribed any more. */
   leave(app: string, channel: string): void {
     if (!this.#watched.delete(topicOf(app, channel))) return;
-    this.#roster.unsubscribe({ kind: 'members', app, channel, limit: 0 });
+    this.#presence.unsubscribe({ kind: 'members', app, channel, limit: 0 });
   }
 
-  handleEvent(event: Extract<RosterEvent, { kind: 'joined' | 'left' }>): void {
+  handleEvent(event: Extract<PresenceEvent, { kind: 'joined' | 'left' }>): void {
     const { app, channel, user } = event;
     const text = event.kind === 'joined' ? memberAddedText(channel, event) : memberRemovedText(channel, user);
     this.#announce(app, channel, text);

@@ -1,6 +1,6 @@
 import { topicOf } from '../../../../shared/model/names.ts';
-import type { RosterEvent } from '../../../../shared/model/presence.ts';
-import type { RosterClient } from '../../../ipc/presence-client.ts';
+import type { PresenceEvent } from '../../../../shared/model/presence.ts';
+import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { subscriptionCountText } from '../messages.ts';
 import type { Announce } from './presence-watch.ts';
 
@@ -19,14 +19,14 @@ interface Counted {
 
 /** Tells clients how many are subscribed to their channels, where the app wants that. */
 export class SubscriptionCounts {
-  readonly #roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
+  readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
   readonly #counted = new Map<string, Counted>();
   readonly #late = new Set<Counted>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>; announce: Announce }) {
-    this.#roster = options.roster;
+  constructor(options: { presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>; announce: Announce }) {
+    this.#presence = options.presence;
     this.#announce = options.announce;
   }
 
@@ -36,7 +36,7 @@ export class SubscriptionCounts {
     if (this.#counted.has(topic)) return;
     const counted = { app, channel, count: 0, sentAt: Number.NEGATIVE_INFINITY, sentCount: -1 };
     this.#counted.set(topic, counted);
-    this.#roster.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
+    this.#presence.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
       if (this.#counted.get(topic) !== counted) return;
       // The roster has no time: nothing is told until somebody subscribes again.
       if (answer instanceof Error) this.#counted.delete(topic);
@@ -51,10 +51,10 @@ export class SubscriptionCounts {
     if (counted === undefined) return;
     this.#counted.delete(topic);
     this.#late.delete(counted);
-    this.#roster.unsubscribe({ kind: 'channel', app, channel });
+    this.#presence.unsubscribe({ kind: 'channel', app, channel });
   }
 
-  handleEvent({ app, channel, subscriptions }: Extract<RosterEvent, { kind: 'counted' }>): void {
+  handleEvent({ app, channel, subscriptions }: Extract<PresenceEvent, { kind: 'counted' }>): void {
     const counted = this.#counted.get(topicOf(app, channel));
     if (counted !== undefined) this.#update(counted, subscriptions);
   }

@@ -1,6 +1,6 @@
-import type { RosterEvent } from '../../../../shared/model/presence.ts';
+import type { PresenceEvent } from '../../../../shared/model/presence.ts';
 import type { Connection } from '../../../connection/connection.ts';
-import type { RosterClient } from '../../../ipc/presence-client.ts';
+import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { watchlistText } from '../messages.ts';
 
 /** Questions of one client that are open at once: all clients of the worker share what the roster takes. */
@@ -18,7 +18,7 @@ interface Watched {
 
 /** Tells signed-in clients which of the users they watch are online: at first, and when that changes. */
 export class Watchlists {
-  readonly #roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
+  readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #reply: (connection: Connection, text: string) => void;
   readonly #watched = new Map<string, Watched>();
   /** Whom each client watches. */
@@ -27,10 +27,10 @@ export class Watchlists {
   readonly #notified = new Set<Connection>();
 
   constructor(options: {
-    roster: Pick<RosterClient, 'subscribe' | 'unsubscribe'>;
+    presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
     reply: (connection: Connection, text: string) => void;
   }) {
-    this.#roster = options.roster;
+    this.#presence = options.presence;
     this.#reply = options.reply;
   }
 
@@ -64,7 +64,7 @@ export class Watchlists {
     }
   }
 
-  handleEvent({ kind, app, user }: Extract<RosterEvent, { kind: 'online' | 'offline' }>): void {
+  handleEvent({ kind, app, user }: Extract<PresenceEvent, { kind: 'online' | 'offline' }>): void {
     const watched = this.#watched.get(keyOf(app, user));
     if (watched === undefined) return;
     const isOnline = kind === 'online';
@@ -85,7 +85,7 @@ export class Watchlists {
     });
     const watched: Watched = { app, user, isOnline: undefined, answered, watchers: new Set() };
     this.#watched.set(key, watched);
-    this.#roster.subscribe<'user'>({ kind: 'user', app, user }, (answer) => {
+    this.#presence.subscribe<'user'>({ kind: 'user', app, user }, (answer) => {
       if (typeof answer === 'number') watched.isOnline = answer > 0;
       // Whoever watches the user next asks again.
       else if (this.#watched.get(key) === watched) this.#watched.delete(key);
@@ -98,7 +98,7 @@ export class Watchlists {
     const { app, user } = watched;
     if (this.#watched.get(keyOf(app, user)) !== watched) return;
     this.#watched.delete(keyOf(app, user));
-    this.#roster.unsubscribe({ kind: 'user', app, user });
+    this.#presence.unsubscribe({ kind: 'user', app, user });
   }
 }
 

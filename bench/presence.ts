@@ -1,11 +1,11 @@
-import { answerTo } from '../src/primary/presence/queries.ts';
-import { RosterDesk } from '../src/primary/presence/query-server.ts';
-import { Roster } from '../src/primary/presence/registry.ts';
+import { answerQuery } from '../src/primary/presence/queries.ts';
+import { PresenceQueryServer } from '../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../src/primary/presence/registry.ts';
 import type { ToPrimary } from '../src/shared/ipc/messages.ts';
-import { RosterReporter } from '../src/worker/ipc/presence-reporter.ts';
+import { PresenceReporter } from '../src/worker/ipc/presence-reporter.ts';
 
 /**
- * What the roster costs: `npm run build && node --expose-gc dist/bench/roster.js`. One user joins one channel by
+ * What the roster costs: `npm run build && node --expose-gc dist/bench/presence.js`. One user joins one channel by
  * one connection, as most do. CPU times are of the whole process, garbage collection on other threads included.
  */
 const USERS = 100_000;
@@ -22,25 +22,25 @@ async function main(): Promise<void> {
 /** The first call warms up. */
 async function measure(): Promise<[what: string, value: string][]> {
   const heapBefore = await heapBytes();
-  const roster = new Roster();
-  const desk = new RosterDesk(roster);
+  const presence = new PresenceRegistry();
+  const desk = new PresenceQueryServer(presence);
   for (let worker = 0; worker < WORKERS; worker += 1) desk.open(nameOf(worker), () => undefined);
   const join = await joinAll(desk);
   const bytes = ((await heapBytes()) - heapBefore) / USERS;
-  const page = pageMs(roster);
+  const page = pageMs(presence);
   let left = 0;
-  roster.listen({
+  presence.addListener({
     transition: ({ kind }) => {
       if (kind === 'offline') left += 1;
     },
-    counted: () => undefined,
+    countChanged: () => undefined,
   });
   const drop = await lateness(async () => {
     desk.close(nameOf(0));
     while (left < USERS / WORKERS) await new Promise(setImmediate);
   });
   for (let worker = 1; worker < WORKERS; worker += 1) desk.close(nameOf(worker));
-  if (roster.apps().size > 0) throw new Error('somebody is still there');
+  if (presence.apps().size > 0) throw new Error('somebody is still there');
   return [
     ['a join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`],
     ['a join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`],
@@ -54,7 +54,7 @@ async function measure(): Promise<[what: string, value: string][]> {
   ];
 }
 
-async function joinAll(desk: RosterDesk) {
+async function joinAll(desk: PresenceQueryServer) {
   let workerMs = 0;
   let primaryMs = 0;
   const joins = async (): Promise<void> => {
@@ -76,7 +76,7 @@ async function joinAll(desk: RosterDesk) {
 function reportJoins(first: number): string {
   const messages: ToPrimary[] = [];
   const send = (message: ToPrimary): void => void messages.push(message);
-  const reporter = new RosterReporter({ send, scheduleFlush: () => undefined });
+  const reporter = new PresenceReporter({ send, scheduleFlush: () => undefined });
   for (let user = first; user < first + BATCH; user += 1) {
     reporter.report('shop', '', `user-${user}`, 1);
     reporter.report('shop', `channel-${user % CHANNELS}`, `user-${user}`, 1);
@@ -86,10 +86,10 @@ function reportJoins(first: number): string {
   return JSON.stringify(messages[0]);
 }
 
-function pageMs(roster: Roster): number {
+function pageMs(presence: PresenceRegistry): number {
   const began = cpuMs();
   for (let page = 0; page < 20; page += 1) {
-    answerTo(roster, {
+    answerQuery(presence, {
       kind: 'usersOfChannel',
       app: 'shop',
       channel: 'everybody',

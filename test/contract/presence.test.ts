@@ -1,33 +1,33 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect } from 'chai';
-import { RosterDesk } from '../../src/primary/presence/query-server.ts';
-import { Roster } from '../../src/primary/presence/registry.ts';
+import { PresenceQueryServer } from '../../src/primary/presence/query-server.ts';
+import { PresenceRegistry } from '../../src/primary/presence/registry.ts';
 import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
-import type { MemberList, RosterEvent } from '../../src/shared/model/presence.ts';
-import { RosterClient } from '../../src/worker/ipc/presence-client.ts';
-import { RosterReporter } from '../../src/worker/ipc/presence-reporter.ts';
+import type { MemberList, PresenceEvent } from '../../src/shared/model/presence.ts';
+import { PresenceClient } from '../../src/worker/ipc/presence-client.ts';
+import { PresenceReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { eventually } from '../support/deadline.ts';
 
 /** A worker's part of the roster, joined with the desk by a real asynchronous channel, as the processes are. */
 class Member {
   readonly channel = new MessageChannel();
-  readonly events: RosterEvent[] = [];
+  readonly events: PresenceEvent[] = [];
   readonly reports: ToPrimary[] = [];
-  readonly reporter: RosterReporter;
-  readonly client: RosterClient;
+  readonly reporter: PresenceReporter;
+  readonly client: PresenceClient;
 
-  constructor(desk: RosterDesk, name: string) {
+  constructor(desk: PresenceQueryServer, name: string) {
     const { port1, port2 } = this.channel;
     const send = (message: ToPrimary): void => {
-      if (message.type === 'roster') this.reports.push(message);
+      if (message.type === 'presence') this.reports.push(message);
       port2.postMessage(message);
     };
-    this.reporter = new RosterReporter({
+    this.reporter = new PresenceReporter({
       send,
       scheduleFlush: () => setImmediate(() => this.reporter.flush()),
     });
-    this.client = new RosterClient({ send, flushReports: () => this.reporter.flush() });
+    this.client = new PresenceClient({ send, flushReports: () => this.reporter.flush() });
     this.client.onEvents((events) => void this.events.push(...events));
     desk.open(name, (message) => port1.postMessage(message));
     port1.on('message', (message: ToPrimary) => desk.receive(name, message as never));
@@ -41,12 +41,12 @@ class Member {
 }
 
 describe('the roster between a worker and the primary', () => {
-  let desk: RosterDesk;
+  let desk: PresenceQueryServer;
   let one: Member;
   let two: Member;
 
   beforeEach(() => {
-    desk = new RosterDesk(new Roster());
+    desk = new PresenceQueryServer(new PresenceRegistry());
     one = new Member(desk, 'w1');
     two = new Member(desk, 'w2');
   });
@@ -88,7 +88,7 @@ describe('the roster between a worker and the primary', () => {
     await eventually(() => one.reports.length > 0, 'a report was sent');
     expect(one.reports).to.deep.equal([
       {
-        type: 'roster',
+        type: 'presence',
         deltas: [
           { app: 'shop', channel: 'a', user: 'u', change: 2 },
           { app: 'shop', channel: 'b', user: 'v', change: 1 },
@@ -176,7 +176,7 @@ describe('the roster between a worker and the primary', () => {
   it('refuses questions beyond a bound, and those that are not answered in time', async () => {
     const sent: ToPrimary[] = [];
     const send = (message: ToPrimary): unknown => sent.push(message);
-    const deaf = new RosterClient({ send, flushReports: () => undefined, timeoutMs: 1_000 });
+    const deaf = new PresenceClient({ send, flushReports: () => undefined, timeoutMs: 1_000 });
     const outcomes = Array.from({ length: 51_001 }, () =>
       deaf.query({ kind: 'totals' }).then(
         () => 'answered',
