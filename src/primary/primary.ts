@@ -12,7 +12,7 @@ import type { PendingSocket } from './dispatch/pending-socket.ts';
 import { SocketQueue } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
-import { Hosts } from './presence/cluster/cluster.ts';
+import { PresenceCluster } from './presence/cluster/cluster.ts';
 import { PresenceQueryServer } from './presence/query-server.ts';
 import { PresenceRegistry } from './presence/registry.ts';
 import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
@@ -47,7 +47,7 @@ export async function runPrimary(
   const dispatcher = new SocketDispatcher();
   const registry = new PresenceRegistry();
   const presenceServer = new PresenceQueryServer(registry);
-  const hosts = joinHosts(settings, registry, log);
+  const cluster = createCluster(settings, registry, log);
   const webhooks = openWebhooks({ settings, demoApp, registry, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
   const socketQueue = new SocketQueue({
@@ -67,7 +67,7 @@ export async function runPrimary(
     registry,
     webhooks,
     log,
-    onBrokerServer: (server) => hosts?.follow(server),
+    onBrokerServer: (server) => cluster?.follow(server),
   });
   const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
   const stop = watchSignals({ log });
@@ -76,7 +76,7 @@ export async function runPrimary(
   let drained: boolean | NodeJS.Signals = true;
   const closers = new Closers({ log });
   closers.add('demo watch', () => demo?.close());
-  closers.add('presence cluster', () => hosts?.close());
+  closers.add('presence cluster', () => cluster?.close());
   closers.add('webhooks', () =>
     webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_TIMEOUT_MS),
   );
@@ -102,7 +102,7 @@ export async function runPrimary(
   try {
     const listen = await publicListener.open();
     const apiListen = await apiListener.open();
-    hosts?.open();
+    cluster?.open();
     const started = await Promise.race([supervisor.start(), stop.first]);
     if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
@@ -142,14 +142,14 @@ function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>
 }
 
 /** Hosts know of each other by the Redis they share. */
-function joinHosts(
+function createCluster(
   { redisUrl, redisPrefix }: Settings,
   registry: PresenceRegistry,
   log: Logger,
-): Hosts | undefined {
+): PresenceCluster | undefined {
   return redisUrl === undefined
     ? undefined
-    : new Hosts({ url: redisUrl, prefix: redisPrefix, registry, log });
+    : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, registry, log });
 }
 
 function announce(

@@ -3,20 +3,20 @@ import type { Logger } from '../../../shared/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
 import { describeRedisError } from '../../../shared/redis/errors.ts';
 import type { PresenceRegistry } from '../registry.ts';
-import { OwnPart } from './local-replica.ts';
-import type { HostMessage } from './message.ts';
-import { HostStore } from './redis-store.ts';
-import { OtherHosts } from './remote-replicas.ts';
+import { LocalReplica } from './local-replica.ts';
+import type { ClusterMessage } from './message.ts';
+import { RedisReplicaStore } from './redis-store.ts';
+import { RemoteReplicas } from './remote-replicas.ts';
 
 const HEARTBEAT_MS = 2_000;
 const CHECK_MS = 500;
 /** A watch later than this was not on time itself: what it did not hear proves nothing. */
 const LATE_CHECK_MS = 3 * CHECK_MS;
 /** A link that is back sooner is not worth a line in the log. */
-const LOST_AFTER_MS = 2_000;
+const DISCONNECTED_AFTER_MS = 2_000;
 /** More than a beat: where Redis takes a write now and then it is not said each time. */
-const WRITTEN_AFTER_MS = 3_000;
-const ANSWER_MS = 50;
+const WRITES_RESTORED_AFTER_MS = 3_000;
+const REPLY_DELAY_MS = 50;
 /** How long after the first hello the hosts that were there before have answered it and were read. */
 const SETTLE_MS = 3_000;
 
@@ -25,22 +25,22 @@ const SETTLE_MS = 3_000;
  * exact, and those of the others stay as they were for some seconds. While it takes no writes they stay, too, and the
  * others see of this host what was written last.
  */
-export class Hosts {
+export class PresenceCluster {
   readonly #id = randomBytes(15).toString('base64url');
   readonly #log: Logger;
-  readonly #store: HostStore;
-  readonly #own: OwnPart;
-  readonly #others: OtherHosts;
+  readonly #store: RedisReplicaStore;
+  readonly #local: LocalReplica;
+  readonly #remote: RemoteReplicas;
   /** Says to the others that it speaks for all; does so when they have heard it. */
   #settled = false;
-  #speaks = false;
-  #settling: NodeJS.Timeout | undefined;
-  #answering: NodeJS.Timeout | undefined;
-  #beat: NodeJS.Timeout | undefined;
-  #watch: NodeJS.Timeout | undefined;
-  #watchedAt = 0;
+  #isVoter = false;
+  #settleTimer: NodeJS.Timeout | undefined;
+  #replyTimer: NodeJS.Timeout | undefined;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
+  #checkTimer: NodeJS.Timeout | undefined;
+  #checkedAt = 0;
   #liveAt = 0;
-  #lost = false;
+  #isDisconnected = false;
   #lastWriteErrorAt = 0;
   #writesFail = false;
 
@@ -51,29 +51,34 @@ export class Hosts {
     log,
   }: { url: string; prefix: string; registry: PresenceRegistry; log: Logger }) {
     this.#log = log;
-    this.#store = new HostStore({ url, prefix });
-    this.#others = new OtherHosts({ registry, store: this.#store });
-    this.#own = new OwnPart({ host: this.#id, registry, store: this.#store, speaks: () => this.#settled });
+    this.#store = new RedisReplicaStore({ url, prefix });
+    this.#remote = new RemoteReplicas({ registry, store: this.#store });
+    this.#local = new LocalReplica({
+      host: this.#id,
+      registry,
+      store: this.#store,
+      isVoter: () => this.#settled,
+    });
     registry.setReplication({
-      changed: (app, channel, user) => this.#own.change(app, channel, user),
-      isOwnerOf: (app, channel) => this.#speaksFor(app, channel),
+      changed: (app, channel, user) => this.#local.change(app, channel, user),
+      isOwnerOf: (app, channel) => this.#isOwnerOf(app, channel),
     });
   }
 
   /** Whether it is one of those that speak for all. */
-  get speaks(): boolean {
-    return this.#speaks;
+  get isVoter(): boolean {
+    return this.#isVoter;
   }
 
   /** Does not wait: a Redis that is not there yet is no error. */
   open(): void {
-    this.#watchedAt = performance.now();
-    this.#liveAt = this.#watchedAt;
-    this.#beat = setInterval(this.#onBeat, HEARTBEAT_MS);
-    this.#watch = setInterval(this.#onWatch, CHECK_MS);
+    this.#checkedAt = performance.now();
+    this.#liveAt = this.#checkedAt;
+    this.#heartbeatTimer = setInterval(this.#sendHeartbeat, HEARTBEAT_MS);
+    this.#checkTimer = setInterval(this.#check, CHECK_MS);
     this.#store.open({
-      live: (isAnother) => this.#greet(isAnother),
-      heard: (message) => this.#hear(message),
+      connected: (isAnother) => this.#onConnected(isAnother),
+      message: (message) => this.#handle(message),
       malformed: () =>
         this.#log.debug({ event: 'cluster_message_malformed' }, 'malformed cluster message dropped'),
     });
@@ -86,63 +91,64 @@ export class Hosts {
 
   /** Tells the other hosts that all who were here have left. */
   async close(): Promise<void> {
-    clearInterval(this.#beat);
-    clearInterval(this.#watch);
-    clearTimeout(this.#settling);
-    clearTimeout(this.#answering);
+    clearInterval(this.#heartbeatTimer);
+    clearInterval(this.#checkTimer);
+    clearTimeout(this.#settleTimer);
+    clearTimeout(this.#replyTimer);
     const closers = new Closers({ log: this.#log });
     closers.add('presence store', () => this.#store.close());
-    closers.add('local presence entries', () => this.#own.close());
+    closers.add('local presence entries', () => this.#local.close());
     if (!(await closers.close())) throw new Error('not every part was closed');
   }
 
-  #greet(isAnother: boolean): void {
-    if (isAnother) this.#own.renew();
-    if (this.#lost) this.#log.info({ event: 'cluster_connection_restored' }, 'cluster connection restored');
-    this.#lost = false;
-    void this.#own.greet();
-    this.#settling ??= setTimeout(() => {
+  #onConnected(isAnother: boolean): void {
+    if (isAnother) this.#local.rewrite();
+    if (this.#isDisconnected)
+      this.#log.info({ event: 'cluster_connection_restored' }, 'cluster connection restored');
+    this.#isDisconnected = false;
+    void this.#local.announce();
+    this.#settleTimer ??= setTimeout(() => {
       this.#settled = true;
-      this.#others.settle();
-      void this.#own.beat();
+      this.#remote.settle();
+      void this.#local.sendHeartbeat();
     }, SETTLE_MS);
   }
 
-  #hear(message: HostMessage): void {
+  #handle(message: ClusterMessage): void {
     if (message.host === this.#id) {
       // The others hear it now, too.
-      this.#speaks = message.speaks;
+      this.#isVoter = message.isVoter;
       return;
     }
-    this.#others.hear(message, performance.now());
-    if (message.kind === 'hello') this.#answer();
+    this.#remote.handle(message, performance.now());
+    if (message.kind === 'hello') this.#replySoon();
   }
 
   /** Attack: hellos without end. One answer is for all that came meanwhile. */
-  #answer(): void {
-    this.#answering ??= setTimeout(() => {
-      this.#answering = undefined;
-      void this.#own.beat();
-    }, ANSWER_MS);
+  #replySoon(): void {
+    this.#replyTimer ??= setTimeout(() => {
+      this.#replyTimer = undefined;
+      void this.#local.sendHeartbeat();
+    }, REPLY_DELAY_MS);
   }
 
-  readonly #onBeat = (): void => void this.#own.beat();
+  readonly #sendHeartbeat = (): void => void this.#local.sendHeartbeat();
 
-  readonly #onWatch = (): void => {
+  readonly #check = (): void => {
     const now = performance.now();
-    if (now - this.#watchedAt > LATE_CHECK_MS) this.#others.excuse(now);
-    this.#watchedAt = now;
+    if (now - this.#checkedAt > LATE_CHECK_MS) this.#remote.resetTimers(now);
+    this.#checkedAt = now;
     if (this.#store.isLive) {
       this.#liveAt = now;
-    } else if (!this.#lost && now - this.#liveAt > LOST_AFTER_MS) {
-      this.#lost = true;
+    } else if (!this.#isDisconnected && now - this.#liveAt > DISCONNECTED_AFTER_MS) {
+      this.#isDisconnected = true;
       this.#log.warn(
         { event: 'cluster_connection_lost', reason: describeRedisError(this.#store.lastError) },
         'cluster connection lost',
       );
     }
     this.#logWriteErrors(now);
-    for (const host of this.#others.bury(now))
+    for (const host of this.#remote.evictExpired(now))
       this.#log.warn(
         { event: 'cluster_host_timed_out', host },
         'host timed out, its presence entries removed',
@@ -150,7 +156,7 @@ export class Hosts {
   };
 
   #logWriteErrors(now: number): void {
-    const { writeError } = this.#own;
+    const { writeError } = this.#local;
     if (writeError !== undefined) {
       this.#lastWriteErrorAt = now;
       if (this.#writesFail) return;
@@ -159,7 +165,7 @@ export class Hosts {
         { event: 'presence_write_failed', reason: describeRedisError(writeError) },
         'cannot write presence to Redis',
       );
-    } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITTEN_AFTER_MS) {
+    } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITES_RESTORED_AFTER_MS) {
       this.#writesFail = false;
       this.#log.info({ event: 'presence_write_restored' }, 'presence writes to Redis restored');
     }
@@ -170,12 +176,12 @@ export class Hosts {
    * one without asking, and when one dies only what was its own is another's. Where nobody has been for long,
    * those that have just come speak.
    */
-  #speaksFor(app: string, channel: string): boolean {
-    const { ids, speakers } = this.#others;
+  #isOwnerOf(app: string, channel: string): boolean {
+    const { ids, voters } = this.#remote;
     if (ids.length === 0) return true;
-    if (!this.#speaks && speakers.length > 0) return false;
+    if (!this.#isVoter && voters.length > 0) return false;
     const weight = weigh(this.#id, app, channel);
-    return (this.#speaks ? speakers : ids).every((id) => weigh(id, app, channel) < weight);
+    return (this.#isVoter ? voters : ids).every((id) => weigh(id, app, channel) < weight);
   }
 }
 

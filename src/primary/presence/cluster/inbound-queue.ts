@@ -4,7 +4,7 @@ const SLICE_MS = 5;
 const WAITING_MAX_BYTES = 64 * 1024 * 1024;
 
 /** What came from Redis and waits to be read: many messages can come in one turn, and reading takes time. */
-export class Arrivals {
+export class InboundQueue {
   readonly #read: (bytes: Buffer) => void;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;

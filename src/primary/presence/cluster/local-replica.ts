@@ -1,8 +1,8 @@
 import { isDiscarded, isReplyError } from '../../../shared/redis/errors.ts';
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
-import { type HostMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
-import type { HostStore } from './redis-store.ts';
+import { type ClusterMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
+import type { RedisReplicaStore } from './redis-store.ts';
 
 /** How long changes are collected before they are told: many at once cost little more than one. */
 const COLLECT_MS = 20;
@@ -12,18 +12,18 @@ const MESSAGE_LENGTH = 256 * 1024;
 const CHANGED_MAX = 200_000;
 
 /** `absent`: not in Redis, as far as is known → `writing` → `complete`. */
-type PartState = 'absent' | 'writing' | 'complete';
+type ReplicaState = 'absent' | 'writing' | 'complete';
 
 /**
  * This host's part of the roster, kept in Redis and told to the other hosts. Counts are written as they are, not
  * by how much they changed, so to write one again does no harm; what may have failed is written again.
  */
-export class OwnPart {
+export class LocalReplica {
   readonly #host: string;
   readonly #registry: PresenceRegistry;
-  readonly #store: HostStore;
-  readonly #speaks: () => boolean;
-  #state: PartState = 'absent';
+  readonly #store: RedisReplicaStore;
+  readonly #isVoter: () => boolean;
+  #state: ReplicaState = 'absent';
   #sequence = 0;
   /** Keys whose counts in Redis may not be those of the roster. */
   readonly #changed = new Set<string>();
@@ -37,13 +37,13 @@ export class OwnPart {
   constructor(options: {
     host: string;
     registry: PresenceRegistry;
-    store: HostStore;
-    speaks: () => boolean;
+    store: RedisReplicaStore;
+    isVoter: () => boolean;
   }) {
     this.#host = options.host;
     this.#registry = options.registry;
     this.#store = options.store;
-    this.#speaks = options.speaks;
+    this.#isVoter = options.isVoter;
   }
 
   /** Redis's no to what it was to keep for this host last; `undefined` when nothing waits for that. */
@@ -57,34 +57,34 @@ export class OwnPart {
     if (this.#state === 'absent') return;
     this.#changed.add(keyOf(app, channel, user));
     const waits = this.#writeError !== undefined;
-    if (this.#changed.size > CHANGED_MAX && (waits || !this.#store.isLive)) this.#lose();
+    if (this.#changed.size > CHANGED_MAX && (waits || !this.#store.isLive)) this.#invalidate();
     if (!waits) this.#wake();
   }
 
   /** Says hello to the others, and makes good what was not written. */
-  async greet(): Promise<void> {
-    await this.#store.say(this.#message('hello', [])).catch(ignoreUntilNextBeat);
-    await this.beat();
+  async announce(): Promise<void> {
+    await this.#store.publish(this.#message('hello', [])).catch(ignoreUntilNextHeartbeat);
+    await this.sendHeartbeat();
   }
 
   /** To be called at a steady pace: keeps the part alive, says so, and tries again what was refused. */
-  async beat(): Promise<void> {
+  async sendHeartbeat(): Promise<void> {
     if (this.#closed || !this.#store.isLive) return;
     const wasThere = this.#state !== 'absent';
     try {
       // One that may not be written yet is said to live, too: those who know it keep it.
-      const isThere = await this.#store.keepAlive(this.#message('beat', []));
-      if (wasThere && !isThere) this.#lose();
+      const isThere = await this.#store.keepAlive(this.#message('heartbeat', []));
+      if (wasThere && !isThere) this.#invalidate();
       if (this.#state === 'complete' && this.#changed.size === 0) this.#writeError = undefined;
     } catch (error) {
-      this.#note(error);
+      this.#recordError(error);
     }
     this.#wake();
   }
 
   /** What was written may be lost in part, without a trace: all is written anew. */
-  renew(): void {
-    if (this.#state !== 'absent') this.#lose();
+  rewrite(): void {
+    if (this.#state !== 'absent') this.#invalidate();
   }
 
   /** Takes the part away from Redis and tells the others. */
@@ -93,11 +93,11 @@ export class OwnPart {
     clearTimeout(this.#timer);
     if (!this.#store.isLive) return;
     this.#sequence += 1;
-    await this.#store.remove(this.#message('bye', [])).catch(ignoreUntilNextBeat);
+    await this.#store.remove(this.#message('leave', [])).catch(ignoreUntilNextHeartbeat);
   }
 
   /** The part is begun anew when the link allows. */
-  #lose(): void {
+  #invalidate(): void {
     this.#state = 'absent';
     this.#changed.clear();
   }
@@ -117,7 +117,7 @@ export class OwnPart {
       if (this.#state === 'writing' && this.#listed) await this.#complete();
     } catch (error) {
       // The next beat, or the next link, tries again.
-      this.#note(error);
+      this.#recordError(error);
       failed = true;
     }
     this.#working = false;
@@ -149,7 +149,7 @@ export class OwnPart {
     }
     this.#sequence += 1;
     try {
-      await this.#store.write(this.#message('change', records));
+      await this.#store.write(this.#message('delta', records));
       this.#writeError = undefined;
     } catch (error) {
       // Nobody has heard this number. Were it left out, all would read the part anew, after each attempt.
@@ -163,18 +163,18 @@ export class OwnPart {
     this.#state = 'complete';
     // A number is left out: whoever had an older part misses it, and reads this one.
     this.#sequence += 1;
-    await this.beat();
+    await this.sendHeartbeat();
   }
 
   /** What was not answered is the link's affair. */
-  #note(error: unknown): void {
+  #recordError(error: unknown): void {
     if (isReplyError(error)) this.#writeError = error;
   }
 
-  #message(kind: HostMessage['kind'], records: readonly PresenceRecord[]): HostMessage {
+  #message(kind: ClusterMessage['kind'], records: readonly PresenceRecord[]): ClusterMessage {
     const complete = this.#state === 'complete';
-    return { kind, host: this.#host, sequence: this.#sequence, complete, speaks: this.#speaks(), records };
+    return { kind, host: this.#host, sequence: this.#sequence, complete, isVoter: this.#isVoter(), records };
   }
 }
 
-function ignoreUntilNextBeat(): void {}
+function ignoreUntilNextHeartbeat(): void {}

@@ -13,15 +13,15 @@ import type { PresenceRecord } from '../registry.ts';
  * `beat`: I live. `hello`: so do I, and who are you? `change`: these counts of mine are others now. `bye`: all my
  * counts are 0.
  */
-export interface HostMessage {
-  readonly kind: 'beat' | 'hello' | 'change' | 'bye';
+export interface ClusterMessage {
+  readonly kind: 'heartbeat' | 'hello' | 'delta' | 'leave';
   readonly host: string;
   /** Number of the latest change: a listener that misses one reads the part anew. */
   readonly sequence: number;
   /** Whether all that the host has is in Redis, to be read. */
   readonly complete: boolean;
   /** Whether the host knows the others well enough to speak for all of them. */
-  readonly speaks: boolean;
+  readonly isVoter: boolean;
   /** Counts as they are now; 0: none any more. */
   readonly records: readonly PresenceRecord[];
 }
@@ -36,15 +36,15 @@ export const INFO_MAX_LENGTH = 16 * 1024;
 const HOST_ID = /^[A-Za-z0-9_-]{20}$/;
 
 const messageSchema = v.object({
-  kind: v.picklist(['beat', 'hello', 'change', 'bye']),
+  kind: v.picklist(['heartbeat', 'hello', 'delta', 'leave']),
   host: v.pipe(v.string(), v.regex(HOST_ID)),
   sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   complete: v.boolean(),
-  speaks: v.boolean(),
+  isVoter: v.boolean(),
   records: v.pipe(v.array(v.unknown()), v.maxLength(RECORDS_PER_MESSAGE)),
 });
 
-export function messageText(message: HostMessage): string {
+export function messageText(message: ClusterMessage): string {
   const records = message.records.map(({ app, channel, user, count, info }) =>
     info === undefined ? [app, channel, user, count] : [app, channel, user, count, info],
   );
@@ -54,7 +54,7 @@ export function messageText(message: HostMessage): string {
 /**
  * `undefined` if the message breaks a rule. A record that breaks one is left out: the others are still true.
  */
-export function parseMessage(bytes: Buffer): HostMessage | undefined {
+export function parseMessage(bytes: Buffer): ClusterMessage | undefined {
   if (bytes.length > MESSAGE_MAX_BYTES || !isUtf8(bytes)) return undefined;
   const parsed = v.safeParse(messageSchema, parseJson(bytes.toString('utf8')));
   if (!parsed.success) return undefined;

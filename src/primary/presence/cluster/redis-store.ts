@@ -8,28 +8,28 @@ import {
 } from '../../../shared/redis/client.ts';
 import { isReplyError, isStreamClosedError, replyErrorCode } from '../../../shared/redis/errors.ts';
 import type { PresenceRecord } from '../registry.ts';
-import { Arrivals } from './inbound-queue.ts';
-import { type HostMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
+import { InboundQueue } from './inbound-queue.ts';
+import { type ClusterMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
 
 /** How long what a host says of itself outlives it. */
-const LIFE_SECONDS = 8;
+const TTL_SECONDS = 8;
 /** A host's records are spread over this many hashes: Redis frees one at a time without stopping for long. */
 const CHUNKS = 32;
 const SCAN_COUNT = 1_000;
 /** Who may not listen asks again so much later. */
-const LISTEN_AGAIN_MS = 1_000;
+const RESUBSCRIBE_MS = 1_000;
 /** Where Redis is a replica the address may lead to the master by now, which a new connection finds out. */
 const SEEK_MASTER_MS = 10_000;
 /** A field that is in every chunk, so that one that is not there was lost and not just empty. */
 const MARKER = '';
 
-export interface HostStoreListener {
+export interface ReplicaStoreListener {
   /**
    * A connection is up and hears the other hosts. It may lead to another Redis than the last one (a failover, a restart),
    * which need not have all that was written.
    */
-  live(isAnother: boolean): void;
-  heard(message: HostMessage): void;
+  connected(isAnother: boolean): void;
+  message(message: ClusterMessage): void;
   /** Something that is no message of a host. */
   malformed(): void;
 }
@@ -39,7 +39,7 @@ export interface HostStoreListener {
  * channel on which they tell each other of changes. Commands reject at once while the link is down; what Redis refuses
  * rejects with its reply, and the link is none the worse.
  */
-export class HostStore {
+export class RedisReplicaStore {
   readonly #url: string;
   readonly #base: string;
   readonly #channel: string;
@@ -49,8 +49,8 @@ export class HostStore {
   #runId: string | undefined;
   /** How often the own part was begun. */
   #begun = 0;
-  #listens = false;
-  #listenAgain: NodeJS.Timeout | undefined;
+  #isSubscribed = false;
+  #resubscribeTimer: NodeJS.Timeout | undefined;
   #soughtMasterAt = Number.NEGATIVE_INFINITY;
   /** What went wrong with the link last. */
   lastError: unknown;
@@ -67,7 +67,7 @@ export class HostStore {
   }
 
   get isLive(): boolean {
-    return this.#listens && this.#isConnected;
+    return this.#isSubscribed && this.#isConnected;
   }
 
   get #isConnected(): boolean {
@@ -75,18 +75,18 @@ export class HostStore {
   }
 
   /** Connects, and goes on trying; does not wait. */
-  open(listener: HostStoreListener): void {
-    this.#subscriber.on('ready', () => void this.#listen(listener));
+  open(listener: ReplicaStoreListener): void {
+    this.#subscriber.on('ready', () => void this.#subscribe(listener));
     this.#subscriber.on('close', () => {
-      this.#listens = false;
+      this.#isSubscribed = false;
     });
-    this.#commands.on('ready', () => void this.#listen(listener));
-    const arrivals = new Arrivals((bytes) => {
+    this.#commands.on('ready', () => void this.#subscribe(listener));
+    const inbound = new InboundQueue((bytes) => {
       const message = parseMessage(bytes);
       if (message === undefined) listener.malformed();
-      else listener.heard(message);
+      else listener.message(message);
     });
-    this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => arrivals.add(bytes));
+    this.#subscriber.on('messageBuffer', (_channel: Buffer, bytes: Buffer) => inbound.add(bytes));
     for (const client of [this.#subscriber, this.#commands]) {
       client.connect().catch((error: unknown) => {
         this.lastError = error;
@@ -99,7 +99,7 @@ export class HostStore {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#listenAgain);
+    clearTimeout(this.#resubscribeTimer);
     await quitRedis(this.#subscriber, this.#commands);
   }
 
@@ -107,25 +107,25 @@ export class HostStore {
   async begin(host: string): Promise<void> {
     this.#begun += 1;
     const commands = this.#commands.multi().unlink(...this.#chunks(host));
-    commands.set(this.#alive(host), String(this.#begun), 'EX', LIFE_SECONDS);
-    for (const chunk of this.#chunks(host)) commands.hset(chunk, MARKER, '1').expire(chunk, LIFE_SECONDS);
+    commands.set(this.#alive(host), String(this.#begun), 'EX', TTL_SECONDS);
+    for (const chunk of this.#chunks(host)) commands.hset(chunk, MARKER, '1').expire(chunk, TTL_SECONDS);
     await this.#run(commands);
   }
 
   /** Keeps the records of a change and tells the others, both or neither. */
-  async write(message: HostMessage): Promise<void> {
+  async write(message: ClusterMessage): Promise<void> {
     const commands = this.#commands.multi();
-    const kept = new Map<string, string[]>();
-    const gone = new Map<string, string[]>();
+    const stored = new Map<string, string[]>();
+    const removed = new Map<string, string[]>();
     for (const record of message.records) {
       const key = keyOf(record.app, record.channel, record.user);
       const chunk = `${this.#alive(message.host)}:${chunkOf(key)}`;
-      if (record.count === 0) put(gone, chunk, key);
-      else put(kept, chunk, key, valueText(record));
+      if (record.count === 0) put(removed, chunk, key);
+      else put(stored, chunk, key, valueText(record));
     }
     // A chunk that was lost comes to be by this; nobody may be left to notice it.
-    for (const [chunk, fields] of kept) commands.hset(chunk, ...fields).expire(chunk, LIFE_SECONDS);
-    for (const [chunk, fields] of gone) commands.hdel(chunk, ...fields);
+    for (const [chunk, fields] of stored) commands.hset(chunk, ...fields).expire(chunk, TTL_SECONDS);
+    for (const [chunk, fields] of removed) commands.hdel(chunk, ...fields);
     commands.publish(this.#channel, messageText(message));
     await this.#run(commands);
   }
@@ -134,18 +134,18 @@ export class HostStore {
    * Prolongs the life of a part and says so, the latter also if the former is refused. False: something of it is not there
    * any more.
    */
-  async keepAlive(message: HostMessage): Promise<boolean> {
+  async keepAlive(message: ClusterMessage): Promise<boolean> {
     // No transaction: while its memory is full Redis refuses whatever is in one.
-    const commands = this.#commands.pipeline().expire(this.#alive(message.host), LIFE_SECONDS);
-    for (const chunk of this.#chunks(message.host)) commands.expire(chunk, LIFE_SECONDS);
+    const commands = this.#commands.pipeline().expire(this.#alive(message.host), TTL_SECONDS);
+    for (const chunk of this.#chunks(message.host)) commands.expire(chunk, TTL_SECONDS);
     commands.publish(this.#channel, messageText(message));
-    this.#expectAnswer(this.#subscriber, this.#subscriber.ping()).catch(ignoreReplyError);
+    this.#expectReply(this.#subscriber, this.#subscriber.ping()).catch(ignoreReplyError);
     const replies = await this.#run(commands);
     return replies.slice(0, -1).every((reply) => reply === 1);
   }
 
   /** Takes a part away and says so, the latter also if the former is refused. */
-  async remove(message: HostMessage): Promise<void> {
+  async remove(message: ClusterMessage): Promise<void> {
     const commands = this.#commands
       .pipeline()
       .unlink(this.#alive(message.host), ...this.#chunks(message.host))
@@ -153,7 +153,7 @@ export class HostStore {
     await this.#run(commands);
   }
 
-  async say(message: HostMessage): Promise<void> {
+  async publish(message: ClusterMessage): Promise<void> {
     await this.#commands.publish(this.#channel, messageText(message));
   }
 
@@ -161,14 +161,14 @@ export class HostStore {
    * Reads a part, some records at a time; one may come twice. Resolves with false if the host is not alive, dies
    * or begins anew meanwhile, when what was read may not be all.
    */
-  async read(host: string, take: (records: readonly PresenceRecord[]) => void): Promise<boolean> {
+  async read(host: string, onRecords: (records: readonly PresenceRecord[]) => void): Promise<boolean> {
     const begun = await this.#commands.get(this.#alive(host));
     if (begun === null) return false;
     for (const chunk of this.#chunks(host)) {
       let cursor = '0';
       do {
         const [next, fields] = await this.#commands.hscanBuffer(chunk, cursor, 'COUNT', SCAN_COUNT);
-        take(recordsOf(fields));
+        onRecords(recordsOf(fields));
         cursor = next.toString();
       } while (cursor !== '0');
     }
@@ -185,23 +185,23 @@ export class HostStore {
   }
 
   /** To be called when a connection is up: once both are, the others can be heard. */
-  async #listen(listener: HostStoreListener): Promise<void> {
-    clearTimeout(this.#listenAgain);
+  async #subscribe(listener: ReplicaStoreListener): Promise<void> {
+    clearTimeout(this.#resubscribeTimer);
     if (!this.#isConnected) return;
     try {
-      await this.#expectAnswer(this.#subscriber, this.#subscriber.subscribe(this.#channel));
+      await this.#expectReply(this.#subscriber, this.#subscriber.subscribe(this.#channel));
     } catch (error) {
       if (!isReplyError(error)) return;
       this.lastError = error;
-      this.#listenAgain = setTimeout(() => void this.#listen(listener), LISTEN_AGAIN_MS);
+      this.#resubscribeTimer = setTimeout(() => void this.#subscribe(listener), RESUBSCRIBE_MS);
       return;
     }
-    this.#listens = true;
+    this.#isSubscribed = true;
     const runId = await this.#readRunId();
     const isAnother = runId === undefined || runId !== this.#runId;
     this.#runId = runId;
     this.lastError = undefined;
-    listener.live(isAnother);
+    listener.connected(isAnother);
   }
 
   /** `undefined` where it may not be asked for. */
@@ -212,11 +212,11 @@ export class HostStore {
 
   /** The replies to all of a transaction or a pipeline. */
   async #run(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
-    return this.#expectAnswer(this.#commands, repliesTo(commands));
+    return this.#expectReply(this.#commands, repliesTo(commands));
   }
 
   /** Ends a connection on which a command was not answered. A no is an answer. */
-  async #expectAnswer<T>(client: Redis, command: Promise<T>): Promise<T> {
+  async #expectReply<T>(client: Redis, command: Promise<T>): Promise<T> {
     try {
       return await command;
     } catch (error) {

@@ -1,10 +1,10 @@
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
-import { type HostMessage, keyOf } from './message.ts';
-import type { HostStore } from './redis-store.ts';
+import { type ClusterMessage, keyOf } from './message.ts';
+import type { RedisReplicaStore } from './redis-store.ts';
 
 /** After this long without a word a host is dead: its keys in Redis are about to expire, too. */
-const GRACE_MS = 7_000;
+const HOST_TIMEOUT_MS = 7_000;
 /** Attack: hosts that are made up. */
 const HOSTS_MAX = 64;
 /** Attack: users that are made up. Per host; more than one host can hold. */
@@ -15,34 +15,34 @@ const READ_AGAIN_MS = 1_000;
 /** `unread` → `reading` → `known`; a missed change leads back to `reading`. */
 type HostState = 'unread' | 'reading' | 'known';
 
-interface OtherHost {
+interface RemoteReplica {
   readonly id: string;
   readonly replica: string;
   state: HostState;
   /** Something was missed since the part was read last. */
   stale: boolean;
-  speaks: boolean;
+  isVoter: boolean;
   sequence: number;
-  heardAt: number;
+  lastMessageAt: number;
   readAt: number;
   /** Records that it holds. */
   size: number;
   /** While reading: keys that were told meanwhile. What was told is newer than what is read. */
-  told: Set<string> | undefined;
+  changed: Set<string> | undefined;
 }
 
 /** The parts of the other hosts, as columns of the roster. */
-export class OtherHosts {
+export class RemoteReplicas {
   readonly #registry: PresenceRegistry;
-  readonly #store: HostStore;
-  readonly #hosts = new Map<string, OtherHost>();
+  readonly #store: RedisReplicaStore;
+  readonly #hosts = new Map<string, RemoteReplica>();
   #ids: readonly string[] = [];
-  #speakers: readonly string[] = [];
-  #columns = 0;
+  #voters: readonly string[] = [];
+  #replicaCount = 0;
   /** What is read now was there before this host was. */
   #isNew = true;
 
-  constructor(options: { registry: PresenceRegistry; store: HostStore }) {
+  constructor(options: { registry: PresenceRegistry; store: RedisReplicaStore }) {
     this.#registry = options.registry;
     this.#store = options.store;
   }
@@ -53,8 +53,8 @@ export class OtherHosts {
   }
 
   /** Ids of those that speak for all. */
-  get speakers(): readonly string[] {
-    return this.#speakers;
+  get voters(): readonly string[] {
+    return this.#voters;
   }
 
   /** From now on a host that is heard for the first time is new, and what it has is news. */
@@ -62,49 +62,51 @@ export class OtherHosts {
     this.#isNew = false;
   }
 
-  hear(message: HostMessage, now: number): void {
-    if (message.kind === 'bye') {
+  handle(message: ClusterMessage, now: number): void {
+    if (message.kind === 'leave') {
       const host = this.#hosts.get(message.host);
       if (host !== undefined) this.#drop(host);
       return;
     }
-    const host = this.#hosts.get(message.host) ?? this.#welcome(message);
+    const host = this.#hosts.get(message.host) ?? this.#add(message);
     if (host === undefined) return;
-    host.heardAt = now;
-    if (host.speaks !== message.speaks) {
-      host.speaks = message.speaks;
+    host.lastMessageAt = now;
+    if (host.isVoter !== message.isVoter) {
+      host.isVoter = message.isVoter;
       this.#list();
     }
-    this.#follow(host, message);
+    this.#apply(host, message);
     if (message.complete && (host.state === 'unread' || host.stale)) void this.#read(host, now);
   }
 
   /** To be called at a steady pace: who has been silent for too long is dead, and its users have left. */
-  bury(now: number): string[] {
-    const dead = [...this.#hosts.values()].filter(({ heardAt }) => now - heardAt > GRACE_MS);
-    for (const host of dead) this.#drop(host);
-    return dead.map(({ id }) => id);
+  evictExpired(now: number): string[] {
+    const expired = [...this.#hosts.values()].filter(
+      ({ lastMessageAt }) => now - lastMessageAt > HOST_TIMEOUT_MS,
+    );
+    for (const host of expired) this.#drop(host);
+    return expired.map(({ id }) => id);
   }
 
   /** This process was not awake: that it heard nothing says nothing of the others. */
-  excuse(now: number): void {
-    for (const host of this.#hosts.values()) host.heardAt = now;
+  resetTimers(now: number): void {
+    for (const host of this.#hosts.values()) host.lastMessageAt = now;
   }
 
-  #welcome({ host: id, sequence }: HostMessage): OtherHost | undefined {
+  #add({ host: id, sequence }: ClusterMessage): RemoteReplica | undefined {
     if (this.#hosts.size >= HOSTS_MAX) return undefined;
-    this.#columns += 1;
-    const host: OtherHost = {
+    this.#replicaCount += 1;
+    const host: RemoteReplica = {
       id,
-      replica: `host ${id} ${this.#columns}`,
+      replica: `host ${id} ${this.#replicaCount}`,
       state: 'unread',
       stale: false,
-      speaks: false,
+      isVoter: false,
       sequence,
-      heardAt: 0,
+      lastMessageAt: 0,
       readAt: Number.NEGATIVE_INFINITY,
       size: 0,
-      told: undefined,
+      changed: undefined,
     };
     this.#hosts.set(id, host);
     this.#list();
@@ -116,54 +118,54 @@ export class OtherHosts {
   #list(): void {
     const hosts = [...this.#hosts.values()];
     this.#ids = hosts.map(({ id }) => id);
-    this.#speakers = hosts.filter(({ speaks }) => speaks).map(({ id }) => id);
+    this.#voters = hosts.filter(({ isVoter }) => isVoter).map(({ id }) => id);
   }
 
   /** Takes what is told, and notices what was not. */
-  #follow(host: OtherHost, { kind, sequence, records }: HostMessage): void {
-    const expected = kind === 'change' ? host.sequence + 1 : host.sequence;
+  #apply(host: RemoteReplica, { kind, sequence, records }: ClusterMessage): void {
+    const expected = kind === 'delta' ? host.sequence + 1 : host.sequence;
     if (sequence !== expected && host.state !== 'unread') host.stale = true;
     host.sequence = sequence;
     if (host.state === 'unread') return;
     this.#set(host, records);
-    for (const { app, channel, user } of records) host.told?.add(keyOf(app, channel, user));
+    for (const { app, channel, user } of records) host.changed?.add(keyOf(app, channel, user));
   }
 
   /**
    * Reads the part of a host in Redis: what is there counts, what is not is gone, except where the host has told
    * something since. It writes before it tells, so nothing falls between.
    */
-  async #read(host: OtherHost, now: number): Promise<void> {
+  async #read(host: RemoteReplica, now: number): Promise<void> {
     if (host.state === 'reading' || now - host.readAt < READ_AGAIN_MS) return;
     const before = host.state;
     const silent = this.#isNew && before === 'unread';
-    const told = new Set<string>();
+    const changed = new Set<string>();
     const found = new Set<string>();
     host.state = 'reading';
     host.stale = false;
-    host.told = told;
-    const take = (records: readonly PresenceRecord[]): void => {
+    host.changed = changed;
+    const onRecords = (records: readonly PresenceRecord[]): void => {
       if (this.#hosts.get(host.id) !== host) return;
-      const untold = records.filter(({ app, channel, user }) => !told.has(keyOf(app, channel, user)));
-      this.#set(host, untold, silent);
-      for (const { app, channel, user } of untold) found.add(keyOf(app, channel, user));
+      const unchanged = records.filter(({ app, channel, user }) => !changed.has(keyOf(app, channel, user)));
+      this.#set(host, unchanged, silent);
+      for (const { app, channel, user } of unchanged) found.add(keyOf(app, channel, user));
     };
-    const whole = await this.#store.read(host.id, take).catch(() => false);
-    if (whole) await this.#sweep(host, (key) => !found.has(key) && !told.has(key));
-    host.told = undefined;
+    const whole = await this.#store.read(host.id, onRecords).catch(() => false);
+    if (whole) await this.#sweep(host, (key) => !found.has(key) && !changed.has(key));
+    host.changed = undefined;
     host.readAt = performance.now();
     host.state = whole ? 'known' : before;
     if (!whole) host.stale = true;
   }
 
-  #set(host: OtherHost, records: readonly PresenceRecord[], silent = false): void {
+  #set(host: RemoteReplica, records: readonly PresenceRecord[], silent = false): void {
     for (const record of records) {
       if (record.count > 0 && host.size >= RECORDS_MAX) continue;
       host.size += this.#registry.setCount(host.replica, record, silent);
     }
   }
 
-  async #sweep(host: OtherHost, goes: (key: string) => boolean): Promise<void> {
+  async #sweep(host: RemoteReplica, goes: (key: string) => boolean): Promise<void> {
     const forget = ([app, channel, user]: [string, string, string]): void => {
       if (!goes(keyOf(app, channel, user))) return;
       host.size += this.#registry.setCount(host.replica, { app, channel, user, count: 0 }, false);
@@ -171,7 +173,7 @@ export class OtherHosts {
     await forEachInSlices(this.#registry.hostKeys(host.replica), forget);
   }
 
-  #drop(host: OtherHost): void {
+  #drop(host: RemoteReplica): void {
     this.#hosts.delete(host.id);
     this.#list();
     void this.#sweep(host, () => true).then(() => this.#registry.dropHost(host.replica));

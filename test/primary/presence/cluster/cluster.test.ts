@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Hosts } from '../../../../src/primary/presence/cluster/cluster.ts';
+import { PresenceCluster } from '../../../../src/primary/presence/cluster/cluster.ts';
 import { answerQuery } from '../../../../src/primary/presence/queries.ts';
 import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { silentLog } from '../../../../src/shared/log.ts';
@@ -12,8 +12,8 @@ import { RedisServer } from '../../../support/redis-server.ts';
 /** The roster of one host with one worker, joined with others by Redis; no process of its own. */
 class Host {
   readonly presence = new PresenceRegistry();
-  readonly hosts: Hosts;
-  readonly told: string[] = [];
+  readonly hosts: PresenceCluster;
+  readonly changed: string[] = [];
   readonly spoken: string[] = [];
   /** What an operator is told, with the reason. */
   readonly logged: string[] = [];
@@ -22,13 +22,13 @@ class Host {
     const write = ({ reason }: { reason?: string }, text: string): void =>
       void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
     const log = Object.assign(silentLog(), { warn: write, info: write });
-    this.hosts = new Hosts({ url, prefix, registry: this.presence, log });
+    this.hosts = new PresenceCluster({ url, prefix, registry: this.presence, log });
     this.presence.addReplica('w', 'process');
     this.presence.addListener({
       transition: (transition, isOwner) => {
         const { kind, app, ...rest } = transition;
         const said = [kind, app, ...Object.values(rest)].join(' ');
-        this.told.push(said);
+        this.changed.push(said);
         if (isOwner) this.spoken.push(said);
       },
       countChanged: () => undefined,
@@ -102,10 +102,10 @@ describe('hosts on one Redis', () => {
     expect(one.state()).to.deep.equal(['4', 'a 4 u', 'b 1 v', 'u 3', 'v 1']);
     one.report(delta('a', 'u', -2), delta('a', '', -1), delta('', 'u', -2));
     await agree(one, two, 'who left');
-    expect(two.told.filter((said) => said.startsWith('left'))).to.deep.equal([]);
+    expect(two.changed.filter((said) => said.startsWith('left'))).to.deep.equal([]);
     two.report(delta('a', 'u', -1));
     await agree(one, two, 'that the last one left');
-    expect(one.told.filter((said) => said.startsWith('left'))).to.deep.equal(['left shop a u {"n":1}']);
+    expect(one.changed.filter((said) => said.startsWith('left'))).to.deep.equal(['left shop a u {"n":1}']);
   });
 
   it('forget at once a host that says goodbye', async () => {
@@ -115,7 +115,7 @@ describe('hosts on one Redis', () => {
     await agree(one, two, 'of one user');
     await two.hosts.close();
     await eventually(() => one.state().length === 0, 'the first host has forgotten the second', 3_000);
-    expect(one.told.slice(-3).sort()).to.deep.equal(['left shop a u', 'offline shop u', 'vacated shop a']);
+    expect(one.changed.slice(-3).sort()).to.deep.equal(['left shop a u', 'offline shop u', 'vacated shop a']);
   });
 
   it('are apart when their prefixes are', async () => {
@@ -236,8 +236,8 @@ describe('hosts on one Redis', () => {
       await redis.command('REPLICAOF', 'NO', 'ONE');
       await agree(one, two, 'what happened meanwhile');
       await eventually(() => one.logged.length + two.logged.length === 4, 'the end of it is told');
-      const told = [`${UNWRITTEN}: Redis is a replica, which takes no writes`, WRITTEN];
-      expect([one.logged, two.logged]).to.deep.equal([told, told]);
+      const changed = [`${UNWRITTEN}: Redis is a replica, which takes no writes`, WRITTEN];
+      expect([one.logged, two.logged]).to.deep.equal([changed, changed]);
       const three = start();
       await agree(three, one, 'the same as a host that is new');
     });
@@ -351,7 +351,7 @@ describe('hosts on one Redis', () => {
   it('let one of them speak to the world, the same for all', async () => {
     const one = start();
     const two = start();
-    await eventually(() => one.hosts.speaks && two.hosts.speaks, 'both had the time to know the other');
+    await eventually(() => one.hosts.isVoter && two.hosts.isVoter, 'both had the time to know the other');
     one.report(delta('', 'one'));
     two.report(delta('', 'two'));
     await eventually(() => one.state().length + two.state().length === 6, 'both know the other');
@@ -386,14 +386,14 @@ describe('hosts on one Redis', () => {
       '[]',
       '{}',
       JSON.stringify({
-        kind: 'change',
+        kind: 'delta',
         host: 'short',
         sequence: 1,
         complete: true,
-        speaks: true,
+        isVoter: true,
         records: [],
       }),
-      JSON.stringify({ kind: 'change', host, sequence: -1, complete: true, speaks: true, records: [] }),
+      JSON.stringify({ kind: 'delta', host, sequence: -1, complete: true, isVoter: true, records: [] }),
       ...[
         ['shop', '', 'x', -1],
         ['shop', '', 'x', 1.5],
@@ -408,11 +408,11 @@ describe('hosts on one Redis', () => {
       ].map((record) =>
         // Such a record is left out, and the message is one of a host.
         JSON.stringify({
-          kind: 'change',
+          kind: 'delta',
           host: 'b'.repeat(20),
           sequence: 1,
           complete: true,
-          speaks: false,
+          isVoter: false,
           records: [record],
         }),
       ),
@@ -436,11 +436,11 @@ describe('hosts on one Redis', () => {
       '\n\n',
       '1',
     );
-    const beat = { kind: 'beat', host, sequence: 1, complete: true, speaks: false, records: [] };
+    const beat = { kind: 'heartbeat', host, sequence: 1, complete: true, isVoter: false, records: [] };
     await redis.command('PUBLISH', 'gusher:presence', JSON.stringify(beat));
     await eventually(() => one.state().includes('a 1 fake'), 'the made up host was read');
     expect(one.state()).to.deep.equal(['1', 'a 1 fake', 'u 1']);
-    await redis.command('PUBLISH', 'gusher:presence', JSON.stringify({ ...beat, kind: 'bye' }));
+    await redis.command('PUBLISH', 'gusher:presence', JSON.stringify({ ...beat, kind: 'leave' }));
     await eventually(() => one.state().length === 2, 'the made up host has left');
   });
 });
