@@ -1,10 +1,10 @@
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 
 /** How long an answer is remembered. */
-const REMEMBERED_MS = 300_000;
+const RETENTION_MS = 300_000;
 /** Attack: a new key with each request. The oldest answers go first. */
 const CACHE_MAX = 100_000;
-const REMEMBERED_MAX_BYTES = 64 * 1024 * 1024;
+const CACHE_MAX_BYTES = 64 * 1024 * 1024;
 
 type FromWorker = Extract<ToPrimary, { type: `idempotency${string}` }>;
 
@@ -20,7 +20,7 @@ interface Pending {
   readonly waiting: Claim[];
 }
 
-interface Done {
+interface Completed {
   readonly fingerprint: string;
   /** `undefined`: the outcome is unknown, and a repeat does the work again. */
   readonly answer: string | undefined;
@@ -32,12 +32,12 @@ interface Done {
  * What was done under which idempotency key, for all workers of this host. A key belongs to the first who claims
  * it; who claims it meanwhile waits, and gets the answer, or the key if the work failed or its worker died.
  */
-export class IdempotencyLedger {
+export class IdempotencyStore {
   readonly #send: (slot: number, message: ToWorker) => void;
   readonly #now: () => number;
   readonly #pending = new Map<string, Pending>();
   /** Oldest first. */
-  readonly #done = new Map<string, Done>();
+  readonly #completed = new Map<string, Completed>();
   #bytes = 0;
 
   /** `now` is in ms of a clock that never goes back. */
@@ -51,7 +51,7 @@ export class IdempotencyLedger {
       case 'idempotencyClaim':
         this.#claim(message.key, { slot, id: message.id, fingerprint: message.fingerprint });
         break;
-      case 'idempotencySettled':
+      case 'idempotencyCompleted':
         this.#settle(message.key, message.answer, message.isUnknown === true);
         break;
       default:
@@ -65,18 +65,19 @@ export class IdempotencyLedger {
       const others = waiting.filter((claim) => claim.slot !== slot);
       waiting.splice(0, waiting.length, ...others);
       if (owner.slot !== slot) continue;
-      this.#remember(key, owner.fingerprint, undefined);
+      this.#store(key, owner.fingerprint, undefined);
       this.#passOn(key);
     }
   }
 
   #claim(key: string, claim: Claim): void {
-    this.#forgetOld();
-    const done = this.#done.get(key);
+    this.#evictExpired();
+    const completed = this.#completed.get(key);
     const pending = this.#pending.get(key);
-    const known = done?.fingerprint ?? pending?.owner.fingerprint ?? claim.fingerprint;
-    if (known !== claim.fingerprint) this.#tell(claim, { kind: 'mismatch' });
-    else if (done?.answer !== undefined) this.#tell(claim, { kind: 'done', answer: done.answer });
+    const known = completed?.fingerprint ?? pending?.owner.fingerprint ?? claim.fingerprint;
+    if (known !== claim.fingerprint) this.#reply(claim, { kind: 'mismatch' });
+    else if (completed?.answer !== undefined)
+      this.#reply(claim, { kind: 'completed', answer: completed.answer });
     else if (pending !== undefined) pending.waiting.push(claim);
     else this.#grant(key, claim, []);
   }
@@ -85,13 +86,13 @@ export class IdempotencyLedger {
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
     if (answer === undefined) {
-      if (isUnknown) this.#remember(key, pending.owner.fingerprint, undefined);
+      if (isUnknown) this.#store(key, pending.owner.fingerprint, undefined);
       this.#passOn(key);
       return;
     }
     this.#pending.delete(key);
-    this.#remember(key, pending.owner.fingerprint, answer);
-    for (const claim of pending.waiting) this.#tell(claim, { kind: 'done', answer });
+    this.#store(key, pending.owner.fingerprint, answer);
+    for (const claim of pending.waiting) this.#reply(claim, { kind: 'completed', answer });
   }
 
   /** The work was not done: it is for whoever waits longest. */
@@ -104,32 +105,32 @@ export class IdempotencyLedger {
 
   #grant(key: string, owner: Claim, waiting: Claim[]): void {
     this.#pending.set(key, { owner, waiting });
-    this.#tell(owner, { kind: 'yours' });
+    this.#reply(owner, { kind: 'acquired' });
   }
 
-  #remember(key: string, fingerprint: string, answer: string | undefined): void {
+  #store(key: string, fingerprint: string, answer: string | undefined): void {
     this.#forget(key);
     const bytes = 2 * (key.length + fingerprint.length + (answer?.length ?? 0)) + 200;
-    this.#done.set(key, { fingerprint, answer, bytes, until: this.#now() + REMEMBERED_MS });
+    this.#completed.set(key, { fingerprint, answer, bytes, until: this.#now() + RETENTION_MS });
     this.#bytes += bytes;
-    this.#forgetOld();
+    this.#evictExpired();
   }
 
-  #forgetOld(): void {
+  #evictExpired(): void {
     const now = this.#now();
-    for (const [key, { until }] of this.#done) {
-      const fits = this.#done.size <= CACHE_MAX && this.#bytes <= REMEMBERED_MAX_BYTES;
+    for (const [key, { until }] of this.#completed) {
+      const fits = this.#completed.size <= CACHE_MAX && this.#bytes <= CACHE_MAX_BYTES;
       if (fits && now < until) return;
       this.#forget(key);
     }
   }
 
   #forget(key: string): void {
-    this.#bytes -= this.#done.get(key)?.bytes ?? 0;
-    this.#done.delete(key);
+    this.#bytes -= this.#completed.get(key)?.bytes ?? 0;
+    this.#completed.delete(key);
   }
 
-  #tell({ slot, id }: Claim, verdict: Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict']): void {
-    this.#send(slot, { type: 'idempotencyVerdict', id, verdict });
+  #reply({ slot, id }: Claim, result: Extract<ToWorker, { type: 'idempotencyResult' }>['result']): void {
+    this.#send(slot, { type: 'idempotencyResult', id, result });
   }
 }

@@ -42,7 +42,7 @@ import { ControlHandler } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
 import { Hub } from './hub/hub.ts';
 import { NameAllowance } from './hub/name-allowance.ts';
-import { IdempotencyDesk } from './ipc/idempotency-client.ts';
+import { IdempotencyClient } from './ipc/idempotency-client.ts';
 import { PresenceClient } from './ipc/presence-client.ts';
 import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
@@ -100,7 +100,7 @@ export class Worker {
   readonly #remoteSink: RemoteSink;
   readonly #http: HttpServer;
   readonly #upgrade: UpgradeHandler;
-  readonly #idempotency: IdempotencyDesk;
+  readonly #idempotency: IdempotencyClient;
   readonly #api: ApiServer;
   readonly #apps: AppRegistry;
   readonly #readiness: Readiness;
@@ -274,7 +274,7 @@ export class Worker {
       host: () => this.#host,
       log,
     });
-    this.#idempotency = new IdempotencyDesk({ send });
+    this.#idempotency = new IdempotencyClient({ send });
     const apiRequests: Router = new Router({
       unexpected,
       limits: { bodyMaxBytes, bodiless: new Set() },
@@ -353,7 +353,7 @@ export class Worker {
       case 'demoEnded':
         this.#endDemo();
         break;
-      case 'idempotencyVerdict':
+      case 'idempotencyResult':
         this.#idempotency.receive(message);
         break;
       case 'relayReceived':

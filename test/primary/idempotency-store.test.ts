@@ -1,21 +1,21 @@
 import { expect } from 'chai';
-import { IdempotencyLedger } from '../../src/primary/idempotency-store.ts';
+import { IdempotencyStore } from '../../src/primary/idempotency-store.ts';
 import type { ToWorker } from '../../src/shared/ipc/messages.ts';
 
 describe('the idempotency ledger', () => {
   let now: number;
   let told: string[];
-  let ledger: IdempotencyLedger;
+  let ledger: IdempotencyStore;
 
   beforeEach(() => {
     now = 0;
     told = [];
-    ledger = new IdempotencyLedger({
+    ledger = new IdempotencyStore({
       now: () => now,
       send: (slot: number, message: ToWorker) => {
-        if (message.type !== 'idempotencyVerdict') throw new Error(message.type);
-        const { verdict, id } = message;
-        told.push(`${slot}/${id} ${verdict.kind}${verdict.kind === 'done' ? ` ${verdict.answer}` : ''}`);
+        if (message.type !== 'idempotencyResult') throw new Error(message.type);
+        const { result, id } = message;
+        told.push(`${slot}/${id} ${result.kind}${result.kind === 'completed' ? ` ${result.answer}` : ''}`);
       },
     });
   });
@@ -23,7 +23,7 @@ describe('the idempotency ledger', () => {
   const claim = (slot: number, id: number, key = 'k', fingerprint = 'f'): void =>
     ledger.receive(slot, { type: 'idempotencyClaim', id, key, fingerprint });
   const settle = (slot: number, answer: string | undefined, key = 'k'): void =>
-    ledger.receive(slot, { type: 'idempotencySettled', key, answer });
+    ledger.receive(slot, { type: 'idempotencyCompleted', key, answer });
 
   it('gives a key to the first who claims it, and its answer to everybody after', () => {
     claim(0, 1);
@@ -73,7 +73,7 @@ describe('the idempotency ledger', () => {
 
   it('keeps a key whose outcome is unknown for a repeat of the same request', () => {
     claim(0, 1);
-    ledger.receive(0, { type: 'idempotencySettled', key: 'k', answer: undefined, isUnknown: true });
+    ledger.receive(0, { type: 'idempotencyCompleted', key: 'k', answer: undefined, isUnknown: true });
     claim(1, 1, 'k', 'other');
     claim(1, 2);
     settle(1, 'A');

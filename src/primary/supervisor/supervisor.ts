@@ -8,7 +8,7 @@ import type { Logger } from '../../shared/log.ts';
 import { Relay } from '../broker/relay.ts';
 import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
-import { IdempotencyLedger } from '../idempotency-store.ts';
+import { IdempotencyStore } from '../idempotency-store.ts';
 import { NameBudget } from '../presence/name-budget.ts';
 import type { PresenceQueryServer } from '../presence/query-server.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
@@ -47,7 +47,7 @@ export class Supervisor implements SlotListener {
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
-  readonly #idempotency: IdempotencyLedger;
+  readonly #idempotency: IdempotencyStore;
   #exits: WorkerExit[] = [];
   readonly #restarts = new Set<NodeJS.Timeout>();
   #livenessTimer: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class Supervisor implements SlotListener {
         for (const slot of this.#slots) slot.send(message);
       },
     });
-    this.#idempotency = new IdempotencyLedger({ send });
+    this.#idempotency = new IdempotencyStore({ send });
     let fail: (error: Error) => void = () => undefined;
     this.failure = new Promise<never>((_resolve, reject) => {
       fail = reject;
@@ -174,7 +174,7 @@ export class Supervisor implements SlotListener {
         this.#relay.receive(slot.number, message);
         break;
       case 'idempotencyClaim':
-      case 'idempotencySettled':
+      case 'idempotencyCompleted':
         this.#idempotency.receive(slot.number, message);
         break;
       case 'webhookReports':

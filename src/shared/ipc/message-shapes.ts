@@ -46,7 +46,7 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   relayUnsubscribe: ({ topics }) => isListOf(topics, isText),
   relayCacheQuery: ({ id, topic }) => isWhole(id) && isText(topic),
   idempotencyClaim: ({ id, key, fingerprint }) => isWhole(id) && isText(key) && isText(fingerprint),
-  idempotencySettled: ({ key, answer }) => isText(key) && isTextOrNone(answer),
+  idempotencyCompleted: ({ key, answer }) => isText(key) && isTextOrNone(answer),
   presence: ({ deltas }) => isListOf(deltas, isDelta),
   presenceQuery: ({ id, query, subscribe }) =>
     isWhole(id) && (subscribe === true ? isSubscribable(query) : subscribe === false && isQuery(query)),

@@ -68,9 +68,9 @@ export type ToWorker =
   | { type: 'relaySubscribed' }
   /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */
   | {
-      type: 'idempotencyVerdict';
+      type: 'idempotencyResult';
       id: number;
-      verdict: { kind: 'yours' } | { kind: 'done'; answer: string } | { kind: 'mismatch' };
+      result: { kind: 'acquired' } | { kind: 'completed'; answer: string } | { kind: 'mismatch' };
     }
   /**
    * The answer to the `rosterQuery` or `rosterJoin` of that id. Answers and events are in the order in which things
@@ -109,7 +109,7 @@ export type ToPrimary =
   /** A request came under this key; `fingerprint` tells whether another one is the same. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
   /** The work under the key is done. Without an answer it was not done or, where `isUnknown`, may have been done. */
-  | { type: 'idempotencySettled'; key: string; answer: string | undefined; isUnknown?: boolean }
+  | { type: 'idempotencyCompleted'; key: string; answer: string | undefined; isUnknown?: boolean }
   /** Connections and subscriptions that came and went here, netted. */
   | { type: 'presence'; deltas: PresenceDelta[] }
   /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */

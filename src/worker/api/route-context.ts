@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { IdempotencyDesk } from '../ipc/idempotency-client.ts';
+import type { IdempotencyClient } from '../ipc/idempotency-client.ts';
 import type { PresenceClient } from '../ipc/presence-client.ts';
 import type { Readiness } from './resources/health.ts';
 
@@ -16,7 +16,7 @@ export interface RouteContext {
   readonly tokens: TokenVerifier;
   readonly publisher: Publisher;
   readonly presence: Pick<PresenceClient, 'query'>;
-  readonly idempotency: Pick<IdempotencyDesk, 'once'>;
+  readonly idempotency: Pick<IdempotencyClient, 'once'>;
   readonly readiness: () => Readiness;
   readonly version: string;
   readonly stats: Stats;

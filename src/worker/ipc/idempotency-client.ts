@@ -1,7 +1,7 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 
-type Verdict = Extract<ToWorker, { type: 'idempotencyVerdict' }>['verdict'];
+type Result = Extract<ToWorker, { type: 'idempotencyResult' }>['result'];
 
 /** Longer than a publication takes at most, so that a repeat gets the outcome of the request that it repeats. */
 const TIMEOUT_MS = 10_000;
@@ -9,9 +9,9 @@ const TIMEOUT_MS = 10_000;
 /**
  * This worker's side of the idempotency ledger, which the primary keeps: the same key may arrive at any worker.
  */
-export class IdempotencyDesk {
+export class IdempotencyClient {
   readonly #send: (message: ToPrimary) => void;
-  readonly #asked = new Map<number, (verdict: Verdict) => void>();
+  readonly #pending = new Map<number, (result: Result) => void>();
   readonly #timeoutMs: number;
   #lastId = 0;
 
@@ -27,39 +27,39 @@ export class IdempotencyDesk {
    * another request, and with `broker_busy` if the primary, or the one at work, does not settle in time.
    */
   async once(key: string, fingerprint: string, work: () => Promise<string>): Promise<string> {
-    const verdict = await this.#ask(key, fingerprint);
-    if (verdict.kind === 'done') return verdict.answer;
-    if (verdict.kind === 'mismatch') throw new GusherError('idempotency_mismatch');
+    const result = await this.#claim(key, fingerprint);
+    if (result.kind === 'completed') return result.answer;
+    if (result.kind === 'mismatch') throw new GusherError('idempotency_mismatch');
     try {
       const answer = await work();
-      this.#send({ type: 'idempotencySettled', key, answer });
+      this.#send({ type: 'idempotencyCompleted', key, answer });
       return answer;
     } catch (error) {
-      this.#send({ type: 'idempotencySettled', key, answer: undefined, isUnknown: isUnknown(error) });
+      this.#send({ type: 'idempotencyCompleted', key, answer: undefined, isUnknown: isUnknown(error) });
       throw error;
     }
   }
 
-  receive({ id, verdict }: Extract<ToWorker, { type: 'idempotencyVerdict' }>): void {
-    const asked = this.#asked.get(id);
-    this.#asked.delete(id);
-    asked?.(verdict);
+  receive({ id, result }: Extract<ToWorker, { type: 'idempotencyResult' }>): void {
+    const asked = this.#pending.get(id);
+    this.#pending.delete(id);
+    asked?.(result);
   }
 
   /** A verdict that arrives after the timeout is not lost: a key that nobody works on is given back. */
-  #ask(key: string, fingerprint: string): Promise<Verdict> {
+  #claim(key: string, fingerprint: string): Promise<Result> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#asked.set(id, ({ kind }) => {
-          if (kind === 'yours') this.#send({ type: 'idempotencySettled', key, answer: undefined });
+        this.#pending.set(id, ({ kind }) => {
+          if (kind === 'acquired') this.#send({ type: 'idempotencyCompleted', key, answer: undefined });
         });
         reject(new GusherError('broker_busy'));
       }, this.#timeoutMs);
-      this.#asked.set(id, (verdict) => {
+      this.#pending.set(id, (result) => {
         clearTimeout(timer);
-        resolve(verdict);
+        resolve(result);
       });
       this.#send({ type: 'idempotencyClaim', id, key, fingerprint });
     });

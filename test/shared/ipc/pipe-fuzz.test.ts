@@ -156,7 +156,7 @@ describe('a message of a worker', () => {
       { type: 'ready' },
       { type: 'beat', stats: { connections: 1 } },
       { type: 'sockets', taken: [1], passed: 0, ended: 0, opened: ['a'], closed: [] },
-      { type: 'idempotencySettled', key: 'k' },
+      { type: 'idempotencyCompleted', key: 'k' },
       { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
       { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'totals' } },
       { type: 'presenceQuery', id: 1, watch: true, query: { kind: 'user', app: 'a', user: 'u' } },

@@ -1,18 +1,18 @@
 import { expect } from 'chai';
 import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { ToPrimary } from '../../../src/shared/ipc/messages.ts';
-import { IdempotencyDesk } from '../../../src/worker/ipc/idempotency-client.ts';
+import { IdempotencyClient } from '../../../src/worker/ipc/idempotency-client.ts';
 import { within } from '../../support/deadline.ts';
 
-describe('IdempotencyDesk', () => {
+describe('IdempotencyClient', () => {
   it('rejects when the primary does not answer in time, and gives back a key that it gets too late', async () => {
     const sent: ToPrimary[] = [];
-    const desk = new IdempotencyDesk({ send: (message) => void sent.push(message), timeoutMs: 20 });
+    const client = new IdempotencyClient({ send: (message) => void sent.push(message), timeoutMs: 20 });
     const work = (): Promise<string> => Promise.reject(new Error('the work must not begin'));
-    const outcome = desk.once('key', 'fingerprint', work).catch((error: GusherError) => error.code);
+    const outcome = client.once('key', 'fingerprint', work).catch((error: GusherError) => error.code);
     expect(await within(outcome, 'the end of the request')).to.equal('broker_busy');
-    desk.receive({ type: 'idempotencyVerdict', id: 1, verdict: { kind: 'yours' } });
-    expect(sent.map(({ type }) => type)).to.deep.equal(['idempotencyClaim', 'idempotencySettled']);
+    client.receive({ type: 'idempotencyResult', id: 1, result: { kind: 'acquired' } });
+    expect(sent.map(({ type }) => type)).to.deep.equal(['idempotencyClaim', 'idempotencyCompleted']);
     expect(sent[1]).to.include({ key: 'key', answer: undefined });
   });
 });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { Stats } from '../../../shared/stats.ts';
-import type { IdempotencyDesk } from '../../ipc/idempotency-client.ts';
+import type { IdempotencyClient } from '../../ipc/idempotency-client.ts';
 import { readBody } from '../http/body.ts';
 import { answer, type Handler, type Params } from '../http/exchange.ts';
 import { queryTextOf } from '../http/pagination.ts';
@@ -24,7 +24,7 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * unknown, the same request is carried out again with the same publication ids, on any host.
  */
 export function publishing(
-  dependencies: { idempotency: Pick<IdempotencyDesk, 'once'>; stats: Stats; bodyMaxBytes: number },
+  dependencies: { idempotency: Pick<IdempotencyClient, 'once'>; stats: Stats; bodyMaxBytes: number },
   publish: Publish,
 ): Handler {
   return async ({ request, response, params }) => {
