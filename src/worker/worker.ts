@@ -19,8 +19,8 @@ import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
 import { HttpServer } from './api/http/http-server.ts';
 import { Router } from './api/http/router.ts';
-import { drawPusherRoutes } from './api/pusher/routes.ts';
-import { drawPublicRoutes, drawRoutes } from './api/routes.ts';
+import { registerPusherRoutes } from './api/pusher/routes.ts';
+import { registerPublicRoutes, registerRoutes } from './api/routes.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import type { Broker } from './broker/broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
@@ -51,7 +51,7 @@ import { IdleTimeout } from './lifecycle/idle-timeout.ts';
 import { Readiness } from './lifecycle/readiness.ts';
 import { TokenExpiry } from './lifecycle/token-expiry.ts';
 import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
-import { openRemoteSink } from './remote/create-sink.ts';
+import { createRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 import { frameText } from './websocket/frame.ts';
 import { FrameWriter } from './websocket/frame-writer.ts';
@@ -183,7 +183,7 @@ export class Worker {
       report: (appKey, event) => webhookReports.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
-    this.#remoteSink = openRemoteSink({ settings, log });
+    this.#remoteSink = createRemoteSink({ settings, log });
     const reply = (connection: Connection, text: string): void =>
       this.#sendQueue.enqueue(connection, frameText(text));
     const protocol = createGusherProtocol({
@@ -234,8 +234,8 @@ export class Worker {
         return isOfApi ? 'api_port_only' : pathHint(path);
       },
     });
-    drawPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness.state });
-    drawPusherRoutes(publicRequests, pusherApi);
+    registerPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness.state });
+    registerPusherRoutes(publicRequests, pusherApi);
     drawUpgradeRoutes(publicRequests, pusherPathPrefix);
     this.#http = new HttpServer({
       serve: publicRequests.serve,
@@ -286,7 +286,7 @@ export class Worker {
         return apiRequests.has(`/v1${path}`) ? 'version_missing' : pathHint(path);
       },
     });
-    drawRoutes(apiRequests, {
+    registerRoutes(apiRequests, {
       settings,
       stats,
       log,
@@ -299,7 +299,7 @@ export class Worker {
       readiness: () => this.#readiness.state,
       version,
     });
-    drawPusherRoutes(apiRequests, pusherApi);
+    registerPusherRoutes(apiRequests, pusherApi);
     this.#api = new ApiServer({ sockets, requests: apiRequests, errorBodyAt });
   }
 

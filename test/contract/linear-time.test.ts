@@ -5,7 +5,7 @@ import { listElements, parseRequestHead, valuesOf } from '../../src/shared/http/
 import { asksForWebSocket, requestError, splitTarget } from '../../src/shared/http/request-rules.ts';
 import { sliceElements, sliceMembers } from '../../src/shared/json/raw-json.ts';
 import { isAppKey, isChannelName, isEventName, parseTopic } from '../../src/shared/model/names.ts';
-import { verifiedQuery } from '../../src/worker/api/pusher/signature.ts';
+import { verifySignedQuery } from '../../src/worker/api/pusher/signature.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { appKeyOf } from '../../src/worker/auth/token-verifier.ts';
 import { handshakeFor } from '../../src/worker/handshake/handshake-headers.ts';
@@ -95,7 +95,7 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   appKeyOf: (text) => rejected(() => appKeyOf(`${text}.${text}.${text}`)),
   verifiedQuery: (text) =>
     rejected(() =>
-      verifiedQuery(
+      verifySignedQuery(
         {
           method: 'GET',
           target: `/apps/1/channels?auth_key=k&auth_version=1.0&auth_timestamp=1&${text}`,

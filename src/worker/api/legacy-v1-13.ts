@@ -1,12 +1,12 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Handler } from './http/exchange.ts';
-import type { Permit, Router } from './http/router.ts';
+import type { AuthHook, Router } from './http/router.ts';
 import { publishBatch } from './publish/batch-messages.ts';
 import { publishMessage } from './publish/channel-messages.ts';
 import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
 import { publishByPattern } from './publish/pattern-messages.ts';
-import { type Publish, publishing } from './publish/publish-route.ts';
+import { type PublishHandler, publishRoute } from './publish/publish-route.ts';
 import { countChannels, listChannels } from './resources/channels.ts';
 import { decodeToken } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
@@ -20,16 +20,16 @@ const PREFIXES = ['', '/api'];
  * The HTTP API of gusher.cluster v1.13 (doc/api.md there), for backends that were written for it. Nothing is done
  * here: form fields become the bodies of v3, and answers get the shape of v1.13. Refusals are those of v3.
  */
-export function drawV113(router: Router, dependencies: RouteContext, permit: Permit): void {
-  const publish = (path: string, translation: Publish): void => {
-    const handler = publishing(
+export function registerLegacyRoutes(router: Router, dependencies: RouteContext, authHook: AuthHook): void {
+  const publish = (path: string, translation: PublishHandler): void => {
+    const handler = publishRoute(
       { ...dependencies, bodyMaxBytes: dependencies.settings.bodyMaxBytes },
       translation,
     );
-    for (const prefix of PREFIXES) router.on('POST', prefix + path, handler, permit);
+    for (const prefix of PREFIXES) router.on('POST', prefix + path, handler, authHook);
   };
-  const get = (path: string, handler: Handler, itsPermit?: Permit): void => {
-    for (const prefix of PREFIXES) router.get(prefix + path, handler, itsPermit);
+  const get = (path: string, handler: Handler, hook?: AuthHook): void => {
+    for (const prefix of PREFIXES) router.get(prefix + path, handler, hook);
   };
 
   publish('/push/:app/:channel/:event', push(publishMessage(dependencies)));
@@ -40,15 +40,15 @@ export function drawV113(router: Router, dependencies: RouteContext, permit: Per
   publish('/reload/channel/user/:app/:user', reload(replaceUserChannels(dependencies)));
   publish('/add/channel/user/:app/:user', add(addUserChannel(dependencies)));
 
-  get('/:app/channels', listChannels(dependencies), permit);
-  get('/:app/channels/count', countChannels(dependencies), permit);
-  get('/:app/online', listUsers(dependencies), permit);
-  get('/:app/online/count', countUsers(dependencies), permit);
-  get('/:app/online/bychannel/:channel', listChannelUsers(dependencies), permit);
-  get('/:app/online/bychannel/:channel/count', countChannelUsers(dependencies), permit);
+  get('/:app/channels', listChannels(dependencies), authHook);
+  get('/:app/channels/count', countChannels(dependencies), authHook);
+  get('/:app/online', listUsers(dependencies), authHook);
+  get('/:app/online/count', countUsers(dependencies), authHook);
+  get('/:app/online/bychannel/:channel', listChannelUsers(dependencies), authHook);
+  get('/:app/online/bychannel/:channel/count', countChannelUsers(dependencies), authHook);
   get('/ping', ping);
   for (const prefix of PREFIXES)
-    router.on('POST', `${prefix}/decode`, decodeToken(dependencies, 'data'), permit);
+    router.on('POST', `${prefix}/decode`, decodeToken(dependencies, 'data'), authHook);
 }
 
 /** `GET /ping`, also on the public port: plain text, as upstream answers. */
@@ -56,14 +56,14 @@ export const ping: Handler = ({ response }) => {
   response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end('pong');
 };
 
-function push(work: Publish): Publish {
+function push(work: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
     const data = required(fieldsOf(body, query), 'data');
     return work(params, message({ event: params.event }, data), query, id);
   };
 }
 
-function pushByPattern(work: Publish): Publish {
+function pushByPattern(work: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
     const fields = fieldsOf(body, query);
     const { channel_pattern, event } = Object.fromEntries(fields);
@@ -72,7 +72,7 @@ function pushByPattern(work: Publish): Publish {
 }
 
 /** `cap` is the size of the batch in bytes. */
-function pushBatch(work: Publish): Publish {
+function pushBatch(work: PublishHandler): PublishHandler {
   return async (params, body, query, id) => {
     const batch = required(fieldsOf(body, query), 'batch_data');
     const { total } = JSON.parse(await work(params, batch, query, id)) as { total: number };
@@ -81,7 +81,7 @@ function pushBatch(work: Publish): Publish {
 }
 
 /** The answer has `data` as the text that came. */
-function pushDirect(work: Publish, name: string, param: string): Publish {
+function pushDirect(work: PublishHandler, name: string, param: string): PublishHandler {
   return async (params, body, query, id) => {
     const data = fieldsOf(body, query).get('data') ?? '';
     await work(params, message({}, data), query, id);
@@ -89,7 +89,7 @@ function pushDirect(work: Publish, name: string, param: string): Publish {
   };
 }
 
-function reload(work: Publish): Publish {
+function reload(work: PublishHandler): PublishHandler {
   return async (params, body, query, id) => {
     const data = required(fieldsOf(body, query), 'data');
     await work(params, message({}, data, 'channels'), query, id);
@@ -97,7 +97,7 @@ function reload(work: Publish): Publish {
   };
 }
 
-function add(work: Publish): Publish {
+function add(work: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
     const channel = required(fieldsOf(body, query), 'data');
     return work(params, JSON.stringify({ channel }), query, id);

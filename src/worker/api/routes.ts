@@ -1,12 +1,12 @@
 import type { HTTPMethod } from 'find-my-way';
-import { permitOf } from './http/bearer-auth.ts';
+import { bearerAuth } from './http/bearer-auth.ts';
 import type { Router } from './http/router.ts';
-import { drawV113, ping } from './legacy-v1-13.ts';
+import { ping, registerLegacyRoutes } from './legacy-v1-13.ts';
 import { publishBatch } from './publish/batch-messages.ts';
 import { publishMessage } from './publish/channel-messages.ts';
 import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
 import { publishByPattern } from './publish/pattern-messages.ts';
-import { type Publish, publishing } from './publish/publish-route.ts';
+import { type PublishHandler, publishRoute } from './publish/publish-route.ts';
 import {
   deleteRegistered,
   listRegistered,
@@ -23,15 +23,15 @@ import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './re
 import type { RouteContext } from './route-context.ts';
 
 /** Every address of the API. What one does is in the file of its resource. */
-export function drawRoutes(router: Router, dependencies: RouteContext): void {
+export function registerRoutes(router: Router, dependencies: RouteContext): void {
   const { settings } = dependencies;
-  const permit = permitOf(settings.apiToken);
-  const publish = (method: HTTPMethod, path: string, work: Publish): void => {
+  const authHook = bearerAuth(settings.apiToken);
+  const publish = (method: HTTPMethod, path: string, work: PublishHandler): void => {
     router.on(
       method,
       path,
-      publishing({ ...dependencies, bodyMaxBytes: settings.bodyMaxBytes }, work),
-      permit,
+      publishRoute({ ...dependencies, bodyMaxBytes: settings.bodyMaxBytes }, work),
+      authHook,
     );
   };
 
@@ -40,7 +40,7 @@ export function drawRoutes(router: Router, dependencies: RouteContext): void {
   router.get(
     '/version',
     versionOf(dependencies.version),
-    settings.apiToken === undefined ? permit : undefined,
+    settings.apiToken === undefined ? authHook : undefined,
   );
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(dependencies));
@@ -51,27 +51,27 @@ export function drawRoutes(router: Router, dependencies: RouteContext): void {
   publish('POST', '/v1/apps/:app/users/:user/channels', addUserChannel(dependencies));
   publish('PUT', '/v1/apps/:app/users/:user/channels', replaceUserChannels(dependencies));
 
-  router.get('/v1/apps/:app/channels', listChannels(dependencies), permit);
-  router.get('/v1/apps/:app/channels/count', countChannels(dependencies), permit);
-  router.get('/v1/apps/:app/channels/:channel/users', listChannelUsers(dependencies), permit);
-  router.get('/v1/apps/:app/channels/:channel/users/count', countChannelUsers(dependencies), permit);
-  router.get('/v1/apps/:app/users', listUsers(dependencies), permit);
-  router.get('/v1/apps/:app/users/count', countUsers(dependencies), permit);
-  router.get('/v1/apps', listApps(dependencies.presence), permit);
-  router.get('/v1/stats', totals(dependencies.presence), permit);
+  router.get('/v1/apps/:app/channels', listChannels(dependencies), authHook);
+  router.get('/v1/apps/:app/channels/count', countChannels(dependencies), authHook);
+  router.get('/v1/apps/:app/channels/:channel/users', listChannelUsers(dependencies), authHook);
+  router.get('/v1/apps/:app/channels/:channel/users/count', countChannelUsers(dependencies), authHook);
+  router.get('/v1/apps/:app/users', listUsers(dependencies), authHook);
+  router.get('/v1/apps/:app/users/count', countUsers(dependencies), authHook);
+  router.get('/v1/apps', listApps(dependencies.presence), authHook);
+  router.get('/v1/stats', totals(dependencies.presence), authHook);
 
-  router.get('/v1/admin/apps', listRegistered(dependencies), permit);
-  router.get('/v1/admin/apps/:app', showRegistered(dependencies), permit);
-  router.on('PUT', '/v1/admin/apps/:app', putRegistered(dependencies), permit);
-  router.on('PATCH', '/v1/admin/apps/:app', patchRegistered(dependencies), permit);
-  router.on('DELETE', '/v1/admin/apps/:app', deleteRegistered(dependencies), permit);
+  router.get('/v1/admin/apps', listRegistered(dependencies), authHook);
+  router.get('/v1/admin/apps/:app', showRegistered(dependencies), authHook);
+  router.on('PUT', '/v1/admin/apps/:app', putRegistered(dependencies), authHook);
+  router.on('PATCH', '/v1/admin/apps/:app', patchRegistered(dependencies), authHook);
+  router.on('DELETE', '/v1/admin/apps/:app', deleteRegistered(dependencies), authHook);
 
-  router.on('POST', '/v1/auth/decode', decodeToken(dependencies), permit);
-  drawV113(router, dependencies, permit);
+  router.on('POST', '/v1/auth/decode', decodeToken(dependencies), authHook);
+  registerLegacyRoutes(router, dependencies, authHook);
 }
 
 /** The addresses on the public port that are no WebSockets. */
-export function drawPublicRoutes(
+export function registerPublicRoutes(
   router: Router,
   dependencies: Pick<RouteContext, 'apps' | 'tokens' | 'readiness'>,
 ): void {

@@ -8,7 +8,7 @@ import type { RemoteSink } from './remotes.ts';
  * Posts jobs to the `remote_url` of the app, as JSON; the name is in the header `X-Gusher-Remote`. A 2xx means that
  * the backend has the job. A job is sent once only, because the backend may not be able to tell a repetition.
  */
-export class HttpPost implements RemoteSink {
+export class HttpSink implements RemoteSink {
   readonly #client: Pick<HttpClient, 'send' | 'close'>;
   readonly #failures: Pick<FailureLog, 'note'>;
 

@@ -20,7 +20,7 @@ return redis.call('RPUSH', KEYS[1], ARGV[2])`;
  * Jobs in Redis lists, upstream's way: `RPUSH {prefix}{app_key}@{name}`, for workers of the backend that pop them.
  * Attack: a client that sends faster than any worker pops; so a list has a greatest length.
  */
-export class RedisList implements RemoteSink {
+export class RedisSink implements RemoteSink {
   readonly #prefix: string;
   readonly #lengthMax: number;
   readonly #redis: Redis;

@@ -4,13 +4,13 @@ import type { App } from '../../../src/shared/apps/app.ts';
 import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import type { Failure } from '../../../src/shared/logging/failure-log.ts';
 import { HttpClient } from '../../../src/shared/net/http-client.ts';
-import { HttpPost } from '../../../src/worker/remote/http-sink.ts';
+import { HttpSink } from '../../../src/worker/remote/http-sink.ts';
 import { within } from '../../support/deadline.ts';
 import { WebhookServer } from '../../support/webhook-server.ts';
 
-describe('HttpPost', () => {
+describe('HttpSink', () => {
   let backend: WebhookServer;
-  let sink: HttpPost;
+  let sink: HttpSink;
   let failures: Failure[];
 
   beforeEach(async () => {
@@ -23,7 +23,7 @@ describe('HttpPost', () => {
       responseMaxBytes: 1_024,
       allowPrivate: true,
     });
-    sink = new HttpPost({ client, failures: { note: (_event, failure) => void failures.push(failure) } });
+    sink = new HttpSink({ client, failures: { note: (_event, failure) => void failures.push(failure) } });
   });
 
   afterEach(() => {

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { requireLocal } from './local-requests.ts';
-import type { Permit } from './router.ts';
+import type { AuthHook } from './router.ts';
 
 /** Permits requests that present the API token. Without a token, those that no web page has caused. */
-export function permitOf(apiToken: string | undefined): Permit {
+export function bearerAuth(apiToken: string | undefined): AuthHook {
   if (apiToken === undefined) return requireLocal;
   const expected = digest(apiToken);
   return (request, response) => {

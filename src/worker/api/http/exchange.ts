@@ -16,7 +16,7 @@ export interface Exchange {
 export type Handler = (exchange: Exchange) => Promise<void> | void;
 
 /** Answers with JSON text. */
-export function answer(response: ServerResponse, status: number, json: string): void {
+export function sendJson(response: ServerResponse, status: number, json: string): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',
@@ -31,5 +31,5 @@ export function answer(response: ServerResponse, status: number, json: string): 
 export function sendError(response: ServerResponse, error: ErrorEntry, body = errorBody): void {
   if (response.headersSent || response.destroyed) return;
   for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);
-  answer(response, errorStatus(error), body(error));
+  sendJson(response, errorStatus(error), body(error));
 }

@@ -5,14 +5,14 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName } from '../../../shared/model/names.ts';
 import { type PageRequest, PRESENCE_PAGE_MAX } from '../../../shared/model/presence.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
-import { answer } from './exchange.ts';
+import { sendJson } from './exchange.ts';
 
 const LIMIT_DEFAULT = 1_000;
 /** Longest name that a cursor can stand for, in base64url. */
 const CURSOR_MAX_LENGTH = 2_048;
 
 /** Which part of a list a request asks for; without `limit` and `cursor`, all of it. */
-export interface Wanted {
+export interface PageQuery {
   readonly prefix: string;
   /** The name behind which the page begins. */
   readonly after: string | undefined;
@@ -20,7 +20,7 @@ export interface Wanted {
 }
 
 /** A part of a list, as JSON texts, and where the next one begins. */
-export interface Part {
+export interface Page {
   readonly items: readonly string[];
   readonly next: string | undefined;
 }
@@ -39,7 +39,7 @@ export function queryTextOf({ url = '' }: IncomingMessage): string {
 }
 
 /** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` for what is none. */
-export function wantedBy(request: IncomingMessage): Wanted {
+export function parsePageQuery(request: IncomingMessage): PageQuery {
   const query = queryOf(request);
   const prefix = query.get('prefix') ?? '';
   if (prefix !== '' && !isPageName(prefix)) throw new GusherError('bad_page');
@@ -56,17 +56,17 @@ export function wantedBy(request: IncomingMessage): Wanted {
  * Answers a JSON array: all of a list, page by page as the client takes it, or the one page that is wanted. Where
  * more follows a page, `X-Next-Cursor` says how to go on.
  */
-export async function answerList(
+export async function sendList(
   response: ServerResponse,
-  { prefix, after, limit }: Wanted,
-  fetchPage: (page: PageRequest) => Promise<Part>,
+  { prefix, after, limit }: PageQuery,
+  fetchPage: (page: PageRequest) => Promise<Page>,
 ): Promise<void> {
   const page = { limit: limit ?? PRESENCE_PAGE_MAX, ...(prefix !== '' && { prefix }) };
   const first = await fetchPage({ ...page, ...(after !== undefined && { after }) });
   if (limit !== undefined && first.next !== undefined)
     response.setHeader('X-Next-Cursor', cursorOf(first.next));
   if (limit !== undefined || first.next === undefined) {
-    answer(response, 200, `[${first.items.join(',')}]`);
+    sendJson(response, 200, `[${first.items.join(',')}]`);
     return;
   }
   response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' });

@@ -14,11 +14,11 @@ const PARAM_MAX_LENGTH = 2_048;
 const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** Throws a `GusherError` unless the request may go to its route; it is asked before a body is read. */
-export type Permit = (request: IncomingMessage, response: ServerResponse) => void;
+export type AuthHook = (request: IncomingMessage, response: ServerResponse) => void;
 
 interface Route {
   readonly handler: Handler;
-  readonly permit: Permit | undefined;
+  readonly authHook: AuthHook | undefined;
 }
 
 export interface RouterOptions {
@@ -51,13 +51,13 @@ export class Router {
   }
 
   /** A route that reads, at a path in the syntax of find-my-way. */
-  get(path: string, handler: Handler, permit?: Permit): void {
-    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, permit } satisfies Route);
+  get(path: string, handler: Handler, authHook?: AuthHook): void {
+    this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, authHook } satisfies Route);
   }
 
   /** Any other route. */
-  on(method: HTTPMethod, path: string, handler: Handler, permit?: Permit): void {
-    this.#routes.on(method, path, noHandler, { handler, permit } satisfies Route);
+  on(method: HTTPMethod, path: string, handler: Handler, authHook?: AuthHook): void {
+    this.#routes.on(method, path, noHandler, { handler, authHook } satisfies Route);
   }
 
   /** Whether some method is answered at a path. */
@@ -84,7 +84,7 @@ export class Router {
     try {
       if (problem !== undefined) throw problem;
       if (found === undefined || route === undefined) throw this.#noRoute(path, response);
-      route.permit?.(request, response);
+      route.authHook?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();
       await route.handler({ request, response, params: found.params });
     } catch (error) {
@@ -135,7 +135,7 @@ export class Router {
       return;
     }
     const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
-    if (!request.complete) await readAway(request);
+    if (!request.complete) await drainRequest(request);
     // After a malformed request, or in the middle of one, the next one cannot be found.
     if (!request.complete || errorEntry === ERRORS.bad_request) response.setHeader('Connection', 'close');
     sendError(response, errorEntry, this.#options.errorBodyAt(pathOf(request.url ?? '')));
@@ -159,7 +159,7 @@ export function useOriginForm(request: IncomingMessage): void {
  * What is left of a body that is not wanted is read, for a moment, and thrown away: a socket that is closed with
  * bytes unread is reset, which destroys the answer too. Who waits to be told to go on sends nothing.
  */
-async function readAway(request: IncomingMessage): Promise<void> {
+async function drainRequest(request: IncomingMessage): Promise<void> {
   request.resume();
   if (request.headers.expect !== undefined) return;
   await new Promise<void>((resolve) => {

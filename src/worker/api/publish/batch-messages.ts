@@ -5,7 +5,7 @@ import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
-import type { Publish } from './publish-route.ts';
+import type { PublishHandler } from './publish-route.ts';
 
 /** Attack: a body of the shortest messages there are, which would keep this worker from everything else. */
 const MESSAGES_MAX = 10_000;
@@ -17,7 +17,7 @@ const MESSAGES_MAX = 10_000;
 export function publishBatch(dependencies: {
   apps: Pick<AppRegistry, 'find'>;
   publisher: Pick<Publisher, 'publish' | 'check'>;
-}): Publish {
+}): PublishHandler {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(dependencies.apps, key);
     const elements = sliceElements(body);

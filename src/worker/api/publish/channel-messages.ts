@@ -5,7 +5,7 @@ import { isChannelName, isEventName } from '../../../shared/model/names.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
-import type { Publish } from './publish-route.ts';
+import type { PublishHandler } from './publish-route.ts';
 
 /**
  * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel and
@@ -14,7 +14,7 @@ import type { Publish } from './publish-route.ts';
 export function publishMessage(dependencies: {
   apps: Pick<AppRegistry, 'find'>;
   publisher: Pick<Publisher, 'publish'>;
-}): Publish {
+}): PublishHandler {
   return async ({ app: key, channel = '' }, body, _query, id) => {
     const app = await findApp(dependencies.apps, key);
     const publication = withId(readMessage(body, channel), id);

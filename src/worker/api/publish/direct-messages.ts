@@ -4,7 +4,7 @@ import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isEventName, isSocketId, isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
-import type { Publish } from './publish-route.ts';
+import type { PublishHandler } from './publish-route.ts';
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
@@ -15,7 +15,7 @@ interface Dependencies {
  * `POST /v1/apps/{app}/users/{user}/messages` with `{"data","event"?}`: to every connection of a user. Nobody being
  * there is no fault.
  */
-export function publishToUser({ apps, publisher }: Dependencies): Publish {
+export function publishToUser({ apps, publisher }: Dependencies): PublishHandler {
   return async ({ app: key, user = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
     if (!isUserId(user)) throw new GusherError('bad_user');
@@ -26,7 +26,7 @@ export function publishToUser({ apps, publisher }: Dependencies): Publish {
 }
 
 /** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: to one connection. */
-export function publishToSocket({ apps, publisher }: Dependencies): Publish {
+export function publishToSocket({ apps, publisher }: Dependencies): PublishHandler {
   return async ({ app: key, socket = '' }, body, _query, id) => {
     const app = await findApp(apps, key);
     if (!isSocketId(socket)) throw new GusherError('bad_socket');

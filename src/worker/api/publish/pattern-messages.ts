@@ -8,7 +8,7 @@ import type { PresenceClient } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
 import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
-import type { Publish } from './publish-route.ts';
+import type { PublishHandler } from './publish-route.ts';
 
 const PATTERN_MAX_LENGTH = 512;
 /**
@@ -33,7 +33,7 @@ interface Dependencies {
  * subscriber and a name in which the pattern is found; answers `{"total","pattern"}`. The syntax is that of Go
  * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
  */
-export function publishByPattern({ apps, publisher, presence }: Dependencies): Publish {
+export function publishByPattern({ apps, publisher, presence }: Dependencies): PublishHandler {
   return async ({ app: key }, body, _query, id) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);

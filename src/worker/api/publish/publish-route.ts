@@ -4,14 +4,14 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import type { IdempotencyClient } from '../../ipc/idempotency-client.ts';
 import { readBody } from '../http/body.ts';
-import { answer, type Handler, type Params } from '../http/exchange.ts';
+import { type Handler, type Params, sendJson } from '../http/exchange.ts';
 import { queryTextOf } from '../http/pagination.ts';
 
 /**
  * Hands in what a body asks for, and the text of the query; answers the JSON text of the response. What it publishes gets
  * `id`, where the request has an Idempotency-Key.
  */
-export type Publish = (params: Params, body: string, query: string, id?: string) => Promise<string>;
+export type PublishHandler = (params: Params, body: string, query: string, id?: string) => Promise<string>;
 
 /** 132 bits: two requests never have the same. */
 const PUBLICATION_ID_LENGTH = 22;
@@ -23,9 +23,9 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * same key gets the first one's answer, whichever worker of this host it meets. If the outcome of the first one is
  * unknown, the same request is carried out again with the same publication ids, on any host.
  */
-export function publishing(
+export function publishRoute(
   dependencies: { idempotency: Pick<IdempotencyClient, 'once'>; stats: Stats; bodyMaxBytes: number },
-  publish: Publish,
+  publish: PublishHandler,
 ): Handler {
   return async ({ request, response, params }) => {
     try {
@@ -38,7 +38,7 @@ export function publishing(
       const json = await (key === undefined
         ? publish(params, body, query)
         : dependencies.idempotency.once(scoped, fingerprint, () => publish(params, body, query, id)));
-      answer(response, 200, json);
+      sendJson(response, 200, json);
     } catch (error) {
       dependencies.stats.publicationsRefused += 1;
       throw error;

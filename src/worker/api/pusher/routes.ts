@@ -32,7 +32,7 @@ export interface PusherApiDependencies {
  * Draws the Pusher HTTP API, the same on both ports: what server SDKs of Pusher ask for. Its requests carry their
  * own credentials.
  */
-export function drawPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
+export function registerPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
   const { apps, publisher, presence, cache, settings, stats } = dependencies;
   const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
   const batchMaxEvents = settings.pusherBatchMaxEvents;

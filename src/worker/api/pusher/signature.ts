@@ -29,8 +29,11 @@ export type Query = ReadonlyMap<string, string>;
  * The query of a request, read as it was signed. Refuses what was not signed with the credentials of the app:
  * `bad_auth_key`, `bad_auth_version`, `stale_auth_timestamp`, `bad_signature`.
  */
-export function verifiedQuery(request: SignedRequest, credentials: { key: string; secret: string }): Query {
-  const [first, ...others] = readingsOf(request.target);
+export function verifySignedQuery(
+  request: SignedRequest,
+  credentials: { key: string; secret: string },
+): Query {
+  const [first, ...others] = queryInterpretations(request.target);
   const skew = skewOf(first.query.get('auth_timestamp') ?? '', request.nowMs);
   const detail = skew;
   if (!isSameText(first.query.get('auth_key') ?? '', credentials.key)) {
@@ -51,7 +54,7 @@ export function verifiedQuery(request: SignedRequest, credentials: { key: string
 }
 
 /** Refuses a body that is not the one that was signed, by the MD5 over its raw bytes. */
-export function mustBeSignedBody(query: Query, body: Buffer): void {
+export function verifyBodyMd5(query: Query, body: Buffer): void {
   const claimed = query.get('body_md5');
   if (claimed === undefined && body.length === 0) return;
   const actual = createHash('md5').update(body).digest('hex');
@@ -83,7 +86,7 @@ interface Reading {
 }
 
 /** The meanings that a query may have had for the SDK: it let `+` stand for itself, or for a space. */
-function readingsOf(target: string): [Reading, ...Reading[]] {
+function queryInterpretations(target: string): [Reading, ...Reading[]] {
   const mark = target.indexOf('?');
   const text = mark < 0 ? '' : target.slice(mark + 1);
   const literal = readQuery(text);

@@ -4,8 +4,8 @@ import type { App } from '../../../shared/apps/app.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
-import { answer, type Handler, type Params } from '../http/exchange.ts';
-import { mustBeSignedBody, type Query, verifiedQuery } from './signature.ts';
+import { type Handler, type Params, sendJson } from '../http/exchange.ts';
+import { type Query, verifyBodyMd5, verifySignedQuery } from './signature.ts';
 
 /** A request that an app has signed. */
 export interface SignedExchange {
@@ -37,8 +37,8 @@ export function signed(
   return async ({ request, response, params }) => {
     const { app, query } = await verify(dependencies, request, params);
     const body = await readBytes(request, dependencies.bodyMaxBytes);
-    mustBeSignedBody(query, body);
-    answer(response, status, await handler({ app, params, query, body }));
+    verifyBodyMd5(query, body);
+    sendJson(response, status, await handler({ app, params, query, body }));
   };
 }
 
@@ -58,7 +58,7 @@ async function verify(
   if (app?.secret === undefined) throw new GusherError('unknown_app_id');
   const { method = '', url: target = '' } = request;
   const credentials = { key: app.key, secret: app.secret };
-  const query = verifiedQuery({ method, target, pathPrefix, nowMs: Date.now() }, credentials);
+  const query = verifySignedQuery({ method, target, pathPrefix, nowMs: Date.now() }, credentials);
   if (!app.enabled) throw new GusherError('app_disabled');
   return { app, query };
 }

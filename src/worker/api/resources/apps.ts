@@ -14,7 +14,7 @@ import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
 import { readBody } from '../http/body.ts';
-import { answer, type Handler, type Params } from '../http/exchange.ts';
+import { type Handler, type Params, sendJson } from '../http/exchange.ts';
 
 const BODY_MAX_BYTES = 512 * 1024;
 
@@ -33,7 +33,7 @@ const changes = v.pipe(
 export function listRegistered({ store, log }: Dependencies): Handler {
   return async ({ response }) => {
     const apps = await reach(log, store.list());
-    answer(response, 200, JSON.stringify(apps.map(redactSecrets)));
+    sendJson(response, 200, JSON.stringify(apps.map(redactSecrets)));
   };
 }
 
@@ -128,6 +128,6 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
   }
 }
 
-function show(response: Parameters<typeof answer>[0], status: number, app: App): void {
-  answer(response, status, JSON.stringify(redactSecrets(app)));
+function show(response: Parameters<typeof sendJson>[0], status: number, app: App): void {
+  sendJson(response, status, JSON.stringify(redactSecrets(app)));
 }

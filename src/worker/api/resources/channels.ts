@@ -1,8 +1,8 @@
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { PresenceClient } from '../../ipc/presence-client.ts';
-import { answer, type Handler } from '../http/exchange.ts';
+import { type Handler, sendJson } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
-import { answerList, wantedBy } from '../http/pagination.ts';
+import { parsePageQuery, sendList } from '../http/pagination.ts';
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
@@ -13,7 +13,7 @@ interface Dependencies {
 export function listChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
-    await answerList(response, wantedBy(request), async (page) => {
+    await sendList(response, parsePageQuery(request), async (page) => {
       const { channels, next } = await presence.query({ kind: 'channels', app, ...page });
       return { items: channels.map(({ channel }) => JSON.stringify(channel)), next };
     });
@@ -24,8 +24,8 @@ export function listChannels({ apps, presence }: Dependencies): Handler {
 export function countChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
-    const { prefix } = wantedBy(request);
+    const { prefix } = parsePageQuery(request);
     const count = await presence.query({ kind: 'channelCount', app, ...(prefix !== '' && { prefix }) });
-    answer(response, 200, JSON.stringify({ count }));
+    sendJson(response, 200, JSON.stringify({ count }));
   };
 }

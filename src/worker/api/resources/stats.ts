@@ -1,19 +1,19 @@
 import type { PresenceClient } from '../../ipc/presence-client.ts';
-import { answer, type Handler } from '../http/exchange.ts';
-import { answerList, wantedBy } from '../http/pagination.ts';
+import { type Handler, sendJson } from '../http/exchange.ts';
+import { parsePageQuery, sendList } from '../http/pagination.ts';
 
 /** `GET /v1/stats`: `{"apps","connections","users"}`, of all hosts together. */
 export function totals(presence: Pick<PresenceClient, 'query'>): Handler {
   return async ({ response }) => {
     const { apps, connections, users } = await presence.query({ kind: 'totals' });
-    answer(response, 200, JSON.stringify({ apps, connections, users }));
+    sendJson(response, 200, JSON.stringify({ apps, connections, users }));
   };
 }
 
 /** `GET /v1/apps`: `[{"app","connections","users"}]` of the apps that have a connection; `prefix`, `limit`, `cursor`. */
 export function listApps(presence: Pick<PresenceClient, 'query'>): Handler {
   return ({ request, response }) =>
-    answerList(response, wantedBy(request), async (page) => {
+    sendList(response, parsePageQuery(request), async (page) => {
       const { apps, next } = await presence.query({ kind: 'apps', ...page });
       const items = apps.map(({ app, connections, users }) => JSON.stringify({ app, connections, users }));
       return { items, next };

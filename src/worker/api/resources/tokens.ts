@@ -6,7 +6,7 @@ import { parseJson } from '../../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
 import { appKeyOf, type TokenVerifier } from '../../auth/token-verifier.ts';
 import { readBody } from '../http/body.ts';
-import { answer, type Handler } from '../http/exchange.ts';
+import { type Handler, sendJson } from '../http/exchange.ts';
 import { queryOf } from '../http/pagination.ts';
 
 /** A token has to fit into a request head afterwards. */
@@ -31,7 +31,7 @@ export function exchangeToken({ apps, tokens }: Dependencies): Handler {
     response.setHeader('Access-Control-Allow-Origin', '*');
     const token = await readToken(request, 'jwt');
     await tokens.identify(await findAppOf(apps, token), token);
-    answer(response, 200, JSON.stringify({ token }));
+    sendJson(response, 200, JSON.stringify({ token }));
   };
 }
 
@@ -53,7 +53,7 @@ export const preflight: Handler = ({ response }) => {
 export function decodeToken({ apps, tokens }: Dependencies, field = 'jwt'): Handler {
   return async ({ request, response }) => {
     const token = await readToken(request, field);
-    answer(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
+    sendJson(response, 200, JSON.stringify(await tokens.verify(await findAppOf(apps, token), token)));
   };
 }
 

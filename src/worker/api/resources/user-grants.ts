@@ -8,7 +8,7 @@ import { isUserId } from '../../../shared/model/names.ts';
 import type { Publisher } from '../../broker/publisher.ts';
 import type { Params } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
-import type { Publish } from '../publish/publish-route.ts';
+import type { PublishHandler } from '../publish/publish-route.ts';
 
 interface Dependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
@@ -22,7 +22,7 @@ const replacement = v.object({ channels: grantList });
  * `POST /v1/apps/{app}/users/{user}/channels` with `{"channel"}`: one more grant for the open connections of a user,
  * which are told by `gusher.addchannel`.
  */
-export function addUserChannel(dependencies: Dependencies): Publish {
+export function addUserChannel(dependencies: Dependencies): PublishHandler {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(addition, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
@@ -42,7 +42,7 @@ export function addUserChannel(dependencies: Dependencies): Publish {
  * `PUT /v1/apps/{app}/users/{user}/channels` with `{"channels"}`: other grants for the open connections of a user,
  * which are told by `gusher.reloadchannel` and lose what they are subscribed to and no longer granted.
  */
-export function replaceUserChannels(dependencies: Dependencies): Publish {
+export function replaceUserChannels(dependencies: Dependencies): PublishHandler {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(replacement, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');

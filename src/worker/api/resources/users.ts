@@ -4,9 +4,9 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isChannelName } from '../../../shared/model/names.ts';
 import { type PageRequest, PRESENCE_PAGE_MAX, type UserPage } from '../../../shared/model/presence.ts';
 import type { PresenceClient } from '../../ipc/presence-client.ts';
-import { answer, type Handler } from '../http/exchange.ts';
+import { type Handler, sendJson } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
-import { answerList, wantedBy } from '../http/pagination.ts';
+import { parsePageQuery, sendList } from '../http/pagination.ts';
 
 /** Attack: a list of channels each of which is looked through. */
 const CHANNELS_MAX = 100;
@@ -23,8 +23,8 @@ interface Dependencies {
 export function listUsers({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
-    const fetchPage = questionFor(presence, app, channelsIn(request));
-    await answerList(response, wantedBy(request), async (page) => partOf(await fetchPage(page)));
+    const fetchPage = userQueryFor(presence, app, channelsIn(request));
+    await sendList(response, parsePageQuery(request), async (page) => pageOf(await fetchPage(page)));
   };
 }
 
@@ -36,8 +36,8 @@ export function countUsers({ apps, presence }: Dependencies): Handler {
     const count =
       channels.length === 0
         ? (await presence.query({ kind: 'app', app })).users
-        : await countAll(questionFor(presence, app, channels));
-    answer(response, 200, JSON.stringify({ count }));
+        : await countAll(userQueryFor(presence, app, channels));
+    sendJson(response, 200, JSON.stringify({ count }));
   };
 }
 
@@ -46,8 +46,8 @@ export function listChannelUsers({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
-    await answerList(response, wantedBy(request), async (page) =>
-      partOf(await presence.query({ kind: 'usersOfChannel', app, channel, ...page })),
+    await sendList(response, parsePageQuery(request), async (page) =>
+      pageOf(await presence.query({ kind: 'usersOfChannel', app, channel, ...page })),
     );
   };
 }
@@ -58,13 +58,17 @@ export function countChannelUsers({ apps, presence }: Dependencies): Handler {
     const { key: app } = await findApp(apps, params.app);
     const channel = checkedChannel(params.channel);
     const { users: count } = await presence.query({ kind: 'channel', app, channel });
-    answer(response, 200, JSON.stringify({ count }));
+    sendJson(response, 200, JSON.stringify({ count }));
   };
 }
 
-type Question = (page: PageRequest) => Promise<UserPage>;
+type UserQuery = (page: PageRequest) => Promise<UserPage>;
 
-function questionFor(presence: Dependencies['presence'], app: string, channels: readonly string[]): Question {
+function userQueryFor(
+  presence: Dependencies['presence'],
+  app: string,
+  channels: readonly string[],
+): UserQuery {
   const [channel] = channels;
   if (channel === undefined) return (page) => presence.query({ kind: 'usersOfApp', app, ...page });
   if (channels.length === 1)
@@ -72,7 +76,7 @@ function questionFor(presence: Dependencies['presence'], app: string, channels: 
   return (page) => presence.query({ kind: 'usersInAll', app, channels, ...page });
 }
 
-async function countAll(fetchPage: Question): Promise<number> {
+async function countAll(fetchPage: UserQuery): Promise<number> {
   let page = await fetchPage({ limit: PRESENCE_PAGE_MAX });
   let count = page.users.length;
   while (page.next !== undefined) {
@@ -106,6 +110,6 @@ function checkedChannel(name = ''): string {
   return name;
 }
 
-function partOf({ users, next }: UserPage) {
+function pageOf({ users, next }: UserPage) {
   return { items: users.map((user) => JSON.stringify(user)), next };
 }

@@ -3,20 +3,20 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
-import { answerList, type Part, wantedBy } from '../../../../src/worker/api/http/pagination.ts';
+import { type Page, parsePageQuery, sendList } from '../../../../src/worker/api/http/pagination.ts';
 import { within } from '../../../support/deadline.ts';
 import { routerForTests } from '../../../support/router.ts';
 
 describe('a list that is answered page by page', () => {
   let server: Server;
-  let pages: (() => Part)[];
+  let pages: (() => Page)[];
 
   beforeEach(async () => {
     const router = routerForTests();
     router.get('/list', async ({ request, response }) => {
-      await answerList(
+      await sendList(
         response,
-        wantedBy(request),
+        parsePageQuery(request),
         async () => pages.shift()?.() ?? { items: [], next: undefined },
       );
     });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { signatureOf } from '../../../../src/shared/crypto/signature.ts';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
-import { mustBeSignedBody, verifiedQuery } from '../../../../src/worker/api/pusher/signature.ts';
+import { verifyBodyMd5, verifySignedQuery } from '../../../../src/worker/api/pusher/signature.ts';
 
 const CREDENTIALS = { key: '278d425bdf160c739803', secret: '7ad3773142a6692b25b8' };
 const NOW_S = 1_353_088_179;
@@ -15,7 +15,7 @@ const VECTOR =
 
 function verify(target: string, options: { method?: string; nowS?: number; prefix?: string } = {}) {
   const { method = 'POST', nowS = NOW_S, prefix = '' } = options;
-  return verifiedQuery({ method, target, pathPrefix: prefix, nowMs: nowS * 1_000 }, CREDENTIALS);
+  return verifySignedQuery({ method, target, pathPrefix: prefix, nowMs: nowS * 1_000 }, CREDENTIALS);
 }
 
 function codeOf(work: () => unknown): string | undefined {
@@ -43,7 +43,7 @@ describe('a signed request', () => {
   it('is taken as the protocol documents it, and its body', () => {
     const query = verify(VECTOR);
     expect(query.get('auth_key')).to.equal(CREDENTIALS.key);
-    mustBeSignedBody(query, Buffer.from(BODY));
+    verifyBodyMd5(query, Buffer.from(BODY));
   });
 
   it('is refused if one character of it is another', () => {
@@ -215,7 +215,7 @@ describe('the MD5 of a body', () => {
   const md5 = (body: Buffer | string): string => createHash('md5').update(body).digest('hex');
   const check = (body: Buffer | string, claimed?: string): string | undefined => {
     const query = new Map(claimed === undefined ? [] : [['body_md5', claimed]]);
-    return codeOf(() => mustBeSignedBody(query, Buffer.from(body)));
+    return codeOf(() => verifyBodyMd5(query, Buffer.from(body)));
   };
 
   it('is over the bytes as they came', () => {
