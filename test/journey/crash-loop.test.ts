@@ -35,9 +35,13 @@ describe('gusher that cannot go on', () => {
   }
 
   it('ends with 1 and a sentence when every worker dies while it starts', async () => {
-    const { code, complaints, gusher } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
+    const {
+      code,
+      complaints: errorLines,
+      gusher,
+    } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
     expect(code).to.equal(1);
-    expect(complaints).to.equal(
+    expect(errorLines).to.equal(
       'gusher: no worker became ready: each died while it started (last: exit code 7)',
     );
     expect(gusher.logs.find((line) => line.level === 'fatal'))
@@ -46,21 +50,21 @@ describe('gusher that cannot go on', () => {
   });
 
   it('ends with 1 and a sentence when no worker can be started', async () => {
-    const { code, complaints } = await runToItsEnd({
+    const { code, complaints: errorLines } = await runToItsEnd({
       env: inThePrimary("process.execPath = '/nowhere/node'"),
     });
     expect(code).to.equal(1);
-    expect(complaints).to.equal(
+    expect(errorLines).to.equal(
       'gusher: no worker became ready: each died while it started (last: spawn /nowhere/node ENOENT)',
     );
   });
 
   it('ends with 1 and a sentence when workers crash again and again', async () => {
-    const { code, complaints } = await runToItsEnd({
+    const { code, complaints: errorLines } = await runToItsEnd({
       env: inEveryWorker(CRASH_WHEN_READY),
     });
     expect(code).to.equal(1);
-    expect(complaints.split('\n').at(-1)).to.equal(
+    expect(errorLines.split('\n').at(-1)).to.equal(
       'gusher: workers crashed 10 times within a minute (last: exit code 3)',
     );
   });
@@ -73,10 +77,10 @@ describe('gusher that cannot go on', () => {
       const occupant = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => occupant.once('listening', resolve));
       const { port } = occupant.address() as { port: number };
-      const { code, complaints } = await runToItsEnd({ env: { [setting]: `127.0.0.1:${port}` } });
+      const { code, complaints: errorLines } = await runToItsEnd({ env: { [setting]: `127.0.0.1:${port}` } });
       occupant.close();
       expect(code).to.equal(1);
-      expect(complaints).to.equal(`gusher: cannot listen on 127.0.0.1:${port} (${setting}): EADDRINUSE`);
+      expect(errorLines).to.equal(`gusher: cannot listen on 127.0.0.1:${port} (${setting}): EADDRINUSE`);
     });
   }
 });

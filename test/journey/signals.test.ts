@@ -111,14 +111,14 @@ describe('signals', () => {
   it('refuses to start inside another cluster, with a sentence and 2', async () => {
     cluster.setupPrimary({ exec: PROGRAM, args: ['start', '--workers', '1'], silent: true });
     const worker = cluster.fork({ GUSHER_LISTEN: '127.0.0.1:0', GUSHER_API_LISTEN: '127.0.0.1:0' });
-    let complaints = '';
+    let errorLines = '';
     worker.process.stderr?.on('data', (chunk: Buffer) => {
-      complaints += chunk.toString();
+      errorLines += chunk.toString();
     });
     try {
       const [code] = await within(once(worker.process, 'exit'), 'the end of gusher');
       expect(code).to.equal(2);
-      expect(complaints).to.match(
+      expect(errorLines).to.match(
         /^gusher: gusher forks its own workers and cannot run inside another cluster/,
       );
     } finally {

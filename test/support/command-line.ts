@@ -82,8 +82,8 @@ export async function runHere(
   const { env: environment, stdout, stderr } = process;
   const home = process.cwd();
   const output: string[] = [];
-  const complaints: string[] = [];
-  const restore = [divert(stdout, output), divert(stderr, complaints)];
+  const errorLines: string[] = [];
+  const restore = [divert(stdout, output), divert(stderr, errorLines)];
   process.chdir(folder);
   process.env = { ...env };
   try {
@@ -91,8 +91,8 @@ export async function runHere(
     return {
       code,
       output: output.join(''),
-      complaints: complaints.join(''),
-      errors: errorsIn(complaints.join('')),
+      complaints: errorLines.join(''),
+      errors: errorsIn(errorLines.join('')),
     };
   } finally {
     process.env = environment;
@@ -110,7 +110,7 @@ function divert(stream: NodeJS.WriteStream, texts: string[]): () => void {
   };
 }
 
-function errorsIn(complaints: string): string[] {
-  const lines = complaints.split('\n').filter((line) => line.startsWith('gusher: '));
+function errorsIn(errorLines: string): string[] {
+  const lines = errorLines.split('\n').filter((line) => line.startsWith('gusher: '));
   return lines.map((line) => line.slice('gusher: '.length));
 }

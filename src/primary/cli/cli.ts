@@ -5,7 +5,7 @@ import { publishCommand } from './commands/publish.ts';
 import { startCommand } from './commands/start.ts';
 import { subscribeCommand } from './commands/subscribe.ts';
 import { tokenCommand } from './commands/token.ts';
-import { exitCodeOf, UsageError } from './errors.ts';
+import { exitCode, UsageError } from './errors.ts';
 import { nearestTo } from './suggestion.ts';
 
 const WIDEST = 110;
@@ -16,8 +16,8 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     await commandLine(words).parseAsync();
     return 0;
   } catch (error) {
-    if (!(error instanceof UsageError)) return exitCodeOf(error);
-    return exitCodeOf(new UsageError(error.message + (await suggestionFor(error.message, words))));
+    if (!(error instanceof UsageError)) return exitCode(error);
+    return exitCode(new UsageError(error.message + (await suggestionFor(error.message, words))));
   }
 }
 

@@ -8,18 +8,18 @@ export class CommandFailedError extends Error {}
 export class UsageError extends Error {}
 
 /** Says on standard error what went wrong and answers the exit code. */
-export function exitCodeOf(error: unknown): number {
+export function exitCode(error: unknown): number {
   if (error instanceof UsageError) {
-    complain(error.message);
+    printError(error.message);
     process.stderr.write('\nTry: gusher --help\n');
     return USAGE;
   }
   // Anything unforeseen is a fault of gusher's own: where it happened matters then.
   const unforeseen = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  complain(error instanceof CommandFailedError ? error.message : unforeseen);
+  printError(error instanceof CommandFailedError ? error.message : unforeseen);
   return FAILURE;
 }
 
-function complain(message: string): void {
+function printError(message: string): void {
   for (const line of message.split('\n')) process.stderr.write(`gusher: ${line}\n`);
 }

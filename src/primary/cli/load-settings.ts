@@ -46,7 +46,7 @@ export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>,
  * Resolves the settings that a command uses: its flags, the environment, the `.env` file. Throws one error that
  * names every fault.
  */
-export function settingsOf<Name extends SettingName>(
+export function loadSettings<Name extends SettingName>(
   argv: Arguments,
   names: readonly Name[],
 ): LoadedSettings<Name> {

@@ -6,7 +6,7 @@ export function print(line: string): void {
 }
 
 /** Says something beside the result, which may go to another program. */
-export function remark(line: string): void {
+export function printNote(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 

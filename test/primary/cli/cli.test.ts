@@ -154,9 +154,9 @@ describe('the command line', () => {
     });
 
     it('prints no password', async () => {
-      const { code, complaints } = await gusher(['start', '--redis-url', 'redis//:hush@h']);
+      const { code, complaints: errorLines } = await gusher(['start', '--redis-url', 'redis//:hush@h']);
       expect(code).to.equal(2);
-      expect(complaints).not.to.contain('hush');
+      expect(errorLines).not.to.contain('hush');
     });
   });
 
@@ -169,8 +169,8 @@ describe('the command line', () => {
       it('adds, lists, shows, changes and removes', async () => {
         const env = environment();
         const done = async (...words: string[]): Promise<string> => {
-          const { code, output, complaints } = await run(['apps', ...words], env);
-          expect(code, complaints).to.equal(0);
+          const { code, output, complaints: errorLines } = await run(['apps', ...words], env);
+          expect(code, errorLines).to.equal(0);
           return output;
         };
         const shop = { key: 'shop', enabled: true, url: 'http://127.0.0.1:3000/auth' };
@@ -318,8 +318,8 @@ describe('the command line', () => {
 
     it('says at once, in one line and without the password, that Redis is gone', async () => {
       writeFileSync(join(folder, '.env'), `REDIS_ADDR=redis://:hush@127.0.0.1:${await freePort()}\n`);
-      const { code, complaints } = await gusherProcess(['apps', 'list']);
-      expect({ code, complaints }).to.deep.equal({
+      const { code, complaints: errorLines } = await gusherProcess(['apps', 'list']);
+      expect({ code, errorLines }).to.deep.equal({
         code: 1,
         complaints: 'gusher: nothing listens at the Redis address\n',
       });

@@ -15,15 +15,15 @@ import { createAppStore } from '../../../shared/apps/create-app-store.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../../../shared/model/webhook-event.ts';
 import { CommandFailedError, UsageError } from '../errors.ts';
-import { settingOptions, settingsOf } from '../load-settings.ts';
+import { loadSettings, settingOptions } from '../load-settings.ts';
 import { type Arguments, textOption } from '../options.ts';
-import { print, remark } from '../output.ts';
+import { print, printNote } from '../output.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
 /** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */
-const MIN_MADE_ID = 100_000;
-const MAX_MADE_ID = 1_000_000_000;
-const MADE_SECRET_BYTES = 20;
+const MIN_GENERATED_ID = 100_000;
+const MAX_GENERATED_ID = 1_000_000_000;
+const GENERATED_SECRET_BYTES = 20;
 const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'client_events',
   'id',
@@ -96,8 +96,8 @@ const add: CommandModule = {
     const given = checkedFields(argv);
     return withStore(argv, async (store, place) => {
       const known = await store.load(key);
-      const made = argv.pusher === true ? madeFor({ ...known, ...given }) : {};
-      const fields = { ...made, ...given };
+      const generated = argv.pusher === true ? generateCredentials({ ...known, ...given }) : {};
+      const fields = { ...generated, ...given };
       if (parseApp(key, { ...known, ...fields }) === undefined) {
         throw new UsageError(
           'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
@@ -107,11 +107,11 @@ const add: CommandModule = {
       if (sameId !== undefined) throw new UsageError(`the app ${sameId.key} has the id ${sameId.id}`);
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
-      if (made.id !== undefined) print(`id ${made.id}`);
-      if (made.secret !== undefined) print(`secret ${made.secret}`);
-      const isCached = argv.pusher === true && made.secret === undefined && given.secret === undefined;
+      if (generated.id !== undefined) print(`id ${generated.id}`);
+      if (generated.secret !== undefined) print(`secret ${generated.secret}`);
+      const isCached = argv.pusher === true && generated.secret === undefined && given.secret === undefined;
       if (isCached)
-        remark(`the id and the secret are unchanged; to read them: gusher apps show ${key} --secrets`);
+        printNote(`the id and the secret are unchanged; to read them: gusher apps show ${key} --secrets`);
     });
   },
 };
@@ -124,7 +124,7 @@ const list: CommandModule = {
     withStore(argv, async (store, place) => {
       const apps = await store.list();
       for (const app of apps) print(JSON.stringify(redactSecrets(app)));
-      if (apps.length === 0) remark(`no app is registered in ${place}`);
+      if (apps.length === 0) printNote(`no app is registered in ${place}`);
     }),
 };
 
@@ -186,9 +186,9 @@ async function withStore(
   argv: Arguments,
   work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
-  const { settings } = settingsOf(argv, STORE_SETTINGS);
+  const { settings } = loadSettings(argv, STORE_SETTINGS);
   const store = createAppStore(settings, (key, fields) =>
-    remark(`the app ${key} is not served: its fields ${fields.join(', ')} break the rules`),
+    printNote(`the app ${key} is not served: its fields ${fields.join(', ')} break the rules`),
   );
   try {
     await work(store, settings.redisUrl === undefined ? settings.appsFile : 'Redis');
@@ -262,9 +262,9 @@ function namesIn(text: string): string[] {
 }
 
 /** What a Pusher app has to have and this one has not. */
-function madeFor({ id, secret }: AppFields): AppFields {
+function generateCredentials({ id, secret }: AppFields): AppFields {
   return {
-    ...(id === undefined && { id: String(randomInt(MIN_MADE_ID, MAX_MADE_ID)) }),
-    ...(secret === undefined && { secret: randomBytes(MADE_SECRET_BYTES).toString('hex') }),
+    ...(id === undefined && { id: String(randomInt(MIN_GENERATED_ID, MAX_GENERATED_ID)) }),
+    ...(secret === undefined && { secret: randomBytes(GENERATED_SECRET_BYTES).toString('hex') }),
   };
 }

@@ -3,7 +3,7 @@ import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
 import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts';
 import { CommandFailedError } from '../errors.ts';
-import { settingOptions, settingsOf } from '../load-settings.ts';
+import { loadSettings, settingOptions } from '../load-settings.ts';
 import { textOption, wordsAfterDashes } from '../options.ts';
 import { errorMessageOf, oneLine, print } from '../output.ts';
 
@@ -30,7 +30,7 @@ export const publishCommand: CommandModule = {
       .example("$0 publish news note -- '-- all quiet --'", 'data that begins with a dash')
       .epilogue('Prints what the subscribers get. The token of the API is read from GUSHER_API_TOKEN.'),
   handler: async (argv) => {
-    const { settings } = settingsOf(argv, API_SETTINGS);
+    const { settings } = loadSettings(argv, API_SETTINGS);
     const [afterDashes] = wordsAfterDashes(argv, argv.data === undefined ? 1 : 0);
     const data = String(argv.data ?? afterDashes ?? 'null');
     const answer = await post({

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import type { CommandModule } from 'yargs';
 import { SETTING_NAMES } from '../../../shared/config/settings.ts';
 import { UsageError } from '../errors.ts';
-import { settingOptions, settingsOf } from '../load-settings.ts';
+import { loadSettings, settingOptions } from '../load-settings.ts';
 
 /** `gusher start`. */
 export const startCommand: CommandModule = {
@@ -25,7 +25,7 @@ export const startCommand: CommandModule = {
           'start it as a single process (with PM2: exec_mode fork, instances 1)',
       );
     }
-    const { settings, given, warnings } = settingsOf(argv, SETTING_NAMES);
+    const { settings, given, warnings } = loadSettings(argv, SETTING_NAMES);
     // Loaded here, so that the other commands start without a server's parts.
     const { runPrimary } = await import('../../primary.ts');
     process.exit(await runPrimary(settings, given, warnings));

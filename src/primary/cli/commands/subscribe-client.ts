@@ -3,7 +3,7 @@ import { text as textOf } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { WebSocket } from 'ws';
 import { CommandFailedError } from '../errors.ts';
-import { errorMessageOf, oneLine, remark } from '../output.ts';
+import { errorMessageOf, oneLine, printNote } from '../output.ts';
 
 /** The webhook of the app is asked in this time. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -17,14 +17,14 @@ const reply = v.object({
 });
 
 /** One connection that subscribes to channels and prints what they bring, a line of JSON each. */
-export class Listener {
+export class SubscribeClient {
   /** Resolves after `stop`, or when nobody reads the output any more; rejects when the link ends otherwise. */
   readonly ended: Promise<void>;
   readonly #socket: WebSocket;
   readonly #channels: readonly string[];
   #subscribed = false;
-  #heard = true;
-  #watcher: NodeJS.Timeout | undefined;
+  #isAlive = true;
+  #livenessTimer: NodeJS.Timeout | undefined;
   #resolve: () => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
@@ -37,9 +37,9 @@ export class Listener {
     this.#socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
     this.#socket
       .on('open', () => this.#open())
-      .on('message', (data) => this.#take(data.toString()))
-      .on('ping', this.#noteSign)
-      .on('pong', this.#noteSign)
+      .on('message', (data) => this.#onMessage(data.toString()))
+      .on('ping', this.#markAlive)
+      .on('pong', this.#markAlive)
       .on('error', ({ code, message }: NodeJS.ErrnoException) =>
         this.#fail(`no gusher answers at ${url.host} (${code ?? message})`),
       )
@@ -52,22 +52,22 @@ export class Listener {
   /** Says goodbye to the server and ends. */
   stop(): void {
     this.#resolve();
-    this.#hangUp();
+    this.#disconnect();
   }
 
   #open(): void {
-    this.#watcher = setInterval(() => this.#watch(), SILENCE_MS);
+    this.#livenessTimer = setInterval(() => this.#checkAlive(), SILENCE_MS);
     const data = { multi_channel: this.#channels };
     this.#socket.send(JSON.stringify({ event: 'gusher.multi_subscribe', data }));
   }
 
-  #take(text: string): void {
-    this.#heard = true;
+  #onMessage(text: string): void {
+    this.#isAlive = true;
     const answer = this.#subscribed ? undefined : replyIn(text);
     switch (answer?.event) {
       case 'gusher.multi_subscribe_succeeded':
         this.#subscribed = true;
-        remark(`subscribed to ${this.#channels.join(', ')}; Ctrl-C ends`);
+        printNote(`subscribed to ${this.#channels.join(', ')}; Ctrl-C ends`);
         break;
       case 'gusher.multi_subscribe_error':
       case 'gusher.error':
@@ -85,18 +85,18 @@ export class Listener {
     process.stdout.once('drain', () => this.#socket.resume());
   }
 
-  #watch(): void {
-    if (!this.#heard) {
+  #checkAlive(): void {
+    if (!this.#isAlive) {
       this.#fail('no sign of life from the server');
       return;
     }
     // While nothing is read no sign can be heard.
-    this.#heard = this.#socket.isPaused;
+    this.#isAlive = this.#socket.isPaused;
     this.#socket.ping();
   }
 
-  readonly #noteSign = (): void => {
-    this.#heard = true;
+  readonly #markAlive = (): void => {
+    this.#isAlive = true;
   };
 
   async #failWithResponse(response: IncomingMessage): Promise<void> {
@@ -105,19 +105,19 @@ export class Listener {
   }
 
   #closed(code: number, reason: string): void {
-    clearInterval(this.#watcher);
-    const told = reason === '' ? '' : `: ${reason}`;
-    this.#fail(`the connection was closed (${code}${told})`);
+    clearInterval(this.#livenessTimer);
+    const suffix = reason === '' ? '' : `: ${reason}`;
+    this.#fail(`the connection was closed (${code}${suffix})`);
   }
 
   /** The first reason counts. */
   #fail(message: string): void {
     this.#reject(new CommandFailedError(message));
-    this.#hangUp();
+    this.#disconnect();
   }
 
-  #hangUp(): void {
-    clearInterval(this.#watcher);
+  #disconnect(): void {
+    clearInterval(this.#livenessTimer);
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     this.#socket.close();
     setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS).unref();

@@ -2,7 +2,7 @@ import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
 import { UsageError } from '../errors.ts';
-import { settingOptions, settingsOf } from '../load-settings.ts';
+import { loadSettings, settingOptions } from '../load-settings.ts';
 import { type Arguments, textOption, wordsAfterDashes } from '../options.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
@@ -26,10 +26,10 @@ export const subscribeCommand: CommandModule = {
     const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
     const signals = ['SIGINT', 'SIGTERM'] as const;
     // Loaded here, so that the other commands start without a WebSocket.
-    const { Listener } = await import('./subscribe-client.ts');
-    const listener = new Listener(urlOf(argv), channels);
-    for (const signal of signals) process.once(signal, () => listener.stop());
-    await listener.ended;
+    const { SubscribeClient } = await import('./subscribe-client.ts');
+    const client = new SubscribeClient(urlOf(argv), channels);
+    for (const signal of signals) process.once(signal, () => client.stop());
+    await client.ended;
   },
 };
 
@@ -41,7 +41,7 @@ function urlOf(argv: Arguments): URL {
 }
 
 function urlOfSettings(argv: Arguments): URL {
-  const { settings } = settingsOf(argv, LISTEN_SETTINGS);
+  const { settings } = loadSettings(argv, LISTEN_SETTINGS);
   return new URL(`ws://${reachableFromHere(settings.listen)}`);
 }
 

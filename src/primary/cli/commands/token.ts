@@ -5,7 +5,7 @@ import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { isAppKey, isUserId } from '../../../shared/model/names.ts';
 import { UsageError } from '../errors.ts';
 import { type Arguments, textOption } from '../options.ts';
-import { print, remark } from '../output.ts';
+import { print, printNote } from '../output.ts';
 
 const EC_ALGORITHMS: Readonly<Record<string, string>> = {
   prime256v1: 'ES256',
@@ -49,7 +49,7 @@ export const tokenCommand: CommandModule = {
       .setIssuedAt(now)
       .setExpirationTime(now + secondsOf(String(argv['expires-in'])));
     print(await token.sign(key));
-    remark(`signed with ${alg}, valid for ${argv['expires-in']}`);
+    printNote(`signed with ${alg}, valid for ${argv['expires-in']}`);
   },
 };
 
