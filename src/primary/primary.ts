@@ -18,7 +18,7 @@ import { PresenceRegistry } from './presence/registry.ts';
 import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
 import { watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
-import { openWebhooks } from './webhooks/create-webhooks.ts';
+import { createWebhooks } from './webhooks/create-webhooks.ts';
 
 /** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
 const DRAIN_FRACTION = 0.9;
@@ -48,7 +48,7 @@ export async function runPrimary(
   const registry = new PresenceRegistry();
   const presenceServer = new PresenceQueryServer(registry);
   const cluster = createCluster(settings, registry, log);
-  const webhooks = openWebhooks({ settings, demoApp, registry, log });
+  const webhooks = createWebhooks({ settings, demoApp, registry, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
   const socketQueue = new SocketQueue({
     settings,

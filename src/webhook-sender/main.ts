@@ -1,6 +1,6 @@
 import '../shared/process/child-signals.ts';
-import type { FromCourier, ToCourier } from '../shared/ipc/webhook-sender-messages.ts';
-import { Delivery } from './webhook-client.ts';
+import type { FromWebhookSender, ToWebhookSender } from '../shared/ipc/webhook-sender-messages.ts';
+import { WebhookClient } from './webhook-client.ts';
 
 /**
  * The courier: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
@@ -8,21 +8,21 @@ import { Delivery } from './webhook-client.ts';
  * what was not settled when it ends, the primary sends again.
  */
 
-let delivery: Delivery | undefined;
+let client: WebhookClient | undefined;
 
-process.title = 'gusher: courier';
+process.title = 'gusher: webhook sender';
 process.on('disconnect', () => process.exit(0));
-process.on('message', (message: ToCourier) => receive(message));
+process.on('message', (message: ToWebhookSender) => receive(message));
 
-function receive(message: ToCourier): void {
+function receive(message: ToWebhookSender): void {
   switch (message.type) {
     case 'start':
-      delivery = new Delivery(message);
+      client = new WebhookClient(message);
       break;
     case 'deliver':
-      delivery?.bring(message.parcel).then(
-        () => send({ type: 'settled', id: message.id }),
-        (error: Error) => send({ type: 'settled', id: message.id, error: error.message }),
+      client?.send(message.request).then(
+        () => send({ type: 'result', id: message.id }),
+        (error: Error) => send({ type: 'result', id: message.id, error: error.message }),
       );
       break;
     default:
@@ -30,7 +30,7 @@ function receive(message: ToCourier): void {
   }
 }
 
-function send(message: FromCourier): void {
+function send(message: FromWebhookSender): void {
   // Fails only when the primary is gone, which `disconnect` tells.
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }

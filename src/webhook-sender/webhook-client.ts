@@ -1,5 +1,5 @@
 import { signatureOf } from '../shared/crypto/signature.ts';
-import type { Parcel } from '../shared/ipc/webhook-sender-messages.ts';
+import type { WebhookRequest } from '../shared/ipc/webhook-sender-messages.ts';
 import { HttpClient, HttpRequestError } from '../shared/net/http-client.ts';
 
 const RESPONSE_MAX_BYTES = 64 * 1024;
@@ -7,7 +7,7 @@ const REQUESTS_MAX = 1_024;
 const REQUESTS_PER_APP_MAX = 8;
 
 /** Sends event webhooks: one signed `POST` each, without following redirects. */
-export class Delivery {
+export class WebhookClient {
   readonly #timeoutMs: number;
   readonly #client: HttpClient;
 
@@ -24,7 +24,7 @@ export class Delivery {
   }
 
   /** Resolves when the receiver responds with 2xx. Rejects with an `Error` whose message names the reason. */
-  async bring({ url, key, secret, body }: Parcel): Promise<void> {
+  async send({ url, key, secret, body }: WebhookRequest): Promise<void> {
     const bytes = Buffer.from(body);
     const status = await this.#send({
       app: key,

@@ -8,15 +8,15 @@ import { SendQueue } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
 import { PresenceReporter } from './ipc/presence-reporter.ts';
 import { SocketReporter } from './ipc/socket-reporter.ts';
-import { WebhookReports } from './ipc/webhook-reporter.ts';
+import { WebhookReporter } from './ipc/webhook-reporter.ts';
 
 /** Whatever collects during a turn of the loop and leaves at its end. */
 export interface FlushCycle {
   readonly sendQueue: SendQueue;
   readonly fanOut: FanOut;
   readonly sockets: SocketReporter;
-  readonly presenceReports: PresenceReporter;
-  readonly webhookReports: WebhookReports;
+  readonly presenceReporter: PresenceReporter;
+  readonly webhookReporter: WebhookReporter;
 }
 
 /** Joins what leaves to clients and to the primary to one end of the turn. */
@@ -36,8 +36,8 @@ export function createFlushCycle({
       () => fanOut.flush(),
       // Before the replies: whoever reads one finds the roster up to date.
       () => sockets.flush(),
-      () => presenceReports.flush(),
-      () => webhookReports.flush(),
+      () => presenceReporter.flush(),
+      () => webhookReporter.flush(),
       () => pipe.flush(),
       () => sendQueue.flush(),
     ],
@@ -48,7 +48,7 @@ export function createFlushCycle({
   const sendQueue = new SendQueue({ maxBytes: sendBufferMaxBytes, stats, scheduleFlush, clientLog });
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const sockets = new SocketReporter({ send, scheduleFlush });
-  const presenceReports = new PresenceReporter({ send, scheduleFlush });
-  const webhookReports = new WebhookReports({ send, scheduleFlush });
-  return { sendQueue, fanOut, sockets, presenceReports, webhookReports };
+  const presenceReporter = new PresenceReporter({ send, scheduleFlush });
+  const webhookReporter = new WebhookReporter({ send, scheduleFlush });
+  return { sendQueue, fanOut, sockets, presenceReporter, webhookReporter };
 }

@@ -128,7 +128,7 @@ export class Worker {
     this.#auth = createAuth({ settings, apps, log });
     const { authenticator, tokens } = this.#auth;
 
-    const { sendQueue, fanOut, sockets, presenceReports, webhookReports } = createFlushCycle({
+    const { sendQueue, fanOut, sockets, presenceReporter, webhookReporter } = createFlushCycle({
       settings,
       pipe,
       clientLog,
@@ -139,11 +139,11 @@ export class Worker {
     this.#relay =
       settings.redisUrl === undefined ? new RelayBroker({ pipe, isIdle: () => fanOut.isIdle }) : undefined;
     this.#broker = this.#relay ?? redisBroker(options, stats);
-    this.#presence = new PresenceClient({ send, flushReports: () => presenceReports.flush() });
+    this.#presence = new PresenceClient({ send, flushReports: () => presenceReporter.flush() });
     this.#hub = new Hub({
       broker: this.#broker,
       fanOut: this.#fanOut,
-      presence: presenceReports,
+      presence: presenceReporter,
       names: this.#names,
       stats,
     });
@@ -180,7 +180,7 @@ export class Worker {
       apps,
       hub: this.#hub,
       publisher,
-      report: (appKey, event) => webhookReports.report(appKey, event),
+      report: (appKey, event) => webhookReporter.report(appKey, event),
       perSecond: settings.clientEventsPerSecond,
     });
     this.#remoteSink = createRemoteSink({ settings, log });
@@ -215,7 +215,7 @@ export class Worker {
       receiveQueue: this.#receiveQueue,
       presence: this.#presence,
       clientEvents,
-      webhookReports,
+      webhookReporter,
       reply,
       unexpected,
       clientLog,

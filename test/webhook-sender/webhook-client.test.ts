@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { signatureOf } from '../../src/shared/crypto/signature.ts';
-import { Delivery } from '../../src/webhook-sender/webhook-client.ts';
+import { WebhookClient } from '../../src/webhook-sender/webhook-client.ts';
 
 interface Received {
   readonly path: string | undefined;
@@ -42,8 +42,8 @@ describe('a delivery to a webhook', () => {
 
   const deliver = (path: string, options: { allowPrivate?: boolean; host?: string } = {}): Promise<void> => {
     const { allowPrivate = true, host = '127.0.0.1' } = options;
-    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate });
-    return delivery.bring({
+    const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate });
+    return delivery.send({
       url: `http://${host}:${port}${path}`,
       key: 'k1',
       secret: 's3cr3t',
@@ -75,9 +75,9 @@ describe('a delivery to a webhook', () => {
   });
 
   it('reaches the next receiver after more 101 responses than one app may have requests in flight', async () => {
-    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate: true });
+    const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate: true });
     const bring = (path: string): Promise<void> =>
-      delivery.bring({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
+      delivery.send({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
     const errors = await Promise.all(Array.from({ length: 30 }, () => errorOf(bring('/101'))));
     expect(new Set(errors)).to.deep.equal(new Set(['it answered 101']));
     expect(await errorOf(bring('/200'))).to.equal('none');
@@ -112,8 +112,8 @@ describe('a delivery to a webhook', () => {
   });
 
   it('tells why nothing was there', async () => {
-    const delivery = new Delivery({ timeoutMs: 2_000, allowPrivate: true });
-    const parcel = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
-    expect(await errorOf(delivery.bring(parcel))).to.equal('it could not be reached (ECONNREFUSED)');
+    const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate: true });
+    const request = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
+    expect(await errorOf(delivery.send(request))).to.equal('it could not be reached (ECONNREFUSED)');
   });
 });

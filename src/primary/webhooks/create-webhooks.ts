@@ -4,11 +4,11 @@ import { createAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
-import { Courier } from './sender.ts';
+import { WebhookSender } from './sender.ts';
 import { Webhooks } from './webhooks.ts';
 
 /** Joins the parts of the webhooks; from now on they hear the roster. */
-export function openWebhooks(options: {
+export function createWebhooks(options: {
   settings: Settings;
   demoApp: App | undefined;
   registry: PresenceRegistry;
@@ -17,13 +17,13 @@ export function openWebhooks(options: {
   const { settings, demoApp, registry, log } = options;
   const store = createAppStore(settings);
   const { eventWebhookTimeoutMs: timeoutMs, eventWebhookAllowPrivate: allowPrivate } = settings;
-  const courier = new Courier({ timeoutMs, allowPrivate, log });
+  const sender = new WebhookSender({ timeoutMs, allowPrivate, log });
   const apps = new AppRegistry({ store, demoApp, allowUnregistered: false, log });
   const webhooks = new Webhooks({
     apps,
     store,
     registry,
-    courier,
+    sender,
     graceMs: settings.eventWebhookGraceMs,
     log,
   });

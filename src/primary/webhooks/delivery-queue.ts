@@ -9,13 +9,13 @@ const BATCH_MAX_BYTES = 256 * 1024;
 const QUEUE_MAX_BYTES = 16 * 1024 * 1024;
 
 /** How a body that was not taken is tried again, in ms: the first pause, the longest, and for how long. */
-export interface Pace {
+export interface RetryPolicy {
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
-  readonly patienceMs: number;
+  readonly giveUpAfterMs: number;
 }
 
-const PACE: Pace = { firstPauseMs: 1_000, longestPauseMs: 60_000, patienceMs: 300_000 };
+const RETRY_POLICY: RetryPolicy = { firstPauseMs: 1_000, longestPauseMs: 60_000, giveUpAfterMs: 300_000 };
 
 /** Whether a body may hold several events (`webhook_batch` of the app, as it is now). */
 export type IsBatched = () => Promise<boolean>;
@@ -33,41 +33,41 @@ interface Waiting {
  * batches them; one body at a time, each tried again with growing pauses for five minutes. A webhook that fails keeps nobody waiting but its own app.
  * `collecting` → `delivering` → (`pausing` → `delivering`)* → idle again.
  */
-export class Lane {
+export class DeliveryQueue {
   readonly #app: string;
   readonly #deliver: Deliver;
   readonly #isBatched: IsBatched;
   readonly #log: Logger;
-  readonly #pace: Pace;
+  readonly #retryPolicy: RetryPolicy;
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #state: 'idle' | 'collecting' | 'delivering' | 'pausing' = 'idle';
-  #shed = 0;
+  #dropped = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: () => void = () => undefined;
   /** Ends the pause before the next attempt. */
   #wake: () => void = () => undefined;
-  #hurried = false;
+  #isFlushing = false;
 
   constructor(options: {
     app: string;
     deliver: Deliver;
     isBatched: IsBatched;
     log: Logger;
-    pace?: Pace;
+    retryPolicy?: RetryPolicy;
   }) {
     this.#app = options.app;
     this.#deliver = options.deliver;
     this.#isBatched = options.isBatched;
     this.#log = options.log;
-    this.#pace = options.pace ?? PACE;
+    this.#retryPolicy = options.retryPolicy ?? RETRY_POLICY;
   }
 
   push(event: WebhookEvent): void {
     const json = JSON.stringify(event);
     const bytes = Buffer.byteLength(json);
     if (this.#waitingBytes + bytes > QUEUE_MAX_BYTES) {
-      this.#shedOne();
+      this.#dropOne();
       return;
     }
     this.#waiting.push({ json, bytes });
@@ -86,8 +86,8 @@ export class Lane {
   }
 
   /** From now on nothing is waited for: what is left is tried once more, and given up if that fails. */
-  hurry(): void {
-    this.#hurried = true;
+  flush(): void {
+    this.#isFlushing = true;
     this.#wake();
   }
 
@@ -104,7 +104,7 @@ export class Lane {
       await this.#deliverBatch(this.#takeBatch(eventsMax));
     }
     this.#state = 'idle';
-    this.#shed = 0;
+    this.#dropped = 0;
     this.#idle();
   };
 
@@ -122,14 +122,14 @@ export class Lane {
   }
 
   async #deliverBatch(body: string): Promise<void> {
-    const { firstPauseMs, longestPauseMs, patienceMs } = this.#pace;
-    const until = performance.now() + patienceMs;
+    const { firstPauseMs, longestPauseMs, giveUpAfterMs } = this.#retryPolicy;
+    const until = performance.now() + giveUpAfterMs;
     for (let attempt = 0; ; attempt += 1) {
       this.#state = 'delivering';
       const error = await this.#deliver(body);
       if (error === undefined) return;
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
-      if (this.#hurried || performance.now() + pauseMs > until) {
+      if (this.#isFlushing || performance.now() + pauseMs > until) {
         this.#log.error(
           { event: 'webhook_given_up', app: this.#app, error },
           'webhook events discarded after retries',
@@ -155,9 +155,9 @@ export class Lane {
     this.#wake = () => undefined;
   }
 
-  #shedOne(): void {
-    this.#shed += 1;
-    if (this.#shed > 1) return;
+  #dropOne(): void {
+    this.#dropped += 1;
+    if (this.#dropped > 1) return;
     this.#log.error({ event: 'webhook_queue_full', app: this.#app }, 'webhook queue full, dropping events');
   }
 }

@@ -3,36 +3,36 @@
  * within the grace has never been away, and then neither its leaving nor its return is told (a page that is
  * loaded again, a worker that died).
  */
-export class Grace<T> {
+export class GracePeriod<T> {
   readonly #graceMs: number;
-  readonly #tell: (departure: T) => void;
+  readonly #onExpire: (departure: T) => void;
   /** By what it is about, and oldest first: the grace is the same for all. */
   readonly #held = new Map<string, { departure: T; until: number }>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { graceMs: number; tell: (departure: T) => void }) {
+  constructor(options: { graceMs: number; onExpire: (departure: T) => void }) {
     this.#graceMs = options.graceMs;
-    this.#tell = options.tell;
+    this.#onExpire = options.onExpire;
   }
 
   /** Something ended; it is told after the grace unless it begins again. */
-  ended(subject: string, departure: T): void {
+  hold(subject: string, departure: T): void {
     if (this.#held.has(subject)) return;
     this.#held.set(subject, { departure, until: performance.now() + this.#graceMs });
     this.#timer ??= setTimeout(this.#release, this.#graceMs);
   }
 
   /** Something began; answers whether that is news. */
-  began(subject: string): boolean {
+  cancel(subject: string): boolean {
     return !this.#held.delete(subject);
   }
 
   /** Nobody can return any more: tells what is held. */
-  end(): void {
+  flush(): void {
     clearTimeout(this.#timer);
     const held = [...this.#held.values()];
     this.#held.clear();
-    for (const { departure } of held) this.#tell(departure);
+    for (const { departure } of held) this.#onExpire(departure);
   }
 
   /** Lets go of what is held, untold. */
@@ -50,7 +50,7 @@ export class Grace<T> {
         return;
       }
       this.#held.delete(subject);
-      this.#tell(departure);
+      this.#onExpire(departure);
     }
   };
 }

@@ -1,13 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { isFromCourier, type Parcel, type ToCourier } from '../../shared/ipc/webhook-sender-messages.ts';
+import {
+  isFromCourier,
+  type ToWebhookSender,
+  type WebhookRequest,
+} from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
 import { needRoomToFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 
-type Settle = (error: string | undefined) => void;
+type OnResult = (error: string | undefined) => void;
 
 /** The process settles every parcel within the deadline; after this time more it must be stuck. */
 const WORKER_LIVENESS_TIMEOUT_MS = 5_000;
@@ -17,11 +21,11 @@ const WORKER_LIVENESS_TIMEOUT_MS = 5_000;
  * has ended, whatever ended it, or could not be started. Parcels that were with it then come back with a fault, for
  * another attempt.
  */
-export class Courier {
-  readonly #start: ToCourier;
+export class WebhookSender {
+  readonly #start: ToWebhookSender;
   readonly #log: Logger;
   readonly #parcelTimeoutMs: number;
-  readonly #unsettled = new Map<number, Settle>();
+  readonly #inFlight = new Map<number, OnResult>();
   #process: ChildProcess | undefined;
   #lastId = 0;
   #closed = false;
@@ -40,25 +44,25 @@ export class Courier {
   }
 
   /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the parcel. */
-  deliver(parcel: Parcel): Promise<string | undefined> {
+  deliver(request: WebhookRequest): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve('gusher is stopping');
     try {
       this.#process ??= this.#fork();
     } catch (error) {
-      return Promise.resolve(this.#unstarted(error as Error));
+      return Promise.resolve(this.#startFailed(error as Error));
     }
     this.#lastId += 1;
     const id = this.#lastId;
     const child = this.#process;
-    const settled = new Promise<string | undefined>((resolve) => {
+    const result = new Promise<string | undefined>((resolve) => {
       const timer = setTimeout(() => this.#endStuck(child), this.#parcelTimeoutMs).unref();
-      this.#unsettled.set(id, (error) => {
+      this.#inFlight.set(id, (error) => {
         clearTimeout(timer);
         resolve(error);
       });
     });
-    send(child, { type: 'deliver', id, parcel });
-    return settled;
+    send(child, { type: 'deliver', id, request });
+    return result;
   }
 
   /** Ends the process; what is with it is not waited for. */
@@ -74,19 +78,19 @@ export class Courier {
     child.on('message', (message: unknown) => this.#receive(message));
     child.on('error', ignoreUntilExit);
     if (child.pid === undefined) {
-      child.once('error', (error) => this.#lose(child, this.#unstarted(error)));
+      child.once('error', (error) => this.#failAll(child, this.#startFailed(error)));
       return child;
     }
     child.once('exit', (code, signal) => {
       if (!this.#closed)
         this.#log.error(
-          { event: 'webhook_sender_exited', courier: child.pid, code, signal },
+          { event: 'webhook_sender_exited', sender: child.pid, code, signal },
           'webhook sender exited',
         );
-      this.#lose(child, 'the courier ended');
+      this.#failAll(child, 'the webhook sender exited');
     });
     send(child, this.#start);
-    this.#log.info({ event: 'webhook_sender_started', courier: child.pid }, 'webhook sender started');
+    this.#log.info({ event: 'webhook_sender_started', sender: child.pid }, 'webhook sender started');
     return child;
   }
 
@@ -98,29 +102,29 @@ export class Courier {
   }
 
   /** Logs why, and answers the fault of a parcel that was for it. */
-  #unstarted({ message: reason }: Error): string {
+  #startFailed({ message: reason }: Error): string {
     this.#log.error({ event: 'webhook_sender_start_failed', reason }, 'webhook sender failed to start');
-    return `the courier could not be started: ${reason}`;
+    return `the webhook sender failed to start: ${reason}`;
   }
 
-  #lose(child: ChildProcess, error: string): void {
+  #failAll(child: ChildProcess, error: string): void {
     if (this.#process === child) this.#process = undefined;
-    for (const id of [...this.#unsettled.keys()]) this.#settle(id, error);
+    for (const id of [...this.#inFlight.keys()]) this.#resolve(id, error);
   }
 
   /** A message of any other shape settles nothing: its request ends with the process. */
   #receive(message: unknown): void {
-    if (isFromCourier(message)) this.#settle(message.id, message.error);
+    if (isFromCourier(message)) this.#resolve(message.id, message.error);
     else this.#log.error({ event: 'malformed_frame' }, 'webhook sender sent a malformed message');
   }
 
-  #settle(id: number, error: string | undefined): void {
-    this.#unsettled.get(id)?.(error);
-    this.#unsettled.delete(id);
+  #resolve(id: number, error: string | undefined): void {
+    this.#inFlight.get(id)?.(error);
+    this.#inFlight.delete(id);
   }
 }
 
-function send(child: ChildProcess, message: ToCourier): void {
+function send(child: ChildProcess, message: ToWebhookSender): void {
   if (child.connected) child.send(message, ignoreUntilExit);
 }
 

@@ -9,28 +9,28 @@ import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 import { Closers } from '../../shared/process/closers.ts';
 import type { PresenceListener, PresenceRegistry } from '../presence/registry.ts';
-import { Lane } from './delivery-queue.ts';
-import { Grace } from './grace-period.ts';
-import type { Courier } from './sender.ts';
+import { DeliveryQueue } from './delivery-queue.ts';
+import { GracePeriod } from './grace-period.ts';
+import type { WebhookSender } from './sender.ts';
 
 /** How long news is gathered before the app that it is of is looked up, once for all of it. */
-const GATHER_MS = 20;
+const COLLECT_MS = 20;
 /** Attack: clients that speak faster than the apps can be looked up. */
-const GATHERED_MAX = 50_000;
+const PENDING_MAX = 50_000;
 /** A hundred clients that find the same channel empty are one reason to fill it. */
 const CACHE_MISS_MS = 5_000;
 /** A count that changes all the time is told at this pace. */
 const COUNT_MS = 1_000;
 
 /** What an app may have to be told of: a transition of the roster, or what a worker saw. */
-type News =
+type PendingEvent =
   | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly isOwner: boolean }
   | { readonly kind: 'report'; readonly event: WebhookEvent };
 
 type ChannelTransition = Extract<PresenceTransition, { channel: string }>;
 
 /** An app that can be told. */
-type Listening = App & { readonly webhook_url: string; readonly secret: string };
+type WebhookApp = App & { readonly webhook_url: string; readonly secret: string };
 
 /** What began or ended, and whether the app wants to know. */
 interface Change {
@@ -44,7 +44,7 @@ export interface WebhooksDependencies {
   /** Behind `apps`; it is closed at the end. */
   readonly store: Pick<AppStore, 'close'>;
   readonly registry: Pick<PresenceRegistry, 'channel' | 'isOwnerOf' | 'hasOtherHosts'>;
-  readonly courier: Pick<Courier, 'deliver' | 'close'>;
+  readonly sender: Pick<WebhookSender, 'deliver' | 'close'>;
   /** How long a channel may be empty, or a member away, before that is told. */
   readonly graceMs: number;
   readonly log: Logger;
@@ -58,10 +58,10 @@ export interface WebhooksDependencies {
 export class Webhooks implements PresenceListener {
   readonly #dependencies: WebhooksDependencies;
   /** News of apps that are about to be looked up. */
-  readonly #gathered = new Map<string, News[]>();
-  readonly #sifting = new Set<Promise<void>>();
-  readonly #grace: Grace<Change>;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #pending = new Map<string, PendingEvent[]>();
+  readonly #filtering = new Set<Promise<void>>();
+  readonly #grace: GracePeriod<Change>;
+  readonly #queues = new Map<string, DeliveryQueue>();
   /** Channels of which a cache miss was told a moment ago, oldest first, and until when that is so. */
   readonly #missed = new Map<string, number>();
   /** Channels whose counts are to be told at the next tick, by app. */
@@ -72,17 +72,17 @@ export class Webhooks implements PresenceListener {
   constructor(dependencies: WebhooksDependencies) {
     this.#dependencies = dependencies;
     const { registry } = dependencies;
-    this.#grace = new Grace({
+    this.#grace = new GracePeriod({
       graceMs: dependencies.graceMs,
-      tell: (change) => {
-        if (registry.isOwnerOf(change.app, change.event.channel)) this.#tell(change);
+      onExpire: (change) => {
+        if (registry.isOwnerOf(change.app, change.event.channel)) this.#send(change);
       },
     });
   }
 
   transition(transition: PresenceTransition, isOwner: boolean): void {
     if (!('channel' in transition)) return;
-    this.#hear(transition.app, { kind: 'transition', transition, isOwner });
+    this.#enqueue(transition.app, { kind: 'transition', transition, isOwner });
   }
 
   countChanged(app: string, channel: string, isOwner: boolean): void {
@@ -90,12 +90,12 @@ export class Webhooks implements PresenceListener {
     const channels = this.#recounted.get(app);
     if (channels === undefined) this.#recounted.set(app, new Set([channel]));
     else channels.add(channel);
-    this.#countTimer ??= setTimeout(this.#tellCounts, COUNT_MS);
+    this.#countTimer ??= setTimeout(this.#sendCounts, COUNT_MS);
   }
 
   /** Hears what a worker of this host saw. */
   report(reports: readonly WebhookReport[]): void {
-    for (const { app, event } of reports) this.#hear(app, { kind: 'report', event });
+    for (const { app, event } of reports) this.#enqueue(app, { kind: 'report', event });
   }
 
   /**
@@ -106,9 +106,9 @@ export class Webhooks implements PresenceListener {
   async close(timeoutMs: number): Promise<void> {
     const closers = new Closers({ log: this.#dependencies.log });
     closers.add('app store of webhooks', () => this.#dependencies.store.close());
-    closers.add('webhook sender', () => this.#dependencies.courier.close());
+    closers.add('webhook sender', () => this.#dependencies.sender.close());
     closers.add('webhook queues', () => {
-      for (const lane of this.#lanes.values()) lane.close();
+      for (const queue of this.#queues.values()) queue.close();
     });
     closers.add('webhook grace periods', () => {
       this.#closed = true;
@@ -132,39 +132,39 @@ export class Webhooks implements PresenceListener {
   }
 
   async #finish(): Promise<void> {
-    while (this.#sifting.size > 0) await Promise.all(this.#sifting);
-    if (!this.#dependencies.registry.hasOtherHosts) this.#grace.end();
-    const lanes = [...this.#lanes.values()];
-    for (const lane of lanes) lane.hurry();
-    await Promise.all(lanes.map((lane) => lane.finish()));
+    while (this.#filtering.size > 0) await Promise.all(this.#filtering);
+    if (!this.#dependencies.registry.hasOtherHosts) this.#grace.flush();
+    const queues = [...this.#queues.values()];
+    for (const queue of queues) queue.flush();
+    await Promise.all(queues.map((queue) => queue.finish()));
   }
 
-  #hear(app: string, news: News): void {
+  #enqueue(app: string, pendingEvent: PendingEvent): void {
     if (this.#closed) return;
-    const gathered = this.#gathered.get(app);
-    if (gathered === undefined) {
-      this.#gathered.set(app, [news]);
-      const sift = this.#sift(app).finally(() => this.#sifting.delete(sift));
-      this.#sifting.add(sift);
-    } else if (gathered.length < GATHERED_MAX) {
-      gathered.push(news);
+    const pending = this.#pending.get(app);
+    if (pending === undefined) {
+      this.#pending.set(app, [pendingEvent]);
+      const filtered = this.#filter(app).finally(() => this.#filtering.delete(filtered));
+      this.#filtering.add(filtered);
+    } else if (pending.length < PENDING_MAX) {
+      pending.push(pendingEvent);
     }
   }
 
   /** Passes on what was gathered of an app, in its order, if the app listens. */
-  async #sift(key: string): Promise<void> {
-    await pause(GATHER_MS);
-    const app = await this.#listening(key).catch((error: Error) => this.#lose(key, error));
-    const gathered = this.#gathered.get(key) ?? [];
-    this.#gathered.delete(key);
+  async #filter(key: string): Promise<void> {
+    await pause(COLLECT_MS);
+    const app = await this.#findApp(key).catch((error: Error) => this.#logLookupFailure(key, error));
+    const pending = this.#pending.get(key) ?? [];
+    this.#pending.delete(key);
     if (app === undefined) return;
-    for (const news of gathered) {
-      if (news.kind === 'report') this.#takeReport(app, news.event);
-      else this.#takeTransition(app, news.transition, news.isOwner);
+    for (const pendingEvent of pending) {
+      if (pendingEvent.kind === 'report') this.#filterReport(app, pendingEvent.event);
+      else this.#filterTransition(app, pendingEvent.transition, pendingEvent.isOwner);
     }
   }
 
-  #lose(app: string, error: Error): undefined {
+  #logLookupFailure(app: string, error: Error): undefined {
     this.#dependencies.log.error(
       { event: 'webhook_app_unavailable', app, reason: error.message },
       'app lookup failed, webhook events dropped',
@@ -172,29 +172,29 @@ export class Webhooks implements PresenceListener {
   }
 
   /** The app, if it has a webhook for events. Rejects if that is not known. */
-  async #listening(key: string): Promise<Listening | undefined> {
+  async #findApp(key: string): Promise<WebhookApp | undefined> {
     const app = await this.#dependencies.apps.find(key);
-    return isListening(app) ? app : undefined;
+    return isWebhookApp(app) ? app : undefined;
   }
 
   /**
    * The grace hears of everything, whoever tells it and whatever the app wants to know: one half of a pair cancels
    * the other. Which host tells of an end is asked when it is told: the one that would have may be gone by then.
    */
-  #takeTransition(app: Listening, transition: ChannelTransition, isOwner: boolean): void {
-    const told = eventOf(transition);
-    if (told === undefined) return;
-    const { event, begins } = told;
+  #filterTransition(app: WebhookApp, transition: ChannelTransition, isOwner: boolean): void {
+    const described = eventOf(transition);
+    if (described === undefined) return;
+    const { event, begins } = described;
     const subject = `${app.key}\n${event.channel}\n${'user_id' in event ? event.user_id : ''}`;
     const change = { app: app.key, event, isWanted: wants(app, event.name) };
-    if (!begins) this.#grace.ended(subject, change);
-    else if (this.#grace.began(subject) && isOwner) this.#tell(change);
+    if (!begins) this.#grace.hold(subject, change);
+    else if (this.#grace.cancel(subject) && isOwner) this.#send(change);
   }
 
-  #takeReport(app: Listening, event: WebhookEvent): void {
+  #filterReport(app: WebhookApp, event: WebhookEvent): void {
     const isWanted =
       wants(app, event.name) && (event.name !== 'cache_miss' || this.#isFirstMiss(app.key, event));
-    this.#tell({ app: app.key, event, isWanted });
+    this.#send({ app: app.key, event, isWanted });
   }
 
   #isFirstMiss(app: string, { channel }: WebhookEvent): boolean {
@@ -209,20 +209,20 @@ export class Webhooks implements PresenceListener {
     return true;
   }
 
-  readonly #tellCounts = (): void => {
+  readonly #sendCounts = (): void => {
     this.#countTimer = undefined;
     const recounted = [...this.#recounted];
     this.#recounted.clear();
-    for (const [key, channels] of recounted) void this.#tellCountsOf(key, channels);
+    for (const [key, channels] of recounted) void this.#sendCountsOf(key, channels);
   };
 
-  async #tellCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
-    const app = await this.#listening(key).catch((error: Error) => this.#lose(key, error));
+  async #sendCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
+    const app = await this.#findApp(key).catch((error: Error) => this.#logLookupFailure(key, error));
     if (app?.subscription_count !== true) return;
     const isWanted = wants(app, 'subscription_count');
     for (const channel of channels) {
       const count = this.#dependencies.registry.channel(key, channel)?.subscriptions ?? 0;
-      this.#tell({
+      this.#send({
         app: key,
         event: { name: 'subscription_count', channel, subscription_count: count },
         isWanted,
@@ -230,41 +230,41 @@ export class Webhooks implements PresenceListener {
     }
   }
 
-  #tell({ app, event, isWanted }: Change): void {
-    if (isWanted && !this.#closed) this.#lane(app).push(event);
+  #send({ app, event, isWanted }: Change): void {
+    if (isWanted && !this.#closed) this.#queueOf(app).push(event);
   }
 
-  #lane(app: string): Lane {
-    const present = this.#lanes.get(app);
+  #queueOf(app: string): DeliveryQueue {
+    const present = this.#queues.get(app);
     if (present !== undefined) return present;
     const { log } = this.#dependencies;
-    const lane = new Lane({
+    const queue = new DeliveryQueue({
       app,
       log,
       deliver: (body) => this.#deliver(app, body),
       isBatched: () => this.#isBatched(app),
     });
-    this.#lanes.set(app, lane);
-    return lane;
+    this.#queues.set(app, queue);
+    return queue;
   }
 
   /** If the app cannot be looked up, the attempt to deliver fails too. */
   async #isBatched(key: string): Promise<boolean> {
-    const app = await this.#listening(key).catch(() => undefined);
+    const app = await this.#findApp(key).catch(() => undefined);
     return app?.webhook_batch === true;
   }
 
   /** Looks the app up anew at each attempt, so that a corrected address or secret is used at once. */
   async #deliver(key: string, body: string): Promise<string | undefined> {
-    let app: Listening | undefined;
+    let app: WebhookApp | undefined;
     try {
-      app = await this.#listening(key);
+      app = await this.#findApp(key);
     } catch (error) {
       return (error as Error).message;
     }
     // An app that no longer listens has nothing left to wait for.
     if (app === undefined) return undefined;
-    return this.#dependencies.courier.deliver({ url: app.webhook_url, key, secret: app.secret, body });
+    return this.#dependencies.sender.deliver({ url: app.webhook_url, key, secret: app.secret, body });
   }
 }
 
@@ -287,11 +287,11 @@ function eventOf(transition: ChannelTransition): { event: WebhookEvent; begins: 
   }
 }
 
-function isListening(app: App | undefined): app is Listening {
+function isWebhookApp(app: App | undefined): app is WebhookApp {
   return app?.enabled === true && app.webhook_url !== undefined && app.secret !== undefined;
 }
 
 /** Whether the app wants to be told of it; without a list, of everything. */
-function wants({ webhook_events: names }: Listening, name: WebhookEvent['name']): boolean {
+function wants({ webhook_events: names }: WebhookApp, name: WebhookEvent['name']): boolean {
   return names === undefined || names.includes(name);
 }

@@ -1,7 +1,7 @@
 /** What crosses between the primary and the courier, the process that calls the webhooks of apps. */
 
 /** One body on its way to the webhook of an app. */
-export interface Parcel {
+export interface WebhookRequest {
   readonly url: string;
   /** Names the app to the receiver. */
   readonly key: string;
@@ -10,19 +10,19 @@ export interface Parcel {
   readonly body: string;
 }
 
-export type ToCourier =
+export type ToWebhookSender =
   /** First message. */
   | { type: 'start'; timeoutMs: number; allowPrivate: boolean }
-  | { type: 'deliver'; id: number; parcel: Parcel };
+  | { type: 'deliver'; id: number; request: WebhookRequest };
 
-export type FromCourier =
+export type FromWebhookSender =
   /** What became of a parcel; `fault` is a few words for a log, absent when the receiver has taken it. */
-  { type: 'settled'; id: number; error?: string };
+  { type: 'result'; id: number; error?: string };
 
 /** Whether a value is a message of the webhook sender. */
-export function isFromCourier(value: unknown): value is FromCourier {
+export function isFromCourier(value: unknown): value is FromWebhookSender {
   if (typeof value !== 'object' || value === null) return false;
   const { type, id, error } = value as Record<string, unknown>;
   const hasError = error === undefined || typeof error === 'string';
-  return type === 'settled' && Number.isSafeInteger(id) && hasError;
+  return type === 'result' && Number.isSafeInteger(id) && hasError;
 }

@@ -9,7 +9,7 @@ import { factsOf, type SendQueue } from '../connection/send-queue.ts';
 import type { ClientEvents } from '../hub/client-events.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { PresenceClient } from '../ipc/presence-client.ts';
-import type { WebhookReports } from '../ipc/webhook-reporter.ts';
+import type { WebhookReporter } from '../ipc/webhook-reporter.ts';
 import { JoinPace } from '../protocols/pusher/presence/join-pace.ts';
 import { PresenceWatch } from '../protocols/pusher/presence/presence-watch.ts';
 import { SubscriptionCounts } from '../protocols/pusher/presence/subscription-counts.ts';
@@ -28,7 +28,7 @@ export interface PusherDependencies {
   readonly receiveQueue: ReceiveQueue;
   readonly presence: PresenceClient;
   readonly clientEvents: ClientEvents;
-  readonly webhookReports: WebhookReports;
+  readonly webhookReporter: WebhookReporter;
   readonly reply: (connection: Connection, text: string) => void;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: ClientLog;
@@ -64,7 +64,7 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
     receiveQueue,
     presence,
     clientEvents,
-    webhookReports,
+    webhookReporter,
     reply,
     clientLog,
   } = dependencies;
@@ -82,7 +82,7 @@ function createPusherProtocol(dependencies: PusherDependencies): PusherProtocol 
     presence: new PresenceWatch({ presence, announce }),
     counts: new SubscriptionCounts({ presence, announce }),
     watchlists: new Watchlists({ presence, reply }),
-    report: (appKey, event) => webhookReports.report(appKey, event),
+    report: (appKey, event) => webhookReporter.report(appKey, event),
     reply,
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRefused: (connection, error, channel) =>

@@ -2,7 +2,7 @@ import type { ToPrimary, WebhookReport } from '../../shared/ipc/messages.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 
 /** Tells the primary, once per turn, what the webhooks of apps may be told. */
-export class WebhookReports {
+export class WebhookReporter {
   readonly #send: (message: ToPrimary) => void;
   readonly #scheduleFlush: () => void;
   #reports: WebhookReport[] = [];

@@ -1,49 +1,52 @@
 import { expect } from 'chai';
 import { pino } from 'pino';
-import { Lane } from '../../../src/primary/webhooks/delivery-queue.ts';
+import { DeliveryQueue } from '../../../src/primary/webhooks/delivery-queue.ts';
 import type { WebhookEvent } from '../../../src/shared/model/webhook-event.ts';
 import { within } from '../../support/deadline.ts';
 
 const log = pino({ level: 'silent' });
-const PACE = { firstPauseMs: 2, longestPauseMs: 8, patienceMs: 60 };
+const RETRY_POLICY = { firstPauseMs: 2, longestPauseMs: 8, giveUpAfterMs: 60 };
 
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });
 
 /** A lane whose webhook answers what it is told to, and the bodies that it was sent. */
-function makeLane(answers: (attempt: number) => string | undefined, isBatched = async () => true) {
+function makeQueue(answers: (attempt: number) => string | undefined, isBatched = async () => true) {
   const bodies: { time_ms: number; events: WebhookEvent[] }[] = [];
   const deliver = async (body: string): Promise<string | undefined> => {
     bodies.push(JSON.parse(body));
     return answers(bodies.length);
   };
-  return { lane: new Lane({ app: 'k1', deliver, isBatched, log, pace: PACE }), bodies };
+  return {
+    queue: new DeliveryQueue({ app: 'k1', deliver, isBatched, log, retryPolicy: RETRY_POLICY }),
+    bodies,
+  };
 }
 
 describe('the lane of a webhook', () => {
   it('brings what comes together in one body, in its order', async () => {
-    const { lane, bodies } = makeLane(() => undefined);
-    for (const channel of ['a', 'b', 'c']) lane.push(occupied(channel));
-    await within(lane.finish(), 'the delivery');
+    const { queue, bodies } = makeQueue(() => undefined);
+    for (const channel of ['a', 'b', 'c']) queue.push(occupied(channel));
+    await within(queue.finish(), 'the delivery');
     expect(bodies.map(({ events }) => events)).to.deep.equal([['a', 'b', 'c'].map(occupied)]);
     expect(bodies[0]?.time_ms).to.be.closeTo(Date.now(), 10_000);
   });
 
   it('never puts more than a hundred events in a body', async () => {
-    const { lane, bodies } = makeLane(() => undefined);
+    const { queue, bodies } = makeQueue(() => undefined);
     const channels = Array.from({ length: 250 }, (_, index) => `c${index}`);
-    for (const channel of channels) lane.push(occupied(channel));
-    await within(lane.finish(), 'the deliveries');
+    for (const channel of channels) queue.push(occupied(channel));
+    await within(queue.finish(), 'the deliveries');
     expect(bodies.map(({ events }) => events.length)).to.deep.equal([100, 100, 50]);
     expect(bodies.flatMap(({ events }) => events.map(({ channel }) => channel))).to.deep.equal(channels);
   });
 
   it('puts one event in each body of an app without batches, in their order', async () => {
-    const { lane, bodies } = makeLane(
+    const { queue, bodies } = makeQueue(
       (attempt) => (attempt === 2 ? 'it answered 500' : undefined),
       async () => false,
     );
-    for (const channel of ['a', 'b', 'c']) lane.push(occupied(channel));
-    await within(lane.finish(), 'the deliveries');
+    for (const channel of ['a', 'b', 'c']) queue.push(occupied(channel));
+    await within(queue.finish(), 'the deliveries');
     expect(bodies.map(({ events }) => events)).to.deep.equal(
       ['a', 'b', 'b', 'c'].map((one) => [occupied(one)]),
     );
@@ -51,36 +54,36 @@ describe('the lane of a webhook', () => {
 
   it('batches from the next body on when the app begins to', async () => {
     let isOn = false;
-    const { lane, bodies } = makeLane(
+    const { queue, bodies } = makeQueue(
       () => undefined,
       async () => isOn,
     );
-    lane.push(occupied('a'));
-    await within(lane.finish(), 'the first delivery');
+    queue.push(occupied('a'));
+    await within(queue.finish(), 'the first delivery');
     isOn = true;
-    for (const channel of ['b', 'c']) lane.push(occupied(channel));
-    await within(lane.finish(), 'the second delivery');
+    for (const channel of ['b', 'c']) queue.push(occupied(channel));
+    await within(queue.finish(), 'the second delivery');
     expect(bodies.map(({ events }) => events.length)).to.deep.equal([1, 2]);
   });
 
   it('tries a body again until it is taken, and lets nothing overtake it', async () => {
-    const { lane, bodies } = makeLane((attempt) => (attempt < 4 ? 'it answered 500' : undefined));
+    const { queue, bodies } = makeQueue((attempt) => (attempt < 4 ? 'it answered 500' : undefined));
     const channels = Array.from({ length: 101 }, (_, index) => `c${index}`);
-    for (const channel of channels) lane.push(occupied(channel));
-    await within(lane.finish(), 'the deliveries');
+    for (const channel of channels) queue.push(occupied(channel));
+    await within(queue.finish(), 'the deliveries');
     expect(bodies.map(({ events }) => events.length)).to.deep.equal([100, 100, 100, 100, 1]);
     expect(bodies.slice(1, 4)).to.deep.equal(bodies.slice(0, 3));
   });
 
   it('gives a body up when its time is over, and goes on with the next', async () => {
     let isUp = false;
-    const { lane, bodies } = makeLane(() => (isUp ? undefined : 'it answered 500'));
-    lane.push(occupied('lost'));
-    await within(lane.finish(), 'the end of patience');
+    const { queue, bodies } = makeQueue(() => (isUp ? undefined : 'it answered 500'));
+    queue.push(occupied('lost'));
+    await within(queue.finish(), 'the end of patience');
     expect(bodies.length).to.be.greaterThan(2);
     isUp = true;
-    lane.push(occupied('after'));
-    await within(lane.finish(), 'the delivery');
+    queue.push(occupied('after'));
+    await within(queue.finish(), 'the delivery');
     expect(bodies.at(-1)?.events).to.deep.equal([occupied('after')]);
   });
 
@@ -90,7 +93,7 @@ describe('the lane of a webhook', () => {
       release = resolve;
     });
     const counts: number[] = [];
-    const lane = new Lane({
+    const queue = new DeliveryQueue({
       app: 'k1',
       isBatched: async () => true,
       log,
@@ -105,16 +108,16 @@ describe('the lane of a webhook', () => {
       event: 'client-e',
       socket_id: '1.1',
     } as const;
-    for (let sent = 0; sent < 300; sent += 1) lane.push({ ...event, data: 'x'.repeat(100_000) });
+    for (let sent = 0; sent < 300; sent += 1) queue.push({ ...event, data: 'x'.repeat(100_000) });
     release(undefined);
-    await within(lane.finish(), 'the deliveries');
+    await within(queue.finish(), 'the deliveries');
     const bytes = counts.reduce((sum, count) => sum + count, 0);
     expect(bytes).to.be.within(15_000_000, 17_000_000);
   });
 
   it('tries what is left once more when it has to hurry', async () => {
     const bodies: string[] = [];
-    const pace = { firstPauseMs: 60_000, longestPauseMs: 60_000, patienceMs: 600_000 };
+    const retryPolicy = { firstPauseMs: 60_000, longestPauseMs: 60_000, giveUpAfterMs: 600_000 };
     let failed: () => void = () => undefined;
     const hasFailed = new Promise<void>((resolve) => {
       failed = resolve;
@@ -124,11 +127,11 @@ describe('the lane of a webhook', () => {
       setImmediate(failed);
       return 'it answered 500';
     };
-    const lane = new Lane({ app: 'k1', deliver, isBatched: async () => true, log, pace });
-    lane.push(occupied('a'));
+    const queue = new DeliveryQueue({ app: 'k1', deliver, isBatched: async () => true, log, retryPolicy });
+    queue.push(occupied('a'));
     await within(hasFailed, 'the first attempt');
-    lane.hurry();
-    await within(lane.finish(), 'the end');
+    queue.flush();
+    await within(queue.finish(), 'the end');
     expect(bodies).to.have.length(2);
   });
 });

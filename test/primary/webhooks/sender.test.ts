@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { pino } from 'pino';
-import { Courier } from '../../../src/primary/webhooks/sender.ts';
-import type { Parcel } from '../../../src/shared/ipc/webhook-sender-messages.ts';
+import { WebhookSender } from '../../../src/primary/webhooks/sender.ts';
+import type { WebhookRequest } from '../../../src/shared/ipc/webhook-sender-messages.ts';
 import { eventually, within } from '../../support/deadline.ts';
 import { WebhookReceiver } from '../../support/webhook-receiver.ts';
 
@@ -13,7 +13,7 @@ const { execPath } = process;
 describe('a courier that cannot be started', () => {
   const receiver = new WebhookReceiver();
   let folder: string;
-  let courier: Courier;
+  let sender: WebhookSender;
   let lines: { msg: string; reason?: string }[];
 
   before(async () => {
@@ -25,12 +25,12 @@ describe('a courier that cannot be started', () => {
   beforeEach(() => {
     lines = [];
     const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    courier = new Courier({ timeoutMs: 10_000, allowPrivate: true, log });
+    sender = new WebhookSender({ timeoutMs: 10_000, allowPrivate: true, log });
   });
 
   afterEach(() => {
     process.execPath = execPath;
-    courier.close();
+    sender.close();
   });
 
   after(() => {
@@ -40,8 +40,8 @@ describe('a courier that cannot be started', () => {
 
   function deliver(channel: string): Promise<string | undefined> {
     const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel }] });
-    const parcel: Parcel = { url: receiver.url, key: 'k1', secret: 's1', body };
-    return within(courier.deliver(parcel), 'what became of a parcel');
+    const request: WebhookRequest = { url: receiver.url, key: 'k1', secret: 's1', body };
+    return within(sender.deliver(request), 'what became of a parcel');
   }
 
   for (const [name, reason, how] of [
@@ -53,7 +53,7 @@ describe('a courier that cannot be started', () => {
       const errors = await Promise.all([deliver(name), deliver(name)]);
       for (const error of errors)
         expect(error)
-          .to.match(/^the courier could not be started: .*/)
+          .to.match(/^the webhook sender failed to start: .*/)
           .and.contain(reason);
       expect(lines.map(({ msg }) => msg)).to.include('webhook sender failed to start');
       expect(lines.map(({ msg }) => msg)).not.to.include('webhook sender started');
@@ -68,26 +68,31 @@ describe('a courier that is stuck', () => {
   it('is ended, its parcels come back, and the next one is delivered by another', async () => {
     const receiver = new WebhookReceiver();
     await receiver.open();
-    const lines: { event?: string; courier?: number; msg: string }[] = [];
+    const lines: { event?: string; sender?: number; msg: string }[] = [];
     const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-    const courier = new Courier({ timeoutMs: 100, allowPrivate: true, log, workerLivenessTimeoutMs: 2_500 });
+    const sender = new WebhookSender({
+      timeoutMs: 100,
+      allowPrivate: true,
+      log,
+      workerLivenessTimeoutMs: 2_500,
+    });
     try {
       const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });
-      const parcel: Parcel = { url: receiver.url, key: 'k1', secret: 's1', body };
+      const request: WebhookRequest = { url: receiver.url, key: 'k1', secret: 's1', body };
       // The first one may be given back because starting the process takes longer than it may be stuck.
-      await eventually(async () => (await courier.deliver(parcel)) === undefined, 'a parcel is delivered');
-      const pid = lines.findLast(({ courier: started }) => started !== undefined)?.courier ?? 0;
+      await eventually(async () => (await sender.deliver(request)) === undefined, 'a parcel is delivered');
+      const pid = lines.findLast(({ sender: started }) => started !== undefined)?.sender ?? 0;
       process.kill(pid, 'SIGSTOP');
-      expect(await within(courier.deliver(parcel), 'the parcel of a stuck process')).to.equal(
-        'the courier ended',
+      expect(await within(sender.deliver(request), 'the parcel of a stuck process')).to.equal(
+        'the webhook sender exited',
       );
       expect(lines.map(({ event }) => event)).to.include('webhook_sender_stuck');
       await eventually(
-        async () => (await courier.deliver(parcel)) === undefined,
+        async () => (await sender.deliver(request)) === undefined,
         'the next one is delivered',
       );
     } finally {
-      courier.close();
+      sender.close();
       receiver.close();
     }
   });
