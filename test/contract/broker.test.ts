@@ -19,7 +19,7 @@ const MEBIBYTE = 1024 * 1024;
 /** A worker's broker, and what it brought. */
 interface Member {
   readonly broker: Broker;
-  readonly heard: { topic: string; publication: Publication }[];
+  readonly received: { topic: string; publication: Publication }[];
   readonly controls: ControlMessage[];
   readonly statuses: BrokerStatus[];
 }
@@ -33,9 +33,9 @@ interface Host {
 async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
   return Promise.all(
     brokers.map(async (broker) => {
-      const member: Member = { broker, heard: [], controls: [], statuses: [] };
+      const member: Member = { broker, received: [], controls: [], statuses: [] };
       await broker.open({
-        deliver: (topic, publication) => void member.heard.push({ topic, publication }),
+        deliver: (topic, publication) => void member.received.push({ topic, publication }),
         control: (message) => void member.controls.push(message),
         statusChanged: (state) => void member.statuses.push(state),
         refused: () => undefined,
@@ -102,8 +102,8 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await host.end();
     });
 
-    const dataOf = ({ heard }: Member): unknown[] =>
-      heard.map(({ publication }) => JSON.parse(publication.data));
+    const dataOf = ({ received }: Member): unknown[] =>
+      received.map(({ publication }) => JSON.parse(publication.data));
 
     it('is live once it is open', () => {
       expect(one.broker.status).to.equal('connected');
@@ -114,16 +114,16 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('a@c');
       await one.broker.publish('a@c', numbered('c', 1));
-      await eventually(() => one.heard.length === 1 && two.heard.length === 1, 'both heard it');
-      expect(one.heard[0]).to.deep.equal({ topic: 'a@c', publication: numbered('c', 1) });
-      expect(host.members[2]?.heard).to.deep.equal([]);
+      await eventually(() => one.received.length === 1 && two.received.length === 1, 'both heard it');
+      expect(one.received[0]).to.deep.equal({ topic: 'a@c', publication: numbered('c', 1) });
+      expect(host.members[2]?.received).to.deep.equal([]);
     });
 
     it('keeps the order of a publisher, and brings nothing twice', async () => {
       await one.broker.subscribe('a@c');
       const sent = Array.from({ length: 500 }, (_, n) => n);
       await Promise.all(sent.map((n) => two.broker.publish('a@c', numbered('c', n))));
-      await eventually(() => one.heard.length >= sent.length, 'everything was heard');
+      await eventually(() => one.received.length >= sent.length, 'everything was heard');
       expect(dataOf(one)).to.deep.equal(sent);
     });
 
@@ -135,7 +135,10 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
         void two.broker.publish('a@c', numbered('c', `two ${n}`));
         if (n % 20 === 0) await new Promise(setImmediate);
       }
-      await eventually(() => one.heard.length === 400 && two.heard.length === 400, 'everything was heard');
+      await eventually(
+        () => one.received.length === 400 && two.received.length === 400,
+        'everything was heard',
+      );
       expect(dataOf(one)).to.deep.equal(dataOf(two));
     });
 
@@ -144,7 +147,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
         await one.broker.subscribe(`a@c${n}`);
         await two.broker.publish(`a@c${n}`, numbered(`c${n}`, n));
       }
-      await eventually(() => one.heard.length === 200, 'nothing was missed');
+      await eventually(() => one.received.length === 200, 'nothing was missed');
     });
 
     it('ends in the state that was asked for last', async () => {
@@ -158,7 +161,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@on');
       await two.broker.publish('a@off', numbered('off', 1));
       await two.broker.publish('a@on', numbered('on', 2));
-      await eventually(() => one.heard.length > 0, 'it was heard');
+      await eventually(() => one.received.length > 0, 'it was heard');
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
@@ -169,7 +172,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@e');
       await two.broker.publish('a@c', numbered('c', 1));
       await two.broker.publish('a@d', numbered('d', 2));
-      await eventually(() => one.heard.length > 0, 'the other topic was heard');
+      await eventually(() => one.received.length > 0, 'the other topic was heard');
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
@@ -178,7 +181,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await two.broker.subscribe('b@c');
       await one.broker.publish('b@c', numbered('c', 'b'));
       await one.broker.publish('a@c', numbered('c', 'a'));
-      await eventually(() => one.heard.length === 1 && two.heard.length === 1, 'each heard its own');
+      await eventually(() => one.received.length === 1 && two.received.length === 1, 'each heard its own');
       expect([dataOf(one), dataOf(two)]).to.deep.equal([['a'], ['b']]);
     });
 
@@ -186,23 +189,23 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9\\/","dup":1,"dup":2, "sp" : [ 1 ]}';
       await one.broker.subscribe('a@ü/日本 c');
       await two.broker.publish('a@ü/日本 c', { channel: 'ü/日本 c', event: 'é"x', data });
-      await eventually(() => one.heard.length === 1, 'it was heard');
-      expect(one.heard[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
+      await eventually(() => one.received.length === 1, 'it was heard');
+      expect(one.received[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
     });
 
     it('carries a message of a mebibyte', async () => {
       const data = JSON.stringify('x'.repeat(MEBIBYTE));
       await one.broker.subscribe('a@c');
       await two.broker.publish('a@c', { channel: 'c', event: 'e', data });
-      await eventually(() => one.heard.length === 1, 'it was heard');
-      expect(one.heard[0]?.publication.data.length).to.equal(data.length);
+      await eventually(() => one.received.length === 1, 'it was heard');
+      expect(one.received[0]?.publication.data.length).to.equal(data.length);
     });
 
     it('carries thousands of topics', async () => {
       const topics = Array.from({ length: 2_000 }, (_, n) => `a@c${n}`);
       await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
       await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
-      await eventually(() => one.heard.length === topics.length, 'all were heard');
+      await eventually(() => one.received.length === topics.length, 'all were heard');
     });
 
     it('brings control messages to every worker, its own included, in order and once', async () => {
@@ -222,7 +225,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
     it('keeps control messages and publications of one sender in order', async () => {
       const order: string[] = [];
       await two.broker.subscribe('a@c');
-      two.heard.push = () => order.push('publication');
+      two.received.push = () => order.push('publication');
       two.controls.push = () => order.push('control');
       void one.broker.publish('a@c', numbered('c', 1));
       void one.broker.broadcast({ kind: 'terminate', app: 'a', user: 'u' });
@@ -248,8 +251,8 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await two.broker.subscribe('a@cache-c');
       await one.broker.publish('a@cache-c', numbered('cache-c', 'backend'));
       await one.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
-      await eventually(() => two.heard.length === 2, 'both were heard');
-      expect(two.heard.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
+      await eventually(() => two.received.length === 2, 'both were heard');
+      expect(two.received.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     });
 
     it('says what a cache channel keeps when whatever was published before has been delivered', async () => {

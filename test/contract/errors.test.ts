@@ -122,10 +122,10 @@ describe('a refusal over HTTP', () => {
 
   async function expectError(port: number, text: string, code: ErrorCode): Promise<void> {
     const { status, headers, body } = await sendRaw(port, text);
-    const told = JSON.parse(body) as { error: { code: string; message: string } };
-    expect(told.error.code).to.equal(code);
+    const received = JSON.parse(body) as { error: { code: string; message: string } };
+    expect(received.error.code).to.equal(code);
     // A detail may follow.
-    expect(told.error.message.startsWith(ERRORS[code].message), told.error.message).to.equal(true);
+    expect(received.error.message.startsWith(ERRORS[code].message), received.error.message).to.equal(true);
     expect(status).to.equal(ERRORS[code].http);
     expect(headers['content-type']).to.equal('application/json; charset=utf-8');
   }

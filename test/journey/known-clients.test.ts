@@ -53,17 +53,17 @@ describe('clients that exist already', () => {
 
       it(`hears its channels, with ${form}`, async () => {
         const client = library.create('demo', { url: gusher.clientUrl(), token: '', binary });
-        const heard: unknown[] = [];
-        const note = (data: never): void => void heard.push(data);
+        const received: unknown[] = [];
+        const note = (data: never): void => void received.push(data);
         const early = client.subscribe('early').bind('tick', note);
         await connect(client);
         client.subscribe('late').bind('tick', note);
         Object.values(client.subscribes(['one', 'two'])).map((channel) => channel.bind('tick', note));
         expect(early).to.have.property('subscribed', true);
         for (const channel of ['early', 'late', 'one', 'two']) {
-          await publishUntilHeard(gusher, heard, channel, `${channel} ✓`);
+          await publishUntilHeard(gusher, received, channel, `${channel} ✓`);
         }
-        expect(new Set(heard)).to.deep.equal(new Set(['early ✓', 'late ✓', 'one ✓', 'two ✓']));
+        expect(new Set(received)).to.deep.equal(new Set(['early ✓', 'late ✓', 'one ✓', 'two ✓']));
         await leave(client);
       });
     }
@@ -71,12 +71,12 @@ describe('clients that exist already', () => {
     it('subscribes to more channels than fit in one of its commands', async () => {
       const client = library.create('demo', { url: gusher.clientUrl(), token: '' });
       const names = Array.from({ length: 25 }, (_, number) => `a-rather-long-channel-name-${number}`);
-      const heard: unknown[] = [];
+      const received: unknown[] = [];
       for (const channel of Object.values(client.subscribes(names))) {
-        channel.bind('tick', (data: never) => void heard.push(data));
+        channel.bind('tick', (data: never) => void received.push(data));
       }
       await connect(client);
-      for (const name of names) await publishUntilHeard(gusher, heard, name, name);
+      for (const name of names) await publishUntilHeard(gusher, received, name, name);
       await leave(client);
     });
 
@@ -87,16 +87,16 @@ describe('clients that exist already', () => {
         reconnection: true,
         reconnectionDelay: 50,
       });
-      const heard: unknown[] = [];
-      client.subscribe('phoenix').bind('tick', (data: never) => void heard.push(data));
+      const received: unknown[] = [];
+      client.subscribe('phoenix').bind('tick', (data: never) => void received.push(data));
       await connect(client);
-      await publishUntilHeard(gusher, heard, 'phoenix', 'before');
+      await publishUntilHeard(gusher, received, 'phoenix', 'before');
       const closed = new Promise<{ code: number }>((resolve) => client.bind('@closed', resolve));
       const again = nextEvent(client, 'connected');
       for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
       expect((await within(closed, 'the end of the connection')).code).to.equal(1006);
       await within(again, 'the next connection');
-      await publishUntilHeard(gusher, heard, 'phoenix', 'after');
+      await publishUntilHeard(gusher, received, 'phoenix', 'after');
       await leave(client);
     });
   });
@@ -130,7 +130,7 @@ async function leave(client: GusherJs): Promise<void> {
 /** gusher-js does not tell when a single subscription is in effect, so one has to try. */
 async function publishUntilHeard(
   gusher: RunningGusher,
-  heard: unknown[],
+  received: unknown[],
   channel: string,
   data: string,
 ): Promise<void> {
@@ -138,7 +138,7 @@ async function publishUntilHeard(
     // A connection to the API may have ended with a worker that was killed.
     await gusher.publish(channel, 'tick', data).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    return heard.includes(data);
+    return received.includes(data);
   }, `gusher-js heard ${data}`);
 }
 

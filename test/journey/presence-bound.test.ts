@@ -55,8 +55,8 @@ describe('the bound of a presence channel over the workers of a host', () => {
         expect(inside).to.have.length(MOST - present);
         await pusherSdk(gusher.api).trigger(channel, 'end', 1);
         await watcher?.until('end', channel);
-        const told = watcher?.texts.map((text) => JSON.parse(text)) ?? [];
-        const users = told.flatMap(({ event, data }) =>
+        const received = watcher?.texts.map((text) => JSON.parse(text)) ?? [];
+        const users = received.flatMap(({ event, data }) =>
           /member_(?:added|removed)$/.test(event) ? [`${event} ${JSON.parse(data).user_id}`] : [],
         );
         const expected = [...early.slice(1).map((_, n) => `early${n + 1}`), ...inside];

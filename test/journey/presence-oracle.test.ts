@@ -83,8 +83,8 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
         const agrees = async (): Promise<boolean> => {
           const expected = model.answers();
           // A worker that is killed cuts the requests it had.
-          const told = await answersOf(host, expected).catch(() => ({}));
-          wrong = [...differences(told, expected), ...mistold(watchers.get(host))];
+          const received = await answersOf(host, expected).catch(() => ({}));
+          wrong = [...differences(received, expected), ...mistold(watchers.get(host))];
           return wrong.length === 0;
         };
         await eventually(agrees, `host ${number} agrees`, timeoutMs).catch((error: Error) => {

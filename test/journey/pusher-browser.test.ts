@@ -38,7 +38,7 @@ describe('a page with pusher-js', () => {
     await page.subscribe('presence-room', 'before', 'after');
     const first = await page.connection();
     await server.sdk.trigger('presence-room', 'before', { n: 1 });
-    expect((await page.heard('before')).data).to.deep.equal({ n: 1 });
+    expect((await page.received('before')).data).to.deep.equal({ n: 1 });
 
     process.kill(gusher.workerPids[0] as number, 'SIGKILL');
     await eventually(async () => {
@@ -50,7 +50,7 @@ describe('a page with pusher-js', () => {
       return response.status === 200 && (await response.text()).includes('ann');
     }, 'ann is in the room again');
     await server.sdk.trigger('presence-room', 'after', { n: 2 });
-    expect((await page.heard('after')).data).to.deep.equal({ n: 2 });
+    expect((await page.received('after')).data).to.deep.equal({ n: 2 });
     expect(server.authCalls).to.deep.equal(['presence-room', 'presence-room']);
     expect(await page.states()).to.deep.equal(['connected', 'connecting', 'connected']);
   });

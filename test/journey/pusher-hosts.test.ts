@@ -61,11 +61,11 @@ describe('the Pusher protocol over two hosts', () => {
       await connect(two, 'c'),
       await connect(two, 'd'),
     ];
-    const heard: string[][] = all.map(() => []);
+    const received: string[][] = all.map(() => []);
     for (const [index, client] of all.entries()) {
       const channel = await subscribed(client.subscribe('private-shared'));
       channel.bind_global((event: string, data: string) => {
-        if (!event.startsWith('pusher:')) heard[index]?.push(data);
+        if (!event.startsWith('pusher:')) received[index]?.push(data);
       });
     }
     for (const [index, client] of all.entries()) {
@@ -75,10 +75,10 @@ describe('the Pusher protocol over two hosts', () => {
       }
     }
     await pusherSdk(hosts[0]?.api ?? '').trigger('private-shared', 'e', 'end');
-    await eventually(() => heard.every((data) => data.includes('end')), 'everybody hears the end');
+    await eventually(() => received.every((data) => data.includes('end')), 'everybody hears the end');
     // What was sent by the one host may pass what was sent by the other.
-    await eventually(() => heard.every(({ length }) => length >= 7), 'everybody hears what others sent');
-    for (const [index, data] of heard.entries()) {
+    await eventually(() => received.every(({ length }) => length >= 7), 'everybody hears what others sent');
+    for (const [index, data] of received.entries()) {
       const others = ['0', '1', '2', '3'].filter((other) => other !== String(index)).map(Number);
       const expected = others.flatMap((other) => [other, other]);
       expect(
@@ -118,12 +118,12 @@ describe('the Pusher protocol over two hosts', () => {
         return (await answer.text()) === '{"occupied":true,"subscription_count":3,"user_count":2}';
       }, 'each host counts all');
     }
-    await receiver.told(channel, 3);
+    await receiver.received(channel, 3);
     here.disconnect();
     other.disconnect();
-    await receiver.told(channel, 4);
+    await receiver.received(channel, 4);
     there.disconnect();
-    await receiver.told(channel, 6);
+    await receiver.received(channel, 6);
     const member = (name: string, user: string) => ({ name, channel, user_id: user });
     expect(receiver.of(channel)).to.have.deep.members([
       { name: 'channel_occupied', channel },
@@ -140,9 +140,9 @@ describe('the Pusher protocol over two hosts', () => {
     const channel = 'presence-talk';
     const [ann, bea] = [await connect(one, 'ann'), await connect(two, 'bea')];
     const [talk, ears] = [await present(ann, channel), await present(bea, channel)];
-    const heard = eventOf(ears, 'client-hello');
+    const received = eventOf(ears, 'client-hello');
     talk.trigger('client-hello', { text: 'hä' });
-    expect(await heard).to.deep.equal({ text: 'hä' });
+    expect(await received).to.deep.equal({ text: 'hä' });
     const isClientEvent = ({ name }: { name: string }): boolean => name === 'client_event';
     await eventually(() => receiver.of(channel).some(isClientEvent), 'the client event is told');
     expect(receiver.of(channel).filter(isClientEvent)).to.deep.equal([
@@ -217,10 +217,10 @@ describe('the Pusher protocol over two hosts', () => {
     const [one, two] = [await connect(hosts[0], 'stays'), await connect(hosts[1], 'goes')];
     await present(one, channel);
     await present(two, channel);
-    await receiver.told(channel, 3);
+    await receiver.received(channel, 3);
     const stopped = hosts.pop();
     await stopped?.stop();
-    await receiver.told(channel, 4);
+    await receiver.received(channel, 4);
     expect(receiver.of(channel).at(-1)).to.deep.equal({ name: 'member_removed', channel, user_id: 'goes' });
   });
 });

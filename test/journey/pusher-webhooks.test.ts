@@ -89,7 +89,7 @@ describe('webhooks for events', () => {
 
   it('are bodies that the SDK finds to be signed by the app', async () => {
     const client = await join('ann', 'signed');
-    await receiver.told('signed', 1);
+    await receiver.received('signed', 1);
     const received = receiver.bodies.find(({ body }) => body.includes('"signed"'));
     const { headers = {}, body = '' } = received ?? {};
     expect(headers['content-type']).to.equal('application/json');
@@ -134,9 +134,9 @@ describe('webhooks for events', () => {
 
   it('tell an app what it asked for, and no more', async () => {
     const client = await join('ann', 'presence-chosen', 'choosy');
-    expect(await choosy.told('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
+    expect(await choosy.received('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
     await client.close();
-    expect(await choosy.told('presence-chosen', 2)).to.deep.equal([
+    expect(await choosy.received('presence-chosen', 2)).to.deep.equal([
       added('presence-chosen', 'ann'),
       removed('presence-chosen', 'ann'),
     ]);
@@ -149,7 +149,7 @@ describe('webhooks for events', () => {
     const first = await join('ann', 'retried-1');
     await eventually(() => receiver.bodies.length > bodies, 'the first attempt');
     const second = await join('ann', 'retried-2');
-    await receiver.told('retried-2', 1);
+    await receiver.received('retried-2', 1);
     const order = receiver.events.filter(
       ({ name, channel }) => name === 'channel_occupied' && /^retried/.test(channel),
     );
@@ -171,7 +171,7 @@ describe('webhooks for events', () => {
     const client = await join('ann', 'after-death');
     await eventually(() => receiver.bodies.length > bodies, 'the courier waits for an answer');
     process.kill(started.courier as number, 'SIGKILL');
-    await receiver.told('after-death', 1);
+    await receiver.received('after-death', 1);
     expect(transitions('after-death')).to.deep.equal([occupied('after-death')]);
     await client.close();
   });
@@ -207,7 +207,7 @@ describe('webhooks for events', () => {
 
   it('tell at the stop of gusher who has left', async () => {
     const client = await join('zoe', 'presence-stop');
-    await receiver.told('presence-stop', 2);
+    await receiver.received('presence-stop', 2);
     expect(await gusher.stop()).to.equal(0);
     expect(receiver.of('presence-stop')).to.have.deep.members([
       occupied('presence-stop'),
@@ -255,7 +255,7 @@ describe('webhooks for events by TLS', () => {
     const path = join(folder, 'ca.pem');
     writeFileSync(path, certificate);
     await start({ NODE_EXTRA_CA_CERTS: path });
-    expect(await receiver.told('by-tls', 1)).to.deep.equal([occupied('by-tls')]);
+    expect(await receiver.received('by-tls', 1)).to.deep.equal([occupied('by-tls')]);
     const [{ headers, body } = { headers: {}, body: '' }] = receiver.bodies;
     expect(pusherSdk(gusher.api).webhook({ headers, rawBody: body }).isValid()).to.equal(true);
   });

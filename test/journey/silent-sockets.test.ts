@@ -29,9 +29,9 @@ describe('2,000 sockets that never send a byte', () => {
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
 
     const answers = await within(Promise.all(silent.map(({ ended }) => ended)), 'the end of all');
-    const told = answers.filter((answer) => answer !== '').map(readErrorResponse);
-    expect(told).to.have.length.within(1, CAP);
-    for (const error of told) expect(error).to.deep.equal({ status: 408, code: 'request_timeout' });
+    const received = answers.filter((answer) => answer !== '').map(readErrorResponse);
+    expect(received).to.have.length.within(1, CAP);
+    for (const error of received) expect(error).to.deep.equal({ status: 408, code: 'request_timeout' });
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => socketCount(primary) <= before, 'no socket is left');

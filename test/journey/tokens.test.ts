@@ -165,8 +165,8 @@ describe('clients with tokens', () => {
 
   it('a client is told when its token expires, and closed after the grace', async () => {
     const client = await connectWith(await sign({}, { expiresIn: 5 }));
-    const told = await client.next();
-    expect([told.event, told.data]).to.deep.equal([
+    const received = await client.next();
+    expect([received.event, received.data]).to.deep.equal([
       'gusher.token_expired',
       { code: 'token_expired', message: 'The token has expired.', grace_ms: 1_000 },
     ]);

@@ -69,9 +69,9 @@ describe('two dialects in one app', () => {
       await ready;
       const theirs = await subscribed((await pusherJs('bob')).subscribe('news'));
 
-      const heard = [eventOf(channel, 'from-sdk'), eventOf(theirs, 'from-sdk')];
+      const received = [eventOf(channel, 'from-sdk'), eventOf(theirs, 'from-sdk')];
       await pusherSdk(gusher.url).trigger('news', 'from-sdk', { text: 'ü', n: [1] });
-      for (const data of await Promise.all(heard)) expect(data).to.deep.equal({ text: 'ü', n: [1] });
+      for (const data of await Promise.all(received)) expect(data).to.deep.equal({ text: 'ü', n: [1] });
 
       const back = [eventOf(channel, 'from-rest'), eventOf(theirs, 'from-rest')];
       await gusher.publish('news', 'from-rest', { text: 'ü', n: [2] }, key);
@@ -110,11 +110,11 @@ describe('two dialects in one app', () => {
 
     channel.trigger('client-hi', { from: 'pia' });
     expect(await ann.next()).to.deep.equal({ channel: ROOM, event: 'client-hi', data: { from: 'pia' } });
-    const heard = new Promise((resolve) => {
+    const received = new Promise((resolve) => {
       channel.bind('client-back', (data: unknown, more: unknown) => resolve([data, more]));
     });
     ann.send('client-back', { from: 'ann' }, { channel: ROOM });
-    expect(await within(heard, 'the answer')).to.deep.equal([{ from: 'ann' }, { user_id: 'ann' }]);
+    expect(await within(received, 'the answer')).to.deep.equal([{ from: 'ann' }, { user_id: 'ann' }]);
 
     const removed = eventOf(channel, 'pusher:member_removed');
     await ann.close();

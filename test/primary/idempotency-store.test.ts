@@ -4,18 +4,20 @@ import type { ToWorker } from '../../src/shared/ipc/messages.ts';
 
 describe('the idempotency ledger', () => {
   let now: number;
-  let told: string[];
+  let received: string[];
   let ledger: IdempotencyStore;
 
   beforeEach(() => {
     now = 0;
-    told = [];
+    received = [];
     ledger = new IdempotencyStore({
       now: () => now,
       send: (slot: number, message: ToWorker) => {
         if (message.type !== 'idempotencyResult') throw new Error(message.type);
         const { result, id } = message;
-        told.push(`${slot}/${id} ${result.kind}${result.kind === 'completed' ? ` ${result.answer}` : ''}`);
+        received.push(
+          `${slot}/${id} ${result.kind}${result.kind === 'completed' ? ` ${result.answer}` : ''}`,
+        );
       },
     });
   });
@@ -30,16 +32,16 @@ describe('the idempotency ledger', () => {
     settle(0, 'A');
     claim(1, 1);
     claim(0, 2);
-    expect(told).to.deep.equal(['0/1 yours', '1/1 done A', '0/2 done A']);
+    expect(received).to.deep.equal(['0/1 yours', '1/1 done A', '0/2 done A']);
   });
 
   it('lets those wait who come while the work is being done', () => {
     claim(0, 1);
     claim(1, 1);
     claim(1, 2);
-    expect(told).to.deep.equal(['0/1 yours']);
+    expect(received).to.deep.equal(['0/1 yours']);
     settle(0, 'A');
-    expect(told.slice(1)).to.deep.equal(['1/1 done A', '1/2 done A']);
+    expect(received.slice(1)).to.deep.equal(['1/1 done A', '1/2 done A']);
   });
 
   it('gives the key to the next when the work failed, or the worker died', () => {
@@ -48,11 +50,11 @@ describe('the idempotency ledger', () => {
     claim(0, 2);
     claim(2, 1);
     settle(0, undefined);
-    expect(told.slice(1)).to.deep.equal(['1/1 yours']);
+    expect(received.slice(1)).to.deep.equal(['1/1 yours']);
     ledger.dropWorker(1);
-    expect(told.slice(2)).to.deep.equal(['0/2 yours']);
+    expect(received.slice(2)).to.deep.equal(['0/2 yours']);
     settle(0, 'A');
-    expect(told.slice(3)).to.deep.equal(['2/1 done A']);
+    expect(received.slice(3)).to.deep.equal(['2/1 done A']);
   });
 
   it('forgets those of a dead worker who wait', () => {
@@ -60,7 +62,7 @@ describe('the idempotency ledger', () => {
     claim(1, 1);
     ledger.dropWorker(1);
     settle(0, 'A');
-    expect(told).to.deep.equal(['0/1 yours']);
+    expect(received).to.deep.equal(['0/1 yours']);
   });
 
   it('refuses a key for another request, while the work is done and after', () => {
@@ -68,7 +70,7 @@ describe('the idempotency ledger', () => {
     claim(1, 1, 'k', 'other');
     settle(0, 'A');
     claim(1, 2, 'k', 'other');
-    expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 mismatch']);
+    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 mismatch']);
   });
 
   it('keeps a key whose outcome is unknown for a repeat of the same request', () => {
@@ -78,7 +80,7 @@ describe('the idempotency ledger', () => {
     claim(1, 2);
     settle(1, 'A');
     claim(0, 2);
-    expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours', '0/2 done A']);
+    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours', '0/2 done A']);
   });
 
   it('keeps the key of a worker that died while it did the work', () => {
@@ -86,7 +88,7 @@ describe('the idempotency ledger', () => {
     ledger.dropWorker(0);
     claim(1, 1, 'k', 'other');
     claim(1, 2);
-    expect(told).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours']);
+    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours']);
   });
 
   it('remembers for five minutes', () => {
@@ -96,7 +98,7 @@ describe('the idempotency ledger', () => {
     claim(0, 2);
     now = 300_000;
     claim(0, 3);
-    expect(told).to.deep.equal(['0/1 yours', '0/2 done A', '0/3 yours']);
+    expect(received).to.deep.equal(['0/1 yours', '0/2 done A', '0/3 yours']);
   });
 
   it('remembers no more than fits, and forgets the oldest first', () => {
@@ -105,9 +107,9 @@ describe('the idempotency ledger', () => {
       claim(0, n, `k${n}`);
       settle(0, answer, `k${n}`);
     }
-    told = [];
+    received = [];
     claim(0, 100, 'k0');
     claim(0, 101, 'k39');
-    expect(told.map((text) => text.slice(0, 12))).to.deep.equal(['0/100 yours', '0/101 done x']);
+    expect(received.map((text) => text.slice(0, 12))).to.deep.equal(['0/100 yours', '0/101 done x']);
   });
 });

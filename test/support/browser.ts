@@ -73,7 +73,7 @@ export interface PageWorld {
   readonly Pusher: typeof PusherModule.default;
   readonly Echo: { default: typeof Echo };
   client: InstanceType<typeof PusherModule.default>;
-  heard: Heard[];
+  received: Heard[];
   states: string[];
 }
 
@@ -99,7 +99,7 @@ export class PusherPage {
     await this.page.evaluate(
       ([appKey, given]) => {
         const world = globalThis as unknown as PageWorld;
-        world.heard = [];
+        world.received = [];
         world.states = [];
         world.client = new world.Pusher(appKey, given);
         world.client.connection.bind('state_change', ({ current }: { current: string }) => {
@@ -131,7 +131,7 @@ export class PusherPage {
     await this.page.evaluate(
       ([channelName, eventNames]) =>
         new Promise<void>((resolve, reject) => {
-          const { client, heard } = globalThis as unknown as PageWorld;
+          const { client, received } = globalThis as unknown as PageWorld;
           const channel = client.subscribe(channelName);
           channel.bind('pusher:subscription_succeeded', () => resolve());
           channel.bind('pusher:subscription_error', (error: object) =>
@@ -139,7 +139,7 @@ export class PusherPage {
           );
           for (const event of eventNames) {
             channel.bind(event, (data: unknown, metadata: { user_id?: string }) =>
-              heard.push({ channel: channelName, event, data, metadata }),
+              received.push({ channel: channelName, event, data, metadata }),
             );
           }
         }),
@@ -157,10 +157,10 @@ export class PusherPage {
   }
 
   /** The first such event; waits for it. */
-  async heard(event: string): Promise<Heard> {
+  async received(event: string): Promise<Heard> {
     let first: Heard | undefined;
     await eventually(async () => {
-      const all = await this.page.evaluate(() => (globalThis as unknown as PageWorld).heard);
+      const all = await this.page.evaluate(() => (globalThis as unknown as PageWorld).received);
       first = all.find((one) => one.event === event);
       return first !== undefined;
     }, `the page hears ${event}`);

@@ -112,10 +112,10 @@ export async function askAll(base: string, paths: readonly string[]): Promise<An
 }
 
 /** Where two sets of answers differ, as sentences. */
-export function differences(told: Answers, expected: Answers): string[] {
+export function differences(received: Answers, expected: Answers): string[] {
   return Object.keys(expected)
-    .filter((path) => JSON.stringify(told[path]) !== JSON.stringify(expected[path]))
-    .map((path) => `${path}: ${JSON.stringify(told[path])}, expected ${JSON.stringify(expected[path])}`);
+    .filter((path) => JSON.stringify(received[path]) !== JSON.stringify(expected[path]))
+    .map((path) => `${path}: ${JSON.stringify(received[path])}, expected ${JSON.stringify(expected[path])}`);
 }
 
 /**

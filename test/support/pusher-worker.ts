@@ -34,7 +34,7 @@ export class PusherWorker {
   readonly hub: Hub;
   readonly protocol: PusherProtocol;
   /** What the primary has said. */
-  readonly heard: ToWorker[] = [];
+  readonly received: ToWorker[] = [];
   app: App = WORKER_APP;
   isAppKnown = true;
   /** What the broker does when it is asked for a topic. */
@@ -67,7 +67,7 @@ export class PusherWorker {
     });
     desk.open(name, (message) => {
       setImmediate(() => {
-        this.heard.push(message);
+        this.received.push(message);
         presence.receive(message as never);
       });
     });

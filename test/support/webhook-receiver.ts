@@ -62,7 +62,7 @@ export class WebhookReceiver {
     return this.events.filter((event) => event.channel === channel);
   }
 
-  async told(channel: string, count: number, timeoutMs?: number): Promise<WebhookEvent[]> {
+  async received(channel: string, count: number, timeoutMs?: number): Promise<WebhookEvent[]> {
     const what = `${count} events of ${channel} are told (there are ${JSON.stringify(this.of(channel))})`;
     await eventually(() => this.of(channel).length >= count, what, timeoutMs);
     return this.of(channel);

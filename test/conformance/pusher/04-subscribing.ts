@@ -92,17 +92,17 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     await trigger([a, b], 'e', 1, { socket_id: one.socketId });
     await trigger([a, b], 'last', 2);
     // Order is of a channel, not between two.
-    const heard = (client: PusherClient, event: string): unknown[] =>
+    const received = (client: PusherClient, event: string): unknown[] =>
       client.texts
         .map((text) => JSON.parse(text) as PusherMessage)
         .filter((message) => message.event === event)
         .map(({ channel }) => channel);
     await eventually(
-      () => heard(other, 'last').length === 2 && heard(one, 'last').length === 2,
+      () => received(other, 'last').length === 2 && received(one, 'last').length === 2,
       'all were heard',
     );
-    expect(heard(other, 'e')).to.have.members([a, b]);
-    expect(heard(one, 'e')).to.deep.equal([]);
+    expect(received(other, 'e')).to.have.members([a, b]);
+    expect(received(one, 'e')).to.deep.equal([]);
   });
 
   for (const [kind, channel] of [

@@ -195,10 +195,10 @@ describe('Pusher §5: subscription counts', () => {
     const channel = fresh();
     await one.subscribe(channel);
     const until = async (count: number): Promise<void> => {
-      let told = Number.NaN;
-      while (told !== count) {
+      let received = Number.NaN;
+      while (received !== count) {
         const { data } = await one.until('pusher_internal:subscription_count', channel);
-        told = JSON.parse(data).subscription_count;
+        received = JSON.parse(data).subscription_count;
       }
     };
     await until(1);

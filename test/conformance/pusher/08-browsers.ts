@@ -42,7 +42,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
       const data = { a: ['ü', 1], channel };
       if (prefix === 'private-encrypted-') await server.sdk.trigger(channel, channel, data);
       else await trigger(channel, channel, data);
-      expect((await page.heard(channel)).data).to.deep.equal(data);
+      expect((await page.received(channel)).data).to.deep.equal(data);
     }
     expect(server.authCalls.map((name) => name.replace(/[^-]*-[^-]*-[^-]*$/, ''))).to.deep.equal([
       'private-',
@@ -55,24 +55,24 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     const [one, two] = [await open('1'), await open('2')];
     await one.subscribe(name, 'pusher:member_added', 'pusher:member_removed', 'client-hi');
     await two.subscribe(name);
-    expect((await one.heard('pusher:member_added')).data).to.deep.equal({ id: '2', info: { name: '2' } });
+    expect((await one.received('pusher:member_added')).data).to.deep.equal({ id: '2', info: { name: '2' } });
     await two.trigger(name, 'client-hi', { n: 1 });
-    const { data, metadata } = await one.heard('client-hi');
+    const { data, metadata } = await one.received('client-hi');
     expect([data, metadata]).to.deep.equal([{ n: 1 }, { user_id: '2' }]);
     // As when a tab is closed: no goodbye is said by the script.
     await two.page.close();
-    expect((await one.heard('pusher:member_removed')).data.id).to.equal('2');
+    expect((await one.received('pusher:member_removed')).data.id).to.equal('2');
   });
 
   it('gets the last event of a cache channel, or hears of the miss', async () => {
     const channel = fresh('private-cache-');
     const page = await open();
     await page.subscribe(channel, 'pusher:cache_miss');
-    await page.heard('pusher:cache_miss');
+    await page.received('pusher:cache_miss');
     await trigger(channel, 'e', { n: 1 });
     const later = await open();
     await later.subscribe(channel, 'e');
-    expect((await later.heard('e')).data).to.deep.equal({ n: 1 });
+    expect((await later.received('e')).data).to.deep.equal({ n: 1 });
   });
 
   it('signs in, and hears what is sent to the user', async () => {
@@ -81,8 +81,10 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     await page.page.evaluate(
       () =>
         new Promise<void>((resolve) => {
-          const { client, heard } = globalThis as unknown as PageWorld;
-          client.user.bind('for-you', (data: unknown) => heard.push({ channel: '', event: 'for-you', data }));
+          const { client, received } = globalThis as unknown as PageWorld;
+          client.user.bind('for-you', (data: unknown) =>
+            received.push({ channel: '', event: 'for-you', data }),
+          );
           client.bind('pusher:signin_success', () => resolve());
           client.signin();
         }),
@@ -90,10 +92,10 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     // The user's own channel is subscribed to after the sign-in.
     await eventually(async () => {
       await server.sdk.sendToUser(user, 'for-you', { n: 1 });
-      const heard = await page.page.evaluate(() => (globalThis as unknown as PageWorld).heard.length);
-      return heard > 0;
+      const received = await page.page.evaluate(() => (globalThis as unknown as PageWorld).received.length);
+      return received > 0;
     }, 'the user hears it');
-    expect((await page.heard('for-you')).data).to.deep.equal({ n: 1 });
+    expect((await page.received('for-you')).data).to.deep.equal({ n: 1 });
   });
 
   it('under laravel-echo lists who is here, and whispers', async () => {
@@ -109,7 +111,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
               .join(room)
               .here(resolve)
               .listenForWhisper('typing', (data: unknown) =>
-                world.heard.push({ channel: room, event: 'typing', data }),
+                world.received.push({ channel: room, event: 'typing', data }),
               );
           }),
         name,
@@ -117,7 +119,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
       expect(here).to.have.length(page === one.page ? 1 : 2);
     }
     await two.trigger(`presence-${name}`, 'client-typing', { who: 'two' });
-    expect((await one.heard('typing')).data).to.deep.equal({ who: 'two' });
+    expect((await one.received('typing')).data).to.deep.equal({ who: 'two' });
   });
 
   it('gives up where the app does not let its origin in, and is let in from one of the list', async function () {

@@ -26,9 +26,9 @@ describe('Pusher: clients that exist, unmodified', () => {
     it('hears events as the objects that were published', async () => {
       const client = await connect();
       const channel = await subscribed(client.subscribe(fresh()));
-      const heard = eventOf(channel, 'my-event');
+      const received = eventOf(channel, 'my-event');
       await trigger(channel.name, 'my-event', { a: ['ü', 1] });
-      expect(await heard).to.deep.equal({ a: ['ü', 1] });
+      expect(await received).to.deep.equal({ a: ['ü', 1] });
     });
 
     it('knows who is present, who it is, who comes and who goes', async () => {
@@ -53,23 +53,23 @@ describe('Pusher: clients that exist, unmodified', () => {
       const name = fresh('presence-');
       const [one, two] = [await connect({ id: '1' }), await connect({ id: '2' })];
       const [mine, theirs] = [await present(one, name), await present(two, name)];
-      const heard = new Promise((resolve) => {
+      const received = new Promise((resolve) => {
         theirs.bind('client-hi', (data: unknown, metadata: unknown) => resolve([data, metadata]));
       });
       mine.trigger('client-hi', { n: 1 });
-      expect(await heard).to.deep.equal([{ n: 1 }, { user_id: '1' }]);
+      expect(await received).to.deep.equal([{ n: 1 }, { user_id: '1' }]);
     });
 
     it('decrypts what the SDK has encrypted', async () => {
       const client = await connect();
       const channel = await subscribed(client.subscribe(fresh('private-encrypted-')));
-      const heard = eventOf(channel, 'secret');
+      const received = eventOf(channel, 'secret');
       const { pusherSdk } = await import('../../support/pusher-app.ts');
       const master = Buffer.alloc(32, 'a').toString('base64');
       const { id: appId, key, secret } = target;
       const sdk = pusherSdk(target.httpUrl, { appId, key, secret, encryptionMasterKeyBase64: master });
       await sdk.trigger(channel.name, 'secret', { word: 'ü' });
-      expect(await heard).to.deep.equal({ word: 'ü' });
+      expect(await received).to.deep.equal({ word: 'ü' });
     });
 
     it('gets the last event of a cache channel, or hears of the miss', async () => {
@@ -108,13 +108,13 @@ describe('Pusher: clients that exist, unmodified', () => {
       const online = eventOf(client.user.watchlist, 'online');
       (await connect({ id: other })).signin();
       expect(await online).to.deep.equal({ name: 'online', user_ids: [other] });
-      const heard = eventOf(client.user, 'for-you');
+      const received = eventOf(client.user, 'for-you');
       await eventually(async () => {
         const { json } = await request('GET', `/channels/${encodeURIComponent(`#server-to-user-${id}`)}`);
         return json.occupied === true;
       }, 'the user has its channel');
       await trigger(`#server-to-user-${id}`, 'for-you', { n: 1 });
-      expect(await heard).to.deep.equal({ n: 1 });
+      expect(await received).to.deep.equal({ n: 1 });
     });
 
     it('gives up for good when its user is terminated, and where there is no app', async () => {
@@ -161,7 +161,7 @@ describe('Pusher: clients that exist, unmodified', () => {
     it('sends to others with its socket id', async () => {
       const [one, two] = [await echo({ id: '1' }), await echo({ id: '2' })];
       const name = fresh();
-      const heard: string[] = [];
+      const received: string[] = [];
       const channels = [one.private(name), two.private(name)];
       await Promise.all(
         channels.map(
@@ -171,12 +171,12 @@ describe('Pusher: clients that exist, unmodified', () => {
             }),
         ),
       );
-      one.private(name).listen('.order', () => heard.push('one'));
-      two.private(name).listen('.order', () => heard.push('two'));
+      one.private(name).listen('.order', () => received.push('one'));
+      two.private(name).listen('.order', () => received.push('two'));
       await trigger(`private-${name}`, 'order', {}, { socket_id: one.socketId() });
       await trigger(`private-${name}`, 'order', {});
-      await eventually(() => heard.length >= 3, 'both have heard it');
-      expect(heard.sort()).to.deep.equal(['one', 'two', 'two']);
+      await eventually(() => received.length >= 3, 'both have heard it');
+      expect(received.sort()).to.deep.equal(['one', 'two', 'two']);
     });
   });
 });

@@ -15,7 +15,7 @@ function eventsOf(channel: string): WebhookEvent[] {
 }
 
 /** Waits until an event was told; answers it. */
-async function told(channel: string, name: string): Promise<WebhookEvent> {
+async function received(channel: string, name: string): Promise<WebhookEvent> {
   const find = (): WebhookEvent | undefined => eventsOf(channel).find((event) => event.name === name);
   await eventually(() => find() !== undefined, `${name} of ${channel} is told`);
   return find() as WebhookEvent;
@@ -34,7 +34,7 @@ describe('Pusher §12: webhooks', () => {
     const client = await clients.connect();
     const channel = fresh();
     await client.subscribe(channel);
-    await told(channel, 'channel_occupied');
+    await received(channel, 'channel_occupied');
     for (const { headers, body } of webhookCalls) {
       expect(headers['content-type']).to.equal('application/json');
       expect(headers['x-pusher-key']).to.equal(key);
@@ -48,20 +48,20 @@ describe('Pusher §12: webhooks', () => {
     const channel = fresh('presence-');
     await one.subscribe(channel, { user_id: 'ü' });
     await two.subscribe(channel, { user_id: 'ü' });
-    expect(await told(channel, 'channel_occupied')).to.deep.equal({ name: 'channel_occupied', channel });
-    expect(await told(channel, 'member_added')).to.deep.equal({
+    expect(await received(channel, 'channel_occupied')).to.deep.equal({ name: 'channel_occupied', channel });
+    expect(await received(channel, 'member_added')).to.deep.equal({
       name: 'member_added',
       channel,
       user_id: 'ü',
     });
     await one.close();
     await two.close();
-    expect(await told(channel, 'member_removed')).to.deep.equal({
+    expect(await received(channel, 'member_removed')).to.deep.equal({
       name: 'member_removed',
       channel,
       user_id: 'ü',
     });
-    await told(channel, 'channel_vacated');
+    await received(channel, 'channel_vacated');
     const names = eventsOf(channel).map(({ name }) => name);
     expect(names.sort()).to.deep.equal([
       'channel_occupied',
@@ -75,7 +75,7 @@ describe('Pusher §12: webhooks', () => {
     const one = await clients.connect();
     const channel = fresh('presence-');
     await one.subscribe(channel, { user_id: '1' });
-    await told(channel, 'member_added');
+    await received(channel, 'member_added');
     await one.close();
     const back = await clients.connect();
     await back.subscribe(channel, { user_id: '1' });
@@ -83,9 +83,9 @@ describe('Pusher §12: webhooks', () => {
     const later = fresh('presence-');
     const other = await clients.connect();
     await other.subscribe(later, { user_id: '1' });
-    await told(later, 'member_added');
+    await received(later, 'member_added');
     await other.close();
-    await told(later, 'member_removed');
+    await received(later, 'member_removed');
     expect(eventsOf(channel).filter(({ name }) => /removed|vacated/.test(name))).to.deep.equal([]);
   });
 
@@ -94,7 +94,7 @@ describe('Pusher §12: webhooks', () => {
     const channel = fresh('presence-');
     await client.subscribe(channel, { user_id: '1' });
     client.send('client-e', { n: 1 }, channel);
-    expect(await told(channel, 'client_event')).to.deep.equal({
+    expect(await received(channel, 'client_event')).to.deep.equal({
       name: 'client_event',
       channel,
       event: 'client-e',
@@ -109,8 +109,8 @@ describe('Pusher §12: webhooks', () => {
     const channel = fresh('cache-');
     await one.subscribe(channel);
     await two.subscribe(channel);
-    expect(await told(channel, 'cache_miss')).to.deep.equal({ name: 'cache_miss', channel });
-    const { subscription_count: count } = await told(channel, 'subscription_count');
+    expect(await received(channel, 'cache_miss')).to.deep.equal({ name: 'cache_miss', channel });
+    const { subscription_count: count } = await received(channel, 'subscription_count');
     expect(count).to.be.within(1, 2);
     expect(eventsOf(channel).filter(({ name }) => name === 'cache_miss')).to.have.length(1);
   });

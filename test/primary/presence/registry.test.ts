@@ -20,15 +20,15 @@ function say(transition: PresenceTransition): string {
 
 describe('the roster', () => {
   let registry: PresenceRegistry;
-  let told: string[];
+  let received: string[];
   let counted: string[];
 
   beforeEach(() => {
     registry = new PresenceRegistry();
-    told = [];
+    received = [];
     counted = [];
     registry.addListener({
-      transition: (transition) => void told.push(say(transition)),
+      transition: (transition) => void received.push(say(transition)),
       countChanged: (app, channel) => void counted.push(`${app} ${channel}`),
     });
     registry.addReplica('w1', 'process');
@@ -42,17 +42,17 @@ describe('the roster', () => {
   it('has one user and one join, however many tabs on however many workers', () => {
     registry.change('w1', [delta('', 'u', 2), delta('news', 'u', 2)]);
     registry.change('w2', [delta('', 'u'), delta('news', 'u')]);
-    expect(told).to.deep.equal(['online shop u', 'occupied shop news', 'joined shop news u']);
+    expect(received).to.deep.equal(['online shop u', 'occupied shop news', 'joined shop news u']);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'news' })).to.deep.equal({
       subscriptions: 3,
       users: 1,
     });
     expect(ask({ kind: 'user', app: 'shop', user: 'u' })).to.equal(3);
-    told.length = 0;
+    received.length = 0;
     registry.change('w1', [delta('news', 'u', -2), delta('', 'u', -2)]);
-    expect(told).to.deep.equal([]);
+    expect(received).to.deep.equal([]);
     registry.change('w2', [delta('news', 'u', -1), delta('', 'u', -1)]);
-    expect(told).to.deep.equal(['left shop news u', 'vacated shop news', 'offline shop u']);
+    expect(received).to.deep.equal(['left shop news u', 'vacated shop news', 'offline shop u']);
     expect(ask({ kind: 'totals' })).to.deep.equal({
       apps: 0,
       connections: 0,
@@ -66,9 +66,9 @@ describe('the roster', () => {
     registry.change('w1', [delta('', 'only'), delta('', 'both'), delta('', '')]);
     registry.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
     registry.change('w2', [delta('', 'both'), delta('a', 'both')]);
-    told.length = 0;
+    received.length = 0;
     registry.dropProcess('w1');
-    expect(told.sort()).to.deep.equal([
+    expect(received.sort()).to.deep.equal([
       'left shop a only',
       'left shop b only',
       'offline shop only',
@@ -90,9 +90,9 @@ describe('the roster', () => {
     ]);
     registry.change('w1', [delta('small', 'u1'), delta('', 'u1', 1, undefined, 'board')]);
     registry.change('w2', [delta('big', 'u7'), delta('', 'u7')]);
-    told.length = 0;
+    received.length = 0;
     registry.dropProcess('w1');
-    expect(told.length, 'the drop is not done').to.be.lessThan(60_000);
+    expect(received.length, 'the drop is not done').to.be.lessThan(60_000);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'small' })).to.deep.equal({
       subscriptions: 0,
       users: 0,
@@ -112,21 +112,21 @@ describe('the roster', () => {
       subscriptions: 2,
     });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    const about = (name: string): string[] => told.filter((said) => said.endsWith(` ${name}`));
+    const about = (name: string): string[] => received.filter((written) => written.endsWith(` ${name}`));
     expect(about('u59999')).to.deep.equal([
       'offline shop u59999',
       'left shop big u59999',
       'joined shop big u59999',
     ]);
     expect(about('u7')).to.deep.equal([]);
-    expect(told.filter((said) => said.startsWith('left shop big'))).to.have.length(59_999);
+    expect(received.filter((written) => written.startsWith('left shop big'))).to.have.length(59_999);
   });
 
   it('does not hear a column that was dropped or never was', () => {
     registry.dropProcess('w1');
     registry.change('w1', [delta('a', 'u')]);
     registry.change('w9', [delta('a', 'u')]);
-    expect(told).to.deep.equal([]);
+    expect(received).to.deep.equal([]);
     expect(ask({ kind: 'totals' }).apps).to.equal(0);
   });
 
@@ -134,12 +134,12 @@ describe('the roster', () => {
     registry.change('w1', [delta('a', 'u', -5), delta('', 'u', -1)]);
     registry.change('w1', [delta('a', 'u')]);
     expect(ask({ kind: 'channel', app: 'shop', channel: 'a' }).subscriptions).to.equal(1);
-    expect(told).to.deep.equal(['occupied shop a', 'joined shop a u']);
+    expect(received).to.deep.equal(['occupied shop a', 'joined shop a u']);
   });
 
   it('counts those without a name, who are no users', () => {
     registry.change('w1', [delta('', '', 3), delta('a', '', 2)]);
-    expect(told).to.deep.equal(['occupied shop a']);
+    expect(received).to.deep.equal(['occupied shop a']);
     expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
       connections: 3,
       users: 0,
@@ -154,7 +154,7 @@ describe('the roster', () => {
   it('keeps apps apart', () => {
     registry.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
     registry.change('w1', [delta('a', 'u', -1)]);
-    expect(told.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
+    expect(received.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
     expect(ask({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
     expect(ask({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
   });
@@ -169,9 +169,9 @@ describe('the roster', () => {
       members: [{ user: 'u', info: '{"n":1}' }, { user: 'v' }],
     });
     registry.change('w2', [delta('a', 'u', -1)]);
-    expect(told.at(-1)).to.equal('left shop a u {"n":1}');
+    expect(received.at(-1)).to.equal('left shop a u {"n":1}');
     registry.change('w2', [delta('a', 'u', 1, '{"n":3}')]);
-    expect(told.at(-1)).to.equal('joined shop a u {"n":3}');
+    expect(received.at(-1)).to.equal('joined shop a u {"n":3}');
   });
 
   it('admits a user if there is a place, or if the user is in', () => {
@@ -181,7 +181,7 @@ describe('the roster', () => {
     registry.change('w2', [delta('a', 'u', -1)]);
     registry.dropProcess('w1');
     expect(admit('w2', 'v')).to.equal(true);
-    expect(told.filter((said) => / shop a ./.test(said))).to.deep.equal([
+    expect(received.filter((written) => / shop a ./.test(written))).to.deep.equal([
       'joined shop a u 1',
       'left shop a u 1',
       'joined shop a v 1',

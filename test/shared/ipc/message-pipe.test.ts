@@ -18,17 +18,17 @@ type Heard = Message | readonly [topic: string, line: string];
 /** A line, and what was heard on it. */
 function listening(pipe: Socket | number): {
   line: MessagePipe<Message, Message>;
-  heard: Heard[];
+  received: Heard[];
   errors: Error[];
 } {
-  const heard: Heard[] = [];
+  const received: Heard[] = [];
   const errors: Error[] = [];
   const line = new MessagePipe<Message, Message>(pipe, {
-    message: (message) => void heard.push(message),
-    relayFrame: (topic, frame) => void heard.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
+    message: (message) => void received.push(message),
+    relayFrame: (topic, frame) => void received.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
     malformed: (error) => void errors.push(error),
   });
-  return { line, heard, errors };
+  return { line, received, errors };
 }
 
 describe('the line', () => {
@@ -46,23 +46,23 @@ describe('the line', () => {
 
   it('brings messages and items in the order in which they were sent', async () => {
     const { line } = listening(near);
-    const { heard } = listening(far);
+    const { received } = listening(far);
     line.enqueue({ n: 1 });
     line.enqueueFrame(itemFrame('a@c', '"x"'));
     line.send({ n: 2 });
     line.enqueueFrame(Buffer.from(itemFrame('a@ü', '"é"')));
     line.flush();
-    await eventually(() => heard.length === 4, 'all were heard');
-    expect(heard).to.deep.equal([{ n: 1 }, ['a@c', '"x"'], { n: 2 }, ['a@ü', '"é"']]);
+    await eventually(() => received.length === 4, 'all were heard');
+    expect(received).to.deep.equal([{ n: 1 }, ['a@c', '"x"'], { n: 2 }, ['a@ü', '"é"']]);
   });
 
   it('sends by itself what is to be sent, and what was posted before it', async () => {
     const { line } = listening(near);
-    const { heard } = listening(far);
+    const { received } = listening(far);
     line.enqueue({ n: 1 });
     line.send({ n: 2 });
     line.send({ n: 3 });
-    await eventually(() => heard.length === 3, 'all were heard');
+    await eventually(() => received.length === 3, 'all were heard');
   });
 
   it('sends what one callback sends in one write', async () => {
@@ -79,7 +79,7 @@ describe('the line', () => {
   });
 
   it('reads lines wherever they were cut', async () => {
-    const { heard } = listening(far);
+    const { received } = listening(far);
     near.setNoDelay(true);
     const bytes = Buffer.from(
       messageFrame('{"n":1,"text":"é\\n日"}') + itemFrame('a@ü', '"x"') + messageFrame('{"n":2}'),
@@ -88,8 +88,8 @@ describe('the line', () => {
       near.write(bytes.subarray(at, at + 1));
       await new Promise(setImmediate);
     }
-    await eventually(() => heard.length === 3, 'all were heard');
-    expect(heard).to.deep.equal([{ n: 1, text: 'é\n日' }, ['a@ü', '"x"'], { n: 2 }]);
+    await eventually(() => received.length === 3, 'all were heard');
+    expect(received).to.deep.equal([{ n: 1, text: 'é\n日' }, ['a@ü', '"x"'], { n: 2 }]);
   });
 
   it('carries megabytes, both ways at once', async () => {
@@ -101,20 +101,20 @@ describe('the line', () => {
       other.line.send({ n, text });
     }
     expect(one.line.unsentBytes).to.be.greaterThan(text.length);
-    await eventually(() => one.heard.length === 3 && other.heard.length === 3, 'all were heard');
-    expect(one.heard).to.deep.equal(other.heard);
-    expect(one.heard[2]).to.deep.equal({ n: 2, text });
+    await eventually(() => one.received.length === 3 && other.received.length === 3, 'all were heard');
+    expect(one.received).to.deep.equal(other.received);
+    expect(one.received[2]).to.deep.equal({ n: 2, text });
     await eventually(() => one.line.unsentBytes === 0, 'nothing waits');
   });
 
   it('tells when the other side is gone, and then loses what is sent', async () => {
-    const { line, heard } = listening(near);
+    const { line, received } = listening(near);
     const other = listening(far);
     const ended = new Promise<void>((resolve) => line.onEnd(resolve));
     other.line.send({ n: 1 });
     await other.line.finish(1_000);
     await ended;
-    expect(heard).to.deep.equal([{ n: 1 }]);
+    expect(received).to.deep.equal([{ n: 1 }]);
     line.send({ n: 2 });
   });
 
@@ -147,13 +147,13 @@ describe('the line', () => {
     afterEach(() => child.kill('SIGKILL'));
 
     it('comes by a descriptor there, and brings back the same', async () => {
-      const { line, heard } = listening(child.stdio[4] as Socket);
+      const { line, received } = listening(child.stdio[4] as Socket);
       const text = 'ü"'.repeat(200_000);
       line.enqueue({ n: 1, text });
       line.enqueueFrame(itemFrame('a@c', '"x"'));
       line.send({ n: 2 });
-      await eventually(() => heard.length === 3, 'all came back');
-      expect(heard).to.deep.equal([{ n: 1, text }, ['a@c', '"x"'], { n: 2 }]);
+      await eventually(() => received.length === 3, 'all came back');
+      expect(received).to.deep.equal([{ n: 1, text }, ['a@c', '"x"'], { n: 2 }]);
       line.send({ n: -1 });
       await new Promise<void>((resolve) => line.onEnd(resolve));
     });

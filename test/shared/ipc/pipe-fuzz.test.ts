@@ -41,15 +41,15 @@ const PIECES = [
 
 type Heard = { readonly message: unknown } | { readonly relayFrame: RelayItem };
 
-function open(pipe: Socket): { line: MessagePipe<unknown, unknown>; heard: Heard[]; errors: Error[] } {
-  const heard: Heard[] = [];
+function open(pipe: Socket): { line: MessagePipe<unknown, unknown>; received: Heard[]; errors: Error[] } {
+  const received: Heard[] = [];
   const errors: Error[] = [];
   const line = new MessagePipe<unknown, unknown>(pipe, {
-    message: (message) => void heard.push({ message }),
-    relayFrame: (topic, frame) => void heard.push({ relayFrame: decodeRelayFrame(topic, frame) }),
+    message: (message) => void received.push({ message }),
+    relayFrame: (topic, frame) => void received.push({ relayFrame: decodeRelayFrame(topic, frame) }),
     malformed: (error) => void errors.push(error),
   });
-  return { line, heard, errors };
+  return { line, received, errors };
 }
 
 describe('the pipe between processes', () => {
@@ -98,12 +98,12 @@ describe('the pipe between processes', () => {
     for (const { line } of sides) line.flush();
     const [[one, other], [byOne, byOther]] = [sides, sent];
     await eventually(
-      () => other.heard.length >= byOne.length && one.heard.length >= byOther.length,
+      () => other.received.length >= byOne.length && one.received.length >= byOther.length,
       'all were heard',
     );
     // `deep.equal` over so many would take longer than all the rest.
-    expect(JSON.stringify(other.heard) === JSON.stringify(byOne), 'the one way').to.equal(true);
-    expect(JSON.stringify(one.heard) === JSON.stringify(byOther), 'the other way').to.equal(true);
+    expect(JSON.stringify(other.received) === JSON.stringify(byOne), 'the one way').to.equal(true);
+    expect(JSON.stringify(one.received) === JSON.stringify(byOther), 'the other way').to.equal(true);
     expect([...one.errors, ...other.errors]).to.deep.equal([]);
   });
 
@@ -112,7 +112,7 @@ describe('the pipe between processes', () => {
     const random = (limit: number): number => seeded.below(limit);
     let broken = 0;
     for (let n = 0; n < FRAMES; n += 1) {
-      const { heard, errors, write } = fed();
+      const { received, errors, write } = fed();
       const good = Buffer.from(messageFrame(`{"n":${n}}`));
       const bytes = Buffer.from(Array.from({ length: 1 + random(24) }, () => random(256)));
       // Half of them begin as frames do.
@@ -122,13 +122,13 @@ describe('the pipe between processes', () => {
       const cut = random(stream.length);
       write(stream.subarray(0, cut));
       write(stream.subarray(cut));
-      expect(heard[0]).to.deep.equal({ message: { n } });
+      expect(received[0]).to.deep.equal({ message: { n } });
       expect(errors.length).to.be.at.most(1);
-      const before = heard.length;
+      const before = received.length;
       if (errors.length === 0) continue;
       broken += 1;
       write(good);
-      expect(heard.length).to.equal(before);
+      expect(received.length).to.equal(before);
     }
     expect(broken).to.be.greaterThan(FRAMES / 4);
   });
@@ -139,15 +139,15 @@ describe('the pipe between processes', () => {
 });
 
 /** A line that reads what is written here, without a system between. */
-function fed(): { heard: Heard[]; errors: Error[]; write: (bytes: Buffer) => void } {
+function fed(): { received: Heard[]; errors: Error[]; write: (bytes: Buffer) => void } {
   let read: (bytes: Buffer) => void = () => undefined;
   const pipe = {
     on: (event: string, listener: (bytes: Buffer) => void) => {
       if (event === 'data') read = listener;
     },
   };
-  const { heard, errors } = open(pipe as unknown as Socket);
-  return { heard, errors, write: (bytes) => read(Buffer.from(bytes)) };
+  const { received, errors } = open(pipe as unknown as Socket);
+  return { received, errors, write: (bytes) => read(Buffer.from(bytes)) };
 }
 
 describe('a message of a worker', () => {

@@ -14,14 +14,14 @@ describe('the redis broker', () => {
   let redis: RedisServer;
   let broker: RedisBroker;
   let rejected: string[];
-  let heard: { topic: string; publication: Publication }[];
+  let received: { topic: string; publication: Publication }[];
 
   async function open(url = redis.url, log = silentLog()): Promise<void> {
-    heard = [];
+    received = [];
     rejected = [];
     broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log });
     await broker.open({
-      deliver: (topic, publication) => void heard.push({ topic, publication }),
+      deliver: (topic, publication) => void received.push({ topic, publication }),
       control: () => undefined,
       statusChanged: () => undefined,
       refused: (topic) => void rejected.push(topic),
@@ -56,15 +56,15 @@ describe('the redis broker', () => {
     await broker.subscribe('demo@news');
     expect(await publish(`"${'x'.repeat(33 * 1024 * 1024)}"`)).to.equal('publication_too_large');
     expect(await publish('"y"')).to.equal('taken');
-    await eventually(() => heard.length === 1, 'it was heard');
+    await eventually(() => received.length === 1, 'it was heard');
   });
 
   it('takes an envelope typed into redis-cli', async () => {
     await open();
     await broker.subscribe('demo@news');
     await redis.command('PUBLISH', 'demo@news', '{"channel":"news","event":"tick","data":{"n":1.0}}');
-    await eventually(() => heard.length === 1, 'it was heard');
-    expect(heard[0]?.publication).to.deep.equal({ channel: 'news', event: 'tick', data: '{"n":1.0}' });
+    await eventually(() => received.length === 1, 'it was heard');
+    expect(received[0]?.publication).to.deep.equal({ channel: 'news', event: 'tick', data: '{"n":1.0}' });
   });
 
   it('does not keep what is typed into redis-cli, and says so', async () => {
@@ -72,8 +72,8 @@ describe('the redis broker', () => {
     await broker.subscribe('demo@cache-news');
     await broker.publish('demo@cache-news', { channel: 'cache-news', event: 'e', data: '1' });
     await redis.command('PUBLISH', 'demo@cache-news', '{"channel":"cache-news","event":"typed","data":2}');
-    await eventually(() => heard.length === 2, 'both were heard');
-    expect(heard.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
+    await eventually(() => received.length === 2, 'both were heard');
+    expect(received.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     expect((await broker.cached('demo@cache-news'))?.publication.event).to.equal('e');
   });
 
@@ -83,8 +83,8 @@ describe('the redis broker', () => {
     await redis.command('PUBLISH', 'gusher:backpush', '{"app_key":"demo","channel":"news","data":{"a":1}}');
     await redis.command('PUBLISH', 'gusher:backpush:demo', '{"channel":"news","event":"x","data":[]}');
     await redis.command('PUBLISH', 'gusher:backpush:other', '{"channel":"news","data":{}}');
-    await eventually(() => heard.length === 2, 'both were heard');
-    expect(heard.map(({ publication }) => publication)).to.deep.equal([
+    await eventually(() => received.length === 2, 'both were heard');
+    expect(received.map(({ publication }) => publication)).to.deep.equal([
       { channel: 'news', event: 'gusher.push', data: '{"a":1}' },
       { channel: 'news', event: 'x', data: '[]' },
     ]);
@@ -106,8 +106,8 @@ describe('the redis broker', () => {
     for (const text of all) await redis.command('PUBLISH', 'demo@news', text);
     await redis.command('PUBLISH', 'gusher:backpush', '{"channel":"news"}');
     await redis.command('PUBLISH', 'demo@news', '{"channel":"news","event":"good","data":1}');
-    await eventually(() => heard.length > 0, 'the good one was heard');
-    expect(heard.map(({ publication }) => publication.event)).to.deep.equal(['good']);
+    await eventually(() => received.length > 0, 'the good one was heard');
+    expect(received.map(({ publication }) => publication.event)).to.deep.equal(['good']);
     expect(stats.publicationsMalformed - before).to.equal(all.length + 1);
     expect(told).to.deep.equal(['malformed message from Redis was dropped']);
   });
@@ -129,8 +129,8 @@ describe('the redis broker', () => {
     for (const name of ['late', 'c7', 'c1199']) {
       await broker.publish(`demo@${name}`, { channel: name, event: 'e', data: '3' });
     }
-    await eventually(() => heard.length === 3, 'everything wanted was heard');
-    expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@news', 'demo@late', 'demo@c1199']);
+    await eventually(() => received.length === 3, 'everything wanted was heard');
+    expect(received.map(({ topic }) => topic)).to.deep.equal(['demo@news', 'demo@late', 'demo@c1199']);
   });
 
   /** Ends one of the two connections of the broker, as a network may. */
@@ -154,8 +154,8 @@ describe('the redis broker', () => {
       for (const topic of topics) {
         await broker.publish(topic, { channel: topic.slice('demo@'.length), event: 'e', data: '1' });
       }
-      await eventually(() => heard.length >= topics.length, 'everything wanted was heard');
-      expect(heard.map(({ topic }) => topic)).to.deep.equal(topics);
+      await eventually(() => received.length >= topics.length, 'everything wanted was heard');
+      expect(received.map(({ topic }) => topic)).to.deep.equal(topics);
     });
   }
 
@@ -187,7 +187,7 @@ describe('the redis broker', () => {
     await broker.settle();
     expect(broker.status).to.equal('connected');
     expect(await publish('1')).to.equal('taken');
-    await eventually(() => heard.length === 1, 'it was heard');
+    await eventually(() => received.length === 1, 'it was heard');
     expect(await broker.cached('demo@news')).to.equal(undefined);
     // A new connection is asked by a PING whether it is told of all.
     await end('subscriber');
@@ -227,7 +227,7 @@ describe('the redis broker', () => {
       expect(await outcomeOf(broker.subscribe('demo@secret3'))).to.equal('subscription_refused');
       expect(broker.status).to.equal('connected');
       await broker.publish('demo@open2', { channel: 'open2', event: 'e', data: '1' });
-      expect(heard.map(({ topic }) => topic)).to.deep.equal(['demo@open2']);
+      expect(received.map(({ topic }) => topic)).to.deep.equal(['demo@open2']);
       expect(await publish('1')).to.equal('broker_refused');
       expect(broker.status).to.equal('connected');
     });
@@ -241,7 +241,7 @@ describe('the redis broker', () => {
       await eventually(() => broker.status === 'connected', 'the link is back');
       expect(rejected).to.deep.equal(['demo@closed']);
       await broker.publish('demo@open1', { channel: 'open1', event: 'e', data: '1' });
-      expect(heard).to.have.length(1);
+      expect(received).to.have.length(1);
     });
 
     it('acknowledges publications without a channel of its own', async () => {
@@ -249,7 +249,7 @@ describe('the redis broker', () => {
       await open();
       await broker.subscribe('demo@news');
       expect(await publish('1')).to.equal('taken');
-      expect(heard).to.have.length(1);
+      expect(received).to.have.length(1);
       expect(broker.health).to.deep.equal({});
     });
   });
@@ -303,7 +303,7 @@ describe('the redis broker', () => {
     await redis.command('REPLICAOF', 'NO', 'ONE');
     await eventually(() => broker.status === 'connected', 'the link is back');
     expect(await publish('2')).to.equal('taken');
-    expect(heard).to.have.length(1);
+    expect(received).to.have.length(1);
   });
 
   it('notices a demoted master by its reply to a write where ROLE and INFO are forbidden', async () => {
@@ -359,7 +359,7 @@ describe('the redis broker', () => {
       await Promise.all(publishing);
       await eventually(() => broker.status === 'connected', 'the link is live');
     }
-    const delivered = new Set(heard.map(({ publication }) => publication.data));
+    const delivered = new Set(received.map(({ publication }) => publication.data));
     expect(acknowledged.filter((data) => !delivered.has(data))).to.deep.equal([]);
     expect(acknowledged.length).to.be.greaterThan(100);
   });
@@ -372,7 +372,7 @@ describe('the redis broker', () => {
     redis.signal('SIGCONT');
     await eventually(() => broker.status === 'connected', 'the link is back');
     expect(await publish('1')).to.equal('taken');
-    await eventually(() => heard.length === 1, 'it was heard');
+    await eventually(() => received.length === 1, 'it was heard');
   });
 
   it('waits for a Redis that is not there yet', async () => {

@@ -14,16 +14,16 @@ import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 /** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
 function slowProtocol(isSlow: (text: string) => boolean) {
-  const heard: string[] = [];
+  const received: string[] = [];
   const finish: (() => void)[] = [];
   const slow: WireProtocol = {
     ...silentProtocol,
     receive: (_connection, message) => {
-      heard.push(message.toString());
+      received.push(message.toString());
       return isSlow(message.toString()) ? new Promise((resolve) => finish.push(resolve)) : undefined;
     },
   };
-  return { slow, heard, finish };
+  return { slow, received, finish };
 }
 
 describe('the inbox', () => {
@@ -46,21 +46,21 @@ describe('the inbox', () => {
   afterEach(() => receiveQueue.close());
 
   it('hands over the next message only when the command before it is finished', async () => {
-    const { slow, heard, finish } = slowProtocol((text) => text.startsWith('slow'));
+    const { slow, received, finish } = slowProtocol((text) => text.startsWith('slow'));
     makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
     for (const text of ['a', 'slow 1', 'b', 'slow 2', 'c'])
       receiveQueue.receive(connection, Buffer.from(text), false);
-    expect(heard).to.deep.equal(['a', 'slow 1']);
+    expect(received).to.deep.equal(['a', 'slow 1']);
     expect(transport.paused).to.equal(true);
     finish.shift()?.();
     await turnEnds();
-    expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2']);
+    expect(received).to.deep.equal(['a', 'slow 1', 'b', 'slow 2']);
     expect(transport.paused).to.equal(true);
     receiveQueue.receive(connection, Buffer.from('d'), false);
     finish.shift()?.();
     await turnEnds();
-    expect(heard).to.deep.equal(['a', 'slow 1', 'b', 'slow 2', 'c', 'd']);
+    expect(received).to.deep.equal(['a', 'slow 1', 'b', 'slow 2', 'c', 'd']);
     expect(transport.paused).to.equal(false);
   });
 
@@ -68,7 +68,7 @@ describe('the inbox', () => {
     const failure = new Error('a defect');
     const lines: Record<string, unknown>[] = [];
 
-    function failing(receive: WireProtocol['receive']): { connection: Connection; heard: () => string[] } {
+    function failing(receive: WireProtocol['receive']): { connection: Connection; received: () => string[] } {
       const error = (facts: Record<string, unknown>): number => lines.push(facts);
       const unexpected = new UnexpectedErrors({ log: Object.assign(silentLog(), { error }), stats });
       const posted: string[] = [];
@@ -89,7 +89,7 @@ describe('the inbox', () => {
         receive,
         encodeFailure: (_c, m) => `no ${m}`,
       });
-      return { connection, heard: () => posted };
+      return { connection, received: () => posted };
     }
 
     for (const [how, fail] of [
@@ -103,7 +103,7 @@ describe('the inbox', () => {
     ] as [string, () => Promise<void>][]) {
       it(`answers it, logs the stack and goes on with the next command (${how})`, async () => {
         const carriedOut: string[] = [];
-        const { connection, heard } = failing((_connection, message) => {
+        const { connection, received } = failing((_connection, message) => {
           if (message.toString() === 'bad') return fail();
           carriedOut.push(message.toString());
           return undefined;
@@ -112,7 +112,7 @@ describe('the inbox', () => {
         for (const text of ['bad', 'good', 'bad', 'last'])
           receiveQueue.receive(connection, Buffer.from(text), false);
         await turnEnds();
-        expect(heard()).to.deep.equal(['no bad', 'no bad']);
+        expect(received()).to.deep.equal(['no bad', 'no bad']);
         expect(carriedOut).to.deep.equal(['good', 'last']);
         expect(connection.state).to.equal('open');
         expect(stats.unexpectedErrors - before).to.equal(2);
@@ -127,7 +127,7 @@ describe('the inbox', () => {
 
     it('is not answered by a client that has gone, which is forgotten', async () => {
       let reject: (error: Error) => void = () => undefined;
-      const { connection, heard } = failing(
+      const { connection, received } = failing(
         () =>
           new Promise((_resolve, fail) => {
             reject = fail;
@@ -141,7 +141,7 @@ describe('the inbox', () => {
       });
       reject(failure);
       await turnEnds();
-      expect([heard(), forgotten]).to.deep.equal([[], true]);
+      expect([received(), forgotten]).to.deep.equal([[], true]);
     });
   });
 
@@ -174,11 +174,11 @@ describe('the inbox', () => {
   });
 
   describe('of a client that has gone', () => {
-    const { slow, heard, finish } = slowProtocol(() => true);
+    const { slow, received, finish } = slowProtocol(() => true);
     let forgotten = false;
 
     function say(connection: Connection, ...texts: string[]): void {
-      heard.length = 0;
+      received.length = 0;
       finish.length = 0;
       forgotten = false;
       for (const text of texts) receiveQueue.receive(connection, Buffer.from(text), false);
@@ -203,7 +203,7 @@ describe('the inbox', () => {
       go(connection);
       await carryOut();
       await carryOut();
-      expect(heard).to.deep.equal(['1', '2', '3']);
+      expect(received).to.deep.equal(['1', '2', '3']);
       expect(forgotten).to.equal(false);
       await carryOut();
       expect(forgotten).to.equal(true);
@@ -224,7 +224,7 @@ describe('the inbox', () => {
       await carryOut();
       await carryOut();
       go(connection);
-      expect(heard).to.deep.equal(['1', '2']);
+      expect(received).to.deep.equal(['1', '2']);
       expect(forgotten).to.equal(true);
     });
 
@@ -236,7 +236,7 @@ describe('the inbox', () => {
       go(connection);
       expect(forgotten).to.equal(true);
       await carryOut();
-      expect(heard).to.deep.equal(['1']);
+      expect(received).to.deep.equal(['1']);
     });
 
     it('is not waited for when what it has said takes long', async () => {
@@ -247,23 +247,23 @@ describe('the inbox', () => {
       expect(forgotten).to.equal(false);
       await eventually(() => forgotten, 'it is forgotten');
       await carryOut();
-      expect(heard).to.deep.equal(['1']);
+      expect(received).to.deep.equal(['1']);
     });
   });
 
   it('slows down a client that says more than it may in a second, and loses nothing', async () => {
-    const heard: string[] = [];
+    const received: string[] = [];
     const protocol: WireProtocol = {
       ...silentProtocol,
-      receive: (_connection, message) => void heard.push(message.toString()) as undefined,
+      receive: (_connection, message) => void received.push(message.toString()) as undefined,
     };
     makeReceiveQueue({ commandsPerSecond: 3 });
     const { connection, transport } = makeConnection(protocol);
     for (let n = 0; n < 7; n += 1) receiveQueue.receive(connection, Buffer.from(String(n)), false);
-    expect(heard).to.have.length(3);
+    expect(received).to.have.length(3);
     expect(transport.paused).to.equal(true);
-    await eventually(() => heard.length === 7, 'everything was heard');
-    expect(heard.join('')).to.equal('0123456');
+    await eventually(() => received.length === 7, 'everything was heard');
+    expect(received.join('')).to.equal('0123456');
     expect(transport.paused).to.equal(false);
   });
 
@@ -277,15 +277,15 @@ describe('the inbox', () => {
   });
 
   it('hears nothing more from a client that was told goodbye', () => {
-    const heard: string[] = [];
+    const received: string[] = [];
     const protocol: WireProtocol = {
       ...silentProtocol,
-      receive: (_connection, message) => void heard.push(message.toString()) as undefined,
+      receive: (_connection, message) => void received.push(message.toString()) as undefined,
     };
     makeReceiveQueue();
     const { connection } = makeConnection(protocol);
     connection.state = 'closing';
     receiveQueue.receive(connection, Buffer.from('x'), false);
-    expect(heard).to.deep.equal([]);
+    expect(received).to.deep.equal([]);
   });
 });

@@ -39,16 +39,16 @@ describe('the expiry of tokens', () => {
     sendQueue.flush();
   }
 
-  const told = ({ writes }: RecordingTransport): number => writes.flat().length;
+  const received = ({ writes }: RecordingTransport): number => writes.flat().length;
 
   it('is told at its time, once, and ends the connection after the grace', () => {
     const { transport } = join(10_000);
     pass(9_000);
-    expect([told(transport), transport.closedWith]).to.deep.equal([0, undefined]);
+    expect([received(transport), transport.closedWith]).to.deep.equal([0, undefined]);
     pass(1_000);
     expect(transport.writes).to.deep.equal([['expired, 5000 ms left']]);
     pass(4_000);
-    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+    expect([received(transport), transport.closedWith]).to.deep.equal([1, undefined]);
     pass(1_000);
     expect(transport.closedWith?.code).to.equal(4030);
   });
@@ -59,11 +59,11 @@ describe('the expiry of tokens', () => {
     connection.expiresAt = now + 20_000;
     expiry.track(connection);
     pass(15_000);
-    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+    expect([received(transport), transport.closedWith]).to.deep.equal([1, undefined]);
     connection.expiresAt = undefined;
     expiry.track(connection);
     pass(3_600_000);
-    expect([told(transport), transport.closedWith]).to.deep.equal([1, undefined]);
+    expect([received(transport), transport.closedWith]).to.deep.equal([1, undefined]);
   });
 
   it('does not concern tokens that never expire, nor connections that are gone', () => {
@@ -72,7 +72,7 @@ describe('the expiry of tokens', () => {
     expiry.untrack(gone.connection);
     pass(60_000);
     for (const { transport } of [forever, gone]) {
-      expect([told(transport), transport.closedWith]).to.deep.equal([0, undefined]);
+      expect([received(transport), transport.closedWith]).to.deep.equal([0, undefined]);
     }
   });
 

@@ -27,9 +27,9 @@ class Host {
     this.presence.addListener({
       transition: (transition, isOwner) => {
         const { kind, app, ...rest } = transition;
-        const said = [kind, app, ...Object.values(rest)].join(' ');
-        this.changed.push(said);
-        if (isOwner) this.spoken.push(said);
+        const written = [kind, app, ...Object.values(rest)].join(' ');
+        this.changed.push(written);
+        if (isOwner) this.spoken.push(written);
       },
       countChanged: () => undefined,
     });
@@ -102,10 +102,12 @@ describe('hosts on one Redis', () => {
     expect(one.state()).to.deep.equal(['4', 'a 4 u', 'b 1 v', 'u 3', 'v 1']);
     one.report(delta('a', 'u', -2), delta('a', '', -1), delta('', 'u', -2));
     await agree(one, two, 'who left');
-    expect(two.changed.filter((said) => said.startsWith('left'))).to.deep.equal([]);
+    expect(two.changed.filter((written) => written.startsWith('left'))).to.deep.equal([]);
     two.report(delta('a', 'u', -1));
     await agree(one, two, 'that the last one left');
-    expect(one.changed.filter((said) => said.startsWith('left'))).to.deep.equal(['left shop a u {"n":1}']);
+    expect(one.changed.filter((written) => written.startsWith('left'))).to.deep.equal([
+      'left shop a u {"n":1}',
+    ]);
   });
 
   it('forget at once a host that says goodbye', async () => {
@@ -365,7 +367,7 @@ describe('hosts on one Redis', () => {
     one.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
     two.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
     await eventually(() => one.state().length + two.state().length === 6, 'all have left');
-    const all = [...one.spoken, ...two.spoken].filter((said) => said.includes(' c'));
+    const all = [...one.spoken, ...two.spoken].filter((written) => written.includes(' c'));
     const expected = Array.from({ length: 50 }, (_, n) => [
       `occupied shop c${n}`,
       `joined shop c${n} u`,

@@ -35,14 +35,14 @@ describe('a Pusher client that leaves while its command is under way', () => {
       topics: 0,
     });
     expect(presence.app(WORKER_APP.key)?.counts).to.equal(undefined);
-    const heard = worker.heard.length;
+    const received = worker.received.length;
     const delta: PresenceDelta = { app: WORKER_APP.key, channel, user: 'other', change: 1 };
     desk.open('other', () => undefined);
     desk.receive('other', { type: 'presence', deltas: [delta] });
     await pass(TURNS);
     desk.close('other');
     await pass(TURNS);
-    expect(worker.heard.slice(heard)).to.deep.equal([]);
+    expect(worker.received.slice(received)).to.deep.equal([]);
   }
 
   for (const channel of ['c', 'private-c', 'cache-c', 'presence-c', 'presence-cache-c']) {

@@ -53,10 +53,10 @@ describe('the id of a Pusher user', () => {
       expect([...users]).to.deep.equal(ids);
       const { connection, transport } = worker.connect();
       await worker.signIn(connection, `{"id":"u","watchlist":[${ids.join(', ')}, "ann", {}]}`);
-      const told = (): string | undefined =>
+      const received = (): string | undefined =>
         textsOf(transport).find((text) => text.includes('watchlist_events'));
-      await eventually(() => told() !== undefined, 'it is told of them');
-      expect(JSON.parse(JSON.parse(told() ?? '').data).events).to.deep.equal([
+      await eventually(() => received() !== undefined, 'it is told of them');
+      expect(JSON.parse(JSON.parse(received() ?? '').data).events).to.deep.equal([
         { name: 'offline', user_ids: [...ids, 'ann'] },
       ]);
     } finally {

@@ -10,13 +10,13 @@ describe('the bound of a presence channel', () => {
   let presence: PresenceRegistry;
   let desk: PresenceQueryServer;
   let workers: [PusherWorker, PusherWorker];
-  let told: string[];
+  let received: string[];
 
   beforeEach(() => {
     presence = new PresenceRegistry();
     // Of this test alone: the registry of the test before may still report members that leave.
     const transitions: string[] = [];
-    told = transitions;
+    received = transitions;
     presence.addListener({
       transition: (transition) => {
         if ('channel' in transition && 'user' in transition)
@@ -58,15 +58,15 @@ describe('the bound of a presence channel', () => {
   it('lets as many in as may be of those who come at once, and tells nobody of the others', async () => {
     const inside = await join(names('u', 25));
     expect(inside).to.have.length(10);
-    expect(told.toSorted()).to.deep.equal(inside.map((user) => `joined ${user}`).toSorted());
+    expect(received.toSorted()).to.deep.equal(inside.map((user) => `joined ${user}`).toSorted());
     expect(await join(names('late', 3))).to.deep.equal([]);
-    expect(told).to.have.length(10);
+    expect(received).to.have.length(10);
   });
 
   it('gives the last place to one of two who come at once', async () => {
     await join(names('u', 9));
     expect(await join(['ann', 'bea'])).to.have.length(1);
-    expect(told).to.have.length(10);
+    expect(received).to.have.length(10);
   });
 
   it('has a place for further connections of members, and for nobody where there is none', async () => {
@@ -76,7 +76,7 @@ describe('the bound of a presence channel', () => {
     expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
     bound(0);
     expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
-    expect(told).to.have.length(10);
+    expect(received).to.have.length(10);
     expect(presence.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
   });
 
@@ -94,8 +94,8 @@ describe('the bound of a presence channel', () => {
     worker.carry = setImmediate;
     for (const hand of held) hand();
     await subscribing;
-    expect(told).to.have.length(1_000);
-    expect(told).not.to.include('joined gone');
+    expect(received).to.have.length(1_000);
+    expect(received).not.to.include('joined gone');
   });
 
   it('counts nobody whom the primary let in when the client had given up', async () => {
@@ -119,7 +119,7 @@ describe('the bound of a presence channel', () => {
       await eventually(() => subscriptions() === 1, 'it is there once');
       worker.leave(connection);
       await eventually(() => subscriptions() === 0, 'it has left');
-      expect(told).to.deep.equal(['joined u', 'left u']);
+      expect(received).to.deep.equal(['joined u', 'left u']);
     } finally {
       worker.close();
     }

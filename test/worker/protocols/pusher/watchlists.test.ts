@@ -9,24 +9,24 @@ describe('the watchlists', () => {
 
   it('ask again of a user of whom the roster had no time to tell', async () => {
     const answers: (number | GusherError)[] = [new GusherError('presence_busy'), 1];
-    const told: string[] = [];
+    const received: string[] = [];
     const unwatched: unknown[] = [];
     const lists = new Watchlists({
       presence: {
         subscribe: (_query: unknown, take: QueryCallback<never>) => take((answers.shift() ?? 0) as never),
         unsubscribe: (query) => void unwatched.push(query),
       },
-      reply: ({ id }, text) => void told.push(`${id} ${text}`),
+      reply: ({ id }, text) => void received.push(`${id} ${text}`),
     });
     const [first, second] = [connection('first'), connection('second')];
     await lists.watch(first, ['ann']);
     await lists.watch(second, ['ann']);
-    expect(told[1]).to.match(/^second .*online.*ann/);
+    expect(received[1]).to.match(/^second .*online.*ann/);
 
     lists.remove(first);
     expect(unwatched, 'the second still watches').to.deep.equal([]);
     lists.handleEvent({ kind: 'offline', app: 'shop', user: 'ann' });
-    expect(told[2]).to.match(/^second .*offline.*ann/);
+    expect(received[2]).to.match(/^second .*offline.*ann/);
     lists.remove(second);
     expect(unwatched).to.have.length(1);
   });
