@@ -3,7 +3,7 @@ import type { FromWebhookSender, ToWebhookSender } from '../shared/ipc/webhook-s
 import { WebhookClient } from './webhook-client.ts';
 
 /**
- * The courier: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
+ * The webhook sender: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
  * and receivers that hang are its trouble alone; neither clients nor the primary wait for it. It keeps nothing:
  * what was not settled when it ends, the primary sends again.
  */

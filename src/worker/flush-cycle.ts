@@ -34,7 +34,7 @@ export function createFlushCycle({
   const scheduler: FlushScheduler = new FlushScheduler(
     [
       () => fanOut.flush(),
-      // Before the replies: whoever reads one finds the roster up to date.
+      // Before the replies: whoever reads one finds the presence registry up to date.
       () => sockets.flush(),
       () => presenceReporter.flush(),
       () => webhookReporter.flush(),

@@ -9,7 +9,7 @@ import { PresenceClient } from '../../src/worker/ipc/presence-client.ts';
 import { PresenceReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { eventually } from '../support/deadline.ts';
 
-/** A worker's part of the roster, joined with the desk by a real asynchronous channel, as the processes are. */
+/** A worker's part of the presence registry, joined with the desk by a real asynchronous channel, as the processes are. */
 class Member {
   readonly channel = new MessageChannel();
   readonly events: PresenceEvent[] = [];

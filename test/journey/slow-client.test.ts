@@ -7,13 +7,13 @@ import { leave, Receiver } from '../support/receiver.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const MESSAGE = 'x'.repeat(1_000_000);
-/** Published at once: less than an outbox holds, so that whoever reads is never too slow. */
+/** Published at once: less than a send queue holds, so that whoever reads is never too slow. */
 const BATCH = 3;
 const BATCHES = 35;
-/** When the slow client looks again: after more than its outbox and the system hold for it. */
+/** When the slow client looks again: after more than its send queue and the system hold for it. */
 const CHECKS_AFTER = 6;
 const PATIENCE_MS = 60_000;
-/** Of an outbox, the messages on their way and the garbage of 100 MB. */
+/** Of a send queue, the messages on their way and the garbage of 100 MB. */
 const ROOM_BYTES = 150 * MEBIBYTE;
 
 describe('a client that stops reading', () => {

@@ -48,7 +48,7 @@ export class Api {
   }
 }
 
-/** Expects a refusal of the catalogue. */
+/** Expects an error of the catalogue. */
 export function expectRejected({ status, json }: ApiAnswer, expected: number, code: string): void {
   expect([status, json?.error?.code]).to.deep.equal([expected, code]);
   expect(json.error.message).to.be.a('string');

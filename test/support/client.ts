@@ -93,7 +93,7 @@ export async function connectClient(url: string, options?: ClientOptions): Promi
   return client;
 }
 
-/** Tries to connect and gives back the refusal. */
+/** Tries to connect and gives back the error. */
 export async function expectError(url: string): Promise<{ status: number; code: string }> {
   const socket = new WebSocket(url);
   socket.on('error', () => undefined);

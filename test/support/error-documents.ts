@@ -3,7 +3,7 @@ import { PUSHER_CLOSE_CODES, PUSHER_ERROR_CODES } from '../../src/worker/protoco
 
 const CATALOGUE: readonly ErrorEntry[] = Object.values(ERRORS);
 
-/** The catalogue of refusals in `PROTOCOL.md`. */
+/** The catalogue of errors in `PROTOCOL.md`. */
 export function errorsTable(): string {
   const rows = CATALOGUE.map(({ code, http, close, reconnect, message: sentence }) => [
     `\`${code}\``,

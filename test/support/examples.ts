@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 /**
  * One line of an example in `PROTOCOL.md`:
- * - `GET /ws/demo`: a client connects; the next line is `101` or the refusal. Without it a client of `demo` is there;
+ * - `GET /ws/demo`: a client connects; the next line is `101` or the error. Without it a client of `demo` is there;
  * - `> text`: it sends a text frame, `>> text` a binary one (UTF-16LE);
  * - `< text`: the next frame that it gets;
  * - `x 4029 reason`: it is closed;

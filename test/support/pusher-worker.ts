@@ -26,7 +26,7 @@ const nextTick = (): Promise<void> => new Promise(setImmediate);
 let count = 0;
 
 /**
- * The Pusher clients of a worker over its hub and a primary's roster, without sockets and processes: for what depends
+ * The Pusher clients of a worker over its hub and a primary's presence registry, without sockets and processes: for what depends
  * on the moment. Whatever is asked is answered a turn of the loop later or more.
  */
 export class PusherWorker {

@@ -37,7 +37,7 @@ export class RawSocket {
   }
 }
 
-/** Status and code of the first refusal that came over the wire; an empty code if it was no JSON of ours. */
+/** Status and code of the first error that came over the wire; an empty code if it was no JSON of ours. */
 export function readErrorResponse(answer: string): { status: number; code: string } {
   const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(answer) ?? [];
   const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(answer) ?? [];

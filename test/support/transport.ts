@@ -37,7 +37,7 @@ export class RecordingTransport implements Transport {
   }
 }
 
-/** A dialect that does nothing with what it receives. */
+/** A protocol that does nothing with what it receives. */
 export const silentProtocol: WireProtocol = {
   name: 'deaf',
   receive: () => undefined,

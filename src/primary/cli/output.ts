@@ -17,7 +17,7 @@ export function oneLine(json: string): string {
 
 const errorResponse = v.object({ error: v.object({ message: v.string() }) });
 
-/** The sentence in the body of a refusal. */
+/** The sentence in the body of an error. */
 export function errorMessageOf(body: string): string {
   try {
     return v.parse(errorResponse, JSON.parse(body)).error.message;

@@ -14,9 +14,9 @@ const BARRIER_AFTER_MS = 200;
 /** What is known of a worker as a place for clients. */
 interface WorkerTarget {
   readonly worker: Worker;
-  /** The ports whose guests it takes now. */
+  /** The ports whose pending sockets it takes now. */
   readonly open: Set<PendingSocket['port']>;
-  /** When it is given guests again after some did not fit in, in ms of `performance.now()`. */
+  /** When it is given pending sockets again after some did not fit in, in ms of `performance.now()`. */
   fullUntil: number;
   /** Clients given to it and not ended yet. */
   activeConnections: number;
@@ -28,17 +28,17 @@ interface WorkerTarget {
 }
 
 /**
- * Gives guests to workers. For a client @socket.io/sticky chooses: the worker that `sid` names, else the one with
+ * Gives pending sockets to workers. For a client @socket.io/sticky chooses: the worker that `sid` names, else the one with
  * the fewest clients. API sockets go round. The passing itself is done here, since nothing may be lost in it:
  * - sticky is asked with a head that holds nothing but the `sid`; no client can confuse it;
  * - a worker that is not ready or is leaving gets nobody, not even by its `sid`;
  * - our copy of a socket, from which nothing more is read, is kept until the worker has taken over. If the
- *   worker dies before, its guests are handed back for another.
+ *   worker dies before, its pending sockets are handed back for another.
  */
 export class SocketDispatcher {
   readonly #sticky = new EventEmitter();
   readonly #targets = new Map<number, WorkerTarget>();
-  /** The guest that sticky is being asked about; its answer is a call of some worker's `send`. */
+  /** The pending socket that sticky is being asked about; its answer is a call of some worker's `send`. */
   #unassigned: PendingSocket | undefined;
   #lastHandoffId = 0;
   #barrierTimer: NodeJS.Timeout | undefined;
@@ -73,17 +73,17 @@ export class SocketDispatcher {
     }) as Worker['send'];
   }
 
-  /** The worker may be given guests of both ports. */
+  /** The worker may be given pending sockets of both ports. */
   open(worker: Worker): void {
     this.#targets.get(worker.id)?.open.add('public').add('api');
   }
 
-  /** The worker is given no more guests of that port. */
+  /** The worker is given no more pending sockets of that port. */
   close(worker: Worker, port: PendingSocket['port']): void {
     this.#targets.get(worker.id)?.open.delete(port);
   }
 
-  /** Forgets a worker that is gone; answers the guests that it never took. */
+  /** Forgets a worker that is gone; answers the pending sockets that it never took. */
   remove(worker: Worker): PendingSocket[] {
     const target = this.#targets.get(worker.id);
     this.#targets.delete(worker.id);
@@ -97,7 +97,7 @@ export class SocketDispatcher {
     return open.length > 0 && open.every((target) => !isOpen(target, port));
   }
 
-  /** Gives a guest to a worker; false if none is open. */
+  /** Gives a pending socket to a worker; false if none is open. */
   dispatch(pendingSocket: PendingSocket): boolean {
     if (pendingSocket.port === 'api') return this.#dispatchRoundRobin(pendingSocket);
     if (this.#leastConnections() === undefined) return false;
@@ -111,7 +111,7 @@ export class SocketDispatcher {
   }
 
   /**
-   * A worker reports what became of its sockets since it last did. Answers guests that did not reach it: the
+   * A worker reports what became of its sockets since it last did. Answers pending sockets that did not reach it: the
    * system had no room for them in its process, and told nobody.
    */
   handleReport(
@@ -180,7 +180,7 @@ export class SocketDispatcher {
     target.inFlight.set(handoffId, pendingSocket);
     target.lastHandoffId = handoffId;
     this.#barrierTimer ??= setTimeout(this.#sendBarriers, BARRIER_AFTER_MS).unref();
-    // Fails only if the channel is closed: then the worker is dying, and its guests come back by `remove`.
+    // Fails only if the channel is closed: then the worker is dying, and its pending sockets come back by `remove`.
     return target.worker.process.send(
       { type, handoffId, data: pendingSocket.data },
       pendingSocket.socket,

@@ -30,7 +30,7 @@ export class SocketQueue {
   readonly #closed = new Set<PendingSocket['port']>();
   readonly #sweeper: NodeJS.Timeout;
 
-  /** `place` answers false while there is no worker to take a guest; `whyNot` is the error that a guest gets then. */
+  /** `place` answers false while there is no worker to take a pending socket; `whyNot` is the error that a pending socket gets then. */
   constructor(options: {
     settings: Pick<Settings, 'headersTimeoutMs' | 'pendingSocketsMax'>;
     dispatch: (pendingSocket: PendingSocket) => boolean;
@@ -45,7 +45,7 @@ export class SocketQueue {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
-  /** Takes a guest that came in, or one whose worker was lost before it took over. */
+  /** Takes a pending socket that came in, or one whose worker was lost before it took over. */
   enqueue(pendingSocket: PendingSocket): void {
     if (pendingSocket.socket.destroyed || this.#dispatch(pendingSocket)) return;
     if (this.#closed.has(pendingSocket.port)) this.reject(pendingSocket, ERRORS.server_stopping);
@@ -79,7 +79,7 @@ export class SocketQueue {
     this.flush();
   }
 
-  /** No guest comes any more. */
+  /** No pending socket comes any more. */
   closeLingering(): void {
     clearInterval(this.#sweeper);
     for (const socket of this.#lingering.keys()) socket.destroySoon();

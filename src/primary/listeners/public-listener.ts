@@ -45,7 +45,7 @@ interface Greeting {
 }
 
 /**
- * The public port. Each socket is a guest until it has sent one whole request head in time and in size; only
+ * The public port. Each socket is a pending socket until it has sent one whole request head in time and in size; only
  * then is it placed with a worker. The door reads no byte more than it has to, so that whatever follows the
  * head is still in the socket for the worker. So is the body: what has not come with the head never passes
  * through here. Which paths and methods there are is for the worker to say, at this request and at every later
@@ -133,7 +133,7 @@ export class PublicListener {
     else pendingSocket.socket.destroy();
   }
 
-  /** Adds what a guest said, and decides as soon as it can be decided. */
+  /** Adds what a pending socket said, and decides as soon as it can be decided. */
   #onData({ pendingSocket, head }: Greeting, chunk: Buffer): void {
     const searched = pendingSocket.data.length;
     pendingSocket.data = head.append(chunk);

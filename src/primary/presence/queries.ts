@@ -19,7 +19,7 @@ const NO_USERS = new OrderedMap<number>();
 const EMPTY_APP = new AppPresence();
 const EMPTY_CHANNEL = new ChannelPresence();
 
-/** Answers a question from what the roster holds now. */
+/** Answers a question from what the presence registry holds now. */
 export function answerQuery(registry: PresenceRegistry, query: PresenceQuery): PresenceAnswer {
   switch (query.kind) {
     case 'channels':

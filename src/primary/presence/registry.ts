@@ -16,7 +16,7 @@ export interface PresenceRecord {
   readonly info?: string;
 }
 
-/** What a roster needs that is one of several. */
+/** What a presence registry needs that is one of several. */
 export interface ReplicationHooks {
   /** A count of this host, all of its processes together, may be another now. */
   changed(app: string, channel: string, user: string): void;
@@ -24,7 +24,7 @@ export interface ReplicationHooks {
   isOwnerOf(app: string, channel: string): boolean;
 }
 
-/** Who hears of changes, at once and in their order; it must not change the roster. */
+/** Who hears of changes, at once and in their order; it must not change the presence registry. */
 export interface PresenceListener {
   /**
    * `mine`: of all the hosts, which all see it, this one tells the world outside.
@@ -35,10 +35,10 @@ export interface PresenceListener {
 }
 
 /**
- * Who is present where: the sum of columns, one for each worker process of this host and one for each other
+ * Who is present where: the sum of replicas, one for each worker process of this host and one for each other
  * host. Every change is in effect when the call that makes it returns.
  *
- * To take back all that a large column said takes long, so it is done in slices; but whatever is read or changed
+ * To take back all that a large replica said takes long, so it is done in slices; but whatever is read or changed
  * is settled first, so that nobody sees a rest of it.
  *
  * Columns are named by what cannot come again, a process or a host's id, so that nothing a dead source said can
@@ -109,7 +109,7 @@ export class PresenceRegistry {
     this.#replicas[kind].set(name, new PresenceReplica());
   }
 
-  /** What a process reports. What is said in the name of a column that is not there is not heard. */
+  /** What a process reports. What is said in the name of a replica that is not there is not heard. */
   change(name: string, deltas: readonly PresenceDelta[]): void {
     const replica = this.#replicas.process.get(name);
     if (replica === undefined) return;
@@ -133,7 +133,7 @@ export class PresenceRegistry {
 
   /**
    * What another host has now. `silent`: it had it before this host was there. Says by how many records the
-   * column has grown.
+   * replica has grown.
    */
   setCount(name: string, { app, channel, user, count, info }: PresenceRecord, silent: boolean): number {
     const replica = this.#replicas.host.get(name);
@@ -146,7 +146,7 @@ export class PresenceRegistry {
     return Math.sign(count) - Math.sign(before);
   }
 
-  /** Takes back all that the column of a process said. */
+  /** Takes back all that the replica of a process said. */
   dropProcess(name: string): void {
     const replica = this.#replicas.process.get(name);
     if (replica === undefined) return;
@@ -155,12 +155,12 @@ export class PresenceRegistry {
     void forEachInSlices(replica.extract(), this.#subtract).then(() => this.#departing.delete(replica));
   }
 
-  /** Forgets the column of a host, whose counts are all 0. */
+  /** Forgets the replica of a host, whose counts are all 0. */
   dropHost(name: string): void {
     this.#replicas.host.delete(name);
   }
 
-  /** What the column of a host has; it may be changed meanwhile. */
+  /** What the replica of a host has; it may be changed meanwhile. */
   *hostKeys(name: string): Generator<[app: string, channel: string, user: string]> {
     const replica = this.#replicas.host.get(name);
     if (replica !== undefined) yield* keysOf(replica);

@@ -4,7 +4,7 @@ import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 export type UserCounts = ReadonlyMap<string, number>;
 
 /**
- * What one source of the roster says, a worker process or another host: how many connections and subscriptions
+ * What one source of the presence registry says, a worker process or another host: how many connections and subscriptions
  * of whom it has. Dropped as one.
  */
 export class PresenceReplica {

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Settings } from '../../shared/config/settings.ts';
 
-/** For what is no guest: the program's own files, and of each worker two pipes and some sockets on their way to it. */
+/** For what is no pending socket: the program's own files, and of each worker two pipes and some sockets on their way to it. */
 const RESERVED = 64;
 const RESERVED_PER_WORKER = 4;
-/** Guests greet, wait for a worker, or are shown out: of each kind there may be as many. */
+/** Pending sockets greet, wait for a worker, or are shown out: of each kind there may be as many. */
 const PENDING_SOCKET_POOLS = 3;
 const MIN_PENDING_SOCKETS = 16;
 

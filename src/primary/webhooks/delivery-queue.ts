@@ -20,7 +20,7 @@ const RETRY_POLICY: RetryPolicy = { firstPauseMs: 1_000, longestPauseMs: 60_000,
 /** Whether a body may hold several events (`webhook_batch` of the app, as it is now). */
 export type IsBatched = () => Promise<boolean>;
 
-/** What a lane does with a body: answers what went wrong, in a few words, or nothing. */
+/** What a delivery queue does with a body: answers what went wrong, in a few words, or nothing. */
 export type Deliver = (body: string) => Promise<string | undefined>;
 
 interface Waiting {

@@ -13,11 +13,11 @@ const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.met
 
 type OnResult = (error: string | undefined) => void;
 
-/** The process settles every parcel within the deadline; after this time more it must be stuck. */
+/** The process settles every webhook request within the deadline; after this time more it must be stuck. */
 const WORKER_LIVENESS_TIMEOUT_MS = 5_000;
 
 /**
- * The courier process as the primary sees it: started when there is something to deliver, and again after it
+ * The webhook sender process as the primary sees it: started when there is something to deliver, and again after it
  * has ended, whatever ended it, or could not be started. Parcels that were with it then come back with a fault, for
  * another attempt.
  */
@@ -34,7 +34,7 @@ export class WebhookSender {
     timeoutMs: number;
     allowPrivate: boolean;
     log: Logger;
-    /** How long a parcel may be with the process beyond the deadline. */
+    /** How long a webhook request may be with the process beyond the deadline. */
     workerLivenessTimeoutMs?: number;
   }) {
     const { timeoutMs, allowPrivate, log, workerLivenessTimeoutMs = WORKER_LIVENESS_TIMEOUT_MS } = options;
@@ -43,7 +43,7 @@ export class WebhookSender {
     this.#log = log;
   }
 
-  /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the parcel. */
+  /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the webhook request. */
   deliver(request: WebhookRequest): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve('gusher is stopping');
     try {
@@ -94,14 +94,14 @@ export class WebhookSender {
     return child;
   }
 
-  /** Its parcels come back with its exit. */
+  /** Its webhook requests come back with its exit. */
   #endStuck(child: ChildProcess): void {
     if (this.#process !== child) return;
     this.#log.error({ event: 'webhook_sender_stuck', pid: child.pid }, 'webhook sender stuck, killing it');
     child.kill('SIGKILL');
   }
 
-  /** Logs why, and answers the fault of a parcel that was for it. */
+  /** Logs why, and answers the fault of a webhook request that was for it. */
   #startFailed({ message: reason }: Error): string {
     this.#log.error({ event: 'webhook_sender_start_failed', reason }, 'webhook sender failed to start');
     return `the webhook sender failed to start: ${reason}`;

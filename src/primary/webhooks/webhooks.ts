@@ -22,7 +22,7 @@ const CACHE_MISS_MS = 5_000;
 /** A count that changes all the time is told at this pace. */
 const COUNT_MS = 1_000;
 
-/** What an app may have to be told of: a transition of the roster, or what a worker saw. */
+/** What an app may have to be told of: a transition of the presence registry, or what a worker saw. */
 type PendingEvent =
   | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly isOwner: boolean }
   | { readonly kind: 'report'; readonly event: WebhookEvent };
@@ -52,8 +52,8 @@ export interface WebhooksDependencies {
 
 /**
  * Tells apps, by their webhooks, what happens in their channels. What it hears goes through the steps: does the
- * app want to know; is it this host that tells; is it taken back within the grace; then it waits in the lane of
- * its app for the courier. Lives in the primary, so that no worker's death loses anything.
+ * app want to know; is it this host that tells; is it taken back within the grace; then it waits in the delivery queue of
+ * its app for the webhook sender. Lives in the primary, so that no worker's death loses anything.
  */
 export class Webhooks implements PresenceListener {
   readonly #dependencies: WebhooksDependencies;

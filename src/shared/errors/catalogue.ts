@@ -18,7 +18,7 @@ function catalogue<const T extends Record<string, Omit<ErrorEntry, 'code'>>>(ent
   return Object.fromEntries(errors) as { readonly [Code in keyof T]: ErrorEntry };
 }
 
-/** Every refusal there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
+/** Every error there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
 export const ERRORS = catalogue({
   // Told as a reply; the connection stays.
   malformed_frame: { message: 'Message must be a JSON object with an "event" string.', reconnect: 'never' },
@@ -461,7 +461,7 @@ export const ERRORS = catalogue({
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** A refusal on its way out: thrown where it is found, told where the client can be reached. */
+/** An error on its way out: thrown where it is found, told where the client can be reached. */
 export class GusherError extends Error {
   readonly code: ErrorCode;
   readonly entry: ErrorEntry;

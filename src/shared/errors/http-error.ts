@@ -9,12 +9,12 @@ const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
-/** The status by which a refusal is told over HTTP. */
+/** The status by which an error is told over HTTP. */
 export function errorStatus({ http }: ErrorEntry): number {
   return http ?? INTERNAL;
 }
 
-/** What the status of a refusal asks of its response, besides a body. */
+/** What the status of an error asks of its response, besides a body. */
 export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
   switch (http) {
     case UPGRADE_REQUIRED:
@@ -30,7 +30,7 @@ export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
 /** Returns the JSON body by which an error is sent over HTTP. */
 export type ErrorBody = (error: ErrorEntry) => string;
 
-/** A refusal as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
+/** An error as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
 export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBody): string {
   const status = errorStatus(error);
   const body = bodyOf(error);
@@ -46,7 +46,7 @@ export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBo
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** The JSON body by which a refusal is told over HTTP, on either port. */
+/** The JSON body by which an error is told over HTTP, on either port. */
 export function errorBody({ code, message: sentence }: ErrorEntry): string {
   return JSON.stringify({ error: { code, message: sentence } });
 }

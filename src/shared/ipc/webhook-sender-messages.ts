@@ -1,4 +1,4 @@
-/** What crosses between the primary and the courier, the process that calls the webhooks of apps. */
+/** What crosses between the primary and the webhook sender, the process that calls the webhooks of apps. */
 
 /** One body on its way to the webhook of an app. */
 export interface WebhookRequest {
@@ -16,7 +16,7 @@ export type ToWebhookSender =
   | { type: 'deliver'; id: number; request: WebhookRequest };
 
 export type FromWebhookSender =
-  /** What became of a parcel; `fault` is a few words for a log, absent when the receiver has taken it. */
+  /** What became of a webhook request; `fault` is a few words for a log, absent when the receiver has taken it. */
   { type: 'result'; id: number; error?: string };
 
 /** Whether a value is a message of the webhook sender. */

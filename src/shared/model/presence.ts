@@ -1,5 +1,5 @@
 /**
- * What workers tell the primary's roster, and what it answers: who is present where. Plain data: it crosses
+ * What workers tell the primary's presence registry, and what it answers: who is present where. Plain data: it crosses
  * process borders as it is.
  *
  * Names are sorted by UTF-16 code units, as `<` compares them. Everything is inside one app; a name in two apps

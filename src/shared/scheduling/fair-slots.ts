@@ -108,7 +108,7 @@ export class FairSlots {
     if (keyQueue.waiting.size === 0) this.#queue.delete(keyQueue);
   }
 
-  /** A lane that was served and still waits is visited again after the others. */
+  /** A delivery queue that was served and still waits is visited again after the others. */
   #assignFree(): void {
     for (const keyQueue of this.#queue) {
       if (this.#inUse >= this.#options.slotsMax) return;

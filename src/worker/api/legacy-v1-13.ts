@@ -18,7 +18,7 @@ const PREFIXES = ['', '/api'];
 
 /**
  * The HTTP API of gusher.cluster v1.13 (doc/api.md there), for backends that were written for it. Nothing is done
- * here: form fields become the bodies of v3, and answers get the shape of v1.13. Refusals are those of v3.
+ * here: form fields become the bodies of v3, and answers get the shape of v1.13. Errors are those of v3.
  */
 export function registerLegacyRoutes(router: Router, dependencies: RouteContext, authHook: AuthHook): void {
   const publish = (path: string, translation: PublishHandler): void => {

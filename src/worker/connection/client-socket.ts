@@ -17,7 +17,7 @@ export interface ClientSocketEvents {
   /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
-  /** The client broke a rule of WebSocket: the connection must end with the close code of `refusal`. */
+  /** The client broke a rule of WebSocket: the connection must end with the close code of `error`. */
   broken(connection: Connection, error: ErrorEntry): void;
 }
 

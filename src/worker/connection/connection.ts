@@ -50,7 +50,7 @@ export class Connection {
   // What a delivery looks at comes first: V8 lays fields out in their order, and these share a line of the cache.
   readonly transport: Transport;
   state: ConnectionState = 'open';
-  /** Owned by the outbox: what leaves at the end of this turn. */
+  /** Owned by the send queue: what leaves at the end of this turn. */
   pending: Frames[] | undefined = undefined;
   /** Something was said, by it or to it, since the inactivity last looked; pings of ours and their answers are nothing. */
   hadTraffic = true;
@@ -65,21 +65,21 @@ export class Connection {
   remotes: readonly string[] = NO_REMOTES;
   /** When its token expires, in ms since 1970. */
   expiresAt: number | undefined = undefined;
-  /** The refusal that ended it; the first one wins. */
+  /** The error that ended it; the first one wins. */
   closeError: ErrorEntry | undefined = undefined;
 
   /** Owned by the hub: where it is subscribed. */
   subscriptions: SubscriberGroup<Connection>[] = [];
   /** Owned by the hub: the channels in which it goes by another name than its own. */
   members: Map<string, Member> | undefined = undefined;
-  /** Owned by the Pusher dialect: what it knows of a client of its own. */
+  /** Owned by the Pusher protocol: what it knows of a client of its own. */
   pusher: PusherSession | undefined = undefined;
-  /** Owned by the inbox: messages that wait until the command before them is finished. */
+  /** Owned by the receive queue: messages that wait until the command before them is finished. */
   backlog: InboundMessage[] | undefined = undefined;
-  /** Owned by the inbox: commands in the second, and faults in the minute, in which it last looked. */
+  /** Owned by the receive queue: commands in the second, and faults in the minute, in which it last looked. */
   commandSecond = 0;
   commands = 0;
-  /** Owned by the inbox: frames in that second that are no whole messages, and the last ping not answered yet. */
+  /** Owned by the receive queue: frames in that second that are no whole messages, and the last ping not answered yet. */
   frames = 0;
   latePing: Buffer | undefined = undefined;
   protocolErrorMinute = 0;

@@ -5,7 +5,7 @@ export interface SignedIn {
   readonly userInfo: string | undefined;
 }
 
-/** What the Pusher dialect knows of a connection beside what every connection is. */
+/** What the Pusher protocol knows of a connection beside what every connection is. */
 export interface PusherSession {
   /** An app with an id and a secret: its public channels are for everybody, whatever grants there are. */
   readonly isOpen: boolean;

@@ -14,7 +14,7 @@ interface Finishing {
 }
 
 /**
- * The one way in from clients. Hands the messages of a connection to its dialect one after another: each only
+ * The one way in from clients. Hands the messages of a connection to its protocol one after another: each only
  * when the command before it is finished, and no more of them in a second than allowed. What has to wait stays
  * in the client's socket, except for the rest of the chunk that was just read.
  */

@@ -11,7 +11,7 @@ const KEPT_MAX = 200;
 /**
  * Native clients that asked to be rejected by a close frame (`?reject=close`), since a browser hides the status of a
  * refused handshake. Attack: a rejected client is never part of the hub, at most its first message is read, and there is
- * a limit on how many are here and for how long, so a flood gains nothing over plain refusals.
+ * a limit on how many are here and for how long, so a flood gains nothing over plain errors.
  */
 export class RejectedClients implements PendingClientHandler {
   readonly #protocol: Pick<WireProtocol, 'rejection'>;

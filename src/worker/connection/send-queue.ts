@@ -65,7 +65,7 @@ export class SendQueue {
   };
 
   /**
-   * Ends a connection: what was posted is written, then the goodbye. The first refusal wins; closing twice
+   * Ends a connection: what was posted is written, then the goodbye. The first error wins; closing twice
    * does nothing.
    */
   close(connection: Connection, error: Connection['closeError'] & object): void {

@@ -3,8 +3,8 @@ import type { DirectMessage, GrantsChange } from '../../shared/model/control-mes
 import type { Publication } from '../../shared/model/publication.ts';
 
 /**
- * One language on the wire, over the one hub. A dialect turns frames into commands of the hub and
- * publications into frames; it knows nothing of sockets. `Client` is the connection, which holds its dialect and
+ * One language on the wire, over the one hub. A protocol turns frames into commands of the hub and
+ * publications into frames; it knows nothing of sockets. `Client` is the connection, which holds its protocol and
  * so is not imported here.
  */
 export interface WireProtocol<Client = never> {
@@ -26,13 +26,13 @@ export interface WireProtocol<Client = never> {
   /** The text of a message to a user or a socket; called once however many clients get it. */
   encodeDirect(message: DirectMessage): string;
 
-  /** The text by which clients are told of a change of grants. A dialect without it has no grants to change. */
+  /** The text by which clients are told of a change of grants. A protocol without it has no grants to change. */
   encodeGrantsChange?(change: GrantsChange): string;
 
-  /** The text by which a client is told that its token has expired. A dialect without it has no tokens. */
+  /** The text by which a client is told that its token has expired. A protocol without it has no tokens. */
   encodeExpiry?(graceMs: number): string;
 
-  /** The close code and reason of a refusal that ends a connection, and the message before it, if there is one. */
+  /** The close code and reason of an error that ends a connection, and the message before it, if there is one. */
   closeFrameFor(error: ErrorEntry, client: Client): { code: number; reason: string; text?: string };
 
   /** The message and the close of a client that is refused after its handshake, before it is a connection. */
@@ -41,7 +41,7 @@ export interface WireProtocol<Client = never> {
   /** The client was subscribed to the channel, which the broker refuses now. */
   subscriptionRefused?(client: Client, channelName: string): void;
 
-  /** The last client of this dialect here has left the channel. */
+  /** The last client of this protocol here has left the channel. */
   channelVacated?(appKey: string, channelName: string): void;
 
   /** A client is gone; it has left its channels. */

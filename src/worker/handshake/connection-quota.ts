@@ -16,7 +16,7 @@ export interface QuotaDependencies {
   readonly hub: Pick<Hub, 'connections'>;
   readonly presence: Pick<PresenceClient, 'query'>;
   readonly stats: Stats;
-  /** Sends the refusal as the protocol of the connection has it, and closes. */
+  /** Sends the error as the protocol of the connection has it, and closes. */
   readonly end: (connection: Connection, error: ErrorEntry) => void;
   readonly correctionMs?: number;
 }

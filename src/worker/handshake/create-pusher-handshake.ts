@@ -35,7 +35,7 @@ export interface PusherDependencies {
   readonly quota: ConnectionQuota;
 }
 
-/** Joins the parts that only Pusher clients need: behind their door stands their dialect. */
+/** Joins the parts that only Pusher clients need: behind their door stands their protocol. */
 export function createPusherHandshake(dependencies: PusherDependencies): PusherHandshake {
   const { settings, apps, sendQueue, quota, unexpected, clientLog } = dependencies;
   return new PusherHandshake({

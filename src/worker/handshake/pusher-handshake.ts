@@ -78,7 +78,7 @@ interface PendingClient {
 type AdmittedClient = PendingClient & { readonly decision: App };
 
 /**
- * Lets Pusher clients in, at `/app/{key}`. A refusal is told as this protocol has it: after the handshake, by a
+ * Lets Pusher clients in, at `/app/{key}`. An error is told as this protocol has it: after the handshake, by a
  * `pusher:error` and a close code.
  *
  * After the loss of a server all its clients come at once, and each brings calls to the auth endpoint of its app. So
@@ -253,7 +253,7 @@ export class PusherHandshake implements PendingClientHandler {
     }
   }
 
-  /** Sends a refusal as Pusher has it, and closes. */
+  /** Sends an error as Pusher has it, and closes. */
   tellTheEnd(connection: Connection, error: ErrorEntry): void {
     const { sendQueue } = this.#dependencies;
     const { text } = connection.protocol.closeFrameFor(error, connection);

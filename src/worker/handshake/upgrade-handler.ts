@@ -75,7 +75,7 @@ export class UpgradeHandler implements ClientSocketEvents, Doorman {
     const options: ServerOptions<typeof ClientSocket> & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
-      // A pong leaves as everything does, by the outbox.
+      // A pong leaves as everything does, by the send queue.
       autoPong: false,
       perMessageDeflate: dependencies.compression,
       maxPayload: dependencies.messageMaxBytes,

@@ -124,7 +124,7 @@ export class Hub {
   }
 
   /**
-   * As `subscribe`, but nothing is delivered to the client, and the roster does not count it, before `listen` or
+   * As `subscribe`, but nothing is delivered to the client, and the presence registry does not count it, before `listen` or
    * `admit`: what it has to be told first, such as who is there, may have to be asked for. Where it is subscribed
    * already nothing changes.
    */
@@ -143,7 +143,7 @@ export class Hub {
     this.#presence.report(connection.appKey, channelName, connection.userId, 1);
   }
 
-  /** As `listen`, of one whom the roster has counted as this member already. */
+  /** As `listen`, of one whom the presence registry has counted as this member already. */
   activateAs(connection: Connection, channelName: string, member: Member): void {
     if (!this.#activate(connection, channelName)) return;
     connection.members ??= new Map();
@@ -175,13 +175,13 @@ export class Hub {
     for (const channel of this.#channels.values()) channel.cached = undefined;
   }
 
-  /** Whether clients of a dialect are subscribed to the channel here. */
+  /** Whether clients of a protocol are subscribed to the channel here. */
   hasSubscribers(appKey: string, channelName: string, protocol: WireProtocol): boolean {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
     return groups.some((group) => group.protocol === protocol);
   }
 
-  /** Tells the subscribers of one dialect something that is no publication. */
+  /** Tells the subscribers of one protocol something that is no publication. */
   announce(appKey: string, channelName: string, protocol: WireProtocol, text: string): void {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
     const group = groups.find((one) => one.protocol === protocol && !one.isPending);

@@ -94,7 +94,7 @@ export class PresenceClient {
   /**
    * Asks, and from the answer on every change comes as an event: none is missed between and none is told twice.
    * For that `take` is called in the turn of the answer; a promise would be settled after the events that follow.
-   * To watch a question again is to ask it again. After a refusal it is watched only if it was before.
+   * To watch a question again is to ask it again. After an error it is watched only if it was before.
    */
   subscribe<Kind extends Subscribable['kind']>(
     query: PresenceQueryOf<Kind> & Subscribable,

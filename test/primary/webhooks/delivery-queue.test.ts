@@ -9,7 +9,7 @@ const RETRY_POLICY = { firstPauseMs: 2, longestPauseMs: 8, giveUpAfterMs: 60 };
 
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });
 
-/** A lane whose webhook answers what it is told to, and the bodies that it was sent. */
+/** A delivery queue whose webhook answers what it is told to, and the bodies that it was sent. */
 function makeQueue(answers: (attempt: number) => string | undefined, isBatched = async () => true) {
   const bodies: { time_ms: number; events: WebhookEvent[] }[] = [];
   const deliver = async (body: string): Promise<string | undefined> => {

@@ -11,7 +11,7 @@ import { Hub } from '../../../src/worker/hub/hub.ts';
 import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
-/** A hub with its outbox and a broker that takes everything. */
+/** A hub with its send queue and a broker that takes everything. */
 function openHub() {
   const stats = createStats();
   const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);

@@ -21,7 +21,7 @@ const REPLY_DELAY_MS = 50;
 const SETTLE_MS = 3_000;
 
 /**
- * Joins this host's roster with those of the others on the same Redis. While Redis is away the own part stays
+ * Joins this host's presence registry with those of the others on the same Redis. While Redis is away the own part stays
  * exact, and those of the others stay as they were for some seconds. While it takes no writes they stay, too, and the
  * others see of this host what was written last.
  */

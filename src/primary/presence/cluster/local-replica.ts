@@ -15,7 +15,7 @@ const CHANGED_MAX = 200_000;
 type ReplicaState = 'absent' | 'writing' | 'complete';
 
 /**
- * This host's part of the roster, kept in Redis and told to the other hosts. Counts are written as they are, not
+ * This host's part of the presence registry, kept in Redis and told to the other hosts. Counts are written as they are, not
  * by how much they changed, so to write one again does no harm; what may have failed is written again.
  */
 export class LocalReplica {
@@ -25,9 +25,9 @@ export class LocalReplica {
   readonly #isVoter: () => boolean;
   #state: ReplicaState = 'absent';
   #sequence = 0;
-  /** Keys whose counts in Redis may not be those of the roster. */
+  /** Keys whose counts in Redis may not be those of the presence registry. */
   readonly #changed = new Set<string>();
-  /** Whether every key of the roster has been in `#changed` since the part was begun. */
+  /** Whether every key of the presence registry has been in `#changed` since the part was begun. */
   #listed = false;
   #working = false;
   #timer: NodeJS.Timeout | undefined;

@@ -31,7 +31,7 @@ interface RemoteReplica {
   changed: Set<string> | undefined;
 }
 
-/** The parts of the other hosts, as columns of the roster. */
+/** The parts of the other hosts, as replicas of the presence registry. */
 export class RemoteReplicas {
   readonly #registry: PresenceRegistry;
   readonly #store: RedisReplicaStore;

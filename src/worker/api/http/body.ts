@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 
 /**
- * How long a body may take, in ms. Attack: one that trickles; sockets that came through the front door are
+ * How long a body may take, in ms. Attack: one that trickles; sockets that came through the public listener are
  * under no watch of Node's, since the server that parses them does not listen.
  */
 const BODY_TIMEOUT_MS = 15_000;

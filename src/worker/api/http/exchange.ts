@@ -27,7 +27,7 @@ export function sendJson(response: ServerResponse, status: number, json: string)
   response.end(json);
 }
 
-/** Answers with a refusal, told by `body`. */
+/** Answers with an error, told by `body`. */
 export function sendError(response: ServerResponse, error: ErrorEntry, body = errorBody): void {
   if (response.headersSent || response.destroyed) return;
   for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);

@@ -32,12 +32,12 @@ export interface RouterOptions {
   readonly stats: Pick<Stats, 'requestsAborted'>;
 }
 
-/** How long what is still coming of a refused body is read, in ms, so that the refusal can be read as well. */
+/** How long what is still coming of a refused body is read, in ms, so that the error can be read as well. */
 const LINGER_MS = 1_000;
 
 /**
- * Brings requests to the resources of one port, and tells refusals. Everything it answers itself is JSON, every
- * refusal is one of the catalogue.
+ * Brings requests to the resources of one port, and tells errors. Everything it answers itself is JSON, every
+ * error is one of the catalogue.
  */
 export class Router {
   readonly #options: RouterOptions;

@@ -23,7 +23,7 @@ export function publishMessage(dependencies: {
   };
 }
 
-/** Reads `{"channel","event","data"}`, where the channel may be given otherwise. Throws the refusal of what is wrong. */
+/** Reads `{"channel","event","data"}`, where the channel may be given otherwise. Throws the error of what is wrong. */
 export function readMessage(text: string, channel?: string): Publication {
   const members = sliceMembers(text);
   if (members === undefined) throw new GusherError('bad_body');

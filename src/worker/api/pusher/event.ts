@@ -35,7 +35,7 @@ const fields = v.object({
   info: optionalText,
 });
 
-/** Checks one event; throws the refusal of what is wrong with it. */
+/** Checks one event; throws the error of what is wrong with it. */
 export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLimits): PusherEvent {
   const parsed = v.safeParse(fields, raw);
   if (!parsed.success) throw new GusherError('bad_pusher_event');

@@ -12,7 +12,7 @@ import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
 import { GusherProtocol } from './gusher-protocol.ts';
 import { TokenRefresh } from './token-refresh.ts';
 
-/** Joins the parts that only native clients need to their dialect. */
+/** Joins the parts that only native clients need to their protocol. */
 export function createGusherProtocol(dependencies: {
   settings: Settings;
   apps: AppRegistry;

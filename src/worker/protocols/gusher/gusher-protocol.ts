@@ -14,7 +14,7 @@ import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
 import { commandErrorText, errorText, lostSubscriptionText } from './replies.ts';
 
-/** Close codes of refusals that name none of their own: the first of the range that tells what to do next. */
+/** Close codes of errors that name none of their own: the first of the range that tells what to do next. */
 const CLOSE_CODES: Readonly<Record<Reconnect, number>> = { never: 4000, backoff: 4100, immediate: 4200 };
 
 /** RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them the code. Sentences are ASCII. */

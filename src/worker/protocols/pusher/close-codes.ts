@@ -18,7 +18,7 @@ export const PUSHER_ERROR_CODES = {
 const CODES: Readonly<Partial<Record<string, number>>> = { ...PUSHER_CLOSE_CODES, ...PUSHER_ERROR_CODES };
 
 /**
- * Close codes of refusals that have none of their own. What pusher-js does follows the range: gives up for good at
+ * Close codes of errors that have none of their own. What pusher-js does follows the range: gives up for good at
  * 40xx, tries again after a second at 41xx and at once at 42xx.
  */
 const BY_RECONNECT: Readonly<Record<Reconnect, number>> = { never: 4009, backoff: 4100, immediate: 4200 };

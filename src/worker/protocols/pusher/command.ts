@@ -45,7 +45,7 @@ export interface Context {
   >;
   readonly apps: Pick<AppRegistry, 'find' | 'peek'>;
   readonly broker: Pick<Broker, 'cached'>;
-  /** Sends an event of a client to the others in the channel; rejects with the refusal. */
+  /** Sends an event of a client to the others in the channel; rejects with the error. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
   readonly joinPace: Pick<JoinPace, 'wait'>;
   readonly presence: PresenceWatch;

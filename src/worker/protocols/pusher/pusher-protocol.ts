@@ -92,7 +92,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
     this.#dependencies.watchlists.remove(connection);
   }
 
-  /** Hears what changed in the roster of what this dialect watches. */
+  /** Hears what changed in the presence registry of what this protocol watches. */
   handlePresenceEvents(events: readonly PresenceEvent[]): void {
     const { presence, counts, watchlists } = this.#dependencies;
     for (const event of events) {

@@ -9,7 +9,7 @@ import { FakeSentinel } from '../../../support/fake-sentinel.ts';
 import { Passage } from '../../../support/passage.ts';
 import { RedisServer } from '../../../support/redis-server.ts';
 
-/** The roster of one host with one worker, joined with others by Redis; no process of its own. */
+/** The presence registry of one host with one worker, joined with others by Redis; no process of its own. */
 class Host {
   readonly presence = new PresenceRegistry();
   readonly hosts: PresenceCluster;

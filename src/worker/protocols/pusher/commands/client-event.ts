@@ -10,7 +10,7 @@ const EVENT_NAME_MAX_LENGTH = 200;
 
 /**
  * `client-…` with `channel` and `data`: goes to the other subscribers, `data` as it was given, on a presence channel
- * with the id of the sender as the roster has it. It is not answered unless it is refused.
+ * with the id of the sender as the presence registry has it. It is not answered unless it is refused.
  */
 export const clientEvent: CommandHandler = (
   { publishFromClient, limits },

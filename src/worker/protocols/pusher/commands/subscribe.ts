@@ -23,7 +23,7 @@ import {
   subscriptionSucceededText,
 } from '../messages.ts';
 
-/** What `subscription_error` calls a refusal; `AuthError` where it is one of these no longer. */
+/** What `subscription_error` calls an error; `AuthError` where it is one of these no longer. */
 const TYPES: Readonly<Partial<Record<string, string>>> = {
   bad_pusher_channel: 'InvalidChannel',
   too_many_subscriptions: 'LimitReached',
@@ -37,7 +37,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   subscription_refused: 'ServerError',
 };
 
-/** Refusals of a credential, which an operator wants to know of. */
+/** Errors of a credential, which an operator wants to know of. */
 const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'user_mismatch']);
 
 /** What a client asks for. */
@@ -88,7 +88,7 @@ function sendSubscriptionError(
   }
 }
 
-/** Checks, cheapest first, and nothing is parsed that was not signed. Throws the refusal. */
+/** Checks, cheapest first, and nothing is parsed that was not signed. Throws the error. */
 function authorize(
   { hub, limits }: Context,
   connection: Connection,
@@ -219,7 +219,7 @@ function sendCached(
 }
 
 /**
- * The roster answers and tells changes in one order. So the answer has whoever came before it, and whoever comes
+ * The presence registry answers and tells changes in one order. So the answer has whoever came before it, and whoever comes
  * after is told as an event: to that end the client begins to listen in the very turn of the answer.
  */
 async function enterPresence(

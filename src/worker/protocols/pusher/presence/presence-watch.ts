@@ -8,7 +8,7 @@ import {
 import type { JoinCallback, PresenceClient, QueryCallback } from '../../../ipc/presence-client.ts';
 import { memberAddedText, memberRemovedText } from '../messages.ts';
 
-/** Sends a text to the clients of this dialect that are subscribed to the channel here. */
+/** Sends a text to the clients of this protocol that are subscribed to the channel here. */
 export type Announce = (appKey: string, channelName: string, text: string) => void;
 
 /** Watches the presence channels of this worker's Pusher clients, and tells them who comes and goes. */

@@ -38,7 +38,7 @@ export class SubscriptionCounts {
     this.#counted.set(topic, counted);
     this.#presence.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
       if (this.#counted.get(topic) !== counted) return;
-      // The roster has no time: nothing is told until somebody subscribes again.
+      // The presence registry has no time: nothing is told until somebody subscribes again.
       if (answer instanceof Error) this.#counted.delete(topic);
       else this.#update(counted, answer.subscriptions);
     });

@@ -3,14 +3,14 @@ import type { Connection } from '../../../connection/connection.ts';
 import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { watchlistText } from '../messages.ts';
 
-/** Questions of one client that are open at once: all clients of the worker share what the roster takes. */
+/** Questions of one client that are open at once: all clients of the worker share what the presence registry takes. */
 const CONCURRENT_QUERIES = 20;
 
 /** A user whom clients of this worker watch. */
 interface Watched {
   readonly app: string;
   readonly user: string;
-  /** `undefined` until the roster has said it. */
+  /** `undefined` until the presence registry has said it. */
   isOnline: boolean | undefined;
   readonly answered: Promise<void>;
   readonly watchers: Set<Connection>;
