@@ -150,7 +150,7 @@ export class AppRegistry {
     } catch (error) {
       const facts = { event: 'app_lookup_failed', app: key, reason: (error as Error).message };
       this.#log.debug(facts, 'app lookup failed');
-      // Served as before: an app of tokens alone needs no record.
+      // Served as before: the demo app and an app of tokens alone need no record.
       if (this.#absent.has(key)) return undefined;
       throw new GusherError('apps_unavailable', { cause: error });
     }
@@ -161,7 +161,7 @@ export class AppRegistry {
     this.#absent.delete(key);
     const now = performance.now();
     if (app !== undefined) addBounded(this.#cache, key, { app, readAt: now });
-    else if (this.#allowUnregistered) addBounded(this.#absent, key, now);
+    else if (this.#unregistered(key) !== undefined) addBounded(this.#absent, key, now);
   }
 }
 
