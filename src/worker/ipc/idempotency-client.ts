@@ -3,12 +3,10 @@ import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 
 type Result = Extract<ToWorker, { type: 'idempotencyResult' }>['result'];
 
-/** Longer than a publication takes at most, so that a repeat gets the outcome of the request that it repeats. */
+/** Longer than any publication takes: a repeated request gets the outcome of the original one. */
 const TIMEOUT_MS = 10_000;
 
-/**
- * This worker's side of the idempotency ledger, which the primary keeps: the same key may arrive at any worker.
- */
+/** Claims idempotency keys from the primary, because requests with the same key may arrive at any worker. */
 export class IdempotencyClient {
   readonly #send: (message: ToPrimary) => void;
   readonly #pending = new Map<number, (result: Result) => void>();
@@ -21,10 +19,11 @@ export class IdempotencyClient {
   }
 
   /**
-   * Does the work unless it was done under this key; answers what it answered. While somebody else is at it, waits
-   * for the outcome. Work that fails counts as not done, unless its outcome is unknown: then the key is kept for a
-   * repeat of the same request, which is carried out again. Rejects with `idempotency_mismatch` if the key was used for
-   * another request, and with `broker_busy` if the primary, or the one at work, does not settle in time.
+   * Runs `work` unless it has completed under this key before; returns its answer, or the stored one. Waits while
+   * another request with this key is in progress.
+   *
+   * Failed work releases the key. If its outcome is unknown, the key stays claimed, and the same request may run again.
+   * Rejects with `idempotency_mismatch` if the key belongs to another request, and with `broker_busy` on timeout.
    */
   async once(key: string, fingerprint: string, work: () => Promise<string>): Promise<string> {
     const result = await this.#claim(key, fingerprint);
@@ -35,23 +34,28 @@ export class IdempotencyClient {
       this.#send({ type: 'idempotencyCompleted', key, answer });
       return answer;
     } catch (error) {
-      this.#send({ type: 'idempotencyCompleted', key, answer: undefined, isUnknown: isUnknown(error) });
+      this.#send({
+        type: 'idempotencyCompleted',
+        key,
+        answer: undefined,
+        isUnknown: isOutcomeUnknown(error),
+      });
       throw error;
     }
   }
 
   receive({ id, result }: Extract<ToWorker, { type: 'idempotencyResult' }>): void {
-    const asked = this.#pending.get(id);
+    const onResult = this.#pending.get(id);
     this.#pending.delete(id);
-    asked?.(result);
+    onResult?.(result);
   }
 
-  /** A verdict that arrives after the timeout is not lost: a key that nobody works on is given back. */
   #claim(key: string, fingerprint: string): Promise<Result> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
+        // A claim that the primary grants after the timeout must be released, or the key stays blocked.
         this.#pending.set(id, ({ kind }) => {
           if (kind === 'acquired') this.#send({ type: 'idempotencyCompleted', key, answer: undefined });
         });
@@ -66,7 +70,7 @@ export class IdempotencyClient {
   }
 }
 
-/** An error that no code expects says nothing of what was done before it. */
-function isUnknown(error: unknown): boolean {
+/** An unexpected error proves nothing about what was published before it. */
+function isOutcomeUnknown(error: unknown): boolean {
   return !(error instanceof GusherError) || error.code === 'outcome_unknown';
 }

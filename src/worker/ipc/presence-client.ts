@@ -14,20 +14,20 @@ import {
   subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
 
-/** Questions that the primary has at once: their answers may be long, and wait in one line. */
+/** Queries sent and not answered. Answers may be long, and share one pipe. */
 const IN_FLIGHT_MAX = 1_000;
-/** Attack: questions faster than they are answered. */
+/** Attack: queries faster than the primary answers them. */
 const WAITING_MAX = 50_000;
 const TIMEOUT_MS = 5_000;
 const CHECK_MS = 500;
 
-/** Takes the answer, or the reason why there is none. */
+/** Receives the answer, or the error. */
 export type QueryCallback<Answer> = (answer: Answer | GusherError) => void;
 
-/** The same of who joins; says whether the place is taken. */
+/** Receives the answer to a join, or the error; returns whether the client still joins. */
 export type JoinCallback = (answer: MemberList | GusherError) => boolean;
 
-/** What is asked, whether changes are to be told from the answer on, and who joins if there is a place. */
+/** A query, the subscription that it opens, and the member that joins if the channel has room. */
 type QueryRequest =
   | { readonly query: PresenceQuery; readonly subscription: undefined; readonly join?: undefined }
   | { readonly query: Subscribable; readonly subscription: Subscription; readonly join?: undefined }
@@ -42,30 +42,30 @@ type PendingQuery = QueryRequest & {
   readonly callback: QueryCallback<PresenceAnswer>;
 };
 
-/** Somebody's interest in the changes of one answer. */
+/** A subscription to the changes of one query's answer. */
 interface Subscription {
-  /** Questions that ask for it and are not answered. */
-  open: number;
-  /** The primary tells of changes. */
+  /** Queries that ask for it and have no answer yet. */
+  pendingQueries: number;
+  /** The primary sends changes. */
   isLive: boolean;
 }
 
 export interface PresenceClientOptions {
   readonly send: (message: ToPrimary) => void;
-  /** Sends what was reported so far: a question sees all that came before it. */
+  /** Sends the reports collected so far: an answer must include every change before its query. */
   readonly flushReports: () => void;
-  /** After which a question is refused. */
+  /** Time after which a query without an answer rejects. */
   readonly timeoutMs?: number;
 }
 
-/** Asks the primary who is present where, on this host and the others. */
+/** Queries presence from the primary, for this host and all other hosts. */
 export class PresenceClient {
   readonly #options: PresenceClientOptions;
-  /** By id, the oldest first: those that the primary has. */
+  /** Sent queries by id, oldest first. */
   readonly #inFlight = new Map<number, PendingQuery>();
-  /** Joins that were refused for being late, and that it may have counted. */
-  readonly #late = new Map<number, PendingQuery>();
-  /** Those that it gets when it has answered others. */
+  /** Joins that timed out here; the primary may still accept them. */
+  readonly #timedOutJoins = new Map<number, PendingQuery>();
+  /** Queries that are sent after the primary has answered others. */
   readonly #waiting = new Set<PendingQuery>();
   readonly #subscriptions = new Map<string, Subscription>();
   #lastId = 0;
@@ -76,12 +76,12 @@ export class PresenceClient {
     this.#options = options;
   }
 
-  /** Who hears of the events of watched questions. */
+  /** Sets the listener for the events of subscriptions. */
   onEvents(listener: (events: readonly PresenceEvent[]) => void): void {
     this.#listener = listener;
   }
 
-  /** Rejects with `presence_busy` when too many questions wait, and with `presence_timeout` at the deadline. */
+  /** Rejects with `presence_busy` if too many queries wait, and with `presence_timeout` if no answer arrives in time. */
   query<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): Promise<PresenceAnswers[Kind]> {
     return new Promise((resolve, reject) => {
       this.#enqueue({ query, subscription: undefined }, (answer) => {
@@ -92,9 +92,9 @@ export class PresenceClient {
   }
 
   /**
-   * Asks, and from the answer on every change comes as an event: none is missed between and none is told twice.
-   * For that `take` is called in the turn of the answer; a promise would be settled after the events that follow.
-   * To watch a question again is to ask it again. After an error it is watched only if it was before.
+   * Queries, and delivers every change after the answer as an event: none is missed and none is repeated. `callback`
+   * runs synchronously with the answer, because a promise would settle after the events that follow. A second
+   * subscription to the same query queries again. An error leaves an existing subscription open.
    */
   subscribe<Kind extends Subscribable['kind']>(
     query: PresenceQueryOf<Kind> & Subscribable,
@@ -108,19 +108,19 @@ export class PresenceClient {
   }
 
   /**
-   * Counts a subscription more, if the user is in the channel already or there is a place, and goes on as `watch` does
-   * with the members; else refuses with `presence_full`. Whoever takes the place reports when it is free again. One
-   * that nobody takes is given back, also when the answer is late.
+   * Adds a subscription of a user if the user is already in the channel or the channel has room, and subscribes to its
+   * members; otherwise rejects with `presence_full`. If `callback` returns true, the caller must report the end of that
+   * subscription. Otherwise, and after a timeout, this client reverts the join.
    */
   join(join: PresenceJoin, callback: JoinCallback): void {
     const { app, channel } = join;
     const query = { kind: 'members', app, channel, limit: PRESENCE_PAGE_MAX } as const;
     const subscription = this.#beginSubscription(query);
-    let isOver = false;
+    let hasAnswered = false;
     this.#enqueue({ query, subscription, join }, (answer) => {
-      if (!isOver) this.#continueSubscription(query, subscription, answer);
-      const isAccepted = !isOver && callback(answer as MemberList | GusherError);
-      isOver = true;
+      if (!hasAnswered) this.#continueSubscription(query, subscription, answer);
+      const isAccepted = !hasAnswered && callback(answer as MemberList | GusherError);
+      hasAnswered = true;
       if (!isAccepted && !(answer instanceof GusherError)) this.#revertJoin(join);
     });
   }
@@ -143,7 +143,7 @@ export class PresenceClient {
     }
   }
 
-  /** Refuses what is open. */
+  /** Rejects every query without an answer. */
   close(): void {
     clearInterval(this.#timer);
     this.#reject(() => true);
@@ -151,9 +151,9 @@ export class PresenceClient {
 
   #beginSubscription(query: Subscribable): Subscription {
     const key = subscriptionKeyOf(query);
-    const subscription = this.#subscriptions.get(key) ?? { open: 0, isLive: false };
+    const subscription = this.#subscriptions.get(key) ?? { pendingQueries: 0, isLive: false };
     this.#subscriptions.set(key, subscription);
-    subscription.open += 1;
+    subscription.pendingQueries += 1;
     return subscription;
   }
 
@@ -162,10 +162,13 @@ export class PresenceClient {
     subscription: Subscription,
     answer: PresenceAnswer | GusherError,
   ): void {
-    subscription.open -= 1;
+    subscription.pendingQueries -= 1;
     if (!(answer instanceof GusherError)) subscription.isLive = true;
-    // Nothing is known of it any more where it was ended meanwhile.
-    else if (!subscription.isLive && subscription.open === 0 && this.#isSubscribed(query, subscription))
+    else if (
+      !subscription.isLive &&
+      subscription.pendingQueries === 0 &&
+      this.#isSubscribed(query, subscription)
+    )
       this.unsubscribe(query);
   }
 
@@ -185,12 +188,12 @@ export class PresenceClient {
     }
     this.#timer ??= setInterval(this.#rejectLate, CHECK_MS).unref();
     this.#waiting.add({ ...request, since: performance.now(), callback });
-    this.#sendSome();
+    this.#sendWaiting();
   }
 
-  #sendSome(): void {
+  #sendWaiting(): void {
     for (const pendingQuery of this.#waiting) {
-      if (this.#inFlight.size + this.#late.size >= IN_FLIGHT_MAX) return;
+      if (this.#inFlight.size + this.#timedOutJoins.size >= IN_FLIGHT_MAX) return;
       this.#waiting.delete(pendingQuery);
       this.#send(pendingQuery);
     }
@@ -200,7 +203,7 @@ export class PresenceClient {
     const { query, subscription, join } = pendingQuery;
     const isSubscribed = subscription !== undefined && this.#isSubscribed(query, subscription);
     if (join !== undefined && !isSubscribed) {
-      // All who were in the channel, and wanted to be, have gone while it waited.
+      // Every local subscriber left the channel while the join waited.
       pendingQuery.callback(new GusherError('presence_timeout'));
       return;
     }
@@ -209,34 +212,33 @@ export class PresenceClient {
     this.#inFlight.set(id, pendingQuery);
     this.#options.flushReports();
     if (join !== undefined) this.#options.send({ type: 'presenceJoin', id, join, query });
-    // What is no longer to be watched is only asked.
     else if (isSubscribed) this.#options.send({ type: 'presenceQuery', id, query, subscribe: true });
+    // A subscription that ended while its query waited must not be opened.
     else this.#options.send({ type: 'presenceQuery', id, query, subscribe: false });
   }
 
   #resolve(id: number, answer: PresenceAnswer | 'full'): void {
-    const pendingQuery = this.#inFlight.get(id) ?? this.#late.get(id);
-    // An answer that comes after its deadline has nobody who waits for it.
+    const pendingQuery = this.#inFlight.get(id) ?? this.#timedOutJoins.get(id);
     if (pendingQuery === undefined) return;
     this.#inFlight.delete(id);
-    this.#late.delete(id);
+    this.#timedOutJoins.delete(id);
     pendingQuery.callback(answer === 'full' ? new GusherError('presence_full') : answer);
-    this.#sendSome();
+    this.#sendWaiting();
   }
 
   readonly #rejectLate = (): void => {
-    const oldest = performance.now() - (this.#options.timeoutMs ?? TIMEOUT_MS);
-    this.#reject(({ since }) => since <= oldest);
-    this.#sendSome();
+    const latest = performance.now() - (this.#options.timeoutMs ?? TIMEOUT_MS);
+    this.#reject(({ since }) => since <= latest);
+    this.#sendWaiting();
   };
 
-  /** Refuses the oldest, as long as they are such. */
+  /** Rejects queries, oldest first, up to the first that `isLate` does not accept. */
   #reject(isLate: (pendingQuery: PendingQuery) => boolean): void {
     for (const [id, pendingQuery] of this.#inFlight) {
       if (!isLate(pendingQuery)) break;
       this.#inFlight.delete(id);
       pendingQuery.callback(new GusherError('presence_timeout'));
-      if (pendingQuery.join !== undefined) this.#late.set(id, pendingQuery);
+      if (pendingQuery.join !== undefined) this.#timedOutJoins.set(id, pendingQuery);
     }
     for (const pendingQuery of this.#waiting) {
       if (!isLate(pendingQuery)) break;

@@ -1,44 +1,36 @@
 import type { ToPrimary } from '../../shared/ipc/messages.ts';
 import type { PresenceDelta } from '../../shared/model/presence.ts';
+import { Reporter } from './reporter.ts';
 
-/** Most deltas in one message: what the primary takes in one go, some milliseconds. */
+/** Deltas in one message: the primary applies so many in some milliseconds. */
 const DELTAS_PER_MESSAGE = 2_000;
 
-type Change = { -readonly [Field in keyof PresenceDelta]: PresenceDelta[Field] };
+type MutableDelta = { -readonly [Field in keyof PresenceDelta]: PresenceDelta[Field] };
 
-/**
- * Tells the primary who came and who went, once per turn and netted: whoever leaves and returns within a turn
- * did neither.
- */
-export class PresenceReporter {
-  readonly #send: (message: ToPrimary) => void;
-  readonly #scheduleFlush: () => void;
-  readonly #changes = new Map<string, Change>();
+/** Reports which users joined and left. Changes within one turn that cancel each other are not sent. */
+export class PresenceReporter extends Reporter {
+  readonly #deltas = new Map<string, MutableDelta>();
 
-  constructor(options: { send: (message: ToPrimary) => void; scheduleFlush: () => void }) {
-    this.#send = options.send;
-    this.#scheduleFlush = options.scheduleFlush;
-  }
-
-  /** `channel` is empty for a connection to the app, `user` for somebody without a name. */
+  /** `channel` is empty for a connection to the app; `user` is empty for an anonymous client. */
   report(app: string, channel: string, user: string, change: 1 | -1): void {
-    // Neither an app key nor a channel name has control characters.
+    // App keys and channel names contain no control characters.
     const key = `${app}\n${channel}\n${user}`;
-    const present = this.#changes.get(key);
-    if (present !== undefined) {
-      present.change += change;
+    const delta = this.#deltas.get(key);
+    if (delta !== undefined) {
+      delta.change += change;
       return;
     }
-    this.#changes.set(key, { app, channel, user, change });
-    this.#scheduleFlush();
+    this.#deltas.set(key, { app, channel, user, change });
+    this.schedule();
   }
 
-  flush(): void {
-    if (this.#changes.size === 0) return;
-    const deltas = [...this.#changes.values()].filter(({ change }) => change !== 0);
-    this.#changes.clear();
-    for (let at = 0; at < deltas.length; at += DELTAS_PER_MESSAGE) {
-      this.#send({ type: 'presence', deltas: deltas.slice(at, at + DELTAS_PER_MESSAGE) });
+  protected takeMessages(): ToPrimary[] {
+    const deltas = [...this.#deltas.values()].filter(({ change }) => change !== 0);
+    this.#deltas.clear();
+    const messages: ToPrimary[] = [];
+    for (let start = 0; start < deltas.length; start += DELTAS_PER_MESSAGE) {
+      messages.push({ type: 'presence', deltas: deltas.slice(start, start + DELTAS_PER_MESSAGE) });
     }
+    return messages;
   }
 }

@@ -4,28 +4,26 @@ import { setupWorker } from '@socket.io/sticky';
 import type { ChannelMessage } from '../../shared/ipc/messages.ts';
 import type { SocketReporter } from './socket-reporter.ts';
 
-/**
- * Where the clients that came to the primary arrive: @socket.io/sticky tells of each by a `connection` event.
- */
+/** Receives the client sockets that the primary hands off; @socket.io/sticky emits `connection` for each. */
 export class SocketReceiver {
-  readonly #report: SocketReporter;
+  readonly #reporter: SocketReporter;
 
-  constructor(arrivals: EventEmitter, report: SocketReporter) {
-    this.#report = report;
+  constructor(connections: EventEmitter, reporter: SocketReporter) {
+    this.#reporter = reporter;
     process.on('message', this.#onMessage);
-    // sticky announces ids one message at a time through `engine`; ours go in batches, so it never speaks.
+    // An idle `engine`: sticky would send one message per connection id, which SocketReporter sends in batches.
     type StickyServer = Parameters<typeof setupWorker>[0];
-    setupWorker({ httpServer: arrivals, engine: new EventEmitter() } as unknown as StickyServer);
+    setupWorker({ httpServer: connections, engine: new EventEmitter() } as unknown as StickyServer);
   }
 
   readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
-    if (message.type === 'barrier') this.#report.confirmBarrier(message.handoffId);
+    if (message.type === 'barrier') this.#reporter.confirmBarrier(message.handoffId);
     if (message.type !== 'sticky:connection') return;
-    this.#report.acknowledge(message.handoffId);
-    // The socket may have died on the way; then there is nothing to wait for.
-    if (socket === undefined) this.#report.countEnded();
+    this.#reporter.acknowledge(message.handoffId);
+    // Node passes no socket if the client disconnected during the handoff.
+    if (socket === undefined) this.#reporter.countEnded();
     else socket.on('close', this.#onClose);
   };
 
-  readonly #onClose = (): void => this.#report.countEnded();
+  readonly #onClose = (): void => this.#reporter.countEnded();
 }

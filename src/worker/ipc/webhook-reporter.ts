@@ -1,25 +1,19 @@
 import type { ToPrimary, WebhookReport } from '../../shared/ipc/messages.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
+import { Reporter } from './reporter.ts';
 
-/** Tells the primary, once per turn, what the webhooks of apps may be told. */
-export class WebhookReporter {
-  readonly #send: (message: ToPrimary) => void;
-  readonly #scheduleFlush: () => void;
+/** Reports events that the webhooks of apps may deliver. */
+export class WebhookReporter extends Reporter {
   #reports: WebhookReport[] = [];
-
-  constructor(options: { send: (message: ToPrimary) => void; scheduleFlush: () => void }) {
-    this.#send = options.send;
-    this.#scheduleFlush = options.scheduleFlush;
-  }
 
   report(app: string, event: WebhookEvent): void {
     this.#reports.push({ app, event });
-    this.#scheduleFlush();
+    this.schedule();
   }
 
-  flush(): void {
-    if (this.#reports.length === 0) return;
-    this.#send({ type: 'webhookReports', reports: this.#reports });
+  protected takeMessages(): ToPrimary[] {
+    const reports = this.#reports;
     this.#reports = [];
+    return [{ type: 'webhookReports', reports }];
   }
 }

@@ -5,7 +5,7 @@ import { IdempotencyClient } from '../../../src/worker/ipc/idempotency-client.ts
 import { within } from '../../support/deadline.ts';
 
 describe('IdempotencyClient', () => {
-  it('rejects when the primary does not answer in time, and gives back a key that it gets too late', async () => {
+  it('rejects on timeout, and releases a key that the primary grants afterwards', async () => {
     const sent: ToPrimary[] = [];
     const client = new IdempotencyClient({ send: (message) => void sent.push(message), timeoutMs: 20 });
     const work = (): Promise<string> => Promise.reject(new Error('the work must not begin'));
