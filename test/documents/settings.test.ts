@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { resolveSettings, SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
+import { resolveSettings } from '../../src/shared/config/resolve-settings.ts';
+import { SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
 import { envExample } from '../support/settings-documents.ts';
 
 describe('the documents of the settings', () => {

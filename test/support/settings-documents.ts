@@ -1,12 +1,13 @@
-import { SETTING_NAMES, type Setting, settingOf } from '../../src/shared/config/settings.ts';
+import type { Setting } from '../../src/shared/config/setting.ts';
+import { SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
 
 const SETTINGS = SETTING_NAMES.map(settingOf);
 
 /** The text of `.env.example`. */
 export function envExample(): string {
-  return `# Settings of gusher. Copy this file to .env, beside where gusher is started, and take away the # before what
-# you change. Every line shows a default. Stronger than this file are environment variables of the same names;
-# stronger than those are flags (gusher start --help).
+  return `# Settings of gusher. Copy this file to .env in the folder where you start gusher, and remove the # before the
+# settings that you change. Each line shows a default. An environment variable of the same name overrides this
+# file; a flag overrides both (gusher start --help).
 
 ${SETTINGS.map(envEntry).join('\n')}`;
 }

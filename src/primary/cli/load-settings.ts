@@ -1,13 +1,7 @@
 import type { Options } from 'yargs';
-import {
-  type Resolution,
-  resolveSettings,
-  SETTING_NAMES,
-  type Setting,
-  type SettingName,
-  type Settings,
-  settingOf,
-} from '../../shared/config/settings.ts';
+import { type Resolution, resolveSettings } from '../../shared/config/resolve-settings.ts';
+import type { Setting } from '../../shared/config/setting.ts';
+import { SETTING_NAMES, type SettingName, type Settings, settingOf } from '../../shared/config/settings.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { UsageError } from './errors.ts';
 import { type Arguments, textOption } from './options.ts';

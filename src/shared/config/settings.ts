@@ -1,140 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import { publicKeyOf } from '../crypto/public-key.ts';
-import { type Address, formatAddress, isEveryInterface, isLoopback, parseAddress } from '../net/address.ts';
 import { parseNetworks } from '../net/client-address.ts';
 import { parseRedisAddress } from '../redis/redis-url.ts';
+import { address, flag, integer, oneOf, optionalText, publicKeyFile, type Setting, text } from './setting.ts';
 
-/** One setting: the only place where its names, unit, default, bounds and reason stand. */
-export interface Setting<T> {
-  readonly env: string;
-  /** Flag of `gusher start`, without the dashes. */
-  readonly flag?: string;
-  /** Older environment names that mean the same. */
-  readonly aliases?: readonly string[];
-  readonly unit?: string;
-  /** The values that are taken, where they can be told in a few words. */
-  readonly allowed?: string;
-  /** The default as it would be typed; empty where the setting is off by default. */
-  readonly example: string;
-  /** What the default is, where it depends on the machine. */
-  readonly computed?: string;
-  readonly about: string;
-  /** The value is in no log and no error. */
-  readonly secret?: true;
-  readonly fallback: T;
-  /** Throws an `Error` saying what was expected. */
-  readonly parse: (text: string) => T;
-}
-
-type Naming = Omit<Setting<unknown>, 'fallback' | 'parse' | 'example' | 'allowed'>;
-
-function address(naming: Naming & { fallback: string }): Setting<Address> {
-  return {
-    ...naming,
-    example: naming.fallback,
-    fallback: parseAddress(naming.fallback),
-    parse: parseAddress,
-  };
-}
-
-function integer(naming: Naming & { fallback: number; min: number; max: number }): Setting<number> {
-  const { min, max, ...rest } = naming;
-  return {
-    ...rest,
-    allowed: `${min} to ${max}`,
-    example: naming.computed === undefined ? String(naming.fallback) : '',
-    parse(text) {
-      const value = Number(text);
-      if (!/^\d+$/.test(text) || value < min || value > max) {
-        throw new Error(`must be a whole number from ${min} to ${max}`);
-      }
-      return value;
-    },
-  };
-}
-
-function flag(naming: Naming & { fallback: boolean }): Setting<boolean> {
-  return {
-    ...naming,
-    allowed: 'true, false',
-    example: String(naming.fallback),
-    parse(text) {
-      if (text === 'true' || text === '1') return true;
-      if (text === 'false' || text === '0') return false;
-      throw new Error('must be true or false');
-    },
-  };
-}
-
-function oneOf<const T extends string>(
-  naming: Naming & { fallback: NoInfer<T>; values: readonly T[] },
-): Setting<T> {
-  const { values, ...rest } = naming;
-  return {
-    ...rest,
-    allowed: values.join(', '),
-    example: naming.fallback,
-    parse(text) {
-      const value = values.find((candidate) => candidate === text);
-      if (value === undefined) throw new Error(`must be one of ${values.join(', ')}`);
-      return value;
-    },
-  };
-}
-
-function optionalText(naming: Naming & { check?: (text: string) => void }): Setting<string | undefined> {
-  const { check, ...rest } = naming;
-  return {
-    ...rest,
-    example: '',
-    fallback: undefined,
-    parse(text) {
-      check?.(text);
-      return text;
-    },
-  };
-}
-
-function text(naming: Naming & { fallback: string; check?: (text: string) => void }): Setting<string> {
-  const { check, ...rest } = naming;
-  return {
-    ...rest,
-    example: naming.fallback,
-    parse(value) {
-      check?.(value);
-      return value;
-    },
-  };
-}
-
-/** The value is the text in the file: it travels to the workers, the file need not. */
-function publicKeyFile(naming: Naming): Setting<string | undefined> {
-  return {
-    ...naming,
-    example: '',
-    fallback: undefined,
-    parse(path) {
-      const pem = readText(path);
-      if (publicKeyOf(pem) === undefined) throw new Error('must be a file with a public key in PEM');
-      return pem;
-    },
-  };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new Error(`must be a file that can be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-}
-
-const KIBIBYTE = 1024;
+export const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
 
-/** Every setting of gusher, in the order in which the documents list them. */
+/** Every setting of gusher, in the order of the documents. */
 export const SETTINGS = {
   listen: address({
     env: 'GUSHER_LISTEN',
@@ -197,7 +70,7 @@ export const SETTINGS = {
     flag: 'log-format',
     fallback: 'auto',
     values: ['auto', 'json', 'text'],
-    about: 'format of log lines; auto: text on a terminal, JSON elsewhere',
+    about: 'Format of log lines. auto writes text to a terminal and JSON elsewhere',
   }),
   headersTimeoutMs: integer({
     env: 'GUSHER_HEADERS_TIMEOUT_MS',
@@ -223,14 +96,14 @@ export const SETTINGS = {
     min: 1,
     max: 10_000_000,
     about:
-      'how many requests one client address (IPv6: a /64) may begin on the public port in a second; the rest gets 429. ' +
-      'Not counted: loopback, private networks and GUSHER_TRUSTED_PROXIES, where the address is that of a proxy',
+      'Requests accepted per second on the public port from one client address (IPv6: /64 network); excess requests get 429. ' +
+      'Loopback, private networks and GUSHER_TRUSTED_PROXIES are exempt, because their address is that of a proxy',
   }),
   trustedProxies: text({
     env: 'GUSHER_TRUSTED_PROXIES',
     fallback: '',
     about:
-      'networks of proxies, between commas (10.0.0.0/8, 2001:db8::/32), whose X-Forwarded-For or Forwarded names the client',
+      'Comma-separated networks of trusted proxies (10.0.0.0/8, 2001:db8::/32). Their X-Forwarded-For or Forwarded header names the client',
     check: parseNetworks,
   }),
   headersMaxBytes: integer({
@@ -277,12 +150,12 @@ export const SETTINGS = {
     env: 'GUSHER_NAMES_MAX_BYTES',
     unit: 'bytes',
     fallback: Math.floor(getHeapStatistics().heap_size_limit / 2),
-    computed: 'half of the heap that the primary may use',
+    computed: 'half of the heap limit of the primary',
     min: MEBIBYTE,
     max: 1024 * 1024 * MEBIBYTE,
     about:
-      'how much memory the names of channels and users of all clients together may take in the primary; ' +
-      'beyond it clients can join no channel that is new on their worker (host_full)',
+      'Maximum memory in the primary for the names of channels and users of all clients. ' +
+      'When full, subscriptions to channels that are new on a worker are rejected (host_full)',
   }),
   commandsPerSecond: integer({
     env: 'GUSHER_COMMANDS_PER_SECOND',
@@ -299,8 +172,8 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     about:
-      'how many pings, pongs and fragments of messages are read from one client in a second, beside its commands; ' +
-      'the rest waits in its socket, and each such second counts as a fault',
+      'Pings, pongs and message fragments processed per client per second, in addition to its commands; ' +
+      'excess frames are delayed, and each such second counts as a protocol error',
   }),
   protocolErrorsPerMinute: integer({
     env: 'GUSHER_PROTOCOL_ERRORS_PER_MINUTE',
@@ -341,7 +214,7 @@ export const SETTINGS = {
     min: 1,
     max: 100_000,
     about:
-      'Auth webhook calls, and remote_url calls, that each worker makes at once for all apps. One app uses at most as many as are still free.',
+      'Concurrent auth webhook calls, and remote_url calls, per worker for all apps. One app uses at most as many as are still free',
   }),
   jwtPublicKey: publicKeyFile({
     env: 'GUSHER_JWT_PUBLIC_KEY_FILE',
@@ -464,7 +337,7 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     about:
-      'how many presence channels one client may join in a second, again and again; 100 joins are saved up for a client that connects, and the rest waits',
+      'Presence channels joined per Pusher client per second; excess joins are delayed. A new client may join 100 at once',
   }),
   pusherPresenceChannelJoinsPerSecond: integer({
     env: 'GUSHER_PUSHER_PRESENCE_CHANNEL_JOINS_PER_SECOND',
@@ -473,7 +346,7 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     about:
-      'how many joins of one presence channel each worker takes in a second; 10,000 are saved up, the rest waits for up to 5 s and is then refused (too_many_joins)',
+      'Joins of one presence channel per worker per second, after a burst of up to 10,000; excess joins are delayed by up to 5 s, then rejected (too_many_joins)',
   }),
   pusherPresenceMembersMax: integer({
     env: 'GUSHER_PUSHER_PRESENCE_MEMBERS_MAX',
@@ -546,7 +419,7 @@ export const SETTINGS = {
     env: 'GUSHER_WORKER_LIVENESS_TIMEOUT_MS',
     unit: 'ms',
     fallback: 5_000,
-    // Less than a few beats of a worker would be the end of healthy ones.
+    // A shorter timeout would kill healthy workers, which send a heartbeat every 500 ms.
     min: 2_000,
     max: 600_000,
     about: 'Time without a heartbeat after which a worker is killed and replaced',
@@ -569,7 +442,7 @@ export const SETTINGS = {
   }),
 } satisfies Record<string, Setting<never> | Setting<unknown>>;
 
-/** The values that gusher runs with. Plain data: they travel to the workers as they are. */
+/** The values that gusher runs with. Plain data: the primary sends them to the workers unchanged. */
 export type Settings = {
   readonly [Name in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Name]['parse']>;
 };
@@ -578,145 +451,20 @@ export type SettingName = keyof Settings;
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 
-/** The definition of a setting, whatever its values are. */
+/** The definition of a setting, without the type of its value. */
 export function settingOf(name: SettingName): Setting<unknown> {
   return SETTINGS[name];
 }
 
-/** Where values come from, strongest first: flags by setting name, the environment, the `.env` file. */
-export interface SettingSources {
-  readonly flags?: Readonly<Record<string, string | undefined>>;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  readonly file?: Readonly<Record<string, string | undefined>>;
-}
-
-export type Resolution<Name extends SettingName = SettingName> =
-  | { readonly settings: Pick<Settings, Name>; readonly given: ReadonlySet<SettingName> }
-  | { readonly errors: readonly string[] };
-
-/**
- * Resolves settings, all of them unless `names` says which: flag > environment > `.env` file > default. In each
- * source the `GUSHER_` name wins over an alias. Empty counts as unset, but as a fault in a flag. All faults are
- * returned together, each beginning with the name under which the value was given; no fault repeats the value
- * of a secret.
- */
-export function resolveSettings(sources: SettingSources): Resolution;
-export function resolveSettings<Name extends SettingName>(
-  sources: SettingSources,
-  names: readonly Name[],
-): Resolution<Name>;
-export function resolveSettings(
-  sources: SettingSources,
-  names: readonly SettingName[] = SETTING_NAMES,
-): Resolution {
-  const errors: string[] = [];
-  const given = new Set<SettingName>();
-  const sound: Partial<Record<SettingName, unknown>> = {};
-  for (const name of names) {
-    const setting = settingOf(name);
-    const found = lookUp(name, setting, sources);
-    try {
-      sound[name] = found === undefined ? setting.fallback : parseFound(setting, found.text);
-      if (found !== undefined) given.add(name);
-    } catch (error) {
-      const shown = setting.secret || found?.text === '' ? '' : ` (got "${found?.text}")`;
-      errors.push(`${found?.origin} ${(error as Error).message}${shown}`);
-    }
-  }
-  // A rule cannot judge values that are not there.
-  const rules = RULES.filter((rule) => rule.names.every((name) => name in sound));
-  errors.push(...rules.flatMap((rule) => rule.errorOf(sound as Settings) ?? []));
-  return errors.length > 0 ? { errors } : { settings: sound as Settings, given };
-}
-
-function parseFound(setting: Setting<unknown>, text: string): unknown {
-  if (text === '') throw new Error('must not be empty');
-  return setting.parse(text);
-}
-
-function lookUp(name: SettingName, setting: Setting<unknown>, { flags, environment, file }: SettingSources) {
-  const byFlag = flags?.[name];
-  if (byFlag !== undefined) return { text: byFlag, origin: `--${setting.flag ?? name}` };
-  for (const source of [environment, file]) {
-    for (const key of [setting.env, ...(setting.aliases ?? [])]) {
-      const text = source?.[key];
-      if (text !== undefined && text !== '') return { text, origin: key };
-    }
-  }
-  return undefined;
-}
-
-/** What no value can break alone. */
-interface Rule {
-  readonly names: readonly SettingName[];
-  readonly errorOf: (settings: Settings) => string | undefined;
-}
-
-/** What a message or body has beside its data: names, punctuation, a signature. */
-const AROUND_DATA_BYTES = 2 * KIBIBYTE;
-
-const RULES: readonly Rule[] = [
-  {
-    names: ['pusherEventMaxBytes', 'messageMaxBytes', 'bodyMaxBytes'],
-    errorOf: ({ pusherEventMaxBytes, messageMaxBytes, bodyMaxBytes }) => {
-      const neededBytes = pusherEventMaxBytes + AROUND_DATA_BYTES;
-      return Math.min(messageMaxBytes, bodyMaxBytes) < neededBytes
-        ? `GUSHER_MESSAGE_MAX_BYTES and GUSHER_BODY_MAX_BYTES must be at least GUSHER_PUSHER_EVENT_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
-        : undefined;
-    },
-  },
-  {
-    names: ['pusherMemberInfoMaxBytes', 'messageMaxBytes'],
-    errorOf: ({ pusherMemberInfoMaxBytes, messageMaxBytes }) => {
-      // It comes as JSON in a string.
-      const neededBytes = 2 * pusherMemberInfoMaxBytes + AROUND_DATA_BYTES;
-      return messageMaxBytes < neededBytes
-        ? `GUSHER_MESSAGE_MAX_BYTES must be at least 2 × GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES + ${AROUND_DATA_BYTES} (${neededBytes})`
-        : undefined;
-    },
-  },
-  {
-    names: ['sendBufferMaxBytes', 'messageMaxBytes'],
-    errorOf: ({ sendBufferMaxBytes, messageMaxBytes }) =>
-      sendBufferMaxBytes < 2 * messageMaxBytes
-        ? 'GUSHER_SEND_BUFFER_MAX_BYTES must be at least twice GUSHER_MESSAGE_MAX_BYTES'
-        : undefined,
-  },
-  {
-    names: ['apiListen', 'apiToken'],
-    errorOf: ({ apiListen, apiToken }) =>
-      isLoopback(apiListen) || apiToken !== undefined
-        ? undefined
-        : `GUSHER_API_TOKEN must be set when the API listens beyond loopback (${formatAddress(apiListen)})`,
-  },
-  {
-    names: ['sendBufferMaxBytes', 'bodyMaxBytes'],
-    errorOf: ({ sendBufferMaxBytes, bodyMaxBytes }) =>
-      sendBufferMaxBytes < 2 * bodyMaxBytes
-        ? 'GUSHER_SEND_BUFFER_MAX_BYTES must be at least twice GUSHER_BODY_MAX_BYTES'
-        : undefined,
-  },
-  {
-    names: ['listen', 'apiListen'],
-    errorOf: ({ listen, apiListen }) =>
-      overlap(listen, apiListen) ? 'GUSHER_API_LISTEN must not be the address of GUSHER_LISTEN' : undefined,
-  },
-];
-
-function overlap(one: Address, other: Address): boolean {
-  if (one.port !== other.port || one.port === 0) return false;
-  return one.host === other.host || isEveryInterface(one) || isEveryInterface(other);
-}
-
-/** It travels in an HTTP header. */
+/** A client sends the token in an HTTP header. */
 function apiToken(value: string): void {
   if (!/^[\x21-\x7e]{16,}$/.test(value)) {
-    throw new Error('must have at least 16 characters, all of them ASCII and none a space');
+    throw new Error('must have at least 16 ASCII characters and no spaces');
   }
 }
 
 function pathPrefix(value: string): void {
   if (!/^(?:\/[A-Za-z0-9._~-]+)+$/.test(value)) {
-    throw new Error('must be a path such as /pusher: no slash at its end, and no percent signs');
+    throw new Error('must be a path such as /pusher, without a trailing slash and without percent signs');
   }
 }

@@ -27,7 +27,7 @@ describe('the command line', () => {
   const gusherProcess: Gusher = async (words, env) => {
     const run = new Run(words, folder, env);
     const code = await within(run.ended, `the end of gusher ${words.join(' ')}`);
-    return { code, output: run.output, errors: run.errors, complaints: run.complaints };
+    return { code, output: run.output, errors: run.errors, errorLines: run.errorLines };
   };
 
   beforeEach(() => {
@@ -133,7 +133,7 @@ describe('the command line', () => {
         '--workers must be a whole number from 1 to 1024 (got "abc")',
         '--redis-prefix must not be empty',
         'GUSHER_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent (got "loud")',
-        'GUSHER_API_TOKEN must be set when the API listens beyond loopback (:8001)',
+        'GUSHER_API_TOKEN must be set unless GUSHER_API_LISTEN is a loopback address (:8001)',
       ]);
     });
 
@@ -154,7 +154,7 @@ describe('the command line', () => {
     });
 
     it('prints no password', async () => {
-      const { code, complaints: errorLines } = await gusher(['start', '--redis-url', 'redis//:hush@h']);
+      const { code, errorLines } = await gusher(['start', '--redis-url', 'redis//:hush@h']);
       expect(code).to.equal(2);
       expect(errorLines).not.to.contain('hush');
     });
@@ -169,7 +169,7 @@ describe('the command line', () => {
       it('adds, lists, shows, changes and removes', async () => {
         const env = environment();
         const done = async (...words: string[]): Promise<string> => {
-          const { code, output, complaints: errorLines } = await run(['apps', ...words], env);
+          const { code, output, errorLines } = await run(['apps', ...words], env);
           expect(code, errorLines).to.equal(0);
           return output;
         };
@@ -257,7 +257,7 @@ describe('the command line', () => {
       expect(JSON.parse(shown)).to.deep.include({ id, secret: '***', origins: ['shop.example', 'a.b'] });
       const again = await gusher(['apps', 'add', 'shop', '--pusher', '--subscription-count', 'on']);
       expect(again.output).to.equal('changed shop in gusher-apps.json\n');
-      expect(again.complaints).to.contain('gusher apps show shop --secrets');
+      expect(again.errorLines).to.contain('gusher apps show shop --secrets');
       const readable = await gusher(['apps', 'show', 'shop', '--secrets']);
       expect(JSON.parse(readable.output)).to.deep.include({ id, secret });
       const { apps } = JSON.parse(readFileSync(join(folder, 'gusher-apps.json'), 'utf8'));
@@ -318,10 +318,10 @@ describe('the command line', () => {
 
     it('says at once, in one line and without the password, that Redis is gone', async () => {
       writeFileSync(join(folder, '.env'), `REDIS_ADDR=redis://:hush@127.0.0.1:${await freePort()}\n`);
-      const { code, complaints: errorLines } = await gusherProcess(['apps', 'list']);
+      const { code, errorLines } = await gusherProcess(['apps', 'list']);
       expect({ code, errorLines }).to.deep.equal({
         code: 1,
-        complaints: 'gusher: nothing listens at the Redis address\n',
+        errorLines: 'gusher: nothing listens at the Redis address\n',
       });
     });
 
@@ -360,7 +360,7 @@ describe('the command line', () => {
 
     async function subscribed(...words: string[]): Promise<Run> {
       const run = new Run(['subscribe', ...words], folder, env);
-      await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+      await eventually(() => run.errorLines.includes('subscribed to '), 'gusher subscribe is subscribed');
       return run;
     }
 
@@ -418,13 +418,13 @@ describe('the command line', () => {
       run.signal('SIGINT');
       expect(await within(run.ended, 'its end')).to.equal(0);
       expect(run.output).to.equal(sent.join(''));
-      expect(run.complaints).to.equal('subscribed to news, 123, --dashes; Ctrl-C ends\n');
+      expect(run.errorLines).to.equal('subscribed to news, 123, --dashes; Ctrl-C ends\n');
     });
 
     it('connects to where --url says', async () => {
       const elsewhere = { GUSHER_LISTEN: '127.0.0.1:1' };
       const run = new Run(['subscribe', 'news', '--url', server.url], folder, elsewhere);
-      await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+      await eventually(() => run.errorLines.includes('subscribed to '), 'gusher subscribe is subscribed');
       run.signal('SIGTERM');
       expect(await within(run.ended, 'its end')).to.equal(0);
     });
@@ -461,7 +461,7 @@ describe('the command line', () => {
       const mortal = await startGusher({ workers: 1 });
       try {
         const run = new Run(['subscribe', 'news', '--url', mortal.url], folder);
-        await eventually(() => run.complaints.includes('subscribed to '), 'gusher subscribe is subscribed');
+        await eventually(() => run.errorLines.includes('subscribed to '), 'gusher subscribe is subscribed');
         await mortal.stop();
         expect(await within(run.ended, 'its end')).to.equal(1);
         expect(run.errors).to.deep.equal(['the connection was closed (4200: The server is restarting.)']);
@@ -485,7 +485,7 @@ describe('the command line', () => {
       const env = { GUSHER_API_LISTEN: `127.0.0.1:${port}` };
       expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
-        complaints: `gusher: no gusher answers at 127.0.0.1:${port} (unexpected_upgrade)\n`,
+        errorLines: `gusher: no gusher answers at 127.0.0.1:${port} (unexpected_upgrade)\n`,
       });
       stranger.close();
     });
@@ -495,11 +495,11 @@ describe('the command line', () => {
       const env = { GUSHER_LISTEN: `:${port}`, GUSHER_API_LISTEN: `127.0.0.1:${port + 1}` };
       expect(await gusherProcess(['subscribe', 'news'], env)).to.include({
         code: 1,
-        complaints: `gusher: no gusher answers at 127.0.0.1:${port} (ECONNREFUSED)\n`,
+        errorLines: `gusher: no gusher answers at 127.0.0.1:${port} (ECONNREFUSED)\n`,
       });
       expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
-        complaints: `gusher: no gusher answers at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
+        errorLines: `gusher: no gusher answers at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
       });
     });
 

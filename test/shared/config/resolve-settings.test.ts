@@ -1,9 +1,8 @@
 import { expect } from 'chai';
+import { resolveSettings, type SettingSources } from '../../../src/shared/config/resolve-settings.ts';
 import {
-  resolveSettings,
   SETTING_NAMES,
   type SettingName,
-  type SettingSources,
   type Settings,
   settingOf,
 } from '../../../src/shared/config/settings.ts';
@@ -19,8 +18,8 @@ function errorsOf(sources: SettingSources): readonly string[] {
   return 'errors' in resolution ? resolution.errors : [];
 }
 
-describe('the settings', () => {
-  it('have defaults that have no fault', () => {
+describe('resolveSettings', () => {
+  it('returns valid defaults', () => {
     const { listen, apiListen, redisUrl, workers } = settingsOf({});
     expect(listen).to.deep.equal({ host: undefined, port: 8000 });
     expect(apiListen).to.deep.equal({ host: '127.0.0.1', port: 8001 });
@@ -28,30 +27,21 @@ describe('the settings', () => {
     expect(workers).to.be.greaterThan(0);
   });
 
-  it('have names of their own, each', () => {
-    const names = SETTING_NAMES.map(settingOf).flatMap(({ env, flag, aliases }) => [
-      env,
-      ...(flag === undefined ? [] : [flag]),
-      ...(aliases ?? []),
-    ]);
-    expect(new Set(names).size).to.equal(names.length);
-  });
-
-  it('take a flag before the environment, and the environment before the file', () => {
+  it('prefers a flag to the environment, and the environment to the file', () => {
     const file = { GUSHER_WORKERS: '1', GUSHER_LOG_LEVEL: 'warn', GUSHER_APPS_FILE: 'f' };
     const environment = { GUSHER_WORKERS: '2', GUSHER_LOG_LEVEL: 'error' };
     const { workers, logLevel, appsFile } = settingsOf({ flags: { workers: '3' }, environment, file });
     expect([workers, logLevel, appsFile]).to.deep.equal([3, 'error', 'f']);
   });
 
-  it("understand the first gusher's .env", () => {
+  it('accepts the variables of gusher-cluster', () => {
     const file = { REDIS_ADDR: '127.0.0.1:6379', PUBLIC_API_ADDR: ':8000' };
     const { redisUrl, listen } = settingsOf({ file });
     expect(redisUrl).to.equal('127.0.0.1:6379');
     expect(listen).to.deep.equal({ host: undefined, port: 8000 });
   });
 
-  it('take the GUSHER_ name before an older one of the same place, and no weaker place for it', () => {
+  it('prefers the GUSHER_ name to an alias in the same source, but not to an alias in a stronger source', () => {
     const both = { PUBLIC_API_ADDR: ':1', GUSHER_LISTEN: ':2' };
     expect(settingsOf({ environment: both }).listen.port).to.equal(2);
     const { listen } = settingsOf({
@@ -61,19 +51,19 @@ describe('the settings', () => {
     expect(listen.port).to.equal(1);
   });
 
-  it('take an empty variable for none', () => {
+  it('treats an empty variable as unset', () => {
     expect(
       settingsOf({ environment: { GUSHER_WORKERS: '' }, file: { GUSHER_WORKERS: '5' } }).workers,
     ).to.equal(5);
   });
 
-  it('tell which ones were given', () => {
+  it('returns which settings were given', () => {
     const resolution = resolveSettings({ flags: { workers: '1' }, file: { PUBLIC_API_ADDR: ':1' } });
     const given = 'given' in resolution ? [...resolution.given] : [];
     expect(given.sort()).to.deep.equal(['listen', 'workers'] satisfies SettingName[]);
   });
 
-  it('tell all faults at once, by the names under which the values were given', () => {
+  it('returns all errors together, each with the name under which its value was given', () => {
     const errors = errorsOf({
       flags: { workers: 'abc', appsFile: '' },
       environment: { PUBLIC_API_ADDR: 'nonsense', GUSHER_LOG_LEVEL: 'loud' },
@@ -89,7 +79,7 @@ describe('the settings', () => {
     ]);
   });
 
-  it('stop the start where limits contradict each other, by the names of all', () => {
+  it('rejects limits that contradict each other and names all of them', () => {
     const errorOf = (environment: Record<string, string>): string => errorsOf({ environment }).join();
     const event = errorOf({ GUSHER_PUSHER_EVENT_MAX_BYTES: '64000' });
     for (const name of ['GUSHER_PUSHER_EVENT_MAX_BYTES', 'GUSHER_MESSAGE_MAX_BYTES', 'GUSHER_BODY_MAX_BYTES'])
@@ -104,7 +94,7 @@ describe('the settings', () => {
   });
 
   for (const text of ['0', '1025', '-1', '1.5', '2 ', '1e2', '0x2', 'two']) {
-    it(`do not take "${text}" for a number of workers`, () => {
+    it(`rejects "${text}" as a number of workers`, () => {
       expect(errorsOf({ environment: { GUSHER_WORKERS: text } })).to.have.length(1);
     });
   }
@@ -122,12 +112,12 @@ describe('the settings', () => {
     'rediss-sentinel://u:p%40ss@h:26379,i,[::1]:26380/main-1/3?sentinel_password=p%26q',
   ];
   for (const url of redisUrls) {
-    it(`take ${url} for a Redis`, () => {
+    it(`accepts ${url} as a Redis URL`, () => {
       expect(settingsOf({ environment: { GUSHER_REDIS_URL: url } }).redisUrl).to.equal(url);
     });
   }
 
-  const notRedis = [
+  const invalidRedisUrls = [
     'h',
     'http://h',
     'redis://',
@@ -146,13 +136,13 @@ describe('the settings', () => {
     'redis-sentinel://:%zz@h/main',
     'redis-sentinel://h/main?password=p',
   ];
-  for (const url of notRedis) {
-    it(`do not take ${url} for a Redis`, () => {
+  for (const url of invalidRedisUrls) {
+    it(`rejects ${url} as a Redis URL`, () => {
       expect(errorsOf({ environment: { GUSHER_REDIS_URL: url } })).to.have.length(1);
     });
   }
 
-  it('repeat no secret in a fault', () => {
+  it('repeats no secret in an error', () => {
     const errors = errorsOf({
       flags: { redisUrl: 'redis//:hush@h' },
       environment: { GUSHER_API_TOKEN: 'hush' },
@@ -161,26 +151,26 @@ describe('the settings', () => {
     expect(errors.join()).not.to.contain('hush');
   });
 
-  it('want a token for an API beyond loopback', () => {
+  it('requires a token unless the API listens on loopback', () => {
     const environment = { GUSHER_API_LISTEN: ':8001' };
     expect(errorsOf({ environment })).to.deep.equal([
-      'GUSHER_API_TOKEN must be set when the API listens beyond loopback (:8001)',
+      'GUSHER_API_TOKEN must be set unless GUSHER_API_LISTEN is a loopback address (:8001)',
     ]);
     expect(errorsOf({ environment: { ...environment, GUSHER_API_TOKEN: 'x'.repeat(16) } })).to.deep.equal([]);
   });
 
-  it('want a token that no header breaks', () => {
+  it('rejects a token that a header cannot carry', () => {
     for (const token of ['x'.repeat(15), `${'x'.repeat(16)} y`, 'ü'.repeat(16), `${'x'.repeat(16)}\n`]) {
       expect(errorsOf({ environment: { GUSHER_API_TOKEN: token } }), token).to.have.length(1);
     }
   });
 
-  it('judge by no rule what has a fault of its own', () => {
+  it('applies no rule to a value that is invalid itself', () => {
     const errors = errorsOf({ environment: { GUSHER_API_LISTEN: ':8001', GUSHER_API_TOKEN: 'short' } });
     expect(errors).to.have.length(1);
   });
 
-  it('want two addresses, unless the system chooses the ports', () => {
+  it('rejects equal addresses of both listeners unless the system chooses the ports', () => {
     const same = (listen: string, apiListen: string): number =>
       errorsOf({ flags: { listen, apiListen }, environment: { GUSHER_API_TOKEN: 'x'.repeat(16) } }).length;
     expect(same('127.0.0.1:9', '127.0.0.1:9')).to.equal(1);
@@ -190,11 +180,22 @@ describe('the settings', () => {
     expect(same('127.0.0.1:0', '127.0.0.1:0')).to.equal(0);
   });
 
-  it('are resolved in part for a command that uses some', () => {
+  it('resolves only the settings that a command uses', () => {
     const environment = { GUSHER_WORKERS: 'abc', GUSHER_LISTEN: ':7' };
     const resolution = resolveSettings({ environment }, ['listen']);
     expect('settings' in resolution && resolution.settings).to.deep.equal({
       listen: { host: undefined, port: 7 },
     });
+  });
+});
+
+describe('SETTINGS', () => {
+  it('have distinct names, flags and aliases', () => {
+    const names = SETTING_NAMES.map(settingOf).flatMap(({ env, flag, aliases }) => [
+      env,
+      ...(flag === undefined ? [] : [flag]),
+      ...(aliases ?? []),
+    ]);
+    expect(new Set(names).size).to.equal(names.length);
   });
 });
