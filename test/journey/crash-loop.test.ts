@@ -35,11 +35,7 @@ describe('gusher that cannot go on', () => {
   }
 
   it('ends with 1 and a sentence when every worker dies while it starts', async () => {
-    const {
-      code,
-      complaints: errorLines,
-      gusher,
-    } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
+    const { code, errorLines, gusher } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
     expect(code).to.equal(1);
     expect(errorLines).to.equal(
       'gusher: no worker became ready: each died while it started (last: exit code 7)',
@@ -50,7 +46,7 @@ describe('gusher that cannot go on', () => {
   });
 
   it('ends with 1 and a sentence when no worker can be started', async () => {
-    const { code, complaints: errorLines } = await runToItsEnd({
+    const { code, errorLines } = await runToItsEnd({
       env: inThePrimary("process.execPath = '/nowhere/node'"),
     });
     expect(code).to.equal(1);
@@ -60,7 +56,7 @@ describe('gusher that cannot go on', () => {
   });
 
   it('ends with 1 and a sentence when workers crash again and again', async () => {
-    const { code, complaints: errorLines } = await runToItsEnd({
+    const { code, errorLines } = await runToItsEnd({
       env: inEveryWorker(CRASH_WHEN_READY),
     });
     expect(code).to.equal(1);
@@ -77,7 +73,7 @@ describe('gusher that cannot go on', () => {
       const occupant = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => occupant.once('listening', resolve));
       const { port } = occupant.address() as { port: number };
-      const { code, complaints: errorLines } = await runToItsEnd({ env: { [setting]: `127.0.0.1:${port}` } });
+      const { code, errorLines } = await runToItsEnd({ env: { [setting]: `127.0.0.1:${port}` } });
       occupant.close();
       expect(code).to.equal(1);
       expect(errorLines).to.equal(`gusher: cannot listen on 127.0.0.1:${port} (${setting}): EADDRINUSE`);
@@ -87,11 +83,11 @@ describe('gusher that cannot go on', () => {
 
 async function runToItsEnd(
   options: GusherOptions,
-): Promise<{ code: number | null; complaints: string; gusher: RunningGusher }> {
+): Promise<{ code: number | null; errorLines: string; gusher: RunningGusher }> {
   const gusher = spawnGusher({ workers: 2, ...options });
   try {
     const { code } = await within(gusher.exited, 'the end of gusher', 35_000);
-    return { code, complaints: gusher.complaints.join('\n'), gusher };
+    return { code, errorLines: gusher.errorLines.join('\n'), gusher };
   } finally {
     await gusher.stop();
   }

@@ -63,7 +63,7 @@ describe('signals', () => {
     await gusher.log((line) => line.event === 'signal_ignored' && line.signal === 'SIGUSR2', 'SIGUSR2');
     expect(await gusher.stop()).to.equal(0);
     // Node announces an inspector on standard error.
-    expect(gusher.complaints).to.deep.equal([]);
+    expect(gusher.errorLines).to.deep.equal([]);
   });
 
   it('leaves all of them to the primary when they are sent to its children', async () => {
@@ -76,7 +76,7 @@ describe('signals', () => {
     await receiver?.hasReceived(1);
     expect(children.every(isAlive)).to.equal(true);
     expect(await gusher.stop()).to.equal(0);
-    expect(gusher.complaints).to.deep.equal([]);
+    expect(gusher.errorLines).to.deep.equal([]);
   });
 
   it('ignores SIGHUP under nohup', async () => {

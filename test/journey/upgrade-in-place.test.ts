@@ -67,7 +67,7 @@ describe('an upgrade in place', () => {
     gusher = spawnGusher({ workers: 2, program });
     const { code } = await within(gusher.exited, 'the end of gusher');
     expect(code).to.equal(1);
-    expect(gusher.complaints).to.have.lengthOf(1);
-    expect(gusher.complaints[0]).to.match(/^gusher: Cannot find module '.*worker\.js' imported from /);
+    expect(gusher.errorLines).to.have.lengthOf(1);
+    expect(gusher.errorLines[0]).to.match(/^gusher: Cannot find module '.*worker\.js' imported from /);
   });
 });

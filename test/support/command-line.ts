@@ -10,7 +10,7 @@ type Environment = Readonly<Record<string, string>>;
 export interface Outcome {
   readonly code: number | null;
   readonly output: string;
-  readonly complaints: string;
+  readonly errorLines: string;
   /** A line each, without the name of the program and the hint. */
   readonly errors: readonly string[];
 }
@@ -28,7 +28,7 @@ process.on('exit', killRuns);
 export class Run {
   readonly ended: Promise<number | null>;
   output = '';
-  complaints = '';
+  errorLines = '';
   readonly #child: ChildProcess;
 
   constructor(words: readonly string[], folder: string, env: Environment = {}) {
@@ -48,7 +48,7 @@ export class Run {
       this.output += chunk.toString();
     });
     child.stderr?.on('data', (chunk: Buffer) => {
-      this.complaints += chunk.toString();
+      this.errorLines += chunk.toString();
     });
   }
 
@@ -66,7 +66,7 @@ export class Run {
   }
 
   get errors(): string[] {
-    return errorsIn(this.complaints);
+    return errorsIn(this.errorLines);
   }
 }
 
@@ -91,7 +91,7 @@ export async function runHere(
     return {
       code,
       output: output.join(''),
-      complaints: errorLines.join(''),
+      errorLines: errorLines.join(''),
       errors: errorsIn(errorLines.join('')),
     };
   } finally {

@@ -33,7 +33,7 @@ export class RunningGusher {
   readonly process: ChildProcess;
   readonly logs: LogLine[] = [];
   /** What was written to standard error and was no log line. */
-  readonly complaints: string[] = [];
+  readonly errorLines: string[] = [];
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   output = '';
   readonly #folder: string;
@@ -50,7 +50,7 @@ export class RunningGusher {
     if (child.stderr === null) throw new Error('gusher was started without a standard error');
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (line.startsWith('{')) this.logs.push(JSON.parse(line) as LogLine);
-      else this.complaints.push(line);
+      else this.errorLines.push(line);
     });
   }
 
@@ -125,7 +125,7 @@ export class RunningGusher {
   }
 
   #tail(): string {
-    return [...this.complaints, ...this.logs.map((line) => JSON.stringify(line))].slice(-5).join('\n');
+    return [...this.errorLines, ...this.logs.map((line) => JSON.stringify(line))].slice(-5).join('\n');
   }
 }
 
