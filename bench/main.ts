@@ -1,14 +1,14 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { naive, socketIo } from './peers/peers.ts';
+import { nodeCluster, socketIo } from './peers/peers.ts';
 import { GROWTH, SCENARIOS, SHORT } from './suites.ts';
 import { type Figure, isBottleneck, type Plan, type Scenario } from './support/scenario.ts';
 import { median } from './support/statistics.ts';
-import { gusher, limit } from './support/target.ts';
+import { gusher, minimal } from './support/target.ts';
 
 const RESULTS = 'bench/results';
-/** What two runs of the same may differ by. */
+/** The largest ratio of two results that still counts as equal. */
 const FLAT = 1.25;
 
 type Sized = Figure & { readonly size: number };
@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 
 if (options.help) {
   process.stdout.write(
-    'npm run bench -- [--growth] [--rounds N] [--workers N] [--only part-of-a-name] [--peers] [--short]\nbench/README.md says what is measured.\n',
+    'npm run bench -- [--growth] [--rounds N] [--workers N] [--only part-of-a-name] [--peers] [--short]\nSee bench/README.md.\n',
   );
 } else {
   await main();
@@ -35,30 +35,30 @@ if (options.help) {
 
 async function main(): Promise<void> {
   const workers = Number(options.workers);
-  const peers = options.peers ? [naive(workers), socketIo(workers)] : [];
+  const peers = options.peers ? [nodeCluster(workers), socketIo(workers)] : [];
   const plan: Plan = {
-    targets: [limit, gusher(workers), ...peers],
+    targets: [minimal, gusher(workers), ...peers],
     rounds: options.short ? 1 : Number(options.rounds),
     short: options.short,
   };
-  const offered = options.short ? SHORT : options.growth ? GROWTH : SCENARIOS;
-  const chosen = offered.filter(({ name }) => name.includes(options.only));
+  const available = options.short ? SHORT : options.growth ? GROWTH : SCENARIOS;
+  const selected = available.filter(({ name }) => name.includes(options.only));
   const figures: Figure[] = [];
-  const last = readLast();
-  for (const [done, scenario] of chosen.entries()) {
-    process.stderr.write(`${done + 1} of ${chosen.length}: ${scenario.name}\n`);
-    const some = await runScenario(scenario, plan);
-    for (const figure of some) process.stdout.write(`${lineOf(figure, some, last)}\n`);
-    figures.push(...some);
+  const previous = readPreviousResults();
+  for (const [index, scenario] of selected.entries()) {
+    process.stderr.write(`${index + 1} of ${selected.length}: ${scenario.name}\n`);
+    const results = await runScenario(scenario, plan);
+    for (const figure of results) process.stdout.write(`${formatLine(figure, results, previous)}\n`);
+    figures.push(...results);
   }
   process.stdout.write(
-    `load of the machine: ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores, Node ${process.version}\n`,
+    `machine load: ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores, Node ${process.version}\n`,
   );
   if (!options.short) save(figures);
-  if (options.short && figures.some(isBroken)) process.exitCode = 1;
+  if (options.short && figures.some(isInvalid)) process.exitCode = 1;
 }
 
-/** The targets take turns, so that the moods of the machine meet all of them. */
+/** Measures the targets alternately, so that a change of machine load affects all of them. */
 async function runScenario(scenario: Scenario, plan: Plan): Promise<Figure[]> {
   const targets = plan.targets.filter(scenario.suits);
   const found = new Map<
@@ -89,44 +89,44 @@ async function runScenario(scenario: Scenario, plan: Plan): Promise<Figure[]> {
     scenario: scenario.name,
     remarks: [...figure.remarks],
   }));
-  return lineUp(figures);
+  return groupByTargetAndUnit(figures);
 }
 
-/** A series stands together, whatever else was measured at each of its sizes. */
-function lineUp(figures: readonly Figure[]): Figure[] {
+/** Puts the sizes of a series on consecutive lines. */
+function groupByTargetAndUnit(figures: readonly Figure[]): Figure[] {
   const kindOf = ({ unit, target }: Figure) => `${target}\n${unit}`;
   const kinds = [...new Set(figures.map(kindOf))];
   return kinds.flatMap((kind) => figures.filter((figure) => kindOf(figure) === kind));
 }
 
-/** Broken is a figure that is none, or that not everything arrived for; never one that is slow. */
-function isBroken({ values, remarks }: Figure): boolean {
+/** A result is invalid if it is not a number or if messages or clients are missing; slowness is never an error. */
+function isInvalid({ values, remarks }: Figure): boolean {
   return values.some((value) => !Number.isFinite(value)) || remarks.some((remark) => !isBottleneck(remark));
 }
 
-function lineOf(figure: Figure, all: readonly Figure[], last: readonly Figure[]): string {
+function formatLine(figure: Figure, all: readonly Figure[], previous: readonly Figure[]): string {
   const { scenario, target, unit, size, values, remarks } = figure;
   const same = (other: Figure, name: string) =>
     other.scenario === scenario && other.unit === unit && other.size === size && other.target === name;
   const middle = median(values);
-  const floor = all.find((other) => same(other, limit.name));
-  const before = last.find((other) => same(other, target));
+  const minimum = all.find((other) => same(other, minimal.name));
+  const before = previous.find((other) => same(other, target));
   const parts = [
     (size === undefined ? scenario : `${scenario}: ${size}`).padEnd(42),
-    target.padEnd(10),
+    target.padEnd(12),
     `${middle.toFixed(2).padStart(9)} ${unit}`.padEnd(44),
     `(${values.map((value) => value.toFixed(2)).join(' ')})`,
   ];
-  if (floor !== undefined && target !== limit.name)
-    parts.push(`${(middle / median(floor.values)).toFixed(2)} x limit`);
+  if (minimum !== undefined && target !== minimal.name)
+    parts.push(`${(middle / median(minimum.values)).toFixed(2)} x minimal`);
   const smallest = smallestOf(figure, all);
   if (smallest !== undefined) parts.push(growthOf(figure, smallest));
-  if (before !== undefined) parts.push(`last time ${median(before.values).toFixed(2)}`);
+  if (before !== undefined) parts.push(`previous ${median(before.values).toFixed(2)}`);
   if (remarks.length > 0) parts.push(`! ${remarks.join(', ')}`);
   return parts.join(' ');
 }
 
-/** What a figure of a series is compared with; none for the first itself. */
+/** Returns the smallest size of a series; `undefined` for that size itself. */
 function smallestOf({ scenario, unit, target, size = 0 }: Figure, all: readonly Figure[]): Sized | undefined {
   return all
     .filter((other) => other.scenario === scenario && other.unit === unit && other.target === target)
@@ -134,21 +134,21 @@ function smallestOf({ scenario, unit, target, size = 0 }: Figure, all: readonly 
     .sort((one, other) => one.size - other.size)[0];
 }
 
-/** How a figure grew beside the work: it is flat when it stayed, linear when it grew as the work did. */
+/** Compares the growth of a result with the growth of the work: flat, linear, or between them. */
 function growthOf({ size = 0, values }: Figure, smallest: Sized): string {
-  const [figureTimes, workTimes] = [median(values) / median(smallest.values), size / smallest.size];
-  return `${figureTimes.toFixed(2)} x that of ${smallest.size}: ${shapeOf(figureTimes, workTimes)}`;
+  const [resultRatio, workRatio] = [median(values) / median(smallest.values), size / smallest.size];
+  return `${resultRatio.toFixed(2)} x size ${smallest.size}: ${shapeOf(resultRatio, workRatio)}`;
 }
 
-function shapeOf(figureTimes: number, workTimes: number): string {
-  if (figureTimes <= FLAT) return figureTimes < 1 / FLAT ? 'falls' : 'flat';
-  const power = Math.log(figureTimes) / Math.log(workTimes);
+function shapeOf(resultRatio: number, workRatio: number): string {
+  if (resultRatio <= FLAT) return resultRatio < 1 / FLAT ? 'falls' : 'flat';
+  const power = Math.log(resultRatio) / Math.log(workRatio);
   if (power < 0.8) return 'less than linear';
   return power <= 1.2 ? 'linear' : 'more than linear';
 }
 
-/** The figures that were saved last; none is no fault. */
-function readLast(): Figure[] {
+/** Reads the newest saved results; returns an empty list if none exist. */
+function readPreviousResults(): Figure[] {
   try {
     const [newest] = readdirSync(RESULTS)
       .filter((name) => name.endsWith('.json'))

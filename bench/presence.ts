@@ -5,27 +5,27 @@ import type { ToPrimary } from '../src/shared/ipc/messages.ts';
 import { PresenceReporter } from '../src/worker/ipc/presence-reporter.ts';
 
 /**
- * What the roster costs: `npm run build && node --expose-gc dist/bench/presence.js`. One user joins one channel by
- * one connection, as most do. CPU times are of the whole process, garbage collection on other threads included.
+ * Measures the presence registry: `npm run build && node --expose-gc dist/bench/presence.js`. Each user joins one
+ * channel over one connection. CPU times include garbage collection on other threads.
  */
 const USERS = 100_000;
 const CHANNELS = 1_000;
 const WORKERS = 4;
-/** How many join in one turn of a worker's loop. */
+/** Joins per event-loop tick of a worker. */
 const BATCH = 100;
 
 async function main(): Promise<void> {
   await measure();
-  for (const [what, value] of await measure()) process.stdout.write(`${what}: ${value}\n`);
+  for (const [name, value] of await measure()) process.stdout.write(`${name}: ${value}\n`);
 }
 
-/** The first call warms up. */
-async function measure(): Promise<[what: string, value: string][]> {
+/** Returns one result per line. The first call warms up the compiler. */
+async function measure(): Promise<[name: string, value: string][]> {
   const heapBefore = await heapBytes();
   const presence = new PresenceRegistry();
-  const desk = new PresenceQueryServer(presence);
-  for (let worker = 0; worker < WORKERS; worker += 1) desk.open(nameOf(worker), () => undefined);
-  const join = await joinAll(desk);
+  const queryServer = new PresenceQueryServer(presence);
+  for (let worker = 0; worker < WORKERS; worker += 1) queryServer.open(nameOf(worker), () => undefined);
+  const join = await joinAll(queryServer);
   const bytes = ((await heapBytes()) - heapBefore) / USERS;
   const page = pageMs(presence);
   let left = 0;
@@ -35,52 +35,49 @@ async function measure(): Promise<[what: string, value: string][]> {
     },
     countChanged: () => undefined,
   });
-  const drop = await lateness(async () => {
-    desk.close(nameOf(0));
+  const drop = await maxDelayMs(async () => {
+    queryServer.close(nameOf(0));
     while (left < USERS / WORKERS) await new Promise(setImmediate);
   });
-  for (let worker = 1; worker < WORKERS; worker += 1) desk.close(nameOf(worker));
-  if (presence.apps().size > 0) throw new Error('somebody is still there');
+  for (let worker = 1; worker < WORKERS; worker += 1) queryServer.close(nameOf(worker));
+  if (presence.apps().size > 0) throw new Error('presence entries remain after all workers left');
   return [
-    ['a join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`],
-    ['a join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`],
-    ['lateness of the loop while all join', `${join.lateMs.toFixed(0)} ms at most`],
-    ['memory of a present user, in the primary', `${bytes.toFixed(0)} bytes`],
-    ['a page of 1,000 of the users of a channel of all', `${page.toFixed(1)} ms`],
-    [
-      `lateness of the loop when a worker with ${USERS / WORKERS} users is gone`,
-      `${drop.toFixed(0)} ms at most`,
-    ],
+    ['join, in the worker', `${join.workerUs.toFixed(1)} us of CPU`],
+    ['join, in the primary', `${join.primaryUs.toFixed(1)} us of CPU`],
+    ['event-loop delay while all users join', `${join.delayMs.toFixed(0)} ms maximum`],
+    ['memory per present user, in the primary', `${bytes.toFixed(0)} bytes`],
+    ['query of 1,000 users in a channel with all users', `${page.toFixed(1)} ms`],
+    [`event-loop delay when a worker with ${USERS / WORKERS} users exits`, `${drop.toFixed(0)} ms maximum`],
   ];
 }
 
-async function joinAll(desk: PresenceQueryServer) {
+async function joinAll(queryServer: PresenceQueryServer) {
   let workerMs = 0;
   let primaryMs = 0;
   const joins = async (): Promise<void> => {
     for (let first = 0; first < USERS; first += BATCH) {
       const began = cpuMs();
-      const line = reportJoins(first);
+      const message = encodeJoins(first);
       const sent = cpuMs();
-      desk.receive(nameOf((first / BATCH) % WORKERS), JSON.parse(line));
+      queryServer.receive(nameOf((first / BATCH) % WORKERS), JSON.parse(message));
       primaryMs += cpuMs() - sent;
       workerMs += sent - began;
       await new Promise(setImmediate);
     }
   };
-  const lateMs = await lateness(joins);
-  return { workerUs: (workerMs / USERS) * 1_000, primaryUs: (primaryMs / USERS) * 1_000, lateMs };
+  const delayMs = await maxDelayMs(joins);
+  return { workerUs: (workerMs / USERS) * 1_000, primaryUs: (primaryMs / USERS) * 1_000, delayMs };
 }
 
-/** What a worker does for the joins of one turn: the message, as it crosses. */
-function reportJoins(first: number): string {
+/** Does the work of a worker for the joins of one tick; returns the message to the primary. */
+function encodeJoins(first: number): string {
   const messages: ToPrimary[] = [];
   const send = (message: ToPrimary): void => void messages.push(message);
   const reporter = new PresenceReporter({ send, scheduleFlush: () => undefined });
   for (let user = first; user < first + BATCH; user += 1) {
     reporter.report('shop', '', `user-${user}`, 1);
     reporter.report('shop', `channel-${user % CHANNELS}`, `user-${user}`, 1);
-    reporter.report('shop', 'everybody', `user-${user}`, 1);
+    reporter.report('shop', 'all-users', `user-${user}`, 1);
   }
   reporter.flush();
   return JSON.stringify(messages[0]);
@@ -92,7 +89,7 @@ function pageMs(presence: PresenceRegistry): number {
     answerQuery(presence, {
       kind: 'usersOfChannel',
       app: 'shop',
-      channel: 'everybody',
+      channel: 'all-users',
       after: `user-${page}`,
       limit: 1_000,
     });
@@ -100,20 +97,20 @@ function pageMs(presence: PresenceRegistry): number {
   return (cpuMs() - began) / 20;
 }
 
-/** By how many ms a timer was late at most while something was done. */
-async function lateness(work: () => Promise<void>): Promise<number> {
+/** Returns the maximum delay of a timer, in ms, while `work` runs. */
+async function maxDelayMs(work: () => Promise<void>): Promise<number> {
   let last = performance.now();
-  let most = 0;
-  const look = (): void => {
+  let maximum = 0;
+  const check = (): void => {
     const now = performance.now();
-    most = Math.max(most, now - last - 1);
+    maximum = Math.max(maximum, now - last - 1);
     last = now;
   };
-  const timer = setInterval(look, 1);
+  const timer = setInterval(check, 1);
   await work();
   await new Promise((resolve) => setTimeout(resolve, 20));
   clearInterval(timer);
-  return most;
+  return maximum;
 }
 
 function nameOf(worker: number): string {

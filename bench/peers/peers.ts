@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Speech, startScript, type Target } from '../support/target.ts';
+import { type ClientProtocol, startScript, type Target } from '../support/target.ts';
 
-/** What the peers need, in the versions that were measured; installed on demand, not among gusher's packages. */
+/** Packages of the peers, in the measured versions. `--peers` installs them; they are not dependencies of gusher. */
 const PACKAGES = [
   'ws@8.23.0',
   'socket.io@4.8.4',
@@ -14,7 +14,7 @@ const PACKAGES = [
 ];
 const FOLDER = join(tmpdir(), 'gusher-bench-peers');
 
-const NAIVE: Speech = {
+const NODE_CLUSTER: ClientProtocol = {
   path: '/',
   hello: '{"subscribe":"ch-{c}"}',
   ready: '"subscribed"',
@@ -22,9 +22,9 @@ const NAIVE: Speech = {
   body: (data) => `{"channel":"ch-{c}","event":"tick","data":${data}}`,
 };
 
-const SOCKET_IO: Speech = {
+const SOCKET_IO: ClientProtocol = {
   path: '/socket.io/?EIO=4&transport=websocket',
-  // Engine.IO's opening, Socket.IO's connect, the heartbeat.
+  // Engine.IO open, Socket.IO connect, heartbeat.
   replies: [
     ['0{', '40'],
     ['40{', '42["subscribe","ch-{c}"]'],
@@ -32,26 +32,29 @@ const SOCKET_IO: Speech = {
   ],
   ready: '"subscribed"',
   publishPath: '/publish',
-  body: NAIVE.body,
+  body: NODE_CLUSTER.body,
 };
 
-/** `node:cluster` and `ws`, as it is written in an afternoon: every worker is told of every publication. */
-export function naive(workers: number): Target {
-  return { name: 'naive', start: () => startPeer('naive-server.mjs', workers, NAIVE) };
+/** A simple server with `node:cluster` and `ws`: every worker receives every publication. */
+export function nodeCluster(workers: number): Target {
+  return {
+    name: 'node:cluster',
+    start: () => startPeer('cluster-server.mjs', workers, NODE_CLUSTER),
+  };
 }
 
-/** Socket.IO with its cluster adapter and sticky sessions, as its documentation has it. */
+/** Socket.IO with its cluster adapter and sticky sessions, set up as documented. */
 export function socketIo(workers: number): Target {
   return { name: 'socket.io', start: () => startPeer('socket-io-server.mjs', workers, SOCKET_IO) };
 }
 
-function startPeer(file: string, workers: number, speech: Speech) {
+function startPeer(file: string, workers: number, protocol: ClientProtocol) {
   install();
-  // Packages are looked for beside the script, so that is where it has to be.
+  // Node resolves packages relative to the script, so the script must be in the folder of the packages.
   const script = join(FOLDER, file);
   const source = fileURLToPath(new URL(`../../../bench/peers/${file}`, import.meta.url));
   execFileSync('cp', [source, script]);
-  return startScript(script, [String(workers)], speech);
+  return startScript(script, [String(workers)], protocol);
 }
 
 function install(): void {

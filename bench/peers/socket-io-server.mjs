@@ -16,7 +16,7 @@ if (cluster.isPrimary) {
       body += chunk;
     });
     request.on('end', () => {
-      // One worker is told; the adapter brings it to the others.
+      // The primary sends to one worker; the adapter forwards to the others.
       Object.values(cluster.workers)[0].send({ publish: body });
       response.end('{}');
     });

@@ -4,14 +4,14 @@ import { Publisher } from '../support/publisher.ts';
 import { type Scenario, withRunning } from '../support/scenario.ts';
 import { quantile } from '../support/statistics.ts';
 
-/** Many channels of one subscriber each: CPU of a publication from HTTP request to socket. */
-export function channels(most: number): Scenario {
+/** Measures CPU per publication, from HTTP request to socket, with one subscriber in each channel. */
+export function channels(channelCount: number): Scenario {
   return {
-    name: `${most} channels of one subscriber`,
-    suits: ({ isLimit }) => isLimit === undefined,
+    name: `${channelCount} channels with one subscriber each`,
+    suits: ({ isMinimal }) => isMinimal === undefined,
     measure: (target, { short }) =>
       withRunning(target, async (running) => {
-        const [count, publications] = short ? [Math.ceil(most / 100), 50] : [most, 4_000];
+        const [count, publications] = short ? [Math.ceil(channelCount / 100), 50] : [channelCount, 4_000];
         const clients = new Clients();
         const publisher = new Publisher(running, { sockets: 8 });
         try {
@@ -30,8 +30,8 @@ export function channels(most: number): Scenario {
               'ms p99': quantile(latenciesMs, 0.99),
             },
             remarks: [
-              ...(ready < count ? [`only ${ready} of ${count} clients were let in`] : []),
-              ...(arrived < publications ? [`${publications - arrived} publications did not arrive`] : []),
+              ...(ready < count ? [`only ${ready} of ${count} clients connected`] : []),
+              ...(arrived < publications ? [`${publications - arrived} publications missing`] : []),
             ],
           };
         } finally {

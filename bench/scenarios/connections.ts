@@ -5,22 +5,22 @@ import { type Measured, type Scenario, withRunning } from '../support/scenario.t
 import type { Running } from '../support/target.ts';
 
 const SETTLE_MS = 12_000;
-/** So that a run of some seconds has every client looked at. */
+/** Short, so that a run of 20 s pings every client several times. */
 const HEARTBEAT_MS = 5_000;
 
-/** What a client costs: CPU to let it in and subscribe it, and memory while it is quiet, at the margin. */
+/** Measures CPU to connect and subscribe one more client, and its memory while idle. */
 export const connections: Scenario = {
   name: 'connections',
-  suits: ({ isLimit }) => isLimit === undefined,
+  suits: ({ isMinimal }) => isMinimal === undefined,
   measure: (target, { short }) =>
     withRunning(target, async (running) => {
       const step = short ? 100 : 5_000;
       const clients = new Clients();
       try {
-        const first = await admit(running, clients, step);
+        const first = await connectClients(running, clients, step);
         await pause(short ? 100 : SETTLE_MS);
         const before = anonymousBytesOf(running.pid);
-        const second = await admit(running, clients, step);
+        const second = await connectClients(running, clients, step);
         await pause(short ? 100 : SETTLE_MS);
         const after = anonymousBytesOf(running.pid);
         const missing = 2 * step - first.ready - second.ready;
@@ -29,7 +29,7 @@ export const connections: Scenario = {
             'ms CPU per connect and subscribe': second.cpuMs / Math.max(1, second.ready),
             'KB per idle connection': (after - before) / 1_024 / Math.max(1, second.ready),
           },
-          remarks: missing > 0 ? [`${missing} clients were not let in`] : [],
+          remarks: missing > 0 ? [`${missing} clients did not connect`] : [],
         };
       } finally {
         await clients.close();
@@ -38,12 +38,12 @@ export const connections: Scenario = {
 };
 
 /**
- * The same as more and more come: memory of a connection over the server when it was empty, and over what it had
- * at the step before; CPU of those that came since.
+ * Measures the same costs at growing sizes: memory per connection relative to the empty server and to the previous
+ * size, and CPU of the clients added since the previous size.
  */
 export function connectionsGrowth(sizes: readonly number[]): Scenario {
   return {
-    name: 'so many connections',
+    name: 'number of connections',
     suits: connections.suits,
     measure: async (target, { short }) => {
       const steps = short ? sizes.map((size) => size / 10) : sizes;
@@ -54,7 +54,7 @@ export function connectionsGrowth(sizes: readonly number[]): Scenario {
   };
 }
 
-/** On a fresh server: one that had clients before keeps memory, and gives it to the next for nothing. */
+/** Needs a fresh server: after clients disconnect, the process keeps their memory and reuses it. */
 async function memoryAt(running: Running, steps: readonly number[], short: boolean): Promise<Measured[]> {
   const clients = new Clients();
   try {
@@ -63,19 +63,19 @@ async function memoryAt(running: Running, steps: readonly number[], short: boole
     const measured: Measured[] = [];
     let last = { ready: 0, bytes: empty };
     for (const step of steps) {
-      const ready = last.ready + (await admit(running, clients, step - last.ready)).ready;
+      const ready = last.ready + (await connectClients(running, clients, step - last.ready)).ready;
       await pause(short ? 100 : SETTLE_MS);
       const bytes = anonymousBytesOf(running.pid);
       measured.push({
         size: step,
         values: {
           'bytes per connection, over empty': (bytes - empty) / Math.max(1, ready),
-          // At the first step both are the same.
+          // At the first size both values are equal.
           ...(last.ready > 0 && {
             'bytes per connection, marginal': (bytes - last.bytes) / Math.max(1, ready - last.ready),
           }),
         },
-        remarks: ready < step ? [`only ${ready} of ${step} clients were let in`] : [],
+        remarks: ready < step ? [`only ${ready} of ${step} clients connected`] : [],
       });
       last = { ready, bytes };
     }
@@ -85,7 +85,7 @@ async function memoryAt(running: Running, steps: readonly number[], short: boole
   }
 }
 
-/** On a server that let clients in before, or the first step would pay for the compiler. */
+/** Connects early clients first: otherwise the first size includes the cost of V8's compiler. */
 async function cpuAt(running: Running, steps: readonly number[], short: boolean): Promise<Measured[]> {
   const early = new Clients();
   await early.open(running, { count: short ? 10 : 2_000, perSecond: 400 });
@@ -94,15 +94,15 @@ async function cpuAt(running: Running, steps: readonly number[], short: boolean)
   const clients = new Clients();
   try {
     const measured: Measured[] = [];
-    let here = 0;
+    let connected = 0;
     for (const step of steps) {
-      const { ready, cpuMs } = await admit(running, clients, step - here);
+      const { ready, cpuMs } = await connectClients(running, clients, step - connected);
       measured.push({
         size: step,
         values: { 'ms CPU per connect and subscribe': cpuMs / Math.max(1, ready) },
-        remarks: ready < step - here ? [`${step - here - ready} clients were not let in`] : [],
+        remarks: ready < step - connected ? [`${step - connected - ready} clients did not connect`] : [],
       });
-      here = step;
+      connected = step;
     }
     return measured;
   } finally {
@@ -110,20 +110,20 @@ async function cpuAt(running: Running, steps: readonly number[], short: boolean)
   }
 }
 
-/** What a server spends in so many seconds of quiet, in ms of CPU. */
-async function spend({ pid }: Running, seconds: number): Promise<number> {
+/** Returns the CPU time in ms that an idle server uses in `seconds`. */
+async function idleCpuMs({ pid }: Running, seconds: number): Promise<number> {
   const before = cpuMsOf(pid);
   await pause(seconds * 1_000);
   return cpuMsOf(pid) - before;
 }
 
-async function admit(running: Running, clients: Clients, count: number) {
+async function connectClients(running: Running, clients: Clients, count: number) {
   const before = cpuMsOf(running.pid);
   const ready = await clients.open(running, { count, perSecond: 1_000 });
   return { ready, cpuMs: cpuMsOf(running.pid) - before };
 }
 
-/** Clients that say nothing, and the heartbeat on; what it would cost at the default of 25 s is a fifth of it. */
+/** Measures the heartbeat of idle clients. At the default interval of 25 s the cost is a fifth of this result. */
 export const heartbeat: Scenario = {
   name: `heartbeat of ${HEARTBEAT_MS / 1_000} s`,
   suits: ({ name }) => name === 'gusher',
@@ -132,13 +132,13 @@ export const heartbeat: Scenario = {
       target,
       async (running) => {
         const [count, seconds] = short ? [100, 1] : [10_000, 20];
-        // What a gusher without clients does (beats, watches) is not theirs.
-        const emptyMs = await spend(running, seconds);
+        // Subtracted below: the cost of gusher without clients (liveness messages between the processes).
+        const emptyMs = await idleCpuMs(running, seconds);
         const clients = new Clients();
         try {
           const ready = await clients.open(running, { count });
           await pause(short ? 100 : SETTLE_MS);
-          const spentMs = (await spend(running, seconds)) - emptyMs;
+          const spentMs = (await idleCpuMs(running, seconds)) - emptyMs;
           return { values: { '% of a core per 10,000': (spentMs / seconds / 10) * (10_000 / ready) } };
         } finally {
           await clients.close();

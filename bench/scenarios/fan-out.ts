@@ -1,4 +1,4 @@
-import { Clients, wereFull } from '../support/clients.ts';
+import { Clients, wereClientsBusy } from '../support/clients.ts';
 import { cpuMsOf } from '../support/machine.ts';
 import { Publisher } from '../support/publisher.ts';
 import type { Measured, Plan, Scenario } from '../support/scenario.ts';
@@ -7,13 +7,13 @@ import { quantile } from '../support/statistics.ts';
 import type { Target } from '../support/target.ts';
 
 const BURSTS_PER_SECOND = 25;
-const LONE_PER_SECOND = 50;
-/** More than a server can carry meets in its turns, and then it is no longer one publication at a time. */
-const LONE_DELIVERIES_PER_SECOND = 50_000;
-/** How long is measured where that is less than a hundred publications. */
+const SINGLE_PER_SECOND = 50;
+/** Above this rate several publications are in progress at once, so single publications can no longer be measured. */
+const SINGLE_DELIVERIES_PER_SECOND = 50_000;
+/** Duration of the measurement if that is less than 100 publications. */
 const SECONDS = 10;
 const MIN_BURSTS = 20;
-/** As many clients warm a server up as well as all would. */
+/** Enough clients to warm up the server. */
 const WARM_UP_CLIENTS = 1_000;
 
 interface FanOut {
@@ -22,7 +22,7 @@ interface FanOut {
   readonly bytes: number;
 }
 
-/** One channel that holds everybody: CPU of the whole server per message that reached a client, and latency. */
+/** Measures CPU of the process tree per delivered message, and latency, with all clients in one channel. */
 export function fanOut(options: FanOut): Scenario {
   const { subscribers, burst, bytes } = options;
   return {
@@ -32,7 +32,7 @@ export function fanOut(options: FanOut): Scenario {
   };
 }
 
-/** The same for latency alone, one publication at a time, over more of them: a p99 wants many. */
+/** Measures latency of single publications; a p99 needs more of them than `fanOut` sends. */
 export function latency({ subscribers, bytes }: { subscribers: number; bytes: number }): Scenario {
   return {
     name: `latency, ${subscribers} subscribers, ${perSecondOf({ subscribers, burst: 1 })}/s`,
@@ -52,13 +52,13 @@ export function latency({ subscribers, bytes }: { subscribers: number; bytes: nu
 
 function perSecondOf({ subscribers, burst }: { subscribers: number; burst: number }): number {
   return burst === 1
-    ? Math.min(LONE_PER_SECOND, LONE_DELIVERIES_PER_SECOND / subscribers)
+    ? Math.min(SINGLE_PER_SECOND, SINGLE_DELIVERIES_PER_SECOND / subscribers)
     : burst * BURSTS_PER_SECOND * (1 / Math.max(1, burst / 10));
 }
 
 function publicationsOf(options: FanOut): number {
-  const most = Math.min(100, perSecondOf(options) * SECONDS);
-  return Math.max(MIN_BURSTS, Math.ceil(most / options.burst)) * options.burst;
+  const atMost = Math.min(100, perSecondOf(options) * SECONDS);
+  return Math.max(MIN_BURSTS, Math.ceil(atMost / options.burst)) * options.burst;
 }
 
 function measure(
@@ -95,9 +95,9 @@ function measure(
           'ms p99': quantile(after.latenciesMs, 0.99),
         },
         remarks: [
-          ...(ready < count ? [`only ${ready} of ${count} clients were let in`] : []),
-          ...(arrived < expected ? [`${expected - arrived} of ${expected} deliveries did not come`] : []),
-          ...(wereFull(before, after, tookMs) ? [bottleneck('the clients')] : []),
+          ...(ready < count ? [`only ${ready} of ${count} clients connected`] : []),
+          ...(arrived < expected ? [`${expected - arrived} of ${expected} deliveries missing`] : []),
+          ...(wereClientsBusy(before, after, tookMs) ? [bottleneck('the clients')] : []),
         ],
       };
     } finally {

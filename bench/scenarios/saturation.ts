@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Clients, wereFull } from '../support/clients.ts';
+import { Clients, wereClientsBusy } from '../support/clients.ts';
 import { cpuMsOf } from '../support/machine.ts';
 import { Publisher } from '../support/publisher.ts';
 import { bottleneck, type Scenario, withRunning } from '../support/scenario.ts';
@@ -8,19 +8,19 @@ import { gusher } from '../support/target.ts';
 
 const SUBSCRIBERS = 1_000;
 const SECONDS = 5;
-/** Enough that no worker waits for a backend. */
+/** Enough that no worker waits for the backend. */
 const IN_FLIGHT = 32;
-/** Publications by which clients may lag: what waits for 1,000 of them fills the memory of the kernel. */
+/** Publications by which the clients may lag. A larger backlog for 1,000 clients fills the kernel's socket buffers. */
 const BACKLOG = 200;
-/** Nobody's latency is asked for. */
+/** One client in so many reports latency: none here. */
 const SAMPLED = 1_000_000;
-/** That share the machine with the workers: two processes of clients, the primary, and the backend, which is this one. */
-const OTHERS = 4;
+/** Other processes on the machine: two of clients, the primary, and this one, which is the backend. */
+const OTHER_PROCESSES = 4;
 
-/** So many workers, given all that they take: deliveries per second, and what one costs. */
+/** Measures deliveries per second of saturated workers, and CPU per delivery. */
 export function saturation(workers: number): Scenario {
   return {
-    name: `saturated, ${workers} workers`,
+    name: `saturation, ${workers} workers`,
     suits: ({ name }) => name === 'gusher',
     measure: (_target, { short }) =>
       withRunning(gusher(workers), async (running) => {
@@ -35,7 +35,7 @@ export function saturation(workers: number): Scenario {
           const before = await clients.report();
           const [startedAt, cpuMs] = [performance.now(), cpuMsOf(running.pid)];
           const published = await saturate(publisher, clients, { ready, seconds });
-          // The backlog belongs to it: the last delivery ends the measurement.
+          // The measurement includes the backlog: it ends with the last delivery.
           const arrived = await clients.until(published * ready);
           const tookMs = performance.now() - startedAt;
           const spentMs = cpuMsOf(running.pid) - cpuMs;
@@ -46,12 +46,10 @@ export function saturation(workers: number): Scenario {
               'us CPU per delivery': (spentMs * 1_000) / Math.max(1, arrived),
             },
             remarks: [
-              ...(ready < count ? [`only ${ready} of ${count} clients were let in`] : []),
-              ...(arrived < published * ready
-                ? [`${published * ready - arrived} deliveries did not come`]
-                : []),
-              ...(wereFull(before, after, tookMs) ? [bottleneck('the clients')] : []),
-              ...(availableParallelism() < workers + OTHERS ? [bottleneck('the cores')] : []),
+              ...(ready < count ? [`only ${ready} of ${count} clients connected`] : []),
+              ...(arrived < published * ready ? [`${published * ready - arrived} deliveries missing`] : []),
+              ...(wereClientsBusy(before, after, tookMs) ? [bottleneck('the clients')] : []),
+              ...(availableParallelism() < workers + OTHER_PROCESSES ? [bottleneck('the cores')] : []),
             ],
           };
         } finally {
@@ -62,27 +60,27 @@ export function saturation(workers: number): Scenario {
   };
 }
 
-/** Answers how many publications it was. */
+/** Publishes at the full rate; returns the number of publications. */
 async function saturate(
   publisher: Publisher,
   clients: Clients,
   { ready, seconds }: { ready: number; seconds: number },
 ): Promise<number> {
   const progress = { deliveries: 0, isOver: false };
-  const look = async (): Promise<void> => {
+  const poll = async (): Promise<void> => {
     while (!progress.isOver) {
       progress.deliveries = (await clients.report()).deliveries;
       await pause(20);
     }
   };
-  const looking = look();
-  const published = await publisher.press({
+  const polling = poll();
+  const published = await publisher.runAtFullRate({
     seconds,
     inFlight: IN_FLIGHT,
     bytes: 100,
-    mayGoOn: (sent) => sent - progress.deliveries / ready < BACKLOG,
+    mayContinue: (sent) => sent - progress.deliveries / ready < BACKLOG,
   });
   progress.isOver = true;
-  await looking;
+  await polling;
   return published;
 }

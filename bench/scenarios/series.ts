@@ -1,6 +1,6 @@
 import type { Measured, Scenario } from '../support/scenario.ts';
 
-/** The same scenario at growing sizes, each on a server of its own. */
+/** Runs a scenario at growing sizes, each on a new server. */
 export function series(name: string, sizes: readonly number[], at: (size: number) => Scenario): Scenario {
   const scenarios = sizes.map((size) => ({ size, scenario: at(size) }));
   return {

@@ -1,11 +1,11 @@
 import { connect, type Socket } from 'node:net';
 
 /**
- * Many light WebSocket clients in one process: raw sockets, a handshake as text, and a reader that looks at frame
- * heads and skips payloads, since the machine is shared with the server that is measured.
+ * Runs many cheap WebSocket clients in one process. They use raw sockets, read frame headers and skip payloads,
+ * because they share the machine with the measured server.
  */
 
-/** What `Clients` asks of this process. */
+/** Requests of `Clients` to this process. */
 export type ToClients =
   | {
       type: 'open';
@@ -17,19 +17,19 @@ export type ToClients =
       first: number;
       count: number;
       channels: number;
-      /** One client in so many reads the time stamps. */
+      /** One client in this many reads the timestamps. */
       sampled: number;
       perSecond: number;
     }
   | { type: 'reset' }
   | { type: 'report' };
 
-/** What it answers. */
+/** Replies of this process. */
 export type FromClients =
   | { type: 'opened'; ready: number }
   | { type: 'report'; deliveries: number; latenciesMs: number[]; cpuMs: number };
 
-/** Beyond what the asked pace takes. */
+/** Added to the time that the requested rate needs. */
 const OPEN_TIMEOUT_MS = 60_000;
 const ACCEPTED = 'HTTP/1.1 101';
 const NOTHING = Buffer.alloc(0);
@@ -66,35 +66,35 @@ class LightClient {
     this.#socket = connect({
       port: options.port,
       host: '127.0.0.1',
-      // One source address has ports for some 28,000 connections to one port.
+      // One source address has about 28,000 ports for connections to one destination port.
       localAddress: `127.77.${(index >> 12) & 255}.1`,
     });
     this.#socket.setNoDelay(true);
     this.#socket.on('error', () => this.#socket.destroy());
-    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.write(
       `GET ${options.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
         'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
     );
   }
 
-  #say(text: string): void {
+  #send(text: string): void {
     this.#socket.write(maskedText(text.replaceAll('{c}', String(this.#channel))));
   }
 
-  #take(chunk: Buffer): void {
+  #receive(chunk: Buffer): void {
     const data = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = undefined;
-    const frames = this.#upgraded ? data : this.#readAnswer(data);
-    const taken = this.#readFrames(frames);
-    if (taken < frames.length) this.#keep(frames.subarray(taken));
+    const frames = this.#upgraded ? data : this.#readHandshakeResponse(data);
+    const consumed = this.#readFrames(frames);
+    if (consumed < frames.length) this.#keepRest(frames.subarray(consumed));
   }
 
-  /** What stands behind the answer to the handshake. */
-  #readAnswer(data: Buffer): Buffer {
+  /** Returns the bytes after the handshake response. */
+  #readHandshakeResponse(data: Buffer): Buffer {
     const end = data.indexOf('\r\n\r\n');
     if (end < 0) {
-      this.#keep(data);
+      this.#keepRest(data);
       return NOTHING;
     }
     if (data.toString('latin1', 0, ACCEPTED.length) !== ACCEPTED) {
@@ -102,12 +102,12 @@ class LightClient {
       return NOTHING;
     }
     this.#upgraded = true;
-    if (this.#options.hello !== undefined) this.#say(this.#options.hello);
+    if (this.#options.hello !== undefined) this.#send(this.#options.hello);
     if (this.#options.ready === undefined) this.#becomeReady();
     return data.subarray(end + 4);
   }
 
-  /** Reads whole frames; answers how many bytes they had. */
+  /** Reads complete frames; returns the number of bytes read. */
   #readFrames(data: Buffer): number {
     let at = 0;
     while (data.length - at >= 2) {
@@ -117,23 +117,23 @@ class LightClient {
       const length =
         short < 126 ? short : short === 126 ? data.readUInt16BE(at + 2) : data.readUInt32BE(at + 6);
       if (data.length - at < head + length) break;
-      this.#frame(data, at, at + head, length);
+      this.#handleFrame(data, at, at + head, length);
       at += head + length;
     }
     return at;
   }
 
-  #keep(data: Buffer): void {
+  #keepRest(data: Buffer): void {
     this.#rest = Buffer.from(data);
   }
 
-  #frame(data: Buffer, head: number, start: number, length: number): void {
+  #handleFrame(data: Buffer, head: number, start: number, length: number): void {
     const opcode = data.readUInt8(head) & 15;
     if (opcode === 9) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
     if (opcode !== 1) return;
     if (!this.#isReady || this.#options.replies.length > 0) {
       const text = data.toString('utf8', start, start + length);
-      if (this.#answered(text)) return;
+      if (this.#replyTo(text)) return;
       if (!this.#isReady) {
         if (text.includes(this.#options.ready ?? '')) this.#becomeReady();
         return;
@@ -143,9 +143,9 @@ class LightClient {
     if (this.#sampled) this.#readStamp(data, start, length);
   }
 
-  #answered(text: string): boolean {
+  #replyTo(text: string): boolean {
     const reply = this.#options.replies.find(([prefix]) => text.startsWith(prefix));
-    if (reply !== undefined) this.#say(reply[1]);
+    if (reply !== undefined) this.#send(reply[1]);
     return reply !== undefined;
   }
 
@@ -169,7 +169,7 @@ async function open(options: ToClients & { type: 'open' }): Promise<void> {
   const startedAt = performance.now();
   for (let opened = 0; opened < options.count; ) {
     const due = Math.min(options.count, ((performance.now() - startedAt) / 1_000) * options.perSecond + 1);
-    // Never far ahead of the server: what it costs is asked here, not how it stands a flood.
+    // At most 64 handshakes are pending: the scenario measures their cost, not the behaviour under overload.
     for (; opened < due && opened - (ready - before) < 64; opened += 1) {
       new LightClient(options, options.first + opened);
     }
@@ -179,10 +179,10 @@ async function open(options: ToClients & { type: 'open' }): Promise<void> {
   while (ready - before < options.count && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  tell({ type: 'opened', ready: ready - before });
+  send({ type: 'opened', ready: ready - before });
 }
 
-function tell(message: FromClients): void {
+function send(message: FromClients): void {
   process.send?.(message);
 }
 
@@ -197,7 +197,7 @@ process.on('message', (message: ToClients) => {
       break;
     case 'report': {
       const { user, system } = process.cpuUsage();
-      tell({ type: 'report', deliveries, latenciesMs, cpuMs: (user + system) / 1_000 });
+      send({ type: 'report', deliveries, latenciesMs, cpuMs: (user + system) / 1_000 });
       break;
     }
     default:

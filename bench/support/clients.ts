@@ -8,37 +8,37 @@ import type { Running } from './target.ts';
 const SCRIPT = fileURLToPath(new URL('./client-process.js', import.meta.url));
 const PROCESSES = 2;
 const SAMPLED = 20;
-/** A process that is busy for more than this part of the time may be what is measured. */
+/** A client process that is busy for a larger fraction of the time may limit the result. */
 const BUSY_FRACTION = 0.85;
-/** Without a delivery for so long, what is missing is lost. */
+/** After this time without a delivery, missing deliveries count as lost. */
 const QUIET_MS = 3_000;
 
 interface Report {
   readonly deliveries: number;
   readonly latenciesMs: number[];
-  /** Of each process. */
+  /** CPU time of each process. */
   readonly cpuMs: number[];
 }
 
-/** Whether a client process had no time to spare between two reports. */
-export function wereFull(before: Report, after: Report, tookMs: number): boolean {
+/** Returns whether a client process was busy all the time between two reports. */
+export function wereClientsBusy(before: Report, after: Report, tookMs: number): boolean {
   return after.cpuMs.some((ms, index) => (ms - (before.cpuMs[index] ?? 0)) / tookMs > BUSY_FRACTION);
 }
 
-/** The clients of a scenario, spread over some processes. */
+/** The clients of a scenario, distributed over the client processes. */
 export class Clients {
   readonly #processes: readonly ChildProcess[] = Array.from({ length: PROCESSES }, () => fork(SCRIPT));
   #opened = 0;
 
-  /** Opens clients and waits until they are subscribed; answers how many are. */
+  /** Opens clients and waits until they are subscribed; returns their number. */
   async open(
-    { port, speech }: Running,
+    { port, protocol }: Running,
     options: { count: number; channels?: number; sampled?: number; perSecond?: number },
   ): Promise<number> {
     const { count, channels = 1, sampled = channels > 1 ? 1 : SAMPLED, perSecond = 2_000 } = options;
     const share = Math.ceil(count / this.#processes.length);
     const opened = this.#processes.map(async (child, index) => {
-      const { path, hello, ready, replies = [] } = speech;
+      const { path, hello, ready, replies = [] } = protocol;
       const mine = Math.max(0, Math.min(share, count - index * share));
       const request: ToClients = {
         type: 'open',
@@ -53,7 +53,7 @@ export class Clients {
         sampled,
         perSecond: perSecond / this.#processes.length,
       };
-      return (await ask(child, request, 'opened')).ready;
+      return (await sendRequest(child, request, 'opened')).ready;
     });
     const ready = (await Promise.all(opened)).reduce((sum, each) => sum + each, 0);
     this.#opened += count;
@@ -66,7 +66,7 @@ export class Clients {
 
   async report(): Promise<Report> {
     const reports = await Promise.all(
-      this.#processes.map((child) => ask(child, { type: 'report' }, 'report')),
+      this.#processes.map((child) => sendRequest(child, { type: 'report' }, 'report')),
     );
     return {
       deliveries: reports.reduce((sum, report) => sum + report.deliveries, 0),
@@ -75,7 +75,7 @@ export class Clients {
     };
   }
 
-  /** Waits until so many deliveries came, or none comes any more; answers how many came. */
+  /** Waits for that many deliveries, or until no more arrive; returns the number that arrived. */
   async until(expected: number): Promise<number> {
     let [last, changedAt] = [-1, performance.now()];
     for (;;) {
@@ -93,7 +93,7 @@ export class Clients {
   }
 }
 
-async function ask<Type extends FromClients['type']>(
+async function sendRequest<Type extends FromClients['type']>(
   child: ChildProcess,
   request: ToClients,
   type: Type,

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What /proc tells of a process and all its descendants. Linux only. */
+/** Reads /proc for a process and its descendants. Linux only. */
 
 function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
@@ -12,7 +12,7 @@ export function treeOf(pid: number): number[] {
   return [pid, ...childrenOf(pid).flatMap(treeOf)];
 }
 
-/** CPU time of all threads of a tree, user and system, in ms. Threads that ended meanwhile are not counted. */
+/** Returns the CPU time (user and system) of all threads of a process tree, in ms. Ended threads are not counted. */
 export function cpuMsOf(pid: number): number {
   let ns = 0;
   for (const member of treeOf(pid)) {
@@ -23,7 +23,7 @@ export function cpuMsOf(pid: number): number {
   return ns / 1e6;
 }
 
-/** Anonymous memory of a tree, in bytes. */
+/** Returns the anonymous memory of a process tree, in bytes. */
 export function anonymousBytesOf(pid: number): number {
   return treeOf(pid).reduce((sum, member) => {
     const rollup = readFileSync(`/proc/${member}/smaps_rollup`, 'latin1');

@@ -5,7 +5,7 @@ import type { Running } from './target.ts';
 const WARM_UP_SECONDS = 5;
 const WARM_UP_PUBLICATIONS = 200;
 
-/** What is published: so many at once, at a pace, going round the channels. */
+/** A load: publications per burst, their rate and size. The publisher uses the channels in turn. */
 export interface Load {
   readonly burst: number;
   readonly perSecond: number;
@@ -23,19 +23,19 @@ export class Publisher {
     this.#agent = new Agent({ keepAlive: true, maxSockets: sockets });
   }
 
-  /** Publishes to a channel; resolves when it is acknowledged. */
+  /** Publishes to a channel; resolves when the server has acknowledged it. */
   publish(channel: number, bytes: number): Promise<void> {
-    const { publishPort, speech } = this.#target;
+    const { publishPort, protocol } = this.#target;
     const stamp = `{"ts":"${process.hrtime.bigint()}","p":"`;
     const data = `${stamp}${'x'.repeat(Math.max(0, bytes - stamp.length - 2))}"}`;
-    const body = speech.body(data).replace('{c}', String(channel));
+    const body = protocol.body(data).replace('{c}', String(channel));
     return new Promise((resolve, reject) => {
       const call = request(
         {
           port: publishPort,
           host: '127.0.0.1',
           method: 'POST',
-          path: speech.publishPath.replace('{c}', String(channel)),
+          path: protocol.publishPath.replace('{c}', String(channel)),
           headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
           agent: this.#agent,
         },
@@ -43,7 +43,7 @@ export class Publisher {
           response.resume();
           response.on('end', () => {
             if (response.statusCode === 200) resolve();
-            else reject(new Error(`a publish was answered ${response.statusCode}`));
+            else reject(new Error(`publish request failed with status ${response.statusCode}`));
           });
         },
       );
@@ -53,8 +53,8 @@ export class Publisher {
   }
 
   /**
-   * Publishes until compiling is over, which otherwise takes half of the CPU of a fresh server's first seconds;
-   * answers how many publications that were. A short run is not for figures: once is enough.
+   * Publishes until V8 has compiled the hot code, which takes half of the CPU of a new server's first seconds.
+   * Returns the number of publications. A short run publishes one burst only.
    */
   async warmUp(options: Load & { short: boolean }): Promise<number> {
     const { burst, short } = options;
@@ -64,7 +64,7 @@ export class Publisher {
     return count;
   }
 
-  /** Publishes at a steady pace, `burst` at once, going round the channels. */
+  /** Publishes at a steady rate, `burst` at once, to the channels in turn. */
   async run(options: Load & { count: number }): Promise<void> {
     const { count, burst, perSecond, bytes, channels = 1 } = options;
     const calls: Promise<void>[] = [];
@@ -77,26 +77,26 @@ export class Publisher {
   }
 
   /**
-   * Publishes to one channel without a pause, so many at once, until the time is over, but waits while it may not
-   * go on; answers how many it published.
+   * Publishes to one channel for `seconds`, with `inFlight` requests at once, and pauses while `mayContinue` is false.
+   * Returns the number of publications.
    */
-  async press(options: {
+  async runAtFullRate(options: {
     seconds: number;
     inFlight: number;
     bytes: number;
-    mayGoOn: (published: number) => boolean;
+    mayContinue: (published: number) => boolean;
   }): Promise<number> {
     const until = performance.now() + options.seconds * 1_000;
     let published = 0;
-    const lane = async (): Promise<void> => {
+    const publishInSequence = async (): Promise<void> => {
       while (performance.now() < until) {
-        if (options.mayGoOn(published)) {
+        if (options.mayContinue(published)) {
           await this.publish(0, options.bytes);
           published += 1;
         } else await pause(2);
       }
     };
-    await Promise.all(Array.from({ length: options.inFlight }, lane));
+    await Promise.all(Array.from({ length: options.inFlight }, publishInSequence));
     return published;
   }
 

@@ -2,43 +2,43 @@ import type { Running, Target } from './target.ts';
 
 const BOTTLENECK = ' were the bottleneck';
 
-/** What a run of the benchmark is made with. */
+/** The options of a benchmark run. */
 export interface Plan {
   readonly targets: readonly Target[];
   readonly rounds: number;
-  /** A run of seconds that shows that everything works, and measures nothing worth keeping. */
+  /** A run of a few seconds, which only checks that every scenario works. */
   readonly short: boolean;
 }
 
-/** One figure of one target. */
+/** One result of one target. */
 export interface Figure {
   readonly scenario: string;
   readonly target: string;
   readonly unit: string;
   /** One value for each round. */
   readonly values: readonly number[];
-  /** What has to be said of it: clients that were the bottleneck, messages that did not come. */
+  /** Remarks on the result: a bottleneck, missing clients, missing messages. */
   readonly remarks: readonly string[];
-  /** In a series: how much work it was. Compared with the smallest of the series. */
+  /** In a series: the amount of work. The output compares it with the smallest size. */
   readonly size?: number;
 }
 
-/** One thing that is measured. */
+/** One measurement. */
 export interface Scenario {
   readonly name: string;
-  /** The targets it makes sense for. */
+  /** Whether the scenario can measure the target. */
   readonly suits: (target: Target) => boolean;
   readonly measure: (target: Target, plan: Plan) => Promise<Measured | readonly Measured[]>;
 }
 
 export interface Measured {
-  /** By unit; the first is the one that is compared. */
+  /** Values by unit. */
   readonly values: Readonly<Record<string, number>>;
   readonly remarks?: readonly string[];
   readonly size?: number;
 }
 
-/** What is said of a figure that tells of something else than the server; all other remarks tell of a fault. */
+/** Marks a result that something other than the server limited. Every other remark is an error. */
 export function bottleneck(what: string): string {
   return `${what}${BOTTLENECK}`;
 }
@@ -47,7 +47,7 @@ export function isBottleneck(remark: string): boolean {
   return remark.endsWith(BOTTLENECK);
 }
 
-/** Starts a target, measures it, and stops it whatever happens. */
+/** Starts a target, measures it, and always stops it. */
 export async function withRunning<T>(
   target: Target,
   use: (running: Running) => Promise<T>,

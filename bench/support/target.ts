@@ -6,42 +6,42 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** How clients and publishers speak to a server. `{c}` stands for the number of a channel. */
-export interface Speech {
+/** The messages and paths that clients and publishers use with a server. `{c}` stands for the channel number. */
+export interface ClientProtocol {
   readonly path: string;
   /** Sent after the handshake. */
   readonly hello?: string;
-  /** Messages that are answered, and by what: a prefix and a text. */
+  /** Automatic replies: the prefix of a received message, and the text to send. */
   readonly replies?: readonly (readonly [prefix: string, text: string])[];
-  /** Part of the message by which a client is subscribed; without it, it is so after the handshake. */
+  /** Part of the message that confirms the subscription. Without it, a client is subscribed after the handshake. */
   readonly ready?: string;
   readonly publishPath: string;
-  /** The body of a publication whose data is the given JSON object. */
+  /** Returns the body of a publication with the given JSON object as data. */
   readonly body: (data: string) => string;
 }
 
-/** A server under measurement, in a process tree of its own. */
+/** A running server, in its own process tree. */
 export interface Running {
   readonly pid: number;
   readonly port: number;
   readonly publishPort: number;
-  readonly speech: Speech;
+  readonly protocol: ClientProtocol;
   stop(): Promise<void>;
 }
 
 export interface Target {
   readonly name: string;
-  /** Beside the measured one, the one it is compared with. */
-  readonly isLimit?: true;
+  /** Set for the server that the others are compared with. */
+  readonly isMinimal?: true;
   start(env?: Readonly<Record<string, string>>): Promise<Running>;
 }
 
 const READY_TIMEOUT_MS = 30_000;
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
-const LIMIT = fileURLToPath(new URL('../limit/server.js', import.meta.url));
+const MINIMAL = fileURLToPath(new URL('../minimal/server.js', import.meta.url));
 
-/** How gusher is spoken to in an app. */
-function gusherSpeech(app: string): Speech {
+/** Returns the protocol of gusher for an app. */
+function gusherProtocol(app: string): ClientProtocol {
   return {
     path: `/ws/${app}`,
     hello: '{"event":"gusher.subscribe","data":{"channel":"ch-{c}"}}',
@@ -51,13 +51,13 @@ function gusherSpeech(app: string): Speech {
   };
 }
 
-const LIMIT_SPEECH: Speech = {
+const MINIMAL_PROTOCOL: ClientProtocol = {
   path: '/',
   publishPath: '/publish',
   body: (data) => `{"channel":"ch-0","event":"tick","data":${data}}`,
 };
 
-/** gusher as it is built, with the embedded broker. */
+/** The built gusher with the embedded broker. */
 export function gusher(workers: number): Target {
   return {
     name: 'gusher',
@@ -73,13 +73,13 @@ export function gusher(workers: number): Target {
           ...env,
         },
       });
-      const line = await lineOf(child, 'stderr', 'gusher is ready');
+      const line = await waitForLine(child, 'stderr', 'gusher is ready');
       const { listen, apiListen } = JSON.parse(line) as Record<string, { port: number }>;
       return {
         pid: child.pid ?? 0,
         port: listen?.port ?? 0,
         publishPort: apiListen?.port ?? 0,
-        speech: gusherSpeech('demo'),
+        protocol: gusherProtocol('demo'),
         stop: async () => {
           await end(child);
           rmSync(folder, { recursive: true, force: true });
@@ -89,33 +89,37 @@ export function gusher(workers: number): Target {
   };
 }
 
-/** Registers an app; answers the same gusher, as clients and backends of that app see it. `demo` is gone then. */
+/** Registers an app; returns the same server with the protocol of that app. This removes the app `demo`. */
 export async function withApp(running: Running, app: string): Promise<Running> {
   const answer = await fetch(`http://127.0.0.1:${running.publishPort}/v1/admin/apps/${app}`, {
     method: 'PUT',
     headers: { 'Content-Type': 'application/json' },
     body: '{"channels":["ch-*"]}',
   });
-  if (answer.status !== 201) throw new Error(`an app was not registered: ${await answer.text()}`);
-  return { ...running, speech: gusherSpeech(app) };
+  if (answer.status !== 201) throw new Error(`app registration failed: ${await answer.text()}`);
+  return { ...running, protocol: gusherProtocol(app) };
 }
 
-/** One write of bytes framed before, for each client: what nobody in Node can do for less by public means. */
-export const limit: Target = {
-  name: 'limit',
-  isLimit: true,
-  start: () => startScript(LIMIT, [], LIMIT_SPEECH),
+/** The minimal server: one write of a framed message per client, the least work that Node's public API allows. */
+export const minimal: Target = {
+  name: 'minimal',
+  isMinimal: true,
+  start: () => startScript(MINIMAL, [], MINIMAL_PROTOCOL),
 };
 
-/** Any script that prints `{"port","publishPort"}` once it listens. */
-export async function startScript(script: string, args: readonly string[], speech: Speech): Promise<Running> {
+/** Starts a script that prints `{"port","publishPort"}` once it listens. */
+export async function startScript(
+  script: string,
+  args: readonly string[],
+  protocol: ClientProtocol,
+): Promise<Running> {
   const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const line = await lineOf(child, 'stdout', '"publishPort"');
+  const line = await waitForLine(child, 'stdout', '"publishPort"');
   const { port, publishPort } = JSON.parse(line) as { port: number; publishPort: number };
-  return { pid: child.pid ?? 0, port, publishPort, speech, stop: () => end(child) };
+  return { pid: child.pid ?? 0, port, publishPort, protocol, stop: () => end(child) };
 }
 
-async function lineOf(child: ChildProcess, stream: 'stdout' | 'stderr', part: string): Promise<string> {
+async function waitForLine(child: ChildProcess, stream: 'stdout' | 'stderr', part: string): Promise<string> {
   let text = '';
   child[stream]?.on('data', (chunk: Buffer) => {
     text += chunk.toString();
@@ -130,13 +134,13 @@ async function lineOf(child: ChildProcess, stream: 'stdout' | 'stderr', part: st
     await pause(20);
   }
   child.kill('SIGKILL');
-  throw new Error(`a server did not start: ${text.slice(-500)}`);
+  throw new Error(`server did not start: ${text.slice(-500)}`);
 }
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, 'exit');
-  // The second one means at once.
+  // The second signal skips the graceful shutdown.
   child.kill('SIGTERM');
   await Promise.race([exit, pause(1_000)]);
   if (child.exitCode === null) child.kill('SIGTERM');

@@ -11,7 +11,7 @@ import { isAppKey, isChannelName, isEventName, isUserId } from '../../src/shared
 import { parseBackpush } from '../../src/worker/broker/backpush.ts';
 import { Api } from '../support/api.ts';
 import { type Client, connectClient, expectError } from '../support/client.ts';
-import { runHere } from '../support/command-line.ts';
+import { runInProcess } from '../support/command-line.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { HOSTILE_NAMES, hasLoneSurrogate, ODD_NAMES } from '../support/hostile-names.ts';
 import { AppsFile, PUSHER_APP, signedTarget } from '../support/pusher-app.ts';
@@ -233,13 +233,13 @@ describe('a hostile name', () => {
     const { socketId } = pusher;
     for (const [why, name] of HOSTILE_NAMES) {
       for (const channel of [name, `private-${name}`, `#server-to-user-${name}`]) {
-        pusher.askToSubscribe(channel);
+        pusher.sendSubscribe(channel);
         const { data } = await pusher.until('pusher:subscription_error', channel);
         expect(data.type, why).to.equal('InvalidChannel');
         pusher.send('pusher:unsubscribe', { channel });
         await pusher.until('pusher:error');
       }
-      pusher.askToSubscribe('presence-c', JSON.stringify({ user_id: name }));
+      pusher.sendSubscribe('presence-c', JSON.stringify({ user_id: name }));
       await pusher.until('pusher:subscription_error', 'presence-c');
       pusher.send(`client-${name}`, 1, 'private-c');
       await pusher.until('pusher:error');
@@ -351,7 +351,7 @@ describe('a hostile name', () => {
       const error = await new FileAppStore(path).list().catch((reason: Error) => reason);
       expect((error as Error).message).to.include('is not UTF-8');
       for (const name of ['a\nb', 'x'.repeat(257)]) {
-        const { code } = await runHere(['apps', 'add', name, '--channels', '*'], folder);
+        const { code } = await runInProcess(['apps', 'add', name, '--channels', '*'], folder);
         expect(code).to.equal(2);
       }
     } finally {

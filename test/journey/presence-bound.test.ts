@@ -33,7 +33,7 @@ describe('the bound of a presence channel over the workers of a host', () => {
 
   /** All come at once; the names of those who get in. */
   async function join(channel: string, some: readonly PusherClient[], prefix: string): Promise<string[]> {
-    for (const [n, client] of some.entries()) client.askToSubscribe(channel, `{"user_id":"${prefix}${n}"}`);
+    for (const [n, client] of some.entries()) client.sendSubscribe(channel, `{"user_id":"${prefix}${n}"}`);
     const answers = await Promise.all(some.map((client) => client.next()));
     return answers.flatMap(({ event }, n) =>
       event === 'pusher_internal:subscription_succeeded' ? [`${prefix}${n}`] : [],

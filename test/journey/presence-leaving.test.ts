@@ -27,7 +27,7 @@ describe('Pusher clients that subscribe and are gone at once', () => {
       const channels = ['presence-', 'presence-cache-', 'private-', 'cache-', ''].map((kind) => kind + how);
       for (let n = 0; n < CLIENTS; n += 1) {
         const client = await connect();
-        for (const channel of channels) client.askToSubscribe(channel, `{"user_id":"u${n}"}`);
+        for (const channel of channels) client.sendSubscribe(channel, `{"user_id":"u${n}"}`);
         client.socket[how]();
         await client.closed;
       }

@@ -6,11 +6,11 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { IdentityServer } from '../support/identity-server.ts';
 import {
   type Answers,
-  type Attendant,
-  askAll,
   differences,
-  membersTold,
+  type ModelClient,
+  membersSeenBy,
   PresenceModel,
+  queryAll,
 } from '../support/presence-model.ts';
 import { childrenOf } from '../support/processes.ts';
 import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
@@ -34,13 +34,13 @@ const CLIENTS_MAX = 40;
 /** What is promised for the users of a host that died. */
 const DEAD_HOST_MS = 10_000;
 
-interface NativeAttendant extends Attendant {
+interface NativeClient extends ModelClient {
   readonly client: Client;
 }
 
 describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   const random = new SeededRandom(SEED);
-  const natives: NativeAttendant[] = [];
+  const natives: NativeClient[] = [];
   const model = new PresenceModel(APPS, CHANNELS);
   const hosts: RunningGusher[] = [];
   const watchers = new Map<RunningGusher, PusherClient>();
@@ -59,7 +59,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   });
 
   after(async () => {
-    for (const { client } of model.attendants) client.socket.terminate();
+    for (const { client } of model.clients) client.socket.terminate();
     await Promise.all(hosts.map((host) => host.stop()));
     identities.stop();
     await redis.stop();
@@ -97,7 +97,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   /** What a watcher was told of the hall that is not so; one whose worker died is told nothing any more. */
   function mistold(watcher: PusherClient | undefined): string[] {
     if (watcher === undefined || !isOpen(watcher)) return [];
-    const { members, errors } = membersTold(watcher.texts, HALL);
+    const { members, errors } = membersSeenBy(watcher.texts, HALL);
     expect(errors, `doubled or missed: ${story()}`).to.deep.equal([]);
     const expected = model.membersOf(PUSHER.app, HALL);
     if (members.join() === expected.join()) return [];
@@ -115,46 +115,46 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
       done.push(`${member} comes to host ${hosts.indexOf(host)}`);
       await client.subscribe(HALL, { user_id: member });
       watchers.set(host, client);
-      model.attendants.push({ client, app: PUSHER.app, user: '', member, channels: new Set([HALL]) });
+      model.clients.push({ client, app: PUSHER.app, user: '', member, channels: new Set([HALL]) });
     }
   }
 
   function answersOf(host: RunningGusher, expected: Answers): Promise<Answers> {
-    return askAll(host.api, Object.keys(expected));
+    return queryAll(host.api, Object.keys(expected));
   }
 
   function story(): string {
     return `seed ${SEED}, after ${done.length} steps, the last of them: ${done.slice(-8).join('; ')}`;
   }
 
-  async function connect(host: RunningGusher): Promise<NativeAttendant> {
+  async function connect(host: RunningGusher): Promise<NativeClient> {
     const app = random.pick(APPS);
     const user = random.pick(USERS);
     done.push(`${user || 'nobody'} connects to ${app} at host ${hosts.indexOf(host)}`);
     const client = await connectClient(host.clientUrl(app, user === '' ? '' : `?auth=${user}`));
-    // The answer proves that the worker has taken the client in.
+    // The reply proves that the worker has registered the client.
     await client.ask('gusher.ping', {});
-    const attendant = { client, app, user, channels: new Set<string>() };
-    model.attendants.push(attendant);
-    natives.push(attendant);
-    return attendant;
+    const native = { client, app, user, channels: new Set<string>() };
+    model.clients.push(native);
+    natives.push(native);
+    return native;
   }
 
-  async function subscribe({ client, channels, user }: NativeAttendant): Promise<void> {
+  async function subscribe({ client, channels, user }: NativeClient): Promise<void> {
     const channel = random.pick(CHANNELS);
     done.push(`${user || 'nobody'} subscribes to ${channel}`);
     await client.subscribe(channel);
     channels.add(channel);
   }
 
-  async function unsubscribe({ client, channels, user }: NativeAttendant): Promise<void> {
+  async function unsubscribe({ client, channels, user }: NativeClient): Promise<void> {
     const channel = random.pick(CHANNELS);
     done.push(`${user || 'nobody'} unsubscribes from ${channel}`);
     await client.ask('gusher.unsubscribe', { channel });
     channels.delete(channel);
   }
 
-  async function leave({ client, user }: NativeAttendant): Promise<void> {
+  async function leave({ client, user }: NativeClient): Promise<void> {
     done.push(`${user || 'nobody'} leaves`);
     if (random.next() < 0.5) await client.close();
     else client.socket.terminate();
@@ -164,8 +164,8 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
   /** Many at once: nothing is known of the order in which the host takes them. */
   async function storm(host: RunningGusher): Promise<void> {
     const comings = Array.from({ length: 8 }, async () => {
-      const attendant = await connect(host);
-      await subscribe(attendant);
+      const client = await connect(host);
+      await subscribe(client);
     });
     const goings = present().slice(0, 6).map(leave);
     await Promise.all([...comings, ...goings]);
@@ -193,7 +193,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     await expectAgreement();
   }
 
-  function present(): NativeAttendant[] {
+  function present(): NativeClient[] {
     return natives.filter(({ client }) => isOpen(client));
   }
 
@@ -207,13 +207,13 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
       await connect(host);
       return expectExact(host);
     }
-    const attendant = random.pick(here);
-    if (dice < 0.45) return leave(attendant);
-    await (dice < 0.8 ? subscribe(attendant) : unsubscribe(attendant));
-    await expectExact(hostOf(attendant));
+    const client = random.pick(here);
+    if (dice < 0.45) return leave(client);
+    await (dice < 0.8 ? subscribe(client) : unsubscribe(client));
+    await expectExact(hostOf(client));
   }
 
-  function hostOf({ client }: NativeAttendant): RunningGusher {
+  function hostOf({ client }: NativeClient): RunningGusher {
     const host = hosts.find(({ url }) => client.socket.url.startsWith(`${url}/`));
     if (host === undefined) throw new Error('a client of no host is open');
     return host;

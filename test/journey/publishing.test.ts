@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
-import { leave, Receiver } from '../support/receiver.ts';
 import { RedisServer } from '../support/redis-server.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 12;
 const MESSAGES = 25;
@@ -31,16 +31,16 @@ describe('connect, subscribe, publish', () => {
 });
 
 async function publishToAll(gusher: RunningGusher): Promise<void> {
-  const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
-  const others = await Receiver.joinMany(2, gusher.clientUrl(), 'other');
+  const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
+  const others = await Subscriber.connectMany(2, gusher.clientUrl(), 'other');
   const numbers = Array.from({ length: MESSAGES }, (_, number) => number);
   for (const number of numbers) {
     const response = await gusher.publish('news', 'tick', number);
     expect(response.status).to.equal(200);
     expect(await response.json()).to.deep.equal({ channel: 'news', event: 'tick', data: number });
   }
-  await Promise.all(receivers.map((receiver) => receiver.hasReceived(MESSAGES - 1)));
-  for (const { received } of receivers) expect(received).to.deep.equal(numbers);
+  await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived(MESSAGES - 1)));
+  for (const { received } of subscribers) expect(received).to.deep.equal(numbers);
   for (const { received } of others) expect(received).to.deep.equal([]);
-  leave([...receivers, ...others]);
+  disconnectAll([...subscribers, ...others]);
 }

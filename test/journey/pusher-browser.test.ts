@@ -34,7 +34,7 @@ describe('a page with pusher-js', () => {
   it('comes back by itself when its worker is killed, subscribed as before and as somebody new', async () => {
     const options = pageOptions({ url: gusher.url, ...PUSHER_APP }, 'ann');
     const page = await PusherPage.open(browser as Browser, server.address(), PUSHER_APP.key, options);
-    await page.becomes('connected');
+    await page.waitForState('connected');
     await page.subscribe('presence-room', 'before', 'after');
     const first = await page.connection();
     await server.sdk.trigger('presence-room', 'before', { n: 1 });
@@ -65,7 +65,7 @@ describe('a page with pusher-js', () => {
     const attempts = [0, 0];
     for (const index of attempts.keys()) {
       const page = await PusherPage.open(browser as Browser, server.address(), PUSHER_APP.key, options);
-      await page.becomes('connected');
+      await page.waitForState('connected');
       page.page.on('websocket', () => {
         attempts[index] = (attempts[index] ?? 0) + 1;
       });
@@ -81,7 +81,7 @@ describe('a page with pusher-js', () => {
       Array.from({ length: 8 }, () => openPusherSocket(`${busy.url}/app/${PUSHER_APP.key}`, PUSHER_APP)),
     );
     await Promise.all(pages.map((page) => page.connect(PUSHER_APP.key, options)));
-    await Promise.all(pages.map((page) => page.becomes('connected')));
+    await Promise.all(pages.map((page) => page.waitForState('connected')));
     expect(attempts).to.deep.equal([1, 2]);
     for (const { socket } of others) socket.terminate();
     await busy.stop('SIGINT');

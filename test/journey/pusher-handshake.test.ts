@@ -39,7 +39,7 @@ describe('the door for Pusher clients', () => {
     const client = await connect('board');
     for (const channel of ['news', 'apples']) await client.subscribe(channel);
     for (const channel of ['other', 'private-news', 'presence-news', 'private-app']) {
-      client.askToSubscribe(channel, '{"user_id":"1"}');
+      client.sendSubscribe(channel, '{"user_id":"1"}');
       expect((await client.expect('pusher:subscription_error', channel)).data.type).to.equal('AuthError');
     }
     await gusher.publish('news', 'e', { n: 1 }, 'board');
@@ -55,7 +55,7 @@ describe('the door for Pusher clients', () => {
     const { key, id, secret } = PUSHER_APP;
     const client = await connect(key);
     const name = 'private-changed';
-    client.askToSubscribe(name);
+    client.sendSubscribe(name);
     await client.expect('pusher_internal:subscription_succeeded', name);
     apps.write({ [key]: { id, secret: 'another' } });
     await answeredBy('pusher:subscription_error');
@@ -65,7 +65,7 @@ describe('the door for Pusher clients', () => {
     /** It is effective within half a second. */
     async function answeredBy(event: string): Promise<void> {
       await eventually(async () => {
-        client.askToSubscribe(name);
+        client.sendSubscribe(name);
         return (await client.next()).event === event;
       }, `a subscribe is answered by ${event}`);
     }
@@ -78,7 +78,7 @@ describe('the door for Pusher clients', () => {
     apps.write({ [key]: { id, secret, max_presence_members: 1 } });
     await eventually(async () => {
       const client = await connect(key);
-      client.askToSubscribe(channel, '{"user_id":"cid"}');
+      client.sendSubscribe(channel, '{"user_id":"cid"}');
       const { event } = await client.next();
       await client.close();
       return event === 'pusher:subscription_error';

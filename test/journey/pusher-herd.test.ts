@@ -55,7 +55,7 @@ class HerdMember {
         this.establishedAt = performance.now();
         client.socketId = JSON.parse(first.data).socket_id;
         this.authCalledAt = performance.now();
-        client.askToSubscribe('private-herd');
+        client.sendSubscribe('private-herd');
       }
       const { code } = await client.closed;
       if (code >= 4000 && code < 4100) {

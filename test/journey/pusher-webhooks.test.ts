@@ -165,12 +165,12 @@ describe('webhooks for events', () => {
   });
 
   it('survive the death of their process', async () => {
-    const started = await gusher.log(({ msg }) => msg === 'webhook sender started', 'the courier');
+    const started = await gusher.logged('webhook_sender_started');
     receiver.answers.push('nothing');
     const bodies = receiver.bodies.length;
     const client = await join('ann', 'after-death');
-    await eventually(() => receiver.bodies.length > bodies, 'the courier waits for an answer');
-    process.kill(started.courier as number, 'SIGKILL');
+    await eventually(() => receiver.bodies.length > bodies, 'the webhook sender waits for a response');
+    process.kill(started.sender as number, 'SIGKILL');
     await receiver.received('after-death', 1);
     expect(transitions('after-death')).to.deep.equal([occupied('after-death')]);
     await client.close();
@@ -262,7 +262,7 @@ describe('webhooks for events by TLS', () => {
 
   it('are kept from one whose certificate nobody vouches for', async () => {
     await start({});
-    const { error } = await gusher.log(({ msg }) => msg.startsWith('webhook delivery failed'), 'the failure');
+    const { error } = await gusher.logged('webhook_failed');
     expect(error).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(receiver.bodies).to.deep.equal([]);
   });

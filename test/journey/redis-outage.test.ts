@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
-import { leave, Receiver } from '../support/receiver.ts';
 import { freePort, RedisServer } from '../support/redis-server.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 20;
 
@@ -10,7 +10,7 @@ describe('Redis that goes away', () => {
   it('and comes back, under traffic: clients stay, publishers are told, subscriptions return', async () => {
     const redis = await RedisServer.start();
     const gusher = await startGusher({ workers: 2, redisUrl: redis.url });
-    const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const traffic = publishOnAndOn(gusher);
 
     await redis.kill();
@@ -23,12 +23,12 @@ describe('Redis that goes away', () => {
     await redis.restart();
     await ready(gusher, 200);
     expect((await gusher.publish('news', 'tick', 'back')).status).to.equal(200);
-    await Promise.all(receivers.map((receiver) => receiver.hasReceived('back')));
-    for (const { client } of receivers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
+    await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('back')));
+    for (const { client } of subscribers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
     const statuses = await traffic.stop();
     expect([...statuses].sort()).to.deep.equal([200, 503]);
-    for (const { received } of receivers) expect(new Set(received).size).to.equal(received.length);
-    leave(receivers);
+    for (const { received } of subscribers) expect(new Set(received).size).to.equal(received.length);
+    disconnectAll(subscribers);
     expect(await gusher.stop()).to.equal(0);
     await redis.stop();
   });
@@ -45,10 +45,10 @@ describe('Redis that goes away', () => {
     const redis = await RedisServer.startOn(port);
     await redis.command('HSET', 'shop', 'channels', '["*"]');
     await ready(gusher, 200);
-    const receivers = await Receiver.joinMany(4, gusher.clientUrl('shop'), 'news');
+    const subscribers = await Subscriber.connectMany(4, gusher.clientUrl('shop'), 'news');
     expect((await gusher.publish('news', 'tick', 'at last', 'shop')).status).to.equal(200);
-    await Promise.all(receivers.map((receiver) => receiver.hasReceived('at last')));
-    leave(receivers);
+    await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('at last')));
+    disconnectAll(subscribers);
     expect(await gusher.stop()).to.equal(0);
     await redis.stop();
   });

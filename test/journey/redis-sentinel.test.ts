@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
-import { leave, Receiver } from '../support/receiver.ts';
 import { freePort, MASTER, RedisServer } from '../support/redis-server.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 6;
 /** A Sentinel that was kept from its work for two seconds, as on a busy machine, does nothing for 30 s (its TILT mode). */
@@ -35,9 +35,9 @@ describe('a Redis that Sentinels name', () => {
 
   /** Clients stay, and hear what is published through the new master, where apps are looked up too. */
   async function outlives(end: () => unknown): Promise<void> {
-    const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl('shop'), 'news');
+    const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl('shop'), 'news');
     expect((await gusher.publish('news', 'tick', 'before', 'shop')).status).to.equal(200);
-    await Promise.all(receivers.map((receiver) => receiver.hasReceived('before')));
+    await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('before')));
     await eventually(
       async () => (await replica.command('EXISTS', 'shop')).startsWith(':1'),
       'the replica has the app',
@@ -56,13 +56,13 @@ describe('a Redis that Sentinels name', () => {
       async () => (await gusher.publish('news', 'tick', 'after', 'shop')).status === 200,
       'publications are taken again',
     );
-    await Promise.all(receivers.map((receiver) => receiver.hasReceived('after')));
-    for (const { client } of receivers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
+    await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('after')));
+    for (const { client } of subscribers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
     await eventually(
       async () => (await gusher.publish('news', 'tick', 1, 'late')).status === 200,
       'apps are looked up',
     );
-    leave(receivers);
+    disconnectAll(subscribers);
   }
 
   it('is followed to another when it dies', () => outlives(() => master.kill()));

@@ -6,8 +6,8 @@ import { connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type GusherOptions, type RunningGusher, spawnGusher, startGusher } from '../support/gusher.ts';
 import { childrenOf, isAlive } from '../support/processes.ts';
-import { leave, Receiver } from '../support/receiver.ts';
 import { RedisServer } from '../support/redis-server.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = { embedded: 500, Redis: 100 } as const;
 const MESSAGES = 20;
@@ -24,18 +24,21 @@ describe('a graceful stop', () => {
   for (const broker of ['embedded', 'Redis'] as const) {
     it(`tells ${CLIENTS[broker]} clients to come back, after everything published before (${broker})`, async () => {
       const gusher = await startGusher({ ...(broker === 'Redis' && { redisUrl: redis.url }) });
-      const receivers = await Receiver.joinMany(CLIENTS[broker], gusher.clientUrl(), 'news');
+      const subscribers = await Subscriber.connectMany(CLIENTS[broker], gusher.clientUrl(), 'news');
       const numbers = Array.from({ length: MESSAGES }, (_, number) => number);
       const published = numbers.map((number) => gusher.publish('news', 'tick', number));
       for (const { status } of await Promise.all(published)) expect(status).to.equal(200);
 
       gusher.process.kill('SIGTERM');
-      const closes = await within(Promise.all(receivers.map(({ client }) => client.closed)), 'all goodbyes');
+      const closes = await within(
+        Promise.all(subscribers.map(({ client }) => client.closed)),
+        'all goodbyes',
+      );
       for (const { code } of closes) expect(code).to.equal(4200);
-      for (const { received } of receivers) expect(received).to.have.members(numbers);
+      for (const { received } of subscribers) expect(received).to.have.members(numbers);
       expect(await gusher.end()).to.equal(0);
       expect(gusher.workerPids.some(isAlive)).to.equal(false);
-      expect(gusher.logs.at(-1)).to.include({ msg: 'stopped', clean: true });
+      expect(gusher.logs.at(-1)).to.include({ event: 'stopped', clean: true });
     });
   }
 
@@ -43,7 +46,7 @@ describe('a graceful stop', () => {
     const slowly = { env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '6000' } };
 
     it('is not ready and lets nobody in, while clients are there', async () => {
-      const { gusher, receivers } = await startWithClients(20, slowly);
+      const { gusher, subscribers } = await startWithClients(20, slowly);
       gusher.process.kill('SIGTERM');
       await eventually(async () => {
         const response = await fetch(`${gusher.api}/readyz`);
@@ -55,62 +58,65 @@ describe('a graceful stop', () => {
         () => 'refused',
       );
       expect(rejected).to.equal('refused');
-      const open = receivers.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
+      const open = subscribers.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
       expect(open).to.have.length.above(0);
       expect(await gusher.end()).to.equal(0);
-      for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+      for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
     });
 
     it('ends at once, with 1, at a second signal a second later', async () => {
-      const { gusher, receivers } = await startWithClients(20, {
+      const { gusher, subscribers } = await startWithClients(20, {
         env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '3600000' },
       });
       gusher.process.kill('SIGTERM');
       // Each worker closes one client per second.
       await eventually(
-        () => receivers.filter(({ client }) => client.socket.readyState >= client.socket.CLOSING).length > 4,
+        () =>
+          subscribers.filter(({ client }) => client.socket.readyState >= client.socket.CLOSING).length > 4,
         'clients were closed for more than a second',
       );
       expect(await gusher.stop('SIGINT')).to.equal(1);
       const forced = gusher.logs.find((line) => line.event === 'stop_forced');
       expect(forced?.sinceFirstMs).to.be.at.least(1_000);
       await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
-      leave(receivers);
+      disconnectAll(subscribers);
     });
   });
 
   it('ends well at SIGINT, which a terminal sends to the workers too', async () => {
-    const { gusher, receivers } = await startWithClients(20, {});
+    const { gusher, subscribers } = await startWithClients(20, {});
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGINT');
     expect(await gusher.stop('SIGINT')).to.equal(0);
-    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+    for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
   it('ends well at SIGHUP, when its terminal is closed', async () => {
-    const { gusher, receivers } = await startWithClients(4, {});
+    const { gusher, subscribers } = await startWithClients(4, {});
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGHUP');
     expect(await gusher.stop('SIGHUP')).to.equal(0);
-    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+    for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
   it('waits for clients that do not answer the goodbye no longer than the deadline', async () => {
-    const { gusher, receivers } = await startWithClients(20, {
+    const { gusher, subscribers } = await startWithClients(20, {
       env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '2000' },
     });
-    for (const { client } of receivers) client.socket.pause();
+    for (const { client } of subscribers) client.socket.pause();
     await gusher.stop();
-    for (const { client } of receivers) client.socket.resume();
-    for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+    for (const { client } of subscribers) client.socket.resume();
+    for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
   it('kills a worker that does not end before the deadline, and ends with 1', async () => {
-    const { gusher, receivers } = await startWithClients(4, { env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '1500' } });
+    const { gusher, subscribers } = await startWithClients(4, {
+      env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '1500' },
+    });
     const [stuck] = gusher.workerPids as [number];
     process.kill(stuck, 'SIGSTOP');
     expect(await gusher.stop()).to.equal(1);
     await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
-    expect(gusher.logs.at(-1)).to.include({ msg: 'stopped', clean: false });
-    leave(receivers);
+    expect(gusher.logs.at(-1)).to.include({ event: 'stopped', clean: false });
+    disconnectAll(subscribers);
   });
 
   for (const [kind, code] of [
@@ -124,9 +130,11 @@ describe('a graceful stop', () => {
         file,
         `if (require('node:cluster').${kind}) { function fail() { throw new Error('a bug'); } ${code} }\n`,
       );
-      const { gusher, receivers } = await startWithClients(4, { env: { NODE_OPTIONS: `--require ${file}` } });
+      const { gusher, subscribers } = await startWithClients(4, {
+        env: { NODE_OPTIONS: `--require ${file}` },
+      });
       expect(await gusher.stop()).to.equal(1);
-      for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+      for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
       expect(gusher.logs.some((line) => line.event === 'close_failed')).to.equal(true);
       expect(gusher.logs.at(-1)).to.include({ event: 'stopped', clean: false });
       rmSync(folder, { recursive: true });
@@ -137,7 +145,7 @@ describe('a graceful stop', () => {
     const moments = [
       (gusher: RunningGusher) => eventually(() => childCount(gusher) > 0, 'a worker was forked'),
       (gusher: RunningGusher) => eventually(() => childCount(gusher) > 1, 'the last worker was forked'),
-      (gusher: RunningGusher) => gusher.log((line) => line.msg === 'worker ready', 'a worker'),
+      (gusher: RunningGusher) => gusher.logged('worker_ready'),
     ];
     for (const moment of moments) {
       const gusher = spawnGusher({ workers: 2 });
@@ -150,9 +158,9 @@ describe('a graceful stop', () => {
 async function startWithClients(
   count: number,
   options: GusherOptions,
-): Promise<{ gusher: RunningGusher; receivers: Receiver[] }> {
+): Promise<{ gusher: RunningGusher; subscribers: Subscriber[] }> {
   const gusher = await startGusher(options);
-  return { gusher, receivers: await Receiver.joinMany(count, gusher.clientUrl(), 'news') };
+  return { gusher, subscribers: await Subscriber.connectMany(count, gusher.clientUrl(), 'news') };
 }
 
 function childCount(gusher: RunningGusher): number {

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 import { within } from '../support/deadline.ts';
 import { type LogLine, type RunningGusher, spawnGusher, startGusher } from '../support/gusher.ts';
 import { childrenOf, isAlive } from '../support/processes.ts';
-import { Receiver } from '../support/receiver.ts';
+import { Subscriber } from '../support/subscriber.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const MEANT_FOR_THE_PRIMARY = [
@@ -39,12 +39,12 @@ describe('signals', () => {
   ] as const) {
     it(`takes ${pair.join(' and ')} in one moment for one, and stops gracefully`, async () => {
       gusher = await startGusher({ env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '20' } });
-      const receivers = await Receiver.joinMany(8, gusher.clientUrl(), 'news');
+      const subscribers = await Subscriber.connectMany(8, gusher.clientUrl(), 'news');
       gusher.process.kill(pair[0]);
       await gusher.log(isEvent('stopping'), 'that it stops');
       gusher.process.kill(pair[1]);
       expect(await gusher.end()).to.equal(0);
-      for (const { client } of receivers) expect(await client.closed).to.have.property('code', 4200);
+      for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
       expect(gusher.logs.find(isEvent('stop_repeated'))).to.include({ signal: pair[1] });
       expect(gusher.logs.some(isEvent('stop_forced'))).to.equal(false);
     });
@@ -71,9 +71,9 @@ describe('signals', () => {
     const children = childrenOf(gusher.process.pid as number);
     expect(children).to.have.lengthOf(2);
     for (const pid of children) for (const signal of MEANT_FOR_THE_PRIMARY) process.kill(pid, signal);
-    const [receiver] = await Receiver.joinMany(1, gusher.clientUrl(), 'news');
+    const [subscriber] = await Subscriber.connectMany(1, gusher.clientUrl(), 'news');
     expect((await gusher.publish('news', 'tick', 1)).status).to.equal(200);
-    await receiver?.hasReceived(1);
+    await subscriber?.hasReceived(1);
     expect(children.every(isAlive)).to.equal(true);
     expect(await gusher.stop()).to.equal(0);
     expect(gusher.errorLines).to.deep.equal([]);

@@ -61,7 +61,7 @@ describe('more silent sockets than gusher may open files', () => {
     process.kill(gusher.workerPids[0] as number, 'SIGKILL');
     await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
     const errors = gusher.logs.filter(({ level }) => level === 'error');
-    expect(errors.map(({ msg }) => msg)).to.deep.equal(['worker exited']);
+    expect(errors.map(({ event }) => event)).to.deep.equal(['worker_exited']);
     client.socket.terminate();
     for (const { socket } of silent) socket.destroy();
     expect(await gusher.stop()).to.equal(0);

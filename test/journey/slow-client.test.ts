@@ -3,7 +3,7 @@ import { connectClient } from '../support/client.ts';
 import { within } from '../support/deadline.ts';
 import { startGusher } from '../support/gusher.ts';
 import { residentBytes } from '../support/processes.ts';
-import { leave, Receiver } from '../support/receiver.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const MESSAGE = 'x'.repeat(1_000_000);
@@ -20,7 +20,7 @@ describe('a client that stops reading', () => {
   it('while 100 MB are published to it, is closed as too slow and troubles nobody', async () => {
     const gusher = await startGusher({ workers: 1 });
     const [worker] = gusher.workerPids as [number];
-    const others = await Receiver.joinMany(2, gusher.clientUrl(), 'flood');
+    const others = await Subscriber.connectMany(2, gusher.clientUrl(), 'flood');
     const slow = await connectClient(gusher.clientUrl());
     const dead = await connectClient(gusher.clientUrl());
     for (const client of [slow, dead]) {
@@ -50,7 +50,7 @@ describe('a client that stops reading', () => {
       expect(client.socket.readyState).to.equal(client.socket.OPEN);
     }
     expect(most - before).to.be.below(ROOM_BYTES);
-    leave(others);
+    disconnectAll(others);
     expect(await gusher.stop()).to.equal(0);
   }).timeout(3 * PATIENCE_MS);
 });

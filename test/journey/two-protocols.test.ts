@@ -140,7 +140,7 @@ describe('two dialects in one app', () => {
 
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGKILL');
-    await gusher.log((line) => line.msg === 'worker exited', 'a death');
+    await gusher.logged('worker_exited');
     const isOpen = ({ socket }: PusherClient | Client): boolean => socket.readyState === socket.OPEN;
     await eventually(() => [...clients.values(), tab].some((client) => !isOpen(client)), 'clients are gone');
     await pusherSdk(gusher.url).trigger(room, 'after', {});

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { eventually, within } from '../support/deadline.ts';
 import { type LogLine, type RunningGusher, spawnGusher } from '../support/gusher.ts';
-import { leave, Receiver } from '../support/receiver.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CLIENTS = 4;
@@ -41,23 +41,23 @@ describe('an upgrade in place', () => {
       gusher = spawnGusher({ workers: 2, program });
       await gusher.ready();
       const running = gusher;
-      const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
-      const isOpen = ({ client }: Receiver): boolean => client.socket.readyState === client.socket.OPEN;
+      const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
+      const isOpen = ({ client }: Subscriber): boolean => client.socket.readyState === client.socket.OPEN;
       const isFailure = (line: LogLine): boolean => reason.test(String(line.killedAs));
 
       const away = join(folder, path);
       renameSync(away, `${away}.away`);
       process.kill(gusher.workerPids[0] as number, 'SIGKILL');
       await eventually(() => running.logs.filter(isFailure).length >= 2, 'it failed twice');
-      expect(receivers.filter(isOpen)).to.have.lengthOf(CLIENTS / 2);
+      expect(subscribers.filter(isOpen)).to.have.lengthOf(CLIENTS / 2);
 
       renameSync(`${away}.away`, away);
       await eventually(() => running.workerPids.length === 3, 'there is a new worker');
-      const kept = receivers.filter(isOpen);
+      const kept = subscribers.filter(isOpen);
       expect(kept).to.have.lengthOf(CLIENTS / 2);
       expect((await gusher.publish('news', 'tick', 1)).status).to.equal(200);
-      await Promise.all(kept.map((receiver) => receiver.hasReceived(1)));
-      leave(kept);
+      await Promise.all(kept.map((subscriber) => subscriber.hasReceived(1)));
+      disconnectAll(kept);
       expect(await gusher.stop()).to.equal(0);
     });
   }

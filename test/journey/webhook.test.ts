@@ -149,11 +149,11 @@ describe('the webhook of an app that was registered by hand', () => {
   it('lets nobody in when nothing listens there, or it is no URL', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
     expect(await expectError(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
-    const complaint = await gusher.log(
+    const line = await gusher.log(
       ({ app, event }) => app === 'ghost' && event === 'auth_webhook_failed',
       'that a webhook fails',
     );
-    expect(complaint).to.include({
+    expect(line).to.include({
       level: 'warn',
       event: 'auth_webhook_failed',
       code: 'auth_unusable',
@@ -184,7 +184,7 @@ describe('the webhook of an app that was registered by hand', () => {
   });
 
   it('is never asked by more clients at once than it may be; the others wait, the rest is refused', async () => {
-    webhook.mostInFlight = 0;
+    webhook.maxInFlight = 0;
     const held: ServerResponse[] = [];
     webhook.answer = (response) => void held.push(response);
     const clients = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => connectClient(connectUrl()));
@@ -192,7 +192,7 @@ describe('the webhook of an app that was registered by hand', () => {
     webhook.answer = json({ channels: ['news'] });
     for (const response of held) json({ channels: ['news'] })(response);
     for (const client of await Promise.all(clients)) client.socket.terminate();
-    expect(webhook.mostInFlight).to.equal(MAX_IN_FLIGHT);
+    expect(webhook.maxInFlight).to.equal(MAX_IN_FLIGHT);
 
     webhook.answer = hang;
     const flood = Array.from({ length: MAX_IN_FLIGHT * 12 }, () => expectError(connectUrl()));

@@ -38,7 +38,7 @@ describe('a server whose workers are all out of file descriptors', () => {
     }
     const codes = (await Promise.all(answers)).map(({ body }) => body);
     expect(codes.some((body) => body.includes('"code":"no_descriptors"'))).to.equal(true);
-    const line = await gusher.log(({ event }) => event === 'worker_full', 'the lack of descriptors');
+    const line = await gusher.logged('worker_full');
     expect(line.msg).to.contain('LimitNOFILE');
     await gusher.stop();
   });

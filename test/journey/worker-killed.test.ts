@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
-import { leave, Receiver } from '../support/receiver.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 40;
 /** The moment in which it went wrong once is short. */
@@ -18,33 +18,36 @@ describe('a worker that is killed under traffic', () => {
   afterEach(() => gusher.stop());
 
   it('takes only its own clients with it, and is replaced in under a second', async () => {
-    const receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const traffic = new Traffic(gusher, 'news');
     await traffic.goOn(30);
 
     const [victim] = gusher.workerPids as [number];
     const killedAt = performance.now();
     process.kill(victim, 'SIGKILL');
-    await gusher.log((line) => line.msg === 'worker ready' && gusher.workerPids.length === 3, 'a new worker');
+    await gusher.log(
+      (line) => line.event === 'worker_ready' && gusher.workerPids.length === 3,
+      'a new worker',
+    );
     const replacedMs = performance.now() - killedAt;
     await traffic.goOn(30);
     const last = await traffic.stop();
 
-    const lost = receivers.filter(({ client }) => client.socket.readyState !== client.socket.OPEN);
-    const cached = receivers.filter((receiver) => !lost.includes(receiver));
+    const lost = subscribers.filter(({ client }) => client.socket.readyState !== client.socket.OPEN);
+    const cached = subscribers.filter((subscriber) => !lost.includes(subscriber));
     expect(lost).to.have.lengthOf(CLIENTS / 2);
     for (const { client } of lost) expect(await client.closed).to.have.property('code', 1006);
-    for (const receiver of cached) {
-      await receiver.hasReceived(last);
-      expect(traffic.isComplete(receiver.received)).to.equal(undefined);
+    for (const subscriber of cached) {
+      await subscriber.hasReceived(last);
+      expect(traffic.isComplete(subscriber.received)).to.equal(undefined);
     }
-    const back = await Receiver.joinMany(lost.length, gusher.clientUrl(), 'news');
+    const back = await Subscriber.connectMany(lost.length, gusher.clientUrl(), 'news');
     await gusher.publish('news', 'tick', 'welcome back');
-    await Promise.all([...cached, ...back].map((receiver) => receiver.hasReceived('welcome back')));
-    leave([...cached, ...back]);
+    await Promise.all([...cached, ...back].map((subscriber) => subscriber.hasReceived('welcome back')));
+    disconnectAll([...cached, ...back]);
     // Noise of the machine apart: the issue promises one second.
     expect(replacedMs).to.be.below(10_000);
-    const died = gusher.logs.find((line) => line.msg === 'worker exited');
+    const died = gusher.logs.find((line) => line.event === 'worker_exited');
     expect(died).to.include({ level: 'error', signal: 'SIGKILL', respawnInMs: 0 });
   });
 

@@ -6,19 +6,19 @@ import { expect } from 'chai';
 import { eventually } from '../support/deadline.ts';
 import { type LogLine, type RunningGusher, startGusher } from '../support/gusher.ts';
 import { descriptorsOf } from '../support/processes.ts';
-import { leave, Receiver } from '../support/receiver.ts';
+import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 6;
 const TIMEOUT_MS = 15_000;
 
-const isFailure = ({ msg }: LogLine): boolean => msg === 'worker failed to start';
-const isOpen = ({ client }: Receiver): boolean => client.socket.readyState === client.socket.OPEN;
+const isFailure = ({ event }: LogLine): boolean => event === 'worker_fork_failed';
+const isOpen = ({ client }: Subscriber): boolean => client.socket.readyState === client.socket.OPEN;
 
 describe('a worker that cannot be started', () => {
   let folder: string;
   let node: string;
   let gusher: RunningGusher;
-  let receivers: Receiver[];
+  let subscribers: Subscriber[];
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'gusher-node-'));
@@ -32,7 +32,7 @@ describe('a worker that cannot be started', () => {
       node,
       env: { GUSHER_SHUTDOWN_TIMEOUT_MS: String(TIMEOUT_MS) },
     });
-    receivers = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
   });
 
   afterEach(() => gusher.stop());
@@ -40,15 +40,15 @@ describe('a worker that cannot be started', () => {
   after(() => rmSync(folder, { recursive: true }));
 
   /** Kills a worker, whose place then stays empty; answers those who are with the other one. */
-  async function loseWorker(reason: RegExp): Promise<Receiver[]> {
+  async function loseWorker(reason: RegExp): Promise<Subscriber[]> {
     process.kill(gusher.workerPids[0] as number, 'SIGKILL');
     await failures(4);
     const [first, ...others] = gusher.logs.filter(isFailure);
     expect(first?.reason).to.match(reason);
     const delays = [first, ...others].slice(0, 4).map((line) => line?.respawnInMs);
     expect(delays).to.deep.equal([0, 100, 200, 400]);
-    await eventually(() => receivers.filter(isOpen).length === CLIENTS / 2, 'its clients are lost');
-    const cached = receivers.filter(isOpen);
+    await eventually(() => subscribers.filter(isOpen).length === CLIENTS / 2, 'its clients are lost');
+    const cached = subscribers.filter(isOpen);
     for (const { client } of cached) client.send('gusher.ping');
     await eventually(() => cached.every(({ received }) => received.length > 0), 'the others are served');
     return cached;
@@ -59,16 +59,16 @@ describe('a worker that cannot be started', () => {
   }
 
   /** The place is filled again, and those who come now are with both workers. */
-  async function expectRecovery(cached: readonly Receiver[]): Promise<void> {
+  async function expectRecovery(cached: readonly Subscriber[]): Promise<void> {
     await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
-    const back = await Receiver.joinMany(CLIENTS, gusher.clientUrl(), 'news');
+    const back = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     expect((await gusher.publish('news', 'tick', 'welcome back')).status).to.equal(200);
-    await Promise.all([...cached, ...back].map((receiver) => receiver.hasReceived('welcome back')));
+    await Promise.all([...cached, ...back].map((subscriber) => subscriber.hasReceived('welcome back')));
     process.kill(gusher.workerPids[1] as number, 'SIGKILL');
     await eventually(() => !cached.some(isOpen), 'the clients of the other one are lost');
     expect(back.filter(isOpen), 'those at the new worker').to.have.lengthOf(CLIENTS / 2 + 1);
     await eventually(() => gusher.workerPids.length === 4, 'the other one is replaced as well');
-    leave([...cached, ...back]);
+    disconnectAll([...cached, ...back]);
     expect(await gusher.stop()).to.equal(0);
   }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** A request and its answer, as two lines of a fenced block `api` show them. */
+/** A request and its response: two lines of a fenced block `api`. */
 export interface ApiExample {
   readonly line: number;
   readonly method: string;
@@ -10,7 +10,7 @@ export interface ApiExample {
   readonly answer: string;
 }
 
-/** All examples of a document, in its order. */
+/** Reads all examples of a document, in order. */
 export function readApiExamples(path: string): ApiExample[] {
   const document = readFileSync(path, 'utf8');
   return [...document.matchAll(/^```api\n([\s\S]*?)^```$/gm)].flatMap((fence) => {
@@ -26,7 +26,7 @@ function exampleOf(request: string, answer: string, line: number): ApiExample {
   const [, method, path, body] = /^([A-Z]+) (\S+)(?: (.*))?$/.exec(request) ?? [];
   const [, status, text = ''] = /^(\d{3})(?: (.*))?$/.exec(answer) ?? [];
   if (method === undefined || path === undefined || status === undefined) {
-    throw new Error(`no example: ${request} / ${answer}`);
+    throw new Error(`malformed example: ${request} / ${answer}`);
   }
   return { line, method, path, body, status: Number(status), answer: text };
 }

@@ -8,7 +8,7 @@ export interface ApiAnswer {
   readonly headers: Headers;
 }
 
-/** Speaks to the API of a gusher as a backend does. */
+/** An HTTP client of gusher's API, as a backend uses it. */
 export class Api {
   readonly #base: () => string;
   readonly #token: string | undefined;
@@ -22,7 +22,7 @@ export class Api {
     return this.request('GET', path, undefined, headers);
   }
 
-  /** Posts JSON; a string goes as it is. */
+  /** Posts a value as JSON. A string is the body itself. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer> {
     return this.request('POST', path, body, headers);
   }
@@ -48,7 +48,7 @@ export class Api {
   }
 }
 
-/** Expects an error of the catalogue. */
+/** Expects an error of the catalogue with that HTTP status and code. */
 export function expectRejected({ status, json }: ApiAnswer, expected: number, code: string): void {
   expect([status, json?.error?.code]).to.deep.equal([expected, code]);
   expect(json.error.message).to.be.a('string');
@@ -58,7 +58,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Some answers are plain text.
+    // Some responses are plain text.
     return undefined;
   }
 }

@@ -16,7 +16,7 @@ import type { PusherServer } from './pusher-js.ts';
 
 const PROGRAMS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 const FLAGS = [
-  // As root, which containers are, there is no other way.
+  // Chromium needs this flag when it runs as root, as in a container.
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -24,29 +24,29 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Pages can come from a host of that name, and are served here.
+  // The test server also serves pages of these host names.
   '--host-resolver-rules=MAP *.shop.example 127.0.0.1',
 ];
 
 const MISSING =
   "Tests in a browser are skipped: no chromium on the PATH. On Debian: sudo sh -c 'apt-get update && apt-get install -y chromium'";
-let isMissingTold = false;
+let isMissingLogged = false;
 
 /**
- * A real browser, with a profile of its own that is gone with it; `undefined`, and one line that says how to get one,
- * where there is none: the tests that want it are skipped then.
+ * Starts a browser with a temporary profile. Without a browser it prints how to install one and returns `undefined`;
+ * the tests that need a browser are then skipped.
  */
 export async function startBrowser(): Promise<Browser | undefined> {
-  const executablePath = onThePath(PROGRAMS);
+  const executablePath = findOnPath(PROGRAMS);
   if (executablePath === undefined) {
-    if (!isMissingTold) console.error(MISSING);
-    isMissingTold = true;
+    if (!isMissingLogged) console.error(MISSING);
+    isMissingLogged = true;
     return undefined;
   }
   return chromium.launch({ executablePath, headless: true, args: FLAGS });
 }
 
-function onThePath(programs: readonly string[]): string | undefined {
+function findOnPath(programs: readonly string[]): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return programs.flatMap((program) => folders.map((folder) => join(folder, program))).find(isProgram);
 }
@@ -60,7 +60,7 @@ function isProgram(path: string): boolean {
   }
 }
 
-interface Heard {
+interface ReceivedEvent {
   readonly channel: string;
   readonly event: string;
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
@@ -68,16 +68,16 @@ interface Heard {
   readonly metadata?: { user_id?: string };
 }
 
-/** What is global in the page. */
+/** The global variables of the page. */
 export interface PageWorld {
   readonly Pusher: typeof PusherModule.default;
   readonly Echo: { default: typeof Echo };
   client: InstanceType<typeof PusherModule.default>;
-  received: Heard[];
+  received: ReceivedEvent[];
   states: string[];
 }
 
-/** A page that has pusher-js in its build for browsers. */
+/** A page with the browser build of pusher-js. */
 export class PusherPage {
   readonly page: Page;
 
@@ -85,7 +85,7 @@ export class PusherPage {
     this.page = page;
   }
 
-  /** A window of somebody else each time: it shares no storage with others. */
+  /** Opens a page in a new browser context, which shares no storage with others. */
   static async open(browser: Browser, address: string, key: string, options: Options): Promise<PusherPage> {
     const page = await browser.newPage();
     await page.goto(address);
@@ -94,7 +94,7 @@ export class PusherPage {
     return opened;
   }
 
-  /** A new client in the same window; it does not wait. */
+  /** Creates a new client in the same page; does not wait for its connection. */
   async connect(key: string, options: Options): Promise<void> {
     await this.page.evaluate(
       ([appKey, given]) => {
@@ -110,11 +110,11 @@ export class PusherPage {
     );
   }
 
-  async becomes(state: string, timeoutMs?: number): Promise<void> {
+  async waitForState(state: string, timeoutMs?: number): Promise<void> {
     await eventually(async () => (await this.states()).at(-1) === state, `pusher-js is ${state}`, timeoutMs);
   }
 
-  /** Every state since the client was made. */
+  /** Returns every state since the client was created. */
   states(): Promise<string[]> {
     return this.page.evaluate(() => (globalThis as unknown as PageWorld).states);
   }
@@ -126,7 +126,7 @@ export class PusherPage {
     });
   }
 
-  /** Subscribes, and resolves when that has succeeded. What the named events bring is written down. */
+  /** Subscribes and waits for the success. The page records the named events. */
   async subscribe(name: string, ...events: string[]): Promise<void> {
     await this.page.evaluate(
       ([channelName, eventNames]) =>
@@ -156,22 +156,22 @@ export class PusherPage {
     );
   }
 
-  /** The first such event; waits for it. */
-  async received(event: string): Promise<Heard> {
-    let first: Heard | undefined;
+  /** Waits for the event; returns the first one. */
+  async received(event: string): Promise<ReceivedEvent> {
+    let first: ReceivedEvent | undefined;
     await eventually(async () => {
       const all = await this.page.evaluate(() => (globalThis as unknown as PageWorld).received);
       first = all.find((one) => one.event === event);
       return first !== undefined;
-    }, `the page hears ${event}`);
-    return first as Heard;
+    }, `the page receives ${event}`);
+    return first as ReceivedEvent;
   }
 }
 
-/** What the backend of an app serves: the page, the clients as their packages have them, and the auth endpoints. */
+/** The backend of an app: serves the page, the client libraries and the auth endpoints. */
 export class PageServer {
   readonly port: number;
-  /** Names of channels, and empty names for sign-ins, in the order in which they were asked for. */
+  /** Channel names of the auth requests, in order; an empty name is a sign-in. */
   readonly authCalls: string[] = [];
   readonly sdk: PusherSdk;
   readonly #server: Server;
@@ -182,14 +182,14 @@ export class PageServer {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  /** Whoever comes is the user it says it is, or else nobody else. */
+  /** Accepts every client as the user that it names; the default user is its socket id. */
   static async start(pusher: PusherServer): Promise<PageServer> {
     const { url, id: appId, key, secret } = pusher;
     const encryptionMasterKeyBase64 = Buffer.alloc(32, 'a').toString('base64');
     const sdk = pusherSdk(url, { appId, key, secret, encryptionMasterKeyBase64 });
     const server = createServer((request, response) => {
       void text(request).then((body) => {
-        const [status, type, answer] = answerTo(request.url ?? '', body);
+        const [status, type, answer] = responseTo(request.url ?? '', body);
         response.writeHead(status, { 'Content-Type': type }).end(answer);
       });
     });
@@ -198,7 +198,7 @@ export class PageServer {
     const started = new PageServer(server, sdk);
     return started;
 
-    function answerTo(target: string, body: string): [status: number, type: string, answer: string] {
+    function responseTo(target: string, body: string): [status: number, type: string, answer: string] {
       const { pathname } = new URL(target, 'http://page');
       const file = FILES[pathname];
       if (file !== undefined) return [200, 'text/javascript', readFileSync(file, 'utf8')];
@@ -219,7 +219,7 @@ export class PageServer {
     }
   }
 
-  /** Under another name it is another origin. */
+  /** Another host name makes another origin. */
   address(hostname = '127.0.0.1'): string {
     return `http://${hostname}:${this.port}/`;
   }
@@ -241,7 +241,7 @@ const FILES: Readonly<Record<string, string>> = {
 const PAGE =
   '<!doctype html><title>page</title><script src="/pusher.js"></script><script src="/echo.js"></script>';
 
-/** What one writes who has gusher at an address, and the auth endpoints where pusher-js looks for them. */
+/** The options of pusher-js for a server and the default paths of the auth endpoints. */
 export function pageOptions({ url }: PusherServer, user?: string): Options {
   const { hostname, port } = new URL(url);
   const params = user === undefined ? {} : { user };

@@ -11,12 +11,12 @@ export interface Message {
   readonly data?: any;
 }
 
-/** A WebSocket client that speaks the gusher protocol by hand. */
+/** A WebSocket client of the native protocol. */
 export class Client {
   readonly socket: WebSocket;
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #received: string[] = [];
-  #wanted: ((text: string) => void) | undefined;
+  #waiting: ((text: string) => void) | undefined;
 
   constructor(socket: WebSocket) {
     this.socket = socket;
@@ -26,33 +26,33 @@ export class Client {
     socket.on('error', () => undefined);
     socket.on('message', (data) => {
       const text = data.toString();
-      const wanted = this.#wanted;
-      this.#wanted = undefined;
-      if (wanted === undefined) this.#received.push(text);
-      else wanted(text);
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      if (waiting === undefined) this.#received.push(text);
+      else waiting(text);
     });
   }
 
-  /** The next message as text, in order; waits for it. */
+  /** Waits for the next message; returns its text. */
   nextText(timeoutMs?: number): Promise<string> {
     const first = this.#received.shift();
     if (first !== undefined) return Promise.resolve(first);
-    const coming = new Promise<string>((resolve) => {
-      this.#wanted = resolve;
+    const next = new Promise<string>((resolve) => {
+      this.#waiting = resolve;
     });
-    return within(coming, 'a message', timeoutMs);
+    return within(next, 'a message', timeoutMs);
   }
 
   async next(timeoutMs?: number): Promise<Message> {
     return JSON.parse(await this.nextText(timeoutMs)) as Message;
   }
 
-  /** Messages that are here and were not asked for. */
+  /** Number of messages received and not read. */
   get unread(): number {
     return this.#received.length;
   }
 
-  /** The one helper that lets time pass: fails if any message is here or comes within `forMs`. */
+  /** Fails if an unread message exists or one arrives within `forMs`. The only helper that waits for time to pass. */
   async expectNothing(forMs = 200): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, forMs));
     const [first] = this.#received;
@@ -63,7 +63,7 @@ export class Client {
     this.socket.send(JSON.stringify({ event, ...(data !== undefined && { data }), ...more }));
   }
 
-  /** Sends a command and gives back its reply, which has to be the next message. */
+  /** Sends a command; returns its reply, which must be the next message. */
   ask(event: string, data?: unknown, more?: object): Promise<Message> {
     this.send(event, data, more);
     return this.next();
@@ -74,10 +74,10 @@ export class Client {
     if (reply.event !== 'gusher.subscribe_succeeded') throw new Error(`not subscribed: ${reply.event}`);
   }
 
-  /** Closes politely and waits until the socket is gone. */
+  /** Sends a close frame and waits until the socket is closed. */
   async close(): Promise<void> {
     this.socket.close();
-    await within(this.closed, 'the end of a client');
+    await within(this.closed, 'a client to close');
   }
 }
 
@@ -93,12 +93,12 @@ export async function connectClient(url: string, options?: ClientOptions): Promi
   return client;
 }
 
-/** Tries to connect and gives back the error. */
+/** Tries to connect; returns the HTTP error. */
 export async function expectError(url: string): Promise<{ status: number; code: string }> {
   const socket = new WebSocket(url);
   socket.on('error', () => undefined);
   const errorEntry = new Promise<{ status: number; code: string }>((resolve, reject) => {
-    socket.once('open', () => reject(new Error(`${url} let the client in`)));
+    socket.once('open', () => reject(new Error(`${url} accepted the client`)));
     socket.once('unexpected-response', (_request, response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -109,7 +109,7 @@ export async function expectError(url: string): Promise<{ status: number; code: 
     });
   });
   try {
-    return await within(errorEntry, `a refusal from ${url}`);
+    return await within(errorEntry, `an error from ${url}`);
   } finally {
     socket.terminate();
   }

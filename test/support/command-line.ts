@@ -17,12 +17,12 @@ export interface Outcome {
 
 const running = new Set<ChildProcess>();
 
-/** Kills what a test that failed has left. */
-export function killRuns(): void {
+/** Kills the processes that a failed test left running. */
+export function killRunningPrograms(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-process.on('exit', killRuns);
+process.on('exit', killRunningPrograms);
 
 /** One run of the program. */
 export class Run {
@@ -32,7 +32,7 @@ export class Run {
   readonly #child: ChildProcess;
 
   constructor(words: readonly string[], folder: string, env: Environment = {}) {
-    // Two dashes keep Node 20 from taking --env-file for itself.
+    // Without `--`, Node 20 would read --env-file as its own option.
     const child = spawn(process.execPath, ['--', PROGRAM, ...words], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -60,8 +60,8 @@ export class Run {
     return this.#child.exitCode !== null;
   }
 
-  /** Nobody reads the output from now on. */
-  leaveOutput(): void {
+  /** Closes the pipe of the standard output. */
+  closeOutput(): void {
     this.#child.stdout?.destroy();
   }
 
@@ -71,10 +71,10 @@ export class Run {
 }
 
 /**
- * What the words of a command line do, without a process of their own: that is for tests of what is said. Not for
- * `start` that starts, and not for `subscribe`, which waits for signals.
+ * Runs a command line in the test's own process, which is faster. Not usable for a `start` that succeeds, nor for
+ * `subscribe`, which waits for signals.
  */
-export async function runHere(
+export async function runInProcess(
   words: readonly string[],
   folder: string,
   env: Environment = {},
@@ -83,7 +83,7 @@ export async function runHere(
   const home = process.cwd();
   const output: string[] = [];
   const errorLines: string[] = [];
-  const restore = [divert(stdout, output), divert(stderr, errorLines)];
+  const restore = [redirect(stdout, output), redirect(stderr, errorLines)];
   process.chdir(folder);
   process.env = { ...env };
   try {
@@ -101,8 +101,8 @@ export async function runHere(
   }
 }
 
-/** What is written goes to a list; the answer puts an end to that. */
-function divert(stream: NodeJS.WriteStream, texts: string[]): () => void {
+/** Redirects a stream to a list; returns the function that restores it. */
+function redirect(stream: NodeJS.WriteStream, texts: string[]): () => void {
   const { write } = stream;
   stream.write = (chunk: Uint8Array | string) => texts.push(chunk.toString()) > 0;
   return () => {

@@ -1,11 +1,18 @@
-/** A bound against hanging, not a measure: a machine that is busy with other tests too is slow. */
-const PATIENCE_MS = 30_000;
+/** A generous bound against hanging: the machine may be busy with other tests. */
+const DEFAULT_TIMEOUT_MS = 30_000;
 
-/** Waits for a promise, and fails with a sentence when it takes too long. */
-export async function within<T>(promise: Promise<T>, what: string, timeoutMs = PATIENCE_MS): Promise<T> {
+/** Waits for a promise; throws an error that names `what` after `timeoutMs`. */
+export async function within<T>(
+  promise: Promise<T>,
+  what: string,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms in vain for ${what}`)), timeoutMs);
+    timer = setTimeout(
+      () => reject(new Error(`timed out after ${timeoutMs} ms waiting for ${what}`)),
+      timeoutMs,
+    );
   });
   try {
     return await Promise.race([promise, late]);
@@ -14,20 +21,20 @@ export async function within<T>(promise: Promise<T>, what: string, timeoutMs = P
   }
 }
 
-/** How many seconds, as a clock has them, lie in part or whole between then and now. */
+/** The largest number of clock seconds that the time from `then` to now can touch. */
 export function secondsTouchedSince(then: number): number {
   return Math.floor((performance.now() - then) / 1_000) + 2;
 }
 
-/** Asks again and again until the answer is yes, and fails with a sentence when it takes too long. */
+/** Polls a condition every 20 ms until it holds; throws an error that names `what` after `timeoutMs`. */
 export async function eventually(
-  question: () => boolean | Promise<boolean>,
+  condition: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = PATIENCE_MS,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
 ): Promise<void> {
   const until = performance.now() + timeoutMs;
-  while (!(await question())) {
-    if (performance.now() > until) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
+  while (!(await condition())) {
+    if (performance.now() > until) throw new Error(`timed out after ${timeoutMs} ms waiting until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** The tests use a real Redis. Without one they are not run, and nothing is installed: `.ci/run` does that. */
+/** Stops `npm test` if redis-server is missing. It installs nothing; `.ci/run` does. */
 function main(): number {
   if (spawnSync('redis-server', ['--version'], { stdio: 'ignore' }).status === 0) return 0;
   console.error(

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 
 /**
  * One line of an example in `PROTOCOL.md`:
- * - `GET /ws/demo`: a client connects; the next line is `101` or the error. Without it a client of `demo` is there;
- * - `> text`: it sends a text frame, `>> text` a binary one (UTF-16LE);
- * - `< text`: the next frame that it gets;
- * - `x 4029 reason`: it is closed;
- * - `POST path body`, `PUT path body`: a request to the API; the next line is the answer;
+ * - `GET /ws/demo`: a client connects; the next line is `101` or the error. The default is a client of `demo`;
+ * - `> text`: the client sends a text frame; `>> text`: a binary frame (UTF-16LE);
+ * - `< text`: the next frame that the client receives;
+ * - `x 4029 reason`: the server closes the connection;
+ * - `POST path body`, `PUT path body`: a request to the API; the next line is the response;
  * - `PUBLISH channel text`: as typed into redis-cli.
  */
 export type Step =
@@ -29,14 +29,14 @@ export interface Answer {
 }
 
 export interface Example {
-  /** Where it stands: the heading above it, and the line. */
+  /** The heading above the example, and its line. */
   readonly name: string;
   readonly steps: readonly Step[];
 }
 
 const FENCE = /^```gusher\n([\s\S]*?)^```$/gm;
 
-/** All examples of a document: its fenced blocks of the language `gusher`. */
+/** Reads the examples of a document: its fenced blocks of the language `gusher`. */
 export function readExamples(path: string): Example[] {
   const document = readFileSync(path, 'utf8');
   return [...document.matchAll(FENCE)].map((fence) => {
@@ -86,7 +86,7 @@ function stepsOf(lines: readonly string[]): Step[] {
         steps.push({ kind: 'publish', channel: first, text: last.replace(/^'(.*)'$/, '$1') });
         break;
       default:
-        throw new Error(`no line of an example: ${line}`);
+        throw new Error(`malformed line of an example: ${line}`);
     }
   }
   return steps;
@@ -94,6 +94,6 @@ function stepsOf(lines: readonly string[]): Step[] {
 
 function answerOf(line = ''): Answer {
   const [, status, body = ''] = /^(\d{3})(?: (.*))?$/.exec(line) ?? [];
-  if (status === undefined) throw new Error(`no answer of an example: ${line}`);
+  if (status === undefined) throw new Error(`malformed response of an example: ${line}`);
   return { status: Number(status), body };
 }

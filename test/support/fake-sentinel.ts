@@ -3,9 +3,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 
 const INFO = '# Server\r\nredis_version:7.0.0\r\nloading:0\r\n';
 
-/** Speaks as a Sentinel does (RESP2), and says what the test wants. */
+/** A Redis Sentinel (RESP2) whose replies the test controls. */
 export class FakeSentinel {
-  /** The port of the master that it names. */
+  /** The port of the master that it reports. */
   masterPort: number;
   readonly subscribers = new Set<Socket>();
   readonly #server: Server;
@@ -27,7 +27,7 @@ export class FakeSentinel {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Names another master from now on, and tells those who listen. */
+  /** Switches to another master and notifies the subscribers. */
   switchTo(port: number): void {
     const text = `main 127.0.0.1 ${this.masterPort} 127.0.0.1 ${port}`;
     this.masterPort = port;
@@ -81,7 +81,7 @@ function list(...texts: readonly string[]): string {
   return `*${texts.length}\r\n${texts.map(bulk).join('')}`;
 }
 
-/** The words of the first command; `undefined` if not all of it is there. */
+/** Parses the first command; returns `undefined` if it is incomplete. */
 function wordsOf(text: string): string[] | undefined {
   const head = /^\*(\d+)\r\n/.exec(text);
   if (head === null) return undefined;

@@ -16,7 +16,7 @@ export interface GusherJsChannel {
   bind(event: string, listener: Listener): this;
 }
 
-/** The part of the npm package `@xpomelox/gusher` that is used here. */
+/** The part of the npm package `@xpomelox/gusher` that the tests use. */
 export interface GusherJs {
   connect(): void;
   disconnect(): void;
@@ -28,7 +28,7 @@ export interface GusherJs {
 
 const BROWSER = { WebSocket, Blob, window: globalThis, localStorage: {} };
 
-/** Gives the package, as it is on npm, what it expects of a browser; answers how to take that back. */
+/** Loads the published package with the browser globals that it needs; `unload` restores the globals. */
 export function loadGusherJs(): {
   create: (app: string, options: GusherJsOptions) => GusherJs;
   unload: () => void;

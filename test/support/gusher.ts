@@ -13,22 +13,23 @@ const DEMO = 'demo';
 
 export interface LogLine {
   readonly level: string;
-  readonly msg: string;
-  readonly [fact: string]: unknown;
+  /** The name of the event in docs/logs.md; the text in `msg` may change. */
+  readonly event?: string;
+  readonly [field: string]: unknown;
 }
 
 export interface GusherOptions {
   readonly workers?: number;
   readonly redisUrl?: string;
-  /** The Node that runs it, if not the one of the tests. */
+  /** Path of the Node binary; the default is that of the tests. */
   readonly node?: string;
-  /** Its main file, if not the one that was built. */
+  /** Path of the main file; the default is the built one. */
   readonly program?: string;
-  /** Environment variables by their names. */
+  /** Environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The built program, running. */
+/** A running instance of the built program. */
 export class RunningGusher {
   readonly process: ChildProcess;
   readonly logs: LogLine[] = [];
@@ -54,33 +55,38 @@ export class RunningGusher {
     });
   }
 
-  /** The first log line that fits; waits for it. */
-  async log(fits: (line: LogLine) => boolean, what: string, timeoutMs?: number): Promise<LogLine> {
+  /** Waits for a log line that matches; returns the first one. */
+  async log(matches: (line: LogLine) => boolean, what: string, timeoutMs?: number): Promise<LogLine> {
     await eventually(
-      () => this.logs.some(fits) || this.process.exitCode !== null,
+      () => this.logs.some(matches) || this.process.exitCode !== null,
       `gusher logs ${what}`,
       timeoutMs,
     );
-    const line = this.logs.find(fits);
-    if (line === undefined) throw new Error(`gusher ended: ${this.#tail()}`);
+    const line = this.logs.find(matches);
+    if (line === undefined) throw new Error(`gusher exited: ${this.#tail()}`);
     return line;
   }
 
+  /** Waits for the log line of an event of docs/logs.md; returns the first one. */
+  logged(event: string, timeoutMs?: number): Promise<LogLine> {
+    return this.log((line) => line.event === event, event, timeoutMs);
+  }
+
   async ready(): Promise<void> {
-    await this.log((line) => line.msg === 'ready', 'that it is ready', 60_000);
+    await this.logged('ready', 60_000);
   }
 
-  /** Pids of the workers that ever became ready, oldest first. */
+  /** Pids of all workers that have become ready, oldest first. */
   get workerPids(): number[] {
-    return this.logs.filter((line) => line.msg === 'worker ready').map((line) => line.worker as number);
+    return this.logs.filter((line) => line.event === 'worker_ready').map((line) => line.worker as number);
   }
 
-  /** Where clients connect: `ws://host:port`. */
+  /** Address for clients: `ws://host:port`. */
   get url(): string {
     return `ws://${this.#address('listen')}`;
   }
 
-  /** Where backends publish: `http://host:port`. */
+  /** Address of the HTTP API: `http://host:port`. */
   get api(): string {
     return `http://${this.#address('apiListen')}`;
   }
@@ -101,16 +107,16 @@ export class RunningGusher {
     });
   }
 
-  /** Asks the program to end and waits for that; answers its exit code. */
+  /** Sends a signal and waits for the exit; returns the exit code. */
   stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill(signal);
     return this.end();
   }
 
-  /** Waits for the end of the program, and kills it if that does not come. */
+  /** Waits for the exit, and kills the process after a timeout; returns the exit code. */
   async end(): Promise<number | null> {
     try {
-      const { code } = await within(this.exited, 'the end of gusher', 60_000);
+      const { code } = await within(this.exited, 'gusher to exit', 60_000);
       return code;
     } finally {
       this.process.kill('SIGKILL');
@@ -119,7 +125,7 @@ export class RunningGusher {
   }
 
   #address(name: 'listen' | 'apiListen'): string {
-    const line = this.logs.find((candidate) => candidate.msg === 'ready');
+    const line = this.logs.find((candidate) => candidate.event === 'ready');
     if (line === undefined) throw new Error('gusher is not ready');
     return formatAddress(line[name] as { host: string; port: number });
   }
@@ -134,7 +140,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts the built program on ports of its own, in an empty folder, and does not wait. */
+/** Starts the built program on ephemeral ports in an empty folder; does not wait until it is ready. */
 export function spawnGusher({
   workers = 2,
   redisUrl,
@@ -159,7 +165,7 @@ export function spawnGusher({
   return new RunningGusher(child, folder, env.GUSHER_API_TOKEN);
 }
 
-/** Starts the built program and waits until it is ready. Without apps it has the app `demo`. */
+/** Starts the built program and waits until it is ready. Without configured apps it serves the app `demo`. */
 export async function startGusher(options?: GusherOptions): Promise<RunningGusher> {
   const gusher = spawnGusher(options);
   await gusher.ready();

@@ -1,4 +1,4 @@
-/** Texts that no name of any kind may be, and why. Each entry of the program is tested with the same ones. */
+/** Texts that are no valid name, with the reason. The tests use the same list for every input of the program. */
 export const HOSTILE_NAMES: readonly [why: string, text: string][] = [
   ['a line feed', 'a\nb'],
   ['a forged frame after a line feed', 'x\n{bad\nz'],
@@ -18,7 +18,7 @@ export const HOSTILE_NAMES: readonly [why: string, text: string][] = [
   ['more characters, of three bytes each', '日'.repeat(257)],
 ];
 
-/** Texts that look hostile, and are names of channels, events and users. */
+/** Texts that look hostile but are valid names of channels, events and users. */
 export const ODD_NAMES: readonly string[] = [
   '@',
   'a@b@c',

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An auth webhook that believes everybody: the credential is the name, and every channel is granted. */
+/** An auth webhook that accepts every client: the credential is the user id, and all channels are granted. */
 export class IdentityServer {
   readonly #server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];

@@ -1,18 +1,18 @@
 /**
- * Fixtures of mocha, of its main process. With `--parallel`, when one of its processes dies between two files, it ends
- * with 0 and without its closing lines: nobody may take that for a pass.
+ * Global fixtures of mocha's main process. With `--parallel`, if a mocha process dies between two files, mocha exits
+ * with 0 and without a summary. These fixtures turn that into a failure.
  */
 
-let isOver = false;
+let isFinished = false;
 
 export function mochaGlobalSetup(): void {
   process.on('exit', () => {
-    if (isOver) return;
-    console.error('mocha ended before its tests did');
+    if (isFinished) return;
+    console.error('mocha exited before the tests finished');
     process.exitCode = 1;
   });
 }
 
 export function mochaGlobalTeardown(): void {
-  isOver = true;
+  isFinished = true;
 }

@@ -1,26 +1,26 @@
 import type { WebSocket } from 'ws';
 import { Api } from './api.ts';
 
-/** A client as the model knows it. */
-export interface Attendant {
+/** A client of the model. */
+export interface ModelClient {
   readonly client: { readonly socket: WebSocket };
   readonly app: string;
-  /** Empty for one without a name. */
+  /** The user id; empty for an anonymous client. */
   readonly user: string;
-  /** The name by which it is a member of its channels; that of the connection if there is no other. */
+  /** The user id as a member of channels; the default is `user`. */
   readonly member?: string;
   readonly channels: Set<string>;
 }
 
-/** Everything that can be asked, by the path of the question. */
+/** Responses of the API by path. */
 export type Answers = Readonly<Record<string, unknown>>;
 
 /**
- * Who is present, told from the clients alone: a client whose socket is open is there, with what it is subscribed
- * to. Answers every question of the API in its words.
+ * Computes presence from the clients alone: a client with an open socket is present in its channels. Gives the
+ * expected response of the API for every path.
  */
 export class PresenceModel {
-  readonly attendants: Attendant[] = [];
+  readonly clients: ModelClient[] = [];
   readonly #apps: readonly string[];
   readonly #channels: readonly string[];
 
@@ -29,8 +29,8 @@ export class PresenceModel {
     this.#channels = channels;
   }
 
-  get present(): Attendant[] {
-    return this.attendants.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
+  get present(): ModelClient[] {
+    return this.clients.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
   }
 
   answers(): Answers {
@@ -77,11 +77,11 @@ export class PresenceModel {
     return answers;
   }
 
-  #in(app: string): Attendant[] {
-    return this.present.filter((attendant) => attendant.app === app);
+  #in(app: string): ModelClient[] {
+    return this.present.filter((client) => client.app === app);
   }
 
-  /** Users who are in every one of the channels, by whichever of their connections; without any, all of the app. */
+  /** Users with a connection in each of the channels; without channels, all users of the app. */
   #usersIn(app: string, ...channels: string[]): string[] {
     const here = this.#in(app);
     const inChannels = channels.map(
@@ -99,8 +99,8 @@ export class PresenceModel {
   }
 }
 
-/** What a gusher says to the same questions. */
-export async function askAll(base: string, paths: readonly string[]): Promise<Answers> {
+/** Sends the same queries to a running gusher. */
+export async function queryAll(base: string, paths: readonly string[]): Promise<Answers> {
   const api = new Api(() => base);
   const answers = await Promise.all(
     paths.map(async (path) => {
@@ -111,7 +111,7 @@ export async function askAll(base: string, paths: readonly string[]): Promise<An
   return Object.fromEntries(answers);
 }
 
-/** Where two sets of answers differ, as sentences. */
+/** Describes the differences between two sets of responses. */
 export function differences(received: Answers, expected: Answers): string[] {
   return Object.keys(expected)
     .filter((path) => JSON.stringify(received[path]) !== JSON.stringify(expected[path]))
@@ -119,10 +119,10 @@ export function differences(received: Answers, expected: Answers): string[] {
 }
 
 /**
- * Who is in a presence channel, as a Pusher client is told: who was there when it came, who joined, who left.
- * `faults`: joins of those who were there, and leaves of those who were not.
+ * Computes the members of a presence channel from the messages that a Pusher client received. `errors` lists joins of
+ * present members and leaves of absent ones.
  */
-export function membersTold(
+export function membersSeenBy(
   texts: readonly string[],
   channel: string,
 ): { members: string[]; errors: string[] } {

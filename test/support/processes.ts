@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** What Linux tells of processes under /proc. */
+/** Reads /proc (Linux only). */
 
-/** False as soon as the process has ended, also while nobody has asked how. */
+/** Returns false once the process has exited, even if it is still a zombie. */
 export function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -17,12 +17,12 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes) * 1_024;
 }
 
-/** The numbers of what a process has open. */
+/** Returns the open file descriptors of a process. */
 export function descriptorsOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/fd`).map(Number);
 }
 
-/** How many sockets a process holds. */
+/** Returns the number of open sockets of a process. */
 export function socketCount(pid: number): number {
   const folder = `/proc/${pid}/fd`;
   return readdirSync(folder).filter((fd) => isSocket(`${folder}/${fd}`)).length;
@@ -32,7 +32,7 @@ function isSocket(path: string): boolean {
   try {
     return readlinkSync(path).startsWith('socket:');
   } catch {
-    // Closed since the folder was read.
+    // The descriptor was closed after the folder was read.
     return false;
   }
 }

@@ -5,15 +5,15 @@ import { join } from 'node:path';
 import PusherSdk from 'pusher';
 import { signatureOf } from '../../src/shared/crypto/signature.ts';
 
-/** The app of the tests of the Pusher protocol. */
+/** The app that the tests of the Pusher protocol use. */
 export const PUSHER_APP = { key: '278d425bdf160c739803', id: '4242', secret: '7ad3773142a6692b25b8' };
 
-/** An apps file that is there for the length of a test. */
+/** A temporary apps file. */
 export class AppsFile {
   readonly #folder = mkdtempSync(join(tmpdir(), 'gusher-apps-'));
   readonly path = join(this.#folder, 'apps.json');
 
-  /** `more` are further fields of the app. */
+  /** `more` adds fields to the app. */
   constructor(more: object = {}, others: object = {}) {
     const { key, id, secret } = PUSHER_APP;
     this.write({ [key]: { id, secret, ...more }, ...others });
@@ -28,14 +28,14 @@ export class AppsFile {
   }
 }
 
-/** The server SDK of Pusher for Node, as it is, pointed at `http://host:port` or `ws://host:port`. */
+/** Creates Pusher's server SDK for Node with the address `http://host:port` or `ws://host:port`. */
 export function pusherSdk(url: string, more: Partial<PusherSdk.BaseOptions> = {}): PusherSdk {
   const { hostname: host, port } = new URL(url);
   const { id: appId, key, secret } = PUSHER_APP;
   return new PusherSdk({ appId, key, secret, host, port, useTLS: false, ...more });
 }
 
-/** A signed target, made by hand, so that each part of it can be wrong. */
+/** Signs a request target without the SDK, so that a test can make any part invalid. */
 export function signedTarget(
   method: string,
   path: string,

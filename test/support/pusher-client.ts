@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { type ClientOptions, WebSocket } from 'ws';
 import { within } from './deadline.ts';
 
-/** The credentials of an app, as clients and backends know them. */
+/** The key and secret of an app. */
 export interface Credentials {
   readonly key: string;
   readonly secret: string;
@@ -16,7 +16,7 @@ export interface PusherMessage {
   readonly user_id?: unknown;
 }
 
-/** What an app's backend answers to who wants to subscribe (`auth`), written by hand. */
+/** Computes the `auth` of a subscription, as the app's backend does, without the SDK. */
 export function channelAuth(
   { key, secret }: Credentials,
   socketId: string,
@@ -31,7 +31,7 @@ export function userAuth({ key, secret }: Credentials, socketId: string, userDat
   return `${key}:${createHmac('sha256', secret).update(`${socketId}::user::${userData}`).digest('hex')}`;
 }
 
-/** A WebSocket client that speaks the Pusher protocol by hand. */
+/** A WebSocket client of the Pusher protocol. */
 export class PusherClient {
   readonly socket: WebSocket;
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -39,7 +39,7 @@ export class PusherClient {
   readonly credentials: Credentials;
   socketId = '';
   #read = 0;
-  #heard: () => void = () => undefined;
+  #notify: () => void = () => undefined;
 
   constructor(socket: WebSocket, credentials: Credentials) {
     this.socket = socket;
@@ -47,21 +47,21 @@ export class PusherClient {
     this.closed = new Promise((resolve) => {
       socket.on('close', (code, reason) => {
         resolve({ code, reason: reason.toString() });
-        this.#heard();
+        this.#notify();
       });
     });
     socket.on('error', () => undefined);
     socket.on('message', (data) => {
       this.texts.push(data.toString());
-      this.#heard();
+      this.#notify();
     });
   }
 
-  /** The next message as text, in order; waits for it. */
+  /** Waits for the next message; returns its text. */
   async nextText(timeoutMs?: number): Promise<string> {
     const arrival = (): Promise<void> =>
       new Promise((resolve) => {
-        this.#heard = resolve;
+        this.#notify = resolve;
       });
     while (this.#read >= this.texts.length) {
       if (this.socket.readyState === WebSocket.CLOSED) throw new Error('the connection is closed');
@@ -76,7 +76,7 @@ export class PusherClient {
     return JSON.parse(await this.nextText(timeoutMs)) as PusherMessage;
   }
 
-  /** The next message, which has to be of that event; its `data` as the JSON in it says, where it is a string. */
+  /** Returns the next message, which must have that event and channel. */
   async expect(event: string, channel?: string): Promise<PusherMessage> {
     const message = await this.next();
     if (message.event !== event || message.channel !== channel) {
@@ -85,15 +85,16 @@ export class PusherClient {
     return message;
   }
 
-  /** As `expect`; answers what the string in `data` holds. */
+  /** Like `expect`; returns the parsed JSON of the string in `data`. */
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
   async expectData(event: string, channel?: string): Promise<any> {
     const { data } = await this.expect(event, channel);
-    if (typeof data !== 'string') throw new Error(`data of ${event} is no string: ${JSON.stringify(data)}`);
+    if (typeof data !== 'string')
+      throw new Error(`data of ${event} is not a string: ${JSON.stringify(data)}`);
     return JSON.parse(data);
   }
 
-  /** Reads on until a message of that event comes; what is before it is passed over. */
+  /** Skips messages until one with that event and channel arrives. */
   async until(event: string, channel?: string, timeoutMs?: number): Promise<PusherMessage> {
     for (;;) {
       const message = await this.next(timeoutMs);
@@ -101,7 +102,7 @@ export class PusherClient {
     }
   }
 
-  /** What came and was not read yet. */
+  /** Messages received and not read. */
   get unread(): readonly string[] {
     return this.texts.slice(this.#read);
   }
@@ -116,7 +117,7 @@ export class PusherClient {
     );
   }
 
-  /** Whatever was sent to this client before has arrived when this resolves, and is unread. */
+  /** Waits until every message that was sent to this client before has arrived; leaves them unread. */
   async settle(): Promise<void> {
     this.send('pusher:ping', {});
     const seen = this.#read;
@@ -128,15 +129,15 @@ export class PusherClient {
     this.#read = seen;
   }
 
-  /** Fails if anything came that was not read. */
+  /** Fails if an unread message exists, after all earlier messages have arrived. */
   async expectNothing(): Promise<void> {
     await this.settle();
     const [first] = this.unread;
     if (first !== undefined) throw new Error(`expected nothing, got ${first}`);
   }
 
-  /** Sends a subscribe as pusher-js does, signed where the kind of channel needs it. */
-  askToSubscribe(channel: string, channelData?: string): void {
+  /** Sends a subscribe command, signed if the kind of channel requires it. */
+  sendSubscribe(channel: string, channelData?: string): void {
     const isSigned = /^(?:private|presence)-/.test(channel);
     const auth = isSigned ? channelAuth(this.credentials, this.socketId, channel, channelData) : '';
     this.send('pusher:subscribe', {
@@ -146,15 +147,15 @@ export class PusherClient {
     });
   }
 
-  /** Subscribes; answers the data of the success, which is passed over what else there is on other channels. */
+  /** Subscribes; returns the data of the success. Skips messages of other channels. */
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
   async subscribe(channel: string, member?: { user_id: unknown; user_info?: unknown }): Promise<any> {
-    this.askToSubscribe(channel, member === undefined ? undefined : JSON.stringify(member));
+    this.sendSubscribe(channel, member === undefined ? undefined : JSON.stringify(member));
     const { data } = await this.until('pusher_internal:subscription_succeeded', channel);
     return JSON.parse(data);
   }
 
-  /** Signs in; answers the data of the success. */
+  /** Signs in; returns the data of the success. */
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
   async signIn(user: object): Promise<any> {
     const userData = JSON.stringify(user);
@@ -165,14 +166,14 @@ export class PusherClient {
     return JSON.parse((await this.until('pusher:signin_success')).data);
   }
 
-  /** Closes politely and waits until the socket is gone. */
+  /** Sends a close frame and waits until the socket is closed. */
   async close(): Promise<void> {
     this.socket.close();
-    await within(this.closed, 'the end of a client');
+    await within(this.closed, 'a client to close');
   }
 }
 
-/** Opens a socket and waits for nothing more than the handshake. */
+/** Opens a socket and waits for the WebSocket handshake only. */
 export async function openPusherSocket(
   url: string,
   credentials: Credentials,
@@ -191,7 +192,7 @@ export async function openPusherSocket(
   return client;
 }
 
-/** Connects and waits until the connection is established. */
+/** Connects and waits for `pusher:connection_established`. */
 export async function connectPusher(
   url: string,
   credentials: Credentials,

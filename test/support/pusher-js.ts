@@ -3,7 +3,7 @@ import type { Channel, PresenceChannel, default as PusherModule } from 'pusher-j
 import { eventually, within } from './deadline.ts';
 import { pusherSdk } from './pusher-app.ts';
 
-// The build for Node is CommonJS whose types speak of another form.
+// The Node build is CommonJS; its types declare another module format.
 export const PusherJs = createRequire(import.meta.url)('pusher-js') as typeof PusherModule.default;
 export type PusherJs = InstanceType<typeof PusherJs>;
 
@@ -15,7 +15,7 @@ export interface PusherServer {
   readonly secret: string;
 }
 
-/** Options of pusher-js for a server, with a backend of the app that signs whatever is asked. */
+/** The options of pusher-js for a server, with an app backend that signs every request. */
 export function optionsFor(
   { url, id: appId, key, secret }: PusherServer,
   user?: { id: string; info?: object; watchlist?: string[] },
@@ -61,10 +61,10 @@ export function optionsFor(
 
 interface EventSource {
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
-  bind: (event: string, hear: (data: any) => void) => unknown;
+  bind: (event: string, listener: (data: any) => void) => unknown;
 }
 
-/** Waits for an event of whatever pusher-js lets one bind to. */
+/** Waits for an event of a pusher-js channel, connection or user. */
 export function eventOf(source: EventSource, event: string) {
   return within(
     // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there

@@ -26,26 +26,26 @@ const nextTick = (): Promise<void> => new Promise(setImmediate);
 let count = 0;
 
 /**
- * The Pusher clients of a worker over its hub and a primary's presence registry, without sockets and processes: for what depends
- * on the moment. Whatever is asked is answered a turn of the loop later or more.
+ * The Pusher protocol of one worker, its hub and the primary's presence registry, without sockets and processes: for
+ * tests of races. Every reply arrives at least one event-loop tick later.
  */
 export class PusherWorker {
   readonly stats = createStats();
   readonly hub: Hub;
   readonly protocol: PusherProtocol;
-  /** What the primary has said. */
+  /** Messages from the primary. */
   readonly received: ToWorker[] = [];
   app: App = WORKER_APP;
   isAppKnown = true;
-  /** What the broker does when it is asked for a topic. */
+  /** The broker's behaviour when the hub subscribes to a topic. */
   subscribeTopic: () => Promise<void> = nextTick;
-  /** By what messages get to the primary. */
-  carry: (hand: () => void) => void = setImmediate;
+  /** Delivers messages to the primary; a test may delay them. */
+  deliverToPrimary: (deliver: () => void) => void = setImmediate;
   readonly #presence: PresenceClient;
   readonly #counts: SubscriptionCounts;
 
   constructor(
-    desk: PresenceQueryServer,
+    queryServer: PresenceQueryServer,
     name: string,
     { presenceTimeoutMs }: { presenceTimeoutMs?: number } = {},
   ) {
@@ -56,7 +56,8 @@ export class PusherWorker {
       () => sendQueue.flush(),
     ]);
     const scheduleFlush = (): void => scheduler.schedule();
-    const send = (message: ToPrimary): void => this.carry(() => desk.receive(name, message as never));
+    const send = (message: ToPrimary): void =>
+      this.deliverToPrimary(() => queryServer.receive(name, message as never));
     const sendQueue = new SendQueue({ maxBytes: 1_000_000, stats, scheduleFlush });
     const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
     const reporter = new PresenceReporter({ send, scheduleFlush });
@@ -65,7 +66,7 @@ export class PusherWorker {
       flushReports: () => reporter.flush(),
       ...(presenceTimeoutMs !== undefined && { timeoutMs: presenceTimeoutMs }),
     });
-    desk.open(name, (message) => {
+    queryServer.open(name, (message) => {
       setImmediate(() => {
         this.received.push(message);
         presence.receive(message as never);
@@ -120,15 +121,15 @@ export class PusherWorker {
     return { connection, transport };
   }
 
-  /** Takes a message of a client; resolves when the command is finished. */
-  async say(connection: Connection, event: string, data: object): Promise<void> {
+  /** Processes a message of a client; resolves when the command is complete. */
+  async receive(connection: Connection, event: string, data: object): Promise<void> {
     await this.protocol.receive(connection, Buffer.from(JSON.stringify({ event, data })), false);
   }
 
-  /** Subscribes; in a presence channel as the user of that JSON. */
+  /** Subscribes; to a presence channel as `userId`, which is JSON. */
   async subscribe(connection: Connection, channel: string, userId = '"u"'): Promise<void> {
     const channelData = channel.startsWith('presence-') ? `{"user_id":${userId}}` : undefined;
-    await this.say(connection, 'pusher:subscribe', {
+    await this.receive(connection, 'pusher:subscribe', {
       channel,
       auth: channelAuth(WORKER_APP, connection.id, channel, channelData),
       ...(channelData !== undefined && { channel_data: channelData }),
@@ -137,10 +138,10 @@ export class PusherWorker {
 
   async signIn(connection: Connection, userData: string): Promise<void> {
     const auth = userAuth(WORKER_APP, connection.id, userData);
-    await this.say(connection, 'pusher:signin', { auth, user_data: userData });
+    await this.receive(connection, 'pusher:signin', { auth, user_data: userData });
   }
 
-  /** What happens when the socket of a client is gone. */
+  /** Removes a client, as the worker does when the socket has closed. */
   leave(connection: Connection): void {
     connection.state = 'closed';
     this.hub.remove(connection);
@@ -153,7 +154,7 @@ export class PusherWorker {
   }
 }
 
-/** The messages that a client got. */
+/** The messages that a client received. */
 export function textsOf({ writes }: RecordingTransport): string[] {
   return writes.flat();
 }

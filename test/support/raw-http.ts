@@ -3,12 +3,12 @@ import { within } from './deadline.ts';
 
 export interface RawAnswer {
   readonly status: number;
-  /** By names in lower case. */
+  /** Header values by lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** Sends bytes that no HTTP client would, and reads until the other side closes. */
+/** Sends raw bytes, which may be invalid HTTP, and reads until the server closes the connection. */
 export async function sendRaw(port: number, text: string): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1');
   let answer = '';
@@ -19,7 +19,7 @@ export async function sendRaw(port: number, text: string): Promise<RawAnswer> {
   });
   socket.write(text);
   try {
-    await within(closed, `an answer to ${JSON.stringify(text.slice(0, 60))}`);
+    await within(closed, `a response to ${JSON.stringify(text.slice(0, 60))}`);
   } finally {
     socket.destroy();
   }

@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { within } from './deadline.ts';
 
-/** A TCP connection that says whatever a test likes. */
+/** A raw TCP connection. */
 export class RawSocket {
   readonly socket: Socket;
-  /** Resolves with all that was received, when the other side has ended or reset the connection. */
+  /** Resolves with all received data when the connection is closed or reset. */
   readonly ended: Promise<string>;
   received = '';
 
@@ -31,13 +31,13 @@ export class RawSocket {
     return this;
   }
 
-  /** What the server said until it closed the connection. */
+  /** Waits until the server has closed the connection; returns all received data. */
   answer(timeoutMs?: number): Promise<string> {
-    return within(this.ended, 'the end of a raw connection', timeoutMs);
+    return within(this.ended, 'a raw connection to close', timeoutMs);
   }
 }
 
-/** Status and code of the first error that came over the wire; an empty code if it was no JSON of ours. */
+/** Parses status and error code of the first response; the code is empty if the body is no gusher error. */
 export function readErrorResponse(answer: string): { status: number; code: string } {
   const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(answer) ?? [];
   const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(answer) ?? [];
@@ -51,7 +51,7 @@ export function readErrorResponse(answer: string): { status: number; code: strin
   }
 }
 
-/** The head of a WebSocket handshake. */
+/** Builds the request of a WebSocket handshake. */
 export function handshake(path: string, ...more: string[]): string {
   return [
     `GET ${path} HTTP/1.1`,
@@ -65,9 +65,9 @@ export function handshake(path: string, ...more: string[]): string {
   ].join('\r\n');
 }
 
-/** A text frame as a client has to send it: masked, here with zeros. */
+/** Builds a text frame of a client, masked with zeros, with at most 125 bytes of payload. */
 export function maskedFrame(text: string): Buffer {
   const payload = Buffer.from(text);
-  if (payload.length > 125) throw new Error('longer than a test needs');
+  if (payload.length > 125) throw new Error('payload longer than 125 bytes');
   return Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]);
 }

@@ -11,10 +11,10 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** What a Sentinel of the tests calls the master that it watches. */
+/** The name of the master in the tests' Sentinels. */
 export const MASTER = 'main';
 
-/** A real redis-server of the test's own, on a port of its own, that keeps nothing. */
+/** A real redis-server on its own port, without persistence. */
 export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'gusher-redis-'));
@@ -26,7 +26,7 @@ export class RedisServer {
     this.#more = more;
   }
 
-  /** Starts a Sentinel, which makes a replica of the master the new one half a second after it has gone. */
+  /** Starts a Sentinel that promotes a replica when the master has been down for 500 ms. */
   static async startSentinel(master: RedisServer): Promise<RedisServer> {
     const sentinel = new RedisServer(await freePort(), ['--sentinel']);
     const config = [
@@ -39,21 +39,21 @@ export class RedisServer {
     return sentinel;
   }
 
-  /** Starts one and waits until it answers. `more` are further options of redis-server. */
+  /** Starts a server and waits until it replies. `more` adds options of redis-server. */
   static async start(...more: string[]): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), more);
     await server.restart();
     return server;
   }
 
-  /** Starts one on a port that is known already. */
+  /** Starts a server on a given port. */
   static async startOn(port: number): Promise<RedisServer> {
     const server = new RedisServer(port, []);
     await server.restart();
     return server;
   }
 
-  /** A Sentinel writes down there what it learns. */
+  /** A Sentinel stores its state in this file. */
   get #configFile(): string {
     return join(this.#folder, 'sentinel.conf');
   }
@@ -62,7 +62,7 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it again on the same port. */
+  /** Starts the process, again on the same port. */
   async restart(): Promise<void> {
     const isSentinel = this.#more.includes('--sentinel');
     const options = isSentinel ? [this.#configFile] : ['--save', '', '--appendonly', 'no'];
@@ -78,13 +78,13 @@ export class RedisServer {
     this.#process?.kill(signal);
   }
 
-  /** Ends it without a word, as a crash would. */
+  /** Kills the process, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
-    await within(exited, 'the end of redis-server');
+    await within(exited, 'redis-server to exit');
   }
 
   async stop(): Promise<void> {
@@ -92,7 +92,7 @@ export class RedisServer {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** Sends one command as a person would type it into redis-cli; answers the raw reply. */
+  /** Sends one command; returns the raw reply. */
   async command(...words: string[]): Promise<string> {
     const socket = connect(this.port, '127.0.0.1');
     const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
@@ -107,14 +107,14 @@ export class RedisServer {
 
   async #answers(): Promise<boolean> {
     return this.command('PING').then(
-      // One that wants a password answers too.
+      // A server with a password replies NOAUTH.
       (reply) => /^(\+PONG|-NOAUTH)/.test(reply),
       () => false,
     );
   }
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

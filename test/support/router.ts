@@ -3,7 +3,7 @@ import { createStats } from '../../src/shared/stats.ts';
 import { Router } from '../../src/worker/api/http/router.ts';
 import { noUnexpectedErrors } from './unexpected.ts';
 
-/** A router without routes, for tests of single resources. */
+/** Creates a router without routes, for tests of single resources. */
 export function routerForTests(): Router {
   return new Router({
     clientLog: { requestRefused: () => undefined },

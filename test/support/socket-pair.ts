@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** Both ends of one connection. */
+/** Creates a TCP connection; returns both ends. */
 export async function socketPair(): Promise<[near: Socket, far: Socket]> {
   const server = createServer({ noDelay: true });
   server.listen(0, '127.0.0.1');

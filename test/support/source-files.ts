@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** One file of `src` and what it imports. Paths are as in `worker/hub/hub.ts`. */
+/** One file of `src` and its imports. Paths are relative to `src`: `worker/hub/hub.ts`. */
 export interface SourceFile {
   readonly path: string;
   readonly text: string;
@@ -17,7 +17,7 @@ export type Import =
 const STATIC = /^(?:import|export)\s(?:[^'";]*\sfrom\s)?'([^']+)'/gm;
 const DYNAMIC = /\bimport\('([^']+)'\)/g;
 
-/** All of `src`, read from the top folder, in the order of their paths. */
+/** Reads all files of `src`, sorted by path. */
 export function readSources(): SourceFile[] {
   return readdirSync('src', { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -10,7 +10,7 @@ export interface KeyPair {
   readonly jwtPublicKey: string;
 }
 
-/** A key pair for an algorithm of JWS (RFC 7518 §3.1, RFC 8037). */
+/** Generates a key pair for an algorithm of JWS (RFC 7518 §3.1, RFC 8037). */
 export function keyPairFor(alg: string): KeyPair {
   const { privateKey, publicKey } = generate(alg);
   return {
@@ -37,7 +37,7 @@ export interface TokenOptions {
   readonly notBefore?: number;
 }
 
-/** Signs what an app's backend would sign. */
+/** Signs a token, as an app's backend does. */
 export async function signToken(
   key: KeyObject | Uint8Array,
   gusher: object,
@@ -54,11 +54,11 @@ function algorithmOf(key: KeyObject | Uint8Array): string {
   return 'asymmetricKeyType' in key && key.asymmetricKeyType === 'ed25519' ? 'EdDSA' : 'RS256';
 }
 
-/** A key pair whose public half is in a file, for GUSHER_JWT_PUBLIC_KEY_FILE. */
+/** Generates a key pair and writes the public key to a file, for GUSHER_JWT_PUBLIC_KEY_FILE. */
 export function keyFolder(): { privateKey: KeyObject; publicPath: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'gusher-keys-'));
   const publicPath = join(folder, 'public.pem');
-  // The quickest to make.
+  // EdDSA keys are the fastest to generate.
   const { privateKey, jwtPublicKey } = keyPairFor('EdDSA');
   writeFileSync(publicPath, jwtPublicKey);
   return { privateKey, publicPath, remove: () => rmSync(folder, { recursive: true, force: true }) };

@@ -4,7 +4,7 @@ import { Connection, type Transport } from '../../src/worker/connection/connecti
 import type { WireProtocol } from '../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../src/worker/websocket/frame.ts';
 
-/** A transport that remembers, for tests of the parts above the sockets. */
+/** A transport that records every call, for tests without sockets. */
 export class RecordingTransport implements Transport {
   readonly writes: string[][] = [];
   readonly frames: Frames[] = [];
@@ -37,14 +37,14 @@ export class RecordingTransport implements Transport {
   }
 }
 
-/** A protocol that does nothing with what it receives. */
+/** A protocol that ignores every message. */
 export const silentProtocol: WireProtocol = {
-  name: 'deaf',
+  name: 'silent',
   receive: () => undefined,
   encodeFailure: () => 'internal',
   encode: envelopeOf,
   encodeDirect: ({ data }) => data,
-  closeFrameFor: ({ close = 4000, message: sentence }) => ({ code: close, reason: sentence }),
+  closeFrameFor: ({ close = 4000, message }) => ({ code: close, reason: message }),
 };
 
 let count = 0;
@@ -61,7 +61,7 @@ export function makeConnection(
   return { connection, transport };
 }
 
-/** Lets the current turn of the loop end, and the one that its end has requested. */
+/** Waits until the current event-loop tick has ended, and the flush that it scheduled. */
 export async function turnEnds(): Promise<void> {
   await new Promise(setImmediate);
   await new Promise(setImmediate);

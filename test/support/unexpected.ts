@@ -2,7 +2,7 @@ import { silentLog } from '../../src/shared/log.ts';
 import { UnexpectedErrors } from '../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../src/shared/stats.ts';
 
-/** Unexpected errors of a part under test: none is expected, so the first one fails the test. */
+/** Creates an `UnexpectedErrors` that throws every reported error, so that the test fails. */
 export function noUnexpectedErrors(): UnexpectedErrors {
   const unexpected = new UnexpectedErrors({ log: silentLog(), stats: createStats() });
   return Object.assign(unexpected, {

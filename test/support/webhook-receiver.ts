@@ -16,18 +16,18 @@ export interface ReceivedBody {
   readonly body: string;
 }
 
-/** Stands where an app has its webhook for events, and remembers. */
+/** The event webhook of an app; records every request. */
 export class WebhookReceiver {
-  /** Everything that came, whatever was answered. */
+  /** All received requests. */
   readonly bodies: ReceivedBody[] = [];
-  /** Of the bodies that were answered with 200. */
+  /** Events of the requests that got status 200. */
   readonly events: WebhookEvent[] = [];
-  /** How the next bodies are answered; none left: with 200. */
+  /** Responses to the next requests; the default is 200. */
   readonly answers: (number | 'nothing' | 'hang up')[] = [];
   readonly #server: Server;
   readonly #scheme: string;
 
-  /** With a key and a certificate it speaks TLS. */
+  /** Uses TLS if a key and a certificate are given. */
   constructor(tls?: { key: Buffer; cert: Buffer }) {
     const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const chunks: Buffer[] = [];
@@ -57,13 +57,13 @@ export class WebhookReceiver {
     return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/webhook?secret=hush`;
   }
 
-  /** What was told of a channel, in its order. */
+  /** Events of a channel, in order. */
   of(channel: string): WebhookEvent[] {
     return this.events.filter((event) => event.channel === channel);
   }
 
   async received(channel: string, count: number, timeoutMs?: number): Promise<WebhookEvent[]> {
-    const what = `${count} events of ${channel} are told (there are ${JSON.stringify(this.of(channel))})`;
+    const what = `the webhook receives ${count} events of ${channel} (received ${JSON.stringify(this.of(channel))})`;
     await eventually(() => this.of(channel).length >= count, what, timeoutMs);
     return this.of(channel);
   }

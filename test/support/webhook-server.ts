@@ -10,12 +10,12 @@ export interface WebhookCall {
   readonly body: string;
 }
 
-/** The webhook of an app: notes how it is called and answers as the test says. */
+/** The auth webhook of an app; records the calls and sends the response that the test sets. */
 export class WebhookServer {
   readonly calls: WebhookCall[] = [];
-  /** Calls that are not answered yet, now and at most. */
+  /** Calls without a response: current and maximum. */
   inFlight = 0;
-  mostInFlight = 0;
+  maxInFlight = 0;
   connections = 0;
   answer: (response: ServerResponse, call: WebhookCall) => void = (response) => response.end();
   readonly #server: Server;
@@ -25,7 +25,7 @@ export class WebhookServer {
   private constructor(tls: ServerOptions | undefined) {
     this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server = tls === undefined ? createServer() : createTlsServer(tls);
-    this.#server.on('request', (request, response) => void this.#take(request, response));
+    this.#server.on('request', (request, response) => void this.#handle(request, response));
     this.#server.on('connection', (socket) => {
       this.connections += 1;
       this.#sockets.add(socket);
@@ -44,7 +44,7 @@ export class WebhookServer {
     return `${this.#scheme}://127.0.0.1:${(this.#server.address() as { port: number }).port}/auth`;
   }
 
-  /** Closes every connection, so that no call waits for its deadline. */
+  /** Closes every connection, so that no call waits for its timeout. */
   stopHanging(): void {
     this.answer = (response) => response.destroy();
     for (const socket of this.#sockets) socket.destroy();
@@ -55,9 +55,9 @@ export class WebhookServer {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.inFlight += 1;
-    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
+    this.maxInFlight = Math.max(this.maxInFlight, this.inFlight);
     response.once('close', () => {
       this.inFlight -= 1;
     });

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { renewed, WRITTEN } from './documents.ts';
+import { GENERATED, updatedDocument } from './documents.ts';
 
-// Brings every document that is written from the code in line with it: `npm run documents`.
-for (const written of WRITTEN) writeFileSync(written.path, renewed(written));
+// `npm run documents`: writes every document that is generated from the code.
+for (const part of GENERATED) writeFileSync(part.path, updatedDocument(part));

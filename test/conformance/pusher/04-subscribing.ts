@@ -10,7 +10,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
   it('answers with subscription_succeeded, whose data is the string {}', async () => {
     const client = await clients.connect();
     const channel = fresh();
-    client.askToSubscribe(channel);
+    client.sendSubscribe(channel);
     expect(await client.nextText()).to.equal(
       `{"event":"pusher_internal:subscription_succeeded","channel":"${channel}","data":"{}"}`,
     );
@@ -38,7 +38,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
   it('answers many that come back to back', async () => {
     const client = await clients.connect();
     const channels = Array.from({ length: 50 }, () => fresh());
-    for (const channel of channels) client.askToSubscribe(channel);
+    for (const channel of channels) client.sendSubscribe(channel);
     for (const channel of channels) await client.until('pusher_internal:subscription_succeeded', channel);
   });
 

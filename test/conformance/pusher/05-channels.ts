@@ -97,7 +97,7 @@ describe('Pusher §5: presence', () => {
     it(`refuses ${data} as a member, though it is signed`, async () => {
       const client = await clients.connect();
       const channel = fresh('presence-');
-      client.askToSubscribe(channel, data);
+      client.sendSubscribe(channel, data);
       await client.expect('pusher:subscription_error', channel);
     });
   }
@@ -105,7 +105,7 @@ describe('Pusher §5: presence', () => {
   it('refuses a member without channel_data', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-');
-    client.askToSubscribe(channel);
+    client.sendSubscribe(channel);
     await client.expect('pusher:subscription_error', channel);
   });
 
@@ -115,7 +115,7 @@ describe('Pusher §5: presence', () => {
     const [one, two] = [await clients.connect(small), await clients.connect(small)];
     const channel = fresh('presence-');
     await one.subscribe(channel, member('1'));
-    two.askToSubscribe(channel, JSON.stringify(member('2')));
+    two.sendSubscribe(channel, JSON.stringify(member('2')));
     expect((await two.until('pusher:subscription_error', channel)).data.error).to.be.a('string');
     await two.subscribe(channel, member('1'));
     expect(one.texts.filter((text) => text.includes('member_'))).to.deep.equal([]);
@@ -130,14 +130,14 @@ describe('Pusher §5: cache channels', () => {
     it(`tells the last event of ${prefix}… right after the success, and a miss when there is none`, async () => {
       const [one, two] = [await clients.connect(), await clients.connect()];
       const channel = fresh(prefix);
-      one.askToSubscribe(channel);
+      one.sendSubscribe(channel);
       await one.expectData('pusher_internal:subscription_succeeded', channel);
       const miss = await one.expect('pusher:cache_miss', channel);
       expect(miss).to.deep.equal({ event: 'pusher:cache_miss', channel, data: '{}' });
       await trigger(channel, 'first', 1);
       await trigger(channel, 'last', '{"n": 2}');
       await one.until('last', channel);
-      two.askToSubscribe(channel);
+      two.sendSubscribe(channel);
       await two.expectData('pusher_internal:subscription_succeeded', channel);
       expect(await two.expect('last', channel)).to.deep.equal({ event: 'last', channel, data: '{"n": 2}' });
     });

@@ -71,7 +71,7 @@ describe('Pusher §7: users', () => {
     const id = fresh('u');
     await client.signIn({ id, user_info: { n: 1 } });
     const channel = fresh('presence-');
-    client.askToSubscribe(channel);
+    client.sendSubscribe(channel);
     const { data } = await client.until('pusher_internal:subscription_succeeded', channel);
     expect(JSON.parse(data).presence).to.deep.equal({ ids: [id], hash: { [id]: { n: 1 } }, count: 1 });
   });

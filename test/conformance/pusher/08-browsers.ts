@@ -30,7 +30,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
       target.key,
       pageOptions(target, user),
     );
-    await page.becomes('connected');
+    await page.waitForState('connected');
     return page;
   }
 
@@ -127,7 +127,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     if (guardedKey === undefined) return this.skip();
     const openFrom = (hostname?: string): Promise<PusherPage> =>
       PusherPage.open(browser as Browser, server.address(hostname), guardedKey, pageOptions(target));
-    await (await openFrom()).becomes('disconnected');
-    await (await openFrom('www.shop.example')).becomes('connected');
+    await (await openFrom()).waitForState('disconnected');
+    await (await openFrom('www.shop.example')).waitForState('connected');
   });
 });

@@ -40,7 +40,7 @@ describe('Pusher §14: what others get wrong', () => {
       expect(rejected.error).to.match(/signature/);
     }
     // Signed nonsense is told in another way, and harms nobody.
-    client.askToSubscribe(channel, '['.repeat(20_000));
+    client.sendSubscribe(channel, '['.repeat(20_000));
     expect((await client.expect('pusher:subscription_error', channel)).data.error).not.to.match(/signature/);
     await client.expectNothing();
   });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { jwtVerify } from 'jose';
-import { killRuns, type Outcome, Run, runHere } from '../../support/command-line.ts';
+import { killRunningPrograms, type Outcome, Run, runInProcess } from '../../support/command-line.ts';
 import { eventually, within } from '../../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../../support/gusher.ts';
 import { freePort, RedisServer } from '../../support/redis-server.ts';
@@ -21,7 +21,7 @@ describe('the command line', () => {
 
   /** Runs a command to its end. */
   const gusher: Gusher = (words, env) =>
-    within(runHere(words, folder, env), `the end of gusher ${words.join(' ')}`);
+    within(runInProcess(words, folder, env), `the end of gusher ${words.join(' ')}`);
 
   /** As `gusher`, as a process: for one of each kind, and where it matters that it ends. */
   const gusherProcess: Gusher = async (words, env) => {
@@ -34,7 +34,7 @@ describe('the command line', () => {
     folder = mkdtempSync(join(tmpdir(), 'gusher-cli-'));
   });
   afterEach(() => {
-    killRuns();
+    killRunningPrograms();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -431,7 +431,7 @@ describe('the command line', () => {
 
     it('ends quietly when nobody reads its output any more', async () => {
       const run = await subscribed('news');
-      run.leaveOutput();
+      run.closeOutput();
       await eventually(async () => {
         await fetch(`${server.api}/v1/apps/demo/channels/news/messages`, {
           method: 'POST',

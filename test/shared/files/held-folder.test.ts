@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { replaceFile } from '../../../src/shared/files/atomic-write.ts';
 import { HeldFolder, UntrustedFileError } from '../../../src/shared/files/held-folder.ts';
-import { runHere } from '../../support/command-line.ts';
+import { runInProcess } from '../../support/command-line.ts';
 
 const SERVICE = 65_534;
 const SECRET = '{"apps":{"other":{"url":"http://h/","secret":"hush"}}}\n';
@@ -172,11 +172,11 @@ describe('a file that root changes in the folder of another user', () => {
       symlinkSync(secret, join(theirs, name));
     // As if a process had died with it.
     execFileSync('touch', ['-h', '-d', '1 hour ago', join(theirs, 'apps.json.lock')]);
-    expect(await runHere(words, theirs)).to.include({ code: 0 });
+    expect(await runInProcess(words, theirs)).to.include({ code: 0 });
     expectUnharmed();
     rmSync(join(theirs, 'apps.json'));
     symlinkSync(secret, join(theirs, 'apps.json'));
-    const { code, errors } = await runHere(words, theirs);
+    const { code, errors } = await runInProcess(words, theirs);
     expect(code).to.equal(1);
     expect(errors).to.have.lengthOf(1);
     expect(errors[0]).to.match(/cannot be written: .*apps\.json is a link that another user may have made$/);

@@ -13,15 +13,15 @@ interface Message {
   readonly text?: string;
 }
 
-type Heard = Message | readonly [topic: string, line: string];
+type ReceivedEvent = Message | readonly [topic: string, line: string];
 
 /** A line, and what was heard on it. */
 function listening(pipe: Socket | number): {
   line: MessagePipe<Message, Message>;
-  received: Heard[];
+  received: ReceivedEvent[];
   errors: Error[];
 } {
-  const received: Heard[] = [];
+  const received: ReceivedEvent[] = [];
   const errors: Error[] = [];
   const line = new MessagePipe<Message, Message>(pipe, {
     message: (message) => void received.push(message),

@@ -39,10 +39,14 @@ const PIECES = [
   'x'.repeat(200),
 ];
 
-type Heard = { readonly message: unknown } | { readonly relayFrame: RelayItem };
+type ReceivedEvent = { readonly message: unknown } | { readonly relayFrame: RelayItem };
 
-function open(pipe: Socket): { line: MessagePipe<unknown, unknown>; received: Heard[]; errors: Error[] } {
-  const received: Heard[] = [];
+function open(pipe: Socket): {
+  line: MessagePipe<unknown, unknown>;
+  received: ReceivedEvent[];
+  errors: Error[];
+} {
+  const received: ReceivedEvent[] = [];
   const errors: Error[] = [];
   const line = new MessagePipe<unknown, unknown>(pipe, {
     message: (message) => void received.push({ message }),
@@ -71,7 +75,7 @@ describe('the pipe between processes', () => {
     const pick = (): string => PIECES[random(PIECES.length)] ?? '';
     const text = (): string => Array.from({ length: random(6) }, pick).join('');
     const sides = [open(near), open(far)] as const;
-    const sent: [Heard[], Heard[]] = [[], []];
+    const sent: [ReceivedEvent[], ReceivedEvent[]] = [[], []];
     for (let n = 0; n < FRAMES; n += 1) {
       const from = random(2) as 0 | 1;
       const { line } = sides[from];
@@ -139,7 +143,7 @@ describe('the pipe between processes', () => {
 });
 
 /** A line that reads what is written here, without a system between. */
-function fed(): { received: Heard[]; errors: Error[]; write: (bytes: Buffer) => void } {
+function fed(): { received: ReceivedEvent[]; errors: Error[]; write: (bytes: Buffer) => void } {
   let read: (bytes: Buffer) => void = () => undefined;
   const pipe = {
     on: (event: string, listener: (bytes: Buffer) => void) => {

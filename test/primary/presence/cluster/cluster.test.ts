@@ -6,8 +6,8 @@ import { silentLog } from '../../../../src/shared/log.ts';
 import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { FakeSentinel } from '../../../support/fake-sentinel.ts';
-import { Passage } from '../../../support/passage.ts';
 import { RedisServer } from '../../../support/redis-server.ts';
+import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 /** The presence registry of one host with one worker, joined with others by Redis; no process of its own. */
 class Host {
@@ -281,7 +281,7 @@ describe('hosts on one Redis', () => {
 
     it('writes since it is the master no more, follow its name to the new one', async () => {
       const master = await RedisServer.start();
-      const name = await Passage.start(redis.port);
+      const name = await TcpProxy.start(redis.port);
       const one = new Host(name.url);
       one.report(delta('a', 'u'));
       const two = start();

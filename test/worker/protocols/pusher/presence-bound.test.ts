@@ -83,7 +83,7 @@ describe('the bound of a presence channel', () => {
   it('does not ask for the place of a client that has left while others were asked for', async () => {
     const [worker] = workers;
     const held: (() => void)[] = [];
-    worker.carry = (hand) => void held.push(hand);
+    worker.deliverToPrimary = (hand) => void held.push(hand);
     for (let n = 0; n < 1_000; n += 1) {
       void worker.subscribe(worker.connect().connection, `presence-other${n % 100}`, String(n));
     }
@@ -91,7 +91,7 @@ describe('the bound of a presence channel', () => {
     const subscribing = worker.subscribe(connection, CHANNEL, 'gone');
     await eventually(() => held.length > 1_000, 'the others are asked for');
     worker.leave(connection);
-    worker.carry = setImmediate;
+    worker.deliverToPrimary = setImmediate;
     for (const hand of held) hand();
     await subscribing;
     expect(received).to.have.length(1_000);
@@ -101,7 +101,7 @@ describe('the bound of a presence channel', () => {
   it('counts nobody whom the primary let in when the client had given up', async () => {
     const worker = new PusherWorker(desk, 'slow', { presenceTimeoutMs: 50 });
     const held: (() => void)[] = [];
-    worker.carry = (hand) => void held.push(hand);
+    worker.deliverToPrimary = (hand) => void held.push(hand);
     try {
       const { connection, transport } = worker.connect();
       await worker.subscribe(connection, CHANNEL);
@@ -109,7 +109,7 @@ describe('the bound of a presence channel', () => {
       expect(textsOf(transport)[0]).to.include('ServerError');
       const again = worker.subscribe(connection, CHANNEL);
       await eventually(() => held.length > 2, 'it tries again');
-      worker.carry = setImmediate;
+      worker.deliverToPrimary = setImmediate;
       for (const hand of held) hand();
       await again;
       await eventually(() => textsOf(transport).length === 2, 'it is let in');

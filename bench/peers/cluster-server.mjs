@@ -1,4 +1,4 @@
-// node:cluster and ws: workers share the port, the primary passes publications on.
+// node:cluster and ws: the workers share the port; the primary forwards each publication to all workers.
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';

@@ -1,23 +1,23 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** An address on loopback that leads elsewhere, as a name does: whoever has come through stays where it is. */
-export class Passage {
-  /** Where new connections lead. */
+/** A TCP proxy whose destination can change, as a DNS name's can. Open connections keep their destination. */
+export class TcpProxy {
+  /** The destination port of new connections. */
   port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
   private constructor(port: number) {
     this.port = port;
-    this.#server = createServer((socket) => this.#lead(socket, connect(this.port, '127.0.0.1')));
+    this.#server = createServer((socket) => this.#forward(socket, connect(this.port, '127.0.0.1')));
   }
 
-  static async start(port: number): Promise<Passage> {
-    const passage = new Passage(port);
-    passage.#server.listen(0, '127.0.0.1');
-    await once(passage.#server, 'listening');
-    return passage;
+  static async start(port: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(port);
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
   }
 
   get url(): string {
@@ -29,7 +29,7 @@ export class Passage {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #lead(...ends: readonly [Socket, Socket]): void {
+  #forward(...ends: readonly [Socket, Socket]): void {
     for (const [from, to] of [ends, [...ends].reverse()] as [Socket, Socket][]) {
       this.#sockets.add(from);
       from.on('error', () => from.destroy());

@@ -3,9 +3,8 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 /**
- * The limit: one channel that holds everybody, one process, no ws, no parsing. A publication is framed once and
- * written to each socket with one `write`. Takes the place of the C server by which gusher was measured first,
- * where there may be no compiler.
+ * The minimal server: one channel with all clients, one process, no ws, no parsing. It frames a publication once and
+ * writes it to each socket with one `write`. It replaces a server in C, which would need a compiler.
  */
 const clients = new Set<Socket>();
 
@@ -31,7 +30,7 @@ const publicPort = createServer({ noDelay: true }, (socket) => {
   });
 }).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
 
-/** Longer than a publisher is ever quiet: one whose connection ends as it publishes would fail. */
+/** Longer than any pause of the publisher: a request fails if the server closes its connection at that moment. */
 const KEEP_ALIVE_MS = 65_000;
 
 const publishPort = createHttpServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
