@@ -28,15 +28,16 @@ import { Publisher } from './broker/publisher.ts';
 import { RedisBroker } from './broker/redis-broker.ts';
 import { RelayBroker } from './broker/relay-broker.ts';
 import type { Connection } from './connection/connection.ts';
+import { ConnectionEvents } from './connection/connection-events.ts';
 import { ReceiveQueue } from './connection/receive-queue.ts';
 import type { SendQueue } from './connection/send-queue.ts';
 import { createFlushCycle } from './flush-cycle.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
-import { createPusherHandshake } from './handshake/create-pusher-handshake.ts';
-import type { PusherHandshake } from './handshake/pusher-handshake.ts';
+import { createPusherHandshake } from './handshake/pusher/create-pusher-handshake.ts';
 import { UpgradeFastPath } from './handshake/upgrade-fast-path.ts';
 import { UpgradeHandler } from './handshake/upgrade-handler.ts';
-import { drawUpgradeRoutes } from './handshake/upgrade-routes.ts';
+import { registerUpgradeRoutes } from './handshake/upgrade-routes.ts';
+import { WebSocketHandshake } from './handshake/websocket-handshake.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { ControlHandler } from './hub/control-handler.ts';
 import type { FanOut } from './hub/fan-out.ts';
@@ -51,6 +52,8 @@ import { IdleTimeout } from './lifecycle/idle-timeout.ts';
 import { Readiness } from './lifecycle/readiness.ts';
 import { TokenExpiry } from './lifecycle/token-expiry.ts';
 import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
+import { createPusherProtocol } from './protocols/pusher/create-pusher-protocol.ts';
+import type { PusherProtocol } from './protocols/pusher/pusher-protocol.ts';
 import { createRemoteSink } from './remote/create-sink.ts';
 import type { RemoteSink } from './remote/remotes.ts';
 import { frameText } from './websocket/frame.ts';
@@ -94,7 +97,7 @@ export class Worker {
   readonly #controlHandler: ControlHandler;
   readonly #heartbeat: Heartbeat;
   readonly #quota: ConnectionQuota;
-  readonly #pusherHandshake: PusherHandshake;
+  readonly #pusherProtocol: PusherProtocol;
   readonly #idleTimeout: IdleTimeout;
   readonly #expiry: TokenExpiry;
   readonly #remoteSink: RemoteSink;
@@ -205,8 +208,7 @@ export class Worker {
       stats,
       end: (connection, error) => this.#endClient(connection, error),
     });
-    this.#pusherHandshake = createPusherHandshake({
-      quota: this.#quota,
+    this.#pusherProtocol = createPusherProtocol({
       settings,
       apps,
       hub: this.#hub,
@@ -216,7 +218,30 @@ export class Worker {
       presence: this.#presence,
       clientEvents,
       webhookReporter,
+      clientLog,
       reply,
+    });
+    const connections = new ConnectionEvents({
+      registry: this.#hub,
+      receiveQueue: this.#receiveQueue,
+      sendQueue: this.#sendQueue,
+      frameWriter: this.#frameWriter,
+      unexpected,
+      onRemoved: (connection) => {
+        this.#expiry.untrack(connection);
+        // The primary routes only by ids of native clients.
+        if (connection.pusher === undefined) sockets.reportClosed(connection.id);
+      },
+    });
+    const { messageMaxBytes, compression } = settings;
+    const handshake = new WebSocketHandshake({ messageMaxBytes, compression, unexpected, clientLog });
+    const pusherHandshake = createPusherHandshake(settings, {
+      apps,
+      protocol: this.#pusherProtocol,
+      handshake,
+      connections,
+      sendQueue: this.#sendQueue,
+      quota: this.#quota,
       unexpected,
       clientLog,
     });
@@ -236,7 +261,7 @@ export class Worker {
     });
     registerPublicRoutes(publicRequests, { apps, tokens, readiness: () => this.#readiness.state });
     registerPusherRoutes(publicRequests, pusherApi);
-    drawUpgradeRoutes(publicRequests, pusherPathPrefix);
+    registerUpgradeRoutes(publicRequests, pusherPathPrefix);
     this.#http = new HttpServer({
       serve: publicRequests.serve,
       isUpgrade: (request) => this.#upgrade.isFor(request),
@@ -250,22 +275,18 @@ export class Worker {
       sockets,
     );
     this.#upgrade = new UpgradeHandler({
-      quota: this.#quota,
       server: this.#http.server,
       authenticator,
       protocol,
-      pusherHandshake: this.#pusherHandshake,
-      hub: this.#hub,
-      receiveQueue: this.#receiveQueue,
+      handshake,
+      pusherHandshake,
+      connections,
       sendQueue: this.#sendQueue,
-      expiry: this.#expiry,
+      quota: this.#quota,
       sockets,
-      frameWriter: this.#frameWriter,
-      stats,
+      expiry: this.#expiry,
       unexpected,
       clientLog,
-      messageMaxBytes: settings.messageMaxBytes,
-      compression: settings.compression,
       limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
     });
     this.#readiness = new Readiness({
@@ -380,7 +401,7 @@ export class Worker {
   /** Closes a client in the way of its protocol. */
   #endClient(connection: Connection, error: ErrorEntry): void {
     if (connection.pusher === undefined) this.#sendQueue.close(connection, error);
-    else this.#pusherHandshake.tellTheEnd(connection, error);
+    else this.#pusherProtocol.closeWithError(connection, error);
   }
 
   /** Takes an item of the embedded broker. */
@@ -408,6 +429,7 @@ export class Worker {
     closers.add('receive queue', () => this.#receiveQueue.close());
     closers.add('idle timeout', () => this.#idleTimeout.close());
     closers.add('heartbeat', () => this.#heartbeat.close());
+    closers.add('Pusher protocol', () => this.#pusherProtocol.close());
     closers.add('connection quota', () => this.#quota.close());
     closers.add('remote sink', () => this.#remoteSink.close());
     closers.add('authenticator', () => this.#auth.close());

@@ -9,7 +9,7 @@ import { verifySignedQuery } from '../../src/worker/api/pusher/signature.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { appKeyOf } from '../../src/worker/auth/token-verifier.ts';
 import { handshakeFor } from '../../src/worker/handshake/handshake-headers.ts';
-import { pusherPaths } from '../../src/worker/handshake/pusher-handshake.ts';
+import { pusherPaths } from '../../src/worker/handshake/pusher/pusher-path.ts';
 import { readUpgradeRequest } from '../../src/worker/handshake/upgrade-request.ts';
 import { parseCommand } from '../../src/worker/protocols/gusher/command.ts';
 import { readSources } from '../support/source-files.ts';

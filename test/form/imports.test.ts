@@ -28,7 +28,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ws: [
     'primary/cli/commands/subscribe-client.ts',
     'worker/connection/client-socket.ts',
-    'worker/handshake/upgrade-handler.ts',
+    'worker/handshake/websocket-handshake.ts',
     'worker/websocket/ws-receiver-patch.ts',
   ],
   yargs: ['primary/cli/'],

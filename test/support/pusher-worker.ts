@@ -42,7 +42,6 @@ export class PusherWorker {
   /** Delivers messages to the primary; a test may delay them. */
   deliverToPrimary: (deliver: () => void) => void = setImmediate;
   readonly #presence: PresenceClient;
-  readonly #counts: SubscriptionCounts;
 
   constructor(
     queryServer: PresenceQueryServer,
@@ -84,7 +83,6 @@ export class PusherWorker {
       sendQueue.enqueue(connection, frameText(text));
     this.hub = hub;
     this.#presence = presence;
-    this.#counts = new SubscriptionCounts({ presence, announce });
     this.protocol = new PusherProtocol({
       hub,
       apps: {
@@ -95,10 +93,11 @@ export class PusherWorker {
       publishFromClient: async () => undefined,
       joinPace: { wait: () => undefined },
       presence: new PresenceWatch({ presence, announce }),
-      counts: this.#counts,
+      counts: new SubscriptionCounts({ presence, announce }),
       watchlists: new Watchlists({ presence, reply }),
       report: () => undefined,
       reply,
+      close: (connection, error) => sendQueue.close(connection, error),
       countProtocolError: () => undefined,
       authorizationRefused: () => undefined,
       limits: {
@@ -150,7 +149,7 @@ export class PusherWorker {
 
   close(): void {
     this.#presence.close();
-    this.#counts.close();
+    this.protocol.close();
   }
 }
 

@@ -1,11 +1,8 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { Router } from '../api/http/router.ts';
 
-/**
- * Draws the addresses of WebSocket clients as routes, for requests that are no upgrade: they learn which method and
- * protocol the address takes.
- */
-export function drawUpgradeRoutes(router: Router, pusherPathPrefix: string): void {
+/** Registers the paths of WebSocket clients, so that a request without an upgrade gets 426 or 405 instead of 404. */
+export function registerUpgradeRoutes(router: Router, pusherPathPrefix: string): void {
   const native = ['/ws/:app', '/wtf/:app', '/v1/apps/:app/ws'];
   const pusher = [...new Set(['', pusherPathPrefix])].flatMap((prefix) => [
     `${prefix}/app`,

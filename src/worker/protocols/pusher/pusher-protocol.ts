@@ -27,8 +27,10 @@ const DEFAULT_EVENT = 'gusher.message';
 const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
 
 export interface PusherProtocolDependencies extends Context {
-  /** Counts a fault against a client. */
+  /** Counts a protocol error of a client; too many in a minute end its connection. */
   readonly countProtocolError: (connection: Connection) => void;
+  /** Sends everything enqueued before, and closes the connection with the error. */
+  readonly close: (connection: Connection, error: ErrorEntry) => void;
 }
 
 /** The Pusher Channels protocol, versions 4 to 7. */
@@ -76,6 +78,19 @@ export class PusherProtocol implements WireProtocol<Connection> {
     const reason = error.message;
     const isNew = pusher === undefined || pusher.protocol >= FIRST_PROTOCOL_WITHOUT_ERROR;
     return isNew ? { code, reason } : { code, reason, text: closingErrorText(error, code) };
+  }
+
+  /** Sends `pusher:error` to a client of any protocol version, and closes its connection. */
+  closeWithError(connection: Connection, error: ErrorEntry): void {
+    const { reply, close } = this.#dependencies;
+    // To clients of older versions every close sends it.
+    if (this.closeFrameFor(error, connection).text === undefined) reply(connection, errorText(error));
+    close(connection, error);
+  }
+
+  /** Stops the timers of the protocol. */
+  close(): void {
+    this.#dependencies.counts.close();
   }
 
   subscriptionRefused(connection: Connection, channelName: string): void {
