@@ -11,7 +11,7 @@ import type { Hub } from './hub.ts';
 const PREFIX = 'client-';
 const SECOND_MS = 1_000;
 
-/** Events that clients send to each other, where their app allows it. */
+/** Publishes events that clients send to each other, if their app allows it (`client_events`). */
 export class ClientEvents {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'isSubscribed'>;
@@ -19,7 +19,7 @@ export class ClientEvents {
   readonly #report: (appKey: string, event: WebhookEvent) => void;
   readonly #perSecond: number;
 
-  /** `report` tells the webhook of the app, if it wants to know. */
+  /** `report` passes an event to the webhook of the app. */
   constructor(options: {
     apps: Pick<AppRegistry, 'find'>;
     hub: Pick<Hub, 'isSubscribed'>;
@@ -35,33 +35,33 @@ export class ClientEvents {
   }
 
   /**
-   * Publishes to everybody in the channel but the sender, who must be in it; in a presence channel with its name
-   * there. Rejects with a `GusherError`: `client_events_off`, `bad_client_event`, `bad_channel`, `not_subscribed`,
-   * `too_many_client_events`, or what the broker says.
+   * Publishes an event to all other subscribers of the channel; the sender must be subscribed. In a presence channel
+   * the publication carries the member id of the sender. Rejects with a `GusherError`: `client_events_off`,
+   * `bad_client_event`, `bad_channel`, `not_subscribed`, `too_many_client_events`, or an error of the broker.
    */
   async publish(sender: Connection, { channel, event, data }: Publication): Promise<void> {
     if (!event.startsWith(PREFIX) || !isEventName(event)) throw new GusherError('bad_client_event');
     if (!isChannelName(channel)) throw new GusherError('bad_channel');
     const app = await this.#apps.find(sender.appKey);
     if (app?.client_events !== true) throw new GusherError('client_events_off');
-    count(sender, app.client_events_per_second ?? this.#perSecond, performance.now());
+    countEvent(sender, app.client_events_per_second ?? this.#perSecond, performance.now());
     if (!this.#hub.isSubscribed(sender, channel)) throw new GusherError('not_subscribed');
     const publication = { channel, event, data, except: sender.id, fromClient: true } as const;
-    const name = isPresenceChannel(channel) ? nameIn(sender, channel) : '';
-    await this.#publisher.publish(app.key, { ...publication, ...(name !== '' && { userId: name }) });
+    const userId = isPresenceChannel(channel) ? memberIdIn(sender, channel) : '';
+    await this.#publisher.publish(app.key, { ...publication, ...(userId !== '' && { userId }) });
     this.#report(app.key, {
       name: 'client_event',
       channel,
       event,
       data: textOf(data),
       socket_id: sender.id,
-      ...(name !== '' && { user_id: name }),
+      ...(userId !== '' && { user_id: userId }),
     });
   }
 }
 
-/** Attack: one client that makes work for all others in its channel. A second begins with the first event in it. */
-function count(sender: Connection, perSecond: number, now: number): void {
+/** Attack: a client that floods its channels. The second starts with the first event in it. */
+function countEvent(sender: Connection, perSecond: number, now: number): void {
   if (now - sender.clientEventsSince >= SECOND_MS) {
     sender.clientEventsSince = now;
     sender.clientEvents = 0;
@@ -70,11 +70,11 @@ function count(sender: Connection, perSecond: number, now: number): void {
   sender.clientEvents += 1;
 }
 
-function nameIn({ members, userId }: Connection, channel: string): string {
+function memberIdIn({ members, userId }: Connection, channel: string): string {
   return members?.get(channel)?.user ?? userId;
 }
 
-/** Webhooks get text: the string that the client sent, or else the JSON of what it sent. */
+/** A webhook carries text: a string as the client sent it, anything else as JSON. */
 function textOf(data: string): string {
   const value: unknown = JSON.parse(data);
   return typeof value === 'string' ? value : data;

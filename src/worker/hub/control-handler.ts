@@ -9,7 +9,7 @@ import type { WireProtocol } from '../connection/wire-protocol.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
 
-/** Carries out control messages on the connections of this worker, those of the named app alone. */
+/** Executes control messages on the connections of this worker that belong to the named app. */
 export class ControlHandler {
   readonly #hub: Hub;
   readonly #sendQueue: SendQueue;
@@ -35,7 +35,7 @@ export class ControlHandler {
         this.#changeGrants(message);
         break;
       case 'terminate':
-        // A copy: closing may change the list.
+        // A copy, because closing may change the set.
         for (const connection of [...this.#hub.connectionsOf(message.app, message.user)]) {
           this.#sendQueue.close(connection, ERRORS.terminated);
         }
@@ -58,18 +58,19 @@ export class ControlHandler {
     for (const connection of this.#hub.connectionsOf(change.app, change.user)) {
       if (connection.protocol.encodeGrantsChange === undefined) continue;
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
-      // Attack: adding without end. The latest are what the backend wants now.
+      // Attack: a backend that adds grants without end. The latest ones are kept.
       this.#hub.updateGrants(connection, new Grants([...new Set(list)].slice(-GRANTS_MAX)));
       this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
     }
   }
 }
 
+/** Returns a function that encodes and frames a message only once per protocol. */
 function oncePerProtocol(encode: (protocol: WireProtocol) => string): (protocol: WireProtocol) => Frames {
-  const made = new Map<WireProtocol, Frames>();
+  const cache = new Map<WireProtocol, Frames>();
   return (protocol) => {
-    const frames = made.get(protocol) ?? frameText(encode(protocol));
-    made.set(protocol, frames);
+    const frames = cache.get(protocol) ?? frameText(encode(protocol));
+    cache.set(protocol, frames);
     return frames;
   };
 }

@@ -1,6 +1,6 @@
 import { type Frames, joinFrames } from '../websocket/frame.ts';
 
-/** Measured: joining more bytes than this into one write saves nothing more. */
+/** Measured: joining more bytes than this into one write saves no time. */
 const BATCH_BYTES = 64 * 1024;
 
 /** Published frames, and the connections that must not get them. */
@@ -9,13 +9,13 @@ interface Published<Connection> {
   except: Set<Connection> | undefined;
 }
 
-/** Frames that are in progress around the ring. */
+/** Frames on their way around the ring. */
 interface Batch<Connection> extends Published<Connection> {
   /** Slots that it has not reached yet. */
   slotsLeft: number;
 }
 
-/** Where the ring writes: now (`send`), or joined with other frames at the end of the turn (`post`). */
+/** Where the ring writes to: now, or joined with other frames at the end of the turn. */
 export interface DeliverySink<Connection> {
   sendNow(connection: Connection, frames: Frames): void;
   enqueue(connection: Connection, frames: Frames): void;
@@ -36,15 +36,15 @@ export interface AdvanceResult {
  *     slots: A  B  C  D  E          batch 1 started at A: B, C, D, E are left
  *            ^--- batch 2 ----->    batch 2 starts at B:  B, C, D, E, then A
  *
- * So a publication never waits for the end of another one, and a burst costs hardly a write more than its first
- * message. Each connection gets every publication once, in the order of publishing.
+ * A publication never waits for the end of another one, and a burst costs hardly more writes than its first
+ * message. Each connection receives every publication once, in the order of publishing.
  */
 export class DeliveryRing<Connection> {
   readonly #slots: Connection[];
-  /** Connections that left; their slots stay. */
+  /** Connections that left. Their slots stay until the ring is dropped. */
   #left: Set<Connection> | undefined = undefined;
   #position = 0;
-  /** In progress, ordered by the slots that are left: the first one ends first. */
+  /** In progress, ordered by remaining slots: the first one ends first. */
   readonly #batches: Batch<Connection>[] = [];
   /** The frames of all batches in progress as one write, until a batch starts or ends. */
   #joinedFrames: Frames | undefined = undefined;
@@ -55,7 +55,7 @@ export class DeliveryRing<Connection> {
     this.#slots = [...connections];
   }
 
-  /** Whether every connection has got everything. */
+  /** Whether every connection has received everything. */
   get isEmpty(): boolean {
     return this.#batches.length === 0 && this.#waiting.length === 0;
   }
@@ -66,16 +66,16 @@ export class DeliveryRing<Connection> {
     this.#waitingBytes += frames.bytes.length;
   }
 
-  /** Adds a connection. It gets everything that is added from now on, and possibly what is in progress. */
+  /** Adds a connection. It receives everything added from now on, and possibly what is in progress. */
   enter(connection: Connection): void {
     if (this.#left?.delete(connection)) return;
     const untilEnd = this.#slots.length - this.#position;
-    // A batch that has not passed the last slot will find one slot more before it.
+    // A batch that has not passed the last slot yet will visit the new slot too.
     for (const batch of this.#batches) if (batch.slotsLeft > untilEnd) batch.slotsLeft += 1;
     this.#slots.push(connection);
   }
 
-  /** Removes a connection: it gets nothing more. */
+  /** Removes a connection: it receives nothing more. */
   leave(connection: Connection): void {
     this.#left ??= new Set();
     this.#left.add(connection);
@@ -89,7 +89,7 @@ export class DeliveryRing<Connection> {
     }
   }
 
-  /** Serves at most `maxSlots` slots. With `isAlone`, frames are written now instead of at the end of the turn. */
+  /** Serves at most `maxSlots` slots. With `isAlone`, writes frames now instead of at the end of the turn. */
   advance(maxSlots: number, sink: DeliverySink<Connection>, isAlone: boolean): AdvanceResult {
     this.#startBatches();
     let slots = 0;
@@ -128,18 +128,18 @@ export class DeliveryRing<Connection> {
     if (this.#batches.some(({ except }) => except !== undefined)) return this.#deliverApart(from, to, sink);
     this.#joinedFrames ??= joinFrames(this.#batches.map(({ frames }) => frames));
     const all = this.#joinedFrames;
-    const remaining = this.#left;
+    const left = this.#left;
     let missing = 0;
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
-      if (remaining?.has(connection)) missing += 1;
+      if (left?.has(connection)) missing += 1;
       else if (isAlone) sink.sendNow(connection, all);
       else sink.enqueue(connection, all);
     }
     return (to - from - missing) * all.messages.length;
   }
 
-  /** The same if a batch excludes connections: batches are posted one by one, and the send queue joins them. */
+  /** The same if a batch excludes connections: enqueues the batches one by one, and the send queue joins them. */
   #deliverApart(from: number, to: number, sink: DeliverySink<Connection>): number {
     let deliveries = 0;
     for (let slot = from; slot < to; slot += 1) {

@@ -6,24 +6,24 @@ import type { SendQueue } from '../connection/send-queue.ts';
 import { type Frames, frameText } from '../websocket/frame.ts';
 import { DeliveryRing } from './delivery-ring.ts';
 
-/** Writes per turn, 2 to 7 us each: 1 ms, the longest delay that one fan-out causes for other work of this worker. */
+/** Writes per turn, 2 to 7 µs each: a fan-out delays other work of this worker by at most 1 ms. */
 const WRITES_PER_TURN = 128;
-/** Writes before the next group is served: a small channel never waits for a large one. */
+/** Writes before the next group is served, so that a small channel never waits for a large one. */
 const WRITES_PER_SHARE = 64;
 
 type Group = SubscriberGroup<Connection>;
 
 /**
- * Delivers publications to the subscribers of a channel. A publication is framed once per protocol. What is
- * published within one turn leaves in one write per client; what is published while a large group is being served
- * joins the delivery in progress (`DeliveryRing`). Order is kept per channel. A subscriber that enters during a
- * delivery may or may not get what was published before, and gets everything published afterwards.
+ * Delivers publications to the subscribers of a channel, in order per channel. Frames a publication once per protocol.
+ * All publications of one turn of the event loop leave in one write per client. A publication that arrives during the
+ * delivery to a large group joins that delivery (`DeliveryRing`). A subscriber that enters during a delivery receives
+ * everything published afterwards, and possibly what is in progress.
  */
 export class FanOut {
   readonly #sendQueue: SendQueue;
   readonly #stats: Stats;
   readonly #scheduleFlush: () => void;
-  /** The groups with deliveries in progress, in the order in which they are served. */
+  /** The groups with deliveries in progress, in serving order. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
 
   constructor(options: { sendQueue: SendQueue; stats: Stats; scheduleFlush: () => void }) {
@@ -32,7 +32,7 @@ export class FanOut {
     this.#scheduleFlush = options.scheduleFlush;
   }
 
-  /** Whether everything that was published has been written or posted. */
+  /** Whether every publication was written or enqueued for all of its subscribers. */
   get isIdle(): boolean {
     return this.#rings.size === 0;
   }
@@ -79,11 +79,11 @@ export class FanOut {
     ring.add(frames, except);
   }
 
-  /** Writes for one turn, a share per group in turns; what is left continues in the next turn. */
+  /** Writes for one turn: a share for each group, round robin. The rest continues in the next turn. */
   readonly flush = (): void => {
     let writes = WRITES_PER_TURN;
     for (const [group, ring] of this.#rings) {
-      // A client of several busy channels gets one write: then frames are posted, and the send queue joins them.
+      // With several groups, frames are enqueued: the send queue joins those of a client of several channels.
       const isAlone = this.#rings.size === 1;
       const { slots, deliveries } = ring.advance(
         Math.min(writes, WRITES_PER_SHARE),
@@ -92,7 +92,7 @@ export class FanOut {
       );
       writes -= slots;
       this.#stats.deliveries += deliveries;
-      // The loop visits what is added behind it: the group is served again after all others.
+      // A map iterates over entries added during the loop: the group is served again after all others.
       this.#rings.delete(group);
       if (!ring.isEmpty) this.#rings.set(group, ring);
       if (writes <= 0) break;

@@ -14,8 +14,8 @@ import { NameAllowance } from './name-allowance.ts';
 import { UserIndex } from './user-index.ts';
 
 /**
- * Who is here, and who hears what: the clients of this worker and their channels. It asks the broker for a
- * topic when the first client wants it and gives it up when the last one leaves.
+ * Keeps the connections of this worker and their subscriptions. Subscribes to a topic at the broker for its first
+ * local subscriber, and unsubscribes after its last one.
  */
 export class Hub {
   readonly #broker: Pick<Broker, 'subscribe' | 'unsubscribe'>;
@@ -45,7 +45,7 @@ export class Hub {
     return this.#connections.size;
   }
 
-  /** All clients. The iterator may be kept while clients come and go. */
+  /** All connections. The iterator stays valid while connections are added and removed. */
   connections(): IterableIterator<Connection> {
     return this.#connections.values();
   }
@@ -59,7 +59,7 @@ export class Hub {
     this.#stats.connectionsOpened += 1;
   }
 
-  /** Forgets a client and all its subscriptions. */
+  /** Removes a connection and all its subscriptions. */
   remove(connection: Connection): void {
     if (!this.#connections.delete(connection.id)) return;
     this.#stats.connections -= 1;
@@ -69,7 +69,7 @@ export class Hub {
     this.#presence.report(connection.appKey, '', connection.userId, -1);
   }
 
-  /** A client gets a name after it came in; it goes by it wherever it is no member by another. */
+  /** Sets the user id after sign-in. Presence channels keep the member id with which the connection joined them. */
   setUser(connection: Connection, userId: string): void {
     if (!this.#isRegistered(connection)) return;
     this.#reportPresence(connection, -1);
@@ -79,18 +79,18 @@ export class Hub {
     this.#reportPresence(connection, 1);
   }
 
-  /** The client of that id, if it is here and of that app. */
+  /** The connection with this id, if it belongs to this worker and this app. */
   connectionOf(appKey: string, id: string): Connection | undefined {
     const connection = this.#connections.get(id);
     return connection?.appKey === appKey ? connection : undefined;
   }
 
-  /** The clients of a user that are here. */
+  /** The connections of a user to this worker. */
   connectionsOf(appKey: string, userId: string): Iterable<Connection> {
     return this.#users.find(appKey, userId);
   }
 
-  /** Gives a client other grants, and ends the subscriptions that they do not allow. */
+  /** Replaces the grants of a connection, and ends subscriptions that they do not allow. */
   updateGrants(connection: Connection, grants: Grants): void {
     connection.grants = grants;
     const names = connection.subscriptions.map(({ channel }) => channelOf(channel.topic));
@@ -98,52 +98,60 @@ export class Hub {
   }
 
   /**
-   * Whether the host has room for the names of these channels, and of the user in them. Attack: many clients that
-   * subscribe to channels of their own, each within its limits.
+   * Whether the name budget of the host allows these channels, and the user in them. Attack: many clients, each
+   * within its limits, that subscribe to different channels.
    */
   hasRoomFor(channelNames: readonly string[], { appKey, userId }: Connection, member = userId): boolean {
-    const fresh = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
-    if (this.#names.admits(fresh, member, channelNames.length)) return true;
+    const newChannels = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
+    if (this.#names.admits(newChannels, member, channelNames.length)) return true;
     this.#stats.namesRefused += 1;
     return false;
   }
 
-  /** Who has only reserved is not. */
+  /** A pending subscription does not count. */
   isSubscribed(connection: Connection, channelName: string): boolean {
     return this.#subscriptionOf(connection, channelName)?.isPending === false;
   }
 
   /**
-   * Subscribes a client; subscribing twice is once. The promise, where there is one, resolves when whatever is
-   * published from then on will reach the client; without one, that is so already. It rejects with `subscription_refused`
-   * if the broker refuses the channel; then the client is not subscribed. A client that was removed is not
-   * subscribed any more.
+   * Subscribes a connection. A repeated call, and one for a connection that was removed, changes nothing.
+   *
+   * Returns `undefined` if the topic is live: the connection receives everything that is published from now on.
+   * Otherwise the promise resolves when that is true. It rejects with `subscription_refused` if the broker refuses
+   * the topic; then the connection is not subscribed.
    */
   subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
-    return this.#enter(connection, channelName, 'never');
+    const channel = this.#channelFor(connection, channelName);
+    if (channel !== undefined) this.#addSubscription(connection, channel, channelName, false);
+    return channel?.joining;
   }
 
   /**
-   * As `subscribe`, but nothing is delivered to the client, and the presence registry does not count it, before `listen` or
-   * `admit`: what it has to be told first, such as who is there, may have to be asked for. Where it is subscribed
-   * already nothing changes.
+   * Subscribes like `subscribe`, but delivers nothing and reports no presence until `activate` or `activateAs`. A
+   * client may have to receive its reply, such as the member list, before any publication. An existing subscription
+   * does not change.
    */
   subscribePending(connection: Connection, channelName: string): Promise<void> | undefined {
-    return this.#enter(connection, channelName, 'always');
+    const channel = this.#channelFor(connection, channelName);
+    if (channel !== undefined) this.#addSubscription(connection, channel, channelName, true);
+    return channel?.joining;
   }
 
-  /** As `subscribe` where that is done at once; where there is a promise, as `reserve`. */
-  subscribeOrPend(connection: Connection, channelName: string): Promise<void> | undefined {
-    return this.#enter(connection, channelName, 'whileJoining');
+  /** Subscribes like `subscribe` if the topic is live, and like `subscribePending` if not. */
+  subscribePendingUntilLive(connection: Connection, channelName: string): Promise<void> | undefined {
+    const channel = this.#channelFor(connection, channelName);
+    if (channel === undefined) return undefined;
+    this.#addSubscription(connection, channel, channelName, channel.joining !== undefined);
+    return channel.joining;
   }
 
-  /** A client that has reserved gets whatever is delivered from now on, and nothing that was before. */
+  /** Ends the pending state: the connection receives everything from now on, and nothing published before. */
   activate(connection: Connection, channelName: string): void {
     if (!this.#activate(connection, channelName)) return;
     this.#presence.report(connection.appKey, channelName, connection.userId, 1);
   }
 
-  /** As `listen`, of one whom the presence registry has counted as this member already. */
+  /** Activates like `activate`, for a member that the presence registry has counted already. */
   activateAs(connection: Connection, channelName: string, member: Member): void {
     if (!this.#activate(connection, channelName)) return;
     connection.members ??= new Map();
@@ -151,7 +159,7 @@ export class Hub {
     this.#names.spend(userCost(member.user));
   }
 
-  /** Says whether it had none. */
+  /** Returns whether the subscription was pending. */
   #activate(connection: Connection, channelName: string): boolean {
     const pending = this.#subscriptionOf(connection, channelName);
     if (pending?.isPending !== true) return false;
@@ -164,54 +172,55 @@ export class Hub {
     return true;
   }
 
-  /** What came last from a backend to a cache channel while somebody here was subscribed to it. */
+  /** The last cached event of a cache channel, if this worker received it while a connection was subscribed. */
   cachedEvent(appKey: string, channelName: string): Publication | undefined {
     const channel = this.#channels.get(topicOf(appKey, channelName));
     return channel !== undefined && performance.now() < channel.cachedUntil ? channel.cached : undefined;
   }
 
-  /** Something may have been published that did not come here: what was last is for the broker to say. */
+  /** Drops cached events when this worker may have missed newer ones. The broker still has the last event. */
   clearCachedEvents(): void {
     for (const channel of this.#channels.values()) channel.cached = undefined;
   }
 
-  /** Whether clients of a protocol are subscribed to the channel here. */
+  /** Whether connections of this protocol are subscribed to the channel, pending ones included. */
   hasSubscribers(appKey: string, channelName: string, protocol: WireProtocol): boolean {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
     return groups.some((group) => group.protocol === protocol);
   }
 
-  /** Tells the subscribers of one protocol something that is no publication. */
+  /** Sends a text that is not a publication to the subscribers of one protocol. */
   announce(appKey: string, channelName: string, protocol: WireProtocol, text: string): void {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
     const group = groups.find((one) => one.protocol === protocol && !one.isPending);
     if (group !== undefined) this.#fanOut.announce(group, text);
   }
 
-  #enter(
-    connection: Connection,
-    channelName: string,
-    pending: 'never' | 'always' | 'whileJoining',
-  ): Promise<void> | undefined {
-    // Whoever asks may have waited for something before: what comes behind `remove` would stay for ever.
+  /** The channel, for a registered connection. Hazard: a subscription added after `remove` would stay for ever. */
+  #channelFor(connection: Connection, channelName: string): Channel<Connection> | undefined {
     if (!this.#isRegistered(connection)) return undefined;
-    const channel = this.#join(topicOf(connection.appKey, channelName));
-    if (this.#subscriptionOf(connection, channelName) === undefined) {
-      const isPending = pending === 'whileJoining' ? channel.joining !== undefined : pending === 'always';
-      const group = channel.group(connection.protocol, isPending);
-      group.connections.add(connection);
-      this.#fanOut.enter(group, connection);
-      // Most clients have one channel, and `push` would make room for 17.
-      if (connection.subscriptions.length === 0) connection.subscriptions = [group];
-      else connection.subscriptions.push(group);
-      if (!isPending) this.#presence.report(connection.appKey, channelName, connection.userId, 1);
-      this.#names.spend(userCost(connection.userId));
-      this.#stats.subscriptions += 1;
-    }
-    return channel.joining;
+    return this.#join(topicOf(connection.appKey, channelName));
   }
 
-  /** Unsubscribes a client; not having been subscribed is no fault. */
+  #addSubscription(
+    connection: Connection,
+    channel: Channel<Connection>,
+    channelName: string,
+    isPending: boolean,
+  ): void {
+    if (this.#subscriptionOf(connection, channelName) !== undefined) return;
+    const group = channel.group(connection.protocol, isPending);
+    group.connections.add(connection);
+    this.#fanOut.enter(group, connection);
+    // Most clients have one channel, and V8 grows an empty array to 17 slots at the first `push`.
+    if (connection.subscriptions.length === 0) connection.subscriptions = [group];
+    else connection.subscriptions.push(group);
+    if (!isPending) this.#presence.report(connection.appKey, channelName, connection.userId, 1);
+    this.#names.spend(userCost(connection.userId));
+    this.#stats.subscriptions += 1;
+  }
+
+  /** Ends a subscription, if the connection has it. */
   unsubscribe(connection: Connection, channelName: string): void {
     const group = this.#subscriptionOf(connection, channelName);
     if (group === undefined) return;
@@ -220,8 +229,8 @@ export class Hub {
   }
 
   /**
-   * The broker refuses the topic: its clients are unsubscribed. Those that wait for `subscribe` get its rejection;
-   * the others had succeeded, while the link was lost or before a right was taken away, and are notified.
+   * Ends all subscriptions to a topic that the broker refuses. A caller that waits for `subscribe` gets its rejection.
+   * Connections that had subscribed before (the broker was disconnected, or its ACL changed) are notified.
    */
   refuse(topic: string): void {
     const channel = this.#channels.get(topic);
@@ -236,7 +245,7 @@ export class Hub {
     }
   }
 
-  /** Brings a publication to this worker's subscribers; without any it is nothing. */
+  /** Delivers a publication to the subscribers of this worker. */
   deliver(topic: string, publication: Publication): void {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
@@ -274,7 +283,7 @@ export class Hub {
     const joining = this.#broker.subscribe(topic).then(() => {
       channel.joining = undefined;
     });
-    // Those that wait for it handle its rejection.
+    // Callers handle the rejection; without a caller it must not count as unhandled.
     joining.catch(() => undefined);
     channel.joining = joining;
     return channel;

@@ -1,6 +1,6 @@
 import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 
-/** How many bytes of names this worker may still add to what the primary holds. */
+/** Tracks how many bytes of names (channels, users) this worker may still add to those that the primary holds. */
 export class NameAllowance {
   #bytes: number;
 
@@ -8,12 +8,12 @@ export class NameAllowance {
     this.#bytes = bytes;
   }
 
-  /** The primary has counted what was added before, and says how much may be added now. */
+  /** Sets the bytes that remain, after the primary has counted all names added before. */
   renew(bytes: number): void {
     this.#bytes = bytes;
   }
 
-  /** Whether a user may be added to channels that are new here. */
+  /** Whether the bytes suffice for these new channels, and for `subscriptions` entries of the user. */
   admits(newChannels: readonly string[], user: string, subscriptions: number): boolean {
     const channels = newChannels.reduce((sum, channel) => sum + channelCost(channel), 0);
     return channels + subscriptions * userCost(user) <= this.#bytes;

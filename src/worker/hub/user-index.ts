@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.ts';
 
 const NO_CONNECTIONS: ReadonlySet<Connection> = new Set();
 
-/** Which connections of this worker are whose. Those without a name are in no list. */
+/** Finds the connections of this worker by app and user. Anonymous connections are not indexed. */
 export class UserIndex {
   readonly #apps = new Map<string, Map<string, Set<Connection>>>();
 

@@ -11,7 +11,7 @@ import { Hub } from '../../../src/worker/hub/hub.ts';
 import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-protocol.ts';
 import { makeConnection, type RecordingTransport, turnEnds } from '../../support/transport.ts';
 
-/** A hub with its send queue and a broker that takes everything. */
+/** A hub and its control handler, over a broker that accepts every topic. */
 function openHub() {
   const stats = createStats();
   const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);
@@ -23,7 +23,7 @@ function openHub() {
   return { hub, control: new ControlHandler({ hub, sendQueue, stats }) };
 }
 
-describe('control messages', () => {
+describe('ControlHandler', () => {
   const protocol = new GusherProtocol({
     hub: {
       subscribe: () => undefined,
@@ -55,7 +55,7 @@ describe('control messages', () => {
 
   const messagesOf = ({ writes }: RecordingTransport): string[] => writes.flat();
 
-  it('reach every connection of the user in that app, and nobody else', async () => {
+  it('sends a message to every connection of the user in that app, and to no other', async () => {
     const tabs = [join('u'), join('u')];
     const others = [join('v'), join('u', 'board'), join('')];
     control.execute({ kind: 'toUser', app: 'shop', user: 'u', data: '{"x":1.0}' });
@@ -67,7 +67,7 @@ describe('control messages', () => {
     for (const { transport } of others) expect(messagesOf(transport)).to.deep.equal([]);
   });
 
-  it('reach one socket, of that app alone', async () => {
+  it('sends a message to one socket, only if it belongs to that app', async () => {
     const one = join('u');
     const two = join('u');
     control.execute({ kind: 'toSocket', app: 'shop', socket: one.connection.id, data: '1' });
@@ -77,7 +77,7 @@ describe('control messages', () => {
     expect(messagesOf(two.transport)).to.deep.equal([]);
   });
 
-  it('do not reach who has left or has got another name', async () => {
+  it('sends no message to connections that were removed or changed their user', async () => {
     const gone = join('u');
     hub.remove(gone.connection);
     const renamed = join('u');
@@ -89,7 +89,7 @@ describe('control messages', () => {
     expect(messagesOf(renamed.transport)).to.deep.equal(['2']);
   });
 
-  it('add a grant and tell so as upstream does', async () => {
+  it('adds a grant, and notifies the client as upstream does', async () => {
     const { connection, transport } = join('u');
     connection.grants = new Grants(['a']);
     control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: ['b*'] });
@@ -100,7 +100,7 @@ describe('control messages', () => {
     ]);
   });
 
-  it('replace grants, and end the subscriptions that the new ones do not allow by the one wildcard rule', async () => {
+  it('replaces grants, and ends subscriptions that no pattern of the new grants allows', async () => {
     const { connection, transport } = join('u');
     for (const channel of ['A1', 'A2', 'B']) hub.subscribe(connection, channel);
     control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'replace', channels: ['A*'] });
@@ -115,7 +115,7 @@ describe('control messages', () => {
     expect(messagesOf(transport)).to.have.length(1);
   });
 
-  it('hold the grants of a connection within bounds, however often some are added', () => {
+  it('limits the grants of a connection, however many are added', () => {
     const { connection } = join('u');
     for (let n = 0; n < 1_500; n += 1) {
       control.execute({ kind: 'grants', app: 'shop', user: 'u', mode: 'add', channels: [`c${n}`] });
@@ -124,7 +124,7 @@ describe('control messages', () => {
     expect(connection.grants.allows('c1499')).to.equal(true);
   });
 
-  it('end all connections of a user', () => {
+  it('closes all connections of a user', () => {
     const tabs = [join('u'), join('u')];
     const other = join('v');
     control.execute({ kind: 'terminate', app: 'shop', user: 'u' });

@@ -20,14 +20,14 @@ function publication(channel: string, data: unknown): Publication {
 
 function makeHub({ maxBytes = 1_000_000 } = {}) {
   const stats = createStats();
-  const asked: string[] = [];
+  const brokerCalls: string[] = [];
   const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);
   const scheduleFlush = (): void => scheduler.schedule();
   const sendQueue = new SendQueue({ maxBytes, stats, scheduleFlush });
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = {
-    subscribe: async (topic: string) => void asked.push(`+${topic}`),
-    unsubscribe: (topic: string) => void asked.push(`-${topic}`),
+    subscribe: async (topic: string) => void brokerCalls.push(`+${topic}`),
+    unsubscribe: (topic: string) => void brokerCalls.push(`-${topic}`),
   };
   const hub = new Hub({ broker, fanOut, presence: { report: () => undefined }, stats });
   const join = async (channel: string, protocol = silentProtocol) => {
@@ -38,13 +38,13 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
   };
   const publish = (channel: string, data: unknown) =>
     hub.deliver(`demo@${channel}`, publication(channel, data));
-  return { hub, sendQueue, stats, asked, join, publish };
+  return { hub, sendQueue, stats, brokerCalls, join, publish };
 }
 
 const dataOf = ({ writes }: RecordingTransport): unknown[] =>
   writes.flat().map((text) => JSON.parse(text).data);
 
-describe('fan-out', () => {
+describe('FanOut', () => {
   it('shares one frame among all subscribers', async () => {
     const { join, publish } = makeHub();
     const [a, b] = [await join('c'), await join('c')];
@@ -54,7 +54,7 @@ describe('fan-out', () => {
     expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
   });
 
-  it('writes once per client for all that is published in a turn, in order', async () => {
+  it('writes once per client for all publications of a turn, in order', async () => {
     const { join, publish } = makeHub();
     const [a, b] = [await join('c'), await join('c')];
     for (let n = 0; n < 5; n += 1) publish('c', n);
@@ -64,7 +64,7 @@ describe('fan-out', () => {
     expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
   });
 
-  it('writes once per turn to a client of several channels, and joins for equal clients once', async () => {
+  it('writes once per turn to a client of several channels, and shares the joined frames', async () => {
     const { hub, join, publish } = makeHub();
     const [a, b] = [await join('c'), await join('c')];
     for (const { connection } of [a, b]) await hub.subscribe(connection, 'd');
@@ -77,7 +77,7 @@ describe('fan-out', () => {
     expect(a.transport.frames[0]).to.equal(b.transport.frames[0]);
   });
 
-  it('encodes a publication once per dialect', async () => {
+  it('encodes a publication once per protocol', async () => {
     let encoded = 0;
     const other = { ...silentProtocol, name: 'other', encode: () => `{"data":"other ${++encoded}"}` };
     const { join, publish } = makeHub();
@@ -89,7 +89,7 @@ describe('fan-out', () => {
     expect(b.transport.frames[0]).to.equal(c.transport.frames[0]);
   });
 
-  it('keeps the order for everybody when a large audience takes several turns', async () => {
+  it('keeps the order for all subscribers when a large group takes several turns', async () => {
     const { join, publish } = makeHub();
     const clients = [];
     for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
@@ -115,7 +115,7 @@ describe('fan-out', () => {
     expect(dataOf(small.transport)).to.deep.equal(['first']);
   });
 
-  it('reaches nobody who left in the middle, and everybody else once', async () => {
+  it('delivers nothing to subscribers that left during a delivery, and once to all others', async () => {
     const { hub, join, publish } = makeHub();
     const clients = [];
     for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
@@ -131,7 +131,7 @@ describe('fan-out', () => {
     }
   });
 
-  it('puts a reply before what is published after it', async () => {
+  it('sends a reply before publications that come after it', async () => {
     const { hub, sendQueue, publish } = makeHub();
     const { connection, transport } = makeConnection();
     hub.add(connection);
@@ -142,16 +142,16 @@ describe('fan-out', () => {
     expect(dataOf(transport)).to.deep.equal(['subscribed', 1]);
   });
 
-  it('leaves out the one connection that is excepted, and keeps the order for everybody', async () => {
+  it('excludes the excepted connection, and keeps the order for all others', async () => {
     const { hub, stats, join, publish } = makeHub();
     const clients = [await join('c'), await join('c'), await join('c')];
     const [a, b, c] = clients as [(typeof clients)[0], (typeof clients)[0], (typeof clients)[0]];
-    const say = (data: string, except?: string): void =>
+    const publishExcept = (data: string, except?: string): void =>
       hub.deliver('demo@c', { channel: 'c', event: 'e', data, ...(except !== undefined && { except }) });
-    say('1');
-    say('2', a.connection.id);
-    say('3', b.connection.id);
-    say('4', 'somebody elsewhere');
+    publishExcept('1');
+    publishExcept('2', a.connection.id);
+    publishExcept('3', b.connection.id);
+    publishExcept('4', 'id-of-another-worker');
     publish('c', 5);
     for (let turns = 0; turns < 5; turns += 1) await turnEnds();
     expect(dataOf(a.transport)).to.deep.equal([1, 3, 4, 5]);
@@ -163,7 +163,7 @@ describe('fan-out', () => {
     expect(a.transport.frames.at(-1), 'frames are shared again').to.equal(b.transport.frames.at(-1));
   });
 
-  it('gives a client that had to wait nothing of what was published before it listened', async () => {
+  it('delivers to a pending subscriber only what is published after its activation', async () => {
     const { hub, join, publish } = makeHub();
     const a = await join('c');
     const b = makeConnection();
@@ -182,24 +182,24 @@ describe('fan-out', () => {
     expect(dataOf(b.transport)).to.deep.equal([3, 4]);
   });
 
-  it('asks the broker for a topic with its first subscriber and gives it up with the last', async () => {
-    const { hub, asked, stats, join } = makeHub();
+  it('subscribes at the broker for the first subscriber, and unsubscribes after the last one', async () => {
+    const { hub, brokerCalls, stats, join } = makeHub();
     const [a, b] = [await join('c'), await join('c')];
-    expect(asked).to.deep.equal(['+demo@c']);
+    expect(brokerCalls).to.deep.equal(['+demo@c']);
     hub.unsubscribe(a.connection, 'c');
     hub.unsubscribe(a.connection, 'c');
-    expect(asked).to.deep.equal(['+demo@c']);
+    expect(brokerCalls).to.deep.equal(['+demo@c']);
     hub.remove(b.connection);
-    expect(asked).to.deep.equal(['+demo@c', '-demo@c']);
+    expect(brokerCalls).to.deep.equal(['+demo@c', '-demo@c']);
     expect([stats.subscriptions, stats.topics, stats.connections]).to.deep.equal([0, 0, 1]);
   });
 });
 
-describe('the outbox', () => {
+describe('SendQueue', () => {
   const fill = (connection: Connection, sendQueue: SendQueue, length: number): void =>
     sendQueue.sendNow(connection, frameText('x'.repeat(length)));
 
-  it('closes a client for which more than the bound would wait, and counts it', async () => {
+  it('closes a client whose unsent bytes would exceed the limit, and counts it', async () => {
     const { sendQueue, stats } = makeHub({ maxBytes: 1_000 });
     const { connection, transport } = makeConnection();
     transport.unsentBytes = 600;
@@ -210,17 +210,17 @@ describe('the outbox', () => {
     expect(connection.state).to.equal('closing');
     expect(stats.connectionsTooSlow).to.equal(1);
     fill(connection, sendQueue, 1);
-    expect(transport.writes, 'nothing follows the goodbye').to.have.length(1);
+    expect(transport.writes, 'nothing follows the close frame').to.have.length(1);
   });
 
-  it('takes one message of any size when nothing waits', () => {
+  it('writes one message of any size when nothing is unsent', () => {
     const { sendQueue } = makeHub({ maxBytes: 1_000 });
     const { connection, transport } = makeConnection();
     fill(connection, sendQueue, 5_000);
     expect(transport.writes).to.have.length(1);
   });
 
-  it('writes what was posted before it says goodbye; the first refusal wins', async () => {
+  it('writes enqueued frames before the close frame, and keeps the first error', async () => {
     const { sendQueue } = makeHub();
     const { connection, transport } = makeConnection();
     sendQueue.enqueue(connection, frameText('last'));

@@ -6,22 +6,22 @@ import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
 import { makeConnection } from '../../support/transport.ts';
 
-describe('the hub', () => {
+describe('Hub', () => {
   const scheduleFlush = (): void => undefined;
   let stats: Stats;
-  let asked: string[];
+  let brokerCalls: string[];
   let counts: Map<string, number>;
   let hub: Hub;
 
   beforeEach(() => {
     stats = createStats();
-    asked = [];
+    brokerCalls = [];
     counts = new Map();
     const sendQueue = new SendQueue({ maxBytes: 1_000, stats, scheduleFlush });
     hub = new Hub({
       broker: {
-        subscribe: async (topic) => void asked.push(`+${topic}`),
-        unsubscribe: (topic) => void asked.push(`-${topic}`),
+        subscribe: async (topic) => void brokerCalls.push(`+${topic}`),
+        unsubscribe: (topic) => void brokerCalls.push(`-${topic}`),
       },
       fanOut: new FanOut({ sendQueue, stats, scheduleFlush }),
       presence: {
@@ -36,7 +36,7 @@ describe('the hub', () => {
 
   const publication = (event: string): Publication => ({ channel: 'cache-c', event, data: '1' });
 
-  describe('of a cache channel that has a subscriber here', () => {
+  describe('#cachedEvent', () => {
     beforeEach(() => {
       const { connection } = makeConnection();
       hub.add(connection);
@@ -44,18 +44,18 @@ describe('the hub', () => {
       hub.deliver('demo@cache-c', { ...publication('kept'), cached: true });
     });
 
-    it('knows the last of what the broker keeps, and nothing else', () => {
-      hub.deliver('demo@cache-c', publication('typed into redis-cli'));
+    it('returns the last event that the broker caches, and no other', () => {
+      hub.deliver('demo@cache-c', publication('not cached'));
       expect(hub.cachedEvent('demo', 'cache-c')?.event).to.equal('kept');
     });
 
-    it('knows nothing any more when something may have been missed', () => {
+    it('returns nothing after cached events were cleared', () => {
       hub.clearCachedEvents();
       expect(hub.cachedEvent('demo', 'cache-c')).to.equal(undefined);
     });
   });
 
-  it('takes a client that was removed into nothing, whoever was waiting to do so', () => {
+  it('subscribes no connection that was removed in the meantime', () => {
     const { connection } = makeConnection();
     hub.add(connection);
     hub.remove(connection);
@@ -65,7 +65,7 @@ describe('the hub', () => {
     hub.setUser(connection, 'ann');
     expect(hub.isSubscribed(connection, 'a')).to.equal(false);
     expect([...hub.connectionsOf('demo', 'ann')]).to.deep.equal([]);
-    expect(asked).to.deep.equal([]);
+    expect(brokerCalls).to.deep.equal([]);
     expect([...counts.values()].filter((count) => count !== 0)).to.deep.equal([]);
     expect([stats.connections, stats.subscriptions, stats.topics]).to.deep.equal([0, 0, 0]);
   });

@@ -33,7 +33,7 @@ export interface Limits {
 export interface Context {
   readonly hub: Pick<
     Hub,
-    | 'subscribeOrPend'
+    | 'subscribePendingUntilLive'
     | 'subscribePending'
     | 'activate'
     | 'activateAs'

@@ -167,7 +167,7 @@ function enterPlain(
   connection: Connection,
   channel: string,
 ): Promise<void> | undefined {
-  const joining = hub.subscribeOrPend(connection, channel);
+  const joining = hub.subscribePendingUntilLive(connection, channel);
   const answer = (): undefined => {
     if (joining !== undefined) hub.activate(connection, channel);
     if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
