@@ -32,7 +32,7 @@ const BROKEN: readonly [what: string, act: (socket: WebSocket) => void, errorEnt
   ['an unmasked frame', (socket) => writeRaw(socket, [0x81, 0x01, 0x61]), ERRORS.bad_frame],
   ['an unknown opcode', (socket) => writeRaw(socket, frame(0x83)), ERRORS.bad_frame],
   ['text that is not UTF-8', (socket) => writeRaw(socket, frame(0x81, 0xff, 0xfe)), ERRORS.bad_utf8],
-  ['a message beyond the limit', (socket) => socket.send('x'.repeat(5_000)), ERRORS.message_too_long],
+  ['a message beyond the limit', (socket) => socket.send('x'.repeat(20_000)), ERRORS.message_too_long],
   [
     'a message in too many fragments',
     (socket) => {
@@ -53,7 +53,7 @@ describe('a connection that must end', () => {
       workers: 1,
       env: {
         GUSHER_APPS_FILE: apps.path,
-        GUSHER_MESSAGE_MAX_BYTES: '4096',
+        GUSHER_MESSAGE_MAX_BYTES: '16384',
         GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '2',
       },
     });

@@ -157,12 +157,13 @@ describe('a herd of Pusher clients that comes at once', () => {
   it('is sent away evenly where it is more than can wait, and so comes again at no higher rate', async () => {
     await start(100, { GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '2000' });
     const cameAt = performance.now();
-    // 205 have a place within 2 s; the others are told 4100 in these 2 s, less than 100 in a second.
+    // 205 clients can wait 2 s or less. The other 175 are closed with 4100 at random times within 2 s.
     come(380);
     await eventually(backSince(0), 'all are there', 20_000);
     const again = herd.flatMap(({ attempts }) => attempts.slice(1));
     expect(again.length).to.be.within(1, 180);
-    expectNoFasterThan(100, again, cameAt + 1_000);
+    // The delays are random: 88 reconnects a second on average, and 130 are more than six standard deviations above.
+    expectNoFasterThan(130, again, cameAt + 1_000);
   });
 
   it('does not wait in any number: more than the setting allows are sent away at once', async () => {

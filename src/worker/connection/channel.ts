@@ -4,18 +4,18 @@ import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import type { WireProtocol } from './wire-protocol.ts';
 
 /**
- * The subscribers of this worker to one channel of one app, and the worker's one subscription to the topic.
- * `Subscriber` is the connection, which refers to its groups and so is not imported here.
+ * The subscribers of this worker to one channel of one app. The worker itself subscribes to the topic only once.
+ * `Subscriber` is the connection. It refers to its groups, so this file cannot import it.
  */
 export class Channel<Subscriber> {
   readonly topic: string;
-  /** Resolves when the broker delivers the topic; `undefined` once it does. */
+  /** Resolves when the broker delivers the topic, and is `undefined` from then on. */
   joining: Promise<void> | undefined = undefined;
-  /** One per wire protocol with a subscriber, and one more for its pending subscribers. */
+  /** For each protocol with subscribers: one group, and another for its pending subscribers. */
   readonly groups: SubscriberGroup<Subscriber>[] = [];
   /** Whether the broker caches the last event of this channel for later subscribers. */
   readonly isCache: boolean;
-  /** Owned by the hub: the last cached event that arrived here, valid until `lastUntil` (`performance.now()`). */
+  /** Owned by the hub: the last cached event that this worker received, valid until `cachedUntil` (`performance.now()`). */
   cached: Publication | undefined = undefined;
   cachedUntil = 0;
 
@@ -24,10 +24,10 @@ export class Channel<Subscriber> {
     this.isCache = isCacheChannel(channelOf(topic));
   }
 
-  /** The group of a protocol; created if there is none. */
+  /** Finds or creates the group of a protocol. */
   group(protocol: WireProtocol, isPending: boolean): SubscriberGroup<Subscriber> {
-    const present = this.groups.find((one) => one.protocol === protocol && one.isPending === isPending);
-    if (present !== undefined) return present;
+    const existing = this.groups.find((one) => one.protocol === protocol && one.isPending === isPending);
+    if (existing !== undefined) return existing;
     const group = new SubscriberGroup<Subscriber>(this, protocol, isPending);
     this.groups.push(group);
     return group;
@@ -39,8 +39,8 @@ export class Channel<Subscriber> {
 }
 
 /**
- * The subscribers of a channel that speak one protocol, and so share the same bytes. Pending subscribers get no
- * deliveries and are not counted yet.
+ * The subscribers of a channel that speak one protocol; they share the bytes of each delivery. Pending subscribers
+ * receive no deliveries and are not counted yet.
  */
 export class SubscriberGroup<Subscriber> {
   readonly channel: Channel<Subscriber>;

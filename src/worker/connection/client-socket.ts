@@ -6,22 +6,22 @@ import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-
 import { type FrameListener, listenToFrames } from '../websocket/ws-receiver-patch.ts';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
 
-/** Pings that are answered while a client waits to be attached; then what it sends waits in its socket. */
+/** Pings that a client gets answered before it is attached. After that nothing more is read from it. */
 const EARLY_PINGS_MAX = 100;
 
-/** Who hears what happens on client sockets: one object for all of them. */
+/** Handles the events of all client sockets of a worker: one object, instead of listeners for each socket. */
 export interface ClientSocketEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
-  /** A frame that is no whole message: a ping, a pong, a close, or a fragment that is not the last one. */
+  /** A frame that is not a whole message: a ping, a pong, a close, or a fragment other than the last one. */
   frame(connection: Connection): void;
-  /** A ping, which wants its `data` back in a pong (RFC 6455 §5.5.3). */
+  /** A ping. The pong must carry the same `data` (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   closed(connection: Connection): void;
-  /** The client broke a rule of WebSocket: the connection must end with the close code of `error`. */
+  /** The client violated RFC 6455: the connection must close with the code of `error`. */
   broken(connection: Connection, error: ErrorEntry): void;
 }
 
-/** The close codes by which ws ends a connection whose client breaks a rule, and what they stand for. */
+/** The errors behind the codes with which ws closes a connection that violates RFC 6455. */
 export const WS_CLOSE_CODES: ReadonlyMap<number, ErrorEntry> = new Map(
   [ERRORS.bad_frame, ERRORS.bad_utf8, ERRORS.too_many_fragments, ERRORS.message_too_long].map((error) => [
     error.close ?? 0,
@@ -29,35 +29,38 @@ export const WS_CLOSE_CODES: ReadonlyMap<number, ErrorEntry> = new Map(
   ]),
 );
 
-/** Who keeps clients waiting that are no connections yet: one object for all of them. */
+/** Keeps clients that are not connections yet: one object for many clients. */
 export interface PendingClientHandler {
-  /** The client has gone. */
+  /** The socket of the client is closed. */
   pendingClientClosed(client: ClientSocket): void;
 }
 
 /**
- * A ws socket as the transport of a connection. Frames made once for many clients are written to the TCP
- * socket beside ws, which is sound because both sides only ever write whole frames.
+ * A ws socket as the transport of a connection. Shared frames are written to the TCP socket directly, past ws. That is
+ * safe because ws and the frame writer both write only whole frames.
+ *
+ * The class overrides `emit` of `EventEmitter`, so that a worker needs no listeners and no closures for each socket.
+ * `emit` is public API of Node, and ws documents its events. `client-socket.test.ts` proves that all of them arrive.
  */
 export class ClientSocket extends WebSocket implements Transport, WriteTarget, FrameListener {
-  /** Set by `attach`; a client that is turned away never has one, and nobody hears of it. */
+  /** Set by `attach`. A client that is rejected never has one. */
   connection: Connection | undefined;
-  // Set by `attach`, before anybody hears of an event.
+  // Set by `attach`, before the first use.
   events!: ClientSocketEvents;
   writer!: FrameWriter;
   stream!: Socket;
   compressed = false;
   handle: StreamHandle | undefined = undefined;
-  /** ws has written the answer to the handshake. What it writes later, nothing of ours follows. */
+  /** True at first: ws has written the 101 to the stream. After its only later write, a close, no frames follow. */
   streamed = true;
   directBytes = 0;
-  /** Set by `hold`. */
+  /** Set by `waitForAdmission`. */
   pendingHandler: PendingClientHandler | undefined;
-  /** What a client has said before it was attached. */
+  /** Messages that were received before the client was attached. */
   earlyMessages: InboundMessage[] | undefined;
   earlyPings = 0;
 
-  /** To be called once, when the handshake is done. */
+  /** Makes the client a connection. Must be called once, after the handshake. */
   attach(connection: Connection, stream: Socket, writer: FrameWriter, events: ClientSocketEvents): void {
     this.connection = connection;
     this.stream = stream;
@@ -69,14 +72,14 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   }
 
   /**
-   * Keeps a client that is to be attached later, or never. It is read from, or else nobody would notice that it goes;
-   * when it speaks, what was read is kept and the rest stays in its socket.
+   * Keeps a client that is attached later, or never. It is still read, because only a read detects the end of its
+   * socket. After its first message reading pauses: the message is kept, and the rest stays in the socket.
    */
   waitForAdmission(pendingHandler: PendingClientHandler): void {
     this.pendingHandler = pendingHandler;
   }
 
-  /** Takes in what the client has said before it was attached. */
+  /** Handles the messages that were received before the client was attached. */
   replayEarlyMessages(): void {
     const { connection, earlyMessages } = this;
     if (connection === undefined) return;
@@ -87,7 +90,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     for (const { data, isBinary } of earlyMessages) this.events.message(connection, data, isBinary);
   }
 
-  /** ws closes without a reason when the client breaks a rule; all other closes have one, or answer a close. */
+  /** ws closes without a reason if the client violates RFC 6455. All other closes have a reason, or answer a close. */
   override close(code?: number, reason?: string | Buffer): void {
     const error = reason === undefined ? WS_CLOSE_CODES.get(code ?? 0) : undefined;
     if (error === undefined) super.close(code, reason);
@@ -95,7 +98,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     else super.close(code, error.message);
   }
 
-  /** ws tells what happens by events; heard here, they need no listeners on each socket. */
+  /** Receives every event of ws. See the class for the reason. */
   override emit(event: string | symbol, data?: unknown, isBinary?: unknown): boolean {
     const { connection, events } = this;
     if (connection === undefined) {
@@ -104,7 +107,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     }
     switch (event) {
       case 'message':
-        // ws hands over one Buffer per message unless asked for something else.
+        // With the default `binaryType`, ws passes one Buffer per message.
         events.message(connection, data as Buffer, isBinary as boolean);
         return true;
       case 'ping':
@@ -114,7 +117,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
         connection.ponged = true;
         return true;
       case 'error':
-        // ws has answered with the fitting close code (1002, 1007, 1009) before it tells.
+        // ws has already sent the close code (1002, 1007, 1009).
         if (connection.state === 'open') connection.state = 'closing';
         return true;
       case 'close':
@@ -129,15 +132,15 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   #handlePending(event: string | symbol, data: unknown, isBinary: unknown): void {
     if (this.pendingHandler === undefined) return;
     if (event === 'close') this.pendingHandler.pendingClientClosed(this);
-    if (event === 'ping') this.#answerEarly(data as Buffer);
+    if (event === 'ping') this.#answerEarlyPing(data as Buffer);
     if (event !== 'message') return;
     this.earlyMessages ??= [];
     this.earlyMessages.push({ data: data as Buffer, isBinary: isBinary as boolean });
     this.pause();
   }
 
-  /** RFC 6455 §5.5.2: a ping is answered, also before the client is attached. Attack: pings as fast as they go. */
-  #answerEarly(data: Buffer): void {
+  /** RFC 6455 §5.5.2 requires a pong, also before the client is attached. Attack: a flood of pings. */
+  #answerEarlyPing(data: Buffer): void {
     this.earlyPings += 1;
     if (this.earlyPings > EARLY_PINGS_MAX) this.pause();
     else if (this.readyState === WebSocket.OPEN) this.pong(data);
@@ -164,7 +167,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   }
 
   write(frames: Frames): void {
-    // Nothing may follow a close frame (RFC 6455 §5.5.1), and ws may have answered one a moment ago.
+    // No frame may follow a close frame (RFC 6455 §5.5.1), and ws may just have answered one.
     if (this.readyState !== WebSocket.OPEN) return;
     if (frames.messages.length > 0 && this.connection !== undefined) this.connection.hadTraffic = true;
     if (!this.compressed) {

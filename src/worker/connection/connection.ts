@@ -6,101 +6,103 @@ import type { SubscriberGroup } from './channel.ts';
 import type { PusherSession } from './pusher-session.ts';
 import type { WireProtocol } from './wire-protocol.ts';
 
-/** What a connection needs of its socket; `upgrade.ts` gives it one made of a ws socket. */
+/** The socket of a connection. `ClientSocket` implements it over ws. */
 export interface Transport {
-  /** Bytes handed over by `write` that the system has not taken yet. */
+  /** Bytes passed to `write` that the system has not accepted yet. */
   readonly unsentBytes: number;
-  /** The address of the other end, for the log; `undefined` once the socket is gone. */
+  /** The address of the client, for the log. `undefined` after the socket has closed. */
   readonly address?: string | undefined;
   /** Bytes read from the client since it connected. */
   readonly receivedBytes: number;
-  /** Bytes handed over for the client since it connected, whether or not the system has taken them. */
+  /** Bytes written for the client since it connected, accepted by the system or not. */
   readonly sentBytes: number;
   write(frames: Frames): void;
-  /** Says goodbye, after what was written before; the socket is gone some seconds later at the latest. */
+  /** Sends a close frame after everything written before. The socket closes within a few seconds. */
   close(code: number, reason: string): void;
-  /** Ends the socket without a word. */
+  /** Destroys the socket without a close frame. */
   terminate(): void;
-  /** Stops and restarts reading: what the client sends meanwhile waits in its own socket. */
+  /** Stops reading until `resume`. What the client sends in the meantime stays in its socket. */
   pause(): void;
   resume(): void;
 }
 
-/** `open` → `closing` (goodbye said) → `closed` (socket gone). */
+/** `open` → `closing` (close frame sent) → `closed` (socket closed). */
 export type ConnectionState = 'open' | 'closing' | 'closed';
 
 export interface Identity {
   /**
-   * What replies carry as `socket_id`. Of a native client 20 characters of `[A-Za-z0-9_-]`, which `?sid=` names; of a
-   * Pusher client two numbers with a dot between them.
+   * The `socket_id` in replies. For a native client 20 characters of `[A-Za-z0-9_-]`, which `?sid=` can name; for a
+   * Pusher client two numbers, separated by a dot.
    */
   readonly id: string;
   readonly appKey: string;
   readonly userId: string;
 }
 
-/** Shared by all who have none. */
+/** Shared by all connections without remotes. */
 export const NO_REMOTES: readonly string[] = [];
 
 /**
- * One client. A plain record beside one socket: nothing holds a connection through a closure, so that it can
- * be described, and one day moved, by its fields alone.
+ * The state of one client: a plain record beside one socket. No closure holds state of a connection, so its fields
+ * alone describe it, and it can move to another worker.
  */
 export class Connection {
-  // What a delivery looks at comes first: V8 lays fields out in their order, and these share a line of the cache.
+  // The fields that a delivery reads come first: V8 lays fields out in order, and these share a cache line.
   readonly transport: Transport;
   state: ConnectionState = 'open';
-  /** Owned by the send queue: what leaves at the end of this turn. */
+  /** Owned by the send queue: frames to write at the end of this turn. */
   pending: Frames[] | undefined = undefined;
-  /** Something was said, by it or to it, since the inactivity last looked; pings of ours and their answers are nothing. */
+  /** Whether anything was sent or received since the last check of the idle timeout. Heartbeat pings do not count. */
   hadTraffic = true;
 
   readonly id: string;
   readonly appKey: string;
-  /** Owned by the hub, which finds connections by it. Empty for a client without a name. */
+  /** Owned by the hub, which indexes connections by it. Empty for an anonymous client. */
   userId: string;
   readonly protocol: WireProtocol<Connection>;
   grants: Grants;
-  /** Names of the commands that it may send to the backend. */
+  /** Names of the commands that the client may send to the backend. */
   remotes: readonly string[] = NO_REMOTES;
   /** When its token expires, in ms since 1970. */
   expiresAt: number | undefined = undefined;
-  /** The error that ended it; the first one wins. */
+  /** The first error that closed the connection. */
   closeError: ErrorEntry | undefined = undefined;
 
-  /** Owned by the hub: where it is subscribed. */
+  /** Owned by the hub. */
   subscriptions: SubscriberGroup<Connection>[] = [];
-  /** Owned by the hub: the channels in which it goes by another name than its own. */
+  /** Owned by the hub: by presence channel, the member as which the connection joined. */
   members: Map<string, Member> | undefined = undefined;
-  /** Owned by the Pusher protocol: what it knows of a client of its own. */
+  /** Owned by the Pusher protocol; `undefined` for native clients. */
   pusher: PusherSession | undefined = undefined;
-  /** Owned by the receive queue: messages that wait until the command before them is finished. */
+  /** Owned by the receive queue: messages that wait until the current command is finished. */
   backlog: InboundMessage[] | undefined = undefined;
-  /** Owned by the receive queue: commands in the second, and faults in the minute, in which it last looked. */
+  /** Owned by the receive queue: the current second, and the commands in it. */
   commandSecond = 0;
   commands = 0;
-  /** Owned by the receive queue: frames in that second that are no whole messages, and the last ping not answered yet. */
+  /** Owned by the receive queue: frames in that second that are not whole messages. */
   frames = 0;
+  /** Owned by the receive queue: the last ping without a pong, while reading is paused. */
   latePing: Buffer | undefined = undefined;
+  /** Owned by the receive queue: the current minute, and the protocol errors in it. */
   protocolErrorMinute = 0;
   protocolErrors = 0;
-  /** Owned by the client events: those since a time, in ms of `performance.now()`, that is renewed each second. */
+  /** Owned by the client events: start of the current second (`performance.now()`), and the events in it. */
   clientEventsSince = 0;
   clientEvents = 0;
-  /** Owned by the heartbeat: what it found when it last looked. */
+  /** Owned by the heartbeat: the byte counters of the transport at its last check. */
   receivedBytes = -1;
   sentBytes = 0;
-  /** Owned by the heartbeat: bytes that may still be on their way to the client. */
+  /** Owned by the heartbeat: bytes that may still be in transit to the client. */
   undrainedBytes = 0;
-  /** Owned by the heartbeat: `sentBytes` when the client was pinged; `undefined` if it was not, or was heard since. */
+  /** Owned by the heartbeat: `sentBytes` at the last ping. `undefined` after any byte from the client. */
   pingedAt: number | undefined = undefined;
-  /** Owned by the heartbeat: looks for which the pong may still wait behind other bytes. */
+  /** Owned by the heartbeat: checks for which the ping may still wait behind other bytes. */
   pingChecks = 0;
-  /** A pong has come since the last look of the heartbeat. */
+  /** Whether a pong was received since the last check of the heartbeat. */
   ponged = false;
-  /** Owned by the pace of joins: when those so far are paid for, in ms of `performance.now()`. */
+  /** Owned by the join pace: when the joins so far fit the rate (`performance.now()`). */
   joinsPaidAt = 0;
-  /** Owned by the expiry: the second in which it is looked at. */
+  /** Owned by the token expiry: the second of the next check. */
   expiryCheckAt: number | undefined = undefined;
 
   constructor(identity: Identity, grants: Grants, protocol: WireProtocol<Connection>, transport: Transport) {

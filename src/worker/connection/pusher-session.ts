@@ -1,22 +1,22 @@
-/** What a client has said of itself by `pusher:signin`. */
+/** The user data of `pusher:signin`. */
 export interface SignedIn {
   readonly userId: string;
-  /** JSON text, if it has told any. */
+  /** JSON text. */
   readonly userInfo: string | undefined;
 }
 
-/** What the Pusher protocol knows of a connection beside what every connection is. */
+/** The part of a connection that only the Pusher protocol uses. */
 export interface PusherSession {
-  /** An app with an id and a secret: its public channels are for everybody, whatever grants there are. */
+  /** Whether public channels need no grant: the app has an id and a secret. */
   readonly isOpen: boolean;
-  /** The version of the protocol that the client speaks: 4 to 7. */
+  /** The protocol version of the client: 4 to 7. */
   readonly protocol: number;
-  /** `pusher:connection_established` was sent: from then on a client may be told to come back at once. */
+  /** Whether `pusher:connection_established` was sent. Only then may a close code ask for an immediate reconnect. */
   isEstablished: boolean;
   signedIn: SignedIn | undefined;
-  /** The app has vouched for the client: it has signed in, or joined a private or presence channel. */
+  /** Whether the client has signed in, or joined a private or presence channel. */
   isAuthorized: boolean;
-  /** Owned by the inactivity: looks in a row that found nothing said. */
+  /** Owned by the idle timeout: consecutive checks without traffic. */
   idleChecks: number;
 }
 

@@ -7,16 +7,17 @@ import type { SendQueue } from './send-queue.ts';
 
 const SECONDS_PER_MINUTE = 60;
 
-/** What follows when a client that has gone has nothing more to be carried out, and until when that is waited for. */
+/** A closed connection whose commands are still executed. */
 interface Finishing {
-  readonly done: () => void;
+  /** Called once, after the last command. */
+  readonly onFinished: () => void;
+  /** The last second in which commands are executed. */
   readonly lastSecond: number;
 }
 
 /**
- * The one way in from clients. Hands the messages of a connection to its protocol one after another: each only
- * when the command before it is finished, and no more of them in a second than allowed. What has to wait stays
- * in the client's socket, except for the rest of the chunk that was just read.
+ * Passes the messages of a connection to its protocol one by one: each after the command before it is finished, and
+ * within the rate limit. Messages that must wait stay in the client's socket, except the rest of the last chunk read.
  */
 export class ReceiveQueue {
   readonly #commandsPerSecond: number;
@@ -27,7 +28,7 @@ export class ReceiveQueue {
   readonly #stats: Stats;
   readonly #ticker: NodeJS.Timeout;
   readonly #throttled = new Set<Connection>();
-  /** Clients that have gone while something they had said was to be carried out. */
+  /** Closed connections that still have commands to execute. */
   readonly #finishing = new Map<Connection, Finishing>();
   #second = 0;
 
@@ -48,7 +49,7 @@ export class ReceiveQueue {
     this.#ticker = setInterval(this.#tick, 1_000);
   }
 
-  /** Takes one message from a client. */
+  /** Receives one message of a client. */
   receive(connection: Connection, data: Buffer, isBinary: boolean): void {
     this.#stats.framesReceived += 1;
     if (connection.state === 'closing') {
@@ -61,15 +62,15 @@ export class ReceiveQueue {
   }
 
   /**
-   * Counts a frame that is no whole message. Attack: pings, pongs or fragments as fast as they go. Beyond the rate
-   * the client is not read from until the next second, and each such second is a fault.
+   * Counts a frame that is not a whole message. Attack: a flood of pings, pongs or fragments. Beyond the rate nothing
+   * is read from the client until the next second, and each such second counts as one protocol error.
    */
   countFrame(connection: Connection): void {
     this.#beginSecond(connection);
     connection.frames += 1;
     if (connection.frames <= this.#framesPerSecond) return;
     if (connection.state !== 'open') {
-      // It was told to leave, and is not owed the time that an answer to the close may take.
+      // The server has sent a close frame; a flood forfeits the time to answer it.
       if (connection.state === 'closing') connection.transport.terminate();
       return;
     }
@@ -83,8 +84,8 @@ export class ReceiveQueue {
   }
 
   /**
-   * Whether the pong has to wait until the client is read from again. Then only the last ping is answered, as RFC 6455
-   * §5.5.3 allows.
+   * Whether the pong must wait until the client is read again. Then only the last ping is answered, as RFC 6455 §5.5.3
+   * allows.
    */
   defersPong(connection: Connection, ping: Buffer): boolean {
     if (!this.#throttled.has(connection)) return false;
@@ -92,7 +93,7 @@ export class ReceiveQueue {
     return true;
   }
 
-  /** Counts a fault of a client against it; too many in a minute end the connection. */
+  /** Counts a protocol error; too many within a minute close the connection. */
   countProtocolError(connection: Connection): void {
     this.#stats.protocolErrors += 1;
     const minute = Math.floor(this.#second / SECONDS_PER_MINUTE);
@@ -107,17 +108,17 @@ export class ReceiveQueue {
   }
 
   /**
-   * A client has gone. What it had said before is still carried out, for a second or two, unless it was sent away or has said
-   * more than it may; then `forget` is called. Attack: many slow commands before the close would keep it here for long.
+   * Executes the commands that a closed connection sent before its close, then calls `onFinished`. A connection that was
+   * closed with an error has its commands dropped. Attack: many slow commands before the close; they get two seconds.
    */
-  finishThen(connection: Connection, done: () => void): void {
+  finishThen(connection: Connection, onFinished: () => void): void {
     const isThrottled = this.#throttled.delete(connection);
     if (connection.backlog === undefined || connection.closeError !== undefined) {
       connection.backlog = undefined;
-      done();
+      onFinished();
       return;
     }
-    this.#finishing.set(connection, { done, lastSecond: this.#second + 1 });
+    this.#finishing.set(connection, { onFinished, lastSecond: this.#second + 1 });
     if (isThrottled) this.#release(connection);
   }
 
@@ -147,7 +148,7 @@ export class ReceiveQueue {
     void unfinished.catch(fail).then(() => this.#unexpected.run('command_release', release));
   }
 
-  /** The only place that answers an error which no command expects: `internal` for its client, the stack for the log. */
+  /** The only place that handles unexpected errors of commands: logs the stack, and answers `internal`. */
   #fail(connection: Connection, data: Buffer, isBinary: boolean, error: unknown): void {
     const { appKey, protocol, id } = connection;
     this.#unexpected.report(error, 'command', { app: appKey, protocol: protocol.name, connection: id });
@@ -187,7 +188,7 @@ export class ReceiveQueue {
     connection.backlog = undefined;
     for (const [index, { data, isBinary }] of waiting.entries()) {
       this.#handle(connection, data, isBinary);
-      // `#handle` may hold the connection again; then the rest waits behind what it holds.
+      // `#handle` may pause the connection again; then the rest waits behind its new backlog.
       const backlog = connection.backlog as Connection['backlog'];
       if (backlog !== undefined) {
         backlog.push(...waiting.slice(index + 1));
@@ -203,7 +204,7 @@ export class ReceiveQueue {
     if (finishing === undefined) return;
     this.#finishing.delete(connection);
     connection.backlog = undefined;
-    finishing.done();
+    finishing.onFinished();
   }
 
   readonly #tick = (): void => {

@@ -3,15 +3,15 @@ import { TimingWheel } from '../../shared/scheduling/timing-wheel.ts';
 import type { ClientSocket, PendingClientHandler } from './client-socket.ts';
 import type { WireProtocol } from './wire-protocol.ts';
 
-/** How long a rejected client may take to answer the close, in ms. */
+/** How long a rejected client may take to answer the close frame, in ms. */
 const LINGER_MS = 1_000;
-/** Rejected clients at once; all others are refused by their HTTP status. */
-const KEPT_MAX = 200;
+/** Rejected clients at once. Further ones get an HTTP error. */
+const CLIENTS_MAX = 200;
 
 /**
- * Native clients that asked to be rejected by a close frame (`?reject=close`), since a browser hides the status of a
- * refused handshake. Attack: a rejected client is never part of the hub, at most its first message is read, and there is
- * a limit on how many are here and for how long, so a flood gains nothing over plain errors.
+ * Rejects native clients that asked for a close frame (`?reject=close`), because a browser hides the HTTP status of a
+ * failed handshake. Attack: a flood of such clients. They never enter the hub, at most their first message is read, and
+ * their number and time are limited.
  */
 export class RejectedClients implements PendingClientHandler {
   readonly #protocol: Pick<WireProtocol, 'rejection'>;
@@ -22,10 +22,10 @@ export class RejectedClients implements PendingClientHandler {
   }
 
   get isFull(): boolean {
-    return this.#leaving.size >= KEPT_MAX;
+    return this.#leaving.size >= CLIENTS_MAX;
   }
 
-  /** Sends the error and the close to a client whose handshake is done. */
+  /** Sends the error and a close frame to a client after its handshake. */
   reject(client: ClientSocket, error: ErrorEntry): void {
     const rejection = this.#protocol.rejection?.(error);
     if (rejection === undefined) {

@@ -1,12 +1,12 @@
-import { ERRORS } from '../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { ClientFacts, ClientLog } from '../../shared/logging/client-log.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { type Frames, frameText, joinFrames } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 
 /**
- * The one way out to clients. What is posted during a turn leaves at its end, in one write per client. A
- * client for which more than `maxBytes` would wait unsent is closed as too slow; nobody else notices.
+ * Sends frames to clients. Frames enqueued during a turn of the event loop leave at its end, in one write per client. A
+ * client with more than `maxBytes` unsent is closed as too slow, without an effect on other clients.
  */
 export class SendQueue {
   readonly #maxBytes: number;
@@ -27,7 +27,7 @@ export class SendQueue {
     this.#clientLog = options.clientLog;
   }
 
-  /** Adds to what leaves for this client at the end of the turn, after what was posted before. */
+  /** Sends frames at the end of the turn, after those enqueued before. */
   enqueue(connection: Connection, frames: Frames): void {
     if (connection.pending !== undefined) {
       connection.pending.push(frames);
@@ -38,18 +38,18 @@ export class SendQueue {
     this.#scheduleFlush();
   }
 
-  /** Sends at once, unless something posted before has to go first. */
+  /** Sends frames now, unless enqueued frames must go first. */
   sendNow(connection: Connection, frames: Frames): void {
     if (connection.pending !== undefined) connection.pending.push(frames);
     else this.#write(connection, frames);
   }
 
-  /** Writes what was posted since the last flush. */
+  /** Writes everything enqueued since the last flush. */
   readonly flush = (): void => {
     const queued = this.#queued;
     if (queued.length === 0) return;
     this.#queued = [];
-    // Clients of the same channels hold the same frames in the same order: joined once, shared by all of them.
+    // Neighbouring clients often have the same frames: these are joined once, and the bytes are shared.
     let list: readonly Frames[] = [];
     let joined: Frames | undefined;
     for (const connection of queued) {
@@ -64,11 +64,8 @@ export class SendQueue {
     }
   };
 
-  /**
-   * Ends a connection: what was posted is written, then the goodbye. The first error wins; closing twice
-   * does nothing.
-   */
-  close(connection: Connection, error: Connection['closeError'] & object): void {
+  /** Writes everything enqueued, then the close frame. Only the first close of a connection has an effect. */
+  close(connection: Connection, error: ErrorEntry): void {
     if (connection.state !== 'open') return;
     const { pending } = connection;
     connection.pending = undefined;
@@ -88,8 +85,8 @@ export class SendQueue {
     connection.transport.write(frames);
   }
 
-  #startClose(connection: Connection, error: Connection['closeError'] & object): void {
-    // `#write` may have found the client too slow a moment ago.
+  #startClose(connection: Connection, error: ErrorEntry): void {
+    // `#write` may just have closed the client as too slow.
     if (connection.state !== 'open') return;
     connection.state = 'closing';
     connection.closeError = error;
@@ -104,7 +101,7 @@ function sameFrames(one: readonly Frames[], other: readonly Frames[]): boolean {
   return one.length === other.length && one.every((frames, index) => frames === other[index]);
 }
 
-/** What the log says of a client. */
+/** The fields of a log line about a client. */
 export function factsOf({ appKey, protocol, id, transport }: Connection): ClientFacts {
   return { app: appKey, address: transport.address, protocol: protocol.name, connection: id };
 }

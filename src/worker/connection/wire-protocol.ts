@@ -3,47 +3,45 @@ import type { DirectMessage, GrantsChange } from '../../shared/model/control-mes
 import type { Publication } from '../../shared/model/publication.ts';
 
 /**
- * One language on the wire, over the one hub. A protocol turns frames into commands of the hub and
- * publications into frames; it knows nothing of sockets. `Client` is the connection, which holds its protocol and
- * so is not imported here.
+ * A protocol over WebSocket messages: translates messages into commands of the hub, and publications into text. It
+ * never uses sockets. `Client` is the connection. It refers to its protocol, so this file cannot import it.
  */
 export interface WireProtocol<Client = never> {
   readonly name: string;
 
   /**
-   * Takes one message of a client. A returned promise means: the command is not finished, take no other message of
-   * this client until it is. An error that it throws, or a promise that rejects, is a defect: the receive queue logs
-   * it and answers with `encodeFailure`.
+   * Executes one message of a client. While a returned promise is pending, no other message of the client is passed.
+   * A thrown error or a rejection is a defect: the receive queue logs it, and answers with `encodeFailure`.
    */
   receive(client: Client, message: Buffer, isBinary: boolean): Promise<void> | undefined;
 
-  /** The text that answers a message whose command failed with an unexpected error: `internal`. */
+  /** The reply (`internal`) to a message whose command failed with an unexpected error. */
   encodeFailure(client: Client, message: Buffer, isBinary: boolean): string;
 
-  /** The text of a publication; called once per publication however many clients get it. */
+  /** The text of a publication; called once per publication for all of its subscribers. */
   encode(publication: Publication): string;
 
-  /** The text of a message to a user or a socket; called once however many clients get it. */
+  /** The text of a message to a user or a socket; called once for all of its receivers. */
   encodeDirect(message: DirectMessage): string;
 
-  /** The text by which clients are told of a change of grants. A protocol without it has no grants to change. */
+  /** The text that announces a change of grants. Absent in a protocol without changes of grants. */
   encodeGrantsChange?(change: GrantsChange): string;
 
-  /** The text by which a client is told that its token has expired. A protocol without it has no tokens. */
+  /** The text that announces the expiry of a token. Absent in a protocol without tokens. */
   encodeExpiry?(graceMs: number): string;
 
-  /** The close code and reason of an error that ends a connection, and the message before it, if there is one. */
+  /** The close code and reason for an error, and the message to send before them, if the protocol has one. */
   closeFrameFor(error: ErrorEntry, client: Client): { code: number; reason: string; text?: string };
 
-  /** The message and the close of a client that is refused after its handshake, before it is a connection. */
+  /** The message and close frame for a client that is rejected after its handshake, before it is a connection. */
   rejection?(error: ErrorEntry): { code: number; reason: string; text: string };
 
-  /** The client was subscribed to the channel, which the broker refuses now. */
+  /** Called after the broker refused a channel that the client was subscribed to. */
   subscriptionRefused?(client: Client, channelName: string): void;
 
-  /** The last client of this protocol here has left the channel. */
+  /** Called after the last client of this protocol at this worker has left the channel. */
   channelVacated?(appKey: string, channelName: string): void;
 
-  /** A client is gone; it has left its channels. */
+  /** Called after a closed connection has left its channels. */
   connectionClosed?(client: Client): void;
 }

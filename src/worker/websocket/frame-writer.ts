@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /**
- * The internals of Node that the direct way uses, no more than these. `stream_wrap` has been the same since
- * Node 12; where it is not, or not to be had, the probe finds out and the public way is taken.
+ * All internals of Node that direct writes use. `stream_wrap` has not changed since Node 12. If it is different or
+ * unavailable, the probe fails and the writer uses `socket.write`.
  */
 interface StreamWrap {
   readonly WriteWrap: new () => WriteRequest;
@@ -13,32 +13,32 @@ interface StreamWrap {
 
 interface WriteRequest {
   oncomplete: (status: number) => void;
-  /** Keep what libuv still reads, and who has to hear of it, alive. */
+  /** Keep the bytes that libuv still reads, and their target, alive. */
   bytes: Buffer | undefined;
   target: WriteTarget | undefined;
 }
 
 /** The libuv handle of a stream. */
 export interface StreamHandle {
-  /** 0, or a negative libuv error: also where the handle is closed already. */
+  /** Returns 0 or a negative libuv error, also for a closed handle. */
   writeBuffer(request: WriteRequest, bytes: Buffer): number;
 }
 
 /**
- * A TCP socket to write frames to. What a write has to look at stands here, in one place: of a stream and its state,
- * each a miss of the cache for each delivery, it needs nothing as long as the system takes everything at once.
+ * A TCP socket to write frames to. Holds all fields that a write reads, because reading the stream and its state costs
+ * cache misses for each delivery. They are needed only if the system does not accept everything at once.
  */
 export interface WriteTarget {
   readonly stream: Socket;
-  /** Owned by the writer: where it goes the direct way, the handle to write to. */
+  /** Owned by the writer: the handle for direct writes; `undefined` for `socket.write`. */
   handle: StreamHandle | undefined;
-  /** Something was written to the stream and may wait in it; whoever does so beside the writer sets it. */
+  /** Whether bytes may wait in the stream. Code that writes to the stream past the writer must set it. */
   streamed: boolean;
-  /** Owned by the writer: bytes it gave to the system that the system has not taken yet. */
+  /** Owned by the writer: bytes of direct writes that the system has not accepted yet. */
   directBytes: number;
 }
 
-/** A way of writing that the probe found to be wrong is not waited for longer than this. */
+/** The probe fails if it takes longer. */
 const PROBE_TIMEOUT_MS = 2_000;
 const PROBE_MAX_WRITES = 1_000;
 const SMALL_BYTES = 100;
@@ -47,36 +47,32 @@ const LARGE_BYTES = 64 * 1024;
 /**
  * Writes shared bytes to TCP sockets, in one of two ways that put the same bytes on the wire:
  *
- * - the public one is `socket.write`;
- * - the direct one gives the bytes to the socket's libuv handle, while nothing waits in front of them. What the
- *   system takes at once, nearly everything, then costs no request object, no callback and no stream state: a
- *   fifth of the whole cost of a small message.
+ * - `socket.write`, the public API;
+ * - a direct write to the libuv handle of the socket, if no bytes wait before it. A write that the system accepts at
+ *   once, as nearly all are, needs no request object, no callback and no stream state. This saves a fifth of the whole
+ *   cost of a small message.
  *
- * The direct way is taken only after `probe` has seen it work in this process.
+ * The writer uses direct writes only after `probe` has proved them in this process.
  */
 export class FrameWriter {
   #wrap: StreamWrap | undefined;
-  /** Used again for each write, until the system keeps one. */
+  /** Reused for each write, until libuv keeps one. */
   #request: WriteRequest | undefined;
-  /** What the handle of a plain TCP socket is made by: another (TLS) was not probed. */
+  /** The class of TCP handles. Handles of other classes (TLS) were not probed. */
   #handleClass: unknown;
 
-  get isDirect(): boolean {
-    return this.#wrap !== undefined;
-  }
-
-  /** To be called once for each target: decides the way that its bytes take. */
+  /** Decides how to write to a target. Must be called once for each target. */
   open(target: WriteTarget): void {
     const handle = this.#wrap === undefined ? undefined : handleOf(target.stream);
     target.handle = handle?.constructor === this.#handleClass ? handle : undefined;
   }
 
-  /** Writes now, or as soon as what was written before is gone. A socket that fails is destroyed. */
+  /** Writes now, or after the bytes written before. Destroys the socket if a write fails. */
   write(target: WriteTarget, bytes: Buffer): void {
     const { handle } = target;
     const wrap = this.#wrap;
     if (handle === undefined || wrap === undefined || this.unsentBytes(target) > 0) {
-      // libuv keeps the order between what it was given directly and what comes through the stream.
+      // libuv keeps the order between direct writes and those of the stream.
       target.streamed = true;
       target.stream.write(bytes);
       return;
@@ -84,11 +80,11 @@ export class FrameWriter {
     this.#request ??= new wrap.WriteWrap();
     const status = handle.writeBuffer(this.#request, bytes);
     if (status !== 0) target.stream.destroy();
-    // Nothing else tells whether libuv kept the request: its queue may be empty and the request still its own.
-    else if (wrap.streamBaseState[wrap.kLastWriteWasAsync] !== 0) this.#leave(this.#request, target, bytes);
+    // The only sign that libuv kept the request: its queue may be empty although it still owns the request.
+    else if (wrap.streamBaseState[wrap.kLastWriteWasAsync] !== 0) this.#retain(this.#request, target, bytes);
   }
 
-  /** Bytes written and not taken by the system yet, whichever way they went. */
+  /** Bytes written, in either way, that the system has not accepted yet. */
   unsentBytes(target: WriteTarget): number {
     if (!target.streamed) return target.directBytes;
     const { writableLength } = target.stream;
@@ -97,21 +93,21 @@ export class FrameWriter {
   }
 
   /**
-   * Tries the direct way on a connection of its own, with writes that are taken at once and one that is not;
-   * resolves true, and takes that way from then on, if every byte arrives and is accounted for.
+   * Tries direct writes on a loopback connection: some that the system accepts at once, and one that it does not.
+   * Resolves to true, and enables direct writes, if every byte arrives and every counter is right.
    */
   async probe(): Promise<boolean> {
     const wrap = loadStreamWrap();
     if (wrap === undefined) return false;
     this.#wrap = wrap;
-    // No loopback, or an error on it: not proved, so not taken.
+    // Without a working loopback nothing is proved.
     const works = await onLoopback((near, far) => this.#passesProbe(near, far)).catch(() => false);
     if (!works) this.#wrap = undefined;
     return works;
   }
 
-  /** The system has taken a part at most; libuv writes the rest, and owns the request until it has. */
-  #leave(request: WriteRequest, target: WriteTarget, bytes: Buffer): void {
+  /** The system accepted a part at most. libuv writes the rest, and owns the request until then. */
+  #retain(request: WriteRequest, target: WriteTarget, bytes: Buffer): void {
     target.directBytes += bytes.length;
     request.bytes = bytes;
     request.target = target;
@@ -124,7 +120,7 @@ export class FrameWriter {
     const target: WriteTarget = { stream: near, handle: undefined, streamed: true, directBytes: 0 };
     this.open(target);
     const sent: Buffer[] = [];
-    // No two neighbours are equal, so that nothing can be moved, cut or doubled unseen.
+    // Neighbouring bytes differ, so that a moved, lost or repeated byte is detected.
     const pattern = Buffer.from(Array.from({ length: LARGE_BYTES }, (_, at) => (at * 31 + (at >> 8)) & 0xff));
     const send = (length: number): number => {
       sent.push(pattern.subarray(0, length));
@@ -137,7 +133,7 @@ export class FrameWriter {
     send(SMALL_BYTES);
     if (queued !== 0 || near.writableLength !== SMALL_BYTES) return false;
     near.end();
-    const [arrived] = await Promise.all([arrives(far, sent), once(near, 'finish')]);
+    const [arrived] = await Promise.all([receivesExactly(far, sent), once(near, 'finish')]);
     return arrived && this.unsentBytes(target) === 0;
   }
 }
@@ -166,7 +162,7 @@ function loadStreamWrap(): StreamWrap | undefined {
       typeof wrap.kLastWriteWasAsync === 'number';
     return complete ? (wrap as StreamWrap) : undefined;
   } catch {
-    // A Node that denies it (the permission model, a later version): there is the public way.
+    // Node denies access: the permission model, or a later version.
     return undefined;
   }
 }
@@ -178,7 +174,7 @@ async function onLoopback(trial: (near: Socket, far: Socket) => Promise<boolean>
   const timer = setTimeout(() => deadline.abort(), PROBE_TIMEOUT_MS);
   const sockets: Socket[] = [];
   try {
-    // `exclusive`: not by way of the primary.
+    // `exclusive`: the worker listens itself, not through the primary.
     server.listen({ host: '127.0.0.1', port: 0, exclusive: true });
     await once(server, 'listening', deadline);
     const near = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -198,8 +194,8 @@ async function onLoopback(trial: (near: Socket, far: Socket) => Promise<boolean>
   }
 }
 
-/** Whether a stream brings just these bytes. Compared as they come: they may be many, and are not kept. */
-async function arrives(stream: Socket, expected: readonly Buffer[]): Promise<boolean> {
+/** Whether a stream delivers exactly these bytes. Compares each chunk on arrival and keeps none. */
+async function receivesExactly(stream: Socket, expected: readonly Buffer[]): Promise<boolean> {
   let [index, offset] = [0, 0];
   for await (const chunk of stream) {
     let rest = chunk as Buffer;

@@ -1,12 +1,12 @@
 /**
- * Bytes ready for the wire: one or more whole, unmasked WebSocket frames. Shared among all clients that get
- * them, so nobody may change them.
+ * One or more whole, unmasked WebSocket frames, ready to write. All receivers share the bytes, so they must not be
+ * changed.
  */
 export interface Frames {
   readonly bytes: Buffer;
-  /** The message in each frame, for connections whose frames must be made apart (compression). */
+  /** The message in each frame, for connections that need frames of their own (compression). */
   readonly messages: readonly Buffer[];
-  /** The control frames among them, as they are: these are never compressed (RFC 7692 §5). */
+  /** The control frames among them, whole: these are never compressed (RFC 7692 §5). */
   readonly controls: readonly Buffer[];
 }
 
@@ -17,7 +17,7 @@ const LONGEST_7_BIT = 125;
 const LONGEST_16_BIT = 0xffff;
 const NONE: readonly Buffer[] = [];
 
-/** Frames one text message (RFC 6455 §5.2: FIN, opcode 1, not masked). */
+/** Frames one text message (RFC 6455 §5.2: FIN, opcode 1, unmasked). */
 export function frameText(text: string): Frames {
   const length = Buffer.byteLength(text);
   const headLength = length <= LONGEST_7_BIT ? 2 : length <= LONGEST_16_BIT ? 4 : 10;
@@ -51,7 +51,7 @@ export function joinFrames(list: readonly Frames[]): Frames {
 /** A ping without payload (RFC 6455 §5.5.2). */
 export const PING: Frames = controlFrame(FIN_AND_PING, Buffer.alloc(0));
 
-/** The answer to a ping, with its payload of at most 125 bytes (RFC 6455 §5.5.3). */
+/** The pong to a ping, with its payload of at most 125 bytes (RFC 6455 §5.5.3). */
 export function framePong(payload: Buffer): Frames {
   return controlFrame(FIN_AND_PONG, payload);
 }

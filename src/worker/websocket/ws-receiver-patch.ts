@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import * as ws from 'ws';
 
-/** What the receiver of a client has read of a frame when its length is known. */
+/** The private fields of the ws receiver that this file reads. They are set when the length of a frame is known. */
 interface ReceiverState {
   _fin: boolean;
   _opcode: number;
@@ -9,20 +9,22 @@ interface ReceiverState {
   haveLength?(done: unknown): void;
 }
 
-/** Learns of the frames of one client that are no whole messages. */
+/** Counts the frames of one client that are not whole messages. */
 export interface FrameListener {
   frameBegan(): void;
 }
 
 const LAST_DATA_OPCODE = 2;
 
-/** What reads the frames of a client in ws; exported, but not described in its types. */
+/** Parses the frames of a client. ws exports the class, but its types lack it. */
 const { Receiver } = ws as unknown as { Receiver?: { readonly prototype: Writable & ReceiverState } };
 
 /**
- * ws ends the receiver of a client when the client has said its last, and once more when its socket closes. Of the
- * second end Node makes an error with a stack, which nobody hears of and which is a tenth of what a connection costs.
- * After this only the first one counts. False where ws keeps its receiver to itself: then nothing changes.
+ * Makes a second `end()` of a ws receiver a no-op. ws ends the receiver of a client at the end of its stream, and again
+ * when its socket closes. For the second call Node creates an error with a stack that no code handles, a tenth of the
+ * whole cost of a connection. ws has no option for this, so the prototype is patched.
+ *
+ * Returns false, and changes nothing, if ws does not export its receiver.
  */
 export function endReceiversOnce(): boolean {
   if (!(Receiver?.prototype instanceof Writable)) return false;
@@ -35,8 +37,10 @@ export function endReceiversOnce(): boolean {
 }
 
 /**
- * Makes every receiver count its frames: ws announces control frames and whole messages, but no fragments. False
- * where ws keeps its receiver to itself: then `listenToFrames` does nothing, and only whole messages are counted.
+ * Makes every ws receiver report its frames. ws emits events for control frames and whole messages, but not for
+ * fragments, so a flood of fragments would be invisible.
+ *
+ * Returns false, and changes nothing, if ws lacks the private method. Then only whole messages and pings are limited.
  */
 export function countFrames(): boolean {
   const haveLength = Receiver?.prototype.haveLength;
@@ -49,7 +53,7 @@ export function countFrames(): boolean {
   return true;
 }
 
-/** From now on `listener` learns of the frames of this client; after `countFrames`. */
+/** Reports the frames of this client to `listener` from now on. Needs `countFrames` first. */
 export function listenToFrames(client: ws.WebSocket, listener: FrameListener): void {
   const receiver = (client as unknown as { _receiver?: ReceiverState | null })._receiver;
   if (receiver) receiver.frameListener = listener;

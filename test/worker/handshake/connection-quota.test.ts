@@ -17,17 +17,17 @@ describe('ConnectionQuota', () => {
     const total = (): number => hosts.reduce((sum, host) => sum + openOn(host), 0);
     for (const count of [65, 58, 3]) {
       const connections = Array.from({ length: count }, () => makeConnection().connection);
-      const parts = {
+      const dependencies = {
         apps: { find: async () => app },
         hub: { connections: () => connections.values() },
-        presence: { ask: async () => ({ connections: total(), channels: 0, subscriptions: 0, users: 0 }) },
+        presence: { query: async () => ({ connections: total(), channels: 0, subscriptions: 0, users: 0 }) },
         stats: createStats(),
         end: (connection: Connection) => {
           connection.state = 'closing';
         },
         correctionMs: 20,
       } as unknown as QuotaDependencies;
-      hosts.push({ connections, quota: new ConnectionQuota(parts) });
+      hosts.push({ connections, quota: new ConnectionQuota(dependencies) });
     }
     // Each host admitted its connections before it knew of the others.
     for (const { quota } of hosts) quota.note(app.key);
@@ -43,7 +43,7 @@ describe('ConnectionQuota', () => {
 
   it('rejects before the connection is made when the app has no room', async () => {
     const quota = new ConnectionQuota({
-      presence: { ask: async () => ({ connections: MAX }) },
+      presence: { query: async () => ({ connections: MAX }) },
       stats: createStats(),
     } as unknown as QuotaDependencies);
     await quota.requireRoom('demo', undefined);
