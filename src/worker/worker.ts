@@ -23,10 +23,10 @@ import { registerPusherRoutes } from './api/pusher/routes.ts';
 import { registerPublicRoutes, registerRoutes } from './api/routes.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import type { Broker } from './broker/broker.ts';
+import { createBroker } from './broker/create-broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
 import { Publisher } from './broker/publisher.ts';
-import { RedisBroker } from './broker/redis-broker.ts';
-import { RelayBroker } from './broker/relay-broker.ts';
+import type { PrimaryPipe, RelayBroker } from './broker/relay-broker.ts';
 import type { Connection } from './connection/connection.ts';
 import { ConnectionEvents } from './connection/connection-events.ts';
 import { ReceiveQueue } from './connection/receive-queue.ts';
@@ -68,12 +68,10 @@ const KEPT_CONNECTIONS_MAX = 1_024;
 /** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
 const CLIENTS_FRACTION = 0.9;
 
-type PrimaryPipe = Pick<MessagePipe<ToWorker, ToPrimary>, 'send' | 'enqueue' | 'enqueueFrame' | 'flush'>;
-
 export interface WorkerOptions {
   readonly settings: (ToWorker & { type: 'start' })['settings'];
   readonly demoApp: (ToWorker & { type: 'start' })['demoApp'];
-  readonly pipe: PrimaryPipe;
+  readonly pipe: PrimaryPipe & Pick<MessagePipe<ToWorker, ToPrimary>, 'send'>;
   readonly log: Logger;
 }
 
@@ -139,9 +137,9 @@ export class Worker {
     });
     this.#sendQueue = sendQueue;
     this.#fanOut = fanOut;
-    this.#relay =
-      settings.redisUrl === undefined ? new RelayBroker({ pipe, isIdle: () => fanOut.isIdle }) : undefined;
-    this.#broker = this.#relay ?? redisBroker(options, stats);
+    const { broker, relay } = createBroker({ settings, log, stats, pipe, isIdle: () => fanOut.isIdle });
+    this.#broker = broker;
+    this.#relay = relay;
     this.#presence = new PresenceClient({ send, flushReports: () => presenceReporter.flush() });
     this.#hub = new Hub({
       broker: this.#broker,
@@ -473,16 +471,4 @@ export class Worker {
 /** What is wrong with a path that leads nowhere, where the path itself shows it. */
 function pathHint(path: string): ErrorCode | undefined {
   return path.includes('//') ? 'empty_segment' : undefined;
-}
-
-function redisBroker({ settings, log }: WorkerOptions, stats: Stats): Broker {
-  const { redisUrl, redisPrefix } = settings;
-  if (redisUrl === undefined) throw new Error('a Redis broker needs a Redis URL');
-  return new RedisBroker({
-    url: redisUrl,
-    prefix: redisPrefix,
-    maxBytes: publicationMaxBytes(settings),
-    log,
-    stats,
-  });
 }

@@ -8,7 +8,7 @@ import type { ControlMessage } from '../../src/shared/model/control-message.ts';
 import { CACHE_TTL_MS, type Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
 import type { Broker } from '../../src/worker/broker/broker.ts';
-import { RedisBroker } from '../../src/worker/broker/redis-broker.ts';
+import { RedisBroker } from '../../src/worker/broker/redis/redis-broker.ts';
 import { RelayBroker } from '../../src/worker/broker/relay-broker.ts';
 import { eventually } from '../support/deadline.ts';
 import { RedisServer } from '../support/redis-server.ts';

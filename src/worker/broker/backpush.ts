@@ -2,13 +2,15 @@ import { sliceMembers, stringOf } from '../../shared/json/raw-json.ts';
 import { isChannelName, isEventName } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 
-/** The event of a push that names none. */
+/** The Redis channel of pushes in upstream's form; `gusher:backpush:{app_key}` is the form for one app. */
+export const BACKPUSH_TOPIC = 'gusher:backpush';
+
+/** The event of a push without `event`. */
 const DEFAULT_EVENT = 'gusher.push';
 
 /**
- * Reads a push in the seed's own form: `{"app_key","channel","data"}`, with an optional `event`, as it is
- * published on `gusher:backpush`; on `gusher:backpush:{app_key}` the key is in the name of the channel.
- * `undefined` if it is none.
+ * Parses a push in upstream's form: `{"app_key","channel","data"}`, with an optional `event`. `appKeyOfChannel` is the app
+ * key in the name of the Redis channel, where it has one. Returns `undefined` if the push is malformed.
  */
 export function parseBackpush(
   text: string,

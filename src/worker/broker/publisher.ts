@@ -6,58 +6,56 @@ import { isDeliverable } from '../../shared/model/publication-size.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from './broker.ts';
 
+export interface PublisherOptions {
+  readonly broker: Pick<Broker, 'publish' | 'broadcast'>;
+  /** Returns true while every worker of this host is connected to its broker. */
+  readonly isLive: () => boolean;
+  /** Returns true if a worker of this host may have missed publications. */
+  readonly mayHaveMissed: () => boolean;
+  readonly stats: Stats;
+  /** See `publicationMaxBytes`. */
+  readonly maxBytes: number;
+}
+
 /**
- * The one door in for whatever is to reach clients, from the API and from clients themselves. It is open only
- * while every worker of this host hears its broker: what is acknowledged is not lost to a neighbour whose link
- * has still to come back. Rejects with `broker_unavailable`, `broker_busy`, `broker_refused` or `outcome_unknown`.
+ * The single entry for publications of the API and of clients. It accepts them only while every worker of this host is
+ * connected to its broker, because an acknowledged publication must reach the clients of all workers. Rejects with
+ * `broker_unavailable`, `broker_busy`, `broker_refused` or `outcome_unknown`.
  */
 export class Publisher {
-  readonly #broker: Pick<Broker, 'publish' | 'broadcast'>;
-  readonly #isLive: () => boolean;
-  readonly #mayHaveMissed: () => boolean;
-  readonly #stats: Stats;
-  readonly #maxBytes: number;
+  readonly #options: PublisherOptions;
 
-  /** `mayHaveMissed`: a worker of this host does not receive publications now. */
-  constructor(options: {
-    broker: Pick<Broker, 'publish' | 'broadcast'>;
-    isLive: () => boolean;
-    mayHaveMissed: () => boolean;
-    stats: Stats;
-    /** See `publicationMaxBytes`. */
-    maxBytes: number;
-  }) {
-    this.#broker = options.broker;
-    this.#isLive = options.isLive;
-    this.#mayHaveMissed = options.mayHaveMissed;
-    this.#stats = options.stats;
-    this.#maxBytes = options.maxBytes;
+  constructor(options: PublisherOptions) {
+    this.#options = options;
   }
 
-  /** Throws `publication_too_large` for what no client could receive. `publish` and `broadcast` check it too. */
+  /** Throws `publication_too_large` if no client could receive it. `publish` and `broadcast` check it too. */
   check(publication: Pick<Publication, 'data' | 'text' | 'fromClient'>): void {
-    if (!isDeliverable(publication, this.#maxBytes)) throw new GusherError('publication_too_large');
+    if (!isDeliverable(publication, this.#options.maxBytes)) throw new GusherError('publication_too_large');
   }
 
-  /** To the subscribers of a channel. */
+  /** Publishes to the subscribers of a channel. */
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
-    if (!this.#isLive()) throw new GusherError('broker_unavailable');
-    await this.#broker.publish(topicOf(appKey, publication.channel), publication);
-    this.#confirmLive();
-    this.#stats.publicationsAccepted += 1;
+    this.#requireLive();
+    await this.#options.broker.publish(topicOf(appKey, publication.channel), publication);
+    this.#confirmDelivery();
+    this.#options.stats.publicationsAccepted += 1;
   }
 
-  /** To the connections of a user, or to one socket. */
+  /** Sends a control message: to all connections of a user, or to one connection. */
   async broadcast(message: ControlMessage): Promise<void> {
     if ('data' in message) this.check(message);
-    if (!this.#isLive()) throw new GusherError('broker_unavailable');
-    await this.#broker.broadcast(message);
-    this.#confirmLive();
+    this.#requireLive();
+    await this.#options.broker.broadcast(message);
+    this.#confirmDelivery();
   }
 
-  /** A worker of this host that lost its broker meanwhile may have missed what was published. */
-  #confirmLive(): void {
-    if (this.#mayHaveMissed()) throw new GusherError('outcome_unknown');
+  #requireLive(): void {
+    if (!this.#options.isLive()) throw new GusherError('broker_unavailable');
+  }
+
+  #confirmDelivery(): void {
+    if (this.#options.mayHaveMissed()) throw new GusherError('outcome_unknown');
   }
 }

@@ -13,54 +13,60 @@ import { type CachedPublication, type Publication, withCacheFlag } from '../../s
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
 import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
 
-/** What may be on its way to the primary. */
+/** Bytes that the primary has not acknowledged. */
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 
-const MEASURE_MS = 1_000;
+const MEASURE_INTERVAL_MS = 1_000;
 const ECHO_TIMEOUT_MS = 2_000;
-const ECHO = 'gusher:echo:';
+/** Prefix of the topic on which a worker receives its own measurements, followed by a random id. */
+const ECHO_TOPIC_PREFIX = 'gusher:echo:';
 
 type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' | 'relayCacheQuery' }>;
 type Answer = Extract<ToWorker, { type: `relay${string}` }>;
 
-/** A publication on its way to the primary. */
-interface Sent {
+/** A publication that the primary has not acknowledged. */
+interface PendingPublication {
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
+/** The pipe from this worker to the primary. */
+export type PrimaryPipe = Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
+
+export interface RelayBrokerOptions {
+  readonly pipe: PrimaryPipe;
+  /** Returns true while turns of the event loop are short: only then a flush waits for the rest of a burst. */
+  readonly isIdle: () => boolean;
+}
+
 /**
- * The embedded broker: publications go through the primary, which every worker has a line to. What is asked
- * of it in one turn leaves in order, in one write.
+ * The embedded broker: the primary relays publications between the workers. Requests of one turn of the event loop leave
+ * in order, in one write.
  */
 export class RelayBroker implements Broker {
-  readonly #pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
+  readonly #pipe: PrimaryPipe;
   #status: BrokerStatus = 'connecting';
   #listener: BrokerListener | undefined;
-  /** Requests, and the lines of items. */
+  /** Requests, and frames as text. */
   #outgoing: (Request | string)[] = [];
-  /** Of each `relaySubscribe`, oldest first: whoever waits for it to be in effect. */
+  /** The callers that wait for each `relaySubscribe`, oldest first. */
   readonly #pendingSubscribes: (() => void)[][] = [];
-  /** What the primary has not passed on yet, oldest first. */
-  readonly #publishing: Sent[] = [];
+  /** Publications that the primary has not acknowledged, oldest first. */
+  readonly #publishing: PendingPublication[] = [];
   #inFlightBytes = 0;
   readonly #scheduler: FlushScheduler;
   readonly #cacheQueries = new Map<number, (cached: CachedPublication | undefined) => void>();
   #lastId = 0;
-  /** What this worker publishes to itself, to measure how long that takes. */
-  readonly #echoTopic = ECHO + randomBytes(15).toString('base64url');
+  /** The topic on which this worker publishes to itself to measure the round trip. */
+  readonly #echoTopic = ECHO_TOPIC_PREFIX + randomBytes(15).toString('base64url');
   #echoSentAt: number | undefined;
   #roundTripMs: number | undefined;
-  #measurer: NodeJS.Timeout | undefined;
+  #measureTimer: NodeJS.Timeout | undefined;
 
-  /** `isIdle` tells whether turns of the loop are short: only then is more of a burst waited for. */
-  constructor(options: {
-    pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'enqueueFrame' | 'flush'>;
-    isIdle: () => boolean;
-  }) {
-    this.#pipe = options.pipe;
-    this.#scheduler = new FlushScheduler([() => this.#flush()], { waitForMore: options.isIdle });
+  constructor({ pipe, isIdle }: RelayBrokerOptions) {
+    this.#pipe = pipe;
+    this.#scheduler = new FlushScheduler([() => this.#flush()], { waitForMore: isIdle });
   }
 
   get status(): BrokerStatus {
@@ -79,21 +85,21 @@ export class RelayBroker implements Broker {
     return undefined;
   }
 
-  /** Nothing to do: all workers have the same primary. */
+  /** Does nothing: all workers have the same primary. */
   follow(): void {}
 
   async open(listener: BrokerListener): Promise<void> {
     this.#listener = listener;
     await Promise.all([this.subscribe(CONTROL_TOPIC), this.subscribe(this.#echoTopic)]);
     this.#status = 'connected';
-    this.#measurer = setInterval(this.#measure, MEASURE_MS);
+    this.#measureTimer = setInterval(this.#measure, MEASURE_INTERVAL_MS);
     this.#measure();
     listener.statusChanged('connected');
   }
 
   subscribe(topic: string): Promise<void> {
     return new Promise((resolve) => {
-      const last = this.#last();
+      const last = this.#lastRequest();
       if (last?.type === 'relaySubscribe') {
         last.topics.push(topic);
         this.#pendingSubscribes.at(-1)?.push(resolve);
@@ -106,7 +112,7 @@ export class RelayBroker implements Broker {
   }
 
   unsubscribe(topic: string): void {
-    const last = this.#last();
+    const last = this.#lastRequest();
     if (last?.type === 'relayUnsubscribe') last.topics.push(topic);
     else this.#outgoing.push({ type: 'relayUnsubscribe', topics: [topic] });
     this.#scheduler.schedule();
@@ -129,13 +135,13 @@ export class RelayBroker implements Broker {
     });
   }
 
-  /** Takes what the primary's half says. */
+  /** Handles an answer of the primary. */
   receive(message: Answer): void {
     switch (message.type) {
       case 'relayReceived':
-        for (const sent of this.#publishing.splice(0, message.count)) {
-          this.#inFlightBytes -= sent.bytes;
-          sent.resolve();
+        for (const { bytes, resolve } of this.#publishing.splice(0, message.count)) {
+          this.#inFlightBytes -= bytes;
+          resolve();
         }
         break;
       case 'relayCached':
@@ -150,7 +156,7 @@ export class RelayBroker implements Broker {
     }
   }
 
-  /** Takes an item that the primary has passed on. */
+  /** Handles a publication or a control message that the primary relays. */
   receiveFrame(topic: string, frame: Buffer): void {
     if (topic === this.#echoTopic) {
       if (this.#echoSentAt !== undefined) this.#roundTripMs = performance.now() - this.#echoSentAt;
@@ -166,11 +172,11 @@ export class RelayBroker implements Broker {
     if (message !== undefined) this.#listener?.control(message);
   }
 
-  /** Nothing to do: what the primary sent before it asked for anything else has been heard before that. */
+  /** Does nothing: the pipe of the primary delivers publications in order with its other messages. */
   async settle(): Promise<void> {}
 
   async close(): Promise<void> {
-    clearInterval(this.#measurer);
+    clearInterval(this.#measureTimer);
     this.#flush();
     this.#status = 'closed';
     for (const { reject } of this.#publishing) reject(new GusherError('broker_unavailable'));
@@ -180,12 +186,12 @@ export class RelayBroker implements Broker {
   readonly #measure = (): void => {
     if (this.#echoSentAt !== undefined) return;
     this.#echoSentAt = performance.now();
-    const publication = { channel: this.#echoTopic, event: ECHO, data: 'null' };
-    // What went wrong is known by its absence.
+    const publication = { channel: this.#echoTopic, event: ECHO_TOPIC_PREFIX, data: 'null' };
+    // `health` reports an echo that does not arrive.
     this.#publish({ topic: this.#echoTopic, publication }).catch(() => undefined);
   };
 
-  /** What the primary has passed on is not lost with this worker, and nothing can overtake it. */
+  /** Resolves when the primary has relayed the item: it then outlives this worker and keeps its place in the order. */
   async #publish(item: RelayItem): Promise<void> {
     if (this.#status !== 'connected') throw new GusherError('broker_unavailable');
     const frame = encodeRelayFrame(item);
@@ -201,7 +207,8 @@ export class RelayBroker implements Broker {
     });
   }
 
-  #last(): Request | undefined {
+  /** Returns the request at the end of the queue, to which topics of the same kind can be added. */
+  #lastRequest(): Request | undefined {
     const last = this.#outgoing.at(-1);
     return typeof last === 'string' ? undefined : last;
   }
@@ -209,9 +216,9 @@ export class RelayBroker implements Broker {
   #flush(): void {
     const outgoing = this.#outgoing;
     this.#outgoing = [];
-    for (const one of outgoing) {
-      if (typeof one === 'string') this.#pipe.enqueueFrame(one);
-      else this.#pipe.enqueue(one);
+    for (const item of outgoing) {
+      if (typeof item === 'string') this.#pipe.enqueueFrame(item);
+      else this.#pipe.enqueue(item);
     }
     this.#pipe.flush();
   }

@@ -1,0 +1,154 @@
+import { GusherError } from '../../../shared/errors/catalogue.ts';
+import type { BrokerStatus } from '../../../shared/ipc/messages.ts';
+import type { Logger } from '../../../shared/log.ts';
+import {
+  CONTROL_TOPIC,
+  type ControlMessage,
+  encodeControlMessage,
+} from '../../../shared/model/control-message.ts';
+import { envelopeText } from '../../../shared/model/envelope.ts';
+import {
+  type CachedPublication,
+  type Publication,
+  withCacheFlag,
+} from '../../../shared/model/publication.ts';
+import { describeRedisError, isReplyError } from '../../../shared/redis/errors.ts';
+import type { Stats } from '../../../shared/stats.ts';
+import type { Broker, BrokerHealth, BrokerListener } from '../broker.ts';
+import { waitForPong } from './redis-connection.ts';
+import { RedisLink } from './redis-link.ts';
+import { RedisLog } from './redis-log.ts';
+import { RedisPublisher } from './redis-publisher.ts';
+import { RedisReceiver } from './redis-receiver.ts';
+
+export interface RedisBrokerOptions {
+  readonly url: string;
+  readonly prefix: string;
+  /** Maximum size of a publication: see `publicationMaxBytes`. */
+  readonly maxBytes: number;
+  readonly stats: Stats;
+  readonly log: Logger;
+}
+
+/**
+ * Redis pub/sub: each topic is a Redis channel `{prefix}{topic}` that carries envelopes.
+ *
+ * A publication is acknowledged when this worker's own subscriber connection has delivered everything up to it. If Redis
+ * does not answer, or that connection is lost, it rejects with `outcome_unknown`.
+ */
+export class RedisBroker implements Broker {
+  readonly #link: RedisLink;
+  readonly #publisher: RedisPublisher;
+  readonly #receiver: RedisReceiver;
+  readonly #log: RedisLog;
+  #listener: BrokerListener | undefined;
+
+  constructor({ url, prefix, maxBytes, stats, log: logger }: RedisBrokerOptions) {
+    const log = new RedisLog(logger);
+    this.#log = log;
+    this.#link = new RedisLink({
+      url,
+      prefix,
+      log,
+      onStatus: (status) => this.#listener?.statusChanged(status),
+      onRefused: (topic) => this.#listener?.refused(topic),
+    });
+    const { echo, health, subscriptions } = this.#link;
+    const publisher = this.#link.publisher.client;
+    const subscriber = this.#link.subscriber.client;
+    const onReadOnly = this.#link.leaveReplica;
+    this.#publisher = new RedisPublisher({ publisher, subscriber, prefix, echo, health, log, onReadOnly });
+    this.#receiver = new RedisReceiver({
+      client: subscriber,
+      prefix,
+      maxBytes,
+      echo,
+      subscriptions,
+      stats,
+      log,
+    });
+  }
+
+  get status(): BrokerStatus {
+    return this.#link.status;
+  }
+
+  get server(): string | undefined {
+    return this.#link.server;
+  }
+
+  get health(): BrokerHealth {
+    const { status, lastError, health } = this.#link;
+    if (status !== 'connected') return { reason: describeRedisError(lastError) };
+    const { error, roundTripMs } = health;
+    return {
+      ...(error !== undefined && { reason: describeRedisError(error) }),
+      ...(roundTripMs !== undefined && { roundTripMs }),
+    };
+  }
+
+  async open(listener: BrokerListener): Promise<void> {
+    this.#listener = listener;
+    this.#receiver.open(listener);
+    await this.#link.open();
+  }
+
+  follow(server: string): void {
+    this.#link.follow(server);
+  }
+
+  subscribe(topic: string): Promise<void> {
+    const { subscriptions, acceptsSubscriptions } = this.#link;
+    if (acceptsSubscriptions) return subscriptions.addAndWait(topic);
+    subscriptions.add(topic);
+    return Promise.resolve();
+  }
+
+  unsubscribe(topic: string): void {
+    this.#link.subscriptions.delete(topic);
+  }
+
+  async publish(topic: string, publication: Publication): Promise<void> {
+    this.#requireConnected();
+    const whole = withCacheFlag(publication);
+    await this.#publisher.publish(topic, envelopeText(whole), whole.cached);
+  }
+
+  async broadcast(message: ControlMessage): Promise<void> {
+    this.#requireConnected();
+    await this.#publisher.publish(CONTROL_TOPIC, encodeControlMessage(message));
+  }
+
+  async cached(topic: string): Promise<CachedPublication | undefined> {
+    this.#requireConnected();
+    const { publisher, subscriber } = this.#link;
+    const key = this.#publisher.cacheKey(topic);
+    try {
+      const [message, ttlMs] = await Promise.all([
+        publisher.client.getBuffer(key),
+        publisher.client.pttl(key),
+      ]);
+      // Redis answers this PING behind every publication made before its reply to GET.
+      await waitForPong(subscriber.client);
+      const publication = message === null ? undefined : this.#receiver.parseEnvelope(topic, message);
+      return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
+    } catch (error) {
+      if (!isReplyError(error)) throw new GusherError('broker_unavailable');
+      this.#log.commandRefused('get', key, error);
+      throw new GusherError('broker_refused');
+    }
+  }
+
+  /** Redis delivers a publication before it acknowledges it, and answers each connection in order. */
+  async settle(): Promise<void> {
+    if (this.#link.status === 'connected') await this.#link.settle();
+  }
+
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  #requireConnected(): void {
+    if (this.#link.status !== 'connected') throw new GusherError('broker_unavailable');
+  }
+}

@@ -1,0 +1,107 @@
+import { GusherError } from '../../../shared/errors/catalogue.ts';
+import { CACHE_TTL_MS } from '../../../shared/model/publication.ts';
+import type { Redis } from '../../../shared/redis/client.ts';
+import { isReplyError, isStreamClosedError, replyErrorCode } from '../../../shared/redis/errors.ts';
+import { waitForPong } from './redis-connection.ts';
+import type { RedisEcho } from './redis-echo.ts';
+import type { RedisHealth } from './redis-health.ts';
+import type { RedisLog } from './redis-log.ts';
+
+/** Default limit of Redis for the unsent bytes of a subscriber (redis.conf, `client-output-buffer-limit`). */
+const OUTPUT_BUFFER_MAX_BYTES = 32 * 1024 * 1024;
+/** Bytes that Redis adds to a message in that buffer. */
+const OUTPUT_BUFFER_OVERHEAD_BYTES = 64 * 1024;
+const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
+
+/** Prefix of the keys of cached publications. App keys contain no colon. */
+const CACHE_KEY_PREFIX = 'gusher:last:';
+
+export interface RedisPublisherOptions {
+  readonly publisher: Redis;
+  readonly subscriber: Redis;
+  readonly prefix: string;
+  readonly echo: RedisEcho;
+  readonly health: RedisHealth;
+  readonly log: RedisLog;
+  /** Redis replied READONLY: the server is a replica. */
+  readonly onReadOnly: () => void;
+}
+
+/** Publishes to Redis and confirms that this worker's own subscriber connection has delivered everything up to that. */
+export class RedisPublisher {
+  readonly #options: RedisPublisherOptions;
+  /** Redis disconnects every subscriber of a larger message, after it has acknowledged the message. */
+  #messageMaxBytes = OUTPUT_BUFFER_MAX_BYTES - OUTPUT_BUFFER_OVERHEAD_BYTES;
+  #inFlightBytes = 0;
+
+  constructor(options: RedisPublisherOptions) {
+    this.#options = options;
+    options.publisher.on('ready', () => void this.#readOutputLimit());
+  }
+
+  /** The key of the cached publication of a topic. */
+  cacheKey(topic: string): string {
+    return this.#options.prefix + CACHE_KEY_PREFIX + topic;
+  }
+
+  /** Publishes a message, and caches it if `isCached`. Rejects as `Broker.publish` does. */
+  async publish(topic: string, text: string, isCached = false): Promise<void> {
+    if (Buffer.byteLength(text) > this.#messageMaxBytes) throw new GusherError('publication_too_large');
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + text.length > IN_FLIGHT_MAX_BYTES) {
+      throw new GusherError('broker_busy');
+    }
+    this.#inFlightBytes += text.length;
+    try {
+      const { publisher, prefix, health, echo } = this.#options;
+      const name = prefix + topic;
+      const publishing = isCached ? this.#publishAndCache(topic, text) : publisher.publish(name, text);
+      const confirming = health.canEcho ? echo.confirm() : undefined;
+      await publishing.catch((error: unknown) => {
+        throw new GusherError(this.#errorCodeOf(error, name));
+      });
+      await this.#confirmDelivery(confirming);
+    } finally {
+      this.#inFlightBytes -= text.length;
+    }
+  }
+
+  async #publishAndCache(topic: string, text: string): Promise<void> {
+    const { publisher, prefix } = this.#options;
+    const transaction = publisher.multi().set(this.cacheKey(topic), text, 'PX', CACHE_TTL_MS);
+    const replies = await transaction.publish(prefix + topic, text).exec();
+    for (const [error] of replies ?? []) if (error !== null) throw error;
+  }
+
+  #errorCodeOf(error: unknown, name: string): 'broker_refused' | 'broker_unavailable' | 'outcome_unknown' {
+    // The command was never written to the connection.
+    if (isStreamClosedError(error)) return 'broker_unavailable';
+    if (!isReplyError(error)) return 'outcome_unknown';
+    this.#options.log.commandRefused('publish', name, error);
+    if (replyErrorCode(error) === 'READONLY') this.#options.onReadOnly();
+    return 'broker_refused';
+  }
+
+  async #confirmDelivery(confirming: Promise<void> | undefined): Promise<void> {
+    const { health, subscriber } = this.#options;
+    try {
+      if (confirming !== undefined) return await confirming;
+    } catch (error) {
+      if (!isReplyError(error)) throw new GusherError('outcome_unknown');
+      if (replyErrorCode(error) === 'NOPERM') health.disableEcho('publish', error);
+    }
+    // Without an echo: one more round trip, as in `RedisBroker.settle`.
+    await waitForPong(subscriber).catch(() => {
+      throw new GusherError('outcome_unknown');
+    });
+  }
+
+  async #readOutputLimit(): Promise<void> {
+    const reply: unknown = await this.#options.publisher
+      .config('GET', 'client-output-buffer-limit')
+      .catch(() => undefined);
+    const text = Array.isArray(reply) ? String(reply[1]) : '';
+    const hardBytes = Number(/pubsub (\d+)/.exec(text)?.[1] ?? OUTPUT_BUFFER_MAX_BYTES);
+    const isUnlimited = hardBytes === 0;
+    this.#messageMaxBytes = isUnlimited ? Number.POSITIVE_INFINITY : hardBytes - OUTPUT_BUFFER_OVERHEAD_BYTES;
+  }
+}
