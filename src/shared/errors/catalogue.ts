@@ -1,14 +1,14 @@
-/** What a refused client should do next. Custom close codes follow it: 40xx, 41xx, 42xx. */
+/** Whether and when a rejected client may retry. The close codes follow it: 40xx, 41xx, 42xx. */
 export type Reconnect = 'never' | 'backoff' | 'immediate';
 
-/** One way in which gusher says no. */
+/** One error that gusher returns to clients or backends. */
 export interface ErrorEntry {
   readonly code: string;
-  /** One sentence for a person; it never contains what the client sent. */
+  /** States the problem, then the fix. It never repeats input of the client. */
   readonly message: string;
-  /** Status when told over HTTP, before an upgrade or on the API. */
+  /** HTTP status, before an upgrade or on the API. */
   readonly http?: number;
-  /** WebSocket close code when it ends a connection. */
+  /** WebSocket close code, if the error closes a connection. */
   readonly close?: number;
   readonly reconnect: Reconnect;
 }
@@ -18,30 +18,30 @@ function catalogue<const T extends Record<string, Omit<ErrorEntry, 'code'>>>(ent
   return Object.fromEntries(errors) as { readonly [Code in keyof T]: ErrorEntry };
 }
 
-/** Every error there is. `PROTOCOL.md` lists the same ones; a test compares the two. */
+/** Every error. `PROTOCOL.md` lists the same errors; a test compares the two. */
 export const ERRORS = catalogue({
-  // Told as a reply; the connection stays.
+  // Sent as a reply; the connection stays open.
   malformed_frame: { message: 'Message must be a JSON object with an "event" string.', reconnect: 'never' },
-  unknown_command: { message: 'The event is not a command of this protocol.', reconnect: 'never' },
+  unknown_command: { message: 'Unknown command.', reconnect: 'never' },
   bad_command: { message: 'A field is missing or has the wrong type.', reconnect: 'never' },
   bad_channel: {
-    message: 'The channel name is empty, too long, or has control characters or lone surrogates.',
+    message: 'Channel name is empty, too long, or contains control characters or lone surrogates.',
     http: 400,
     reconnect: 'never',
   },
-  not_granted: { message: 'The channel is not among those granted to this connection.', reconnect: 'never' },
+  not_granted: { message: 'The channel is not granted to this connection.', reconnect: 'never' },
   too_many_subscriptions: {
     message: 'Subscription limit reached.',
     reconnect: 'never',
   },
   subscription_refused: {
-    message: 'The broker refuses a subscription to this channel.',
+    message: 'The broker rejected the subscription to this channel.',
     http: 503,
     reconnect: 'backoff',
   },
 
   host_full: {
-    message: 'The server holds as many names of channels and users as it may.',
+    message: 'The server has reached its limit of channel and user names; retry later.',
     reconnect: 'backoff',
   },
   client_events_off: { message: 'Client events are not enabled for this app.', reconnect: 'never' },
@@ -55,13 +55,13 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
   remote_not_granted: {
-    message: 'The remote is not among those granted to this connection.',
+    message: 'The remote is not granted to this connection.',
     reconnect: 'never',
   },
   remote_full: { message: 'The backend queue is full.', reconnect: 'backoff' },
   remote_unavailable: { message: 'The backend is unavailable.', reconnect: 'backoff' },
 
-  // Told as a close code; the connection ends.
+  // Sent as a close code; the connection closes.
   too_many_protocol_errors: {
     message: 'Too many malformed or unknown commands.',
     close: 4029,
@@ -84,24 +84,24 @@ export const ERRORS = catalogue({
   },
   server_stopping: { message: 'The server is restarting.', http: 503, close: 4200, reconnect: 'immediate' },
   bad_frame: {
-    message: 'The client sent a frame that breaks RFC 6455.',
+    message: 'The frame violates RFC 6455.',
     close: 1002,
     reconnect: 'never',
   },
-  bad_utf8: { message: 'The client sent text that is not UTF-8.', close: 1007, reconnect: 'never' },
+  bad_utf8: { message: 'Text message is not valid UTF-8.', close: 1007, reconnect: 'never' },
   too_many_fragments: {
     message: 'The message has too many fragments.',
     close: 1008,
     reconnect: 'never',
   },
   message_too_long: {
-    message: 'The message is longer than GUSHER_MESSAGE_MAX_BYTES.',
+    message: 'Message exceeds GUSHER_MESSAGE_MAX_BYTES.',
     close: 1009,
     reconnect: 'never',
   },
   heartbeat_lost: { message: 'Ping timeout.', close: 4201, reconnect: 'immediate' },
 
-  // Told as an HTTP status before an upgrade.
+  // Sent as an HTTP status before an upgrade.
   bad_request: { message: 'Malformed HTTP request.', http: 400, reconnect: 'never' },
   no_credential: {
     message: 'Authentication required.',
@@ -111,8 +111,11 @@ export const ERRORS = catalogue({
   token_refused: { message: 'Invalid token.', http: 401, reconnect: 'never' },
   token_expired: { message: 'The token has expired.', http: 401, close: 4030, reconnect: 'never' },
   token_not_yet_valid: { message: 'The token is not valid yet.', http: 401, reconnect: 'backoff' },
-  token_of_other_app: { message: 'The token is for another app.', http: 401, reconnect: 'never' },
-  token_of_other_user: { message: 'The token is for another user than the connection.', reconnect: 'never' },
+  token_of_other_app: { message: 'The token belongs to another app.', http: 401, reconnect: 'never' },
+  token_of_other_user: {
+    message: 'The token belongs to another user than the connection.',
+    reconnect: 'never',
+  },
   keys_unavailable: {
     message: 'Could not fetch the token verification keys.',
     http: 503,
@@ -120,7 +123,7 @@ export const ERRORS = catalogue({
   },
   unknown_app: { message: 'App not found.', http: 401, reconnect: 'never' },
   demo_is_local: {
-    message: 'The demo app serves this machine only, and no requests that a proxy forwards; register an app.',
+    message: 'The demo app accepts only direct connections from this machine; register an app.',
     http: 403,
     close: 4001,
     reconnect: 'never',
@@ -148,56 +151,54 @@ export const ERRORS = catalogue({
     reconnect: 'immediate',
   },
   too_many_connects: {
-    message: 'Too many requests of this address in one second.',
+    message: 'Too many requests per second from this address; retry later.',
     http: 429,
     reconnect: 'backoff',
   },
-  headers_too_large: { message: 'The request head is too large.', http: 431, reconnect: 'never' },
+  headers_too_large: { message: 'Request headers are too large.', http: 431, reconnect: 'never' },
   body_not_allowed: { message: 'This endpoint does not accept a body.', http: 400, reconnect: 'never' },
   upgrade_required: {
-    message: 'This address speaks WebSocket, version 13; send an upgrade request.',
+    message: 'This path requires a WebSocket upgrade request (version 13).',
     http: 426,
     reconnect: 'never',
   },
   no_descriptors: {
-    message: 'The server is out of file descriptors: raise LimitNOFILE (systemd) or ulimit -n.',
+    message: 'The server is out of file descriptors; raise LimitNOFILE (systemd) or ulimit -n.',
     http: 503,
     reconnect: 'backoff',
   },
-  no_worker: { message: 'No worker is ready to serve.', http: 503, reconnect: 'backoff' },
+  no_worker: { message: 'No worker is ready; retry later.', http: 503, reconnect: 'backoff' },
   apps_unavailable: {
     message: 'The app store is unavailable.',
     http: 503,
     reconnect: 'backoff',
   },
 
-  // Told as an HTTP status, on either port or on the API alone.
+  // Sent as an HTTP status, on both ports or only on the API port.
   not_found: { message: 'Not found.', http: 404, reconnect: 'never' },
   api_port_only: {
-    message: 'This is a path of the API: send the request to the API port (GUSHER_API_LISTEN).',
+    message: 'This path belongs to the HTTP API; send the request to the API port (GUSHER_API_LISTEN).',
     http: 404,
     reconnect: 'never',
   },
   public_port_only: {
-    message: 'This is a path for clients: connect to the public port (GUSHER_LISTEN).',
+    message: 'This path is for clients; connect to the public port (GUSHER_LISTEN).',
     http: 404,
     reconnect: 'never',
   },
-  version_missing: { message: 'Paths of the API begin with /v1.', http: 404, reconnect: 'never' },
+  version_missing: { message: 'API paths must begin with /v1.', http: 404, reconnect: 'never' },
   empty_segment: {
-    message: 'The path has an empty segment (//): remove the extra slash.',
+    message: 'The path has an empty segment (//); remove the extra slash.',
     http: 404,
     reconnect: 'never',
   },
   foreign_host: {
-    message:
-      'Without GUSHER_API_TOKEN the API accepts only localhost, 127.0.0.1 or [::1] as Host: set a token.',
+    message: 'Without an API token, Host must be localhost, 127.0.0.1 or [::1]; set GUSHER_API_TOKEN.',
     http: 403,
     reconnect: 'never',
   },
   foreign_origin: {
-    message:
-      'Without GUSHER_API_TOKEN the API accepts no requests of web pages of other origins: set a token.',
+    message: 'Without an API token, web pages of other origins are rejected; set GUSHER_API_TOKEN.',
     http: 403,
     reconnect: 'never',
   },
@@ -209,44 +210,44 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   body_too_large: {
-    message: 'The body is larger than this server takes (GUSHER_BODY_MAX_BYTES).',
+    message: 'Request body exceeds GUSHER_BODY_MAX_BYTES.',
     http: 413,
     reconnect: 'never',
   },
   publication_too_large: {
     message:
-      'The message does not fit the send buffer of a client (GUSHER_SEND_BUFFER_MAX_BYTES) or a message of Redis (client-output-buffer-limit pubsub).',
+      'The message exceeds the send buffer of a client (GUSHER_SEND_BUFFER_MAX_BYTES) or the Redis limit (client-output-buffer-limit pubsub).',
     http: 413,
     reconnect: 'never',
   },
-  body_timeout: { message: 'The body did not arrive in time.', http: 408, reconnect: 'immediate' },
+  body_timeout: { message: 'Request body was not received in time.', http: 408, reconnect: 'immediate' },
   bad_event: {
-    message: 'The event name is missing, empty, too long, or has control characters or lone surrogates.',
+    message: 'Event name is missing, empty, too long, or contains control characters or lone surrogates.',
     http: 400,
     reconnect: 'never',
   },
   bad_user: {
-    message: 'The user id is empty, too long, or has control characters or lone surrogates.',
+    message: 'User id is empty, too long, or contains control characters or lone surrogates.',
     http: 400,
     reconnect: 'never',
   },
   bad_socket: {
-    message: 'The socket id is empty, too long, or has control characters or lone surrogates.',
+    message: 'Socket id is empty, too long, or contains control characters or lone surrogates.',
     http: 400,
     reconnect: 'never',
   },
   batch_too_large: {
-    message: 'The batch has more messages than are taken at once.',
+    message: 'The batch has too many messages; split it.',
     http: 413,
     reconnect: 'never',
   },
   bad_idempotency_key: {
-    message: 'The Idempotency-Key has more than 255 characters, or others than printable ASCII.',
+    message: 'Idempotency-Key must have 1 to 255 printable ASCII characters.',
     http: 400,
     reconnect: 'never',
   },
   idempotency_mismatch: {
-    message: 'The Idempotency-Key was used for another request in the last five minutes.',
+    message: 'Idempotency-Key was used for a different request in the last five minutes; use a new key.',
     http: 422,
     reconnect: 'never',
   },
@@ -257,17 +258,17 @@ export const ERRORS = catalogue({
   },
   too_many_channels: { message: 'At most 100 channels are allowed.', http: 400, reconnect: 'never' },
   bad_pattern: {
-    message: 'The channel_pattern is missing or no regular expression of RE2.',
+    message: '"channel_pattern" must be a regular expression in RE2 syntax.',
     http: 400,
     reconnect: 'never',
   },
   pattern_too_costly: {
-    message: 'The channel_pattern is too long or too costly.',
+    message: '"channel_pattern" is too long or too expensive; simplify it.',
     http: 400,
     reconnect: 'never',
   },
   bad_app_fields: {
-    message: 'A field of the app is unknown or breaks its rule.',
+    message: 'An app field is unknown or invalid.',
     http: 400,
     reconnect: 'never',
   },
@@ -277,9 +278,13 @@ export const ERRORS = catalogue({
     http: 400,
     reconnect: 'never',
   },
-  app_id_taken: { message: 'Another app has this id.', http: 409, reconnect: 'never' },
+  app_id_taken: { message: 'Another app already has this id.', http: 409, reconnect: 'never' },
   no_such_app: { message: 'App not found.', http: 404, reconnect: 'never' },
-  bad_app: { message: 'The app key is not of the allowed form.', http: 400, reconnect: 'never' },
+  bad_app: {
+    message: 'App key must have 1 to 128 letters, digits and _ . ~ -.',
+    http: 400,
+    reconnect: 'never',
+  },
   broker_unavailable: {
     message: 'The broker is unavailable; the message may not have been published.',
     http: 503,
@@ -287,13 +292,13 @@ export const ERRORS = catalogue({
   },
   broker_refused: {
     message:
-      'The broker refused the message; nothing was published. GET /readyz and the log have the reason.',
+      'The broker rejected the message; nothing was published. GET /readyz and the log state the reason.',
     http: 503,
     reconnect: 'backoff',
   },
   outcome_unknown: {
     message:
-      'The broker did not confirm the message, which may have been published; repeat it with the same Idempotency-Key.',
+      'The broker did not confirm the message, which may have been published; retry with the same Idempotency-Key.',
     http: 503,
     reconnect: 'backoff',
   },
@@ -309,7 +314,7 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
 
-  // Told to Pusher clients: as an error or a close code, or as the error of a subscription.
+  // Sent to Pusher clients: as an error, as a close code, or as the error of a subscription.
   not_pusher: {
     message: 'This app does not accept Pusher clients (it needs id and secret, or public channels).',
     close: 4001,
@@ -351,9 +356,10 @@ export const ERRORS = catalogue({
     close: 4009,
     reconnect: 'never',
   },
-  signin_refused: { message: 'The signature of the sign-in is wrong.', reconnect: 'never' },
+  signin_refused: { message: 'Invalid sign-in signature.', reconnect: 'never' },
   bad_user_data: {
-    message: 'user_data is not a JSON object with an id, a string of 1 to 128 characters without controls.',
+    message:
+      '"user_data" must be a JSON object with an "id" of 1 to 128 characters without control characters.',
     reconnect: 'never',
   },
   signed_in_already: { message: 'Already signed in as another user.', reconnect: 'never' },
@@ -369,18 +375,18 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   bad_member: {
-    message: 'channel_data is not a JSON object with a user_id of 1 to 128 characters without controls.',
+    message:
+      '"channel_data" must be a JSON object with a "user_id" of 1 to 128 characters without control characters.',
     http: 401,
     reconnect: 'never',
   },
   member_too_large: {
-    message:
-      'The user_info of a member is larger than this server takes (GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES).',
+    message: '"user_info" exceeds GUSHER_PUSHER_MEMBER_INFO_MAX_BYTES.',
     http: 413,
     reconnect: 'never',
   },
   too_many_joins: {
-    message: 'The channel is joined and left too often.',
+    message: 'Too many joins of this channel; retry later.',
     reconnect: 'backoff',
   },
   presence_full: {
@@ -389,55 +395,62 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
   client_events_not_supported: {
-    message: 'Clients send events to private and presence channels, and not to encrypted ones.',
+    message: 'Client events require a private or presence channel that is not encrypted.',
     reconnect: 'never',
   },
   watchlist_too_long: {
-    message: 'A watchlist has at most 100 users; the first 100 are watched.',
+    message: 'A watchlist may have at most 100 users; only the first 100 are watched.',
     reconnect: 'never',
   },
 
-  // Told by the Pusher HTTP API.
-  unknown_app_id: { message: 'No app of that id is registered.', http: 404, reconnect: 'never' },
-  bad_auth_key: { message: 'auth_key is missing or not the key of this app.', http: 401, reconnect: 'never' },
-  bad_auth_version: { message: 'auth_version must be 1.0.', http: 401, reconnect: 'never' },
+  // Sent by the Pusher HTTP API.
+  unknown_app_id: { message: 'App not found.', http: 404, reconnect: 'never' },
+  bad_auth_key: {
+    message: '"auth_key" is missing or is not the key of this app.',
+    http: 401,
+    reconnect: 'never',
+  },
+  bad_auth_version: { message: '"auth_version" must be 1.0.', http: 401, reconnect: 'never' },
   stale_auth_timestamp: {
-    message: 'auth_timestamp is not within 600 seconds of the clock of this server.',
+    message: '"auth_timestamp" must be within 600 seconds of the server clock.',
     http: 401,
     reconnect: 'backoff',
   },
   bad_signature: {
-    message: 'auth_signature is not the one of this method, path and query under the secret of the app.',
+    message: '"auth_signature" does not match the method, path and query signed with the app secret.',
     http: 401,
     reconnect: 'never',
   },
-  bad_body_md5: { message: 'body_md5 is not the MD5 of the body.', http: 401, reconnect: 'never' },
+  bad_body_md5: { message: '"body_md5" is not the MD5 of the body.', http: 401, reconnect: 'never' },
   bad_pusher_event: {
     message:
-      'An event is an object with name, data and channel as strings, or channels as a list of strings.',
+      'An event must have "name" and "data" strings, and a "channel" string or a "channels" list of strings.',
     http: 400,
     reconnect: 'never',
   },
   bad_pusher_channel: {
-    message:
-      'A channel name has at most 200 characters, all of them letters, digits or one of _-=@,.; (Pusher).',
+    message: 'Channel name must have at most 200 letters, digits and _-=@,.; characters.',
     http: 400,
     reconnect: 'never',
   },
-  bad_pusher_socket: { message: 'socket_id is not of the form 123.456.', http: 400, reconnect: 'never' },
-  bad_info: { message: 'info is not a list of attributes between commas.', http: 400, reconnect: 'never' },
+  bad_pusher_socket: { message: '"socket_id" must have the form 123.456.', http: 400, reconnect: 'never' },
+  bad_info: {
+    message: '"info" must be a comma-separated list of attributes.',
+    http: 400,
+    reconnect: 'never',
+  },
   event_too_large: {
-    message: 'The data of an event is larger than this server takes (GUSHER_PUSHER_EVENT_MAX_BYTES).',
+    message: 'Event data exceeds GUSHER_PUSHER_EVENT_MAX_BYTES.',
     http: 413,
     reconnect: 'never',
   },
   too_many_event_channels: {
-    message: 'The event names more channels than one request may.',
+    message: 'The event has too many channels (GUSHER_PUSHER_EVENT_CHANNELS_MAX).',
     http: 400,
     reconnect: 'never',
   },
   bad_batch: {
-    message: 'The body is not {"batch":[…]} with as many events as one request may have.',
+    message: 'The body must be {"batch":[…]} with at most GUSHER_PUSHER_BATCH_MAX_EVENTS events.',
     http: 400,
     reconnect: 'never',
   },
@@ -447,7 +460,7 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   users_not_counted: {
-    message: 'Only presence channels count users: ask with filter_by_prefix=presence-.',
+    message: 'Only presence channels count users; set filter_by_prefix=presence-.',
     http: 400,
     reconnect: 'never',
   },
@@ -461,14 +474,14 @@ export const ERRORS = catalogue({
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** An error on its way out: thrown where it is found, told where the client can be reached. */
+/** Carries an entry of the catalogue from the code that detects an error to the code that sends it. */
 export class GusherError extends Error {
   readonly code: ErrorCode;
   readonly entry: ErrorEntry;
 
   /**
-   * `cause` is for the log; it is never sent to the client. `detail` is a sentence that follows the one of the catalogue:
-   * facts by which the receiver can correct its request, and never a secret.
+   * `cause` is for the log and is never sent to the client. `detail` is a sentence that follows the message of the
+   * catalogue. It states facts that help the client to correct its request, and never a secret.
    */
   constructor(code: ErrorCode, { cause, detail }: { cause?: unknown; detail?: string | undefined } = {}) {
     super(ERRORS[code].message, cause === undefined ? {} : { cause });
@@ -480,10 +493,10 @@ export class GusherError extends Error {
 
 const QUOTED_MAX_LENGTH = 400;
 
-/** Text that its own sender gets back in a `detail`, cut to a bounded length. */
+/** Quotes input for a `detail` that only its sender receives, cut to a bounded length. */
 export function quoted(text: string): string {
   if (text.length <= QUOTED_MAX_LENGTH) return JSON.stringify(text);
-  // By code points: half of a surrogate pair is no text.
+  // Cuts between code points, because half of a surrogate pair is not valid text.
   const start = Array.from(text.slice(0, QUOTED_MAX_LENGTH)).slice(0, -1).join('');
   return `${JSON.stringify(start)} … (${text.length} characters)`;
 }

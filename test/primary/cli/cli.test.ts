@@ -452,7 +452,7 @@ describe('the command line', () => {
       expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
         errors: [
-          'not subscribed: The channel name is empty, too long, or has control characters or lone surrogates.',
+          'not subscribed: Channel name is empty, too long, or contains control characters or lone surrogates.',
         ],
       });
     });
