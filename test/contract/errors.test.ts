@@ -94,7 +94,7 @@ const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['no event', publishing('{"data":1}'), 'bad_event'],
   [
     'a body beyond the limit',
-    publishing(JSON.stringify({ event: 'e', data: 'x'.repeat(2_000) })),
+    publishing(JSON.stringify({ event: 'e', data: 'x'.repeat(13_000) })),
     'body_too_large',
   ],
   ['an app that is not there', publishing('{"event":"e"}', '/v1/apps/no/channels/c/messages'), 'no_such_app'],
@@ -112,7 +112,7 @@ describe('a refusal over HTTP', () => {
   before(async () => {
     gusher = await startGusher({
       workers: 1,
-      env: { GUSHER_API_TOKEN: TOKEN, GUSHER_BODY_MAX_BYTES: '1024' },
+      env: { GUSHER_API_TOKEN: TOKEN, GUSHER_BODY_MAX_BYTES: '12288' },
     });
   });
 
