@@ -1,3 +1,4 @@
+import type { App } from '../shared/apps/app.ts';
 import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { ERRORS } from '../shared/errors/catalogue.ts';
 import { createLog, type Logger } from '../shared/log.ts';
@@ -5,10 +6,11 @@ import { ClientLog } from '../shared/logging/client-log.ts';
 import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
+import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
 import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { SocketDispatcher } from './dispatch/dispatcher.ts';
-import type { PendingSocket } from './dispatch/pending-socket.ts';
+import { LingeringClose } from './dispatch/lingering-close.ts';
 import { SocketQueue } from './dispatch/socket-queue.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
@@ -16,22 +18,38 @@ import { PresenceCluster } from './presence/cluster/cluster.ts';
 import { PresenceQueryServer } from './presence/query-server.ts';
 import { PresenceRegistry } from './presence/registry.ts';
 import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
-import { watchSignals } from './process/signals.ts';
+import { type StopSignals, watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { createWebhooks } from './webhooks/create-webhooks.ts';
+import type { Webhooks } from './webhooks/webhooks.ts';
 
-/** Of the shutdown deadline, what is left to workers; the rest is for killing those that missed it. */
-const DRAIN_FRACTION = 0.9;
-/** How long webhooks may still take then; they are tried again for minutes only while gusher runs. */
+/** How long webhook deliveries may take during a shutdown. While gusher runs they are retried for minutes. */
 const WEBHOOKS_TIMEOUT_MS = 3_000;
-/** With fewer, a reconnect of all clients of a small installation has to wait. */
+/** With fewer pending sockets, even the clients of a small installation cannot all reconnect at once. */
 const FEW_SOCKETS = 1_000;
-/** Beyond the deadline of the workers, at which they are killed: the end of a process that was killed is not far. */
-const DRAIN_GRACE_MS = 10_000;
+/** Time beyond the shutdown timeout, at which workers are killed: the system may take a moment to end them. */
+const KILL_GRACE_MS = 10_000;
+
+interface PrimaryOptions {
+  readonly settings: Settings;
+  readonly demoApp: App | undefined;
+  readonly log: Logger;
+}
+
+interface Primary {
+  readonly socketQueue: SocketQueue;
+  readonly lingeringClose: LingeringClose;
+  readonly publicListener: PublicListener;
+  readonly apiListener: ApiListener;
+  readonly cluster: PresenceCluster | undefined;
+  readonly webhooks: Webhooks;
+  readonly supervisor: Supervisor;
+  readonly demoWatch: DemoWatch | undefined;
+}
 
 /**
- * Runs gusher until it is told to stop, or cannot go on. Starts in order (port, workers, welcome), stops in
- * reverse. Resolves with the exit code: 0 after a graceful stop, 1 otherwise.
+ * Runs gusher until a signal stops it or it fails. Starts in order (ports, workers) and stops in reverse order.
+ * Resolves with the exit code: 0 after a graceful stop, 1 otherwise.
  */
 export async function runPrimary(
   given: Settings,
@@ -44,20 +62,29 @@ export async function runPrimary(
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
+  const options = { settings, demoApp, log };
+  const primary = createPrimary(options);
+  const stop = watchSignals({ log });
+  const hasFailed = !(await serveUntilStopped(primary, stop, options));
+  const isClean = await closePrimary(primary, { stop, hasFailed, ...options });
+  log.info({ event: 'stopped', clean: isClean }, 'stopped');
+  return isClean && !hasFailed ? 0 : 1;
+}
+
+function createPrimary({ settings, demoApp, log }: PrimaryOptions): Primary {
   const dispatcher = new SocketDispatcher();
   const registry = new PresenceRegistry();
   const presenceServer = new PresenceQueryServer(registry);
   const cluster = createCluster(settings, registry, log);
   const webhooks = createWebhooks({ settings, demoApp, registry, log });
   const clientLog = new ClientLog({ log, stats: createStats() });
+  const lingeringClose = new LingeringClose({ clientLog, maxSockets: settings.pendingSocketsMax });
   const socketQueue = new SocketQueue({
     settings,
-    clientLog,
-    dispatch: (pendingSocket: PendingSocket) => dispatcher.dispatch(pendingSocket),
-    whyNot: (port) => (dispatcher.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
+    lingeringClose,
+    dispatch: (pendingSocket) => dispatcher.dispatch(pendingSocket),
+    unavailableError: (port) => (dispatcher.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
   });
-  const publicListener = new PublicListener({ settings, socketQueue, clientLog, log });
-  const apiListener = new ApiListener({ settings, socketQueue, log });
   const supervisor = new Supervisor({
     settings,
     demoApp,
@@ -69,58 +96,81 @@ export async function runPrimary(
     log,
     onBrokerServer: (server) => cluster?.follow(server),
   });
-  const demo = demoApp && new DemoWatch({ settings, ended: () => supervisor.endDemo(), log });
-  const stop = watchSignals({ log });
-  let failed = false;
-  /** What the workers came to: true if all ended well, or the signal that did not let them. */
-  let drained: boolean | NodeJS.Signals = true;
-  const closers = new Closers({ log });
-  closers.add('demo watch', () => demo?.close());
-  closers.add('presence cluster', () => cluster?.close());
-  closers.add('webhooks', () =>
-    webhooks.close(typeof drained === 'string' || failed ? 0 : WEBHOOKS_TIMEOUT_MS),
-  );
-  closers.add('socket queue', () => socketQueue.closeLingering());
-  closers.add('API listener', () => {
-    apiListener.close();
-    socketQueue.close('api');
-  });
-  closers.add(
-    'workers',
-    async () => {
-      const timeoutMs = settings.shutdownTimeoutMs * DRAIN_FRACTION;
-      drained = await Promise.race([supervisor.drain(timeoutMs), failed ? stop.first : stop.second]);
-      if (typeof drained === 'string') supervisor.killAll(`a second ${drained}`);
-    },
-    settings.shutdownTimeoutMs + DRAIN_GRACE_MS,
-  );
-  closers.add('public listener', () => {
-    publicListener.close();
-    socketQueue.close('public');
-  });
-  closers.add('readiness', () => supervisor.markStopping());
+  return {
+    socketQueue,
+    lingeringClose,
+    publicListener: new PublicListener({ settings, socketQueue, lingeringClose, clientLog, log }),
+    apiListener: new ApiListener({ settings, socketQueue, log }),
+    cluster,
+    webhooks,
+    supervisor,
+    demoWatch: demoApp && new DemoWatch({ settings, onEnd: () => supervisor.endDemo(), log }),
+  };
+}
+
+/** Resolves with true when a signal stops gusher, and with false when it cannot start or go on. */
+async function serveUntilStopped(
+  { publicListener, apiListener, cluster, supervisor }: Primary,
+  stop: StopSignals,
+  { settings, demoApp, log }: PrimaryOptions,
+): Promise<boolean> {
   try {
     const listen = await publicListener.open();
     const apiListen = await apiListener.open();
     cluster?.open();
-    const started = await Promise.race([supervisor.start(), stop.first]);
-    if (started === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
+    const stopped = await Promise.race([supervisor.start(), stop.first]);
+    if (stopped === undefined) announce(log, { ...settings, listen, apiListen }, demoApp);
     const signal = await Promise.race([stop.first, supervisor.failure]);
     log.info({ event: 'stopping', signal, timeoutMs: settings.shutdownTimeoutMs }, 'shutting down');
+    return true;
   } catch (error) {
-    failed = true;
     log.fatal({ event: 'start_failed', reason: (error as Error).message }, 'startup failed');
     process.stderr.write(`gusher: ${(error as Error).message}\n`);
+    return false;
   }
-  const closed = await closers.close();
-  const clean = closed && drained === true;
-  log.info({ event: 'stopped', clean }, 'stopped');
-  return clean && !failed ? 0 : 1;
+}
+
+/** Closes everything in reverse order. Resolves with false if a part or a worker did not end by itself. */
+async function closePrimary(
+  primary: Primary,
+  { settings, log, stop, hasFailed }: PrimaryOptions & { stop: StopSignals; hasFailed: boolean },
+): Promise<boolean> {
+  const { socketQueue, lingeringClose, publicListener, apiListener, supervisor } = primary;
+  let workersClean = true;
+  let webhooksTimeoutMs = hasFailed ? 0 : WEBHOOKS_TIMEOUT_MS;
+  const drainWorkers = async (): Promise<void> => {
+    const drained = supervisor.drain(settings.shutdownTimeoutMs * SHUTDOWN_FRACTIONS.workers);
+    const outcome = await Promise.race([drained, hasFailed ? stop.first : stop.second]);
+    workersClean = outcome === true;
+    if (typeof outcome === 'boolean') return;
+    supervisor.killAll(`a second ${outcome}`);
+    webhooksTimeoutMs = 0;
+  };
+  const closers = new Closers({ log });
+  closers.add('demo watch', () => primary.demoWatch?.close());
+  closers.add('presence cluster', () => primary.cluster?.close());
+  closers.add('webhooks', () => primary.webhooks.close(webhooksTimeoutMs));
+  closers.add('socket queue', () => {
+    socketQueue.close();
+    lingeringClose.close();
+  });
+  closers.add('API listener', () => {
+    apiListener.close();
+    socketQueue.closePort('api');
+  });
+  closers.add('workers', drainWorkers, settings.shutdownTimeoutMs + KILL_GRACE_MS);
+  closers.add('public listener', () => {
+    publicListener.close();
+    socketQueue.closePort('public');
+  });
+  closers.add('readiness', () => supervisor.markStopping());
+  const isClosed = await closers.close();
+  return isClosed && workersClean;
 }
 
 /**
- * A programming error ends the primary, with a line that says so: what it still knows cannot be trusted. The
- * workers notice, say goodbye to their clients and end too.
+ * After an unexpected error the state of the primary cannot be trusted, so it logs the error and exits. The workers
+ * notice that, close their clients, and exit too.
  */
 function exitOnUncaughtException(log: Logger): void {
   process.on('uncaughtException', (error) => {
@@ -129,7 +179,7 @@ function exitOnUncaughtException(log: Logger): void {
   });
 }
 
-/** Tells the operator only of a limit that is low, or that the setting cannot be had. */
+/** Warns the operator only if the limit is low, or if it overrides a setting. */
 function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>, log: Logger): number {
   const openFiles = openFilesLimit();
   const pendingSocketsMax = maxPendingSockets(settings, openFiles);
@@ -141,7 +191,7 @@ function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>
   return pendingSocketsMax;
 }
 
-/** Hosts know of each other by the Redis they share. */
+/** The hosts that share a Redis form a cluster. */
 function createCluster(
   { redisUrl, redisPrefix }: Settings,
   registry: PresenceRegistry,
@@ -152,11 +202,7 @@ function createCluster(
     : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, registry, log });
 }
 
-function announce(
-  log: Logger,
-  settings: Settings & { listen: Address },
-  demoApp: Awaited<ReturnType<typeof chooseDemo>>['demoApp'],
-): void {
+function announce(log: Logger, settings: Settings & { listen: Address }, demoApp: App | undefined): void {
   const { listen, apiListen, workers } = settings;
   log.info(
     { event: 'ready', listen, apiListen, workers, broker: settings.redisUrl ? 'redis' : 'relay' },

@@ -14,6 +14,7 @@ import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import { Closers } from '../shared/process/closers.ts';
+import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
 import { createStats, type Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
@@ -65,8 +66,6 @@ const HEARTBEAT_MS = 500;
  * beyond it each answer closes its connection.
  */
 const KEPT_CONNECTIONS_MAX = 1_024;
-/** Of a drain's deadline, what the clients get; the rest is for requests and the broker. */
-const CLIENTS_FRACTION = 0.9;
 
 export interface WorkerOptions {
   readonly settings: (ToWorker & { type: 'start' })['settings'];
@@ -445,7 +444,7 @@ export class Worker {
           hub: this.#hub,
           sendQueue: this.#sendQueue,
           perSecond: drainClientsPerSecond,
-          timeoutMs: (until - performance.now()) * CLIENTS_FRACTION,
+          timeoutMs: (until - performance.now()) * SHUTDOWN_FRACTIONS.clients,
         }),
       timeoutMs,
     );

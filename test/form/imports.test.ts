@@ -10,7 +10,7 @@ const ENTRIES = ['primary/main.ts', 'worker/entry.ts', 'webhook-sender/main.ts']
  * is a program of its own beside the primary. A new package gets a line here.
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  '@socket.io/sticky': ['primary/dispatch/dispatcher.ts', 'worker/ipc/socket-receiver.ts'],
+  '@socket.io/sticky': ['primary/dispatch/sticky-balancer.ts', 'worker/ipc/socket-receiver.ts'],
   dotenv: ['primary/cli/env-file.ts'],
   'find-my-way': ['worker/api/'],
   jose: ['primary/cli/commands/token.ts', 'worker/auth/'],

@@ -1,53 +1,52 @@
-import cluster, { type Worker } from 'node:cluster';
-import { EventEmitter } from 'node:events';
-import type { Server } from 'node:http';
+import type { Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
-import { setupMaster as setupPrimary } from '@socket.io/sticky';
-import type { BarrierMessage } from '../../shared/ipc/messages.ts';
+import type { BarrierMessage, SocketMessage } from '../../shared/ipc/messages.ts';
 import type { PendingSocket } from './pending-socket.ts';
+import { CLIENT_MESSAGE, StickyBalancer } from './sticky-balancer.ts';
 
-/** How long a worker into which a socket did not fit is left alone. */
+/** How long a worker without free descriptors gets no socket. */
 const FULL_MS = 1_000;
-/** How long a worker may take over what it was given before it is asked: long beside what that takes. */
+/** How long a worker has to acknowledge a socket before a barrier follows: many times what that usually takes. */
 const BARRIER_AFTER_MS = 200;
 
-/** What is known of a worker as a place for clients. */
+/** A worker as a destination of sockets. */
 interface WorkerTarget {
   readonly worker: Worker;
-  /** The ports whose pending sockets it takes now. */
+  /** The ports whose sockets it accepts now. */
   readonly open: Set<PendingSocket['port']>;
-  /** When it is given pending sockets again after some did not fit in, in ms of `performance.now()`. */
+  /** Until when it gets no socket because it had no free descriptor, in ms of `performance.now()`. */
   fullUntil: number;
-  /** Clients given to it and not ended yet. */
   activeConnections: number;
-  /** Given to it, by ticket, oldest first, and not yet taken over: ours until it says so. */
+  /** Sent and not acknowledged, by handoff id, oldest first. */
   readonly inFlight: Map<number, PendingSocket>;
-  /** The last ticket given to it, and the last one that it was asked for. */
+  /** The ids of the last socket and of the last barrier that it was sent. */
   lastHandoffId: number;
   lastBarrierId: number;
 }
 
+/** What a worker reports of its sockets since its last report. */
+export interface SocketReport {
+  readonly acknowledged: readonly number[];
+  readonly barrier: number;
+  readonly ended: number;
+  readonly opened: readonly string[];
+  readonly closed: readonly string[];
+}
+
 /**
- * Gives pending sockets to workers. For a client @socket.io/sticky chooses: the worker that `sid` names, else the one with
- * the fewest clients. API sockets go round. The passing itself is done here, since nothing may be lost in it:
- * - sticky is asked with a head that holds nothing but the `sid`; no client can confuse it;
- * - a worker that is not ready or is leaving gets nobody, not even by its `sid`;
- * - our copy of a socket, from which nothing more is read, is kept until the worker has taken over. If the
- *   worker dies before, its pending sockets are handed back for another.
+ * Gives pending sockets to workers: a client to the worker that its `sid` names, otherwise to the one with the fewest
+ * connections; API sockets in turn. No socket may be lost:
+ * - A worker that is not ready or is draining gets no socket, even if a `sid` names it.
+ * - The primary keeps its copy of a socket, and does not read it, until the worker acknowledges it. If the worker
+ *   dies before that, `remove` returns the socket for another worker.
  */
 export class SocketDispatcher {
-  readonly #sticky = new EventEmitter();
+  readonly #balancer = new StickyBalancer();
   readonly #targets = new Map<number, WorkerTarget>();
-  /** The pending socket that sticky is being asked about; its answer is a call of some worker's `send`. */
-  #unassigned: PendingSocket | undefined;
   #lastHandoffId = 0;
   #barrierTimer: NodeJS.Timeout | undefined;
 
-  constructor() {
-    setupPrimary(this.#sticky as Server, { loadBalancingMethod: 'least-connection' });
-  }
-
-  /** A forked worker becomes known; it gets nobody before it is opened. */
+  /** Adds a forked worker, which gets no socket before `open`. */
   add(worker: Worker): void {
     const target: WorkerTarget = {
       worker,
@@ -59,31 +58,24 @@ export class SocketDispatcher {
       lastBarrierId: 0,
     };
     this.#targets.set(worker.id, target);
-    // At once, and not when all it said was heard: asked with no worker left, sticky answers the client itself.
+    // Node removes the worker from the cluster on these events, before all its messages are read.
     for (const end of ['exit', 'disconnect']) worker.process.once(end, () => target.open.clear());
-    // sticky counts when a worker tells it, which lags in a burst; what it compares is replaced by the truth.
-    Object.defineProperty(worker, 'clientsCount', {
-      get: () => (isOpen(target, 'public') ? target.activeConnections : Number.POSITIVE_INFINITY),
-      set: () => undefined,
-    });
-    const send = worker.send.bind(worker);
-    worker.send = ((message: { type?: unknown }, ...rest: []) => {
-      if (message.type !== 'sticky:connection') return send(message as never, ...rest);
-      return this.#assign(target);
-    }) as Worker['send'];
+    this.#balancer.add(worker, () =>
+      isOpen(target, 'public') ? target.activeConnections : Number.POSITIVE_INFINITY,
+    );
   }
 
-  /** The worker may be given pending sockets of both ports. */
+  /** From now on the worker gets sockets of both ports. */
   open(worker: Worker): void {
     this.#targets.get(worker.id)?.open.add('public').add('api');
   }
 
-  /** The worker is given no more pending sockets of that port. */
+  /** From now on the worker gets no socket of that port. */
   close(worker: Worker, port: PendingSocket['port']): void {
     this.#targets.get(worker.id)?.open.delete(port);
   }
 
-  /** Forgets a worker that is gone; answers the pending sockets that it never took. */
+  /** Removes a worker that exited, and returns the sockets that it did not acknowledge. */
   remove(worker: Worker): PendingSocket[] {
     const target = this.#targets.get(worker.id);
     this.#targets.delete(worker.id);
@@ -91,48 +83,32 @@ export class SocketDispatcher {
     return [...(target?.inFlight.values() ?? [])];
   }
 
-  /** Whether workers serve a port, and all of them are out of file descriptors. */
+  /** Whether workers serve a port, and none of them has a free descriptor. */
   isFull(port: PendingSocket['port']): boolean {
     const open = [...this.#targets.values()].filter((target) => target.open.has(port));
     return open.length > 0 && open.every((target) => !isOpen(target, port));
   }
 
-  /** Gives a pending socket to a worker; false if none is open. */
+  /** Sends a pending socket to a worker; false if no worker accepts sockets of its port. */
   dispatch(pendingSocket: PendingSocket): boolean {
-    if (pendingSocket.port === 'api') return this.#dispatchRoundRobin(pendingSocket);
-    if (this.#leastConnections() === undefined) return false;
-    this.#unassigned = pendingSocket;
-    const probe = new StickyProbe();
-    this.#sticky.emit('connection', probe);
-    probe.emit('data', headFor(pendingSocket));
-    const isDispatched = this.#unassigned === undefined;
-    this.#unassigned = undefined;
-    return isDispatched;
+    return pendingSocket.port === 'api'
+      ? this.#dispatchRoundRobin(pendingSocket)
+      : this.#dispatchClient(pendingSocket);
   }
 
-  /**
-   * A worker reports what became of its sockets since it last did. Answers pending sockets that did not reach it: the
-   * system had no room for them in its process, and told nobody.
-   */
-  handleReport(
-    worker: Worker,
-    sockets: { acknowledged: number[]; barrier: number; ended: number; opened: string[]; closed: string[] },
-  ): PendingSocket[] {
+  /** Handles the report of a worker. Returns the sockets that never reached the process. */
+  handleReport(worker: Worker, report: SocketReport): PendingSocket[] {
     const target = this.#targets.get(worker.id);
     if (target === undefined) return [];
-    const lost = this.#acknowledge(target, sockets);
-    target.activeConnections -= sockets.ended;
-    for (const id of sockets.opened) cluster.emit('message', worker, { type: 'sticky:connection', data: id });
-    for (const id of sockets.closed)
-      cluster.emit('message', worker, { type: 'sticky:disconnection', data: id });
+    const lost = this.#acknowledge(target, report);
+    target.activeConnections -= report.ended;
+    this.#balancer.addIds(worker, report.opened);
+    this.#balancer.removeIds(worker, report.closed);
     return lost;
   }
 
-  /** What was sent before `passed` and is not among those taken never came in. */
-  #acknowledge(
-    target: WorkerTarget,
-    { acknowledged, barrier }: { acknowledged: readonly number[]; barrier: number },
-  ): PendingSocket[] {
+  /** A socket that was sent before the barrier and is not acknowledged with it was lost on the way. */
+  #acknowledge(target: WorkerTarget, { acknowledged, barrier }: SocketReport): PendingSocket[] {
     for (const handoffId of acknowledged) {
       target.inFlight.get(handoffId)?.socket.destroy();
       target.inFlight.delete(handoffId);
@@ -148,19 +124,21 @@ export class SocketDispatcher {
     return lost;
   }
 
-  #assign(chosen: WorkerTarget): boolean {
-    const pendingSocket = this.#unassigned;
-    const target = isOpen(chosen, 'public') ? chosen : this.#leastConnections();
-    if (pendingSocket === undefined || target === undefined) return false;
-    this.#unassigned = undefined;
+  #dispatchClient(pendingSocket: PendingSocket): boolean {
+    const fallback = this.#leastConnections();
+    if (fallback === undefined) return false;
+    const worker = this.#balancer.choose(pendingSocket.sid);
+    const chosen = worker && this.#targets.get(worker.id);
+    const target = chosen !== undefined && isOpen(chosen, 'public') ? chosen : fallback;
     target.activeConnections += 1;
-    return this.#sendHandle(pendingSocket, target, 'sticky:connection');
+    this.#sendHandle(pendingSocket, target, CLIENT_MESSAGE);
+    return true;
   }
 
   #dispatchRoundRobin(pendingSocket: PendingSocket): boolean {
     for (const [id, target] of this.#targets) {
       if (!isOpen(target, 'api')) continue;
-      // Behind the others, so that the next one gets the next.
+      // Moves to the end, so that the next socket goes to the next worker.
       this.#targets.delete(id);
       this.#targets.set(id, target);
       this.#sendHandle(pendingSocket, target, 'api:connection');
@@ -169,29 +147,21 @@ export class SocketDispatcher {
     return false;
   }
 
-  #sendHandle(
-    pendingSocket: PendingSocket,
-    target: WorkerTarget,
-    type: 'sticky:connection' | 'api:connection',
-  ): boolean {
-    // Node keeps count of a server's sockets in other processes, a listener and messages for each; nobody asks.
+  #sendHandle(pendingSocket: PendingSocket, target: WorkerTarget, type: SocketMessage['type']): void {
+    // With a server, Node.js would count it in that process, at the cost of a listener and messages per socket.
     (pendingSocket.socket as Socket & { server: unknown }).server = null;
     const handoffId = ++this.#lastHandoffId;
     target.inFlight.set(handoffId, pendingSocket);
     target.lastHandoffId = handoffId;
     this.#barrierTimer ??= setTimeout(this.#sendBarriers, BARRIER_AFTER_MS).unref();
-    // Fails only if the channel is closed: then the worker is dying, and its pending sockets come back by `remove`.
-    return target.worker.process.send(
-      { type, handoffId, data: pendingSocket.data },
-      pendingSocket.socket,
-      { keepOpen: true },
-      ignoreClosedChannel,
-    );
+    const message: SocketMessage = { type, handoffId, data: pendingSocket.data };
+    // Fails only if the channel is closed: the worker is dying, and `remove` will return the socket.
+    target.worker.process.send(message, pendingSocket.socket, { keepOpen: true }, ignoreClosedChannel);
   }
 
   /**
-   * The system may lose a socket on the way and tell nobody. So behind the sockets that a worker has not taken over
-   * goes a word that they were sent; which a worker that takes them at once, as nearly all do, never needs.
+   * The system drops a socket without an error if the worker has no free descriptor. A worker that does not
+   * acknowledge its sockets soon gets a barrier after them: what it has not received by then is lost.
    */
   readonly #sendBarriers = (): void => {
     this.#barrierTimer = undefined;
@@ -208,11 +178,8 @@ export class SocketDispatcher {
   #leastConnections(): WorkerTarget | undefined {
     let least: WorkerTarget | undefined;
     for (const target of this.#targets.values()) {
-      if (
-        isOpen(target, 'public') &&
-        (least === undefined || target.activeConnections < least.activeConnections)
-      )
-        least = target;
+      if (!isOpen(target, 'public')) continue;
+      if (least === undefined || target.activeConnections < least.activeConnections) least = target;
     }
     return least;
   }
@@ -220,21 +187,6 @@ export class SocketDispatcher {
 
 function isOpen({ open, fullUntil }: WorkerTarget, port: PendingSocket['port']): boolean {
   return open.has(port) && performance.now() >= fullUntil;
-}
-
-/**
- * What sticky sees of a client. Not its socket: listeners come and go on that at a price, and a listener for `data` would
- * start to read it.
- */
-class StickyProbe extends EventEmitter {
-  /** sticky answers by itself when it knows of no worker; then nobody was asked. */
-  end(): void {}
-  destroy(): void {}
-}
-
-/** What sticky needs to see of a request. */
-function headFor({ sid }: PendingSocket): Buffer {
-  return Buffer.from(sid === undefined ? 'GET / HTTP/1.1\r\n\r\n' : `GET /?sid=${sid} HTTP/1.1\r\n\r\n`);
 }
 
 function ignoreClosedChannel(): void {}

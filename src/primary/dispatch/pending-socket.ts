@@ -1,22 +1,22 @@
 import type { Socket } from 'node:net';
 import { type ErrorBody, errorBody } from '../../shared/errors/http-error.ts';
 
-/** A socket on its way from a port of the primary to a worker. */
+/** A socket that no worker has accepted yet. */
 export interface PendingSocket {
   readonly socket: Socket;
-  /** The port it came to: the public one, or that of the API. */
+  /** The listener that accepted it. */
   readonly port: 'public' | 'api';
-  /** Everything it has sent: on the public port the request head and whatever came in the same segment. */
+  /** All received bytes. On the public port: the request head, and what arrived in the same segment. */
   data: Buffer;
-  /** The id after `sid=` in its request target, by which it asks for the worker it was with before. */
+  /** The `sid=` of its request target: the id of an earlier connection, whose worker the client asks for. */
   sid: string | undefined;
-  /** The form of the errors that it is sent: that of the path which it asks for. */
+  /** The format of its errors, which depends on the requested path. */
   errorBody: ErrorBody;
-  /** When it connected, in ms of `performance.now()`. */
+  /** When it was accepted, in ms of `performance.now()`. */
   readonly arrivedAt: number;
 }
 
-/** From this moment an error ends the socket, and nothing else. */
+/** From now on an error of the socket destroys it and has no other effect. */
 export function createPendingSocket(socket: Socket, port: PendingSocket['port']): PendingSocket {
   socket.on('error', destroySocket);
   return {

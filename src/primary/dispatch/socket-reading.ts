@@ -1,17 +1,16 @@
 import type { Socket } from 'node:net';
 
-/** The part of a socket's handle that is used here; it is not public, and may be missing. */
+/** The private part of a socket that this file uses. A Node.js version may lack any of it. */
 interface ReadableHandle {
-  /** Whether the stream believes that its handle reads. */
+  /** Whether the stream assumes that its handle reads. */
   reading?: boolean;
   readStart?: () => void;
   readStop?: () => void;
 }
 
 /**
- * Stops reading within this turn. `pause` alone stops the stream; the handle below it goes on until the system
- * has given it more, and what it reads after the handle was passed on would be lost for the worker. The handle's
- * `reading` stays true on purpose: a moment later the stream looks there whether it has to start it again.
+ * Stops reading at once. `pause` stops only the stream: its handle reads once more, and the worker would lose those
+ * bytes. The handle's `reading` must stay true, because the stream checks it later and would start the handle again.
  */
 export function stopReading(socket: Socket): void {
   socket.pause();
@@ -19,9 +18,8 @@ export function stopReading(socket: Socket): void {
 }
 
 /**
- * Undoes `stopReading`; does nothing to a socket that is being read. A stream that stopped itself, at its high-water
- * mark or because the server pauses its connections, starts its handle again when it resumes. A second start fails
- * with EALREADY, and the stream then destroys the socket.
+ * Undoes `stopReading`; does nothing if the socket is being read. A stream that stopped itself (high-water mark,
+ * `pauseOnConnect`) restarts its handle in `resume`. To start it twice fails with EALREADY, and destroys the socket.
  */
 export function startReading(socket: Socket): void {
   const handle = handleOf(socket);

@@ -7,8 +7,8 @@ import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { listen } from './listen.ts';
 
 /**
- * The API port. Its sockets go to the workers unread. Were it shared among the workers by Node's cluster, it
- * would close with the only worker, and whatever was on its way to a worker that dies would hang for ever.
+ * Accepts sockets of the API port and enqueues them unread. With Node's cluster sharing the port, it would close with
+ * the only worker, and a socket on its way to a dying worker would hang.
  */
 export class ApiListener {
   readonly #address: Address;
@@ -27,10 +27,10 @@ export class ApiListener {
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, this.#onConnection);
   }
 
-  /** Opens the port; resolves with the address, rejects with a sentence if it cannot be had. */
+  /** Opens the port and resolves with its address. Rejects with an error that names the setting. */
   open(): Promise<Address> {
-    const about = { address: this.#address, setting: 'GUSHER_API_LISTEN', name: 'API', log: this.#log };
-    return listen(this.#server, about);
+    const options = { address: this.#address, setting: 'GUSHER_API_LISTEN', name: 'API', log: this.#log };
+    return listen(this.#server, options);
   }
 
   close(): void {

@@ -1,8 +1,8 @@
-/** Attack: connects from addresses without end, each of which would be remembered for its second. */
+/** Attack: connects from very many addresses, each of which takes an entry for a second. */
 const GROUPS_MAX = 100_000;
 const SECOND_MS = 1_000;
 
-/** How many requests a client address may begin in a second. One table for all, emptied each second. */
+/** Limits the requests that each client address may begin in a second. One table, cleared each second. */
 export class ConnectRate {
   readonly #perSecond: number;
   #counts = new Map<string, number>();
@@ -12,12 +12,12 @@ export class ConnectRate {
     this.#perSecond = perSecond;
   }
 
-  /** Addresses that are remembered. */
+  /** Number of counted addresses. */
   get size(): number {
     return this.#counts.size;
   }
 
-  /** Counts one; false beyond the rate. `now` in ms. */
+  /** Counts a request; returns false if it exceeds the rate. `now` is in ms. */
   admits(group: string, now: number): boolean {
     const second = Math.floor(now / SECOND_MS);
     if (second !== this.#second) {

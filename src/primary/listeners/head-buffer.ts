@@ -1,30 +1,31 @@
 const FIRST_BYTES = 1_024;
 
 /**
- * Collects the bytes of one request head. Attack: a head that arrives byte by byte. Its room doubles, so all copies
- * together take linear time. A head that arrives in one piece, as nearly all do, is not copied.
+ * Collects the bytes of one request head. A head that arrives in one chunk, as most do, is not copied.
+ *
+ * Attack: a head that arrives byte by byte. The capacity doubles, so all copies together take linear time.
  */
 export class HeadBuffer {
   #bytes: Buffer = Buffer.alloc(0);
-  #room: Buffer | undefined;
+  #storage: Buffer | undefined;
 
-  /** Adds a chunk; returns everything so far. */
+  /** Appends a chunk and returns all bytes. */
   append(chunk: Buffer): Buffer {
     const length = this.#bytes.length + chunk.length;
     if (this.#bytes.length === 0) this.#bytes = chunk;
     else {
-      const room = this.#roomFor(length);
-      chunk.copy(room, this.#bytes.length);
-      this.#bytes = room.subarray(0, length);
+      const storage = this.#reserve(length);
+      chunk.copy(storage, this.#bytes.length);
+      this.#bytes = storage.subarray(0, length);
     }
     return this.#bytes;
   }
 
-  #roomFor(length: number): Buffer {
-    if (this.#room !== undefined && this.#room.length >= length) return this.#room;
-    const room = Buffer.allocUnsafe(Math.max(FIRST_BYTES, length * 2));
-    this.#bytes.copy(room);
-    this.#room = room;
-    return room;
+  #reserve(length: number): Buffer {
+    if (this.#storage !== undefined && this.#storage.length >= length) return this.#storage;
+    const storage = Buffer.allocUnsafe(Math.max(FIRST_BYTES, length * 2));
+    this.#bytes.copy(storage);
+    this.#storage = storage;
+    return storage;
   }
 }

@@ -4,10 +4,7 @@ import { type Address, formatAddress } from '../../shared/net/address.ts';
 
 const BACKLOG = 4_096;
 
-/**
- * Opens a port; resolves with the address, rejects with a sentence that names the setting if it cannot be had.
- * Later errors are logged under `name`.
- */
+/** Opens a port and resolves with its address. Rejects with an error that names the setting; logs later errors. */
 export async function listen(
   server: Server,
   { address, setting, name, log }: { address: Address; setting: string; name: string; log: Logger },

@@ -14,6 +14,7 @@ import type { Logger } from '../../shared/log.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { addressGroup, clientAddress, isIn, parseNetworks } from '../../shared/net/client-address.ts';
+import type { LingeringClose } from '../dispatch/lingering-close.ts';
 import { createPendingSocket, type PendingSocket } from '../dispatch/pending-socket.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
@@ -23,8 +24,8 @@ import { listen } from './listen.ts';
 import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from './request-head.ts';
 
 const SWEEP_MS = 250;
-/** An address of these is one of this machine or of a proxy near it rather than of one client. */
-const NEAR = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7';
+/** Networks of this machine and of proxies: one such address can stand for many clients. */
+const SHARED_NETWORKS = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7';
 
 type ListenerSettings = Pick<
   Settings,
@@ -38,41 +39,39 @@ type ListenerSettings = Pick<
   | 'pusherPathPrefix'
 >;
 
-/** A socket that has not sent a whole head yet. */
-interface Greeting {
+/** A socket whose request head is incomplete. */
+interface IncompleteRequest {
   readonly pendingSocket: PendingSocket;
   readonly head: HeadBuffer;
 }
 
 /**
- * The public port. Each socket is a pending socket until it has sent one whole request head in time and in size; only
- * then is it placed with a worker. The door reads no byte more than it has to, so that whatever follows the
- * head is still in the socket for the worker. So is the body: what has not come with the head never passes
- * through here. Which paths and methods there are is for the worker to say, at this request and at every later
- * one of the connection.
+ * Accepts sockets of the public port, and enqueues each for a worker when it has sent a valid request head. Bytes that
+ * do not arrive with the head stay in the socket for the worker. The worker checks path and method of each request.
  *
- * Against: sockets that stay silent or trickle (deadline, one sweep for all), many of them (a cap; the one
- * that waited longest goes first, since honest clients speak at once), endless heads (a cap), other protocols,
- * heads that two parsers could read in two ways, bodies that are too long, and errors on any of them (a listener
- * from the first moment).
+ * Attacks: silent or trickling sockets (a timeout, one sweep for all); many of them (a limit; the oldest is dropped,
+ * since honest clients send at once); long heads (a limit); other protocols; heads that two parsers could read
+ * differently; bodies that are too long; socket errors at any time (a listener from the start).
  */
 export class PublicListener {
   readonly #settings: ListenerSettings;
   readonly #limits: RequestLimits;
   readonly #log: Logger;
   readonly #clientLog: Pick<ClientLog, 'connectDropped'>;
-  readonly #socketQueue: Pick<SocketQueue, 'enqueue' | 'reject'>;
+  readonly #socketQueue: Pick<SocketQueue, 'enqueue'>;
+  readonly #lingeringClose: Pick<LingeringClose, 'reject'>;
   readonly #server: Server;
-  /** Not yet a whole head, oldest first. */
-  readonly #pending = new Map<Socket, Greeting>();
+  /** Oldest first. */
+  readonly #incomplete = new Map<Socket, IncompleteRequest>();
   readonly #trusted: BlockList;
   readonly #uncounted: BlockList;
-  readonly #rate: ConnectRate;
+  readonly #connectRate: ConnectRate;
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: {
     settings: ListenerSettings;
-    socketQueue: Pick<SocketQueue, 'enqueue' | 'reject'>;
+    socketQueue: Pick<SocketQueue, 'enqueue'>;
+    lingeringClose: Pick<LingeringClose, 'reject'>;
     clientLog: Pick<ClientLog, 'connectDropped'>;
     log: Logger;
   }) {
@@ -80,70 +79,69 @@ export class PublicListener {
     this.#settings = options.settings;
     this.#limits = { bodyMaxBytes: options.settings.bodyMaxBytes, bodiless: BODILESS_METHODS };
     this.#socketQueue = options.socketQueue;
+    this.#lingeringClose = options.lingeringClose;
     this.#log = options.log;
     this.#trusted = parseNetworks(options.settings.trustedProxies);
-    this.#uncounted = parseNetworks(`${NEAR}, ${options.settings.trustedProxies}`);
-    this.#rate = new ConnectRate(options.settings.addressConnectsPerSecond);
-    // Half open, so that a client which ends in the middle of its request can be told what was wrong.
+    this.#uncounted = parseNetworks(`${SHARED_NETWORKS}, ${options.settings.trustedProxies}`);
+    this.#connectRate = new ConnectRate(options.settings.addressConnectsPerSecond);
+    // Half open, so that a client that ends in the middle of its request still receives an error.
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
   }
 
-  /** Opens the port; resolves with the address, rejects with a sentence if it cannot be had. */
+  /** Opens the port and resolves with its address. Rejects with an error that names the setting. */
   open(): Promise<Address> {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
-    const about = {
+    const options = {
       address: this.#settings.listen,
       setting: 'GUSHER_LISTEN',
       name: 'public',
       log: this.#log,
     };
-    return listen(this.#server, about);
+    return listen(this.#server, options);
   }
 
-  /** Closes the port for good; whoever has not asked for anything yet is told that the server is stopping. */
+  /** Closes the port, and rejects every socket without a complete head. */
   close(): void {
     clearInterval(this.#sweeper);
     this.#server.close();
-    for (const { pendingSocket } of this.#pending.values())
+    for (const { pendingSocket } of this.#incomplete.values())
       this.#reject(pendingSocket, ERRORS.server_stopping);
   }
 
   readonly #onConnection = (socket: Socket): void => {
     const pendingSocket = createPendingSocket(socket, 'public');
-    const greeting: Greeting = { pendingSocket, head: new HeadBuffer() };
-    if (this.#pending.size >= this.#settings.pendingSocketsMax) this.#dropOldest();
-    this.#pending.set(socket, greeting);
-    socket.on('data', (chunk: Buffer) => this.#onData(greeting, chunk));
+    const request: IncompleteRequest = { pendingSocket, head: new HeadBuffer() };
+    if (this.#incomplete.size >= this.#settings.pendingSocketsMax) this.#dropOldest();
+    this.#incomplete.set(socket, request);
+    socket.on('data', (chunk: Buffer) => this.#onData(request, chunk));
     socket.on('end', () => this.#onEnd(pendingSocket));
-    socket.on('close', () => this.#pending.delete(socket));
+    socket.on('close', () => this.#incomplete.delete(socket));
   };
 
   #dropOldest(): void {
-    const [oldest] = this.#pending.keys();
+    const [oldest] = this.#incomplete.keys();
     if (oldest === undefined) return;
     this.#clientLog.connectDropped({ address: oldest.remoteAddress });
     oldest.destroy();
-    this.#pending.delete(oldest);
+    this.#incomplete.delete(oldest);
   }
 
-  /** The client has said all it will say, and it was no whole head. */
   #onEnd(pendingSocket: PendingSocket): void {
-    if (!this.#pending.has(pendingSocket.socket)) return;
+    if (!this.#incomplete.has(pendingSocket.socket)) return;
     if (pendingSocket.data.length > 0) this.#reject(pendingSocket, ERRORS.bad_request);
     else pendingSocket.socket.destroy();
   }
 
-  /** Adds what a pending socket said, and decides as soon as it can be decided. */
-  #onData({ pendingSocket, head }: Greeting, chunk: Buffer): void {
+  #onData({ pendingSocket, head }: IncompleteRequest, chunk: Buffer): void {
     const searched = pendingSocket.data.length;
     pendingSocket.data = head.append(chunk);
     const end = headEnd(pendingSocket.data, searched);
-    const error = this.#headersError(pendingSocket, end);
+    const error = this.#requestError(pendingSocket, end);
     if (error !== undefined) this.#reject(pendingSocket, error);
     else if (end >= 0) this.#forward(pendingSocket);
   }
 
-  #headersError(pendingSocket: PendingSocket, end: number): ErrorEntry | undefined {
+  #requestError(pendingSocket: PendingSocket, end: number): ErrorEntry | undefined {
     const { data } = pendingSocket;
     if (!startsLikeHttp(data)) return ERRORS.bad_request;
     const headLength = end < 0 ? data.length : end;
@@ -163,33 +161,33 @@ export class PublicListener {
     pendingSocket.errorBody = errorBodyAt(pathOf(target), this.#settings.pusherPathPrefix);
     const error = requestError(head, this.#limits)?.entry;
     if (error !== undefined) return error;
-    return this.#isWithinRate(pendingSocket, data.toString('latin1', 0, end))
-      ? undefined
-      : ERRORS.too_many_connects;
+    return this.#isWithinRate(pendingSocket, text) ? undefined : ERRORS.too_many_connects;
   }
 
   #isWithinRate({ socket }: PendingSocket, head: string): boolean {
-    // A socket that has gone has no address.
     const { remoteAddress } = socket;
+    // The socket is closed already.
     if (remoteAddress === undefined) return true;
     const address = clientAddress(remoteAddress, head, this.#trusted);
-    return isIn(this.#uncounted, address) || this.#rate.admits(addressGroup(address), performance.now());
+    return (
+      isIn(this.#uncounted, address) || this.#connectRate.admits(addressGroup(address), performance.now())
+    );
   }
 
   #forward(pendingSocket: PendingSocket): void {
-    this.#pending.delete(pendingSocket.socket);
+    this.#incomplete.delete(pendingSocket.socket);
     stopReading(pendingSocket.socket);
     this.#socketQueue.enqueue(pendingSocket);
   }
 
   #reject(pendingSocket: PendingSocket, error: ErrorEntry): void {
-    this.#pending.delete(pendingSocket.socket);
-    this.#socketQueue.reject(pendingSocket, error);
+    this.#incomplete.delete(pendingSocket.socket);
+    this.#lingeringClose.reject(pendingSocket, error);
   }
 
   readonly #sweep = (): void => {
     const now = performance.now();
-    for (const { pendingSocket } of this.#pending.values()) {
+    for (const { pendingSocket } of this.#incomplete.values()) {
       if (now - pendingSocket.arrivedAt < this.#settings.headersTimeoutMs) break;
       this.#reject(pendingSocket, ERRORS.request_timeout);
     }

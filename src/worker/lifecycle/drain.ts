@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { ERRORS } from '../../shared/errors/catalogue.ts';
+import { SHUTDOWN_FRACTIONS } from '../../shared/process/shutdown-budget.ts';
 import type { SendQueue } from '../connection/send-queue.ts';
 import type { FanOut } from '../hub/fan-out.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -7,8 +8,6 @@ import type { Hub } from '../hub/hub.ts';
 const SLICE_MS = 50;
 /** How long it waits for the end of a fan-out; where publications never stop, there is none. */
 const FLUSH_TIMEOUT_MS = 1_000;
-/** Of the deadline, the part in which goodbyes are said; the rest is for clients to answer them. */
-const PACED_FRACTION = 0.6;
 
 /**
  * Closes every client, after what was published before, telling it to come back, a slice at a time: clients that all return in the same
@@ -27,7 +26,8 @@ export async function drain(options: {
   const until = start + timeoutMs;
   while (!fanOut.isIdle && performance.now() - start < FLUSH_TIMEOUT_MS) await nextTurn();
   const perSlice =
-    Math.max(perSecond, hub.size / ((timeoutMs * PACED_FRACTION) / 1_000)) * (SLICE_MS / 1_000);
+    Math.max(perSecond, hub.size / ((timeoutMs * SHUTDOWN_FRACTIONS.closeFrames) / 1_000)) *
+    (SLICE_MS / 1_000);
   const iterator = hub.connections();
   let due = 0;
   while (hub.size > 0 && performance.now() < until) {

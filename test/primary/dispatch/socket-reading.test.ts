@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
+import { LingeringClose } from '../../../src/primary/dispatch/lingering-close.ts';
 import { createPendingSocket } from '../../../src/primary/dispatch/pending-socket.ts';
-import { SocketQueue } from '../../../src/primary/dispatch/socket-queue.ts';
 import { startReading, stopReading } from '../../../src/primary/dispatch/socket-reading.ts';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
@@ -21,38 +21,34 @@ describe('startReading', () => {
     return { socket: (await accepted)[0], client };
   }
 
-  function socketQueue(): SocketQueue {
-    return new SocketQueue({
-      settings: { headersTimeoutMs: 1_000, pendingSocketsMax: 16 },
-      dispatch: () => false,
-      clientLog: { connectRefused: () => undefined },
-    });
+  function createLingeringClose(): LingeringClose {
+    return new LingeringClose({ clientLog: { connectRefused: () => undefined }, maxSockets: 16 });
   }
 
-  it('reads a socket on that stopped itself at its high-water mark, so that its client reads the error', async () => {
+  it('resumes a socket that stopped itself at its high-water mark, so that its client receives the error', async () => {
     const { socket, client } = await accept(false);
-    const queue = socketQueue();
+    const lingeringClose = createLingeringClose();
     const pendingSocket = createPendingSocket(socket, 'public');
     socket.pause();
-    // Read once, and then nothing is consumed: the stream fills up and stops its handle.
+    // Read once and consume nothing: the stream fills up and stops its handle.
     socket.read(0);
     client.send(Buffer.alloc(1024 * 1024));
     await eventually(() => socket.readableLength >= socket.readableHighWaterMark, 'the stream is full');
     stopReading(socket);
-    queue.reject(pendingSocket, ERRORS.no_worker);
+    lingeringClose.reject(pendingSocket, ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
-    queue.closeLingering();
+    lingeringClose.close();
   });
 
-  it('reads a socket that its server has paused', async () => {
+  it('reads a socket that its server paused', async () => {
     const { socket, client } = await accept(true);
-    const queue = socketQueue();
+    const lingeringClose = createLingeringClose();
     client.send('GET / HTTP/1.1\r\n\r\n');
-    queue.reject(createPendingSocket(socket, 'api'), ERRORS.no_worker);
+    lingeringClose.reject(createPendingSocket(socket, 'api'), ERRORS.no_worker);
     expect(readErrorResponse(await client.answer())).to.deep.equal({ status: 503, code: 'no_worker' });
     expect(socket.errored).to.equal(null);
-    queue.closeLingering();
+    lingeringClose.close();
   });
 
   it('undoes stopReading', async () => {
