@@ -3,9 +3,8 @@ import type { FromWebhookSender, ToWebhookSender } from '../shared/ipc/webhook-s
 import { WebhookClient } from './webhook-client.ts';
 
 /**
- * The webhook sender: a process that does nothing but call the webhooks of apps. Names that resolve slowly, handshakes
- * and receivers that hang are its trouble alone; neither clients nor the primary wait for it. It keeps nothing:
- * what was not settled when it ends, the primary sends again.
+ * The webhook sender: a process that calls the webhooks of apps. Slow name resolution, slow handshakes and receivers that
+ * hang affect neither clients nor the primary. It stores nothing: after its exit, the primary sends open requests again.
  */
 
 let client: WebhookClient | undefined;
@@ -31,6 +30,8 @@ function receive(message: ToWebhookSender): void {
 }
 
 function send(message: FromWebhookSender): void {
-  // Fails only when the primary is gone, which `disconnect` tells.
-  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+  if (process.connected) process.send?.(message, undefined, undefined, ignoreClosedChannel);
 }
+
+/** The primary has exited; `disconnect` follows. */
+function ignoreClosedChannel(): void {}

@@ -23,14 +23,14 @@ export class WebhookClient {
     });
   }
 
-  /** Resolves when the receiver responds with 2xx. Rejects with an `Error` whose message names the reason. */
+  /** Resolves when the receiver responds with 2xx. Rejects with an `Error` whose message states the reason. */
   async send({ url, key, secret, body }: WebhookRequest): Promise<void> {
     const bytes = Buffer.from(body);
     const status = await this.#send({
       app: key,
       url,
       headers: {
-        // Exactly this: SDKs compare the whole header.
+        // No charset: SDKs compare the whole value.
         'Content-Type': 'application/json',
         'X-Pusher-Key': key,
         'X-Pusher-Signature': signatureOf(secret, bytes),
@@ -46,7 +46,7 @@ export class WebhookClient {
     try {
       return (await this.#client.send(request)).status;
     } catch (error) {
-      // The status is all that counts of a response, whatever is wrong with its body.
+      // The status counts even if the body is invalid.
       if (error instanceof HttpRequestError) return this.#statusOf(error);
       throw error;
     }
@@ -57,7 +57,7 @@ export class WebhookClient {
     throw new Error(this.#textOf(reason, systemCode));
   }
 
-  /** Holds no URL: it may have a secret in it. */
+  /** Contains no URL, which may contain a secret. */
   #textOf(reason: HttpRequestError['reason'], systemCode: string | undefined): string {
     switch (reason) {
       case 'timeout':

@@ -1,6 +1,6 @@
 import { CACHE_TTL_MS, type CachedPublication, type Publication } from '../../shared/model/publication.ts';
 
-/** Attack: cache channels without end. Beyond either bound the one that was published to longest ago is forgotten. */
+/** Attack: very many cache channels. Beyond either bound the channel with the oldest publication is dropped. */
 const CHANNELS_MAX = 100_000;
 const BYTES_MAX = 64 * 1024 * 1024;
 
@@ -10,14 +10,14 @@ interface CacheEntry {
   readonly until: number;
 }
 
-/** The last publication of each cache channel, where there is no Redis to keep them. */
+/** Keeps the last publication of each cache channel for the embedded broker. */
 export class ChannelCache {
   readonly #now: () => number;
-  /** By topic, the one published to longest ago first. */
+  /** By topic, oldest publication first. */
   readonly #entries = new Map<string, CacheEntry>();
   #bytes = 0;
 
-  /** `now` is a clock in ms that never goes back. */
+  /** `now` returns ms of a monotonic clock. */
   constructor(options: { now: () => number } = { now: () => performance.now() }) {
     this.#now = options.now;
   }

@@ -7,7 +7,7 @@ import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';
 import { ChannelCache } from './channel-cache.ts';
 
-/** What may be on its way to one worker. Beyond it the worker is so far behind that more would help nobody. */
+/** Maximum unsent bytes of one worker; a worker that is further behind cannot catch up. */
 const BACKLOG_MAX_BYTES = 64 * 1024 * 1024;
 
 type Request = Extract<ToPrimary, { type: `relay${string}` }>;
@@ -16,23 +16,23 @@ type WorkerPipe = Pick<
   'enqueue' | 'enqueueFrame' | 'flush' | 'unsentBytes'
 >;
 
-/** A worker as a source and a destination. */
-interface Destination {
+/** A worker as a source and a destination of publications. */
+interface RelayPeer {
   readonly pipe: WorkerPipe;
   readonly topics: Set<string>;
-  /** Of its own items: passed on, and not told so yet. */
+  /** Frames that it sent and that are not acknowledged yet. */
   received: number;
   dropping: boolean;
 }
 
 /**
- * The embedded broker's half in the primary: passes the publications of each worker on to all workers that are
- * subscribed to the topic, the publisher's own included, so that everybody sees one order. It reads nothing of them but
- * the topic, except of cache channels, and writes to each destination once per turn.
+ * The primary's part of the embedded broker: forwards each publication to all workers that are subscribed to its topic.
+ * The publisher receives its own publications too, so that all workers see the same order. The relay decodes only
+ * publications of cache channels, and writes to each worker once per turn of the event loop.
  */
 export class Relay {
   readonly #log: Logger;
-  readonly #destinations = new Map<number, Destination>();
+  readonly #peers = new Map<number, RelayPeer>();
   readonly #subscribers = new Map<string, Set<number>>();
   readonly #scheduler = new FlushScheduler([() => this.flush()], { waitForMore: () => true });
   readonly #cache = new ChannelCache();
@@ -43,32 +43,30 @@ export class Relay {
     this.#log = options.log;
   }
 
-  /** A worker can be spoken with. */
   addWorker(slot: number, pipe: WorkerPipe): void {
-    this.#destinations.set(slot, { pipe, topics: new Set(), received: 0, dropping: false });
+    this.#peers.set(slot, { pipe, topics: new Set(), received: 0, dropping: false });
   }
 
-  /** A worker is gone: nothing is passed to it any more. */
   dropWorker(slot: number): void {
-    const destination = this.#destinations.get(slot);
-    if (destination === undefined) return;
-    for (const topic of destination.topics) this.#unsubscribe(slot, destination, topic);
-    this.#destinations.delete(slot);
+    const peer = this.#peers.get(slot);
+    if (peer === undefined) return;
+    for (const topic of peer.topics) this.#unsubscribe(slot, peer, topic);
+    this.#peers.delete(slot);
   }
 
   receive(slot: number, message: Request): void {
-    const destination = this.#destinations.get(slot);
-    if (destination === undefined) return;
+    const peer = this.#peers.get(slot);
+    if (peer === undefined) return;
     switch (message.type) {
       case 'relaySubscribe':
-        for (const topic of message.topics) this.#subscribe(slot, destination, topic);
-        destination.pipe.enqueue({ type: 'relaySubscribed' });
+        for (const topic of message.topics) this.#subscribe(slot, peer, topic);
+        peer.pipe.enqueue({ type: 'relaySubscribed' });
         break;
       case 'relayUnsubscribe':
-        for (const topic of message.topics) this.#unsubscribe(slot, destination, topic);
+        for (const topic of message.topics) this.#unsubscribe(slot, peer, topic);
         break;
       case 'relayCacheQuery':
-        destination.pipe.enqueue({
+        peer.pipe.enqueue({
           type: 'relayCached',
           id: message.id,
           cached: this.#cache.find(message.topic),
@@ -80,9 +78,9 @@ export class Relay {
     this.#scheduler.schedule();
   }
 
-  /** Passes an item of a worker on. Its line is lent. */
+  /** Forwards a frame of a worker. `frame` is valid only during the call. */
   forward(slot: number, topic: string, frame: Buffer): void {
-    const source = this.#destinations.get(slot);
+    const source = this.#peers.get(slot);
     if (source !== undefined) source.received += 1;
     this.#scheduler.schedule();
     if (isCacheChannel(channelOf(topic))) this.#cachePublication(topic, frame);
@@ -92,24 +90,24 @@ export class Relay {
     for (const subscriber of subscribers) this.#offer(subscriber, shared);
   }
 
-  /** Sends what waits for the end of this turn; whatever is sent to a worker afterwards comes after it. */
+  /** Writes what waits for the end of this turn, before anything that is sent later. */
   flush(): void {
-    for (const destination of this.#destinations.values()) {
-      const { pipe, received: count } = destination;
+    for (const peer of this.#peers.values()) {
+      const { pipe, received: count } = peer;
       if (count > 0) pipe.enqueue({ type: 'relayReceived', count });
-      destination.received = 0;
+      peer.received = 0;
       pipe.flush();
     }
   }
 
-  #subscribe(slot: number, { topics }: Destination, topic: string): void {
+  #subscribe(slot: number, { topics }: RelayPeer, topic: string): void {
     topics.add(topic);
     const subscribers = this.#subscribers.get(topic);
     if (subscribers === undefined) this.#subscribers.set(topic, new Set([slot]));
     else subscribers.add(slot);
   }
 
-  #unsubscribe(slot: number, { topics }: Destination, topic: string): void {
+  #unsubscribe(slot: number, { topics }: RelayPeer, topic: string): void {
     topics.delete(topic);
     const subscribers = this.#subscribers.get(topic);
     subscribers?.delete(slot);
@@ -118,23 +116,23 @@ export class Relay {
 
   #cachePublication(topic: string, frame: Buffer): void {
     const item = decodeRelayFrame(topic, frame);
-    if ('publication' in item && item.publication.cached === true)
+    if (item.kind === 'publication' && item.publication.cached === true)
       this.#cache.set(topic, item.publication, frame.length);
   }
 
   #offer(slot: number, shared: Buffer): void {
-    const destination = this.#destinations.get(slot);
-    if (destination === undefined) return;
-    const backlogBytes = destination.pipe.unsentBytes + shared.length;
-    const maxBytes = destination.dropping ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
+    const peer = this.#peers.get(slot);
+    if (peer === undefined) return;
+    const backlogBytes = peer.pipe.unsentBytes + shared.length;
+    const maxBytes = peer.dropping ? BACKLOG_MAX_BYTES / 2 : BACKLOG_MAX_BYTES;
     if (backlogBytes <= maxBytes) {
-      destination.dropping = false;
-      destination.pipe.enqueueFrame(shared);
+      peer.dropping = false;
+      peer.pipe.enqueueFrame(shared);
       return;
     }
     this.dropped += 1;
-    if (!destination.dropping)
+    if (!peer.dropping)
       this.#log.warn({ event: 'worker_behind', slot }, 'worker too slow, dropping publications');
-    destination.dropping = true;
+    peer.dropping = true;
   }
 }

@@ -7,7 +7,7 @@ import type { PresenceRegistry } from '../presence/registry.ts';
 import { WebhookSender } from './sender.ts';
 import { Webhooks } from './webhooks.ts';
 
-/** Joins the parts of the webhooks; from now on they hear the presence registry. */
+/** Creates the webhooks and connects them to the presence registry. */
 export function createWebhooks(options: {
   settings: Settings;
   demoApp: App | undefined;

@@ -1,14 +1,15 @@
 import type { Logger } from '../../shared/log.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
+import { Deferred } from '../../shared/scheduling/deferred.ts';
 
-/** How long events are collected before they leave in one body. */
+/** How long events are collected for one body. */
 const COLLECT_MS = 50;
 const BATCH_MAX_EVENTS = 100;
 const BATCH_MAX_BYTES = 256 * 1024;
-/** Attack, or accident: a webhook that does not answer while its app is busy. */
+/** Attack, or accident: a webhook that does not respond while its app is busy. */
 const QUEUE_MAX_BYTES = 16 * 1024 * 1024;
 
-/** How a body that was not taken is tried again, in ms: the first pause, the longest, and for how long. */
+/** How failed deliveries are retried. */
 export interface RetryPolicy {
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
@@ -17,21 +18,21 @@ export interface RetryPolicy {
 
 const RETRY_POLICY: RetryPolicy = { firstPauseMs: 1_000, longestPauseMs: 60_000, giveUpAfterMs: 300_000 };
 
-/** Whether a body may hold several events (`webhook_batch` of the app, as it is now). */
+/** Resolves with whether a body may hold several events: the current `webhook_batch` of the app. */
 export type IsBatched = () => Promise<boolean>;
 
-/** What a delivery queue does with a body: answers what went wrong, in a few words, or nothing. */
+/** Delivers a body. Resolves with a short description of the error, if any. */
 export type Deliver = (body: string) => Promise<string | undefined>;
 
-interface Waiting {
+interface QueuedEvent {
   readonly json: string;
   readonly bytes: number;
 }
 
 /**
- * The events of one app on their way to its webhook, in their order: one event in a body, or several if the app
- * batches them; one body at a time, each tried again with growing pauses for five minutes. A webhook that fails keeps nobody waiting but its own app.
- * `collecting` → `delivering` → (`pausing` → `delivering`)* → idle again.
+ * Queues the events of one app for its webhook, in order. A body holds one event, or several if the app batches them.
+ * One body is delivered at a time and retried with growing pauses for five minutes; other apps do not wait for it.
+ * `idle` → `collecting` → `delivering` → (`pausing` → `delivering`)* → `idle`.
  */
 export class DeliveryQueue {
   readonly #app: string;
@@ -39,14 +40,14 @@ export class DeliveryQueue {
   readonly #isBatched: IsBatched;
   readonly #log: Logger;
   readonly #retryPolicy: RetryPolicy;
-  readonly #waiting: Waiting[] = [];
-  #waitingBytes = 0;
+  readonly #queued: QueuedEvent[] = [];
+  #queuedBytes = 0;
   #state: 'idle' | 'collecting' | 'delivering' | 'pausing' = 'idle';
   #dropped = 0;
   #timer: NodeJS.Timeout | undefined;
-  #idle: () => void = () => undefined;
-  /** Ends the pause before the next attempt. */
-  #wake: () => void = () => undefined;
+  #drained = new Deferred();
+  /** The pause before the next attempt. */
+  #pause: Deferred | undefined;
   #isFlushing = false;
 
   constructor(options: {
@@ -66,58 +67,56 @@ export class DeliveryQueue {
   push(event: WebhookEvent): void {
     const json = JSON.stringify(event);
     const bytes = Buffer.byteLength(json);
-    if (this.#waitingBytes + bytes > QUEUE_MAX_BYTES) {
-      this.#dropOne();
+    if (this.#queuedBytes + bytes > QUEUE_MAX_BYTES) {
+      this.#countDropped();
       return;
     }
-    this.#waiting.push({ json, bytes });
-    this.#waitingBytes += bytes;
+    this.#queued.push({ json, bytes });
+    this.#queuedBytes += bytes;
     if (this.#state !== 'idle') return;
     this.#state = 'collecting';
-    this.#timer = setTimeout(this.#work, COLLECT_MS);
+    this.#timer = setTimeout(this.#deliverAll, COLLECT_MS);
   }
 
-  /** Resolves when everything is delivered or given up. */
+  /** Resolves when every event is delivered or discarded. */
   async finish(): Promise<void> {
-    if (this.#state === 'idle') return;
-    await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
+    if (this.#state !== 'idle') await this.#drained.promise;
   }
 
-  /** From now on nothing is waited for: what is left is tried once more, and given up if that fails. */
+  /** From now on nothing is retried: the queue makes one more attempt for each body, without pauses. */
   flush(): void {
     this.#isFlushing = true;
-    this.#wake();
+    this.#pause?.resolve();
   }
 
   close(): void {
     clearTimeout(this.#timer);
-    this.#waiting.length = 0;
+    this.#queued.length = 0;
   }
 
-  readonly #work = async (): Promise<void> => {
-    while (this.#waiting.length > 0) {
+  readonly #deliverAll = async (): Promise<void> => {
+    while (this.#queued.length > 0) {
       const eventsMax = (await this.#isBatched()) ? BATCH_MAX_EVENTS : 1;
-      // Closed meanwhile.
-      if (this.#waiting.length === 0) break;
+      // `close` may have cleared the queue.
+      if (this.#queued.length === 0) break;
       await this.#deliverBatch(this.#takeBatch(eventsMax));
     }
     this.#state = 'idle';
     this.#dropped = 0;
-    this.#idle();
+    this.#drained.resolve();
+    this.#drained = new Deferred();
   };
 
   #takeBatch(eventsMax: number): string {
     let count = 0;
     let bytes = 0;
-    for (const waiting of this.#waiting) {
-      if (count === eventsMax || (count > 0 && bytes + waiting.bytes > BATCH_MAX_BYTES)) break;
+    for (const event of this.#queued) {
+      if (count === eventsMax || (count > 0 && bytes + event.bytes > BATCH_MAX_BYTES)) break;
       count += 1;
-      bytes += waiting.bytes;
+      bytes += event.bytes;
     }
-    this.#waitingBytes -= bytes;
-    const events = this.#waiting.splice(0, count).map(({ json }) => json);
+    this.#queuedBytes -= bytes;
+    const events = this.#queued.splice(0, count).map(({ json }) => json);
     return `{"time_ms":${Date.now()},"events":[${events.join(',')}]}`;
   }
 
@@ -142,20 +141,20 @@ export class DeliveryQueue {
           'webhook delivery failed, retrying',
         );
       this.#state = 'pausing';
-      await this.#pause(pauseMs);
+      await this.#pauseFor(pauseMs);
     }
   }
 
-  async #pause(pauseMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      this.#timer = setTimeout(resolve, pauseMs);
-    });
+  async #pauseFor(pauseMs: number): Promise<void> {
+    const pause = new Deferred();
+    this.#pause = pause;
+    this.#timer = setTimeout(() => pause.resolve(), pauseMs);
+    await pause.promise;
     clearTimeout(this.#timer);
-    this.#wake = () => undefined;
+    this.#pause = undefined;
   }
 
-  #dropOne(): void {
+  #countDropped(): void {
     this.#dropped += 1;
     if (this.#dropped > 1) return;
     this.#log.error({ event: 'webhook_queue_full', app: this.#app }, 'webhook queue full, dropping events');

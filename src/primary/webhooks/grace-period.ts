@@ -1,12 +1,11 @@
 /**
- * Holds back what may be taken back: that a channel was vacated, that a member left. A client that returns
- * within the grace has never been away, and then neither its leaving nor its return is told (a page that is
- * loaded again, a worker that died).
+ * Delays departures: a vacated channel, a member that left. If a client returns within the grace period, neither its
+ * departure nor its return is reported (a page reload, a crash of a worker).
  */
 export class GracePeriod<T> {
   readonly #graceMs: number;
   readonly #onExpire: (departure: T) => void;
-  /** By what it is about, and oldest first: the grace is the same for all. */
+  /** By subject, oldest first: the grace period is the same for all. */
   readonly #held = new Map<string, { departure: T; until: number }>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -15,19 +14,19 @@ export class GracePeriod<T> {
     this.#onExpire = options.onExpire;
   }
 
-  /** Something ended; it is told after the grace unless it begins again. */
+  /** Holds a departure; `onExpire` gets it after the grace period unless it is cancelled. */
   hold(subject: string, departure: T): void {
     if (this.#held.has(subject)) return;
     this.#held.set(subject, { departure, until: performance.now() + this.#graceMs });
-    this.#timer ??= setTimeout(this.#release, this.#graceMs);
+    this.#timer ??= setTimeout(this.#expireDue, this.#graceMs);
   }
 
-  /** Something began; answers whether that is news. */
+  /** Cancels the departure of a subject. Returns true if none was held: then the return is news. */
   cancel(subject: string): boolean {
     return !this.#held.delete(subject);
   }
 
-  /** Nobody can return any more: tells what is held. */
+  /** Expires all departures now. */
   flush(): void {
     clearTimeout(this.#timer);
     const held = [...this.#held.values()];
@@ -35,18 +34,18 @@ export class GracePeriod<T> {
     for (const { departure } of held) this.#onExpire(departure);
   }
 
-  /** Lets go of what is held, untold. */
+  /** Drops all departures. */
   close(): void {
     clearTimeout(this.#timer);
     this.#held.clear();
   }
 
-  readonly #release = (): void => {
+  readonly #expireDue = (): void => {
     this.#timer = undefined;
     const now = performance.now();
     for (const [subject, { departure, until }] of this.#held) {
       if (until > now) {
-        this.#timer = setTimeout(this.#release, Math.ceil(until - now));
+        this.#timer = setTimeout(this.#expireDue, Math.ceil(until - now));
         return;
       }
       this.#held.delete(subject);

@@ -1,30 +1,30 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import {
-  isFromCourier,
+  isFromWebhookSender,
   type ToWebhookSender,
   type WebhookRequest,
 } from '../../shared/ipc/webhook-sender-messages.ts';
 import type { Logger } from '../../shared/log.ts';
-import { needRoomToFork } from '../process/file-descriptors.ts';
+import { assertDescriptorsForFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../webhook-sender/main.js', import.meta.url));
 
+/** `error`: a short description; `undefined` after a successful delivery. */
 type OnResult = (error: string | undefined) => void;
 
-/** The process settles every webhook request within the deadline; after this time more it must be stuck. */
-const WORKER_LIVENESS_TIMEOUT_MS = 5_000;
+/** The process reports a result within the timeout of a request; if this time passes too, it is stuck. */
+const LIVENESS_TIMEOUT_MS = 5_000;
 
 /**
- * The webhook sender process as the primary sees it: started when there is something to deliver, and again after it
- * has ended, whatever ended it, or could not be started. Parcels that were with it then come back with a fault, for
- * another attempt.
+ * Starts and uses the webhook sender process: starts it with the first delivery, and again with the first one after it
+ * exited or failed to start. The requests that it had then fail, and their queues retry them.
  */
 export class WebhookSender {
   readonly #start: ToWebhookSender;
   readonly #log: Logger;
-  readonly #parcelTimeoutMs: number;
+  readonly #resultTimeoutMs: number;
   readonly #inFlight = new Map<number, OnResult>();
   #process: ChildProcess | undefined;
   #lastId = 0;
@@ -34,16 +34,16 @@ export class WebhookSender {
     timeoutMs: number;
     allowPrivate: boolean;
     log: Logger;
-    /** How long a webhook request may be with the process beyond the deadline. */
-    workerLivenessTimeoutMs?: number;
+    /** Time beyond `timeoutMs` after which the process counts as stuck. */
+    livenessTimeoutMs?: number;
   }) {
-    const { timeoutMs, allowPrivate, log, workerLivenessTimeoutMs = WORKER_LIVENESS_TIMEOUT_MS } = options;
-    this.#parcelTimeoutMs = timeoutMs + workerLivenessTimeoutMs;
+    const { timeoutMs, allowPrivate, log, livenessTimeoutMs = LIVENESS_TIMEOUT_MS } = options;
+    this.#resultTimeoutMs = timeoutMs + livenessTimeoutMs;
     this.#start = { type: 'start', timeoutMs, allowPrivate };
     this.#log = log;
   }
 
-  /** Resolves with what went wrong, in a few words; with nothing when the receiver has taken the webhook request. */
+  /** Resolves when the receiver accepted the request, or with a short description of the error. */
   deliver(request: WebhookRequest): Promise<string | undefined> {
     if (this.#closed) return Promise.resolve('gusher is stopping');
     try {
@@ -55,7 +55,7 @@ export class WebhookSender {
     const id = this.#lastId;
     const child = this.#process;
     const result = new Promise<string | undefined>((resolve) => {
-      const timer = setTimeout(() => this.#endStuck(child), this.#parcelTimeoutMs).unref();
+      const timer = setTimeout(() => this.#killStuck(child), this.#resultTimeoutMs).unref();
       this.#inFlight.set(id, (error) => {
         clearTimeout(timer);
         resolve(error);
@@ -65,15 +65,15 @@ export class WebhookSender {
     return result;
   }
 
-  /** Ends the process; what is with it is not waited for. */
+  /** Kills the process; its requests fail. */
   close(): void {
     this.#closed = true;
     this.#process?.kill('SIGKILL');
   }
 
-  /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
+  /** Without enough resources, Node.js throws, or returns a child without a process, which never exits. */
   #fork(): ChildProcess {
-    needRoomToFork();
+    assertDescriptorsForFork();
     const child = fork(PROGRAM, [], { execArgv: [], env: { ...process.env, ...threadPoolEnvironment() } });
     child.on('message', (message: unknown) => this.#receive(message));
     child.on('error', ignoreUntilExit);
@@ -94,14 +94,14 @@ export class WebhookSender {
     return child;
   }
 
-  /** Its webhook requests come back with its exit. */
-  #endStuck(child: ChildProcess): void {
+  /** The requests of the process fail when it exits. */
+  #killStuck(child: ChildProcess): void {
     if (this.#process !== child) return;
     this.#log.error({ event: 'webhook_sender_stuck', pid: child.pid }, 'webhook sender stuck, killing it');
     child.kill('SIGKILL');
   }
 
-  /** Logs why, and answers the fault of a webhook request that was for it. */
+  /** Logs the reason, and returns the error of the requests. */
   #startFailed({ message: reason }: Error): string {
     this.#log.error({ event: 'webhook_sender_start_failed', reason }, 'webhook sender failed to start');
     return `the webhook sender failed to start: ${reason}`;
@@ -112,9 +112,9 @@ export class WebhookSender {
     for (const id of [...this.#inFlight.keys()]) this.#resolve(id, error);
   }
 
-  /** A message of any other shape settles nothing: its request ends with the process. */
+  /** A malformed message ends no request; a request without a result times out. */
   #receive(message: unknown): void {
-    if (isFromCourier(message)) this.#resolve(message.id, message.error);
+    if (isFromWebhookSender(message)) this.#resolve(message.id, message.error);
     else this.#log.error({ event: 'malformed_frame' }, 'webhook sender sent a malformed message');
   }
 
@@ -128,5 +128,5 @@ function send(child: ChildProcess, message: ToWebhookSender): void {
   if (child.connected) child.send(message, ignoreUntilExit);
 }
 
-/** What failed to reach the process is told by its exit. */
+/** A message that did not reach the process needs no handling: its exit fails the requests. */
 function ignoreUntilExit(): void {}

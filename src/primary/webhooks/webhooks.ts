@@ -13,26 +13,27 @@ import { DeliveryQueue } from './delivery-queue.ts';
 import { GracePeriod } from './grace-period.ts';
 import type { WebhookSender } from './sender.ts';
 
-/** How long news is gathered before the app that it is of is looked up, once for all of it. */
+/** How long events are collected before their app is looked up, once for all of them. */
 const COLLECT_MS = 20;
-/** Attack: clients that speak faster than the apps can be looked up. */
+/** Attack: clients that cause events faster than apps can be looked up. */
 const PENDING_MAX = 50_000;
-/** A hundred clients that find the same channel empty are one reason to fill it. */
+/** If many clients miss the cache of one channel within this time, its webhook gets one event. */
 const CACHE_MISS_MS = 5_000;
-/** A count that changes all the time is told at this pace. */
+/** A count that changes often is reported at this interval. */
 const COUNT_MS = 1_000;
 
-/** What an app may have to be told of: a transition of the presence registry, or what a worker saw. */
+/** A possible webhook event: a transition of the presence registry, or the report of a worker. */
 type PendingEvent =
   | { readonly kind: 'transition'; readonly transition: ChannelTransition; readonly isOwner: boolean }
   | { readonly kind: 'report'; readonly event: WebhookEvent };
 
 type ChannelTransition = Extract<PresenceTransition, { channel: string }>;
+type MemberTransition = Extract<PresenceTransition, { kind: 'joined' | 'left' }>;
 
-/** An app that can be told. */
+/** An app with a webhook for events. */
 type WebhookApp = App & { readonly webhook_url: string; readonly secret: string };
 
-/** What began or ended, and whether the app wants to know. */
+/** An event, and whether the app subscribes to it. */
 interface Change {
   readonly app: string;
   readonly event: WebhookEvent;
@@ -41,38 +42,38 @@ interface Change {
 
 export interface WebhooksDependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
-  /** Behind `apps`; it is closed at the end. */
+  /** The store of `apps`; `close` closes it. */
   readonly store: Pick<AppStore, 'close'>;
   readonly registry: Pick<PresenceRegistry, 'channel' | 'isOwnerOf' | 'hasOtherHosts'>;
   readonly sender: Pick<WebhookSender, 'deliver' | 'close'>;
-  /** How long a channel may be empty, or a member away, before that is told. */
+  /** How long a channel must be empty, or a member absent, before that is reported. */
   readonly graceMs: number;
   readonly log: Logger;
 }
 
 /**
- * Tells apps, by their webhooks, what happens in their channels. What it hears goes through the steps: does the
- * app want to know; is it this host that tells; is it taken back within the grace; then it waits in the delivery queue of
- * its app for the webhook sender. Lives in the primary, so that no worker's death loses anything.
+ * Reports channel events to the webhooks of apps. Each event passes these steps: Does the app subscribe to it? Does this
+ * host report it? Is it cancelled within the grace period? Then the delivery queue of its app holds it for the webhook
+ * sender. All of that is in the primary, so that the crash of a worker loses no event.
  */
 export class Webhooks implements PresenceListener {
   readonly #dependencies: WebhooksDependencies;
-  /** News of apps that are about to be looked up. */
+  /** Events by app, until the app is looked up. */
   readonly #pending = new Map<string, PendingEvent[]>();
   readonly #filtering = new Set<Promise<void>>();
-  readonly #grace: GracePeriod<Change>;
+  readonly #gracePeriod: GracePeriod<Change>;
   readonly #queues = new Map<string, DeliveryQueue>();
-  /** Channels of which a cache miss was told a moment ago, oldest first, and until when that is so. */
-  readonly #missed = new Map<string, number>();
-  /** Channels whose counts are to be told at the next tick, by app. */
-  readonly #recounted = new Map<string, Set<string>>();
+  /** Channels with a recent cache miss, oldest first, and the time until which another one is ignored. */
+  readonly #recentMisses = new Map<string, number>();
+  /** Channels whose counts are reported at the next tick, by app. */
+  readonly #changedCounts = new Map<string, Set<string>>();
   #countTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(dependencies: WebhooksDependencies) {
     this.#dependencies = dependencies;
     const { registry } = dependencies;
-    this.#grace = new GracePeriod({
+    this.#gracePeriod = new GracePeriod({
       graceMs: dependencies.graceMs,
       onExpire: (change) => {
         if (registry.isOwnerOf(change.app, change.event.channel)) this.#send(change);
@@ -81,27 +82,26 @@ export class Webhooks implements PresenceListener {
   }
 
   transition(transition: PresenceTransition, isOwner: boolean): void {
-    if (!('channel' in transition)) return;
-    this.#enqueue(transition.app, { kind: 'transition', transition, isOwner });
+    if (isOfChannel(transition)) this.#enqueue(transition.app, { kind: 'transition', transition, isOwner });
   }
 
   countChanged(app: string, channel: string, isOwner: boolean): void {
     if (!isOwner || this.#closed || isPresenceChannel(channel)) return;
-    const channels = this.#recounted.get(app);
-    if (channels === undefined) this.#recounted.set(app, new Set([channel]));
+    const channels = this.#changedCounts.get(app);
+    if (channels === undefined) this.#changedCounts.set(app, new Set([channel]));
     else channels.add(channel);
     this.#countTimer ??= setTimeout(this.#sendCounts, COUNT_MS);
   }
 
-  /** Hears what a worker of this host saw. */
+  /** Handles the reports of a worker of this host. */
   report(reports: readonly WebhookReport[]): void {
     for (const { app, event } of reports) this.#enqueue(app, { kind: 'report', event });
   }
 
   /**
-   * All clients have left. Who is still within the grace is told to be gone, unless there are other hosts, where
-   * clients return and which tell it. Resolves when what is on its way is delivered, or was tried once more, or at
-   * the deadline; then everything is let go of.
+   * Reports departures that are within the grace period, unless other hosts exist: clients may reconnect there, and
+   * those hosts report. Delivers what is queued, with one attempt each, and closes everything after `timeoutMs`. Call it
+   * when all clients are gone.
    */
   async close(timeoutMs: number): Promise<void> {
     const closers = new Closers({ log: this.#dependencies.log });
@@ -113,7 +113,7 @@ export class Webhooks implements PresenceListener {
     closers.add('webhook grace periods', () => {
       this.#closed = true;
       clearTimeout(this.#countTimer);
-      this.#grace.close();
+      this.#gracePeriod.close();
     });
     closers.add('webhook deliveries', () => this.#finishWithin(timeoutMs));
     if (!(await closers.close())) throw new Error('not every part was closed');
@@ -133,7 +133,7 @@ export class Webhooks implements PresenceListener {
 
   async #finish(): Promise<void> {
     while (this.#filtering.size > 0) await Promise.all(this.#filtering);
-    if (!this.#dependencies.registry.hasOtherHosts) this.#grace.flush();
+    if (!this.#dependencies.registry.hasOtherHosts) this.#gracePeriod.flush();
     const queues = [...this.#queues.values()];
     for (const queue of queues) queue.flush();
     await Promise.all(queues.map((queue) => queue.finish()));
@@ -151,7 +151,7 @@ export class Webhooks implements PresenceListener {
     }
   }
 
-  /** Passes on what was gathered of an app, in its order, if the app listens. */
+  /** Processes the collected events of an app in order, if the app has a webhook. */
   async #filter(key: string): Promise<void> {
     await pause(COLLECT_MS);
     const app = await this.#findApp(key).catch((error: Error) => this.#logLookupFailure(key, error));
@@ -171,24 +171,25 @@ export class Webhooks implements PresenceListener {
     );
   }
 
-  /** The app, if it has a webhook for events. Rejects if that is not known. */
+  /** Resolves with the app, if it has a webhook for events. Rejects if the store is unavailable. */
   async #findApp(key: string): Promise<WebhookApp | undefined> {
     const app = await this.#dependencies.apps.find(key);
     return isWebhookApp(app) ? app : undefined;
   }
 
   /**
-   * The grace hears of everything, whoever tells it and whatever the app wants to know: one half of a pair cancels
-   * the other. Which host tells of an end is asked when it is told: the one that would have may be gone by then.
+   * The grace period gets every transition, even if another host reports it or the app does not subscribe to it: an event
+   * and its opposite cancel each other. The owner of a departure is determined after the grace period, because the first
+   * owner may have exited by then.
    */
   #filterTransition(app: WebhookApp, transition: ChannelTransition, isOwner: boolean): void {
-    const described = eventOf(transition);
+    const described = describe(transition);
     if (described === undefined) return;
-    const { event, begins } = described;
-    const subject = `${app.key}\n${event.channel}\n${'user_id' in event ? event.user_id : ''}`;
+    const { event, user, isArrival } = described;
+    const subject = `${app.key}\n${event.channel}\n${user}`;
     const change = { app: app.key, event, isWanted: wants(app, event.name) };
-    if (!begins) this.#grace.hold(subject, change);
-    else if (this.#grace.cancel(subject) && isOwner) this.#send(change);
+    if (!isArrival) this.#gracePeriod.hold(subject, change);
+    else if (this.#gracePeriod.cancel(subject) && isOwner) this.#send(change);
   }
 
   #filterReport(app: WebhookApp, event: WebhookEvent): void {
@@ -199,21 +200,21 @@ export class Webhooks implements PresenceListener {
 
   #isFirstMiss(app: string, { channel }: WebhookEvent): boolean {
     const now = performance.now();
-    for (const [known, until] of this.#missed) {
+    for (const [known, until] of this.#recentMisses) {
       if (until > now) break;
-      this.#missed.delete(known);
+      this.#recentMisses.delete(known);
     }
     const subject = `${app}\n${channel}`;
-    if (this.#missed.has(subject)) return false;
-    this.#missed.set(subject, now + CACHE_MISS_MS);
+    if (this.#recentMisses.has(subject)) return false;
+    this.#recentMisses.set(subject, now + CACHE_MISS_MS);
     return true;
   }
 
   readonly #sendCounts = (): void => {
     this.#countTimer = undefined;
-    const recounted = [...this.#recounted];
-    this.#recounted.clear();
-    for (const [key, channels] of recounted) void this.#sendCountsOf(key, channels);
+    const changedCounts = [...this.#changedCounts];
+    this.#changedCounts.clear();
+    for (const [key, channels] of changedCounts) void this.#sendCountsOf(key, channels);
   };
 
   async #sendCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
@@ -248,13 +249,13 @@ export class Webhooks implements PresenceListener {
     return queue;
   }
 
-  /** If the app cannot be looked up, the attempt to deliver fails too. */
+  /** If the app cannot be looked up, the delivery fails as well. */
   async #isBatched(key: string): Promise<boolean> {
     const app = await this.#findApp(key).catch(() => undefined);
     return app?.webhook_batch === true;
   }
 
-  /** Looks the app up anew at each attempt, so that a corrected address or secret is used at once. */
+  /** Looks the app up for each attempt, so that a corrected URL or secret is used at once. */
   async #deliver(key: string, body: string): Promise<string | undefined> {
     let app: WebhookApp | undefined;
     try {
@@ -262,36 +263,45 @@ export class Webhooks implements PresenceListener {
     } catch (error) {
       return (error as Error).message;
     }
-    // An app that no longer listens has nothing left to wait for.
+    // The app no longer has a webhook, so the events are dropped.
     if (app === undefined) return undefined;
     return this.#dependencies.sender.deliver({ url: app.webhook_url, key, secret: app.secret, body });
   }
 }
 
-/** How a transition is told, if at all, and whether it is a beginning. */
-function eventOf(transition: ChannelTransition): { event: WebhookEvent; begins: boolean } | undefined {
+function isOfChannel(transition: PresenceTransition): transition is ChannelTransition {
+  return transition.kind !== 'online' && transition.kind !== 'offline';
+}
+
+/** Returns the event of a transition, if it has one; `user` is empty for events of channels. */
+function describe(
+  transition: ChannelTransition,
+): { event: WebhookEvent; user: string; isArrival: boolean } | undefined {
   const { channel } = transition;
   switch (transition.kind) {
     case 'occupied':
-      return { event: { name: 'channel_occupied', channel }, begins: true };
+      return { event: { name: 'channel_occupied', channel }, user: '', isArrival: true };
     case 'vacated':
-      return { event: { name: 'channel_vacated', channel }, begins: false };
+      return { event: { name: 'channel_vacated', channel }, user: '', isArrival: false };
     case 'joined':
-      if (!isPresenceChannel(channel)) return undefined;
-      return { event: { name: 'member_added', channel, user_id: transition.user }, begins: true };
     case 'left':
-      if (!isPresenceChannel(channel)) return undefined;
-      return { event: { name: 'member_removed', channel, user_id: transition.user }, begins: false };
+      return isPresenceChannel(channel) ? memberEvent(transition) : undefined;
     default:
       return transition satisfies never;
   }
+}
+
+function memberEvent({ kind, channel, user }: MemberTransition): ReturnType<typeof describe> {
+  const isArrival = kind === 'joined';
+  const name = isArrival ? 'member_added' : 'member_removed';
+  return { event: { name, channel, user_id: user }, user, isArrival };
 }
 
 function isWebhookApp(app: App | undefined): app is WebhookApp {
   return app?.enabled === true && app.webhook_url !== undefined && app.secret !== undefined;
 }
 
-/** Whether the app wants to be told of it; without a list, of everything. */
+/** Whether the app subscribes to an event. An app without a list subscribes to all. */
 function wants({ webhook_events: names }: WebhookApp, name: WebhookEvent['name']): boolean {
   return names === undefined || names.includes(name);
 }

@@ -5,12 +5,14 @@ import { itemFrame, itemJsonAt, MalformedFrameError } from './pipe-frame.ts';
 
 /** One publication and the topic that carries it. */
 export interface RelayedPublication {
+  readonly kind: 'publication';
   readonly topic: string;
   readonly publication: Publication;
 }
 
 /** One control message, as the text that brokers carry. */
 export interface RelayedControl {
+  readonly kind: 'control';
   readonly topic: typeof CONTROL_TOPIC;
   readonly control: string;
 }
@@ -19,14 +21,15 @@ export type RelayItem = RelayedPublication | RelayedControl;
 
 /** The frame by which an item crosses between processes. Throws a `MalformedFrameError` if it is too long for one. */
 export function encodeRelayFrame(item: RelayItem): string {
-  return itemFrame(item.topic, JSON.stringify('control' in item ? item.control : item.publication));
+  return itemFrame(item.topic, JSON.stringify(item.kind === 'control' ? item.control : item.publication));
 }
 
 /** Reads what `encodeRelayFrame` made. Throws a `MalformedFrameError` if it is something else. */
 export function decodeRelayFrame(topic: string, frame: Buffer): RelayItem {
   const value = parseJson(frame.toString('utf8', itemJsonAt(frame)));
-  if (topic === CONTROL_TOPIC && typeof value === 'string') return { topic, control: value };
-  if (topic !== CONTROL_TOPIC && isPublication(value)) return { topic, publication: value };
+  if (topic === CONTROL_TOPIC && typeof value === 'string') return { kind: 'control', topic, control: value };
+  if (topic !== CONTROL_TOPIC && isPublication(value))
+    return { kind: 'publication', topic, publication: value };
   throw new MalformedFrameError('an item of the relay is none');
 }
 

@@ -16,11 +16,11 @@ export type ToWebhookSender =
   | { type: 'deliver'; id: number; request: WebhookRequest };
 
 export type FromWebhookSender =
-  /** What became of a webhook request; `fault` is a few words for a log, absent when the receiver has taken it. */
+  /** The result of a request. `error` is a short text for the log, absent if the receiver accepted it. */
   { type: 'result'; id: number; error?: string };
 
 /** Whether a value is a message of the webhook sender. */
-export function isFromCourier(value: unknown): value is FromWebhookSender {
+export function isFromWebhookSender(value: unknown): value is FromWebhookSender {
   if (typeof value !== 'object' || value === null) return false;
   const { type, id, error } = value as Record<string, unknown>;
   const hasError = error === undefined || typeof error === 'string';

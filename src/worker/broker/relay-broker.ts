@@ -119,11 +119,11 @@ export class RelayBroker implements Broker {
   }
 
   async publish(topic: string, publication: Publication): Promise<void> {
-    await this.#publish({ topic, publication: withCacheFlag(publication) });
+    await this.#publish({ kind: 'publication', topic, publication: withCacheFlag(publication) });
   }
 
   async broadcast(message: ControlMessage): Promise<void> {
-    await this.#publish({ topic: CONTROL_TOPIC, control: encodeControlMessage(message) });
+    await this.#publish({ kind: 'control', topic: CONTROL_TOPIC, control: encodeControlMessage(message) });
   }
 
   cached(topic: string): Promise<CachedPublication | undefined> {
@@ -164,7 +164,7 @@ export class RelayBroker implements Broker {
       return;
     }
     const item = decodeRelayFrame(topic, frame);
-    if ('publication' in item) {
+    if (item.kind === 'publication') {
       this.#listener?.deliver(topic, item.publication);
       return;
     }
@@ -188,7 +188,7 @@ export class RelayBroker implements Broker {
     this.#echoSentAt = performance.now();
     const publication = { channel: this.#echoTopic, event: ECHO_TOPIC_PREFIX, data: 'null' };
     // `health` reports an echo that does not arrive.
-    this.#publish({ topic: this.#echoTopic, publication }).catch(() => undefined);
+    this.#publish({ kind: 'publication', topic: this.#echoTopic, publication }).catch(() => undefined);
   };
 
   /** Resolves when the primary has relayed the item: it then outlives this worker and keeps its place in the order. */

@@ -27,7 +27,11 @@ class SlowPipe {
 /** The line of a publication, lent as the reader of a pipe lends it. */
 function lent(data: string): Buffer {
   return Buffer.from(
-    encodeRelayFrame({ topic: 'a@c', publication: { channel: 'c', event: 'e', data: JSON.stringify(data) } }),
+    encodeRelayFrame({
+      kind: 'publication',
+      topic: 'a@c',
+      publication: { channel: 'c', event: 'e', data: JSON.stringify(data) },
+    }),
   );
 }
 

@@ -74,7 +74,7 @@ describe('a courier that is stuck', () => {
       timeoutMs: 100,
       allowPrivate: true,
       log,
-      workerLivenessTimeoutMs: 2_500,
+      livenessTimeoutMs: 2_500,
     });
     try {
       const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });

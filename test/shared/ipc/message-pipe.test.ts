@@ -176,6 +176,7 @@ describe('a relayed item', () => {
   it('is read as it was written', () => {
     const data = '{"a":\t1,\n "b":"\\ud800é"}';
     const item = {
+      kind: 'publication' as const,
       topic: 'a@ü/日本 c',
       publication: { channel: 'ü/日本 c', event: 'e"\u2028', data, except: '1.2' },
     };
@@ -183,7 +184,8 @@ describe('a relayed item', () => {
   });
 
   it('may be a control message', () => {
-    const item = { topic: 'gusher:control' as const, control: '{"kind":"terminate",\n"app":"a","user":"u"}' };
+    const control = '{"kind":"terminate",\n"app":"a","user":"u"}';
+    const item = { kind: 'control' as const, topic: 'gusher:control' as const, control };
     expect(read(encodeRelayFrame(item))).to.deep.equal(item);
   });
 });

@@ -89,10 +89,12 @@ describe('the pipe between processes', () => {
         const publication = { channel: text(), event: text(), data: JSON.stringify(text()), text: text() };
         const topic = `shop@${text()}`;
         const item: RelayItem =
-          kind === 1 ? { topic, publication } : { topic: CONTROL_TOPIC, control: text() + n };
+          kind === 1
+            ? { kind: 'publication', topic, publication }
+            : { kind: 'control', topic: CONTROL_TOPIC, control: text() + n };
         // A topic is bytes on the pipe: what is not well-formed is replaced, and stays one topic.
         sent[from].push({
-          relayFrame: 'control' in item ? item : { ...item, topic: Buffer.from(topic).toString() },
+          relayFrame: item.kind === 'control' ? item : { ...item, topic: Buffer.from(topic).toString() },
         });
         line.enqueueFrame(random(2) === 0 ? encodeRelayFrame(item) : Buffer.from(encodeRelayFrame(item)));
       }
