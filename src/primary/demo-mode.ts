@@ -5,41 +5,40 @@ import { SETTINGS, type SettingName, type Settings } from '../shared/config/sett
 import type { Logger } from '../shared/log.ts';
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/net/address.ts';
 
-const DEMO_LOOK_MS = 500;
+const CHECK_MS = 500;
 const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
 
 /**
- * Decides whether this is a first try: no app is registered anywhere and clients can only come from this
- * machine. Then there is an app `demo` that lets everybody in, until the first app is registered. Where neither an
- * address nor Redis was named, a first try stays on loopback by itself.
+ * Chooses demo mode if no app is registered and only clients on this machine can connect. Then the app `demo` accepts
+ * every client until the first app is registered. Without an address and without Redis, gusher listens on loopback.
  */
 export async function chooseDemo(
   settings: Settings,
   given: ReadonlySet<SettingName>,
   log: Logger,
 ): Promise<{ settings: Settings; demoApp: App | undefined }> {
-  const unconfigured = !given.has('listen') && settings.redisUrl === undefined;
-  const listen = unconfigured ? DEMO_LISTEN : settings.listen;
-  if (!isLoopback(listen) || (await hasApps(settings, log))) return { settings, demoApp: undefined };
+  const isUnconfigured = !given.has('listen') && settings.redisUrl === undefined;
+  const listen = isUnconfigured ? DEMO_LISTEN : settings.listen;
+  if (!isLoopback(listen) || (await mayHaveApps(settings, log))) return { settings, demoApp: undefined };
   return { settings: { ...settings, listen }, demoApp: DEMO_APP };
 }
 
 /**
- * Looks for the first registered app, and calls `ended` once when there is one. The demo app must not outlive it: it
- * admits everybody, and a proxy may bring strangers to this machine.
+ * Checks for the first registered app, and calls `onEnd` once when one exists. The demo app must end then: it accepts
+ * every client, and a proxy may forward remote clients to this machine.
  */
 export class DemoWatch {
   readonly #store: AppStore;
-  readonly #ended: () => void;
+  readonly #onEnd: () => void;
   readonly #log: Logger;
   readonly #timer: NodeJS.Timeout;
-  #isLooking = false;
+  #isChecking = false;
 
-  constructor(options: { settings: Settings; ended: () => void; log: Logger }) {
+  constructor(options: { settings: Settings; onEnd: () => void; log: Logger }) {
     this.#store = createAppStore(options.settings);
-    this.#ended = options.ended;
+    this.#onEnd = options.onEnd;
     this.#log = options.log;
-    this.#timer = setInterval(() => void this.#look(), DEMO_LOOK_MS);
+    this.#timer = setInterval(() => void this.#check(), CHECK_MS);
   }
 
   async close(): Promise<void> {
@@ -47,28 +46,28 @@ export class DemoWatch {
     await this.#store.close();
   }
 
-  async #look(): Promise<void> {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
+  async #check(): Promise<void> {
+    if (this.#isChecking) return;
+    this.#isChecking = true;
     try {
       if ((await this.#store.list()).length === 0) return;
       clearInterval(this.#timer);
       this.#log.info({ event: 'demo_ended' }, 'demo app ended: an app was registered');
-      this.#ended();
+      this.#onEnd();
     } catch {
-      // The store cannot be read at the moment; workers log that, and the next look is soon.
+      // The store is unavailable. The workers log that, and the next check follows soon.
     } finally {
-      this.#isLooking = false;
+      this.#isChecking = false;
     }
   }
 }
 
-async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
+/** If the store cannot be read, apps may exist, and a demo app would accept every client beside them. */
+async function mayHaveApps(settings: Settings, log: Logger): Promise<boolean> {
   const store = createAppStore(settings);
   try {
     return (await store.list()).length > 0;
   } catch (error) {
-    // Not knowing is no licence to let everybody in.
     log.warn({ event: 'apps_unreadable', reason: (error as Error).message }, 'app store not readable yet');
     return true;
   } finally {
@@ -76,20 +75,20 @@ async function hasApps(settings: Settings, log: Logger): Promise<boolean> {
   }
 }
 
-/** What a person pastes into other terminals to see a message arrive. */
+/** Returns a text with commands to paste into other terminals. */
 export function demoLines({ listen, apiListen, apiToken }: Settings): string {
   const key = DEMO_APP.key;
   const [clientAddress, apiAddress] = [reachableFromHere(listen), reachableFromHere(apiListen)];
-  // Pasted elsewhere, the commands know nothing of the flags and the folder of this one.
+  // The other terminals have neither the flags nor the folder of this process.
   const listenFlag = clientAddress === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${clientAddress}`;
   const apiListenFlag =
     apiAddress === reachableFromHere(SETTINGS.apiListen.fallback) ? '' : ` --api-listen ${apiAddress}`;
-  // The token itself would stay in logs and histories.
+  // The token itself would stay in logs and in the shell history.
   const withToken = apiToken === undefined ? '' : ' -H "Authorization: Bearer $GUSHER_API_TOKEN"';
   const hint = apiToken === undefined ? '' : ' (with GUSHER_API_TOKEN set)';
   return `
 gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
-No app is registered, so there is an app "${key}" for a try. In a second terminal:
+No app is registered, so you can try the app "${key}". In a second terminal:
 
   npx gusher subscribe news${listenFlag}
 

@@ -1,8 +1,8 @@
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 
-/** How long an answer is remembered. */
+/** How long an answer is kept. */
 const RETENTION_MS = 300_000;
-/** Attack: a new key with each request. The oldest answers go first. */
+/** Attack: a new key with each request. The oldest answers are dropped first. */
 const CACHE_MAX = 100_000;
 const CACHE_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -14,7 +14,7 @@ interface Claim {
   readonly fingerprint: string;
 }
 
-/** Being done by one worker, which others wait for. */
+/** One worker executes the request; the claims of others wait. */
 interface Pending {
   owner: Claim;
   readonly waiting: Claim[];
@@ -22,15 +22,15 @@ interface Pending {
 
 interface Completed {
   readonly fingerprint: string;
-  /** `undefined`: the outcome is unknown, and a repeat does the work again. */
+  /** `undefined`: the outcome is unknown, and a repeat executes the request again. */
   readonly answer: string | undefined;
   readonly bytes: number;
   readonly until: number;
 }
 
 /**
- * What was done under which idempotency key, for all workers of this host. A key belongs to the first who claims
- * it; who claims it meanwhile waits, and gets the answer, or the key if the work failed or its worker died.
+ * Stores the answers to requests with an idempotency key, for all workers of this host. The first claim acquires the
+ * key. Later claims wait for its answer; if the request fails or its worker dies, the next claim acquires the key.
  */
 export class IdempotencyStore {
   readonly #send: (slot: number, message: ToWorker) => void;
@@ -40,7 +40,7 @@ export class IdempotencyStore {
   readonly #completed = new Map<string, Completed>();
   #bytes = 0;
 
-  /** `now` is in ms of a clock that never goes back. */
+  /** `now` returns ms of a monotonic clock. */
   constructor(options: { send: (slot: number, message: ToWorker) => void; now?: () => number }) {
     this.#send = options.send;
     this.#now = options.now ?? (() => performance.now());
@@ -52,21 +52,24 @@ export class IdempotencyStore {
         this.#claim(message.key, { slot, id: message.id, fingerprint: message.fingerprint });
         break;
       case 'idempotencyCompleted':
-        this.#settle(message.key, message.answer, message.isUnknown === true);
+        this.#complete(message.key, message.answer, message.isUnknown === true);
         break;
       default:
         message satisfies never;
     }
   }
 
-  /** A worker is gone. It may have done what it was doing: the same request does it again, another one is refused. */
+  /**
+   * Releases the keys of a worker that exited. It may have executed their requests: the same request may run again,
+   * and another request with that key is rejected.
+   */
   dropWorker(slot: number): void {
     for (const [key, { owner, waiting }] of this.#pending) {
       const others = waiting.filter((claim) => claim.slot !== slot);
       waiting.splice(0, waiting.length, ...others);
       if (owner.slot !== slot) continue;
       this.#store(key, owner.fingerprint, undefined);
-      this.#passOn(key);
+      this.#grantNext(key);
     }
   }
 
@@ -82,12 +85,12 @@ export class IdempotencyStore {
     else this.#grant(key, claim, []);
   }
 
-  #settle(key: string, answer: string | undefined, isUnknown: boolean): void {
+  #complete(key: string, answer: string | undefined, isUnknown: boolean): void {
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
     if (answer === undefined) {
       if (isUnknown) this.#store(key, pending.owner.fingerprint, undefined);
-      this.#passOn(key);
+      this.#grantNext(key);
       return;
     }
     this.#pending.delete(key);
@@ -95,8 +98,8 @@ export class IdempotencyStore {
     for (const claim of pending.waiting) this.#reply(claim, { kind: 'completed', answer });
   }
 
-  /** The work was not done: it is for whoever waits longest. */
-  #passOn(key: string): void {
+  /** The oldest waiting claim acquires the key. */
+  #grantNext(key: string): void {
     const waiting = this.#pending.get(key)?.waiting ?? [];
     this.#pending.delete(key);
     const next = waiting.shift();
@@ -109,7 +112,7 @@ export class IdempotencyStore {
   }
 
   #store(key: string, fingerprint: string, answer: string | undefined): void {
-    this.#forget(key);
+    this.#delete(key);
     const bytes = 2 * (key.length + fingerprint.length + (answer?.length ?? 0)) + 200;
     this.#completed.set(key, { fingerprint, answer, bytes, until: this.#now() + RETENTION_MS });
     this.#bytes += bytes;
@@ -121,11 +124,11 @@ export class IdempotencyStore {
     for (const [key, { until }] of this.#completed) {
       const fits = this.#completed.size <= CACHE_MAX && this.#bytes <= CACHE_MAX_BYTES;
       if (fits && now < until) return;
-      this.#forget(key);
+      this.#delete(key);
     }
   }
 
-  #forget(key: string): void {
+  #delete(key: string): void {
     this.#bytes -= this.#completed.get(key)?.bytes ?? 0;
     this.#completed.delete(key);
   }

@@ -3,9 +3,11 @@ import './process/v8-flags.ts';
 import cluster from 'node:cluster';
 import { runCommandLine } from './cli/cli.ts';
 
-// The reader of a pipe may leave first, as `head` does; what is printed then is for nobody.
-process.stdout.on('error', () => undefined);
+process.stdout.on('error', ignoreClosedPipe);
 
 process.exitCode = await runCommandLine(process.argv.slice(2));
-// The channel to the primary of another cluster would keep the process alive.
+// As the worker of another cluster, the process has a channel that would keep it alive.
 if (cluster.isWorker) process.exit();
+
+/** The reader of the output may exit first, for example `head`. */
+function ignoreClosedPipe(): void {}

@@ -2,15 +2,15 @@ import { expect } from 'chai';
 import { IdempotencyStore } from '../../src/primary/idempotency-store.ts';
 import type { ToWorker } from '../../src/shared/ipc/messages.ts';
 
-describe('the idempotency ledger', () => {
+describe('IdempotencyStore', () => {
   let now: number;
   let received: string[];
-  let ledger: IdempotencyStore;
+  let store: IdempotencyStore;
 
   beforeEach(() => {
     now = 0;
     received = [];
-    ledger = new IdempotencyStore({
+    store = new IdempotencyStore({
       now: () => now,
       send: (slot: number, message: ToWorker) => {
         if (message.type !== 'idempotencyResult') throw new Error(message.type);
@@ -23,93 +23,93 @@ describe('the idempotency ledger', () => {
   });
 
   const claim = (slot: number, id: number, key = 'k', fingerprint = 'f'): void =>
-    ledger.receive(slot, { type: 'idempotencyClaim', id, key, fingerprint });
-  const settle = (slot: number, answer: string | undefined, key = 'k'): void =>
-    ledger.receive(slot, { type: 'idempotencyCompleted', key, answer });
+    store.receive(slot, { type: 'idempotencyClaim', id, key, fingerprint });
+  const complete = (slot: number, answer: string | undefined, key = 'k'): void =>
+    store.receive(slot, { type: 'idempotencyCompleted', key, answer });
 
-  it('gives a key to the first who claims it, and its answer to everybody after', () => {
+  it('grants a key to the first claim, and answers later claims', () => {
     claim(0, 1);
-    settle(0, 'A');
+    complete(0, 'A');
     claim(1, 1);
     claim(0, 2);
-    expect(received).to.deep.equal(['0/1 yours', '1/1 done A', '0/2 done A']);
+    expect(received).to.deep.equal(['0/1 acquired', '1/1 completed A', '0/2 completed A']);
   });
 
-  it('lets those wait who come while the work is being done', () => {
+  it('makes claims wait while the request is executed', () => {
     claim(0, 1);
     claim(1, 1);
     claim(1, 2);
-    expect(received).to.deep.equal(['0/1 yours']);
-    settle(0, 'A');
-    expect(received.slice(1)).to.deep.equal(['1/1 done A', '1/2 done A']);
+    expect(received).to.deep.equal(['0/1 acquired']);
+    complete(0, 'A');
+    expect(received.slice(1)).to.deep.equal(['1/1 completed A', '1/2 completed A']);
   });
 
-  it('gives the key to the next when the work failed, or the worker died', () => {
+  it('grants the key to the next claim if the request fails or its worker dies', () => {
     claim(0, 1);
     claim(1, 1);
     claim(0, 2);
     claim(2, 1);
-    settle(0, undefined);
-    expect(received.slice(1)).to.deep.equal(['1/1 yours']);
-    ledger.dropWorker(1);
-    expect(received.slice(2)).to.deep.equal(['0/2 yours']);
-    settle(0, 'A');
-    expect(received.slice(3)).to.deep.equal(['2/1 done A']);
+    complete(0, undefined);
+    expect(received.slice(1)).to.deep.equal(['1/1 acquired']);
+    store.dropWorker(1);
+    expect(received.slice(2)).to.deep.equal(['0/2 acquired']);
+    complete(0, 'A');
+    expect(received.slice(3)).to.deep.equal(['2/1 completed A']);
   });
 
-  it('forgets those of a dead worker who wait', () => {
+  it('drops the waiting claims of a worker that exited', () => {
     claim(0, 1);
     claim(1, 1);
-    ledger.dropWorker(1);
-    settle(0, 'A');
-    expect(received).to.deep.equal(['0/1 yours']);
+    store.dropWorker(1);
+    complete(0, 'A');
+    expect(received).to.deep.equal(['0/1 acquired']);
   });
 
-  it('refuses a key for another request, while the work is done and after', () => {
+  it('rejects a key of another request, during its execution and after it', () => {
     claim(0, 1);
     claim(1, 1, 'k', 'other');
-    settle(0, 'A');
+    complete(0, 'A');
     claim(1, 2, 'k', 'other');
-    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 mismatch']);
+    expect(received).to.deep.equal(['0/1 acquired', '1/1 mismatch', '1/2 mismatch']);
   });
 
-  it('keeps a key whose outcome is unknown for a repeat of the same request', () => {
+  it('reserves a key with an unknown outcome for the same request', () => {
     claim(0, 1);
-    ledger.receive(0, { type: 'idempotencyCompleted', key: 'k', answer: undefined, isUnknown: true });
+    store.receive(0, { type: 'idempotencyCompleted', key: 'k', answer: undefined, isUnknown: true });
     claim(1, 1, 'k', 'other');
     claim(1, 2);
-    settle(1, 'A');
+    complete(1, 'A');
     claim(0, 2);
-    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours', '0/2 done A']);
+    expect(received).to.deep.equal(['0/1 acquired', '1/1 mismatch', '1/2 acquired', '0/2 completed A']);
   });
 
-  it('keeps the key of a worker that died while it did the work', () => {
+  it('reserves the key of a worker that died while it executed the request', () => {
     claim(0, 1);
-    ledger.dropWorker(0);
+    store.dropWorker(0);
     claim(1, 1, 'k', 'other');
     claim(1, 2);
-    expect(received).to.deep.equal(['0/1 yours', '1/1 mismatch', '1/2 yours']);
+    expect(received).to.deep.equal(['0/1 acquired', '1/1 mismatch', '1/2 acquired']);
   });
 
-  it('remembers for five minutes', () => {
+  it('keeps an answer for five minutes', () => {
     claim(0, 1);
-    settle(0, 'A');
+    complete(0, 'A');
     now = 299_999;
     claim(0, 2);
     now = 300_000;
     claim(0, 3);
-    expect(received).to.deep.equal(['0/1 yours', '0/2 done A', '0/3 yours']);
+    expect(received).to.deep.equal(['0/1 acquired', '0/2 completed A', '0/3 acquired']);
   });
 
-  it('remembers no more than fits, and forgets the oldest first', () => {
+  it('bounds its size, and drops the oldest answer first', () => {
     const answer = 'x'.repeat(1024 * 1024);
     for (let n = 0; n < 40; n += 1) {
       claim(0, n, `k${n}`);
-      settle(0, answer, `k${n}`);
+      complete(0, answer, `k${n}`);
     }
     received = [];
     claim(0, 100, 'k0');
     claim(0, 101, 'k39');
-    expect(received.map((text) => text.slice(0, 12))).to.deep.equal(['0/100 yours', '0/101 done x']);
+    expect(received.map((text) => text.slice(0, 17))).to.deep.equal(['0/100 acquired', '0/101 completed x']);
   });
 });

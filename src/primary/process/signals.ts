@@ -1,26 +1,27 @@
 import { fstatSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Logger } from '../../shared/log.ts';
+import { Deferred } from '../../shared/scheduling/deferred.ts';
 
-/** A terminal and `npm start` both pass on Ctrl-C: two signals in one moment are one wish. */
+/** A terminal and `npm start` both forward Ctrl-C, so two signals within this time count as one. */
 const REPEATED_MS = 1_000;
-/** Open for writing only, as `nohup` opens it (fcntl.h). */
+/** Open for writing only (fcntl.h), as `nohup` opens it. */
 const ACCESS_MODE = 0o3;
 const WRITE_ONLY = 0o1;
 
-type Stop = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP';
+type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGHUP';
 
-/** The signals that ask the program to stop. */
+/** The signals that stop the program. */
 export interface StopSignals {
   /** Resolves with the first: stop gracefully. */
-  readonly first: Promise<Stop>;
-  /** Resolves with one that comes more than a second after the first: stop now. */
-  readonly second: Promise<Stop>;
+  readonly first: Promise<StopSignal>;
+  /** Resolves with a signal that arrives more than a second after the first: stop now. */
+  readonly second: Promise<StopSignal>;
 }
 
 /**
- * Gives every signal its meaning: SIGTERM, SIGINT, SIGQUIT and, unless it is ignored, SIGHUP stop gusher; SIGUSR1 and
- * SIGUSR2 do nothing (without a listener SIGUSR1 opens Node's inspector). Each is logged.
+ * Handles and logs every signal. SIGTERM, SIGINT, SIGQUIT and, unless `ignoreHangup`, SIGHUP stop gusher. SIGUSR1 and
+ * SIGUSR2 do nothing; without a listener, SIGUSR1 would open the inspector of Node.js.
  */
 export function watchSignals({
   log,
@@ -29,25 +30,19 @@ export function watchSignals({
   log: Logger;
   ignoreHangup?: boolean;
 }): StopSignals {
-  let stop: (signal: Stop) => void = () => undefined;
-  let force: (signal: Stop) => void = () => undefined;
-  const first = new Promise<Stop>((resolve) => {
-    stop = resolve;
-  });
-  const second = new Promise<Stop>((resolve) => {
-    force = resolve;
-  });
+  const first = new Deferred<StopSignal>();
+  const second = new Deferred<StopSignal>();
   let firstAt: number | undefined;
-  const onStop = (signal: Stop): void => {
+  const onStop = (signal: StopSignal): void => {
     const sinceFirstMs = firstAt === undefined ? undefined : Math.round(performance.now() - firstAt);
     if (sinceFirstMs === undefined) {
       firstAt = performance.now();
-      stop(signal);
+      first.resolve(signal);
     } else if (sinceFirstMs < REPEATED_MS) {
       log.info({ event: 'stop_repeated', signal, sinceFirstMs }, 'repeated stop signal ignored');
     } else {
       log.warn({ event: 'stop_forced', signal, sinceFirstMs }, 'second stop signal received, stopping now');
-      force(signal);
+      second.resolve(signal);
     }
   };
   const onOther = (signal: NodeJS.Signals): void =>
@@ -55,13 +50,13 @@ export function watchSignals({
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, onStop);
   process.on('SIGHUP', ignoreHangup ? onOther : onStop);
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, onOther);
-  return { first, second };
+  return { first: first.promise, second: second.promise };
 }
 
 /**
- * True if the program was started by `nohup`. Node restores the default of every signal before it runs any JavaScript,
- * so SIGHUP does not show as ignored in /proc/self/status. What is left are the name of the command, which most shells
- * put into `_`, and a standard input that `nohup` has replaced by a /dev/null that cannot be read.
+ * Whether `nohup` started the program. /proc/self/status does not show that, because Node.js restores the default of
+ * every signal at its start. Most shells put the name of the command into `_`, and `nohup` replaces a terminal as
+ * standard input by a /dev/null that cannot be read.
  */
 export function isUnderNohup(environment: NodeJS.ProcessEnv = process.env): boolean {
   return basename(environment._ ?? '') === 'nohup' || hasUnreadableInput();

@@ -5,6 +5,7 @@ import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/log.ts';
+import { Deferred } from '../../shared/scheduling/deferred.ts';
 import { Relay } from '../broker/relay.ts';
 import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
@@ -17,12 +18,12 @@ import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts
 import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const CHECK_MS = 500;
-/** A watch later than this was not on time itself (a suspended machine): it proves nothing of the workers. */
+/** A check that is later than this was itself delayed (a suspended machine), and proves nothing about the workers. */
 const LATE_CHECK_MS = 3 * CHECK_MS;
 const START_TIMEOUT_MS = 15_000;
 /**
- * A young generation of 2 MB instead of 16: nearly everything that a worker makes is dead when a turn ends, and what
- * is not belongs to a connection and stays. More room would save nothing, and is never given back.
+ * A young generation of 2 MB instead of 16. Most objects of a worker die within one turn of the event loop; the others
+ * belong to a connection and live long. More space would not save collections, and V8 never returns it.
  */
 const WORKER_HEAP = ['--max-semi-space-size=2'];
 
@@ -35,15 +36,15 @@ export interface SupervisorDependencies {
   readonly registry: Pick<PresenceRegistry, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly log: Logger;
-  /** The workers are connected to another server of the broker than before. */
+  /** The workers are connected to a Redis server, and it is not the same as before. */
   readonly onBrokerServer?: (server: string) => void;
 }
 
-/** Keeps every worker slot filled, and brings the workers down when the time has come. */
+/** Starts the workers, replaces those that exit or hang, handles their messages, and drains them. */
 export class Supervisor implements SlotListener {
   readonly #dependencies: SupervisorDependencies;
   readonly #log: Logger;
-  readonly #names: NameBudget;
+  readonly #nameBudget: NameBudget;
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
@@ -55,12 +56,10 @@ export class Supervisor implements SlotListener {
   #everReady = false;
   #stopping = false;
   #failed = false;
-  /** The server of the broker to which a connection was made last. */
+  /** The Redis server to which a worker connected last. */
   #server: string | undefined;
-  #changed: () => void = () => undefined;
-  readonly #fail: (error: Error) => void;
-  /** Rejects when gusher cannot go on; never resolves. */
-  readonly failure: Promise<never>;
+  #nextChange = new Deferred();
+  readonly #failure = new Deferred<never>();
 
   constructor(dependencies: SupervisorDependencies) {
     this.#dependencies = dependencies;
@@ -68,7 +67,7 @@ export class Supervisor implements SlotListener {
     this.#demoApp = dependencies.demoApp;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
     this.#relay = new Relay({ log: dependencies.log });
-    this.#names = new NameBudget({
+    this.#nameBudget = new NameBudget({
       registry: dependencies.registry,
       maxBytes: dependencies.settings.namesMaxBytes,
       workers: dependencies.settings.workers,
@@ -77,24 +76,24 @@ export class Supervisor implements SlotListener {
       },
     });
     this.#idempotency = new IdempotencyStore({ send });
-    let fail: (error: Error) => void = () => undefined;
-    this.failure = new Promise<never>((_resolve, reject) => {
-      fail = reject;
-    });
-    this.#fail = fail;
-    // Whoever waits for it hears it; nobody has to.
-    this.failure.catch(() => undefined);
+    // No caller needs to wait for it.
+    this.failure.catch(ignoreFailure);
   }
 
-  /** Forks all workers; resolves when every one is ready. */
+  /** Rejects when gusher must stop; never resolves. */
+  get failure(): Promise<never> {
+    return this.#failure.promise;
+  }
+
+  /** Forks all workers. Resolves when each is ready; rejects as `failure` does. */
   async start(): Promise<void> {
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('../../worker/entry.js', import.meta.url)),
       args: [],
       execArgv: [...process.execArgv, ...WORKER_HEAP],
-      // @socket.io/sticky sends Buffers; with the default, JSON, the first upgrade hangs.
+      // The first bytes of a client are sent as a Buffer, which the default, JSON, does not preserve.
       serialization: 'advanced',
-      // The last one is the worker's line, at its `PIPE_DESCRIPTOR`.
+      // The last one is the message pipe, at `PIPE_DESCRIPTOR` of the worker.
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
     });
     this.#checkedAt = performance.now();
@@ -110,38 +109,38 @@ export class Supervisor implements SlotListener {
     ]);
   }
 
-  /** From now on no worker serves the demo app. */
+  /** Ends the demo app on every worker. */
   endDemo(): void {
     this.#demoApp = undefined;
     for (const slot of this.#slots) slot.send({ type: 'demoEnded' });
   }
 
-  /** Readiness goes off on every worker; nothing else changes yet. */
+  /** Makes every worker report that it is not ready, and stops restarts. Clients stay connected. */
   markStopping(): void {
     this.#stopping = true;
     for (const timer of this.#restarts) clearTimeout(timer);
     this.#broadcastHostState();
   }
 
-  /** Drains every worker; resolves true if all ended well before the deadline, else kills them and says false. */
+  /** Drains every worker, and kills those that exceed the timeout. Resolves with true if all exited without an error. */
   async drain(timeoutMs: number): Promise<boolean> {
     const { dispatcher } = this.#dependencies;
-    let clean = true;
-    // What was published goes first.
+    let isClean = true;
+    // The workers must receive all publications before the drain message.
     this.#relay.flush();
     for (const slot of this.#slots) {
       if (slot.worker !== undefined) dispatcher.close(slot.worker, 'public');
       slot.drain(timeoutMs);
     }
     const timer = setTimeout(() => {
-      clean = false;
-      this.killAll('it did not end before the deadline');
+      isClean = false;
+      this.killAll('it did not exit within the shutdown timeout');
     }, timeoutMs);
     await this.#waitUntil(() => this.#slots.every((slot) => slot.state === 'gone'));
     clearTimeout(timer);
     clearInterval(this.#livenessTimer);
-    this.#names.close();
-    return clean && !this.#failed;
+    this.#nameBudget.close();
+    return isClean && !this.#failed;
   }
 
   killAll(reason: string): void {
@@ -165,7 +164,7 @@ export class Supervisor implements SlotListener {
       case 'brokerStatus':
         slot.brokerStatus = message.status;
         slot.server = message.server;
-        if (message.status === 'connected') this.#noteServer(message.server);
+        if (message.status === 'connected') this.#setServer(message.server);
         this.#broadcastHostState();
         break;
       case 'relaySubscribe':
@@ -210,11 +209,11 @@ export class Supervisor implements SlotListener {
     presenceServer.close(slot.processName);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
     if (!this.#stopping) this.#handleExit(slot, exit);
-    // One that had not served yet has nothing to do well.
+    // The exit code of a worker that was never ready does not matter.
     else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
     for (const pendingSocket of unacknowledged) socketQueue.enqueue(pendingSocket);
     this.#broadcastHostState();
-    this.#changed();
+    this.#notifyChange();
   }
 
   startFailed(slot: WorkerSlot, { message: reason }: Error): void {
@@ -222,7 +221,7 @@ export class Supervisor implements SlotListener {
     const exit = { slot: slot.number, servedMs: undefined, killed: false, startFailed: true };
     this.#replace(slot, exit, {
       event: 'worker_fork_failed',
-      what: 'worker failed to start',
+      message: 'worker failed to start',
       facts: { reason },
       last: reason,
     });
@@ -236,7 +235,7 @@ export class Supervisor implements SlotListener {
     if (slot.pipe !== undefined) this.#relay.addWorker(slot.number, slot.pipe);
     presenceServer.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
-    slot.send(this.#names.message);
+    slot.send(this.#nameBudget.message);
   }
 
   #handleReady(slot: WorkerSlot): void {
@@ -250,13 +249,13 @@ export class Supervisor implements SlotListener {
     );
     this.#dependencies.dispatcher.open(slot.worker);
     this.#dependencies.socketQueue.flush();
-    this.#changed();
+    this.#notifyChange();
   }
 
-  /** At the start of gusher that is its end. Later the other workers go on, and another one is tried. */
+  /** While gusher starts, this stops it. Later, the worker is replaced and the others continue. */
   #failStart(slot: WorkerSlot, reason: string): void {
     if (this.#everReady) slot.kill(`it could not start: ${reason}`);
-    else this.#fail(new Error(reason));
+    else this.#failure.reject(new Error(reason));
   }
 
   #handleSocketReport(slot: WorkerSlot, sockets: ToPrimary & { type: 'sockets' }): void {
@@ -277,17 +276,17 @@ export class Supervisor implements SlotListener {
     const last = signal ?? `exit code ${code}`;
     this.#replace(slot, workerExit, {
       event: 'worker_exited',
-      what: 'worker exited',
+      message: 'worker exited',
       facts: { code, signal, servedMs, killedAs },
       last,
     });
   }
 
-  /** Tries again to have a process in the slot, when the time has come, or gives up. */
+  /** Starts another process in the slot after a delay, or stops gusher. */
   #replace(
     slot: WorkerSlot,
     exit: Omit<WorkerExit, 'at'>,
-    { event, what, facts, last }: { event: string; what: string; facts: object; last: string },
+    { event, message, facts, last }: { event: string; message: string; facts: object; last: string },
   ): void {
     this.#exits = recentExits([...this.#exits, { ...exit, at: performance.now() }]);
     const { workers } = this.#dependencies.settings;
@@ -298,10 +297,10 @@ export class Supervisor implements SlotListener {
         { event: 'restarts_given_up', slot: slot.number, policy: decision.reason, ...facts },
         'giving up',
       );
-      this.#fail(new Error(`${decision.reason} (last: ${last})`));
+      this.#failure.reject(new Error(`${decision.reason} (last: ${last})`));
       return;
     }
-    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: decision.delayMs }, what);
+    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: decision.delayMs }, message);
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
       this.#startWorker(slot);
@@ -317,49 +316,49 @@ export class Supervisor implements SlotListener {
     slot.kill(reason);
   }
 
-  /** Finds workers that no longer turn their loop, or never began to. */
+  /** Kills workers whose event loop is blocked, or that do not become ready. */
   readonly #checkLiveness = (): void => {
     const now = performance.now();
-    const late = now - this.#checkedAt > LATE_CHECK_MS;
+    const isLate = now - this.#checkedAt > LATE_CHECK_MS;
     this.#checkedAt = now;
     for (const slot of this.#slots) {
       if (slot.state === 'gone' || slot.state === 'draining') continue;
-      if (late) slot.lastHeartbeatAt = now;
+      if (isLate) slot.lastHeartbeatAt = now;
       const silentMs = now - slot.lastHeartbeatAt;
       const allowedMs =
         slot.state === 'starting' ? START_TIMEOUT_MS : this.#dependencies.settings.workerLivenessTimeoutMs;
-      if (silentMs > allowedMs) this.#kill(slot, `it gave no sign for ${Math.round(silentMs)} ms`);
+      if (silentMs > allowedMs) this.#kill(slot, `it sent no heartbeat for ${Math.round(silentMs)} ms`);
     }
   };
 
   #broadcastHostState(): void {
     const ready = this.#slots.filter((slot) => slot.state === 'ready');
     const server = this.#server;
-    const isThere = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
+    const isOnServer = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
     const live =
-      ready.length > 0 && ready.every((slot) => slot.brokerStatus === 'connected' && isThere(slot));
+      ready.length > 0 && ready.every((slot) => slot.brokerStatus === 'connected' && isOnServer(slot));
     const host = { live, stopping: this.#stopping, ...(server !== undefined && { server }) };
     for (const slot of this.#slots) slot.send({ type: 'host', ...host });
   }
 
-  /** A connection was made, and shows where the address of the broker leads now. */
-  #noteServer(server: string | undefined): void {
+  /** The server of the newest connection is the one to which the address of Redis leads now. */
+  #setServer(server: string | undefined): void {
     if (server === undefined || server === this.#server) return;
     if (this.#server !== undefined) {
-      this.#log.warn(
-        { event: 'redis_server_changed', server },
-        'the address of Redis leads to another server',
-      );
+      this.#log.warn({ event: 'redis_server_changed', server }, 'Redis server changed');
     }
     this.#server = server;
     this.#dependencies.onBrokerServer?.(server);
   }
 
+  #notifyChange(): void {
+    this.#nextChange.resolve();
+    this.#nextChange = new Deferred();
+  }
+
   async #waitUntil(condition: () => boolean): Promise<void> {
-    while (!condition()) {
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-    }
+    while (!condition()) await this.#nextChange.promise;
   }
 }
+
+function ignoreFailure(): void {}

@@ -11,7 +11,7 @@ import {
 } from '../../shared/ipc/messages.ts';
 import { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import { createStats, type Stats } from '../../shared/stats.ts';
-import { needRoomToFork } from '../process/file-descriptors.ts';
+import { assertDescriptorsForFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
 const CHANNEL_POLL_MS = 5;
@@ -28,29 +28,29 @@ export interface SlotExit {
   readonly killedAs: string | undefined;
 }
 
-/** Who hears of what happens in a slot. */
+/** Receives the events of a slot. */
 export interface SlotListener {
   message(slot: WorkerSlot, message: ToPrimary): void;
-  /** A publication for others; its line is lent. */
-  relayFrame(slot: WorkerSlot, topic: string, pipe: Buffer): void;
-  /** The process sent what cannot be read or handled. Nothing more of it is read. */
+  /** A publication for other workers. `frame` is valid only during the call. */
+  relayFrame(slot: WorkerSlot, topic: string, frame: Buffer): void;
+  /** The process sent a message that cannot be parsed or handled. No further message of it is read. */
   malformed(slot: WorkerSlot, error: MalformedFrameError): void;
-  /** The process has ended and everything it had said was heard. */
+  /** The process has exited, and all its messages were handled. */
   exited(slot: WorkerSlot, exit: SlotExit): void;
-  /** No process could be started for the slot, which is as empty as before. */
+  /** No process could be started; the slot stays empty. */
   startFailed(slot: WorkerSlot, error: Error): void;
 }
 
-/** One place for a worker process, and the process that is in it now. */
+/** Holds one worker process at a time. */
 export class WorkerSlot {
   readonly number: number;
   readonly #listener: SlotListener;
   state: SlotState = 'gone';
   brokerStatus: BrokerStatus = 'connecting';
-  /** The server to which its link leads, if that is known. */
+  /** The Redis server to which the worker is connected, if known. */
   server: string | undefined;
   stats: Stats = createStats();
-  /** When the process last gave a sign, in ms of `performance.now()`. */
+  /** When the process last sent anything, in ms of `performance.now()`. */
   lastHeartbeatAt = 0;
   #worker: Worker | undefined;
   #pipe: MessagePipe<ToPrimary, ToWorker> | undefined;
@@ -66,17 +66,17 @@ export class WorkerSlot {
     return this.#worker;
   }
 
-  /** The line to the process that is in the slot, or was last. */
+  /** The pipe to the current process, or to the last one. */
   get pipe(): MessagePipe<ToPrimary, ToWorker> | undefined {
     return this.#pipe;
   }
 
-  /** The name of the process that is in the slot, or was last; no other process of this primary ever has it. */
+  /** The name of the current process, or of the last one. Unique among all processes of this primary. */
   get processName(): string {
     return `worker ${this.#worker?.id}`;
   }
 
-  /** Forks a process into the empty slot. If none can be started it stays empty, and the listener hears why soon after. */
+  /** Forks a process into the empty slot. Returns `undefined` if that fails; the listener is called soon after. */
   start(): Worker | undefined {
     const worker = this.#fork();
     if (worker === undefined) return undefined;
@@ -90,11 +90,11 @@ export class WorkerSlot {
     this.lastHeartbeatAt = performance.now();
     const pipe = new MessagePipe<ToPrimary, ToWorker>(worker.process.stdio[PIPE_DESCRIPTOR] as Socket, {
       message: (message) => this.#receive(message),
-      relayFrame: (topic, frame) => this.#receiveItem(topic, frame),
+      relayFrame: (topic, frame) => this.#receiveFrame(topic, frame),
       malformed: (error) => this.#listener.malformed(this, error),
     });
     this.#pipe = pipe;
-    void this.#waitForEnd(worker, pipe);
+    void this.#waitForExit(worker, pipe);
     return worker;
   }
 
@@ -109,7 +109,7 @@ export class WorkerSlot {
     this.send({ type: 'drain', timeoutMs });
   }
 
-  /** Sends, unless the process is gone; a message to a dying process is lost with it. */
+  /** Sends a message, unless the process is gone. A dying process may not receive it. */
   send(message: ToWorker): void {
     if (this.state !== 'gone') this.#pipe?.send(message);
   }
@@ -121,28 +121,28 @@ export class WorkerSlot {
 
   #receive(message: unknown): void {
     this.lastHeartbeatAt = performance.now();
-    if (!isToPrimary(message)) throw new MalformedFrameError('a message is not of its shape');
+    if (!isToPrimary(message)) throw new MalformedFrameError('a message has the wrong fields');
     try {
       this.#listener.message(this, message);
     } catch (cause) {
-      throw unhandled(cause);
+      throw handlingError(cause);
     }
   }
 
-  #receiveItem(topic: string, frame: Buffer): void {
+  #receiveFrame(topic: string, frame: Buffer): void {
     this.lastHeartbeatAt = performance.now();
     try {
       this.#listener.relayFrame(this, topic, frame);
     } catch (cause) {
-      throw unhandled(cause);
+      throw handlingError(cause);
     }
   }
 
-  /** For some of what the system lacks Node throws; for the rest it makes a process that never was, and never exits. */
+  /** Without enough resources, Node.js throws, or returns a worker without a process, which never exits. */
   #fork(): Worker | undefined {
     let worker: Worker;
     try {
-      needRoomToFork();
+      assertDescriptorsForFork();
       worker = cluster.fork(threadPoolEnvironment());
     } catch (error) {
       setImmediate(() => this.#listener.startFailed(this, error as Error));
@@ -152,39 +152,39 @@ export class WorkerSlot {
     worker.process.on('error', ignoreUntilExit);
     if (worker.process.pid !== undefined) return worker;
     worker.process.once('error', (error) => {
-      // Node may never say so; until then cluster keeps the worker, and sticky asks it.
+      // Node.js may never emit this. Until then the cluster lists the worker, and the balancer can choose it.
       worker.process.emit('disconnect');
       this.#listener.startFailed(this, error);
     });
     return undefined;
   }
 
-  /** The end is all of it: the process gone, its line read to the end, and its channel closed. */
-  async #waitForEnd(worker: Worker, pipe: MessagePipe<ToPrimary, ToWorker>): Promise<void> {
+  /** Waits until the process has exited, its pipe is read to the end, and its channel is closed. */
+  async #waitForExit(worker: Worker, pipe: MessagePipe<ToPrimary, ToWorker>): Promise<void> {
     const exit = new Promise<[number | null, string | null]>((resolve) => {
       worker.process.once('exit', (code, signal) => resolve([code, signal]));
     });
     const pipeEnd = new Promise<void>((resolve) => pipe.onEnd(resolve));
-    let disconnected = false;
+    let isDisconnected = false;
     worker.process.once('disconnect', () => {
-      disconnected = true;
+      isDisconnected = true;
     });
     const [code, signal] = await exit;
     await pipeEnd;
     while (worker.process.connected) await pause(CHANNEL_POLL_MS);
-    // Node never says so if a socket was on its way through the channel; cluster has to know all the same.
-    if (!disconnected) worker.process.emit('disconnect');
+    // Node.js does not emit this if a socket was in flight on the channel, but the cluster needs it.
+    if (!isDisconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
     this.state = 'gone';
     this.#listener.exited(this, { code, signal, servedMs, killedAs: this.#killedAs });
   }
 }
 
-/** Whatever a worker makes fail in the primary ends that worker, and not all of them with the primary. */
-function unhandled(cause: unknown): MalformedFrameError {
+/** A message that makes the primary fail ends its worker, not the primary. */
+function handlingError(cause: unknown): MalformedFrameError {
   if (cause instanceof MalformedFrameError) return cause;
   return new MalformedFrameError('a message could not be handled', { cause });
 }
 
-/** What failed to reach a process is told by its exit. */
+/** A message that did not reach the process needs no handling: the process has exited or will. */
 function ignoreUntilExit(): void {}
