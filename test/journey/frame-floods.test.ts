@@ -63,7 +63,59 @@ describe('a flood of frames', function () {
   });
 });
 
+describe('a client that was rejected', function () {
+  this.timeout(20_000);
+  /** Shorter than a client may take to answer the close. */
+  const SOON_MS = 800;
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({ workers: 1 });
+  });
+
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+  });
+
+  for (const target of ['/app/no-app?protocol=7', '/ws/no-app?reject=close']) {
+    for (const [what, first, again] of FLOODS) {
+      it(`loses its socket when it sends ${what} instead of a close (${target})`, async () => {
+        const flood = await RawSocket.connect(gusher.port);
+        flood.send(upgradeHead(target));
+        await eventually(() => flood.received.includes('App not found.'), 'the error');
+        const start = performance.now();
+        flood.send(Buffer.concat([first, ...Array.from({ length: 300 }, () => again)]));
+        await flood.answer();
+        expect(performance.now() - start).to.be.below(SOON_MS);
+      });
+    }
+  }
+});
+
 describe('a Pusher client that waits for its turn', () => {
+  it('is not read from when it sends more than a hundred frames', async () => {
+    const gusher = await startGusher({
+      workers: 1,
+      env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '5000' },
+    });
+    const clients: RawSocket[] = [];
+    for (let count = 0; count < 2; count += 1) {
+      const client = await RawSocket.connect(gusher.port);
+      client.send(upgradeHead('/app/demo?protocol=7'));
+      await eventually(() => client.received.includes('101'), 'the upgrade');
+      clients.push(client);
+    }
+    const [, waiting] = clients as [RawSocket, RawSocket];
+    waiting.send(Buffer.concat(Array.from({ length: 200 }, () => clientFrame(PONG, 'unasked'))));
+    waiting.send(clientFrame(PING, 'too late'));
+    await eventually(() => waiting.received.includes('connection_established'), 'its turn');
+    expect(waiting.received.split('connection_established')[0]).not.to.include('too late');
+    waiting.send(clientFrame(PING, 'admitted'));
+    await eventually(() => waiting.received.includes('admitted'), 'the pong');
+    for (const { socket } of clients) socket.destroy();
+    expect(await gusher.stop()).to.equal(0);
+  });
+
   it('gets its pings answered', async () => {
     const gusher = await startGusher({
       workers: 1,

@@ -6,8 +6,8 @@ import type { FrameWriter, StreamHandle, WriteTarget } from '../websocket/frame-
 import { type FrameListener, listenToFrames } from '../websocket/ws-receiver-patch.ts';
 import type { Connection, InboundMessage, Transport } from './connection.ts';
 
-/** Pings that a client gets answered before it is attached. After that nothing more is read from it. */
-const EARLY_PINGS_MAX = 100;
+/** Frames beside one message that are read from a client before it is attached. */
+const EARLY_FRAMES_MAX = 100;
 
 /** Handles the events of all client sockets of a worker: one object, instead of listeners for each socket. */
 export interface ClientSocketEvents {
@@ -58,7 +58,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   pendingHandler: PendingClientHandler | undefined;
   /** Messages that were received before the client was attached. */
   earlyMessages: InboundMessage[] | undefined;
-  earlyPings = 0;
+  earlyFrames = 0;
 
   /** Makes the client a connection. Must be called once, after the handshake. */
   attach(connection: Connection, stream: Socket, writer: FrameWriter, events: ClientSocketEvents): void {
@@ -68,6 +68,10 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     this.events = events;
     this.compressed = this.extensions !== '';
     writer.open(this);
+  }
+
+  /** To be called once, before anything is read from the client. */
+  countFrames(): void {
     listenToFrames(this, this);
   }
 
@@ -83,7 +87,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   replayEarlyMessages(): void {
     const { connection, earlyMessages } = this;
     if (connection === undefined) return;
-    if (this.earlyPings > EARLY_PINGS_MAX) this.resume();
+    if (this.earlyFrames > EARLY_FRAMES_MAX) this.resume();
     if (earlyMessages === undefined) return;
     this.earlyMessages = undefined;
     this.resume();
@@ -130,24 +134,34 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
   }
 
   #handlePending(event: string | symbol, data: unknown, isBinary: unknown): void {
-    if (this.pendingHandler === undefined) return;
-    if (event === 'close') this.pendingHandler.pendingClientClosed(this);
-    if (event === 'ping') this.#answerEarlyPing(data as Buffer);
+    const isOpen = this.readyState === WebSocket.OPEN;
+    if (event === 'close') this.pendingHandler?.pendingClientClosed(this);
+    // RFC 6455 §5.5.2: a ping is answered, also before the client is attached.
+    if (event === 'ping' && isOpen && this.earlyFrames <= EARLY_FRAMES_MAX) this.pong(data as Buffer);
     if (event !== 'message') return;
+    if (!isOpen) {
+      this.#countEarly();
+      return;
+    }
     this.earlyMessages ??= [];
     this.earlyMessages.push({ data: data as Buffer, isBinary: isBinary as boolean });
     this.pause();
   }
 
-  /** RFC 6455 §5.5.2 requires a pong, also before the client is attached. Attack: a flood of pings. */
-  #answerEarlyPing(data: Buffer): void {
-    this.earlyPings += 1;
-    if (this.earlyPings > EARLY_PINGS_MAX) this.pause();
-    else if (this.readyState === WebSocket.OPEN) this.pong(data);
+  frameBegan(): void {
+    if (this.connection === undefined) this.#countEarly();
+    else this.events.frame(this.connection);
   }
 
-  frameBegan(): void {
-    if (this.connection !== undefined) this.events.frame(this.connection);
+  /**
+   * Attack: frames as fast as they go, from a client that no limit of a connection applies to: it waits for its
+   * admission, or was rejected and does not answer the close.
+   */
+  #countEarly(): void {
+    this.earlyFrames += 1;
+    if (this.earlyFrames <= EARLY_FRAMES_MAX) return;
+    if (this.readyState === WebSocket.OPEN) this.pause();
+    else this.terminate();
   }
 
   get receivedBytes(): number {

@@ -72,6 +72,8 @@ export class UpgradeHandler {
   }
 
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
+    // The HTTP server has closed it: its pipeline was too long.
+    if (socket.destroyed) return;
     socket.on('error', destroySocket);
     this.#handle(request, socket, head).catch((error: unknown) => {
       if (!(error instanceof GusherError)) this.#dependencies.unexpected.report(error, 'connect');

@@ -55,6 +55,7 @@ export class WebSocketHandshake {
   ): void {
     // ws reads the method, the target and the headers, and keeps nothing of the request.
     this.#server.handleUpgrade(handshakeFor(request) as IncomingMessage, socket, head, (client) => {
+      client.countFrames();
       try {
         onOpen(client);
       } catch (error) {

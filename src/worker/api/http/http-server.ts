@@ -15,7 +15,7 @@ const SILENCE_MS = 120_000;
 /** A connection is closed after so many requests, so that another worker can get the next one. */
 const REQUESTS_PER_SOCKET_MAX = 1_000;
 /** Attack: a pipeline of requests whose answers take time. Node handles all of them at once. */
-const PIPELINE_MAX = 100;
+const PIPELINE_MAX = 32;
 /** How long a client whose request is malformed has to read the error, before its socket is destroyed. */
 const LINGER_MS = 1_000;
 /** How often Node looks for requests that take too long. */
@@ -57,7 +57,10 @@ export class HttpServer {
     this.#options = options;
     const { isUpgrade, headersMaxBytes, headTimeoutMs } = options;
     this.server = createServer({
-      IncomingMessage: requestClass((request) => isUpgrade?.(request) ?? false),
+      IncomingMessage: requestClass(
+        (request) => isUpgrade?.(request) ?? false,
+        (request) => this.#isSurplus(request.socket),
+      ),
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headTimeoutMs),
       headersTimeout: headTimeoutMs,
       connectionsCheckingInterval: TIMEOUT_LOOK_MS,
@@ -71,7 +74,7 @@ export class HttpServer {
     this.server.on('connection', this.#onConnection);
     for (const event of ['request', 'checkContinue', 'checkExpectation'])
       this.server.on(event, this.#onRequest);
-    if (isUpgrade !== undefined) this.server.on('upgrade', this.#onUpgrade);
+    this.server.on('upgrade', this.#onUpgrade);
     this.server.on('connect', onConnectMethod);
     this.server.on('clientError', this.#onClientError);
     // Node starts to watch its time-outs when a server begins to listen, which this one never does.
@@ -114,17 +117,18 @@ export class HttpServer {
       response.once('close', () => {
         exchanges.pending -= 1;
       });
-      if (exchanges.pending > PIPELINE_MAX) {
-        request.socket.destroy();
-        return;
-      }
     }
     if (this.#closing || this.#sockets.size > this.#options.keptMax) response.shouldKeepAlive = false;
     this.#options.serve(request, response);
   };
 
+  #isSurplus(socket: Socket): boolean {
+    return (this.#sockets.get(socket)?.pending ?? 0) >= PIPELINE_MAX;
+  }
+
   readonly #onUpgrade = (_request: unknown, socket: Socket): void => {
-    this.#sockets.delete(socket);
+    if (this.#isSurplus(socket)) socket.destroy();
+    else this.#sockets.delete(socket);
   };
 
   readonly #onClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
