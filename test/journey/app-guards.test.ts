@@ -42,6 +42,8 @@ describe('the guards of an app', function () {
     ['tls', {}, 'tls_only', 4000],
     ['tls', { 'X-Forwarded-Proto': 'https, http' }, 'tls_only', 4000],
     ['tls', { Forwarded: 'for=192.0.2.1;proto=http' }, 'tls_only', 4000],
+    ['tls', { Forwarded: 'for="_a;proto=https"' }, 'tls_only', 4000],
+    ['tls', { Forwarded: 'for=_a;host="b, proto=https"' }, 'tls_only', 4000],
     ['off', {}, 'app_disabled', 4003],
   ];
 

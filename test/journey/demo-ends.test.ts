@@ -33,8 +33,12 @@ describe('the demo app', function () {
     { 'X-Forwarded-Proto': 'https' },
     { Forwarded: 'for=192.0.2.1' },
     { Via: '1.1 proxy' },
+    { 'CF-Connecting-IP': '192.0.2.1' },
+    { 'X-Original-Forwarded-For': '192.0.2.1' },
+    { Host: 'shop.example' },
+    { Host: 'localhost.shop.example:8000' },
   ]) {
-    it(`admits no forwarded request (${Object.keys(headers)})`, async () => {
+    it(`admits no forwarded request (${JSON.stringify(headers)})`, async () => {
       expect(await answerTo('/ws/demo', headers)).to.include('demo_is_local');
       expect(await answerTo('/app/demo?protocol=7', headers)).to.include('"code":4001');
     });

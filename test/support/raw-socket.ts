@@ -55,7 +55,7 @@ export function readErrorResponse(answer: string): { status: number; code: strin
 export function handshake(path: string, ...more: string[]): string {
   return [
     `GET ${path} HTTP/1.1`,
-    'Host: gusher',
+    'Host: localhost',
     'Connection: Upgrade',
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',

@@ -34,6 +34,13 @@ export function isLoopback({ host }: Address): boolean {
   return host === 'localhost' || host === '::1' || (host !== undefined && /^127(\.\d{1,3}){3}$/.test(host));
 }
 
+/** True if the value of a `Host` field names this machine: `localhost`, `127.0.0.1:8000`, `[::1]`. */
+export function isLoopbackName(field: string): boolean {
+  const end = field.startsWith('[') ? field.indexOf(']') : field.search(/:|$/);
+  const name = field.slice(field.startsWith('[') ? 1 : 0, end).toLowerCase();
+  return isLoopback({ host: name.endsWith('.') ? name.slice(0, -1) : name, port: 0 });
+}
+
 /** True if every interface of this machine listens. */
 export function isEveryInterface({ host }: Address): boolean {
   return host === undefined || host === '0.0.0.0' || host === '::';

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { App } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { listElements } from '../../shared/http/request-head.ts';
+import { isLoopbackName } from '../../shared/net/address.ts';
 import { OriginList } from '../../shared/net/origin.ts';
 
 /** Made once for each app record that is read, and forgotten with it. */
@@ -17,11 +19,30 @@ export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void 
   if (app.tls_only === true && !isForwardedTls(headers)) throw new GusherError('tls_only');
 }
 
-/** Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. */
+/** What proxies and content delivery networks add to the requests that they forward. */
+const PROXY_FIELDS: ReadonlySet<string> = new Set([
+  'forwarded',
+  'via',
+  'cdn-loop',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  'fly-client-ip',
+  'x-azure-clientip',
+]);
+const PROXY_FIELD_PREFIXES = ['x-forwarded', 'x-original-forwarded', 'x-envoy-'];
+
+/**
+ * Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. A proxy that adds
+ * no field of its own often passes on the name that the client used.
+ */
 function isForwarded(headers: IncomingHttpHeaders): boolean {
+  if (!isLoopbackName(headers.host ?? '')) return true;
   return Object.keys(headers).some(
-    (name) =>
-      name === 'forwarded' || name === 'via' || name === 'x-real-ip' || name.startsWith('x-forwarded-'),
+    (name) => PROXY_FIELDS.has(name) || PROXY_FIELD_PREFIXES.some((prefix) => name.startsWith(prefix)),
   );
 }
 
@@ -40,10 +61,9 @@ function isOriginAllowed({ origins }: App, origin: string | undefined): boolean 
 function isForwardedTls(headers: IncomingHttpHeaders): boolean {
   const protocol = lastOf(headers['x-forwarded-proto']);
   if (protocol !== '') return protocol === 'https' || protocol === 'wss';
-  // RFC 7239 §4: the parameters of the last element.
-  return lastOf(headers.forwarded)
-    .split(';')
-    .some((pair) => /^\s*proto="?(?:https|wss)"?\s*$/.test(pair));
+  // RFC 7239 §4: the parameters of the last element. Quoted strings may have separators in them.
+  const element = listElements(headers.forwarded ?? '').at(-1) ?? '';
+  return listElements(element.toLowerCase(), ';').some((pair) => /^proto="?(?:https|wss)"?$/.test(pair));
 }
 
 function lastOf(value: string | string[] | undefined): string {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
-import { isLoopback } from '../../../shared/net/address.ts';
+import { isLoopbackName } from '../../../shared/net/address.ts';
 
 /** What a browser says of a request that no page of another site has caused (Fetch Metadata). */
 const OWN_SITES: ReadonlySet<string> = new Set(['same-origin', 'none']);
@@ -12,15 +12,9 @@ const OWN_SITES: ReadonlySet<string> = new Set(['same-origin', 'none']);
  */
 export function requireLocal({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const host = headers.host ?? '';
-  if (!isLoopback({ host: hostnameOf(host), port: 0 })) throw new GusherError('foreign_host');
+  if (!isLoopbackName(host)) throw new GusherError('foreign_host');
   const { origin, 'sec-fetch-site': site } = headers;
   const isOwnOrigin = origin === undefined || origin.toLowerCase() === `http://${host.toLowerCase()}`;
   const isOwnSite = site === undefined || OWN_SITES.has(String(site));
   if (!isOwnOrigin || !isOwnSite) throw new GusherError('foreign_origin');
-}
-
-/** The name in a Host field: without the port, the brackets of IPv6 and the dot at the end. */
-function hostnameOf(host: string): string {
-  const name = host.startsWith('[') ? host.slice(1, host.indexOf(']')) : (host.split(':', 1)[0] ?? '');
-  return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
 }
