@@ -269,6 +269,31 @@ describe('with a file', () => {
     expect(apps).to.deep.equal({ shop: { url: 'http://h/', colour: 'red', enabled: false }, bad: 7 });
   });
 
+  it('does not take a file that has disappeared for one without apps', async () => {
+    const store = new FileAppStore(path);
+    expect(await store.list(), 'no file yet').to.deep.equal([]);
+    await store.save('shop', { url: URL });
+    await store.check();
+    rmSync(path);
+    expect(await rejectionOf(store.load('shop'))).to.contain('has disappeared');
+    expect(await rejectionOf(store.check())).to.contain('has disappeared');
+    expect(await rejectionOf(store.save('other', { url: URL })), 'the others would be lost').to.contain(
+      'has disappeared',
+    );
+    await new FileAppStore(path).save('other', { url: URL });
+    expect(await store.list(), 'it is there again').to.have.length(1);
+    await store.save('shop', { url: URL });
+    expect(await store.list()).to.have.length(2);
+  });
+
+  it('reads a file with a byte order mark', async () => {
+    writeFileSync(path, `\uFEFF${JSON.stringify({ apps: { shop: { url: URL } } })}`);
+    const store = new FileAppStore(path);
+    expect(await store.list()).to.have.length(1);
+    await store.save('other', { url: URL });
+    expect(await store.list()).to.have.length(2);
+  });
+
   it('does not read it again while it is the same', async () => {
     const store = new FileAppStore(path);
     writeFileSync(path, '{"apps":{"a":{"url":"http://h/"}}}');

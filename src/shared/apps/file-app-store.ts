@@ -8,10 +8,16 @@ import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type InvalidAppHandler, parseApp } from './app.ts';
 import { type AppStore, keysById } from './app-store.ts';
 
+/** Some editors write it; RFC 8259 §8.1 lets a parser ignore it. */
+const BYTE_ORDER_MARK = /^\uFEFF/;
+
 /** Entries by app key, as they stand in the file; what is not ours to read is kept. */
 type Entries = ReadonlyMap<string, unknown>;
 
-/** Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps. */
+/**
+ * Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps, until this process has read
+ * one: a file that has disappeared since (a volume that is not mounted) is a fault, and no deletion of all apps.
+ */
 export class FileAppStore implements AppStore {
   readonly #path: string;
   readonly #onInvalidApp: InvalidAppHandler | undefined;
@@ -77,6 +83,8 @@ export class FileAppStore implements AppStore {
       try {
         return await withLock(folder, async (isHeld) => {
           const present = await folder.read();
+          if (present === undefined && this.#read !== undefined)
+            throw this.#unwritable(': it has disappeared');
           const { entries, result } = change(present === undefined ? new Map() : this.#parse(present.bytes));
           if (entries !== undefined) await this.#write(folder, entries, present?.stats, isHeld);
           return result;
@@ -123,7 +131,8 @@ export class FileAppStore implements AppStore {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
-      if (code === 'ENOENT') return new Map();
+      if (code === 'ENOENT' && this.#read === undefined) return new Map();
+      if (code === 'ENOENT') throw new Error(`the apps file ${this.#path} has disappeared`);
       throw new Error(`the apps file ${this.#path} cannot be read (${code})`);
     }
   }
@@ -131,7 +140,7 @@ export class FileAppStore implements AppStore {
   /** What is wrong is told without the text around it: it may be a secret. */
   #parse(bytes: Buffer): Entries {
     if (!isUtf8(bytes)) throw new Error(`the apps file ${this.#path} is not UTF-8`);
-    const json = parseJson(bytes.toString('utf8'));
+    const json = parseJson(bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''));
     if (json === undefined) throw new Error(`the apps file ${this.#path} is not JSON`);
     if (!isObject(json) || !isObject(json.apps)) {
       throw new Error(`the apps file ${this.#path} does not have the form {"apps": {"my-app": {…}}}`);
