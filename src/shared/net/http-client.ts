@@ -15,6 +15,8 @@ import { lookupShared } from './shared-lookup.ts';
 /** Requests that may wait for a slot, as a multiple of the slots. */
 const QUEUE_FACTOR = 10;
 const SWITCHING_PROTOCOLS = 101;
+/** A receiver may send 102 (Processing) now and then while it works. */
+const INTERIM_RESPONSES_MAX = 100;
 const KEPT_SOCKETS_PER_HOST_MAX = 16;
 /** Shorter than the keep-alive timeouts of common servers, so that few kept connections are stale. */
 const KEPT_SOCKET_IDLE_MS = 4_000;
@@ -242,6 +244,12 @@ class PendingRequest {
     sent.once('response', (received) => {
       response = received;
       this.#read(received);
+    });
+    // Attack: interim responses (1xx) without end, which keep this process busy until the timeout.
+    let interimResponses = 0;
+    sent.on('information', () => {
+      interimResponses += 1;
+      if (interimResponses > INTERIM_RESPONSES_MAX) this.fail('response_too_large');
     });
     // Without a listener Node.js closes the connection and reports neither a response nor an error.
     sent.once('upgrade', (_response, socket: Socket) => {

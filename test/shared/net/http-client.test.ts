@@ -35,12 +35,29 @@ function drip(head: string): Behaviour {
   };
 }
 
+function repeat(bytes: string): Behaviour {
+  return (socket) => {
+    const timer = setInterval(() => socket.write(bytes), 1);
+    socket.once('close', () => clearInterval(timer));
+  };
+}
+
 /** Every way in which a request can end: what the receiver does, and what the client makes of it. */
 const ENDINGS: readonly [what: string, behaviour: Behaviour, outcome: string][] = [
   ['a response', write(OK), '200'],
   ['100, then a response', write(`HTTP/1.1 100 Continue\r\n\r\n${OK}`), '200'],
   ['102 twice, then a response', write(`${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(2)}${OK}`), '200'],
   ['103, then a response', write(`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${OK}`), '200'],
+  [
+    '103 a hundred times, then a response',
+    write(`${'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100)}${OK}`),
+    '200',
+  ],
+  [
+    '103 without end',
+    repeat('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(10)),
+    'response_too_large',
+  ],
   ['100, then silence', write('HTTP/1.1 100 Continue\r\n\r\n'), 'timeout'],
   ['102, then silence', write('HTTP/1.1 102 Processing\r\n\r\n'), 'timeout'],
   ['103, then the end', writeAndEnd('HTTP/1.1 103 Early Hints\r\n\r\n'), 'connection_closed'],
