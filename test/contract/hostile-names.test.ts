@@ -332,7 +332,7 @@ describe('a hostile name', () => {
     for (const [why, name] of HOSTILE_NAMES) {
       const good = ['a', 'c', 'u', 1];
       const records = [good, ['a', 'c', name, 1], ['a', name, 'u', 1], [name, 'c', 'u', 1]];
-      const head = { kind: 'change', host: 'h'.repeat(20), sequence: 1, complete: true, isVoter: true };
+      const head = { kind: 'delta', host: 'h'.repeat(20), sequence: 1, complete: true, isVoter: true };
       const text = JSON.stringify({ ...head, records });
       const message = parseMessage(Buffer.from(text));
       expect(message?.records, why).to.deep.equal([{ app: 'a', channel: 'c', user: 'u', count: 1 }]);

@@ -6,7 +6,7 @@ import { startGusher } from '../support/gusher.ts';
 /** In the first worker bytes that are no frame, in the second a frame whose message has a wrong shape. */
 const SABOTAGE = `import cluster from 'node:cluster';
 import { writeSync } from 'node:fs';
-const body = JSON.stringify({ type: 'roster', deltas: [null] });
+const body = JSON.stringify({ type: 'presence', deltas: [null] });
 const frames = { 1: 'no frame\\n{bad\\n', 2: 'M\\0\\0\\0' + String.fromCharCode(body.length) + body };
 const frame = frames[cluster.worker?.id];
 if (frame !== undefined) setTimeout(() => writeSync(4, frame), 1500);`;

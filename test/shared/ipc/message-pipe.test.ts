@@ -132,10 +132,10 @@ describe('the line', () => {
 
     beforeEach(() => {
       const module = new URL('../../../src/shared/ipc/message-pipe.js', import.meta.url).href;
-      const echo = `import { Line } from '${module}';
-        const line = new Line(4, {
+      const echo = `import { MessagePipe } from '${module}';
+        const line = new MessagePipe(4, {
           message: (message) => message.n < 0 ? process.exit(0) : line.send(message),
-          item: (_topic, bytes) => { line.postItem(Buffer.from(bytes)); line.flush(); },
+          relayFrame: (_topic, bytes) => { line.enqueueFrame(Buffer.from(bytes)); line.flush(); },
           malformed: () => process.exit(9),
         });
         line.onEnd(() => process.exit(7));`;

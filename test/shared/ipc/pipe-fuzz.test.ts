@@ -160,12 +160,12 @@ describe('a message of a worker', () => {
   it('is of its shape, or none', () => {
     const right = [
       { type: 'ready' },
-      { type: 'beat', stats: { connections: 1 } },
-      { type: 'sockets', taken: [1], passed: 0, ended: 0, opened: ['a'], closed: [] },
+      { type: 'heartbeat', stats: { connections: 1 } },
+      { type: 'sockets', acknowledged: [1], barrier: 0, ended: 0, opened: ['a'], closed: [] },
       { type: 'idempotencyCompleted', key: 'k' },
       { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
-      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'totals' } },
-      { type: 'presenceQuery', id: 1, watch: true, query: { kind: 'user', app: 'a', user: 'u' } },
+      { type: 'presenceQuery', id: 1, subscribe: false, query: { kind: 'totals' } },
+      { type: 'presenceQuery', id: 1, subscribe: true, query: { kind: 'user', app: 'a', user: 'u' } },
     ];
     const wrong = [
       undefined,
@@ -177,19 +177,19 @@ describe('a message of a worker', () => {
       { type: 'toString' },
       { type: '__proto__' },
       { type: 'fatal' },
-      { type: 'beat' },
-      { type: 'beat', stats: { connections: '1' } },
-      { type: 'sockets', taken: [1] },
-      { type: 'sockets', taken: 1, passed: 0, ended: 0, opened: [], closed: [] },
+      { type: 'heartbeat' },
+      { type: 'heartbeat', stats: { connections: '1' } },
+      { type: 'sockets', acknowledged: [1] },
+      { type: 'sockets', acknowledged: 1, barrier: 0, ended: 0, opened: [], closed: [] },
       { type: 'brokerStatus', status: 'lots' },
       { type: 'relaySubscribe', topics: 'shop@news' },
       { type: 'relaySubscribe', topics: [1] },
       { type: 'webhookReports', reports: [{ app: 'a', event: null }] },
       { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: '1' }] },
       { type: 'presence', deltas: [null] },
-      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'valueOf' } },
-      { type: 'presenceQuery', id: 1, watch: true, query: { kind: 'totals' } },
-      { type: 'presenceQuery', id: 1, watch: false, query: { kind: 'usersInAll', app: 'a' } },
+      { type: 'presenceQuery', id: 1, subscribe: false, query: { kind: 'valueOf' } },
+      { type: 'presenceQuery', id: 1, subscribe: true, query: { kind: 'totals' } },
+      { type: 'presenceQuery', id: 1, subscribe: false, query: { kind: 'usersInAll', app: 'a' } },
       { type: 'presenceJoin', id: 1, join: { app: 'a', channel: 'c', max: 1 }, query: {} },
     ];
     expect(right.filter((message) => !isToPrimary(message))).to.deep.equal([]);

@@ -318,10 +318,7 @@ describe('hosts on one Redis', () => {
       await eventually(() => two.state().includes('v 1'), 'what happened meanwhile is heard');
       await agree(one, two, 'the same');
       const reason = 'Redis answers NOPERM';
-      expect(one.logged).to.deep.equal([
-        `the other hosts are not heard: ${reason}`,
-        'cluster connection restored',
-      ]);
+      expect(one.logged).to.deep.equal([`cluster connection lost: ${reason}`, 'cluster connection restored']);
     });
   });
 
