@@ -38,7 +38,7 @@ async function rejectionOf(work: Promise<unknown>): Promise<string> {
 
 /** `openStore` opens the same place again each time it is called within one test. */
 function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHandler) => AppStore): void {
-  describe(`the apps in ${name}`, () => {
+  describe(`app store in ${name}`, () => {
     let store: AppStore;
 
     beforeEach(() => {
@@ -46,13 +46,13 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
     });
     afterEach(() => store.close());
 
-    it('are none at first', async () => {
+    it('is empty at first', async () => {
       expect(await store.load('shop')).to.equal(undefined);
       expect(await store.list()).to.deep.equal([]);
       expect(await store.remove('shop')).to.equal(false);
     });
 
-    it('are read as they were saved', async () => {
+    it('returns apps as they were saved', async () => {
       await store.save('shop', { url: URL, channels: ['a', 'b*', 'c,d', 'ü'], enabled: false });
       expect(await store.load('shop')).to.deep.equal({
         key: 'shop',
@@ -62,7 +62,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       });
     });
 
-    it('are not served with a field that breaks the rules, and that is told by its name', async () => {
+    it('ignores an app with an invalid field, and names the field', async () => {
       const invalidApps: unknown[] = [];
       const strict = openStore((key, fields) => invalidApps.push([key, fields]));
       await store.save('shop', { url: URL, client_events: 'yes' as never });
@@ -72,19 +72,19 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       await strict.close();
     });
 
-    it('are enabled unless it is said otherwise', async () => {
+    it('enables apps by default', async () => {
       await store.save('shop', { channels: [] });
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', channels: [], enabled: true });
     });
 
-    it('are changed in the given fields only', async () => {
+    it('changes only the given fields', async () => {
       await store.save('shop', { url: URL });
       await store.save('shop', { enabled: false });
       await store.save('shop', {});
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: false });
     });
 
-    it('keep every field there is, and lose those that are taken away', async () => {
+    it('keeps existing fields, and removes deleted ones', async () => {
       const fields = {
         url: URL,
         channels: ['*'],
@@ -107,7 +107,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       });
     });
 
-    it('are all there when several are saved at once', async () => {
+    it('keeps all apps that are saved concurrently', async () => {
       const other = openStore();
       try {
         const keys = Array.from({ length: 20 }, (_, n) => `k${n}`);
@@ -118,7 +118,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       }
     });
 
-    it('are found by the id that SDKs of Pusher name them by', async () => {
+    it('finds apps by the id that Pusher SDKs use', async () => {
       expect(await store.findById('4242')).to.equal(undefined);
       await store.save('shop', { id: '4242', secret: 's3cr3t' });
       await store.save('board', { id: '7', channels: ['*'] });
@@ -134,14 +134,14 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       expect(await store.findById('42')).to.equal(undefined);
     });
 
-    it('are listed by id, the keys of an id sorted', async () => {
+    it('lists apps by id, with the keys of an id sorted', async () => {
       await store.save('shop', { id: '4242', secret: 's3cr3t' });
       await store.save('board', { id: '4242', channels: ['*'] });
       await store.save('plain', { channels: ['*'] });
       expect([...(await store.ids())]).to.deep.equal([['4242', ['board', 'shop']]]);
     });
 
-    it('keep every field of a Pusher app', async () => {
+    it('stores every field of a Pusher app', async () => {
       const fields: AppFields = {
         id: '4242',
         secret: 's3cr3t',
@@ -160,12 +160,12 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', enabled: true, ...fields });
     });
 
-    it('are listed by key', async () => {
+    it('lists apps by key', async () => {
       for (const key of ['b', 'C', 'a', '1']) await store.save(key, { url: URL });
       expect((await store.list()).map(({ key }) => key)).to.deep.equal(['1', 'C', 'a', 'b']);
     });
 
-    it('are gone once they are removed, and others are not', async () => {
+    it('removes only the deleted app', async () => {
       await store.save('shop', { url: URL });
       await store.save('board', { channels: ['*'] });
       expect(await store.remove('shop')).to.equal(true);
@@ -174,7 +174,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       expect((await store.list()).map(({ key }) => key)).to.deep.equal(['board']);
     });
 
-    it('are seen by another process, changes too', async () => {
+    it('shows apps and changes to another process', async () => {
       const other = openStore();
       try {
         expect(await other.load('shop')).to.equal(undefined);
@@ -189,7 +189,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       }
     });
 
-    it('may have a key that every object knows', async () => {
+    it('accepts keys that are names of Object.prototype', async () => {
       for (const key of ['__proto__', 'constructor', 'toString']) {
         expect(await store.remove(key), key).to.equal(false);
         await store.save(key, { url: URL });
@@ -198,7 +198,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
       expect(await store.list()).to.have.length(3);
     });
 
-    it('are many', async () => {
+    it('stores many apps', async () => {
       const keys = Array.from({ length: 50 }, (_, n) => `app-${String(n).padStart(2, '0')}`);
       for (const key of keys) await store.save(key, { url: URL });
       expect((await store.list()).map(({ key }) => key)).to.deep.equal(keys);
@@ -206,7 +206,7 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
   });
 }
 
-describe('with a file', () => {
+describe('App store in a file', () => {
   let folder: string;
   let path: string;
 
@@ -220,16 +220,16 @@ describe('with a file', () => {
     createAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, onInvalidApp),
   );
 
-  it('keeps it to its owner', async () => {
+  it('creates the file readable only by its owner', async () => {
     await new FileAppStore(path).save('shop', { url: URL });
     expect(statSync(path).mode & 0o777).to.equal(0o600);
   });
 
-  it('leaves it whose it is, and as readable as it is', async () => {
+  it('keeps owner and mode of the file', async () => {
     const store = new FileAppStore(path);
     await store.save('shop', { url: URL });
     chmodSync(path, 0o640);
-    // Only root may give a file away.
+    // Only root can change the owner of a file.
     const owner = process.getuid?.() === 0 ? 65_534 : (process.getuid?.() ?? 0);
     chownSync(path, owner, owner);
     await store.save('shop', { enabled: false });
@@ -237,7 +237,7 @@ describe('with a file', () => {
     expect([uid, mode & 0o777]).to.deep.equal([owner, 0o640]);
   });
 
-  it('belongs to whose folder it is when root makes it', async () => {
+  it('gives the file to the owner of the folder when root creates it', async () => {
     const isRoot = process.getuid?.() === 0;
     if (isRoot) chownSync(folder, 65_534, 65_534);
     await new FileAppStore(path).save('shop', { url: URL });
@@ -245,7 +245,7 @@ describe('with a file', () => {
     expect([uid, mode & 0o777]).to.deep.equal([isRoot ? 65_534 : process.getuid?.(), 0o600]);
   });
 
-  it('changes what a link leads to', async () => {
+  it('changes the target of a symbolic link', async () => {
     const real = join(folder, 'real.json');
     await new FileAppStore(real).save('shop', { url: URL });
     symlinkSync(real, path);
@@ -258,7 +258,7 @@ describe('with a file', () => {
     expect(await byName.list(), 'nothing is lost between the two').to.have.length(42);
   });
 
-  it('sees an edit by hand, and keeps what it does not know', async () => {
+  it('reads manual edits, and keeps unknown fields', async () => {
     const store = new FileAppStore(path);
     await store.save('shop', { url: URL });
     writeFileSync(path, '{"apps":{"shop":{"url":"http://h/","colour":"red"},"bad":7}}');
@@ -294,7 +294,7 @@ describe('with a file', () => {
     expect(await store.list()).to.have.length(2);
   });
 
-  it('does not read it again while it is the same', async () => {
+  it('does not read an unchanged file again', async () => {
     const store = new FileAppStore(path);
     writeFileSync(path, '{"apps":{"a":{"url":"http://h/"}}}');
     utimesSync(path, 1_000, 1_000);
@@ -314,7 +314,7 @@ describe('with a file', () => {
     ['{"shop":{"url":"http://h/"}}', 'does not have the form'],
   ];
   for (const [content, error] of errors) {
-    it(`names the file and the fault when it holds ${content || 'nothing'}, and leaves it alone`, async () => {
+    it(`names the file and the error if it contains ${content || 'nothing'}, and does not change it`, async () => {
       writeFileSync(path, content);
       const store = new FileAppStore(path);
       const works: (() => Promise<unknown>)[] = [
@@ -332,7 +332,7 @@ describe('with a file', () => {
     });
   }
 
-  it('says what it cannot read or write', async () => {
+  it('reports a file that it cannot read or write', async () => {
     expect(await rejectionOf(new FileAppStore(folder).list())).to.contain('cannot be read (EISDIR)');
     const nowhere = new FileAppStore(join(folder, 'no', 'apps.json'));
     expect(await nowhere.list()).to.deep.equal([]);
@@ -340,7 +340,7 @@ describe('with a file', () => {
   });
 });
 
-describe('with a real Redis', () => {
+describe('App store in Redis', () => {
   let redis: RedisServer;
 
   before(async () => {
@@ -356,7 +356,7 @@ describe('with a real Redis', () => {
   appStoreContract('Redis', (onInvalidApp) => open('', onInvalidApp));
   appStoreContract('Redis under a prefix', (onInvalidApp) => open('we[i]rd*:', onInvalidApp));
 
-  describe('the apps in Redis', () => {
+  describe('app records', () => {
     let store: AppStore;
 
     beforeEach(() => {
@@ -364,12 +364,12 @@ describe('with a real Redis', () => {
     });
     afterEach(() => store.close());
 
-    it('are registered by one HSET', async () => {
+    it('register an app with one HSET', async () => {
       await redis.command('HSET', 'shop', 'url', URL);
       expect(await store.load('shop')).to.deep.equal({ key: 'shop', url: URL, enabled: true });
     });
 
-    it('are Pusher apps with an id and a secret', async () => {
+    it('are Pusher apps if they have an id and a secret', async () => {
       await redis.command('HSET', 'k1', 'id', '4242', 'secret', 's3cr3t');
       expect(await store.load('k1')).to.deep.equal({
         key: 'k1',
@@ -388,7 +388,7 @@ describe('with a real Redis', () => {
       });
     });
 
-    it('may be written by hand in any of the accepted ways', async () => {
+    it('accept every documented way of manual registration', async () => {
       await redis.command('HSET', 'a', 'channels', ' news , app* ', 'enabled', '0', 'colour', 'red');
       await redis.command('HSET', 'b', 'channels', '["x,y"]', 'enabled', '1');
       expect(await store.list()).to.deep.equal([
@@ -397,7 +397,7 @@ describe('with a real Redis', () => {
       ]);
     });
 
-    it('are none where something else is stored', async () => {
+    it('ignore keys of another Redis type', async () => {
       await redis.command('SET', 'text', 'x');
       await redis.command('RPUSH', 'list', 'x');
       await redis.command('HSET', 'foreign', 'name', 'x');
@@ -413,7 +413,7 @@ describe('with a real Redis', () => {
       expect(await rejectionOf(store.save('text', { url: URL }))).to.contain('taken');
     });
 
-    it('are apart from those under another prefix', async () => {
+    it('are separate from those under another prefix', async () => {
       const other = open('other:');
       try {
         await other.save('shop', { url: URL });
@@ -426,7 +426,7 @@ describe('with a real Redis', () => {
     });
   });
 
-  it('fails at once while Redis is gone, and works again when it is back', async () => {
+  it('fails at once while Redis is down, and works again afterwards', async () => {
     const mortal = await RedisServer.start();
     const store = new RedisAppStore({ url: mortal.url, prefix: '' });
     try {
@@ -435,7 +435,7 @@ describe('with a real Redis', () => {
       const asked = performance.now();
       expect(await rejectionOf(store.load('shop'))).to.contain('Redis');
       expect(await rejectionOf(store.list())).to.contain('Redis');
-      // Less than a command is waited for.
+      // Less than the command timeout.
       expect(performance.now() - asked).to.be.lessThan(2_000);
       await mortal.restart();
       const works = (): Promise<boolean> =>
@@ -451,7 +451,7 @@ describe('with a real Redis', () => {
     }
   });
 
-  it('says in a sentence, without the password, why Redis cannot be used', async () => {
+  it('explains without the password why Redis is not usable', async () => {
     const guarded = await RedisServer.start('--requirepass', 'open-sesame');
     const reasonFor = async (url: string): Promise<string> => {
       const store = new RedisAppStore({ url, prefix: '' });
@@ -473,7 +473,7 @@ describe('with a real Redis', () => {
     }
   });
 
-  it('is found by a unix socket, and by host and port alone', async () => {
+  it('accepts a unix socket, and a host with a port', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'gusher-sock-'));
     const near = await RedisServer.start('--unixsocket', join(folder, 'redis.sock'));
     try {

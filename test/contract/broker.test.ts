@@ -16,7 +16,7 @@ import { socketPair } from '../support/socket-pair.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-/** A worker's broker, and what it brought. */
+/** A worker's broker, and what it delivered. */
 interface Member {
   readonly broker: Broker;
   readonly received: { topic: string; publication: Publication }[];
@@ -24,7 +24,7 @@ interface Member {
   readonly statuses: BrokerStatus[];
 }
 
-/** The brokers of some workers that share one host. */
+/** The brokers of the workers of one host. */
 interface Host {
   readonly members: Member[];
   end(): Promise<void>;
@@ -45,21 +45,21 @@ async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
   );
 }
 
-/** Relay brokers joined with a relay by lines over real sockets, as the processes are by pipes. */
 function failOn(error: Error): never {
   throw error;
 }
 
+/** Relay brokers connected to a relay by message pipes over real sockets, like the processes. */
 async function relayHost(count: number): Promise<Host> {
   const relay = new Relay({ log: silentLog() });
   const pairs = await Promise.all(Array.from({ length: count }, socketPair));
   const brokers = pairs.map(([near, far], slot) => {
-    const nearLine = new MessagePipe<ToPrimary, ToWorker>(near, {
+    const nearPipe = new MessagePipe<ToPrimary, ToWorker>(near, {
       message: (message) => relay.receive(slot, message as never),
       relayFrame: (topic, line) => relay.forward(slot, topic, line),
       malformed: failOn,
     });
-    relay.addWorker(slot, nearLine);
+    relay.addWorker(slot, nearPipe);
     const line = new MessagePipe<ToWorker, ToPrimary>(far, {
       message: (message) => broker.receive(message as never),
       relayFrame: (topic, bytes) => broker.receiveFrame(topic, bytes),
@@ -87,7 +87,7 @@ function numbered(channel: string, data: unknown): Publication {
 }
 
 function brokerContract(name: string, openHost: (count: number) => Promise<Host>): void {
-  describe(`the ${name} broker`, () => {
+  describe(`${name} broker`, () => {
     let host: Host;
     let one: Member;
     let two: Member;
@@ -110,7 +110,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(one.statuses.at(-1)).to.equal('connected');
     });
 
-    it('brings a publication to every subscribed worker, its own included, and to no other', async () => {
+    it("delivers a publication to every subscribed worker, including the publisher's, and to no other", async () => {
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('a@c');
       await one.broker.publish('a@c', numbered('c', 1));
@@ -119,7 +119,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(host.members[2]?.received).to.deep.equal([]);
     });
 
-    it('keeps the order of a publisher, and brings nothing twice', async () => {
+    it('keeps the order of a publisher, and delivers nothing twice', async () => {
       await one.broker.subscribe('a@c');
       const sent = Array.from({ length: 500 }, (_, n) => n);
       await Promise.all(sent.map((n) => two.broker.publish('a@c', numbered('c', n))));
@@ -127,7 +127,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(dataOf(one)).to.deep.equal(sent);
     });
 
-    it('shows all workers one order', async () => {
+    it('delivers in the same order to all workers', async () => {
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('a@c');
       for (let n = 0; n < 200; n += 1) {
@@ -142,7 +142,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(dataOf(one)).to.deep.equal(dataOf(two));
     });
 
-    it('brings whatever any worker publishes once a subscription has resolved', async () => {
+    it('delivers everything that is published after a subscription has resolved', async () => {
       for (let n = 0; n < 200; n += 1) {
         await one.broker.subscribe(`a@c${n}`);
         await two.broker.publish(`a@c${n}`, numbered(`c${n}`, n));
@@ -150,7 +150,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await eventually(() => one.received.length === 200, 'nothing was missed');
     });
 
-    it('ends in the state that was asked for last', async () => {
+    it('ends in the state that was requested last', async () => {
       for (let n = 0; n < 20; n += 1) {
         void one.broker.subscribe('a@on');
         one.broker.unsubscribe('a@on');
@@ -176,7 +176,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
-    it('keeps topics of the same channel name apart', async () => {
+    it('separates topics of the same channel name', async () => {
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('b@c');
       await one.broker.publish('b@c', numbered('c', 'b'));
@@ -185,7 +185,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect([dataOf(one), dataOf(two)]).to.deep.equal([['a'], ['b']]);
     });
 
-    it('leaves data as it was written', async () => {
+    it('delivers data unchanged', async () => {
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9\\/","dup":1,"dup":2, "sp" : [ 1 ]}';
       await one.broker.subscribe('a@ü/日本 c');
       await two.broker.publish('a@ü/日本 c', { channel: 'ü/日本 c', event: 'é"x', data });
@@ -193,7 +193,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(one.received[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
     });
 
-    it('carries a message of a mebibyte', async () => {
+    it('delivers a message of 1 MiB', async () => {
       const data = JSON.stringify('x'.repeat(MEBIBYTE));
       await one.broker.subscribe('a@c');
       await two.broker.publish('a@c', { channel: 'c', event: 'e', data });
@@ -201,14 +201,14 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(one.received[0]?.publication.data.length).to.equal(data.length);
     });
 
-    it('carries thousands of topics', async () => {
+    it('supports thousands of topics', async () => {
       const topics = Array.from({ length: 2_000 }, (_, n) => `a@c${n}`);
       await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
       await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
       await eventually(() => one.received.length === topics.length, 'all were heard');
     });
 
-    it('brings control messages to every worker, its own included, in order and once', async () => {
+    it("delivers control messages once and in order to every worker, including the sender's", async () => {
       const sent = Array.from({ length: 100 }, (_, n): ControlMessage => {
         const data = `{"n": ${n}.0,"e":"\\u00e9"}`;
         return { kind: 'toUser', app: 'a', user: 'ü', data, ...(n % 2 === 0 && { event: 'e' }) };
@@ -234,7 +234,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(order).to.deep.equal(['publication', 'control', 'publication']);
     });
 
-    it("keeps the last publication of a cache channel for all workers, a client's own aside", async () => {
+    it('caches the last publication of a cache channel for all workers, but no client event', async () => {
       const three = host.members[2] as Member;
       expect(await three.broker.cached('a@cache-c')).to.equal(undefined);
       for (let n = 0; n < 5; n += 1) await one.broker.publish('a@cache-c', numbered('cache-c', n));
@@ -255,7 +255,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(two.received.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     });
 
-    it('says what a cache channel keeps when whatever was published before has been delivered', async () => {
+    it('returns the cached publication after all earlier publications have been delivered', async () => {
       await one.broker.subscribe('a@private-cache-c');
       for (let n = 0; n < 100; n += 1) {
         void two.broker.publish('a@private-cache-c', numbered('private-cache-c', n));
@@ -265,7 +265,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       }
     });
 
-    it('refuses to publish once it is closed', async () => {
+    it('rejects publications once it is closed', async () => {
       await one.broker.close();
       const outcome = await one.broker.publish('a@c', numbered('c', 1)).catch((error: unknown) => error);
       expect(outcome).to.be.instanceOf(GusherError);
@@ -276,7 +276,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
 
 brokerContract('relay', relayHost);
 
-describe('with a real Redis', () => {
+describe('Broker with a real Redis', () => {
   let redis: RedisServer;
   before(async () => {
     redis = await RedisServer.start();

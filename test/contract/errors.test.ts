@@ -13,7 +13,7 @@ const HANDSHAKE = {
 };
 const PUBLISH = '/v1/apps/demo/channels/news/messages';
 
-/** A request as it goes over the wire, its connection closed by the answer. */
+/** Builds a request whose response closes the connection. */
 function request(
   line: string,
   headers: Readonly<Record<string, string>> = { Host: 'localhost' },
@@ -41,10 +41,10 @@ function publishing(body: string, path = PUBLISH, token = TOKEN): string {
   return api(`POST ${path}`, { Authorization: `Bearer ${token}`, 'Content-Length': length }, body);
 }
 
-/** What a stranger may send to the port of clients, and what is said to it. */
+/** Requests to the public port, and their error codes. */
 const TO_CLIENT_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
-  ['a version of HTTP that is none', 'GET /ws/demo HTTP/9.9\r\n\r\n', 'bad_request'],
+  ['an invalid HTTP version', 'GET /ws/demo HTTP/9.9\r\n\r\n', 'bad_request'],
   ['a handshake without a key', without('Sec-WebSocket-Key'), 'bad_request'],
   ['a handshake with a bad key', handshake('/ws/demo', { 'Sec-WebSocket-Key': 'short' }), 'bad_request'],
   ['a handshake without a version', without('Sec-WebSocket-Version'), 'upgrade_required'],
@@ -60,14 +60,14 @@ const TO_CLIENT_PORT: readonly [what: string, text: string, code: ErrorCode][] =
     'upgrade_required',
   ],
   ['a bad subprotocol', handshake('/ws/demo', { 'Sec-WebSocket-Protocol': 'a b' }), 'bad_request'],
-  ['an app that is not there', handshake('/ws/nope'), 'unknown_app'],
+  ['an unknown app', handshake('/ws/nope'), 'unknown_app'],
   ['an app key that cannot be', handshake('/ws/%00'), 'unknown_app'],
   ['an app key that cannot be decoded', handshake('/ws/%zz'), 'unknown_app'],
-  ['another address', handshake('/elsewhere', { Connection: 'Upgrade, close' }), 'not_found'],
+  ['an unknown path', handshake('/elsewhere', { Connection: 'Upgrade, close' }), 'not_found'],
   ['no upgrade', api('GET /ws/demo'), 'upgrade_required'],
   ['another method', api('DELETE /ws/demo'), 'method_not_allowed'],
-  ['a request of the API', publishing('{"event":"e"}'), 'api_port_only'],
-  ['a request of the API without its version', api('GET /stats'), 'api_port_only'],
+  ['an API request', publishing('{"event":"e"}'), 'api_port_only'],
+  ['an API request', api('GET /stats'), 'api_port_only'],
   ['an extra slash', api('GET //app/demo'), 'empty_segment'],
   ['a body', request('GET /ws/demo', { 'Content-Length': '5' }, 'hello'), 'body_not_allowed'],
   ['a long head', handshake('/ws/demo', { 'X-Long': 'x'.repeat(10_000) }), 'headers_too_large'],
@@ -77,7 +77,7 @@ const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['other protocols', 'hello gusher\r\n\r\n', 'bad_request'],
   ['a request without a host', request('GET /healthz', { Connection: 'close' }), 'bad_request'],
   ['a long head', api('GET /healthz', { 'X-Long': 'x'.repeat(20_000) }), 'headers_too_large'],
-  ['an address where nothing is', api('GET /nothing'), 'not_found'],
+  ['an unknown path', api('GET /nothing'), 'not_found'],
   ['a WebSocket', handshake('/ws/demo', { Connection: 'Upgrade, close' }), 'public_port_only'],
   ['a Pusher client', handshake('/app/demo', { Connection: 'Upgrade, close' }), 'public_port_only'],
   ['a path without its version', api('GET /stats'), 'version_missing'],
@@ -88,8 +88,8 @@ const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ['a request to a proxy', api('CONNECT elsewhere:443'), 'method_not_allowed'],
   ['no token', api(`POST ${PUBLISH}`), 'unauthorized'],
   ['a wrong token', publishing('{}', PUBLISH, `${TOKEN}x`), 'unauthorized'],
-  ['no JSON', publishing('news'), 'bad_body'],
-  ['no object', publishing('[]'), 'bad_body'],
+  ['a body that is not JSON', publishing('news'), 'bad_body'],
+  ['a body that is not an object', publishing('[]'), 'bad_body'],
   ['no body', publishing(''), 'bad_body'],
   ['no event', publishing('{"data":1}'), 'bad_event'],
   [
@@ -97,7 +97,7 @@ const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
     publishing(JSON.stringify({ event: 'e', data: 'x'.repeat(13_000) })),
     'body_too_large',
   ],
-  ['an app that is not there', publishing('{"event":"e"}', '/v1/apps/no/channels/c/messages'), 'no_such_app'],
+  ['an unknown app', publishing('{"event":"e"}', '/v1/apps/no/channels/c/messages'), 'no_such_app'],
   ['an app key that cannot be', publishing('{"event":"e"}', '/v1/apps/%40/channels/c/messages'), 'bad_app'],
   [
     'a channel that cannot be',
@@ -106,7 +106,7 @@ const TO_API_PORT: readonly [what: string, text: string, code: ErrorCode][] = [
   ],
 ];
 
-describe('a refusal over HTTP', () => {
+describe('HTTP errors', () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -124,28 +124,28 @@ describe('a refusal over HTTP', () => {
     const { status, headers, body } = await sendRaw(port, text);
     const received = JSON.parse(body) as { error: { code: string; message: string } };
     expect(received.error.code).to.equal(code);
-    // A detail may follow.
+    // The message may end with a detail.
     expect(received.error.message.startsWith(ERRORS[code].message), received.error.message).to.equal(true);
     expect(status).to.equal(ERRORS[code].http);
     expect(headers['content-type']).to.equal('application/json; charset=utf-8');
   }
 
   for (const [what, text, code] of TO_CLIENT_PORT) {
-    it(`tells ${what} on the port of clients: ${code}`, () => expectError(gusher.port, text, code));
+    it(`include ${code} for ${what} on the public port`, () => expectError(gusher.port, text, code));
   }
 
   for (const [what, text, code] of TO_API_PORT) {
-    it(`tells ${what} on the port of the API: ${code}`, () =>
+    it(`include ${code} for ${what} on the API port`, () =>
       expectError(Number(new URL(gusher.api).port), text, code));
   }
 
-  it('names the method of authorization (RFC 9110 §11.6.1) and the methods allowed (§15.5.6)', async () => {
+  it('name the authentication scheme (RFC 9110 §11.6.1) and the allowed methods (§15.5.6)', async () => {
     const port = Number(new URL(gusher.api).port);
     expect((await sendRaw(port, api(`POST ${PUBLISH}`))).headers['www-authenticate']).to.equal('Bearer');
     expect((await sendRaw(port, api('DELETE /healthz'))).headers.allow).to.equal('GET, HEAD');
   });
 
-  it('does not stand in the way of those who need no token', async () => {
+  it('do not affect requests that need no token', async () => {
     const port = Number(new URL(gusher.api).port);
     for (const path of ['/healthz', '/readyz', '/version']) {
       expect((await sendRaw(port, api(`GET ${path}`))).status, path).to.equal(200);

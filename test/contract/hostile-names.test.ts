@@ -26,7 +26,7 @@ const SIGNED = `/apps/${PUSHER_APP.id}`;
 
 type Answer = readonly [status: number, code: string | undefined];
 
-describe('a hostile name', () => {
+describe('Hostile names', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   let webhook: WebhookServer;
@@ -62,7 +62,7 @@ describe('a hostile name', () => {
     webhook.stop();
   });
 
-  /** Names that a URL can carry: the bytes of a lone surrogate are no UTF-8, which is another test. */
+  /** Names that a URL can contain; another test sends lone surrogates, which are not UTF-8. */
   const inUrls = HOSTILE_NAMES.filter(([, name]) => !hasLoneSurrogate(name));
   const enc = encodeURIComponent;
 
@@ -134,7 +134,7 @@ describe('a hostile name', () => {
   };
 
   for (const [where, [code, send]] of Object.entries(inJson)) {
-    it(`is refused ${where}`, async () => {
+    it(`are rejected ${where}`, async () => {
       for (const [why, name] of HOSTILE_NAMES) {
         const answer = await send(name);
         expect(answer, why).to.deep.equal([400, code]);
@@ -173,19 +173,19 @@ describe('a hostile name', () => {
   };
 
   for (const [where, [code, send]] of Object.entries(inPaths)) {
-    it(`is refused in a path or query ${where}`, async () => {
+    it(`are rejected in a path or query ${where}`, async () => {
       for (const [why, name] of inUrls) expect(await send(enc(name)), why).to.deep.equal([400, code]);
     });
   }
 
-  it('is refused as a signed prefix', async () => {
+  it('are rejected as a signed prefix', async () => {
     for (const [why, name] of inUrls) {
       const answer = await signed('GET', '/channels', undefined, { filter_by_prefix: name });
       expect(answer, why).to.deep.equal([400, 'bad_pusher_channel']);
     }
   });
 
-  it('is refused as an app key', async () => {
+  it('are rejected as an app key', async () => {
     for (const [why, name] of [...inUrls, ...ODD_NAMES.map((odd) => [odd, odd] as const)]) {
       const { status, json } = await api.post(`/v1/apps/${enc(name)}/channels/c/messages`, { event: 'e' });
       expect([status, json?.error?.code], why).to.deep.equal([400, 'bad_app']);
@@ -193,7 +193,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused as bytes that are not UTF-8 in a path, a query and a form', async () => {
+  it('are rejected as bytes that are not UTF-8 in a path, a query and a form', async () => {
     const port = Number(new URL(gusher.api).port);
     const request = (line: string, body = ''): string =>
       `${line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -212,7 +212,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused in commands of the native protocol, and the connection stays', async () => {
+  it('are rejected in commands of the native protocol, and the connection stays open', async () => {
     for (const [why, name] of HOSTILE_NAMES) {
       const asked = {
         'gusher.subscribe': { channel: name },
@@ -229,7 +229,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused in commands of the Pusher protocol, and the connection stays', async () => {
+  it('are rejected in commands of the Pusher protocol, and the connection stays open', async () => {
     const { socketId } = pusher;
     for (const [why, name] of HOSTILE_NAMES) {
       for (const channel of [name, `private-${name}`, `#server-to-user-${name}`]) {
@@ -250,7 +250,7 @@ describe('a hostile name', () => {
     expect(pusher.socket.readyState).to.equal(pusher.socket.OPEN);
   });
 
-  it('is refused as the user of a sign-in', async () => {
+  it('are rejected as the user of a sign-in', async () => {
     for (const [why, id] of HOSTILE_NAMES) {
       const client = await connectPusher(`${gusher.url}/app/${PUSHER_APP.key}?protocol=7`, PUSHER_APP);
       const userData = JSON.stringify({ id });
@@ -262,7 +262,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused in the answer of a webhook and in a token', async () => {
+  it('are rejected in an auth webhook response and in a token', async () => {
     for (const [why, name] of HOSTILE_NAMES) {
       for (const answer of [
         { user_id: name, channels: ['*'] },
@@ -283,7 +283,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused in a token as bytes that are not UTF-8', async () => {
+  it('are rejected in a token as bytes that are not UTF-8', async () => {
     for (const bytes of [[0xff], [0xc3], [0xed, 0xa0, 0x80]]) {
       const claims = [`{"gusher":{"app_key":"${PUSHER_APP.key}","channels":["*"],"user_id":"`, bytes, '"}}'];
       const payload = Buffer.concat(claims.map((part) => Buffer.from(part as string)));
@@ -297,7 +297,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused by the readers of Redis', () => {
+  it('are rejected by the parsers of Redis messages', () => {
     for (const [why, name] of HOSTILE_NAMES) {
       const envelopes = [
         { channel: name, event: 'e', data: '1' },
@@ -328,7 +328,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('costs its own record of a message between hosts, and no other', () => {
+  it('invalidate only their own record of a cluster message', () => {
     for (const [why, name] of HOSTILE_NAMES) {
       const good = ['a', 'c', 'u', 1];
       const records = [good, ['a', 'c', name, 1], ['a', name, 'u', 1], [name, 'c', 'u', 1]];
@@ -339,7 +339,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is refused in the apps file and on the command line', async () => {
+  it('are rejected in the apps file and on the command line', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'gusher-names-'));
     const path = join(folder, 'apps.json');
     try {
@@ -359,7 +359,7 @@ describe('a hostile name', () => {
     }
   });
 
-  it('is not what only looks like one', async () => {
+  it('do not include names that only look hostile', async () => {
     for (const name of ODD_NAMES) {
       expect([isChannelName(name), isEventName(name), isUserId(name)], name).to.deep.equal([
         true,

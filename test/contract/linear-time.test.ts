@@ -18,10 +18,10 @@ const SIZE = 1_000;
 const FACTOR = 16;
 /** Linear work grows by 16, quadratic work by 256. */
 const GROWTH_MAX = 90;
-/** Less is not measured: a quadratic step per pair of 16,000 characters takes far longer. */
+/** Shorter times are not compared: a quadratic step per pair of 16,000 characters takes far longer. */
 const NOISE_MS = 20;
 
-/** What stands in the worst cases, alone and behind a beginning that fits. */
+/** Characters of the worst cases, alone and after a prefix that matches. */
 const UNITS = [
   ' ',
   '\t',
@@ -48,7 +48,7 @@ const UNITS = [
   '\r\n',
 ];
 
-/** What is parsed of a stranger's bytes, on either port, before or after the handshake. */
+/** Parsers of untrusted bytes, on both ports, before and after the handshake. */
 const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   startsLikeHttp: (text) => startsLikeHttp(Buffer.from(text)),
   headEnd: (text) => headEnd(Buffer.from(text), 0),
@@ -107,15 +107,15 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
     ),
 };
 
-describe('work on the bytes of a stranger grows in proportion to them', () => {
+describe('Linear time for untrusted bytes', () => {
   for (const [name, parse] of Object.entries(PARSERS)) {
-    it(`in ${name}`, () => {
+    it(`holds in ${name}`, () => {
       for (const unit of UNITS)
         expectLinear(`${name} of ${JSON.stringify(unit)}`, (size) => unit.repeat(size), parse);
     });
   }
 
-  it('in the bytes of a head that arrives one by one', () => {
+  it('holds for headers that arrive byte by byte', () => {
     const byte = Buffer.from('a');
     expectLinear(
       'HeadBuffer',
@@ -127,7 +127,7 @@ describe('work on the bytes of a stranger grows in proportion to them', () => {
     );
   });
 
-  it('in every regular expression of workers, listeners and what they share', () => {
+  it('holds in every regular expression of workers, listeners and shared code', () => {
     const expressions = readSources()
       .filter(({ path }) => /^(?:shared|worker|primary\/listeners|primary\/dispatch)\//.test(path))
       .flatMap(({ path, text }) => literalsIn(text).map((expression) => ({ path, expression })));
@@ -138,7 +138,7 @@ describe('work on the bytes of a stranger grows in proportion to them', () => {
         for (const unit of [...UNITS, ...runs]) {
           const input = (size: number): string => `${start}${unit.repeat(Math.ceil(size / unit.length))}\0`;
           expectLinear(`${path} ${expression} on ${JSON.stringify(start + unit)}…`, input, (text) => {
-            // All matches, as `matchAll` finds them; a sticky or global expression keeps no place.
+            // Finds all matches, as `matchAll` does; a sticky or global expression keeps no state.
             for (const match of text.matchAll(new RegExp(expression.source, allMatches(expression))))
               void match;
           });
@@ -147,8 +147,8 @@ describe('work on the bytes of a stranger grows in proportion to them', () => {
     }
   }).timeout(60_000);
 
-  it('and this test finds work that does not', () => {
-    // It once read the length of a body in the primary.
+  it('is violated by a quadratic expression, which this test detects', () => {
+    // The primary once parsed Content-Length with this expression.
     const quadratic = /\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)/gi;
     const input = (size: number): string => `\r\ncontent-length: x${' '.repeat(size)}\0`;
     expect(() => expectLinear('it', input, (text) => text.replace(quadratic, ''))).to.throw('grows');
@@ -171,7 +171,7 @@ function timeOf(work: (text: string) => unknown, text: string): number {
   return performance.now() - start;
 }
 
-/** A literal stands behind an operator, a bracket or a comma, or begins its line. */
+/** Matches a regular expression literal: after an operator, a bracket or a comma, or at the start of a line. */
 const LITERAL = /(?:[=(,:!&|?[]|^)\s*\/(?![*/])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+)\/([dgimsuvy]*)/gm;
 
 function literalsIn(text: string): RegExp[] {
@@ -179,7 +179,7 @@ function literalsIn(text: string): RegExp[] {
   return [...code.matchAll(LITERAL)].map(([, source = '', flags]) => new RegExp(source, flags));
 }
 
-/** The runs of plain characters in an expression: how its matches begin and go on. */
+/** Returns the runs of plain characters in an expression, which start and continue its matches. */
 function wordsOf(source: string): string[] {
   const plain = source
     .replace(/\\r/g, '\r')
@@ -196,6 +196,6 @@ function rejected(work: () => unknown): void {
   try {
     work();
   } catch {
-    // Only its time counts.
+    // Only the time matters.
   }
 }

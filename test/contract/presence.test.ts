@@ -9,7 +9,7 @@ import { PresenceClient } from '../../src/worker/ipc/presence-client.ts';
 import { PresenceReporter } from '../../src/worker/ipc/presence-reporter.ts';
 import { eventually } from '../support/deadline.ts';
 
-/** A worker's part of the presence registry, joined with the desk by a real asynchronous channel, as the processes are. */
+/** A worker's presence client, connected to the query server by an asynchronous channel, like the processes. */
 class Member {
   readonly channel = new MessageChannel();
   readonly events: PresenceEvent[] = [];
@@ -17,7 +17,7 @@ class Member {
   readonly reporter: PresenceReporter;
   readonly client: PresenceClient;
 
-  constructor(desk: PresenceQueryServer, name: string) {
+  constructor(queryServer: PresenceQueryServer, name: string) {
     const { port1, port2 } = this.channel;
     const send = (message: ToPrimary): void => {
       if (message.type === 'presence') this.reports.push(message);
@@ -29,8 +29,8 @@ class Member {
     });
     this.client = new PresenceClient({ send, flushReports: () => this.reporter.flush() });
     this.client.onEvents((events) => void this.events.push(...events));
-    desk.open(name, (message) => port1.postMessage(message));
-    port1.on('message', (message: ToPrimary) => desk.receive(name, message as never));
+    queryServer.open(name, (message) => port1.postMessage(message));
+    port1.on('message', (message: ToPrimary) => queryServer.receive(name, message as never));
     port2.on('message', (message: ToWorker) => this.client.receive(message as never));
   }
 
@@ -40,15 +40,15 @@ class Member {
   }
 }
 
-describe('the roster between a worker and the primary', () => {
-  let desk: PresenceQueryServer;
+describe('Presence between worker and primary', () => {
+  let queryServer: PresenceQueryServer;
   let one: Member;
   let two: Member;
 
   beforeEach(() => {
-    desk = new PresenceQueryServer(new PresenceRegistry());
-    one = new Member(desk, 'w1');
-    two = new Member(desk, 'w2');
+    queryServer = new PresenceQueryServer(new PresenceRegistry());
+    one = new Member(queryServer, 'w1');
+    two = new Member(queryServer, 'w2');
   });
 
   afterEach(() => {
@@ -61,7 +61,7 @@ describe('the roster between a worker and the primary', () => {
     return page.users;
   };
 
-  it('answers a question with all that the asker reported before it', async () => {
+  it('includes all earlier reports of the asking worker in a reply', async () => {
     one.reporter.report('shop', 'a', 'u', 1);
     const asked = usersOf(one, 'a');
     one.reporter.report('shop', 'a', 'late', 1);
@@ -69,9 +69,9 @@ describe('the roster between a worker and the primary', () => {
     expect(await usersOf(one, 'a')).to.deep.equal(['late', 'u']);
   });
 
-  it('answers with all that anybody had reported before it was asked', async () => {
+  it('includes all earlier reports of other workers in a reply', async () => {
     for (let n = 0; n < 50; n += 1) {
-      // What a loop that has much to read would do: the question is read first.
+      // A busy event loop can read the query first.
       two.reporter.report('shop', 'a', `u${n}`, 1);
       const asked = usersOf(one, 'a');
       two.reporter.flush();
@@ -79,7 +79,7 @@ describe('the roster between a worker and the primary', () => {
     }
   });
 
-  it('reports once per turn, and nothing of what came and went within it', async () => {
+  it('reports once per event-loop tick, without changes that cancel each other', async () => {
     for (let n = 0; n < 3; n += 1) one.reporter.report('shop', 'a', 'u', 1);
     one.reporter.report('shop', 'a', 'u', -1);
     one.reporter.report('shop', 'a', 'ghost', 1);
@@ -97,7 +97,7 @@ describe('the roster between a worker and the primary', () => {
     ]);
   });
 
-  it('follows the answer of a watched question with every change since, none missed and none twice', async () => {
+  it('sends every change after the reply to a watched query, none missing and none twice', async () => {
     const members = new Set<string>();
     for (let n = 0; n < 50; n += 1) two.reporter.report('shop', 'presence-a', `before${n}`, 1);
     two.reporter.flush();
@@ -106,7 +106,7 @@ describe('the roster between a worker and the primary', () => {
         { kind: 'members', app: 'shop', channel: 'presence-a', limit: 1_000 },
         (answer) => {
           for (const { user } of (answer as MemberList).members) members.add(user);
-          // Events that came before their snapshot would be those of no watch.
+          // Events before their snapshot would belong to no watch.
           expect(one.events).to.deep.equal([]);
           resolve();
         },
@@ -134,7 +134,7 @@ describe('the roster between a worker and the primary', () => {
     expect(apply()).to.deep.equal(expected);
   });
 
-  it('tells a watcher of counts as they are, and of users who come and go; nothing once it is unwatched', async () => {
+  it('notifies a watcher of counts and of users that join and leave; of nothing after unwatch', async () => {
     const channel = { kind: 'channel', app: 'shop', channel: 'a' } as const;
     const user = { kind: 'user', app: 'shop', user: 'u' } as const;
     one.client.subscribe(channel, () => undefined);
@@ -158,7 +158,7 @@ describe('the roster between a worker and the primary', () => {
     expect(one.events).to.have.length(2);
   });
 
-  it('tells those who watch of everybody who was only at a worker that died, at once and once', async () => {
+  it('notifies watchers once of every user that was only on a crashed worker', async () => {
     two.reporter.report('shop', 'a', 'gone', 1);
     two.reporter.report('shop', 'a', 'gone', 1);
     two.reporter.report('shop', 'a', 'stays', 1);
@@ -166,14 +166,14 @@ describe('the roster between a worker and the primary', () => {
     await usersOf(two, 'a');
     one.client.subscribe({ kind: 'members', app: 'shop', channel: 'a', limit: 9 }, () => undefined);
     await usersOf(one, 'a');
-    desk.close('w2');
+    queryServer.close('w2');
     two.reporter.report('shop', 'a', 'ghost', 1);
     two.reporter.flush();
     expect(await usersOf(one, 'a')).to.deep.equal(['stays']);
     expect(one.events).to.deep.equal([{ kind: 'left', app: 'shop', channel: 'a', user: 'gone' }]);
   });
 
-  it('refuses questions beyond a bound, and those that are not answered in time', async () => {
+  it('rejects queries beyond a limit, and queries without a reply in time', async () => {
     const sent: ToPrimary[] = [];
     const send = (message: ToPrimary): unknown => sent.push(message);
     const deaf = new PresenceClient({ send, flushReports: () => undefined, timeoutMs: 1_000 });
@@ -185,23 +185,23 @@ describe('the roster between a worker and the primary', () => {
     );
     expect(await outcomes.at(-1)).to.equal('presence_busy');
     expect(new Set(await Promise.all(outcomes.slice(0, -1)))).to.deep.equal(new Set(['presence_timeout']));
-    // A slow machine makes the queries at different moments, so a few more thousands may be asked.
+    // A slow machine sends the queries in several ticks, so a few thousand more may be accepted.
     expect(sent.length, 'queries that are late anyway are not asked').to.be.lessThan(10_000);
     deaf.close();
   });
 
-  it('has many questions wait until others are answered', async () => {
+  it('queues queries beyond the concurrency limit', async () => {
     const channels = Array.from({ length: 5_000 }, (_, number) => `c${number}`);
     for (const channel of channels) one.reporter.report('shop', channel, 'u', 1);
     const answers = await Promise.all(channels.map((channel) => usersOf(one, channel)));
     expect(new Set(answers.map((users) => users.join()))).to.deep.equal(new Set(['u']));
   });
 
-  describe('that is watched and unwatched', () => {
+  describe('after watch and unwatch', () => {
     const query = { kind: 'user', app: 'shop', user: 'ann' } as const;
     const online = (): number => one.events.length;
 
-    /** Until the primary has heard whatever the member has said. */
+    /** Waits until the primary has processed all messages of the member. */
     const settled = (member: Member): Promise<unknown> => member.client.query({ kind: 'totals' });
 
     async function expectNothingAfterUnwatch(): Promise<void> {
@@ -214,17 +214,17 @@ describe('the roster between a worker and the primary', () => {
       expect(online()).to.equal(0);
     }
 
-    it('tells nothing more once it is unwatched, also before the answer', expectNothingAfterUnwatch);
+    it('sends nothing after unwatch, even before the reply', expectNothingAfterUnwatch);
 
-    it('tells all that follows when it is watched again before the first answer', async () => {
+    it('sends all changes if watched again before the first reply', async () => {
       one.client.subscribe<'user'>(query, () => undefined);
       one.client.unsubscribe(query);
       await new Promise((resolve) => one.client.subscribe<'user'>(query, resolve));
       two.reporter.report('shop', '', 'ann', 1);
-      await eventually(() => online() === 1, 'the change is told');
+      await eventually(() => online() === 1, 'the change is reported');
     });
 
-    it('is not watched where the question still waits', async () => {
+    it('does not watch while the query is still queued', async () => {
       for (let count = 0; count < 1_000; count += 1) void one.client.query({ kind: 'totals' });
       await expectNothingAfterUnwatch();
     });

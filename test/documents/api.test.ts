@@ -32,14 +32,14 @@ describe('docs/api.md', () => {
     text.replaceAll('{socket_id}', socketId).replaceAll('{token}', token);
 
   for (const { line, method, path, body, status, answer } of readApiExamples('docs/api.md')) {
-    it(`tells what happens in line ${line}: ${method} ${path}`, async () => {
+    it(`matches the server in line ${line}: ${method} ${path}`, async () => {
       const got = await api.request(method, filled(path), body === undefined ? undefined : filled(body));
       const text = got.text.replace(/(?<="broker_ms":)[\d.]+/, '{ms}');
       expect({ status: got.status, body: text }).to.deep.equal({ status, body: filled(answer) });
     });
   }
 
-  it('tells of every route of the API', () => {
+  it('lists every route of the API', () => {
     const source = readFileSync('src/worker/api/routes.ts', 'utf8');
     const document = readFileSync('docs/api.md', 'utf8');
     const paths = [...source.matchAll(/'(\/[^']*)'/g)].map(([, path = '']) =>
@@ -50,7 +50,7 @@ describe('docs/api.md', () => {
     expect(missing, 'routes that docs/api.md does not tell of').to.deep.equal([]);
   });
 
-  it('and from-gusher-cluster.md name settings that there are', () => {
+  it('names only existing settings', () => {
     const known = readFileSync('docs/settings.md', 'utf8');
     const ours = readFileSync('docs/api.md', 'utf8').match(/GUSHER_[A-Z_]+/g) ?? [];
     expect(ours.filter((name) => !known.includes(name))).to.deep.equal([]);

@@ -7,11 +7,11 @@ describe('docs/dependencies.md', () => {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, object>;
   const document = readFileSync('docs/dependencies.md', 'utf8');
 
-  it('lists what gusher runs with', () => {
+  it('lists the dependencies of package.json', () => {
     expect(packagesUnder('## At run time'), CURE).to.deep.equal(namesIn('dependencies'));
   });
 
-  it('lists what it is developed with', () => {
+  it('lists the devDependencies of package.json', () => {
     expect(packagesUnder('## For development'), CURE).to.deep.equal(namesIn('devDependencies'));
   });
 
@@ -19,7 +19,7 @@ describe('docs/dependencies.md', () => {
     return Object.keys(manifest[field] ?? {}).sort();
   }
 
-  /** The first column of the table under a heading, in the order in which it stands. */
+  /** Returns the first column of the table under a heading, in order. */
   function packagesUnder(heading: string): string[] {
     const begin = document.indexOf(heading);
     const end = document.indexOf('\n## ', begin + 1);

@@ -9,9 +9,9 @@ const PAGES = [
     .map((name) => join('docs', name)),
 ];
 
-describe('the documents', () => {
+describe('Documents', () => {
   for (const page of PAGES) {
-    it(`link from ${page} only to files and headings that exist`, () => {
+    it(`link from ${page} only to existing files and headings`, () => {
       const broken = linksOf(page).filter((link) => !leadsSomewhere(page, link));
       expect(broken, 'broken links').to.deep.equal([]);
     });
@@ -41,7 +41,7 @@ function leadsSomewhere(page: string, link: string): boolean {
   return anchor === undefined || headingsOf(target).includes(anchor);
 }
 
-/** The anchors that GitHub gives the headings of a page. */
+/** Returns the anchors that GitHub generates for the headings of a page. */
 function headingsOf(page: string): string[] {
   return [...readFileSync(page, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading

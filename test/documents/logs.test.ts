@@ -3,13 +3,13 @@ import { expect } from 'chai';
 import { readSources } from '../support/source-files.ts';
 
 const DOCUMENT = 'docs/logs.md';
-/** `event: 'x'` of a log line; messages to clients have dots or colons in the names of their events. */
+/** `event: 'x'` of a log line. Event names of client messages contain dots or colons. */
 const EVENT = /(?<!on\()\bevent: '([a-z][a-z0-9_]*)'/g;
-/** The names of a type for events that are written in one place, as in `failure-log.ts`. */
+/** Event names of a type: files like `failure-log.ts` use them in one log call. */
 const EVENT_TYPE = /\btype \w*Event =([^;]*);/g;
-/** A call of the log, up to what follows its parenthesis. */
+/** A log call, and the characters after its parenthesis. */
 const CALL = /\blog\.(?:trace|debug|info|warn|error|fatal)\(\s*(.{0,12})/gs;
-/** It has events of an emitter, and no log. */
+/** This file emits events but does not log. */
 const OTHER = new Set(['shared/redis/sentinel-monitor.ts']);
 
 describe('docs/logs.md', () => {
@@ -31,7 +31,7 @@ describe('docs/logs.md', () => {
     expect(documented).to.have.length(new Set(documented).size);
   });
 
-  it('can name every line, because each call of the log has an event', () => {
+  it('can list every log line, because each log call has an event', () => {
     const calls = sources.flatMap(({ path, text }) =>
       [...text.matchAll(CALL)].map(([, start = '']) => ({ path, start: start.replaceAll(/\s+/g, ' ') })),
     );

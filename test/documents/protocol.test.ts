@@ -12,7 +12,7 @@ import { RedisServer } from '../support/redis-server.ts';
 const MESSAGE_MAX_BYTES = 65_536;
 const PING = '{"event":"gusher.ping"}';
 
-/** What the document says of the place where its examples are played. */
+/** The configuration that the document states for its examples. */
 const PROTOCOL_ERRORS_PER_MINUTE = '3';
 const TICKET = 'ticket-of-ann';
 const WEBHOOK_ANSWER = '{"user_id":"ann","channels":["orders","app*"],"remotes":{"ship":true}}';
@@ -47,10 +47,10 @@ describe('PROTOCOL.md', () => {
   });
 
   for (const { name, steps } of examples) {
-    it(`tells what happens: ${name}`, () => play(steps));
+    it(`matches the server: ${name}`, () => play(steps));
   }
 
-  it('tells the longest message that is taken', async () => {
+  it('states the maximum message size', async () => {
     const client = await connectClient(gusher.clientUrl());
     client.socket.send(PING.padStart(MESSAGE_MAX_BYTES));
     expect((await client.next()).event).to.equal('gusher.pong_succeeded');
@@ -58,7 +58,7 @@ describe('PROTOCOL.md', () => {
     expect((await within(client.closed, 'a close')).code).to.equal(1009);
   });
 
-  /** Each example has a client of its own. */
+  /** Runs an example with its own client. */
   async function play(steps: readonly Step[]): Promise<void> {
     let client: Client | undefined;
     let socketId: string | undefined;
@@ -118,14 +118,14 @@ describe('PROTOCOL.md', () => {
   }
 });
 
-/** What the document cannot know: the id of the socket, and the time, which must be that of now. */
+/** Fills in the placeholders: the socket id, and the time, which must be the current one. */
 function filled(text: string, got: string, socketId = ''): string {
   const time = /"time":(\d+)/.exec(got)?.[1] ?? '';
   if (text.includes('{time}')) expect(Number(time)).to.be.closeTo(Date.now() / 1_000, 60);
   return text.replaceAll('{socket_id}', socketId).replaceAll('{time}', time);
 }
 
-/** The webhook of the examples: it knows one ticket. */
+/** The auth webhook of the examples; it accepts one ticket. */
 async function startWebhook(): Promise<Server> {
   const server = createServer((request, response) => {
     void textOf(request).then((body) => {

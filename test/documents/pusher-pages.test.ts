@@ -9,7 +9,7 @@ import { SETTING_NAMES, settingOf } from '../../src/shared/config/settings.ts';
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const PAGES = ['from-pusher.md', 'from-soketi.md', 'laravel.md', 'react.md'];
 
-describe('the pages for those who come from Pusher', () => {
+describe('Migration pages for Pusher', () => {
   const settings = SETTING_NAMES.map((name) => settingOf(name).env);
   let options: string;
 
@@ -20,7 +20,7 @@ describe('the pages for those who come from Pusher', () => {
   for (const page of PAGES) {
     const text = readFileSync(join('docs', page), 'utf8');
 
-    it(`name in docs/${page} settings, options and files that are there`, () => {
+    it(`name only existing settings, options and files in docs/${page}`, () => {
       for (const [name] of text.matchAll(/\bGUSHER_[A-Z_]+/g)) expect(settings, name).to.include(name);
       const ours = text.split('\n').filter((line) => !line.includes('gusher publish'));
       for (const [, option = ''] of ours.join('\n').matchAll(/[ `](--[a-z-]+)/g)) {
@@ -32,7 +32,7 @@ describe('the pages for those who come from Pusher', () => {
     });
   }
 
-  it('name the defaults that are in effect', () => {
+  it('state the current defaults', () => {
     const text = readFileSync('docs/from-pusher.md', 'utf8') + readFileSync('docs/from-soketi.md', 'utf8');
     const defaults = new Map(SETTING_NAMES.map((name) => [settingOf(name).env, settingOf(name).example]));
     const claims = [...text.matchAll(/`(GUSHER_[A-Z_]+)` \(`?([:\w.]+)`?\)/g)];
@@ -40,7 +40,7 @@ describe('the pages for those who come from Pusher', () => {
     for (const [claim, name = '', value] of claims) expect(defaults.get(name), claim).to.equal(value);
   });
 
-  it('name fields that apps have', () => {
+  it('name existing fields of apps', () => {
     const text = readFileSync('docs/from-pusher.md', 'utf8');
     const fields = [...text.matchAll(/\| `--[^`]+` \| `([a-z_]+)` \|/g)].map(([, field]) => field);
     expect(fields.length).to.be.greaterThan(5);

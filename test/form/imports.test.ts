@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { readSources, type SourceFile } from '../support/source-files.ts';
 
-/** What is started, and so need not be imported. */
+/** Entry points, which no file imports. */
 const ENTRIES = ['primary/main.ts', 'worker/entry.ts', 'webhook-sender/main.ts'];
 
 /**
- * Where each npm package lives: files, or folders that end with `/`. One home for each process; the command line
- * is a program of its own beside the primary. A new package gets a line here.
+ * The home of each npm package: files, or folders with a trailing `/`. One home per process; the command line
+ * counts as its own process. A new package needs a line here.
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@socket.io/sticky': ['primary/dispatch/sticky-balancer.ts', 'worker/ipc/socket-receiver.ts'],
@@ -35,8 +35,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What the files of a folder may import, besides `shared/` and the folder itself; of folders within each other
- * the inner one counts. So no process knows the other, and a broker or a protocol nothing of what is built on it.
+ * What the files of a folder may import, besides `shared/` and the folder itself. The innermost folder counts.
+ * This separates the processes, and brokers and protocols from the code built on them.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/': [],
@@ -122,7 +122,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker/websocket/': [],
 };
 
-/** The tops: what joins parts is imported by nobody but these. */
+/** Files that compose a process: only these files may import them. */
 const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'webhook-sender/main.ts': [],
   'primary/main.ts': [],
@@ -136,17 +136,17 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'worker/api/api-server.ts': ['worker/worker.ts'],
 };
 
-/** A folder with more loose files than a reader takes in at one glance hides a second subject. */
+/** A folder with more files probably contains a second subject. */
 const FILES_PER_FOLDER_MAX = 9;
 
-describe('the imports of src', () => {
+describe('Imports of src', () => {
   const sources = readSources();
   const byPath = new Map(sources.map((source) => [source.path, source]));
 
-  it('lead to files that are there', () => {
+  it('refer to existing files', () => {
     const astray = arrows().filter(([, to]) => !byPath.has(to));
     expect(astray.map(say), 'imports of files that are not there').to.deep.equal([]);
-    // A reader of imports that finds none would find no fault either.
+    // Fails if the parser finds too few imports.
     expect(arrows().length).to.be.greaterThan(sources.length);
   });
 
@@ -154,24 +154,24 @@ describe('the imports of src', () => {
     expect(cyclesOf(byPath), 'files that import each other').to.deep.equal([]);
   });
 
-  it('go from a folder only to itself, to shared and to what it is built on', () => {
+  it('go from a folder only to itself, to shared and to the folders below it', () => {
     const errors = arrows().filter(([from, to]) => !mayImport(from, to));
     expect(errors.map(say), 'arrows that MAY_IMPORT in this test does not know').to.deep.equal([]);
   });
 
-  it('never go to the top of a process', () => {
+  it('never refer to the composition of a process', () => {
     const errors = arrows().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
     expect(errors.map(say), 'imports of what joins the parts').to.deep.equal([]);
   });
 
-  it('give each npm package one home in each process', () => {
+  it('use each npm package in one place per process', () => {
     const errors = packages().filter(
       ([from, name]) => !(HOMES[name] ?? []).some((home) => from.startsWith(home)),
     );
     expect(errors.map(say), 'packages away from home (HOMES in this test)').to.deep.equal([]);
   });
 
-  it('use every npm package that is depended on, and no other', () => {
+  it('use every dependency of package.json, and no other package', () => {
     const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
     const used = [...new Set(packages().map(([, name]) => name))].sort();
     expect(used, 'packages imported').to.deep.equal(Object.keys(manifest.dependencies).sort());
@@ -197,7 +197,7 @@ describe('the imports of src', () => {
   }
 });
 
-describe('the files of src', () => {
+describe('Files of src', () => {
   const sources = readSources();
 
   it('have names in kebab-case', () => {
@@ -207,7 +207,7 @@ describe('the files of src', () => {
     expect(errors, 'files named otherwise').to.deep.equal([]);
   });
 
-  it('are at most nine in a folder', () => {
+  it('number at most nine per folder', () => {
     const counts = new Map<string, number>();
     for (const { path } of sources) {
       const folder = path.slice(0, path.lastIndexOf('/'));
@@ -238,7 +238,7 @@ function say([from, to]: readonly [from: string, to: string]): string {
   return `${from} -> ${to}`;
 }
 
-/** Each knot of files that import each other, as the way round. */
+/** Returns each cycle of files that import each other. */
 function cyclesOf(files: ReadonlyMap<string, SourceFile>): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];

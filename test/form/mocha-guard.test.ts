@@ -3,10 +3,10 @@ import { expect } from 'chai';
 
 const GUARD = new URL('../support/mocha-guard.js', import.meta.url);
 
-describe('a run of the tests that ends before it was over', () => {
+describe('Test run that ends early', () => {
   for (const [what, last, code] of [
-    ['is a failure', '', 1],
-    ['is none if it was over', 'guard.mochaGlobalTeardown();', 0],
+    ['fails', '', 1],
+    ['passes after the global teardown', 'guard.mochaGlobalTeardown();', 0],
   ] as const) {
     it(what, () => {
       const script = `const guard = await import('${GUARD}'); guard.mochaGlobalSetup(); ${last}`;

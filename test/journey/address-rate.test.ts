@@ -5,8 +5,8 @@ import { startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
-describe('connects of one client address', () => {
-  it('are refused beyond the rate, behind a trusted proxy by the address that it names', async () => {
+describe('connect rate limit per client address', () => {
+  it('rejects connects beyond the rate, and uses the forwarded address behind a trusted proxy', async () => {
     const apps = new AppsFile({}, { open: { channels: ['*'] } });
     const gusher = await startGusher({
       workers: 1,
@@ -28,7 +28,7 @@ describe('connects of one client address', () => {
     const flood = await ask('203.0.113.5');
     expect(flood.filter((status) => status === '101')).to.have.length.within(5, 15);
     expect(flood).to.include('429');
-    // The spoofed part of the list, on the left, counts for nothing.
+    // A client can spoof the left part of the list; gusher ignores it.
     expect(await ask('192.0.2.77, 203.0.113.5')).to.include('429');
     expect(await connect('203.0.113.6')).to.equal('101');
     expect(new Set(await ask(''))).to.deep.equal(new Set(['101']));

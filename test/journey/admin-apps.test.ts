@@ -9,7 +9,7 @@ const TOKEN = 'a-token-for-backends-and-operators';
 const APPS = '/v1/admin/apps';
 
 function administration(name: string, redisUrl: () => string | undefined): void {
-  describe(`the registration of apps over HTTP, in ${name}`, () => {
+  describe(`apps API, stored in ${name}`, () => {
     let gusher: RunningGusher;
     const api = new Api(() => gusher.api, TOKEN);
 
@@ -28,13 +28,13 @@ function administration(name: string, redisUrl: () => string | undefined): void 
     const patch = (key: string, fields: unknown): Promise<ApiAnswer> =>
       api.request('PATCH', `${APPS}/${key}`, fields);
 
-    it('wants the token, on loopback too', async () => {
+    it('requires the token, also on loopback', async () => {
       const stranger = new Api(() => gusher.api);
       expectRejected(await stranger.get(APPS), 401, 'unauthorized');
       expectRejected(await stranger.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
     });
 
-    it('registers, shows, changes, replaces and forgets', async () => {
+    it('creates, reads, updates, replaces and deletes an app', async () => {
       const made = await put('shop', { channels: ['a'], secret: 'hush' });
       expect([made.status, made.json]).to.deep.equal([
         201,
@@ -63,7 +63,7 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       expectRejected(await patch('shop', { enabled: true }), 404, 'no_such_app');
     });
 
-    it('is effective in every worker in under a second', async () => {
+    it('applies a change in every worker within a second', async () => {
       const outcomes = async (): Promise<string[]> =>
         Promise.all(
           Array.from({ length: 6 }, () =>
@@ -82,7 +82,7 @@ function administration(name: string, redisUrl: () => string | undefined): void 
           async () => (await outcomes()).every((outcome) => outcome === state),
           `all are ${state}`,
         );
-        // A second, and what six handshakes take on a busy machine.
+        // One second, plus the time of six handshakes on a busy machine.
         expect(performance.now() - started).to.be.lessThan(15_000);
       };
       expect((await expectError(gusher.clientUrl('fresh'))).code).to.equal('unknown_app');
@@ -96,14 +96,14 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       await becomes('out');
     });
 
-    it('keeps what several workers write at once', async () => {
+    it('keeps all apps that several workers write at the same time', async () => {
       const names = Array.from({ length: 12 }, (_, n) => `many-${n}`);
       await Promise.all(names.map((name) => put(name, { channels: [name] })));
       const keys = (await api.get(APPS)).json.map((app: { key: string }) => app.key);
       expect(keys).to.include.members(names);
     });
 
-    it('refuses what would be no app', async () => {
+    it('rejects invalid apps', async () => {
       const wrong = [
         { colour: 'red' },
         { url: 'ftp://h/' },
@@ -130,7 +130,7 @@ function administration(name: string, redisUrl: () => string | undefined): void 
 
 administration('the apps file', () => undefined);
 
-describe('with a real Redis', () => {
+describe('apps API with a real Redis', () => {
   let redis: RedisServer;
   before(async () => {
     redis = await RedisServer.start();

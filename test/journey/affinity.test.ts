@@ -3,7 +3,7 @@ import { type Client, connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 
-describe('`sid` in the address of a connect', () => {
+describe('`sid` query parameter of a connect', () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -12,14 +12,14 @@ describe('`sid` in the address of a connect', () => {
 
   after(() => gusher.stop());
 
-  it('leads to the worker that has the connection of that id', async () => {
+  it('selects the worker that holds the connection with that id', async () => {
     const first = await connectClient(gusher.clientUrl());
     const { socket_id: sid } = await first.ask('gusher.ping');
     const clients: Client[] = [];
     for (let count = 0; count < 6; count += 1) {
       clients.push(await connectClient(gusher.clientUrl('demo', `?sid=${sid}`)));
     }
-    // Killed, it takes all of them with it; by turns only half of them would be there.
+    // All clients are on the killed worker. Round-robin dispatch would have put only half of them there.
     const [one, other] = gusher.workerPids as [number, number];
     const stranger = await connectClient(gusher.clientUrl());
     process.kill(one, 'SIGKILL');
@@ -30,7 +30,7 @@ describe('`sid` in the address of a connect', () => {
     stranger.socket.terminate();
   });
 
-  it('of nobody is no harm', async () => {
+  it('is ignored if no connection has that id', async () => {
     const client = await connectClient(gusher.clientUrl('demo', '?sid=AAAAAAAAAAAAAAAAAAAA'));
     expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();

@@ -5,7 +5,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
-describe('the guards of an app', function () {
+describe('app restrictions', function () {
   this.timeout(20_000);
   const channels = ['*'];
   const apps = new AppsFile(
@@ -28,7 +28,7 @@ describe('the guards of an app', function () {
     apps.remove();
   });
 
-  /** What the server answers at once: the status, and what follows it. */
+  /** Returns the HTTP status or the first close of the server. */
   async function connect(target: string, headers: Record<string, string> = {}): Promise<RawSocket> {
     const socket = await RawSocket.connect(gusher.port);
     socket.send(upgradeHead(target, headers));
@@ -48,7 +48,7 @@ describe('the guards of an app', function () {
   ];
 
   for (const [app, headers, code, close] of REFUSED) {
-    it(`refuse clients of both protocols with ${code} (${JSON.stringify(headers)})`, async () => {
+    it(`reject clients of both protocols with ${code} (${JSON.stringify(headers)})`, async () => {
       const native = await connect(`/ws/${app}`, headers);
       expect(await native.answer())
         .to.match(/^HTTP\/1\.1 403 /)
@@ -68,7 +68,7 @@ describe('the guards of an app', function () {
   ];
 
   for (const [app, headers] of ADMITTED) {
-    it(`admit to ${app} clients of both protocols with ${JSON.stringify(headers)}`, async () => {
+    it(`accept clients of both protocols in ${app} with ${JSON.stringify(headers)}`, async () => {
       for (const target of [`/ws/${app}`, `/app/${app}?protocol=7`]) {
         const { socket, received } = await connect(target, headers);
         expect(received).to.match(/^HTTP\/1\.1 101 /);
@@ -95,7 +95,7 @@ describe('the guards of an app', function () {
     second.socket.destroy();
   });
 
-  it('admit no more than there is room for when many native clients come at once', async () => {
+  it('accept exactly as many concurrent native clients as the limit allows', async () => {
     await eventually(async () => {
       const response = await fetch(`${gusher.api}/v1/apps`);
       return !(await response.text()).includes('"small"');

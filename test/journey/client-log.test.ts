@@ -11,7 +11,7 @@ import { RawSocket } from '../support/raw-socket.ts';
 const SECRET_TOKEN = 'eyJ0b2tlbi10aGF0LWlzLXNlY3JldA';
 const SECRET_CREDENTIAL = 's3cr3t-credential';
 
-describe('the log lines about clients', () => {
+describe('log lines about clients', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -42,7 +42,7 @@ describe('the log lines about clients', () => {
       `${event} with ${code}`,
     );
 
-  it('name refused connects of native clients, with app and address', async () => {
+  it('report rejected connects of native clients with app and address', async () => {
     const failed = (url: string): Promise<unknown> =>
       new Promise((resolve) => new WebSocket(url).on('error', resolve));
     await failed(gusher.clientUrl('no-such-app', `?token=${SECRET_TOKEN}`));
@@ -56,7 +56,7 @@ describe('the log lines about clients', () => {
     expect(await line('connect_refused', 'no_credential')).to.include({ app: 'closed' });
   });
 
-  it('name refused connects of Pusher clients, origins among them', async () => {
+  it('report rejected connects of Pusher clients, including their origin', async () => {
     const client = await openPusherSocket(`${gusher.url}/app/guarded`, PUSHER_APP, {
       origin: 'https://evil.example',
     });
@@ -67,7 +67,7 @@ describe('the log lines about clients', () => {
     });
   });
 
-  it('name what the listener refuses before any worker', async () => {
+  it('report connects that the listener rejects before any worker', async () => {
     const raw = await RawSocket.connect(gusher.port);
     await raw.send('no http\r\n\r\n').answer();
     expect(await line('connect_refused', 'bad_request', { process: 'primary' })).to.include({
@@ -75,7 +75,7 @@ describe('the log lines about clients', () => {
     });
   });
 
-  it('name refused signatures of channels, sign-ins and requests', async () => {
+  it('report invalid signatures of channels, sign-ins and requests', async () => {
     const client = await connectPusher(`${gusher.url}/app/${PUSHER_APP.key}`, PUSHER_APP);
     const auth = `${PUSHER_APP.key}:${createHmac('sha256', 'another').update('x').digest('hex')}`;
     client.send('pusher:subscribe', { channel: 'private-x', auth });
@@ -95,7 +95,7 @@ describe('the log lines about clients', () => {
     await line('request_refused', 'unauthorized');
   });
 
-  it('name closes: too many faults, messages that are too long', async () => {
+  it('report closes after protocol errors and oversized messages', async () => {
     const url = `${gusher.url}/app/${PUSHER_APP.key}`;
     const [faulty, long] = [await connectPusher(url, PUSHER_APP), await connectPusher(url, PUSHER_APP)];
     for (let n = 0; n < 3; n += 1) faulty.socket.send('x');
@@ -109,7 +109,7 @@ describe('the log lines about clients', () => {
     expect(await line('client_closed', 'message_too_long')).to.include({ closeCode: 1009 });
   });
 
-  it('are few however many clients are refused', async () => {
+  it('are rate-limited', async () => {
     const before = gusher.logs.length;
     await Promise.all(
       Array.from({ length: 60 }, (_, n) => connectClient(gusher.clientUrl(`no-${n}`)).catch(() => undefined)),
@@ -121,7 +121,7 @@ describe('the log lines about clients', () => {
     expect(gusher.logs.length - before).to.be.lessThan(10);
   });
 
-  it('hold no secret', () => {
+  it('contain no secret', () => {
     const text = JSON.stringify(gusher.logs);
     for (const secret of [SECRET_TOKEN, SECRET_CREDENTIAL, PUSHER_APP.secret])
       expect(text).not.to.contain(secret);

@@ -12,7 +12,7 @@ import { keyFolder, signToken } from '../support/tokens.ts';
 
 const COMMAND = { remote: 'cmd1', uid: 'x', payload: { n: 1 } };
 
-describe('what clients send to others and to the backend', () => {
+describe('client events and remotes', () => {
   const keys = keyFolder();
   let gusher: RunningGusher;
   const api = new Api(() => gusher.api);
@@ -63,7 +63,7 @@ describe('what clients send to others and to the backend', () => {
       backend.close();
     });
 
-    it('a granted remote is posted to the backend, and answered', async () => {
+    it('posts a granted remote to the backend and replies to the client', async () => {
       const client = await join();
       const reply = await client.ask('gusher.remote', COMMAND);
       expect([reply.event, reply.data]).to.deep.equal([
@@ -76,7 +76,7 @@ describe('what clients send to others and to the backend', () => {
       expect(jobs[0]?.body.startsWith('{"user_id":"ann","socket_id":"')).to.equal(true);
     });
 
-    it('a remote that was not granted, or that the backend does not take, is answered by why', async () => {
+    it('replies with an error code if a remote is not granted or the backend rejects it', async () => {
       const client = await join();
       for (const remote of ['cmd2', 'cmd3', '__proto__']) {
         const reply = await client.ask('gusher.remote', { ...COMMAND, remote });
@@ -96,7 +96,7 @@ describe('what clients send to others and to the backend', () => {
       }
     });
 
-    it('a client event reaches the others in the channel, on any worker, and not its sender', async () => {
+    it('delivers a client event to the other subscribers on all workers, not to its sender', async () => {
       const [sender, ...others] = [
         await join('room'),
         await join('room'),
@@ -116,7 +116,7 @@ describe('what clients send to others and to the backend', () => {
       expect((await outsider.next()).event).to.equal('marker');
     });
 
-    it('client events reach the others also when their sender leaves right after them', async () => {
+    it('delivers client events whose sender disconnects right after sending them', async () => {
       const [sender, other] = [await join('room'), await join('room')];
       const events = [1, 2, 3, 4, 5].map((n) => `{"event":"client-bye","data":${n},"channel":"room"}`);
       for (const event of events) sender.socket.send(event);
@@ -124,7 +124,7 @@ describe('what clients send to others and to the backend', () => {
       for (const n of [1, 2, 3, 4, 5]) expect((await other.next()).data).to.equal(n);
     });
 
-    it('a client event is refused with a code', async () => {
+    it('rejects invalid client events with an error code', async () => {
       const client = await join('room');
       const attempts: [event: string, channel: unknown, code: string][] = [
         ['client-x', 'elsewhere', 'not_subscribed'],
@@ -144,7 +144,7 @@ describe('what clients send to others and to the backend', () => {
       expect(reply.data.code).to.equal('client_events_off');
     });
 
-    it('too many client events are refused, and the connection stays', async () => {
+    it('rejects client events beyond the rate and keeps the connection', async () => {
       const client = await join('flood');
       const other = await join('flood');
       const begun = performance.now();
@@ -185,7 +185,7 @@ describe('what clients send to others and to the backend', () => {
       await redis.stop();
     });
 
-    it('a remote is put into the list of upstream, up to its greatest length', async () => {
+    it('appends remotes to the Redis list that the previous server uses, up to its maximum length', async () => {
       const client = await join();
       const outcomes: string[] = [];
       for (let n = 0; n < 5; n += 1) {

@@ -11,12 +11,12 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP, pusherSdk } from '../support/pusher-app.ts';
 import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 
-/** Writes bytes to the TCP socket of a client, beside its WebSocket library. */
+/** Writes bytes to the client's TCP socket, bypassing its WebSocket library. */
 function writeRaw(socket: WebSocket, bytes: readonly number[]): void {
   (socket as unknown as { _socket: { write(bytes: Buffer): void } })._socket.write(Buffer.from(bytes));
 }
 
-/** Masked with zeros, so the payload stands as it is. */
+/** Builds a frame masked with zeros, so that the payload is unchanged. */
 const frame = (head: number, ...payload: number[]): number[] => [
   head,
   0x80 | payload.length,
@@ -27,7 +27,7 @@ const frame = (head: number, ...payload: number[]): number[] => [
   ...payload,
 ];
 
-/** What a client can do so that WebSocket itself ends its connection. */
+/** Client behaviour after which the WebSocket protocol requires a close. */
 const BROKEN: readonly [what: string, act: (socket: WebSocket) => void, errorEntry: ErrorEntry][] = [
   ['an unmasked frame', (socket) => writeRaw(socket, [0x81, 0x01, 0x61]), ERRORS.bad_frame],
   ['an unknown opcode', (socket) => writeRaw(socket, frame(0x83)), ERRORS.bad_frame],
@@ -43,7 +43,7 @@ const BROKEN: readonly [what: string, act: (socket: WebSocket) => void, errorEnt
   ],
 ];
 
-describe('a connection that must end', () => {
+describe('Close codes', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -66,7 +66,7 @@ describe('a connection that must end', () => {
   const connect = (protocol: number): Promise<PusherClient> =>
     connectPusher(`${gusher.url}/app/${PUSHER_APP.key}?protocol=${protocol}`, PUSHER_APP);
 
-  /** The close of a Pusher client, which in protocols 4 and 5 comes after an error of the same code. */
+  /** Waits for the close of a Pusher client. In protocols 4 and 5 an error event with the same code precedes it. */
   async function expectClose(
     client: PusherClient,
     protocol: number,
@@ -81,7 +81,7 @@ describe('a connection that must end', () => {
   }
 
   for (const [what, act, { close = 0, message: sentence }] of BROKEN) {
-    it(`is closed with ${close} and the reason after ${what}, in every protocol`, async () => {
+    it(`sends ${close} and the reason after ${what}, in every protocol`, async () => {
       const native = await connectClient(gusher.clientUrl(PUSHER_APP.key));
       act(native.socket);
       expect(await within(native.closed, 'the close')).to.deep.equal({ code: close, reason: sentence });
@@ -94,21 +94,21 @@ describe('a connection that must end', () => {
   }
 
   for (const protocol of [4, 5, 6, 7]) {
-    it(`tells the code as protocol ${protocol} asks for when a user is terminated`, async () => {
+    it(`sends the code in the form of protocol ${protocol} when a user is terminated`, async () => {
       const client = await connect(protocol);
       await client.signIn({ id: `user-of-${protocol}` });
       await pusherSdk(gusher.url).terminateUserConnections(`user-of-${protocol}`);
       await expectClose(client, protocol, 4009, ERRORS.terminated.message);
     });
 
-    it(`tells the code as protocol ${protocol} asks for after too many faults`, async () => {
+    it(`sends the code in the form of protocol ${protocol} after too many protocol errors`, async () => {
       const client = await connect(protocol);
       for (let n = 0; n < 3; n += 1) client.socket.send('x');
       await expectClose(client, protocol, 4029, ERRORS.too_many_protocol_errors.message);
     });
   }
 
-  it('tells the code to old protocols when the server stops', async () => {
+  it('sends the code to old protocols when the server stops', async () => {
     const other = await startGusher({ workers: 1, env: { GUSHER_APPS_FILE: apps.path } });
     const url = `${other.url}/app/${PUSHER_APP.key}`;
     const clients = await Promise.all(
@@ -122,8 +122,8 @@ describe('a connection that must end', () => {
   });
 });
 
-describe('the close codes of ws', () => {
-  it('all have an error in the catalogue', () => {
+describe('Close codes of ws', () => {
+  it('all have an entry in the error catalogue', () => {
     const folder = join(dirname(createRequire(import.meta.url).resolve('ws')), 'lib');
     const text = ['receiver.js', 'permessage-deflate.js'].map((name) =>
       readFileSync(join(folder, name), 'utf8'),

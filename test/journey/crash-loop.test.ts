@@ -15,7 +15,7 @@ const CRASH_WHEN_READY = `
   };
 `;
 
-describe('gusher that cannot go on', () => {
+describe('gusher start failures', () => {
   let folder: string;
 
   before(() => {
@@ -24,7 +24,7 @@ describe('gusher that cannot go on', () => {
 
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** Runs some code in each worker before anything else, by way of NODE_OPTIONS. */
+  /** Runs code first in each worker, through NODE_OPTIONS. */
   const inEveryWorker = (code: string): Record<string, string> => inEach('isWorker', code);
   const inThePrimary = (code: string): Record<string, string> => inEach('isPrimary', code);
 
@@ -34,7 +34,7 @@ describe('gusher that cannot go on', () => {
     return { NODE_OPTIONS: `--require ${file}` };
   }
 
-  it('ends with 1 and a sentence when every worker dies while it starts', async () => {
+  it('exits with 1 and an error message if every worker exits during its start', async () => {
     const { code, errorLines, gusher } = await runToItsEnd({ env: inEveryWorker('process.exit(7)') });
     expect(code).to.equal(1);
     expect(errorLines).to.equal(
@@ -45,7 +45,7 @@ describe('gusher that cannot go on', () => {
       .that.matches(/^giving up/);
   });
 
-  it('ends with 1 and a sentence when no worker can be started', async () => {
+  it('exits with 1 and an error message if no worker process can be created', async () => {
     const { code, errorLines } = await runToItsEnd({
       env: inThePrimary("process.execPath = '/nowhere/node'"),
     });
@@ -55,7 +55,7 @@ describe('gusher that cannot go on', () => {
     );
   });
 
-  it('ends with 1 and a sentence when workers crash again and again', async () => {
+  it('exits with 1 and an error message if workers crash repeatedly', async () => {
     const { code, errorLines } = await runToItsEnd({
       env: inEveryWorker(CRASH_WHEN_READY),
     });
@@ -69,7 +69,7 @@ describe('gusher that cannot go on', () => {
     ['GUSHER_LISTEN', 'public'],
     ['GUSHER_API_LISTEN', 'API'],
   ] as const) {
-    it(`ends with 1 and a sentence when the ${what} port is taken`, async () => {
+    it(`exits with 1 and an error message if the ${what} port is in use`, async () => {
       const occupant = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => occupant.once('listening', resolve));
       const { port } = occupant.address() as { port: number };

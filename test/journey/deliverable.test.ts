@@ -14,15 +14,15 @@ const ROUNDS = Number(process.env.GUSHER_FUZZ_ROUNDS ?? 1);
 const { key: APP, id: ID } = PUSHER_APP;
 const BODY_MAX_BYTES = 1024 * 1024;
 const EVENT_MAX_BYTES = 1_000_000;
-/** What text grows by when it is escaped: not at all, twice, three bytes in UTF-8, six times. */
+/** Texts by their growth when escaped: none, twice, three bytes in UTF-8, six times. */
 const UNITS = ['x', '"', '日', '\u0001', '\\'];
 const CHANNEL = 'private-all';
 
-/** Publishes text of about that length under an event; answers the status. */
+/** Publishes text of about that length under an event; returns the status. */
 type Way = (event: string, text: string) => Promise<number>;
 
 for (const broker of ['the embedded broker', 'Redis'] as const) {
-  describe(`what is answered with success, over ${broker}`, () => {
+  describe(`Acknowledged publications over ${broker}`, () => {
     let redis: RedisServer | undefined;
     let redisClient: Redis | undefined;
     let gusher: RunningGusher;
@@ -121,7 +121,7 @@ for (const broker of ['the embedded broker', 'Redis'] as const) {
 
     for (const [name, publish] of Object.entries(ways)) {
       if (name === 'PUBLISH' && broker !== 'Redis') continue;
-      it(`reaches a subscriber of each protocol: ${name}`, async () => {
+      it(`reach a subscriber of each protocol: ${name}`, async () => {
         const random = new SeededRandom(SEED);
         let delivered = 0;
         for (let round = 0; round < ROUNDS; round += 1) {

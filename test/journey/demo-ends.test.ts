@@ -5,7 +5,7 @@ import { upgradeHead } from '../support/frames.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
-describe('the demo app', function () {
+describe('Demo app', function () {
   this.timeout(20_000);
   let gusher: RunningGusher;
 
@@ -38,13 +38,13 @@ describe('the demo app', function () {
     { Host: 'shop.example' },
     { Host: 'localhost.shop.example:8000' },
   ]) {
-    it(`admits no forwarded request (${JSON.stringify(headers)})`, async () => {
+    it(`rejects forwarded requests (${JSON.stringify(headers)})`, async () => {
       expect(await answerTo('/ws/demo', headers)).to.include('demo_is_local');
       expect(await answerTo('/app/demo?protocol=7', headers)).to.include('"code":4001');
     });
   }
 
-  it('ends when the first app is registered: its clients are closed and nobody else is admitted', async () => {
+  it('ends when the first app is registered: its clients are closed and new ones rejected', async () => {
     const clients = await Promise.all([1, 2, 3].map(() => connectClient(gusher.clientUrl())));
     const response = await fetch(`${gusher.api}/v1/admin/apps/board`, {
       method: 'PUT',
@@ -56,7 +56,7 @@ describe('the demo app', function () {
     }
     await gusher.log((line) => line.event === 'demo_ended', 'the end of the demo');
     expect(await answerTo('/ws/demo', {})).to.match(/^HTTP\/1\.1 401 /);
-    // A worker that is new does not know better.
+    // A worker that starts later must reject them too.
     const [pid] = gusher.workerPids;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
     await eventually(() => gusher.workerPids.length === 3, 'another worker');

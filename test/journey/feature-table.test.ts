@@ -10,10 +10,10 @@ import { keyFolder, signToken } from '../support/tokens.ts';
 const TEST = '/v1/apps/TEST';
 
 /**
- * What gusher.cluster v1.13 and v3 can do, row by row as a comparison of the two has it: two hosts on one Redis, in
- * which the names of v1.13 are used, and apps that nobody has registered.
+ * The features of gusher.cluster v1.13 and v3, one test per row of the comparison. Two hosts share one Redis;
+ * the tests use the names of v1.13 and unregistered apps.
  */
-describe('what gusher.cluster can do', () => {
+describe('Features of gusher.cluster', () => {
   const keys = keyFolder();
   let redis: RedisServer;
   let host: RunningGusher;
@@ -63,14 +63,14 @@ describe('what gusher.cluster can do', () => {
     return client;
   }
 
-  it('connect', async () => {
+  it('connects a client with a token', async () => {
     const token = await sign();
     for (const path of ['/ws/TEST', '/wtf/TEST', '/v1/apps/TEST/ws']) {
       await (await connectClient(`${host.url}${path}?token=${token}`)).close();
     }
   });
 
-  it('client auth', async () => {
+  it('authenticates a client over HTTP', async () => {
     const door = new Api(() => host.url.replace('ws:', 'http:'));
     const jwt = await sign();
     expect((await door.form('/auth', { jwt })).json.token).to.be.a('string');
@@ -78,14 +78,14 @@ describe('what gusher.cluster can do', () => {
     expect((await expectError(`${host.url}/ws/TEST?token=x`)).status).to.equal(401);
   });
 
-  it('app registry: any app key that a token names', async () => {
+  it('accepts any app key that a token names', async () => {
     await join(['AA'], { app: 'never-heard-of' });
     expect((await api.post('/v1/apps/never-heard-of/channels/AA/messages', { event: 'e' })).status).to.equal(
       200,
     );
   });
 
-  it('subscribe/unsubscribe', async () => {
+  it('subscribes and unsubscribes', async () => {
     const client = await join();
     const subscribed = await client.ask('gusher.subscribe', { channel: 'AA' });
     expect(subscribed).to.deep.equal({
@@ -104,7 +104,7 @@ describe('what gusher.cluster can do', () => {
     );
   });
 
-  it('multi_subscribe', async () => {
+  it('subscribes to several channels with multi_subscribe', async () => {
     const client = await join([], { grants: ['AA', 'BB'] });
     const data = { multi_channel: ['AA', 'BB'] };
     const reply = await client.ask('gusher.multi_subscribe', data);
@@ -119,7 +119,7 @@ describe('what gusher.cluster can do', () => {
     ]);
   });
 
-  it('wildcard grants', async () => {
+  it('grants channels by wildcard', async () => {
     const client = await join([], { grants: ['app*', 't*st'] });
     const outcomes: string[] = [];
     for (const channel of ['apple', 'app', 'xapple', 'test', 'tst']) {
@@ -130,19 +130,19 @@ describe('what gusher.cluster can do', () => {
     expect(outcomes).to.deep.equal(['succeeded', 'error', 'error', 'succeeded', 'error']);
   });
 
-  it('querychannel', async () => {
+  it('lists the subscriptions with querychannel', async () => {
     const client = await join([], { grants: ['AA', 'app*'] });
     const { event, data } = await client.ask('gusher.querychannel', {});
     expect([event, data]).to.deep.equal(['gusher.querychannel_succeeded', { channels: ['AA', 'app*'] }]);
   });
 
-  it('ws ping event, as its documents promise', async () => {
+  it('replies to the ping event', async () => {
     const { event, data, time } = await (await join()).ask('gusher.ping', { a: 1 });
     expect([event, data]).to.deep.equal(['gusher.pong_succeeded', { a: 1 }]);
     expect(time).to.be.closeTo(Date.now() / 1_000, 60);
   });
 
-  it('remote', async () => {
+  it('sends a remote to the list of its queue', async () => {
     const client = await join([], { remotes: { cmd1: true } });
     const command = { remote: 'cmd1', uid: 'x', payload: [1] };
     const { event, data } = await client.ask('gusher.remote', command, { debug: true });
@@ -152,7 +152,7 @@ describe('what gusher.cluster can do', () => {
     );
   });
 
-  it('push to channel: HTTP or raw PUBLISH', async () => {
+  it('publishes to a channel over HTTP and with PUBLISH in Redis', async () => {
     const client = await join(['AA']);
     const form = await api.form('/api/push/TEST/AA/notify', { data: '{"key":"value"}' });
     expect(await client.nextText()).to.equal(form.text);
@@ -163,7 +163,7 @@ describe('what gusher.cluster can do', () => {
     expect(await client.nextText()).to.equal(raw);
   });
 
-  it('push to user / socket', async () => {
+  it('publishes to a user and to a socket', async () => {
     const near = await join([], { user: 'bob' });
     const far = await join([], { user: 'bob', at: otherHost });
     await api.post(`${TEST}/users/bob/messages`, { data: { x: 1 } });
@@ -173,7 +173,7 @@ describe('what gusher.cluster can do', () => {
     expect(await far.nextText()).to.equal('"txt"');
   });
 
-  it('pattern push / batch', async () => {
+  it('publishes by pattern and in batches', async () => {
     const client = await join(['App-1', 'App-2', 'Box']);
     expect((await api.post(`${TEST}/messages`, { channel_pattern: '^App', event: 'e' })).json.total).to.equal(
       2,
@@ -189,7 +189,7 @@ describe('what gusher.cluster can do', () => {
     expect(events.indexOf('one')).to.be.lessThan(events.indexOf('two'));
   });
 
-  it('change grants live', async () => {
+  it('changes the grants of connected users', async () => {
     const client = await join([], { user: 'cid', grants: [], at: otherHost });
     await api.post(`${TEST}/users/cid/channels`, { channel: 'new' });
     expect((await client.next()).event).to.equal('gusher.addchannel');
@@ -200,7 +200,7 @@ describe('what gusher.cluster can do', () => {
     expect((await client.ask('gusher.querychannel')).data.channels).to.deep.equal(['other']);
   });
 
-  it('presence: channels, users, counts, of all hosts', async () => {
+  it('lists and counts channels and users of all hosts', async () => {
     await join(['p-1', 'p-2'], { app: 'P' });
     await join(['p-1'], { app: 'P', user: 'bob', at: otherHost });
     const answers = async (): Promise<unknown[]> => {
@@ -225,7 +225,7 @@ describe('what gusher.cluster can do', () => {
     await eventually(async () => JSON.stringify(await answers()) === expected, 'the other host knows all');
   });
 
-  it('global stats', async () => {
+  it('returns statistics of all apps', async () => {
     await join([], { app: 'S' });
     await eventually(async () => {
       const { json } = await otherApi.get('/v1/apps');
@@ -237,31 +237,31 @@ describe('what gusher.cluster can do', () => {
     expect(Object.keys(json)).to.deep.equal(['apps', 'connections', 'users']);
   });
 
-  it('health / version', async () => {
+  it('returns health and version', async () => {
     for (const path of ['/healthz', '/readyz', '/version', '/ping'])
       expect((await api.get(path)).status).to.equal(200);
   });
 
-  it('cluster bus: what is published at one host is heard at the other, in order', async () => {
+  it('delivers publications of one host on the other in order', async () => {
     const client = await join(['bus'], { at: otherHost });
     for (let n = 0; n < 50; n += 1) await api.post(`${TEST}/channels/bus/messages`, { event: 'e', data: n });
     for (let n = 0; n < 50; n += 1) expect((await client.next()).data).to.equal(n);
   });
 
-  it('multi-core: clients of every worker hear what is published at one', async () => {
+  it('delivers publications of one worker to clients of every worker', async () => {
     const crowd = await Promise.all(Array.from({ length: 16 }, () => join(['crowd'])));
     await api.post(`${TEST}/channels/crowd/messages`, { event: 'to-all' });
     for (const client of crowd) expect((await client.next()).event).to.equal('to-all');
     const [worker = 0] = host.workerPids;
     process.kill(worker, 'SIGKILL');
     await within(Promise.race(crowd.map((client) => client.closed)), 'the end of that worker');
-    // By the other host: a connection of ours that is kept alive may be one of that worker.
+    // Uses the other host: this host's kept-alive connection may belong to that worker.
     await otherApi.post(`${TEST}/channels/crowd/messages`, { event: 'to-the-others' });
     const fates = await Promise.all(crowd.map((client) => Promise.race([nextEvent(client), cutOff(client)])));
     expect(new Set(fates)).to.have.keys(['to-the-others', 'cut off']);
   });
 
-  it('app isolation, which it has not: no push, pattern or change of grants crosses', async () => {
+  it('isolates apps: no publication, pattern or change of grants affects another app', async () => {
     const mine = await join(['same'], { app: 'ONE' });
     const others = await join(['same'], { app: 'TWO' });
     const id = (await others.ask('gusher.ping')).socket_id;
@@ -278,7 +278,7 @@ describe('what gusher.cluster can do', () => {
     expect((await api.get('/v1/apps/ONE/channels/same/users')).json).to.deep.equal([]);
   });
 
-  it('gusher-js, and its trigger(), which there cost the connection', async () => {
+  it('works with gusher-js and its trigger()', async () => {
     await api.request('PUT', '/v1/admin/apps/CHAT', { channels: ['*'], client_events: true });
     const other = await connectClient(otherHost.clientUrl('CHAT'));
     clients.push(other);
@@ -298,7 +298,7 @@ describe('what gusher.cluster can do', () => {
         event: 'client-typing',
         data: { who: 'ann' },
       });
-      // It needs its browser until the end.
+      // gusher-js needs the browser globals until it has disconnected.
       await within(
         becomes(client, 'closed', () => client.disconnect()),
         'the end of gusher-js',
@@ -308,7 +308,7 @@ describe('what gusher.cluster can do', () => {
     }
   });
 
-  it('reconnect to bus, for which v1.13 had to be started anew: clients stay and hear again', async () => {
+  it('reconnects to Redis after an outage, and keeps its clients', async () => {
     const client = await join(['bus'], { at: otherHost });
     const isReady = async (each: Api) => (await each.get('/readyz')).status === 200;
     await redis.kill();
@@ -319,7 +319,7 @@ describe('what gusher.cluster can do', () => {
     expect((await client.next()).event).to.equal('again');
   });
 
-  it('master API auth, which it has not: whoever does not bring the token is refused', async () => {
+  it('rejects API requests without the token', async () => {
     const token = 'a-token-of-sixteen-characters-or-more';
     const guarded = await startGusher({ workers: 1, env: { GUSHER_API_TOKEN: token } });
     try {
@@ -333,10 +333,10 @@ describe('what gusher.cluster can do', () => {
     }
   });
 
-  it('graceful shutdown, with a close code, which it has not', async () => {
+  it('closes clients with a close code at a graceful shutdown', async () => {
     const client = await join(['bus'], { at: otherHost });
     otherHost.process.kill('SIGTERM');
-    expect((await within(client.closed, 'the goodbye')).code).to.equal(4200);
+    expect((await within(client.closed, 'the close frame')).code).to.equal(4200);
     expect(await otherHost.end()).to.equal(0);
   });
 });
@@ -345,7 +345,7 @@ const nextEvent = async (client: Client): Promise<string> => (await client.next(
 
 const cutOff = (client: Client): Promise<string> => client.closed.then(() => 'cut off');
 
-/** Does something with gusher-js and waits for its event. */
+/** Runs an action and waits for an event of gusher-js. */
 function becomes(client: GusherJs, event: string, act: () => void): Promise<void> {
   return new Promise((resolve) => {
     client.bind(event, () => resolve());

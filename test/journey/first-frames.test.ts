@@ -4,13 +4,13 @@ import { within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { handshake, maskedFrame, RawSocket } from '../support/raw-socket.ts';
 
-/** The long form is for a person: GUSHER_LONG_JOURNEYS=1. */
+/** GUSHER_LONG_JOURNEYS=1 runs the long form. */
 const LONG = process.env.GUSHER_LONG_JOURNEYS === '1';
 const CLIENTS = LONG ? 3_000 : 150;
 const RATES = LONG ? [50, 200, 1_000] : [200, 1_000];
 const PING = '{"event":"gusher.ping","data":"first"}';
 
-describe(`the first frame of ${CLIENTS} clients`, () => {
+describe(`First frame of ${CLIENTS} clients`, () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -22,22 +22,22 @@ describe(`the first frame of ${CLIENTS} clients`, () => {
   });
 
   for (const perSecond of RATES) {
-    it(`sent in the callback of the 101 is answered, at ${perSecond} connects/s`, async () => {
+    it(`gets a reply if sent right after the 101, at ${perSecond} connects/s`, async () => {
       await comeAndBeAnswered(perSecond, speakAfterUpgrade);
     }).timeout(120_000);
 
-    it(`sent in the segment of the request is answered, at ${perSecond} connects/s`, async () => {
+    it(`gets a reply if sent in the TCP segment of the request, at ${perSecond} connects/s`, async () => {
       await comeAndBeAnswered(perSecond, speakWithRequest);
     }).timeout(120_000);
   }
 
-  it('is answered while a worker is killed and restarts, or the client is told by a close', async () => {
+  it('gets a reply or a close while a worker is killed and restarts', async () => {
     const [victim] = gusher.workerPids as [number];
     const killer = setTimeout(() => process.kill(victim, 'SIGKILL'), 100);
     const outcomes = await come(300, CLIENTS, (port) => speakAfterUpgrade(port).catch(() => 'closed'));
     clearTimeout(killer);
     expect(outcomes.filter((outcome) => outcome !== 'answered' && outcome !== 'closed')).to.deep.equal([]);
-    // Only who was with the victim may have been cut off.
+    // Only clients of the killed worker may have lost their connection.
     expect(outcomes.filter((outcome) => outcome === 'answered')).to.have.length.above(CLIENTS / 2);
   });
 
@@ -65,7 +65,7 @@ describe(`the first frame of ${CLIENTS} clients`, () => {
   }
 });
 
-/** A client whose first frame leaves in the callback of the 101. Rejects if it is closed without an answer. */
+/** Sends the first frame right after the 101. Rejects if the connection closes without a reply. */
 function speakAfterUpgrade(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/demo`);
@@ -79,7 +79,7 @@ function speakAfterUpgrade(port: number): Promise<string> {
   });
 }
 
-/** A client whose first frame is in the very segment of its request. */
+/** Sends the first frame in the TCP segment of the request. */
 async function speakWithRequest(port: number): Promise<string> {
   const raw = await RawSocket.connect(port);
   raw.send(Buffer.concat([Buffer.from(handshake('/ws/demo')), maskedFrame(PING)]));

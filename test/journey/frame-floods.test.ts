@@ -12,7 +12,7 @@ const FLOODS: readonly [what: string, first: Buffer, again: Buffer][] = [
   ['empty messages', Buffer.alloc(0), clientFrame(TEXT)],
 ];
 
-describe('a flood of frames', function () {
+describe('Frame flood', function () {
   this.timeout(30_000);
   let gusher: RunningGusher;
 
@@ -25,7 +25,7 @@ describe('a flood of frames', function () {
   });
 
   for (const [what, first, again] of FLOODS) {
-    it(`of ${what} ends its sender, and does not delay its neighbours`, async () => {
+    it(`of ${what} closes its sender and does not delay other clients`, async () => {
       const neighbour = await connectClient(gusher.clientUrl());
       const flood = await RawSocket.connect(gusher.port);
       flood.send(upgradeHead('/ws/demo'));
@@ -52,7 +52,7 @@ describe('a flood of frames', function () {
     });
   }
 
-  it('of a few hundred pings is answered ping by ping', async () => {
+  it('of a few hundred pings gets a pong for each ping', async () => {
     const client = await RawSocket.connect(gusher.port);
     client.send(upgradeHead('/ws/demo'));
     await eventually(() => client.received.includes('\r\n\r\n'), 'the upgrade');
@@ -63,9 +63,9 @@ describe('a flood of frames', function () {
   });
 });
 
-describe('a client that was rejected', function () {
+describe('Rejected client', function () {
   this.timeout(20_000);
-  /** Shorter than a client may take to answer the close. */
+  /** Shorter than the time that a client has to answer the close. */
   const SOON_MS = 800;
   let gusher: RunningGusher;
 
@@ -79,7 +79,7 @@ describe('a client that was rejected', function () {
 
   for (const target of ['/app/no-app?protocol=7', '/ws/no-app?reject=close']) {
     for (const [what, first, again] of FLOODS) {
-      it(`loses its socket when it sends ${what} instead of a close (${target})`, async () => {
+      it(`loses its socket if it sends ${what} instead of a close frame (${target})`, async () => {
         const flood = await RawSocket.connect(gusher.port);
         flood.send(upgradeHead(target));
         await eventually(() => flood.received.includes('App not found.'), 'the error');
@@ -92,8 +92,8 @@ describe('a client that was rejected', function () {
   }
 });
 
-describe('a Pusher client that waits for its turn', () => {
-  it('is not read from when it sends more than a hundred frames', async () => {
+describe('Pusher client in the admission queue', () => {
+  it('is not read from after more than a hundred frames', async () => {
     const gusher = await startGusher({
       workers: 1,
       env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '5000' },
@@ -116,7 +116,7 @@ describe('a Pusher client that waits for its turn', () => {
     expect(await gusher.stop()).to.equal(0);
   });
 
-  it('gets its pings answered', async () => {
+  it('gets pongs for its pings', async () => {
     const gusher = await startGusher({
       workers: 1,
       env: { GUSHER_PUSHER_CONNECTS_PER_SECOND: '1', GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '1000' },

@@ -3,8 +3,8 @@ import { connectClient } from '../support/client.ts';
 import { within } from '../support/deadline.ts';
 import { startGusher } from '../support/gusher.ts';
 
-describe('a client that is gone without a word', () => {
-  it('is closed, while one that answers pings is kept', async () => {
+describe('Heartbeat', () => {
+  it('closes a client that does not answer pings, and keeps one that does', async () => {
     const gusher = await startGusher({ workers: 1, env: { GUSHER_HEARTBEAT_INTERVAL_MS: '1500' } });
     const gone = await connectClient(gusher.clientUrl(), { autoPong: false });
     const there = await connectClient(gusher.clientUrl());

@@ -9,7 +9,7 @@ import { type GusherJs, loadGusherJs } from '../support/gusher-js.ts';
 
 const WSCAT = fileURLToPath(new URL('../../../node_modules/.bin/wscat', import.meta.url));
 
-describe('clients that exist already', () => {
+describe('Existing clients', () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -27,7 +27,7 @@ describe('clients that exist already', () => {
       await cat.end();
     });
 
-    it('is told of a typo and stays connected', async () => {
+    it('gets an error after a typo and stays connected', async () => {
       const cat = openWscat(
         gusher.clientUrl(),
         'subscribe cats',
@@ -39,7 +39,7 @@ describe('clients that exist already', () => {
     });
   });
 
-  describe('gusher-js, as it is on npm', () => {
+  describe('gusher-js, unmodified', () => {
     let library: ReturnType<typeof loadGusherJs>;
 
     before(() => {
@@ -51,7 +51,7 @@ describe('clients that exist already', () => {
     for (const binary of [false, true]) {
       const form = binary ? 'binary frames' : 'text frames';
 
-      it(`hears its channels, with ${form}`, async () => {
+      it(`receives the messages of its channels, with ${form}`, async () => {
         const client = library.create('demo', { url: gusher.clientUrl(), token: '', binary });
         const received: unknown[] = [];
         const note = (data: never): void => void received.push(data);
@@ -61,14 +61,14 @@ describe('clients that exist already', () => {
         Object.values(client.subscribes(['one', 'two'])).map((channel) => channel.bind('tick', note));
         expect(early).to.have.property('subscribed', true);
         for (const channel of ['early', 'late', 'one', 'two']) {
-          await publishUntilHeard(gusher, received, channel, `${channel} ✓`);
+          await publishUntilReceived(gusher, received, channel, `${channel} ✓`);
         }
         expect(new Set(received)).to.deep.equal(new Set(['early ✓', 'late ✓', 'one ✓', 'two ✓']));
         await leave(client);
       });
     }
 
-    it('subscribes to more channels than fit in one of its commands', async () => {
+    it('subscribes to more channels than fit in one command', async () => {
       const client = library.create('demo', { url: gusher.clientUrl(), token: '' });
       const names = Array.from({ length: 25 }, (_, number) => `a-rather-long-channel-name-${number}`);
       const received: unknown[] = [];
@@ -76,11 +76,11 @@ describe('clients that exist already', () => {
         channel.bind('tick', (data: never) => void received.push(data));
       }
       await connect(client);
-      for (const name of names) await publishUntilHeard(gusher, received, name, name);
+      for (const name of names) await publishUntilReceived(gusher, received, name, name);
       await leave(client);
     });
 
-    it('comes back after its worker was killed, and hears its channels again', async () => {
+    it('reconnects after its worker was killed, and receives the messages of its channels again', async () => {
       const client = library.create('demo', {
         url: gusher.clientUrl(),
         token: '',
@@ -90,18 +90,18 @@ describe('clients that exist already', () => {
       const received: unknown[] = [];
       client.subscribe('phoenix').bind('tick', (data: never) => void received.push(data));
       await connect(client);
-      await publishUntilHeard(gusher, received, 'phoenix', 'before');
+      await publishUntilReceived(gusher, received, 'phoenix', 'before');
       const closed = new Promise<{ code: number }>((resolve) => client.bind('@closed', resolve));
       const again = nextEvent(client, 'connected');
       for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
       expect((await within(closed, 'the end of the connection')).code).to.equal(1006);
       await within(again, 'the next connection');
-      await publishUntilHeard(gusher, received, 'phoenix', 'after');
+      await publishUntilReceived(gusher, received, 'phoenix', 'after');
       await leave(client);
     });
   });
 
-  it('a plain ws client that sends nothing at all stays connected', async () => {
+  it('keep a plain ws client connected that never sends anything', async () => {
     const client = await connectClient(gusher.clientUrl());
     await client.expectNothing();
     await client.close();
@@ -112,7 +112,7 @@ function nextEvent(client: GusherJs, event: string): Promise<void> {
   return new Promise((resolve) => client.bind(event, () => resolve()));
 }
 
-/** Connects and waits for the answer to the subscriptions made before, if there are any. */
+/** Connects and waits for the replies to earlier subscriptions, if any. */
 async function connect(client: GusherJs): Promise<void> {
   const subscribed = nextEvent(client, 'gusher.multi_subscribe_succeeded');
   client.bind('error', () => undefined);
@@ -120,26 +120,25 @@ async function connect(client: GusherJs): Promise<void> {
   await within(subscribed, 'the first subscriptions of gusher-js');
 }
 
-/** Waits for the end too: gusher-js needs its browser until then. */
+/** Disconnects and waits for the close: gusher-js needs the browser globals until then. */
 async function leave(client: GusherJs): Promise<void> {
   const closed = nextEvent(client, 'closed');
   client.disconnect();
   await within(closed, 'the end of gusher-js');
 }
 
-/** gusher-js does not tell when a single subscription is in effect, so one has to try. */
-async function publishUntilHeard(
+/** Publishes until the client receives it: gusher-js does not report the success of a single subscription. */
+async function publishUntilReceived(
   gusher: RunningGusher,
   received: unknown[],
   channel: string,
   data: string,
 ): Promise<void> {
   await eventually(async () => {
-    // A connection to the API may have ended with a worker that was killed.
+    // The API connection may have ended with the killed worker.
     await gusher.publish(channel, 'tick', data).catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 20));
     return received.includes(data);
-  }, `gusher-js heard ${data}`);
+  }, `gusher-js receives ${data}`);
 }
 
 interface Wscat {
@@ -147,11 +146,11 @@ interface Wscat {
   end(): Promise<void>;
 }
 
-/** Connects, sends the lines and stays. */
+/** Connects wscat, sends the lines and stays connected. */
 function openWscat(url: string, ...lines: string[]): Wscat {
   const send = lines.flatMap((line) => ['--execute', line]);
   const child = spawn(process.execPath, [WSCAT, '--wait=-1', ...send, '--connect', url], {
-    // wscat ends with its input.
+    // wscat exits when its standard input ends.
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let output = '';

@@ -4,7 +4,7 @@ import { within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { sendRaw } from '../support/raw-http.ts';
 
-describe('an API without a token', () => {
+describe('API without a token', () => {
   let gusher: RunningGusher;
   let port: number;
 
@@ -33,7 +33,7 @@ describe('an API without a token', () => {
   ] as const;
 
   for (const [line, body] of REQUESTS) {
-    it(`refuses ${line} of a web page`, async () => {
+    it(`rejects ${line} from a web page`, async () => {
       expect(await codeOf(line, { Host: 'evil.example' }, body)).to.equal('foreign_host');
       const page = { Host: 'localhost', Origin: 'http://evil.example', 'Content-Type': 'text/plain' };
       expect(await codeOf(line, page, body)).to.equal('foreign_origin');
@@ -42,16 +42,16 @@ describe('an API without a token', () => {
     });
   }
 
-  it('counts the authority of an absolute target, not the Host field', async () => {
+  it('checks the authority of an absolute target, not the Host field', async () => {
     expect(await codeOf('GET http://evil.example/v1/stats', { Host: 'localhost' })).to.equal('foreign_host');
   });
 
-  it('serves programs, and health checks of any name', async () => {
+  it('accepts requests of programs, and health checks with any Host', async () => {
     expect(await codeOf('GET /v1/stats', { Host: 'localhost:1' })).to.equal('200');
     expect(await codeOf('GET /healthz', { Host: 'gusher.internal' })).to.equal('200');
   });
 
-  it('keeps pages of other origins away from the demo app', async () => {
+  it('rejects pages of other origins in the demo app', async () => {
     const status = async (origin: string): Promise<string> => {
       const socket = new WebSocket(gusher.clientUrl(), { origin });
       const outcome = await within(

@@ -5,8 +5,8 @@ import { startGusher } from '../support/gusher.ts';
 
 const CHANNELS = 200;
 
-describe('the budget of names', () => {
-  it('refuses channels beyond it by a code, and is free again when their clients have gone', async function () {
+describe('Name budget', () => {
+  it('rejects channels beyond the budget with a code, and accepts them again after clients left', async function () {
     this.timeout(20_000);
     const gusher = await startGusher({ workers: 2, env: { GUSHER_NAMES_MAX_BYTES: String(1024 * 1024) } });
     let named = 0;
@@ -23,12 +23,12 @@ describe('the budget of names', () => {
       clients.push(client);
       outcomes.push(await join(client));
     }
-    // 1 MiB are about 830 channels, shared by two workers.
+    // 1 MiB holds about 830 channels, shared by two workers.
     expect(outcomes.filter((outcome) => outcome === 'joined')).to.have.length.within(2, 5);
     expect(outcomes.at(-1)).to.equal('host_full');
     const [first, last] = [clients[0], clients.at(-1)];
     if (first === undefined || last === undefined) throw new Error('there are no clients');
-    // A channel that is there already costs nothing, and who is in one stays.
+    // An existing channel costs nothing, and its subscribers stay.
     const known = { multi_channel: Array.from({ length: CHANNELS }, (_, index) => `room-1-${index}`) };
     expect((await first.ask('gusher.multi_subscribe', known)).event).to.equal(
       'gusher.multi_subscribe_succeeded',

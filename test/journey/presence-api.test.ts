@@ -6,7 +6,7 @@ import { keyFolder, signToken } from '../support/tokens.ts';
 
 const TEST = '/v1/apps/TEST';
 
-describe('lists and counts of the API', () => {
+describe('Presence API', () => {
   const keys = keyFolder();
   let gusher: RunningGusher;
   const api = new Api(() => gusher.api);
@@ -32,7 +32,7 @@ describe('lists and counts of the API', () => {
     const client = await connectClient(`${gusher.url}/v1/apps/${app}/ws?token=${token}`);
     clients.push(client);
     for (const channel of channels) await client.subscribe(channel);
-    // A query made after this answer sees the connection.
+    // A query after this reply includes the connection.
     await client.ask('gusher.ping');
     return client;
   }
@@ -76,13 +76,13 @@ describe('lists and counts of the API', () => {
     ['/api/TEST/online/bychannel/news/count', { count: 2 }],
   ];
   for (const [path, expected] of answers) {
-    it(`answers GET ${path}`, async () => {
+    it(`returns GET ${path}`, async () => {
       const { status, json } = await api.get(path);
       expect([status, json]).to.deep.equal([200, expected]);
     });
   }
 
-  it('goes through a list page by page', async () => {
+  it('returns a list page by page', async () => {
     const seen: string[] = [];
     let query = 'limit=2';
     for (let pages = 1; ; pages += 1) {
@@ -99,7 +99,7 @@ describe('lists and counts of the API', () => {
     expect(seen).to.deep.equal(['a,b', 'news', 'sport', 'stock']);
   });
 
-  it('refuses what is no page, channel or app', async () => {
+  it('rejects invalid pages, channels and apps', async () => {
     for (const query of ['limit=0', 'limit=-1', 'limit=x', 'limit=10001', 'cursor=!', 'cursor=']) {
       expectRejected(await api.get(`${TEST}/channels?${query}`), 400, 'bad_page');
     }
@@ -113,7 +113,7 @@ describe('lists and counts of the API', () => {
     expectRejected(await api.get('/v1/apps/a%40b/users'), 400, 'bad_app');
   });
 
-  it('publishes by pattern to the live channels of the one app', async () => {
+  it('publishes by pattern to the occupied channels of that app only', async () => {
     const eve = await join('eve', 'TEST', 'room-1', 'room-22', 'lobby');
     const other = await join('eve', 'OTHER', 'room-1');
     const body = '{"channel_pattern":"^room-\\\\d+$","event":"e","data":{"n":1.0}}';
@@ -124,7 +124,7 @@ describe('lists and counts of the API', () => {
       '{"channel":"room-1","event":"e","data":{"n":1.0}}',
       '{"channel":"room-22","event":"e","data":{"n":1.0}}',
     ]);
-    // Not anchored, as with upstream.
+    // The pattern is not anchored, as in the previous server.
     const { json } = await api.post(`${TEST}/messages`, { channel_pattern: 'obb', event: 'e' });
     expect(json).to.deep.equal({ total: 1, pattern: 'obb' });
     expect((await eve.next()).channel).to.equal('lobby');
@@ -132,11 +132,11 @@ describe('lists and counts of the API', () => {
     expect((await other.next()).event).to.equal('marker');
   });
 
-  it('refuses patterns that are none, or cost too much, at once', async () => {
+  it('rejects invalid and expensive patterns at once', async () => {
     const long = 'a'.repeat(200);
     await join('mallory', 'TEST', `${long}!`);
     const started = performance.now();
-    // What a backtracking engine dies of is harmless here.
+    // Patterns that block a backtracking engine are harmless here.
     for (const pattern of ['(a+)+$', '(a|a)*$', '(.*a){12}$', '(a?){20}a{20}$']) {
       expect((await api.post(`${TEST}/messages`, { channel_pattern: pattern, event: 'e' })).status).to.equal(
         200,

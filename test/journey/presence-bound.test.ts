@@ -5,7 +5,7 @@ import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 
 const MOST = 10;
 
-describe('the bound of a presence channel over the workers of a host', () => {
+describe('Member limit of a presence channel over all workers', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   const clients: PusherClient[] = [];
@@ -31,7 +31,7 @@ describe('the bound of a presence channel over the workers of a host', () => {
     return some;
   }
 
-  /** All come at once; the names of those who get in. */
+  /** Subscribes all clients at once; returns the user ids that succeeded. */
   async function join(channel: string, some: readonly PusherClient[], prefix: string): Promise<string[]> {
     for (const [n, client] of some.entries()) client.sendSubscribe(channel, `{"user_id":"${prefix}${n}"}`);
     const answers = await Promise.all(some.map((client) => client.next()));
@@ -45,7 +45,7 @@ describe('the bound of a presence channel over the workers of a host', () => {
     [1, 40],
     [9, 2],
   ] as const) {
-    it(`is met exactly where ${present} are there and ${coming} come at once`, async () => {
+    it(`accepts exactly the limit if ${present} members exist and ${coming} subscribe at once`, async () => {
       for (let round = 0; round < 3; round += 1) {
         const channel = `presence-${present}-${coming}-${round}`;
         const early = await connect(present);

@@ -6,7 +6,7 @@ import { connectPusher } from '../support/pusher-client.ts';
 
 const CLIENTS = 60;
 
-describe('Pusher clients that subscribe and are gone at once', () => {
+describe('Pusher clients that disconnect while they subscribe', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -23,7 +23,7 @@ describe('Pusher clients that subscribe and are gone at once', () => {
   const connect = () => connectPusher(`${gusher.url}/app/${PUSHER_APP.key}`, PUSHER_APP);
 
   for (const how of ['close', 'terminate'] as const) {
-    it(`leave nobody behind (${how})`, async () => {
+    it(`leave no member behind (${how})`, async () => {
       const channels = ['presence-', 'presence-cache-', 'private-', 'cache-', ''].map((kind) => kind + how);
       for (let n = 0; n < CLIENTS; n += 1) {
         const client = await connect();

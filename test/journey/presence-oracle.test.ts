@@ -17,35 +17,35 @@ import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
-/** By hand: GUSHER_ORACLE_SECONDS=60 GUSHER_ORACLE_SEED=7 npx mocha dist/test/journey/presence-oracle.test.js */
+/** Long run: GUSHER_ORACLE_SECONDS=60 GUSHER_ORACLE_SEED=7 npx mocha dist/test/journey/presence-oracle.test.js */
 const SECONDS = Number(process.env.GUSHER_ORACLE_SECONDS ?? 8);
 const SEED = Number(process.env.GUSHER_ORACLE_SEED ?? 1);
 
-/** However slow the machine is. */
+/** Minimum number of steps on a slow machine. */
 const MIN_STEPS = 15;
 
 const APPS = ['board', 'shop'];
-/** Here a Pusher client at each host hears who joins and who leaves. */
+/** The channel in which a Pusher client at each host watches joins and leaves. */
 const HALL = 'presence-hall';
 const PUSHER = { app: 'shop', id: '77', secret: 's3cr3t' };
 const CHANNELS = ['lobby', HALL, 'room-a', 'room-b', 'room-c', 'zoo'];
 const USERS = ['', 'ann', 'bob', 'cid', 'dan', 'eve', 'fay'];
 const CLIENTS_MAX = 40;
-/** What is promised for the users of a host that died. */
+/** The documented time after which the users of a dead host are removed. */
 const DEAD_HOST_MS = 10_000;
 
 interface NativeClient extends ModelClient {
   readonly client: Client;
 }
 
-describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
+describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
   const random = new SeededRandom(SEED);
   const natives: NativeClient[] = [];
   const model = new PresenceModel(APPS, CHANNELS);
   const hosts: RunningGusher[] = [];
   const watchers = new Map<RunningGusher, PusherClient>();
   let watcherCount = 0;
-  /** What was done so far, the latest last. */
+  /** The steps so far, the latest last. */
   const done: string[] = [];
   let redis: RedisServer;
   let identities: IdentityServer;
@@ -69,20 +69,20 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     return startGusher({ workers: 2, redisUrl: redis.url });
   }
 
-  /** One question after another is answered as the model does; at once, for what the host itself has confirmed. */
+  /** Compares every query with the model at once: for changes that the host itself has confirmed. */
   async function expectExact(host: RunningGusher): Promise<void> {
     const expected = model.answers();
     expect(differences(await answersOf(host, expected), expected), story()).to.deep.equal([]);
   }
 
-  /** Every host answers as the model does, soon. */
+  /** Waits until every host's responses equal the model's. */
   async function expectAgreement(timeoutMs = 5_000): Promise<void> {
     await Promise.all(
       hosts.map(async (host, number) => {
         let wrong: string[] = [];
         const agrees = async (): Promise<boolean> => {
           const expected = model.answers();
-          // A worker that is killed cuts the requests it had.
+          // A killed worker drops the requests that it was processing.
           const received = await answersOf(host, expected).catch(() => ({}));
           wrong = [...differences(received, expected), ...mistold(watchers.get(host))];
           return wrong.length === 0;
@@ -94,7 +94,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     );
   }
 
-  /** What a watcher was told of the hall that is not so; one whose worker died is told nothing any more. */
+  /** Compares the messages of a watcher with the model. A watcher whose worker died receives nothing more. */
   function mistold(watcher: PusherClient | undefined): string[] {
     if (watcher === undefined || !isOpen(watcher)) return [];
     const { members, errors } = membersSeenBy(watcher.texts, HALL);
@@ -104,7 +104,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     return [`a watcher was told of ${members}, expected ${expected}`];
   }
 
-  /** Sees to it that somebody watches the hall at every host. */
+  /** Connects a watcher at every host that has none. */
   async function watch(): Promise<void> {
     for (const host of hosts) {
       if (isOpen(watchers.get(host))) continue;
@@ -161,7 +161,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     await within(client.closed, 'the end of a client');
   }
 
-  /** Many at once: nothing is known of the order in which the host takes them. */
+  /** Runs many changes at once, in an order that the test does not know. */
   async function storm(host: RunningGusher): Promise<void> {
     const comings = Array.from({ length: 8 }, async () => {
       const client = await connect(host);
@@ -219,7 +219,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     return host;
   }
 
-  it('finds every answer right after every step', async () => {
+  it('matches after every step', async () => {
     const until = performance.now() + SECONDS * 1_000;
     const nextHostDeath = (): number => performance.now() + 15_000 + random.below(10_000);
     let hostDeathAt = nextHostDeath();
@@ -235,7 +235,7 @@ describe(`the presence oracle (seed ${SEED}, ${SECONDS} s)`, () => {
     }
   }).timeout((SECONDS + 90) * 1_000);
 
-  it('finds them right when a host is killed, within ten seconds, and when it is back', async () => {
+  it('matches within ten seconds after a host is killed, and after it has restarted', async () => {
     for (const host of hosts) await subscribe(await connect(host));
     await killHost(random.pick(hosts));
   });

@@ -10,22 +10,25 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 40;
 
-describe('a primary that is killed', () => {
-  it('leaves clients that are told to come back, no process and no port', async () => {
+describe('Primary process crash', () => {
+  it('closes the clients with a reconnect code, and leaves no process and no port', async () => {
     const gusher = await startGusher({ workers: 2 });
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const { port, workerPids } = gusher;
     const apiPort = Number(new URL(gusher.api).port);
 
     await gusher.stop('SIGKILL');
-    const closes = await within(Promise.all(subscribers.map(({ client }) => client.closed)), 'all goodbyes');
+    const closes = await within(
+      Promise.all(subscribers.map(({ client }) => client.closed)),
+      'all close frames',
+    );
     for (const { code } of closes) expect(code).to.equal(4200);
     await eventually(() => !workerPids.some(isAlive), 'the workers are gone');
     await expectFree(port);
     await expectFree(apiPort);
   });
 
-  it('by a fault of its own, says so and leaves clients that are told to come back', async () => {
+  it('logs an uncaught exception and closes the clients with a reconnect code', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'gusher-fault-'));
     const file = join(folder, 'fault.cjs');
     const error = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
@@ -36,13 +39,16 @@ describe('a primary that is killed', () => {
     expect(await gusher.stop('SIGUSR2')).to.equal(1);
     const line = gusher.logs.find(({ event }) => event === 'primary_failed');
     expect(line).to.have.nested.property('err.message', 'a bug');
-    const closes = await within(Promise.all(subscribers.map(({ client }) => client.closed)), 'all goodbyes');
+    const closes = await within(
+      Promise.all(subscribers.map(({ client }) => client.closed)),
+      'all close frames',
+    );
     for (const { code } of closes) expect(code).to.equal(4200);
     await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
     rmSync(folder, { recursive: true });
   });
 
-  it('in the middle of a graceful stop, still leaves no client without a goodbye', async () => {
+  it('still closes every client if the primary is killed during a graceful shutdown', async () => {
     const gusher = await startGusher({ workers: 2, env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '20' } });
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const { workerPids } = gusher;
@@ -50,13 +56,16 @@ describe('a primary that is killed', () => {
     gusher.process.kill('SIGTERM');
     await within(Promise.race(subscribers.map(({ client }) => client.closed)), 'the first goodbye');
     await killAndForget(gusher);
-    const closes = await within(Promise.all(subscribers.map(({ client }) => client.closed)), 'all goodbyes');
+    const closes = await within(
+      Promise.all(subscribers.map(({ client }) => client.closed)),
+      'all close frames',
+    );
     for (const { code } of closes) expect(code).to.equal(4200);
     await eventually(() => !workerPids.some(isAlive), 'the workers are gone');
     disconnectAll(subscribers);
   });
 
-  it('while workers start, leaves none of them', async () => {
+  it('leaves no worker if the primary is killed while workers start', async () => {
     const gusher = await startGusher({ workers: 2 });
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGKILL');
@@ -71,7 +80,7 @@ async function killAndForget(gusher: RunningGusher): Promise<void> {
   expect(await gusher.stop('SIGKILL')).to.equal(null);
 }
 
-/** Listens there as anybody may who comes next. */
+/** Checks that another process can listen on the port. */
 async function expectFree(port: number): Promise<void> {
   await eventually(async () => {
     const server = createServer();

@@ -6,7 +6,7 @@ import { handshake, RawSocket } from '../support/raw-socket.ts';
 
 const CLOSE = 'Host: x\r\nConnection: close\r\n';
 
-describe('HTTP on the public port and on the API port', () => {
+describe('HTTP on the public port and the API port', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   let ports: readonly number[];
@@ -32,7 +32,7 @@ describe('HTTP on the public port and on the API port', () => {
     return raw.answer(10_000);
   }
 
-  /** What both ports answer, by status line and body; they must agree. */
+  /** Returns status line and body, which must be equal on both ports. */
   async function askBoth(text: string): Promise<{ status: number; head: string; body: string }> {
     const answers = await Promise.all(ports.map((port) => ask(port, text)));
     const [one, other] = answers.map((answer) => {
@@ -45,7 +45,7 @@ describe('HTTP on the public port and on the API port', () => {
   }
 
   for (const upgrade of ['h2c', 'TLS/1.0', 'h2c, websocket', 'HTTP/3.0, foo', 'websocket']) {
-    it(`serves a request that offers to upgrade to ${upgrade} (RFC 9110 §7.8)`, async () => {
+    it(`responds to a request with Upgrade: ${upgrade} (RFC 9110 §7.8)`, async () => {
       const offer = `Host: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: ${upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n`;
       expect((await askBoth(`GET /up HTTP/1.1\r\n${offer}\r\n`)).body).to.equal('{"status":"ok"}');
       const body = await askBoth(`POST /apps/app-id/events HTTP/1.1\r\n${offer}Content-Length: 2\r\n\r\n{}`);
@@ -53,7 +53,7 @@ describe('HTTP on the public port and on the API port', () => {
     });
   }
 
-  it('ignores an upgrade of HTTP/1.0, and takes one of a list that has a key', async () => {
+  it('ignores an upgrade in HTTP/1.0, and accepts websocket within a list', async () => {
     const old = handshake('/ws/demo').replace('HTTP/1.1', 'HTTP/1.0');
     expect(await ask(gusher.port, old)).to.match(/^HTTP\/1\.1 426 /);
     const raw = await RawSocket.connect(gusher.port);
@@ -67,7 +67,7 @@ describe('HTTP on the public port and on the API port', () => {
     expect(await raw.answer()).to.match(/^HTTP\/1\.1 101 /);
   });
 
-  it('takes the second offer of an extension if it does not know the first (RFC 7692 §5)', async () => {
+  it('accepts the second extension offer if the first is unknown (RFC 7692 §5)', async () => {
     const raw = await RawSocket.connect(gusher.port);
     raw.send(handshake('/ws/demo', 'Sec-WebSocket-Extensions: permessage-deflate; foo, permessage-deflate'));
     raw.socket.once('data', () => raw.socket.destroy());
@@ -76,7 +76,7 @@ describe('HTTP on the public port and on the API port', () => {
     );
   });
 
-  it('serves several requests of a connection, and a WebSocket after them', async () => {
+  it('serves several requests on a connection, then a WebSocket', async () => {
     const raw = await RawSocket.connect(gusher.port);
     raw.send('GET /ping HTTP/1.1\r\nHost: x\r\n\r\n');
     await within(until(raw, 'pong'), 'the first answer');
@@ -106,14 +106,14 @@ describe('HTTP on the public port and on the API port', () => {
       `GET /up HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(9_000)}\r\n\r\n`,
       'headers_too_large',
     ],
-    ['a head that does not end', 'GET /up HTTP/1.1\r\nHost: x\r\n', 'request_timeout'],
+    ['incomplete headers', 'GET /up HTTP/1.1\r\nHost: x\r\n', 'request_timeout'],
     [
       'a chunk that is none',
       'POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
       'bad_request',
     ],
   ] as const) {
-    it(`guards a later request of a connection as the first: ${what}`, async () => {
+    it(`applies the same checks to a later request: ${what}`, async () => {
       const raw = await RawSocket.connect(gusher.port);
       raw.send('GET /ping HTTP/1.1\r\nHost: x\r\n\r\n');
       await within(until(raw, 'pong'), 'the first answer');
@@ -122,7 +122,7 @@ describe('HTTP on the public port and on the API port', () => {
     });
   }
 
-  it('takes absolute targets, and their authority instead of Host (RFC 9112 §3.2.2)', async () => {
+  it('accepts absolute targets and uses their authority instead of Host (RFC 9112 §3.2.2)', async () => {
     const { body } = await askBoth(`GET http://shop.example:80/up?x HTTP/1.1\r\n${CLOSE}\r\n`);
     expect(body).to.equal('{"status":"ok"}');
     const raw = await RawSocket.connect(gusher.port);
@@ -131,7 +131,7 @@ describe('HTTP on the public port and on the API port', () => {
     raw.socket.destroy();
   });
 
-  it('names the methods of a path with 405 (RFC 9110 §15.5.6), and has 404 for unknown paths', async () => {
+  it('sends 405 with the allowed methods (RFC 9110 §15.5.6), and 404 for unknown paths', async () => {
     expect((await askBoth(`POST /up HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n\r\nx`)).head).to.match(
       /\r\nAllow: GET, HEAD\r\n/,
     );
@@ -142,7 +142,7 @@ describe('HTTP on the public port and on the API port', () => {
     );
   });
 
-  it('sends errors in the form of the path, whichever part of gusher finds them', async () => {
+  it('sends errors in the format of the path, from every part of gusher', async () => {
     const large = await askBoth(
       `POST /apps/app-id/events HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`,
     );
@@ -152,11 +152,11 @@ describe('HTTP on the public port and on the API port', () => {
     expect(JSON.parse(other.body).error).to.have.all.keys('code', 'message');
   });
 
-  it('tells load balancers its state, and nothing else', async () => {
+  it('reports its state to load balancers, and nothing else', async () => {
     for (const path of ['/', '/up', '/healthz']) {
       expect((await askBoth(`GET ${path} HTTP/1.1\r\n${CLOSE}\r\n`)).body, path).to.equal('{"status":"ok"}');
     }
-    // The API port also tells how long the broker takes, once that is measured.
+    // The API port also reports the latency of the broker, once it is measured.
     const text = await ask(gusher.port, `GET /readyz HTTP/1.1\r\n${CLOSE}\r\n`);
     expect(text.split('\r\n\r\n')[1]).to.equal('{"status":"ready"}');
   });
@@ -168,12 +168,12 @@ describe('HTTP on the public port and on the API port', () => {
     }
   });
 
-  it('closes a connection that pipelines more than it serves at once, and serves the others', async () => {
+  it('closes a connection that pipelines too many requests, and serves the others', async () => {
     for (const port of ports) await ask(port, 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(50_000));
     expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
   });
 
-  it('logs no error for clients that hang up in a body, also in one behind other requests', async () => {
+  it('logs no error if a client disconnects within a body', async () => {
     for (const port of ports) {
       for (const before of ['', 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3)]) {
         for (const path of ['/v1/apps/demo/channels/c/messages', '/v1/auth', '/apps/app-id/events']) {
@@ -187,7 +187,7 @@ describe('HTTP on the public port and on the API port', () => {
     expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
   });
 
-  it('has the path of an app whose id is a name', async () => {
+  it('serves the path of an app whose id is a name', async () => {
     const { key } = PUSHER_APP;
     const text = await ask(gusher.port, `GET /apps/app-id/channels?auth_key=${key} HTTP/1.1\r\n${CLOSE}\r\n`);
     expect(text).to.contain('"code":"bad_auth_version"');

@@ -6,7 +6,7 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 const CLIENTS = 12;
 const MESSAGES = 25;
 
-describe('connect, subscribe, publish', () => {
+describe('Publishing', () => {
   let redis: RedisServer;
 
   before(async () => {

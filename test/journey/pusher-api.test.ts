@@ -13,10 +13,10 @@ import { AppsFile, PUSHER_APP, pusherSdk, signedTarget } from '../support/pusher
 const APP = `/apps/${PUSHER_APP.id}`;
 const EVENT = JSON.stringify({ name: 'e', channel: 'c', data: '{}' });
 
-describe('the Pusher HTTP API', () => {
+describe('Pusher HTTP API', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
-  /** Lets in whoever comes, by the name that the credential is. */
+  /** An auth webhook that accepts every client; the credential is the user id. */
   const door = createServer((request, response) => {
     request.on('data', (chunk: Buffer) => {
       const user = new URLSearchParams(chunk.toString()).get('auth');
@@ -63,8 +63,8 @@ describe('the Pusher HTTP API', () => {
   for (const [name, port] of Object.entries(ports)) {
     const sdk = (): PusherSdk => pusherSdk(name === 'the API port' ? gusher.api : gusher.url);
 
-    describe(`on ${name}, with the SDK for Node`, () => {
-      it('publishes to channels and answers {}', async () => {
+    describe(`on ${name}, with Pusher's SDK for Node`, () => {
+      it('publishes to channels and returns {}', async () => {
         const client = await subscriber('ann', 'one', 'two');
         const answer = await sdk().trigger(['one', 'two'], 'greeting', { text: 'hällo' });
         expect([answer.status, await answer.text()]).to.deep.equal([200, '{}']);
@@ -75,13 +75,13 @@ describe('the Pusher HTTP API', () => {
         );
       });
 
-      it('publishes a text that is no JSON as a string', async () => {
+      it('publishes text that is not JSON as a string', async () => {
         const client = await subscriber('ann', 'texts');
         await sdk().trigger('texts', 'e', 'just words');
         expect(await client.next()).to.deep.equal({ channel: 'texts', event: 'e', data: 'just words' });
       });
 
-      it('tells the counts of channels in the shapes of the protocol', async () => {
+      it('returns the counts of channels in the format of the protocol', async () => {
         await subscriber('ann', 'presence-counted', 'counted');
         await subscriber('ann', 'presence-counted');
         await subscriber('bea', 'presence-counted');
@@ -102,7 +102,7 @@ describe('the Pusher HTTP API', () => {
         for (const client of clients.splice(-3)) await client.close();
       });
 
-      it('publishes a batch in its order and answers {}', async () => {
+      it('publishes a batch in order and returns {}', async () => {
         const client = await subscriber('ann', 'batch');
         const batch = Array.from({ length: 10 }, (_, n) => ({ channel: 'batch', name: `e${n}`, data: n }));
         const answer = await sdk().triggerBatch(batch);
@@ -112,7 +112,7 @@ describe('the Pusher HTTP API', () => {
         }
       });
 
-      it('lists the occupied channels, and says what is in one', async () => {
+      it('lists the occupied channels, and returns the state of one', async () => {
         const client = await subscriber('cid', 'presence-list', 'list-a', 'list-b');
         const get = async (path: string, params = {}) => (await sdk().get({ path, params })).json();
         expect(await get('/channels', { filter_by_prefix: 'list-' })).to.deep.equal({
@@ -150,7 +150,7 @@ describe('the Pusher HTTP API', () => {
         }, 'nobody is there');
       });
 
-      it('ends the connections of a user', async () => {
+      it('closes the connections of a user', async () => {
         const gone = [await subscriber('dan/ish'), await subscriber('dan/ish')];
         const stays = await subscriber('eve', 'still-here');
         const answer = await sdk().terminateUserConnections('dan/ish');
@@ -169,7 +169,7 @@ describe('the Pusher HTTP API', () => {
       const get = (path: string, query = {}): Promise<ApiAnswer> =>
         port.get(signedTarget('GET', path, '', { query }));
 
-      it('refuses what is not signed by the app, and says why', async () => {
+      it('rejects requests without a valid signature, with the reason', async () => {
         const now = Math.floor(Date.now() / 1_000);
         const errors: [Promise<ApiAnswer>, number, string][] = [
           [post(`${APP}/events`, EVENT, { secret: 'another' }), 401, 'bad_signature'],
@@ -196,7 +196,7 @@ describe('the Pusher HTTP API', () => {
         }
       });
 
-      it('refuses what it cannot publish', async () => {
+      it('rejects invalid events', async () => {
         const event = { name: 'e', channel: 'c', data: 'd' };
         const channels = (count: number): string[] => Array.from({ length: count }, (_, n) => `c${n}`);
         const wrong: [unknown, number, string][] = [
@@ -234,7 +234,7 @@ describe('the Pusher HTTP API', () => {
         ).to.equal('{}');
       });
 
-      it('refuses a batch as a whole', async () => {
+      it('rejects a whole batch if one event is invalid', async () => {
         const client = await subscriber('ann', 'whole');
         const event = { name: 'e', channel: 'whole', data: 'd' };
         const wrong: [unknown, string][] = [
@@ -252,7 +252,7 @@ describe('the Pusher HTTP API', () => {
         await client.expectNothing(100);
       });
 
-      it('refuses questions that have no answer', async () => {
+      it('rejects invalid queries', async () => {
         expect((await get(`${APP}/channels`, { info: 'user_count' })).json.code).to.equal(
           'users_not_counted',
         );
@@ -262,7 +262,7 @@ describe('the Pusher HTTP API', () => {
         expect((await get(`${APP}/nothing`)).status).to.equal(404);
       });
 
-      it('takes the prefix of the path, signed or not', async () => {
+      it('accepts the path prefix, signed or not', async () => {
         const [prefixed, bare] = [`/realtime${APP}/channels`, `${APP}/channels`];
         expect((await get(prefixed)).status).to.equal(200);
         expect((await port.get(signedTarget('GET', bare).replace(bare, prefixed))).status).to.equal(200);
@@ -270,7 +270,7 @@ describe('the Pusher HTTP API', () => {
         expect((await get(`/other${APP}/channels`)).status).to.equal(404);
       });
 
-      it('takes what old SDKs send: parameters in the query, and data as the body', async () => {
+      it('accepts the requests of old SDKs: parameters in the query, data as the body', async () => {
         const client = await subscriber('ann', 'old');
         const query = { name: 'from query', channel: 'old', data: '"1"' };
         expect((await post(`${APP}/events`, '', { query })).text).to.equal('{}');
@@ -280,7 +280,7 @@ describe('the Pusher HTTP API', () => {
         expect(await client.next()).to.deep.equal({ channel: 'old', event: 'older', data: { n: 2 } });
       });
 
-      it('counts connections, as Reverb does', async () => {
+      it('counts connections, like Reverb', async () => {
         const client = await subscriber('ann');
         expect((await get(`${APP}/connections`)).json.connections)
           .to.be.a('number')
@@ -290,7 +290,7 @@ describe('the Pusher HTTP API', () => {
     });
   }
 
-  it('loses no byte of a body on the public port, however it is cut', async () => {
+  it('receives the whole body on the public port, at any split of the packets', async () => {
     const client = await subscriber('ann', 'cut');
     const data = JSON.stringify('x'.repeat(9_000));
     const body = JSON.stringify({ name: 'e', channel: 'cut', data });
@@ -305,7 +305,7 @@ describe('the Pusher HTTP API', () => {
       });
       const closed = once(socket, 'close');
       const text = head(Buffer.byteLength(body)) + body;
-      // With the head, right behind it, and some milliseconds later: while the socket changes hands.
+      // The body arrives with the headers, right after them, and some ms later, while the socket moves to a worker.
       const cut = round % 3 === 0 ? 100 : text.length - body.length + (round % 3) * 100 * (round % 2);
       socket.write(text.slice(0, cut));
       await pause(round % 4);
@@ -319,7 +319,7 @@ describe('the Pusher HTTP API', () => {
     }
   });
 
-  it('lets no other body through the front door', async () => {
+  it('rejects other requests with a body on the public port', async () => {
     const wrong: [path: string, method: string, status: number][] = [
       ['/v1/apps/demo/channels/c/messages', 'POST', 404],
       [`${APP}/events`, 'PUT', 405],

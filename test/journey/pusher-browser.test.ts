@@ -6,7 +6,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
 import { openPusherSocket } from '../support/pusher-client.ts';
 
-describe('a page with pusher-js', () => {
+describe('pusher-js in a browser', () => {
   let browser: Browser | undefined;
   let gusher: RunningGusher;
   let apps: AppsFile;
@@ -18,7 +18,7 @@ describe('a page with pusher-js', () => {
     apps = new AppsFile();
     gusher = await startGusher({
       workers: 1,
-      // Browsers offer it; the build for Node does not.
+      // Browsers offer this extension; the Node build does not.
       env: { GUSHER_APPS_FILE: apps.path, GUSHER_COMPRESSION: 'true' },
     });
     server = await PageServer.start({ url: gusher.url, ...PUSHER_APP });
@@ -31,7 +31,7 @@ describe('a page with pusher-js', () => {
     apps?.remove();
   });
 
-  it('comes back by itself when its worker is killed, subscribed as before and as somebody new', async () => {
+  it('reconnects after its worker was killed, with its subscriptions and a new socket id', async () => {
     const options = pageOptions({ url: gusher.url, ...PUSHER_APP }, 'ann');
     const page = await PusherPage.open(browser as Browser, server.address(), PUSHER_APP.key, options);
     await page.waitForState('connected');
@@ -55,7 +55,7 @@ describe('a page with pusher-js', () => {
     expect(await page.states()).to.deep.equal(['connected', 'connecting', 'connected']);
   });
 
-  it('waits for its turn at one attempt, or at two when it has connected within half an hour', async () => {
+  it('connects at the first attempt, or at the second if it has connected within half an hour', async () => {
     const busy = await startGusher({
       workers: 1,
       env: { GUSHER_APPS_FILE: apps.path, GUSHER_PUSHER_CONNECTS_PER_SECOND: '2' },
@@ -71,7 +71,7 @@ describe('a page with pusher-js', () => {
       });
       pages.push(page);
     }
-    // What they remember of the last attempt: nothing, and that it took no time.
+    // The two states that pusher-js stores about the last attempt: none, and a latency of 0 ms.
     await pages[0]?.page.evaluate('localStorage.clear()');
     await pages[1]?.page.evaluate(`
       const last = JSON.parse(localStorage.pusherTransportNonTLS);

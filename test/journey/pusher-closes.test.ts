@@ -8,8 +8,8 @@ import { optionsFor, PusherJs } from '../support/pusher-js.ts';
 
 const { key } = PUSHER_APP;
 
-/** The closes of the Pusher protocol (§3) that depend on what happens to the server. */
-describe('a Pusher client is closed', () => {
+/** Closes of the Pusher protocol (§3) that depend on the state of the server. */
+describe('Pusher close codes', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -26,7 +26,7 @@ describe('a Pusher client is closed', () => {
     return `${gusher.url}/app/${key}`;
   }
 
-  it('with 4201 when it gives no sign of life, and not while it answers pings', async () => {
+  it('sends 4201 to a client that does not answer pings, and none to one that does', async () => {
     const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '1500' });
     const [alive, dead] = [await connectPusher(url, PUSHER_APP), new WebSocket(url, { autoPong: false })];
     const closed = new Promise<number>((resolve) => {
@@ -37,7 +37,7 @@ describe('a Pusher client is closed', () => {
     await alive.close();
   });
 
-  it('with 4200 when the server stops, once it is established; whoever waits is told 4100', async () => {
+  it('sends 4200 to established clients when the server stops, and 4100 to queued ones', async () => {
     const url = await start({ GUSHER_PUSHER_CONNECTS_PER_SECOND: '2' });
     const first = await connectPusher(url, PUSHER_APP);
     const second = await openPusherSocket(url, PUSHER_APP);
@@ -47,7 +47,7 @@ describe('a Pusher client is closed', () => {
     expect((await within(first.closed, 'the close')).code).to.equal(4200);
   });
 
-  it('with 4100 when more come than may come in, never with 42xx, and each by a close frame', async () => {
+  it('sends 4100, never 42xx, in a close frame to clients beyond the admission queue', async () => {
     const url = await start({
       GUSHER_PUSHER_CONNECTS_PER_SECOND: '1',
       GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '900',
@@ -63,21 +63,21 @@ describe('a Pusher client is closed', () => {
     }
   });
 
-  it('with 4004 when the connections of the app are counted over all workers', async () => {
+  it('sends 4004 beyond the connection limit of an app over all workers', async () => {
     apps.write({ [key]: { ...PUSHER_APP, max_connections: 5 } });
     gusher = await startGusher({ workers: 2, env: { GUSHER_APPS_FILE: apps.path } });
     const url = `${gusher.url}/app/${key}`;
     const clients = await Promise.all(Array.from({ length: 15 }, () => openPusherSocket(url, PUSHER_APP)));
     await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
     const established = clients.filter(({ texts }) => texts[0]?.includes('connection_established'));
-    // Two that leave in the same moment are one too many.
+    // Two clients that leave at the same moment free two places.
     expect(established.length).to.be.within(4, 5);
     for (const client of clients.filter((one) => !established.includes(one))) {
       expect((await within(client.closed, 'the close')).code).to.equal(4004);
     }
   });
 
-  it('in strict mode with 4008 when it does not say what it speaks', async () => {
+  it('sends 4008 in strict mode to a client without a protocol version', async () => {
     const url = await start({ GUSHER_PUSHER_STRICT_PROTOCOL: 'true' });
     const client = await openPusherSocket(url, PUSHER_APP);
     expect((await within(client.closed, 'the close')).code).to.equal(4008);
@@ -85,8 +85,8 @@ describe('a Pusher client is closed', () => {
     await sound.close();
   });
 
-  describe('in an app that asks for TLS', () => {
-    it('with 4000 when it came without, a second later, and not when a proxy says that it did', async () => {
+  describe('for an app that requires TLS', () => {
+    it('sends 4000 after one second to a client without TLS, and none behind a TLS proxy', async () => {
       apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
       const url = await start({});
       const comes = (proto?: string): Promise<PusherClient> =>
@@ -106,11 +106,11 @@ describe('a Pusher client is closed', () => {
         expect((await within(closed, 'the close')).code).to.equal(4000);
         expect(texts.join()).to.contain('4000').and.not.to.contain('connection_established');
       }
-      // Else who has come by TLS all the same would try as fast as it can.
+      // Without the delay, a client that already uses TLS would retry without pause.
       expect(performance.now() - begun).to.be.greaterThan(900);
     });
 
-    it('with 4000, on which pusher-js goes on by TLS', async () => {
+    it('sends 4000, after which pusher-js switches to TLS', async () => {
       apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
       await start({});
       const options = optionsFor({ url: gusher.url, ...PUSHER_APP });
@@ -128,7 +128,7 @@ describe('a Pusher client is closed', () => {
     });
   });
 
-  it('with 4009 when the app wants it to authorize and it does not in time', async () => {
+  it('sends 4009 to a client that does not authorize in time', async () => {
     apps.write({ [key]: { ...PUSHER_APP, authorized_only: true } });
     const url = await start({ GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS: '6000' });
     const [idle, publicly, wrongly, privately, present, signedIn] = await Promise.all(
@@ -146,7 +146,7 @@ describe('a Pusher client is closed', () => {
     for (const client of [privately, present, signedIn] as PusherClient[]) await client.settle();
   });
 
-  it('with 4202 when nothing is said for long, though it answers pings; not when something is', async () => {
+  it('sends 4202 to an idle client that answers pings, and none to an active one', async () => {
     const url = await start({ GUSHER_PUSHER_IDLE_TIMEOUT_MS: '4000', GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
     const [silent, asking, listening] = await Promise.all(
       Array.from({ length: 3 }, () => connectPusher(url, PUSHER_APP)),

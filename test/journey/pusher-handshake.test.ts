@@ -5,8 +5,8 @@ import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
 import { connectPusher, openPusherSocket, type PusherClient } from '../support/pusher-client.ts';
 import { eventOf, optionsFor, PusherJs } from '../support/pusher-js.ts';
 
-/** Which apps Pusher clients may come to, and what they may do there. */
-describe('the door for Pusher clients', () => {
+/** Which apps accept Pusher clients, and with which rights. */
+describe('Pusher handshake', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   const clients: PusherClient[] = [];
@@ -35,7 +35,7 @@ describe('the door for Pusher clients', () => {
     return client;
   }
 
-  it('gives them in an app without id and secret what it grants to everybody, and no more', async () => {
+  it('grants only the public channels in an app without id and secret', async () => {
     const client = await connect('board');
     for (const channel of ['news', 'apples']) await client.subscribe(channel);
     for (const channel of ['other', 'private-news', 'presence-news', 'private-app']) {
@@ -46,12 +46,12 @@ describe('the door for Pusher clients', () => {
     expect((await client.expect('e', 'news')).data).to.equal('{"n":1}');
   });
 
-  it('is shut in an app that lets nobody in without a credential of another kind', async () => {
+  it('rejects Pusher clients in an app that requires another kind of credential', async () => {
     const client = await openPusherSocket(`${gusher.url}/app/guarded`, PUSHER_APP);
     expect((await within(client.closed, 'the close')).code).to.equal(4001);
   });
 
-  it('is told of a change of the app without a restart', async () => {
+  it('applies a change of the app without a restart', async () => {
     const { key, id, secret } = PUSHER_APP;
     const client = await connect(key);
     const name = 'private-changed';
@@ -62,7 +62,7 @@ describe('the door for Pusher clients', () => {
     apps.write({ [key]: { id, secret } });
     await answeredBy('pusher_internal:subscription_succeeded');
 
-    /** It is effective within half a second. */
+    /** A change takes effect within half a second. */
     async function answeredBy(event: string): Promise<void> {
       await eventually(async () => {
         client.sendSubscribe(name);
@@ -71,7 +71,7 @@ describe('the door for Pusher clients', () => {
     }
   });
 
-  it('has a place for a further connection of a member, also where there are more members than may be', async () => {
+  it('accepts another connection of a member, even if the channel is above its limit', async () => {
     const { key, id, secret } = PUSHER_APP;
     const channel = 'presence-over';
     for (const user of ['ann', 'bea']) await (await connect(key)).subscribe(channel, { user_id: user });
@@ -89,12 +89,12 @@ describe('the door for Pusher clients', () => {
     apps.write({ [key]: { id, secret } });
   });
 
-  it('answers a request that is no upgrade with 426', async () => {
+  it('responds with 426 to a request without an upgrade', async () => {
     const response = await fetch(`${gusher.url.replace('ws', 'http')}/app/${PUSHER_APP.key}`);
     expect(response.status).to.equal(426);
   });
 
-  it('brings what the REST API sends to a user to the user object of pusher-js, and to a socket', async () => {
+  it('delivers REST messages for a user to the user object of pusher-js, and for a socket', async () => {
     const { key } = PUSHER_APP;
     const client = new PusherJs(key, optionsFor({ url: gusher.url, ...PUSHER_APP }, { id: 'ann' }));
     try {
@@ -116,7 +116,7 @@ describe('the door for Pusher clients', () => {
     }
   });
 
-  it('survives whatever a client sends', async () => {
+  it('survives invalid messages of a client', async () => {
     const client = await connect(PUSHER_APP.key);
     const hostile = [
       '{"event":"pusher:subscribe"}',

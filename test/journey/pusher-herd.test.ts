@@ -4,25 +4,25 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile, PUSHER_APP } from '../support/pusher-app.ts';
 import { connectPusher, openPusherSocket, type PusherClient } from '../support/pusher-client.ts';
 
-/** By hand: HERD=5000 HERD_PER_SECOND=500. */
+/** Long run: HERD=5000 HERD_PER_SECOND=500. */
 const HERD = Number(process.env.HERD ?? 600);
 const PER_SECOND = Number(process.env.HERD_PER_SECOND ?? 200);
-/** What may come at once, in seconds' worth. */
+/** The burst of the admission queue, in seconds of its rate. */
 const BURST_S = 0.1;
 
 const { key } = PUSHER_APP;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Comes back as pusher-js does (§3): at once after 42xx, a second later after 41xx and ordinary closes, never after
- * 40xx. For an answer to an attempt it waits 15 s, and then tries anew. In a browser that has connected within half an
- * hour it gives the first attempt of each series twice the time of the last one and a second more (§1).
+ * Reconnects like pusher-js (§3): at once after 42xx, one second later after 41xx and ordinary closes, never after
+ * 40xx. It waits 15 s for a reply and then tries again. A browser that has connected within the last half
+ * hour limits the first attempt of each series to twice its last connect time plus one second (§1).
  */
 class HerdMember {
   readonly #url: string;
   readonly #isOfBrowser: boolean;
   readonly attempts: number[] = [];
-  /** What a client that has subscribed to a private channel costs its app: a call to the auth endpoint. */
+  /** Number of calls to the auth endpoint: one for each subscription to a private channel. */
   authCalledAt = 0;
   establishedAt = 0;
   gaveUp = false;
@@ -72,7 +72,7 @@ class HerdMember {
   }
 }
 
-describe('a herd of Pusher clients that comes at once', () => {
+describe('Admission queue of Pusher clients', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   let url: string;
@@ -109,13 +109,13 @@ describe('a herd of Pusher clients that comes at once', () => {
     herd.every(({ establishedAt }) => establishedAt > since);
   const timeoutMs = 30_000 + (2 * HERD * 1_000) / PER_SECOND;
 
-  it('is let in at the configured rate, each at its one attempt, when all were dropped', async function () {
+  it('admits reconnecting clients at the configured rate, each at its first attempt', async function () {
     this.timeout(2 * timeoutMs);
     await start(PER_SECOND);
     come(HERD);
     await eventually(backSince(0), 'all are there at first', timeoutMs);
 
-    // All of them, in one moment, as when a host is lost.
+    // Disconnects all clients in one moment, as when a host is lost.
     const droppedAt = performance.now();
     for (const { client } of herd) client?.socket.terminate();
     await eventually(backSince(droppedAt), 'all are back', timeoutMs);
@@ -140,7 +140,7 @@ describe('a herd of Pusher clients that comes at once', () => {
     expect(attempts.filter(({ length }) => length !== 1)).to.deep.equal([]);
   });
 
-  it('is let in at the same rate when browsers give a first attempt no more than a second', async () => {
+  it('admits at the same rate if browsers limit their first attempt to one second', async () => {
     await start(100);
     const cameAt = performance.now();
     come(300, true);
@@ -150,11 +150,11 @@ describe('a herd of Pusher clients that comes at once', () => {
       herd.map(({ establishedAt }) => establishedAt),
       cameAt,
     );
-    // What has been left costs no place: who waits in patience comes in at its second attempt.
+    // An abandoned attempt holds no place: a client that waits is admitted at its second attempt.
     expect(Math.max(...herd.map(({ attempts }) => attempts.length))).to.be.at.most(2);
   });
 
-  it('is sent away evenly where it is more than can wait, and so comes again at no higher rate', async () => {
+  it('rejects clients beyond its capacity at random times, so that they do not return at once', async () => {
     await start(100, { GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '2000' });
     const cameAt = performance.now();
     // 205 clients can wait 2 s or less. The other 175 are closed with 4100 at random times within 2 s.
@@ -166,7 +166,7 @@ describe('a herd of Pusher clients that comes at once', () => {
     expectNoFasterThan(130, again, cameAt + 1_000);
   });
 
-  it('does not wait in any number: more than the setting allows are sent away at once', async () => {
+  it('rejects clients beyond the queue limit at once', async () => {
     await start(1, { GUSHER_PUSHER_ADMISSION_QUEUE_MAX: '20' });
     const begun = performance.now();
     const clients = await Promise.all(Array.from({ length: 60 }, () => openPusherSocket(url, PUSHER_APP)));
@@ -174,13 +174,13 @@ describe('a herd of Pusher clients that comes at once', () => {
       clients.filter(
         ({ socket, texts }) => socket.readyState !== socket.OPEN && texts.join().includes('4100'),
       );
-    // 20 wait; two were let in at once, and one in each second since, which makes room for one more.
+    // 20 clients wait. Two were admitted at once and one in each second, which freed one place.
     await eventually(() => closed().length >= 38 - secondsTouchedSince(begun), 'the others are sent away');
     expect(closed().length).to.be.at.most(40);
     for (const { socket } of clients) socket.terminate();
   });
 
-  it('may speak before it is let in: that is heard then, in its order', async () => {
+  it('processes messages that a client sends while it waits, in order', async () => {
     await start(2);
     const first = await connectPusher(url, PUSHER_APP);
     const second = await connectPusher(url, PUSHER_APP);
@@ -192,7 +192,7 @@ describe('a herd of Pusher clients that comes at once', () => {
     for (const { socket } of [first, second, early]) socket.terminate();
   });
 
-  it('is not met by somebody who comes alone: there is no delay', async () => {
+  it('does not delay a single client', async () => {
     await start(10);
     const waits: number[] = [];
     for (let n = 0; n < 5; n += 1) {
@@ -203,12 +203,12 @@ describe('a herd of Pusher clients that comes at once', () => {
       await client.close();
       await pause(200);
     }
-    // A noisy machine apart, the answer comes with the handshake.
+    // The reply arrives with the handshake; the bound allows for a busy machine.
     expect(Math.min(...waits)).to.be.lessThan(100);
   });
 });
 
-/** Noise makes things late, never early. So each is told to be no earlier than its place at that rate. */
+/** A busy machine delays admissions but never advances them: no client may be earlier than its place. */
 function expectNoFasterThan(perSecond: number, moments: readonly number[], since: number): void {
   const sorted = [...moments].sort((one, other) => one - other);
   for (const [index, at] of sorted.entries()) {
@@ -216,7 +216,7 @@ function expectNoFasterThan(perSecond: number, moments: readonly number[], since
   }
 }
 
-/** The most of the times that lie in any window of that length. */
+/** Returns the maximum number of times within a window of that length. */
 function mostWithin(times: readonly number[], windowMs: number): number {
   const sorted = [...times].sort((one, other) => one - other);
   let most = 0;

@@ -7,7 +7,7 @@ import { eventOf, optionsFor, PusherJs, present, subscribed } from '../support/p
 import { RedisServer } from '../support/redis-server.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
-describe('the Pusher protocol over two hosts', () => {
+describe('Pusher protocol over two hosts', () => {
   const receiver = new WebhookReceiver();
   const clients: PusherJs[] = [];
   const sockets: PusherClient[] = [];
@@ -17,7 +17,7 @@ describe('the Pusher protocol over two hosts', () => {
   before(async () => {
     await receiver.open();
     redis = await RedisServer.start();
-    // As a person would type it; it is an app at once.
+    // Registered with redis-cli; the app is valid at once.
     const { key, id, secret } = PUSHER_APP;
     const fields = ['id', id, 'secret', secret, 'client_events', 'true', 'webhook_url', receiver.url];
     await redis.command('HSET', key, ...fields);
@@ -53,7 +53,7 @@ describe('the Pusher protocol over two hosts', () => {
     return client;
   }
 
-  it('leaves out the one connection that an event came from, wherever it is', async () => {
+  it('excludes the socket of the publisher on every host', async () => {
     const [one, two] = hosts;
     const all = [
       await connect(one, 'a'),
@@ -76,7 +76,7 @@ describe('the Pusher protocol over two hosts', () => {
     }
     await pusherSdk(hosts[0]?.api ?? '').trigger('private-shared', 'e', 'end');
     await eventually(() => received.every((data) => data.includes('end')), 'everybody hears the end');
-    // What was sent by the one host may pass what was sent by the other.
+    // Messages of one host may overtake messages of the other.
     await eventually(() => received.every(({ length }) => length >= 7), 'everybody hears what others sent');
     for (const [index, data] of received.entries()) {
       const others = ['0', '1', '2', '3'].filter((other) => other !== String(index)).map(Number);
@@ -91,7 +91,7 @@ describe('the Pusher protocol over two hosts', () => {
     }
   });
 
-  it('brings what is no JSON, and what clients send, to the other host too', async () => {
+  it('delivers text that is not JSON, and client events, to the other host', async () => {
     const [one, two] = [await connectSocket(hosts[0]), await connectSocket(hosts[1])];
     for (const client of [one, two]) await client.subscribe('private-c');
     const sdk = pusherSdk(hosts[1]?.url ?? '');
@@ -104,7 +104,7 @@ describe('the Pusher protocol over two hosts', () => {
     expect((await two.until('client-hi', 'private-c')).data).to.deep.equal({ n: 2 });
   });
 
-  it('knows of all hosts who is there, and tells it to the webhook once', async () => {
+  it('lists the members of all hosts, and reports them once to the webhook', async () => {
     const [one, two] = hosts;
     const channel = 'presence-everywhere';
     const here = await connect(one, 'ann');
@@ -135,7 +135,7 @@ describe('the Pusher protocol over two hosts', () => {
     ]);
   });
 
-  it('tells the webhook what a client sent, and which cache is empty', async () => {
+  it('reports client events and cache misses to the webhook', async () => {
     const [one, two] = hosts;
     const channel = 'presence-talk';
     const [ann, bea] = [await connect(one, 'ann'), await connect(two, 'bea')];
@@ -163,7 +163,7 @@ describe('the Pusher protocol over two hosts', () => {
     );
   });
 
-  it('tells what a cache channel keeps', async () => {
+  it('returns the cached event of a cache channel', async () => {
     const [one, two] = hosts.map((host) => pusherSdk(host.api));
     if (one === undefined || two === undefined) throw new Error('there are not two hosts');
     await one.trigger('cache-kept', 'e', { n: 1 });
@@ -181,7 +181,7 @@ describe('the Pusher protocol over two hosts', () => {
     expect((await client.expect('e', 'cache-kept')).data).to.equal('{"n":1}');
   });
 
-  it('ends the connections of a user on every host', async () => {
+  it('closes the connections of a user on every host', async () => {
     const gone = await Promise.all(hosts.map((host) => connect(host, 'zoe')));
     for (const client of gone) client.signin();
     await eventually(() => gone.every(({ user }) => user.user_data?.id === 'zoe'), 'they are signed in');
@@ -192,7 +192,7 @@ describe('the Pusher protocol over two hosts', () => {
     );
   });
 
-  it('shows members to each other, and that they are gone when their worker is killed', async () => {
+  it('reports joins to members on the other host, and leaves when their worker is killed', async () => {
     const room = 'presence-killed';
     const [one, two] = [await connectSocket(hosts[0]), await connectSocket(hosts[1])];
     await one.subscribe(room, { user_id: '1', user_info: { host: 'one' } });
@@ -212,7 +212,7 @@ describe('the Pusher protocol over two hosts', () => {
     await eventually(() => hosts[1]?.workerPids.length === 2 * killed.length, 'the workers are replaced');
   });
 
-  it('tells of who was on a host that has stopped', async () => {
+  it('reports the members of a stopped host as gone', async () => {
     const channel = 'presence-stopped';
     const [one, two] = [await connect(hosts[0], 'stays'), await connect(hosts[1], 'goes')];
     await present(one, channel);

@@ -20,9 +20,9 @@ const removed = (channel: string, user: string) => ({ name: 'member_removed', ch
 
 describe('webhooks for events', () => {
   const receiver = new WebhookReceiver();
-  /** Hears of members alone. */
+  /** A webhook that receives member events only. */
   const choosy = new WebhookReceiver();
-  /** Lets in whoever comes, by the name that the credential is. */
+  /** An auth webhook that accepts every client; the credential is the user id. */
   const door = createServer((request, response) => {
     request.on('data', (chunk: Buffer) => {
       const user = new URLSearchParams(chunk.toString()).get('auth');
@@ -76,7 +76,7 @@ describe('webhooks for events', () => {
     return client;
   }
 
-  /** Whether the client was connected to the worker that was killed. */
+  /** Whether the client's worker was the killed one. */
   const loses = (client: Client): Promise<boolean> =>
     Promise.race([client.closed.then(() => true), client.ask('gusher.ping', null).then(() => false)]);
 
@@ -87,7 +87,7 @@ describe('webhooks for events', () => {
   const transitions = (channel: string): object[] =>
     receiver.of(channel).filter(({ name }) => name !== 'subscription_count');
 
-  it('are bodies that the SDK finds to be signed by the app', async () => {
+  it('send bodies whose signature the SDK accepts', async () => {
     const client = await join('ann', 'signed');
     await receiver.received('signed', 1);
     const received = receiver.bodies.find(({ body }) => body.includes('"signed"'));
@@ -102,19 +102,19 @@ describe('webhooks for events', () => {
     await client.close();
   });
 
-  it('tell of first and last, after a grace in which a return undoes the leave', async () => {
+  it('report the first and the last member, after a grace period in which a return cancels the leave', async () => {
     const channel = 'presence-grace';
     const first = await join('ann', channel);
     const second = await join('ann', channel);
     const third = await join('bea', channel);
-    await eventually(() => transitions(channel).length >= 3, 'who came is told');
+    await eventually(() => transitions(channel).length >= 3, 'the joins are reported');
     await first.close();
     await third.close();
     const again = await join('bea', channel);
     await second.close();
-    await eventually(() => transitions(channel).length >= 4, 'who left is told');
+    await eventually(() => transitions(channel).length >= 4, 'the leaves are reported');
     await again.close();
-    await eventually(() => transitions(channel).length >= 6, 'the end is told');
+    await eventually(() => transitions(channel).length >= 6, 'the final state is reported');
     expect(transitions(channel)).to.have.deep.members([
       occupied(channel),
       added(channel, 'ann'),
@@ -125,14 +125,14 @@ describe('webhooks for events', () => {
     ]);
   });
 
-  it('tell the count of subscriptions, the last one surely', async () => {
+  it('report subscription counts, including the final one', async () => {
     const clients = [await join('ann', 'counted'), await join('bea', 'counted')];
-    await eventually(() => counts('counted').at(-1) === 2, 'two are told');
+    await eventually(() => counts('counted').at(-1) === 2, 'a count of two is reported');
     for (const client of clients) await client.close();
-    await eventually(() => counts('counted').at(-1) === 0, 'nobody is told');
+    await eventually(() => counts('counted').at(-1) === 0, 'a count of zero is reported');
   });
 
-  it('tell an app what it asked for, and no more', async () => {
+  it('send an app only the kinds of events that it selected', async () => {
     const client = await join('ann', 'presence-chosen', 'choosy');
     expect(await choosy.received('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
     await client.close();
@@ -143,7 +143,7 @@ describe('webhooks for events', () => {
     expect(choosy.events.every(({ name }) => name.startsWith('member_'))).to.equal(true);
   });
 
-  it('are brought again to a receiver that fails or hangs, in their order', async () => {
+  it('retry in order if the receiver fails or hangs', async () => {
     receiver.answers.push(500, 'nothing');
     const bodies = receiver.bodies.length;
     const first = await join('ann', 'retried-1');
@@ -164,7 +164,7 @@ describe('webhooks for events', () => {
     await second.close();
   });
 
-  it('survive the death of their process', async () => {
+  it('continue after their process was killed', async () => {
     const started = await gusher.logged('webhook_sender_started');
     receiver.answers.push('nothing');
     const bodies = receiver.bodies.length;
@@ -176,26 +176,29 @@ describe('webhooks for events', () => {
     await client.close();
   });
 
-  it('are exact when a worker is killed', async () => {
+  it('report exact transitions when a worker is killed', async () => {
     const channel = 'presence-killed';
     const users = Array.from({ length: 20 }, (_, n) => `user-${n}`);
     const clients = await Promise.all(users.map((user) => join(user, channel)));
-    await eventually(() => transitions(channel).length >= 21, 'all are told');
+    await eventually(() => transitions(channel).length >= 21, 'all transitions are reported');
     const [pid = 0] = gusher.workerPids.slice(-1);
     process.kill(pid, 'SIGKILL');
     const isLost = await Promise.all(clients.map(loses));
     const lost = users.filter((_, n) => isLost[n]);
     expect(lost.length).to.be.within(1, 19);
-    // Half of them return within the grace, and have never been away.
+    // Half of the clients reconnect within the grace period: no event may report them as gone.
     const returned = lost.filter((_, n) => n % 2 === 0);
     const back = await Promise.all(returned.map((user) => join(user, channel)));
     const gone = lost.filter((user) => !returned.includes(user));
     const isRemoved = (event: object): boolean => 'name' in event && event.name === 'member_removed';
-    await eventually(() => transitions(channel).filter(isRemoved).length >= gone.length, 'the lost are told');
+    await eventually(
+      () => transitions(channel).filter(isRemoved).length >= gone.length,
+      'the lost members are reported',
+    );
     for (const client of [...clients, ...back]) if (client.socket.readyState === 1) await client.close();
     await eventually(
       () => transitions(channel).some(({ name }: { name?: string }) => name === 'channel_vacated'),
-      'the end is told',
+      'the final state is reported',
     );
     expect(transitions(channel)).to.have.deep.members([
       occupied(channel),
@@ -205,7 +208,7 @@ describe('webhooks for events', () => {
     ]);
   });
 
-  it('tell at the stop of gusher who has left', async () => {
+  it('report members that left when gusher stops', async () => {
     const client = await join('zoe', 'presence-stop');
     await receiver.received('presence-stop', 2);
     expect(await gusher.stop()).to.equal(0);
@@ -219,7 +222,7 @@ describe('webhooks for events', () => {
   });
 });
 
-describe('webhooks for events by TLS', () => {
+describe('Event webhooks over TLS', () => {
   let folder: string;
   let gusher: RunningGusher;
   let apps: AppsFile;
@@ -251,7 +254,7 @@ describe('webhooks for events by TLS', () => {
     await client.subscribe('by-tls');
   }
 
-  it('reach a receiver whose certificate is one of NODE_EXTRA_CA_CERTS', async () => {
+  it('accept a certificate from NODE_EXTRA_CA_CERTS', async () => {
     const path = join(folder, 'ca.pem');
     writeFileSync(path, certificate);
     await start({ NODE_EXTRA_CA_CERTS: path });
@@ -260,7 +263,7 @@ describe('webhooks for events by TLS', () => {
     expect(pusherSdk(gusher.api).webhook({ headers, rawBody: body }).isValid()).to.equal(true);
   });
 
-  it('are kept from one whose certificate nobody vouches for', async () => {
+  it('reject an untrusted certificate', async () => {
     await start({});
     const { error } = await gusher.logged('webhook_failed');
     expect(error).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');

@@ -6,8 +6,8 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 20;
 
-describe('Redis that goes away', () => {
-  it('and comes back, under traffic: clients stay, publishers are told, subscriptions return', async () => {
+describe('Redis outage', () => {
+  it('keeps clients, rejects publications, and restores subscriptions afterwards', async () => {
     const redis = await RedisServer.start();
     const gusher = await startGusher({ workers: 2, redisUrl: redis.url });
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
@@ -33,7 +33,7 @@ describe('Redis that goes away', () => {
     await redis.stop();
   });
 
-  it('and was not there at the start: gusher waits for it, and is not ready until then', async () => {
+  it('delays readiness until Redis is available, if it was down at the start', async () => {
     const port = await freePort();
     const gusher = await startGusher({
       workers: 2,
@@ -54,7 +54,7 @@ describe('Redis that goes away', () => {
   });
 });
 
-/** Until every worker says so: which of them answers is chance. */
+/** Waits until every worker returns the status; the responding worker is random. */
 function ready(gusher: RunningGusher, status: number): Promise<void> {
   return eventually(async () => {
     const asked = Array.from({ length: 6 }, () =>
@@ -66,7 +66,7 @@ function ready(gusher: RunningGusher, status: number): Promise<void> {
   }, `readiness is ${status}`);
 }
 
-/** Publishes without pause; `stop` answers the statuses that came. */
+/** Publishes without pause; `stop` returns the statuses. */
 function publishOnAndOn(gusher: RunningGusher): { stop: () => Promise<Set<number>> } {
   const statuses = new Set<number>();
   let stopped = false;

@@ -5,10 +5,10 @@ import { freePort, MASTER, RedisServer } from '../support/redis-server.ts';
 import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 6;
-/** A Sentinel that was kept from its work for two seconds, as on a busy machine, does nothing for 30 s (its TILT mode). */
+/** A Sentinel that did not run for two seconds, as on a busy machine, does nothing for 30 s (TILT mode). */
 const SENTINEL_PATIENCE_MS = 60_000;
 
-describe('a Redis that Sentinels name', () => {
+describe('Redis with Sentinels', () => {
   let master: RedisServer;
   let replica: RedisServer;
   let sentinel: RedisServer;
@@ -22,7 +22,7 @@ describe('a Redis that Sentinels name', () => {
       async () => (await sentinel.command('SENTINEL', 'REPLICAS', MASTER)).includes(`${replica.port}`),
       'the Sentinel knows the replica',
     );
-    // The first of them is not there; the other one is asked.
+    // The first Sentinel is down; gusher uses the second.
     const sentinels = `127.0.0.1:${await freePort()},127.0.0.1:${sentinel.port}`;
     gusher = await startGusher({ workers: 2, redisUrl: `redis-sentinel://${sentinels}/${MASTER}` });
     await master.command('HSET', 'shop', 'channels', '["*"]');
@@ -33,7 +33,7 @@ describe('a Redis that Sentinels name', () => {
     for (const server of [sentinel, replica, master]) await server.stop();
   });
 
-  /** Clients stay, and hear what is published through the new master, where apps are looked up too. */
+  /** Checks that clients stay connected and receive messages through the new master, which also serves the apps. */
   async function outlives(end: () => unknown): Promise<void> {
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl('shop'), 'news');
     expect((await gusher.publish('news', 'tick', 'before', 'shop')).status).to.equal(200);
@@ -44,7 +44,7 @@ describe('a Redis that Sentinels name', () => {
     );
 
     await end();
-    // The Sentinel ends connections when it turns a Redis round, this one too.
+    // The Sentinel closes connections when it reconfigures a Redis, including this one.
     const isMaster = (): Promise<boolean> =>
       replica.command('ROLE').then(
         (role) => role.includes('master'),
@@ -65,13 +65,13 @@ describe('a Redis that Sentinels name', () => {
     disconnectAll(subscribers);
   }
 
-  it('is followed to another when it dies', () => outlives(() => master.kill()));
+  it('switches to the new master when the old one dies', () => outlives(() => master.kill()));
 
-  it('is followed to another when it says nothing any more', () => outlives(() => master.signal('SIGSTOP')));
+  it('switches to the new master when the old one hangs', () => outlives(() => master.signal('SIGSTOP')));
 
-  it('is followed to another when it has to step down', () =>
+  it('switches to the new master when the old one is demoted', () =>
     outlives(() =>
-      // It refuses as long as it is not sure of the replica.
+      // The Sentinel refuses until it knows the state of the replica.
       eventually(
         async () => (await sentinel.command('SENTINEL', 'FAILOVER', MASTER)).startsWith('+OK'),
         'the Sentinel begins a failover',

@@ -5,7 +5,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
 import { handshake, RawSocket } from '../support/raw-socket.ts';
 
-describe('?reject=close of a native client', () => {
+describe('?reject=close of native clients', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -18,7 +18,7 @@ describe('?reject=close of a native client', () => {
     apps.remove();
   });
 
-  it('is told code and message in a frame and a close, and is never a connection', async () => {
+  it('sends code and message in a frame and a close frame, without creating a connection', async () => {
     for (const [app, code, close] of [
       ['no-app', 'unknown_app', 4000],
       ['off', 'app_disabled', 4000],
@@ -33,7 +33,7 @@ describe('?reject=close of a native client', () => {
     expect(totals.connections).to.equal(0);
   });
 
-  it('changes nothing for a client that is accepted, and none without it', async () => {
+  it('does not affect accepted clients; without it, rejections use HTTP statuses', async () => {
     const client = await connectClient(gusher.clientUrl('open', '?reject=close'));
     await client.subscribe('news');
     await client.close();
@@ -41,7 +41,7 @@ describe('?reject=close of a native client', () => {
     expect(await expectError(gusher.clientUrl('off', '?reject=open'))).to.deep.include({ status: 403 });
   });
 
-  it('ends clients that do not answer the close, and refuses by status beyond its bound', async () => {
+  it('closes clients that do not answer the close, and uses HTTP statuses beyond its limit', async () => {
     const raw = await Promise.all(Array.from({ length: 260 }, () => RawSocket.connect(gusher.port)));
     for (const one of raw) one.send(handshake('/ws/no-app?reject=close'));
     await eventually(() => raw.every(({ received }) => received.includes('unknown_app')), 'all are answered');
@@ -50,7 +50,7 @@ describe('?reject=close of a native client', () => {
     expect(raw.filter(({ received }) => received.startsWith('HTTP/1.1 401'))).to.have.length(
       260 - rejected.length,
     );
-    // They keep sending; nothing of it is read, and their sockets are ended.
+    // The clients keep sending. gusher reads nothing and closes their sockets.
     for (const { socket } of rejected) socket.write(Buffer.alloc(1_000, 0x81));
     await Promise.all(raw.map((one) => one.answer(5_000)));
     const client = await connectClient(gusher.clientUrl('off', '?reject=close'));

@@ -6,7 +6,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 
 const DEMO = '/v1/apps/demo';
 
-describe('the REST API', () => {
+describe('REST API', () => {
   let gusher: RunningGusher;
   const api = new Api(() => gusher.api);
   const clients: Client[] = [];
@@ -31,7 +31,7 @@ describe('the REST API', () => {
     return (await client.ask('gusher.ping', null)).socket_id ?? '';
   }
 
-  it('publishes a batch in order, answering its total', async () => {
+  it('publishes a batch in order and returns its size', async () => {
     const client = await subscriber('batch-a', 'batch-b');
     const messages = Array.from({ length: 600 }, (_, n) => {
       return { channel: n % 2 === 0 ? 'batch-a' : 'batch-b', event: 'e', data: n };
@@ -48,7 +48,7 @@ describe('the REST API', () => {
     expect(seen['batch-b']).to.have.length(300).and.to.deep.equal(ordered(seen['batch-b']));
   });
 
-  it('publishes nothing of a batch in which one message is wrong', async () => {
+  it('publishes nothing of a batch with one invalid message', async () => {
     const client = await subscriber('batch-c');
     const good = { channel: 'batch-c', event: 'e', data: 1 };
     const wrong: [unknown, string][] = [
@@ -70,7 +70,7 @@ describe('the REST API', () => {
     expect((await client.next()).event).to.equal('marker');
   });
 
-  it('pushes to a socket: bare as upstream, with an event as an envelope', async () => {
+  it('publishes to a socket: bare data as in the previous server, or an envelope with an event', async () => {
     const client = await subscriber();
     const id = await socketIdOf(client);
     const bare = await api.post(`${DEMO}/sockets/${id}/messages`, '{"data":{"x":1.0}}');
@@ -82,7 +82,7 @@ describe('the REST API', () => {
     expect(await client.nextText()).to.equal('null');
   });
 
-  it('answers the same under one Idempotency-Key and publishes once, at whichever worker it arrives', async () => {
+  it('publishes once per Idempotency-Key and repeats the response, on every worker', async () => {
     const client = await subscriber('once');
     const headers = { 'Idempotency-Key': 'order-17', Connection: 'close' };
     const body = { event: 'paid', data: 17 };
@@ -99,7 +99,7 @@ describe('the REST API', () => {
     expect((await client.next()).event).to.equal('marker');
   });
 
-  it('lets a key be used again when nothing was published under it', async () => {
+  it('accepts an Idempotency-Key again if nothing was published with it', async () => {
     const headers = { 'Idempotency-Key': 'again' };
     const path = `${DEMO}/channels/again/messages`;
     expectRejected(await api.post(path, { data: 1 }, headers), 400, 'bad_event');
@@ -108,7 +108,7 @@ describe('the REST API', () => {
     expectRejected(await api.post(path, { event: 'e' }, tooLong), 400, 'bad_idempotency_key');
   });
 
-  it('refuses what is hostile with a code, and goes on', async () => {
+  it('rejects hostile requests with a code, and keeps running', async () => {
     const deep = `{"event":"e","data":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
     expect((await api.post(`${DEMO}/channels/c/messages`, deep)).status).to.equal(200);
     const huge = `{"event":"e","data":"${'x'.repeat(10 * 1024 * 1024)}"}`;
@@ -133,6 +133,6 @@ describe('the REST API', () => {
     for (const body of [{ channels: 'a' }, { channels: [1] }, { channels: Array(1_001).fill('a') }]) {
       expectRejected(await api.request('PUT', `${DEMO}/users/u/channels`, body), 400, 'bad_body');
     }
-    await eventually(() => gusher.workerPids.length === 2, 'nobody was restarted', 100);
+    await eventually(() => gusher.workerPids.length === 2, 'no worker was restarted', 100);
   });
 });

@@ -12,7 +12,7 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 const CLIENTS = { embedded: 500, Redis: 100 } as const;
 const MESSAGES = 20;
 
-describe('a graceful stop', () => {
+describe('Graceful shutdown', () => {
   let redis: RedisServer;
 
   before(async () => {
@@ -22,7 +22,7 @@ describe('a graceful stop', () => {
   after(() => redis.stop());
 
   for (const broker of ['embedded', 'Redis'] as const) {
-    it(`tells ${CLIENTS[broker]} clients to come back, after everything published before (${broker})`, async () => {
+    it(`closes ${CLIENTS[broker]} clients with a reconnect code after all earlier publications (${broker})`, async () => {
       const gusher = await startGusher({ ...(broker === 'Redis' && { redisUrl: redis.url }) });
       const subscribers = await Subscriber.connectMany(CLIENTS[broker], gusher.clientUrl(), 'news');
       const numbers = Array.from({ length: MESSAGES }, (_, number) => number);
@@ -32,7 +32,7 @@ describe('a graceful stop', () => {
       gusher.process.kill('SIGTERM');
       const closes = await within(
         Promise.all(subscribers.map(({ client }) => client.closed)),
-        'all goodbyes',
+        'all close frames',
       );
       for (const { code } of closes) expect(code).to.equal(4200);
       for (const { received } of subscribers) expect(received).to.have.members(numbers);
@@ -42,10 +42,10 @@ describe('a graceful stop', () => {
     });
   }
 
-  describe('of slow goodbyes', () => {
+  describe('with slow closes', () => {
     const slowly = { env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '6000' } };
 
-    it('is not ready and lets nobody in, while clients are there', async () => {
+    it('is not ready and rejects new clients while it closes the others', async () => {
       const { gusher, subscribers } = await startWithClients(20, slowly);
       gusher.process.kill('SIGTERM');
       await eventually(async () => {
@@ -64,7 +64,7 @@ describe('a graceful stop', () => {
       for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
     });
 
-    it('ends at once, with 1, at a second signal a second later', async () => {
+    it('exits at once with 1 at a second signal one second later', async () => {
       const { gusher, subscribers } = await startWithClients(20, {
         env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '1', GUSHER_SHUTDOWN_TIMEOUT_MS: '3600000' },
       });
@@ -83,21 +83,21 @@ describe('a graceful stop', () => {
     });
   });
 
-  it('ends well at SIGINT, which a terminal sends to the workers too', async () => {
+  it('exits with 0 at SIGINT, which a terminal also sends to the workers', async () => {
     const { gusher, subscribers } = await startWithClients(20, {});
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGINT');
     expect(await gusher.stop('SIGINT')).to.equal(0);
     for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
-  it('ends well at SIGHUP, when its terminal is closed', async () => {
+  it('exits with 0 at SIGHUP, when its terminal closes', async () => {
     const { gusher, subscribers } = await startWithClients(4, {});
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGHUP');
     expect(await gusher.stop('SIGHUP')).to.equal(0);
     for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
-  it('waits for clients that do not answer the goodbye no longer than the deadline', async () => {
+  it('waits no longer than the timeout for clients that do not answer the close', async () => {
     const { gusher, subscribers } = await startWithClients(20, {
       env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '2000' },
     });
@@ -107,7 +107,7 @@ describe('a graceful stop', () => {
     for (const { client } of subscribers) expect(await client.closed).to.have.property('code', 4200);
   });
 
-  it('kills a worker that does not end before the deadline, and ends with 1', async () => {
+  it('kills a worker that does not exit before the timeout, and exits with 1', async () => {
     const { gusher, subscribers } = await startWithClients(4, {
       env: { GUSHER_SHUTDOWN_TIMEOUT_MS: '1500' },
     });
@@ -123,7 +123,7 @@ describe('a graceful stop', () => {
     ['isWorker', "require('node:http').Server.prototype.closeIdleConnections = fail;"],
     ['isPrimary', "require('node:net').Server.prototype.close = fail;"],
   ] as const) {
-    it(`closes the other parts when one fails, and ends with 1 (${kind})`, async () => {
+    it(`closes the other parts if one fails to close, and exits with 1 (${kind})`, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'gusher-stop-'));
       const file = join(folder, 'fail.cjs');
       writeFileSync(
@@ -141,7 +141,7 @@ describe('a graceful stop', () => {
     });
   }
 
-  it('ends well at whatever moment of the start it is asked for', async () => {
+  it('exits with 0 at every moment of the start', async () => {
     const moments = [
       (gusher: RunningGusher) => eventually(() => childCount(gusher) > 0, 'a worker was forked'),
       (gusher: RunningGusher) => eventually(() => childCount(gusher) > 1, 'the last worker was forked'),

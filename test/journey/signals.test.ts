@@ -25,7 +25,7 @@ const isEvent =
   (line: LogLine): boolean =>
     line.event === event;
 
-describe('signals', () => {
+describe('Signals', () => {
   let gusher: RunningGusher | undefined;
 
   afterEach(async () => {
@@ -37,7 +37,7 @@ describe('signals', () => {
     ['SIGINT', 'SIGINT'],
     ['SIGTERM', 'SIGHUP'],
   ] as const) {
-    it(`takes ${pair.join(' and ')} in one moment for one, and stops gracefully`, async () => {
+    it(`treats ${pair.join(' and ')} in one moment as one signal, and shuts down gracefully`, async () => {
       gusher = await startGusher({ env: { GUSHER_DRAIN_CLIENTS_PER_SECOND: '20' } });
       const subscribers = await Subscriber.connectMany(8, gusher.clientUrl(), 'news');
       gusher.process.kill(pair[0]);
@@ -50,7 +50,7 @@ describe('signals', () => {
     });
   }
 
-  it('stops gracefully at SIGQUIT', async () => {
+  it('shuts down gracefully at SIGQUIT', async () => {
     gusher = await startGusher({ workers: 1 });
     expect(await gusher.stop('SIGQUIT')).to.equal(0);
     expect(gusher.logs.find(isEvent('stopping'))).to.include({ signal: 'SIGQUIT' });
@@ -66,7 +66,7 @@ describe('signals', () => {
     expect(gusher.errorLines).to.deep.equal([]);
   });
 
-  it('leaves all of them to the primary when they are sent to its children', async () => {
+  it('ignores all signals in child processes; the primary handles them', async () => {
     gusher = await startGusher({ workers: 2 });
     const children = childrenOf(gusher.process.pid as number);
     expect(children).to.have.lengthOf(2);
@@ -87,7 +87,7 @@ describe('signals', () => {
     expect(await gusher.stop()).to.equal(0);
   });
 
-  it('recognises nohup by a standard input that cannot be read', async () => {
+  it('detects nohup by a standard input that cannot be read', async () => {
     const input = openSync('/dev/null', 'w');
     const script = `import { isUnderNohup } from ${JSON.stringify(new URL('../../src/primary/process/signals.js', import.meta.url).href)};
       process.stdout.write(String(isUnderNohup({})));`;
@@ -108,7 +108,7 @@ describe('signals', () => {
     expect(outcomes).to.deep.equal(['true', 'false']);
   });
 
-  it('refuses to start inside another cluster, with a sentence and 2', async () => {
+  it('refuses to start inside another cluster, with an error message and exit code 2', async () => {
     cluster.setupPrimary({ exec: PROGRAM, args: ['start', '--workers', '1'], silent: true });
     const worker = cluster.fork({ GUSHER_LISTEN: '127.0.0.1:0', GUSHER_API_LISTEN: '127.0.0.1:0' });
     let errorLines = '';

@@ -13,7 +13,7 @@ const CAP = 1_500;
 const OPEN_FILES = 160;
 
 describe('2,000 sockets that never send a byte', () => {
-  it('are capped and closed after the deadline, while others get in', async () => {
+  it('are limited and closed after the timeout, while other clients connect', async () => {
     const gusher = await startGusher({
       workers: 1,
       env: { GUSHER_HEADERS_TIMEOUT_MS: '4000', GUSHER_PENDING_SOCKETS_MAX: String(CAP) },
@@ -39,7 +39,7 @@ describe('2,000 sockets that never send a byte', () => {
   });
 });
 
-describe('more silent sockets than gusher may open files', () => {
+describe('More silent sockets than file descriptors', () => {
   let folder: string;
 
   before(() => {
@@ -48,7 +48,7 @@ describe('more silent sockets than gusher may open files', () => {
 
   after(() => rmSync(folder, { recursive: true }));
 
-  it('leave it those that it needs for others, and for a new worker', async () => {
+  it('leave enough descriptors for other clients and for a new worker', async () => {
     const node = join(folder, 'node');
     writeFileSync(node, `#!/bin/sh\nulimit -n ${OPEN_FILES}\nexec '${process.execPath}' "$@"\n`);
     chmodSync(node, 0o755);

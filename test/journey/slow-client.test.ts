@@ -7,17 +7,17 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const MESSAGE = 'x'.repeat(1_000_000);
-/** Published at once: less than a send queue holds, so that whoever reads is never too slow. */
+/** Publications at once: fewer bytes than the send queue limit, so that a reading client is never too slow. */
 const BATCH = 3;
 const BATCHES = 35;
-/** When the slow client looks again: after more than its send queue and the system hold for it. */
+/** Publications until the slow client reads again: more than its send queue and the kernel buffer. */
 const CHECKS_AFTER = 6;
 const PATIENCE_MS = 60_000;
-/** Of a send queue, the messages on their way and the garbage of 100 MB. */
+/** Allowed memory growth: a send queue, messages in progress, and the garbage of 100 MB. */
 const ROOM_BYTES = 150 * MEBIBYTE;
 
-describe('a client that stops reading', () => {
-  it('while 100 MB are published to it, is closed as too slow and troubles nobody', async () => {
+describe('Client that stops reading', () => {
+  it('is closed as too slow while 100 MB are published to it, and does not affect others', async () => {
     const gusher = await startGusher({ workers: 1 });
     const [worker] = gusher.workerPids as [number];
     const others = await Subscriber.connectMany(2, gusher.clientUrl(), 'flood');
@@ -37,7 +37,7 @@ describe('a client that stops reading', () => {
         await response.text();
       }
       most = Math.max(most, residentBytes(worker));
-      // It has a few seconds to read why it was closed; the other one never does.
+      // The first client has a few seconds to read the close; the second one never reads.
       if (batch === CHECKS_AFTER) slow.socket.resume();
       await gusher.publish('flood', 'batch', batch);
       await Promise.all(others.map((other) => other.hasReceived(batch, PATIENCE_MS)));

@@ -11,7 +11,7 @@ import { keyPairFor, signToken, type TokenOptions } from '../support/tokens.ts';
 
 const KEY = keyPairFor('RS256');
 
-describe('clients with tokens', () => {
+describe('Tokens', () => {
   let folder: string;
   let gusher: RunningGusher;
   const api = new Api(() => gusher.api);
@@ -50,7 +50,7 @@ describe('clients with tokens', () => {
     return client;
   }
 
-  it('auth, connect, subscribe, push: the smoke test of gusher.cluster v3', async () => {
+  it('auth, connect, subscribe, publish: the smoke test of gusher.cluster v3', async () => {
     const jwt = await sign();
     const { status, json, headers } = await door.post(
       '/v1/auth',
@@ -75,7 +75,7 @@ describe('clients with tokens', () => {
     expect([denied.event, denied.data.code]).to.deep.equal(['gusher.subscribe_error', 'not_granted']);
   });
 
-  it('auth by a form, connect at /ws: as with v1.13', async () => {
+  it('auth with a form, connect at /ws: as in v1.13', async () => {
     for (const path of ['/auth', '/v1/auth']) {
       const { status, json } = await door.form(path, { jwt: await sign() });
       expect(status).to.equal(200);
@@ -84,7 +84,7 @@ describe('clients with tokens', () => {
     }
   });
 
-  it('auth takes the form fields from the query too, as with v1.13; those of the body go before', async () => {
+  it('auth reads form fields from the query too, as in v1.13; fields of the body take precedence', async () => {
     const jwt = await sign();
     expect((await door.post(`/auth?jwt=${jwt}`, '')).json).to.deep.equal({ token: jwt });
     expect((await door.form('/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
@@ -92,7 +92,7 @@ describe('clients with tokens', () => {
     expectRejected(await door.post('/auth', ''), 400, 'bad_body');
   });
 
-  it('auth takes a body that comes after its head, and in pieces', async () => {
+  it('auth accepts a body that arrives after its headers, and in parts', async () => {
     const body = JSON.stringify({ jwt: await sign() });
     const socket = connect(gusher.port, '127.0.0.1');
     const answer = new Promise<string>((resolve) => {
@@ -105,6 +105,7 @@ describe('clients with tokens', () => {
     socket.write(
       `POST /v1/auth HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`,
     );
+    // No event shows that the server has read a part, so a pause separates the TCP segments.
     for (const at of [0, 100, 200]) {
       await new Promise((resolve) => setTimeout(resolve, 30));
       socket.write(body.slice(at, at === 200 ? undefined : at + 100));
@@ -112,7 +113,7 @@ describe('clients with tokens', () => {
     expect(await within(answer, 'an answer')).to.match(/^HTTP\/1\.1 200 [\s\S]*"token"/);
   });
 
-  it('a browser may ask before it posts JSON from another origin', async () => {
+  it('auth accepts a CORS preflight from another origin', async () => {
     const { status, headers } = await door.request('OPTIONS', '/v1/auth', undefined, {
       Origin: 'http://page.example',
       'Access-Control-Request-Method': 'POST',
@@ -124,7 +125,7 @@ describe('clients with tokens', () => {
     expect(headers.get('access-control-allow-headers')?.toLowerCase()).to.contain('content-type');
   });
 
-  it('auth refuses with a code what is no good token', async () => {
+  it('auth rejects invalid tokens with a code', async () => {
     const stranger = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
     expectRejected(await door.post('/v1/auth', { jwt: stranger }), 401, 'token_refused');
     expectRejected(
@@ -139,7 +140,7 @@ describe('clients with tokens', () => {
     expectRejected(await door.post('/v1/nothing', {}), 404, 'not_found');
   });
 
-  it('the socket is refused before the upgrade', async () => {
+  it('rejects a socket before the upgrade', async () => {
     const at = (path: string, token: string): string => `${gusher.url}${path}?token=${token}`;
     const token = await sign();
     expect(await expectError(at('/v1/apps/OTHER/ws', token))).to.deep.equal({
@@ -153,7 +154,7 @@ describe('clients with tokens', () => {
     );
   });
 
-  it('decode tells what a token claims', async () => {
+  it('decode returns the claims of a token', async () => {
     const jwt = await sign({ remotes: { go: true } });
     const { status, json } = await api.post('/v1/auth/decode', { jwt });
     expect([status, json]).to.deep.equal([
@@ -163,17 +164,17 @@ describe('clients with tokens', () => {
     expectRejected(await api.post('/v1/auth/decode', { jwt: 'x' }), 401, 'token_refused');
   });
 
-  it('a client is told when its token expires, and closed after the grace', async () => {
+  it('notifies a client whose token expires, and closes it after the grace period', async () => {
     const client = await connectWith(await sign({}, { expiresIn: 5 }));
     const received = await client.next();
     expect([received.event, received.data]).to.deep.equal([
       'gusher.token_expired',
       { code: 'token_expired', message: 'The token has expired.', grace_ms: 1_000 },
     ]);
-    expect((await within(client.closed, 'the goodbye')).code).to.equal(4030);
+    expect((await within(client.closed, 'the close frame')).code).to.equal(4030);
   });
 
-  it('a new token keeps the socket open, with its grants', async () => {
+  it('a refresh keeps the socket open, with the new grants', async () => {
     const client = await connectWith(await sign({}, { expiresIn: 5 }));
     await client.subscribe('AA');
     await client.subscribe('BB');
@@ -186,7 +187,7 @@ describe('clients with tokens', () => {
     expect(client.socket.readyState).to.equal(client.socket.OPEN);
   });
 
-  it('a token of another user, another app or another key is no refresh', async () => {
+  it('rejects a refresh with a token of another user, app or key', async () => {
     const client = await connectWith(await sign());
     const attempts: [token: string, code: string][] = [
       [await sign({ user_id: 'eve' }), 'token_of_other_user'],
@@ -200,7 +201,7 @@ describe('clients with tokens', () => {
     await client.subscribe('AA');
   });
 
-  it('pushes to a user and changes of grants reach that user of that app alone', async () => {
+  it('delivers user messages and grant changes only to that user of that app', async () => {
     const ann = await connectWith(await sign());
     const annToo = await connectWith(await sign());
     const elsewhere = await connectWith(await sign({ app_key: 'OTHER' }), '/v1/apps/OTHER/ws');
@@ -234,7 +235,7 @@ describe('clients with tokens', () => {
     }
   });
 
-  it('no token is in the log', () => {
+  it('logs no token', () => {
     expect(JSON.stringify(gusher.logs)).not.to.match(/eyJ[A-Za-z0-9_-]+\./);
   });
 });

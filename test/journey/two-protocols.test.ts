@@ -12,7 +12,7 @@ const { key } = PUSHER_APP;
 const ROOM = 'presence-room';
 
 /** Both protocols in one app, on four workers. */
-describe('two dialects in one app', () => {
+describe('Both protocols in one app', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
   let webhook: WebhookServer;
@@ -20,7 +20,7 @@ describe('two dialects in one app', () => {
 
   before(async () => {
     webhook = await WebhookServer.start();
-    // A native client is whoever it says.
+    // The auth webhook accepts a native client as the user that it names.
     webhook.answer = (response, { body }) => {
       const user = new URLSearchParams(body).get('auth');
       response.end(JSON.stringify({ user_id: user, channels: ['*'] }));
@@ -58,7 +58,7 @@ describe('two dialects in one app', () => {
     return client;
   }
 
-  it('brings what an SDK of Pusher publishes to gusher-js, and what the REST API does to pusher-js', async () => {
+  it('delivers publications of a Pusher SDK to gusher-js, and of the REST API to pusher-js', async () => {
     const { create, unload } = loadGusherJs();
     try {
       const client = create(key, { url: gusher.clientUrl(key, '?auth=ann'), token: '' });
@@ -84,7 +84,7 @@ describe('two dialects in one app', () => {
     }
   });
 
-  it('gives each the form of its protocol: JSON to the one, a string that holds it to the other', async () => {
+  it('sends data in the format of each protocol: JSON to native clients, a JSON string to Pusher clients', async () => {
     const [one, other] = [await native('ann'), await pusher()];
     await one.subscribe('forms');
     await other.subscribe('forms');
@@ -97,7 +97,7 @@ describe('two dialects in one app', () => {
     expect((await other.next()).data).to.equal('just text');
   });
 
-  it('shows everybody in one presence channel, and client events of either to the other', async () => {
+  it('shares presence channels and client events between the protocols', async () => {
     const theirs = await pusherJs('pia');
     const channel = await present(theirs, ROOM);
     const added = eventOf(channel, 'pusher:member_added');
@@ -121,7 +121,7 @@ describe('two dialects in one app', () => {
     expect((await removed).id).to.equal('ann');
   });
 
-  it('is exact when a worker is killed: each user that is gone is told once, nobody else is', async () => {
+  it('reports each user that is gone exactly once when a worker is killed, and no other', async () => {
     const room = 'presence-fatal';
     const clients = new Map<string, PusherClient | Client>();
     for (let n = 0; n < 8; n += 1) {
@@ -134,7 +134,7 @@ describe('two dialects in one app', () => {
       await client.subscribe(room);
       clients.set(`n${n}`, client);
     }
-    // A second tab, which may be on the worker that dies: its user stays.
+    // A second connection of the user, perhaps on the killed worker: the user stays.
     const tab = await pusher();
     await tab.subscribe(room, { user_id: 'p0' });
 
@@ -153,7 +153,7 @@ describe('two dialects in one app', () => {
     );
     const gone = (): string[] => users.filter((user) => !here(user)).sort();
     for (const survivor of survivors) {
-      await eventually(() => removedIn(survivor).length >= gone().length, 'departures are told');
+      await eventually(() => removedIn(survivor).length >= gone().length, 'the leaves are reported');
       await survivor.settle();
       expect(removedIn(survivor).sort()).to.deep.equal(gone());
     }
@@ -161,7 +161,7 @@ describe('two dialects in one app', () => {
     const { body } = await usersOf(room);
     expect(body.users.map((user: { id: string }) => user.id).sort()).to.deep.equal(users.filter(here).sort());
 
-    // Whoever comes now is told the same.
+    // A client that connects now gets the same members.
     const late = await pusher();
     const { presence } = await late.subscribe(room, { user_id: 'late' });
     expect([...presence.ids].sort()).to.deep.equal([...users.filter(here), 'late'].sort());

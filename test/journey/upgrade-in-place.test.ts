@@ -10,7 +10,7 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CLIENTS = 4;
 
-describe('an upgrade in place', () => {
+describe('Upgrade in place', () => {
   let folder: string;
   let program: string;
   let gusher: RunningGusher | undefined;
@@ -37,7 +37,7 @@ describe('an upgrade in place', () => {
       /Cannot find module '.*hub\.js' imported from .*\.js/,
     ],
   ] as const) {
-    it(`keeps the clients of healthy workers while ${what} are away, names what is missing, and recovers`, async () => {
+    it(`keeps the clients of running workers while ${what} are missing, logs what is missing, and recovers`, async () => {
       gusher = spawnGusher({ workers: 2, program });
       await gusher.ready();
       const running = gusher;
@@ -62,7 +62,7 @@ describe('an upgrade in place', () => {
     });
   }
 
-  it('that is not finished when gusher starts is told in one sentence, with 1', async () => {
+  it('exits with 1 and one error message if the upgrade is incomplete at the start', async () => {
     rmSync(join(folder, 'dist/src/worker/worker.js'));
     gusher = spawnGusher({ workers: 2, program });
     const { code } = await within(gusher.exited, 'the end of gusher');

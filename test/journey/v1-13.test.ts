@@ -4,8 +4,8 @@ import { type Client, connectClient } from '../support/client.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { keyFolder, signToken } from '../support/tokens.ts';
 
-/** The calls of doc/api.md of gusher.cluster v1.13, form bodies and all. */
-describe('backends written for gusher.cluster v1.13', () => {
+/** The requests of doc/api.md of gusher.cluster v1.13, with form bodies. */
+describe('API of gusher.cluster v1.13', () => {
   const keys = keyFolder();
   let gusher: RunningGusher;
   let ann: Client;
@@ -31,7 +31,7 @@ describe('backends written for gusher.cluster v1.13', () => {
   });
 
   for (const prefix of ['', '/api']) {
-    it(`push to a channel: POST ${prefix}/push/{app}/{channel}/{event}`, async () => {
+    it(`publishes to a channel: POST ${prefix}/push/{app}/{channel}/{event}`, async () => {
       const cases: [data: string, json: string][] = [
         ['{"key":"value"}', '{"key":"value"}'],
         ['1', '1'],
@@ -47,7 +47,7 @@ describe('backends written for gusher.cluster v1.13', () => {
       expectRejected(await api.form(`${prefix}/push/TEST/AA/notify`, {}), 400, 'bad_body');
     });
 
-    it(`push by pattern: POST ${prefix}/push/{app}`, async () => {
+    it(`publishes by pattern: POST ${prefix}/push/{app}`, async () => {
       const fields = { channel_pattern: '^A', event: 'e', data: 'x' };
       const { json } = await api.form(`${prefix}/push/TEST`, fields);
       expect(json).to.deep.equal({ total: 2, pattern: '^A' });
@@ -58,7 +58,7 @@ describe('backends written for gusher.cluster v1.13', () => {
       ]);
     });
 
-    it(`push a batch: POST ${prefix}/push_batch/{app}`, async () => {
+    it(`publishes a batch: POST ${prefix}/push_batch/{app}`, async () => {
       const batch =
         '[{"channel":"AA","event":"e","data":"test"},{"channel":"AA","event":"e","data":{"a":1}}]';
       const { json } = await api.form(`${prefix}/push_batch/TEST`, { batch_data: batch });
@@ -67,7 +67,7 @@ describe('backends written for gusher.cluster v1.13', () => {
       expect((await ann.next()).data).to.deep.equal({ a: 1 });
     });
 
-    it(`push to a user and a socket: POST ${prefix}/push/user/…, ${prefix}/push/socket/…`, async () => {
+    it(`publishes to a user and a socket: POST ${prefix}/push/user/…, ${prefix}/push/socket/…`, async () => {
       const toUser = await api.form(`${prefix}/push/user/TEST/ann`, { data: '{"x":1}' });
       expect(toUser.json).to.deep.equal({ user_id: 'ann', data: '{"x":1}' });
       expect(await ann.nextText()).to.equal('{"x":1}');
@@ -76,7 +76,7 @@ describe('backends written for gusher.cluster v1.13', () => {
       expect(await ann.nextText()).to.equal('"txt"');
     });
 
-    it(`grants: POST ${prefix}/add/channel/user/…, ${prefix}/reload/channel/user/…`, async () => {
+    it(`changes grants: POST ${prefix}/add/channel/user/…, ${prefix}/reload/channel/user/…`, async () => {
       const added = await api.form(`${prefix}/add/channel/user/TEST/ann`, { data: 'aa' });
       expect(added.json).to.deep.equal({ user_id: 'ann', data: 'aa' });
       expect((await ann.next()).data).to.deep.equal({ channel: 'aa' });
@@ -85,7 +85,7 @@ describe('backends written for gusher.cluster v1.13', () => {
       expect((await ann.next()).data).to.deep.equal({ channels: ['A*', 'aa'] });
     });
 
-    it(`decode: POST ${prefix}/decode`, async () => {
+    it(`decodes a token: POST ${prefix}/decode`, async () => {
       const claims = { app_key: 'TEST', user_id: 'ann', channels: [] };
       const token = await signToken(keys.privateKey, claims);
       expect((await api.form(`${prefix}/decode`, { data: token })).json).to.deep.equal({ gusher: claims });
@@ -95,12 +95,12 @@ describe('backends written for gusher.cluster v1.13', () => {
       expect(both.json).to.deep.equal({ gusher: claims });
     });
 
-    it(`ping: GET ${prefix}/ping`, async () => {
+    it(`responds to ping: GET ${prefix}/ping`, async () => {
       expect((await api.get(`${prefix}/ping`)).text).to.equal('pong');
     });
   }
 
-  it('fields may be in the query', async () => {
+  it('accepts fields in the query', async () => {
     const { text } = await api.post('/push/TEST/AA/notify?data=%7B%22a%22%3A1%7D', '');
     expect(text).to.equal('{"channel":"AA","event":"notify","data":{"a":1}}');
     expect(await ann.nextText()).to.equal(text);

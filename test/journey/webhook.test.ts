@@ -11,7 +11,7 @@ import { WebhookServer } from '../support/webhook-server.ts';
 const TIMEOUT_MS = 2_000;
 const MAX_IN_FLIGHT = 4;
 
-describe('the webhook of an app that was registered by hand', () => {
+describe('Auth webhook', () => {
   let redis: RedisServer;
   let webhook: WebhookServer;
   let gusher: RunningGusher;
@@ -40,7 +40,7 @@ describe('the webhook of an app that was registered by hand', () => {
 
   const connectUrl = (app = 'shop'): string => gusher.clientUrl(app, '?auth=t0k%26n+é');
 
-  it('is asked with a form, and its channels are granted', async () => {
+  it('receives a form, and grants the channels of its response', async () => {
     webhook.answer = json({ user_id: 'u1', channels: ['news', 'room-*'] });
     const client = await connectClient(connectUrl());
     expect(webhook.calls.at(-1)).to.deep.equal({
@@ -60,7 +60,7 @@ describe('the webhook of an app that was registered by hand', () => {
     ['`channels` with one name', { user_id: 'u1', channels: 'news' }],
     ['no `user_id`', { channels: ['news'] }],
   ] as const) {
-    it(`may answer ${what}`, async () => {
+    it(`may respond with ${what}`, async () => {
       webhook.answer = json(answer);
       const client = await connectClient(connectUrl());
       await client.subscribe('news');
@@ -70,9 +70,9 @@ describe('the webhook of an app that was registered by hand', () => {
 
   const hang = (): void => undefined;
   for (const [what, answer, status, code] of [
-    ['says 403', status403, 401, 'auth_refused'],
+    ['responds 403', status403, 401, 'auth_refused'],
     ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_refused'],
-    ['says 422', (response: ServerResponse) => response.writeHead(422).end(), 401, 'auth_refused'],
+    ['responds 422', (response: ServerResponse) => response.writeHead(422).end(), 401, 'auth_refused'],
     ...[404, 405, 413, 415, 419, 426].map(
       (status) =>
         [
@@ -83,29 +83,34 @@ describe('the webhook of an app that was registered by hand', () => {
         ] as const,
     ),
     ['names no channels', json({ user_id: 'u1' }), 502, 'auth_unusable'],
-    ['answers nothing', (response: ServerResponse) => response.writeHead(204).end(), 502, 'auth_unusable'],
-    ['answers Latin-1', latin1, 502, 'auth_unusable'],
-    ['answers gzip', gzip, 502, 'auth_unusable'],
+    [
+      'responds without a body',
+      (response: ServerResponse) => response.writeHead(204).end(),
+      502,
+      'auth_unusable',
+    ],
+    ['responds in Latin-1', latin1, 502, 'auth_unusable'],
+    ['responds with gzip', gzip, 502, 'auth_unusable'],
     ['switches protocols', switchProtocols, 502, 'auth_unusable'],
-    ['says 429', (response: ServerResponse) => response.writeHead(429).end(), 503, 'auth_busy'],
-    ['says 500', (response: ServerResponse) => response.writeHead(500).end(), 502, 'auth_unusable'],
-    ['leads elsewhere', redirect, 502, 'auth_unusable'],
-    ['answers no JSON', (response: ServerResponse) => response.end('<html>'), 502, 'auth_unusable'],
-    ['answers JSON of another form', json({ channels: [1, 2] }), 502, 'auth_unusable'],
-    ['answers a list', json([1]), 502, 'auth_unusable'],
-    ['answers without end', flood, 502, 'auth_unusable'],
+    ['responds 429', (response: ServerResponse) => response.writeHead(429).end(), 503, 'auth_busy'],
+    ['responds 500', (response: ServerResponse) => response.writeHead(500).end(), 502, 'auth_unusable'],
+    ['redirects', redirect, 502, 'auth_unusable'],
+    ['responds without JSON', (response: ServerResponse) => response.end('<html>'), 502, 'auth_unusable'],
+    ['responds with JSON of another shape', json({ channels: [1, 2] }), 502, 'auth_unusable'],
+    ['responds with a list', json([1]), 502, 'auth_unusable'],
+    ['responds endlessly', flood, 502, 'auth_unusable'],
     ['closes the connection', (response: ServerResponse) => response.destroy(), 502, 'auth_unusable'],
-    ['closes it in the middle', truncate, 502, 'auth_unusable'],
+    ['closes the connection within the body', truncate, 502, 'auth_unusable'],
     ['hangs', hang, 504, 'auth_timeout'],
-    ['hangs in the middle', (response: ServerResponse) => response.write('{"cha'), 504, 'auth_timeout'],
+    ['hangs within the body', (response: ServerResponse) => response.write('{"cha'), 504, 'auth_timeout'],
   ] as const) {
-    it(`lets nobody in when it ${what}`, async () => {
+    it(`rejects the client if it ${what}`, async () => {
       webhook.answer = answer;
       expect(await expectError(connectUrl())).to.deep.equal({ status, code });
     });
   }
 
-  it('is logged with status and reason when it is misconfigured, once for many clients', async () => {
+  it('is logged once with status and reason if it is misconfigured', async () => {
     await redis.command('HSET', 'moved', 'url', webhook.url);
     webhook.answer = (response) => response.writeHead(404).end();
     for (let client = 0; client < 3; client += 1) await expectError(connectUrl('moved'));
@@ -121,7 +126,7 @@ describe('the webhook of an app that was registered by hand', () => {
     expect(gusher.logs.filter(isOfMoved)).to.have.length(1);
   });
 
-  it('serves the next client after more 101 responses than calls may be made at once', async () => {
+  it('serves the next client after more 101 responses than concurrent calls are allowed', async () => {
     webhook.answer = switchProtocols;
     const rejected = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => expectError(connectUrl()));
     expect((await Promise.all(rejected)).map(({ code }) => code)).to.deep.equal(
@@ -131,7 +136,7 @@ describe('the webhook of an app that was registered by hand', () => {
     await (await connectClient(connectUrl())).close();
   });
 
-  it('does not delay the clients of another app while it is silent', async () => {
+  it('does not delay the clients of another app while it hangs', async () => {
     const other = await WebhookServer.start();
     other.answer = json({ channels: ['news'] });
     await redis.command('HSET', 'other', 'url', other.url);
@@ -146,7 +151,7 @@ describe('the webhook of an app that was registered by hand', () => {
     other.stop();
   });
 
-  it('lets nobody in when nothing listens there, or it is no URL', async () => {
+  it('rejects the client if nothing listens there or its URL is invalid', async () => {
     await redis.command('HSET', 'ghost', 'url', `http://127.0.0.1:${await freePort()}/`);
     expect(await expectError(connectUrl('ghost'))).to.deep.equal({ status: 502, code: 'auth_unusable' });
     const line = await gusher.log(
@@ -166,7 +171,7 @@ describe('the webhook of an app that was registered by hand', () => {
       .that.is.within(400, 599);
   });
 
-  it('lets nobody in when its certificate is signed by itself', async () => {
+  it('rejects the client if its certificate is self-signed', async () => {
     const secure = await WebhookServer.start(selfSigned());
     secure.answer = json({ channels: ['news'] });
     await redis.command('HSET', 'secure', 'url', secure.url);
@@ -175,7 +180,7 @@ describe('the webhook of an app that was registered by hand', () => {
     secure.stop();
   });
 
-  it('is asked over connections that are kept', async () => {
+  it('is called over persistent connections', async () => {
     webhook.answer = json({ channels: ['news'] });
     await (await connectClient(connectUrl())).close();
     const before = webhook.connections;
@@ -183,7 +188,7 @@ describe('the webhook of an app that was registered by hand', () => {
     expect(webhook.connections).to.equal(before);
   });
 
-  it('is never asked by more clients at once than it may be; the others wait, the rest is refused', async () => {
+  it('limits concurrent calls: further clients wait in a queue, clients beyond the queue are rejected', async () => {
     webhook.maxInFlight = 0;
     const held: ServerResponse[] = [];
     webhook.answer = (response) => void held.push(response);
@@ -206,7 +211,7 @@ function json(body: unknown): (response: ServerResponse) => void {
   return (response) => void response.end(JSON.stringify(body));
 }
 
-/** `{"user_id":"jörg"}` as a backend in Latin-1 writes it: as UTF-8 it would be another user. */
+/** `{"user_id":"jörg"}` in Latin-1: read as UTF-8 it would be another user. */
 function latin1(response: ServerResponse): void {
   response.end(Buffer.from('{"user_id":"j\xf6rg","channels":["news"]}', 'latin1'));
 }

@@ -8,8 +8,8 @@ import { sendRaw } from '../support/raw-http.ts';
 
 const CLIENTS = 60;
 
-describe('a worker that has no room for more sockets', () => {
-  it('costs nobody a connection that another worker can take', async () => {
+describe('Worker without free descriptors', () => {
+  it('passes connections to another worker that has free descriptors', async () => {
     const gusher = await startGusher({ workers: 2 });
     const [full] = gusher.workerPids as [number];
     const descriptors = socketCount(full) + 30;
@@ -18,7 +18,7 @@ describe('a worker that has no room for more sockets', () => {
       Array.from({ length: CLIENTS }, () => within(connectClient(gusher.clientUrl()), 'a connect')),
     );
     await expectAnswers(clients);
-    // The bookkeeping still fits what is there: whoever comes next gets in as well.
+    // The connection counts are still correct: further clients connect too.
     const more = await Promise.all(Array.from({ length: 10 }, () => connectClient(gusher.clientUrl())));
     await expectAnswers([...clients, ...more]);
     for (const { socket } of [...clients, ...more]) socket.terminate();
@@ -26,8 +26,8 @@ describe('a worker that has no room for more sockets', () => {
   });
 });
 
-describe('a server whose workers are all out of file descriptors', () => {
-  it('names the lack and its cure in the error and in the log', async () => {
+describe('Server without free descriptors in any worker', () => {
+  it('reports the cause and the fix in the error and in the log', async () => {
     const gusher = await startGusher({ workers: 1, env: { GUSHER_HEADERS_TIMEOUT_MS: '700' } });
     const [full] = gusher.workerPids as [number];
     const descriptors = socketCount(full);

@@ -5,10 +5,10 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 
 const CLIENTS = 40;
-/** The moment in which it went wrong once is short. */
+/** The race that failed once has a short window. */
 const ROUNDS = 5;
 
-describe('a worker that is killed under traffic', () => {
+describe('Worker killed under traffic', () => {
   let gusher: RunningGusher;
 
   beforeEach(async () => {
@@ -17,7 +17,7 @@ describe('a worker that is killed under traffic', () => {
 
   afterEach(() => gusher.stop());
 
-  it('takes only its own clients with it, and is replaced in under a second', async () => {
+  it('disconnects only its own clients and is replaced within a second', async () => {
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const traffic = new Traffic(gusher, 'news');
     await traffic.goOn(30);
@@ -45,13 +45,13 @@ describe('a worker that is killed under traffic', () => {
     await gusher.publish('news', 'tick', 'welcome back');
     await Promise.all([...cached, ...back].map((subscriber) => subscriber.hasReceived('welcome back')));
     disconnectAll([...cached, ...back]);
-    // Noise of the machine apart: the issue promises one second.
+    // The promise is one second; the bound allows for a busy machine.
     expect(replacedMs).to.be.below(10_000);
     const died = gusher.logs.find((line) => line.event === 'worker_exited');
     expect(died).to.include({ level: 'error', signal: 'SIGKILL', respawnInMs: 0 });
   });
 
-  it('answers API requests all the while, on the same port', async () => {
+  it('serves API requests all the time on the same port', async () => {
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGKILL');
     let answered = 0;
@@ -65,7 +65,7 @@ describe('a worker that is killed under traffic', () => {
     expect(answered).to.be.above(0);
   });
 
-  it('whoever comes while no worker is there waits for the next one', async () => {
+  it('queues clients that connect while no worker runs', async () => {
     for (let round = 1; round <= ROUNDS; round += 1) {
       const killed = gusher.workerPids.slice(-2);
       for (const pid of killed) process.kill(pid, 'SIGKILL');
@@ -78,7 +78,7 @@ describe('a worker that is killed under traffic', () => {
   });
 });
 
-/** Publishes numbers, one after another, until told to stop. */
+/** Publishes consecutive numbers until stopped. */
 class Traffic {
   readonly #gusher: RunningGusher;
   readonly #channel: string;
@@ -98,14 +98,14 @@ class Traffic {
     await eventually(() => this.#accepted.length >= until, `${forMessages} more messages were published`);
   }
 
-  /** Answers the last number that was accepted. */
+  /** Stops; returns the last accepted number. */
   async stop(): Promise<number> {
     this.#stopped = true;
     await this.#running;
     return this.#accepted.at(-1) ?? -1;
   }
 
-  /** Says what is wrong with what a client received: it has to be what was accepted, once and in order. */
+  /** Describes an error in a client's messages: they must be the accepted ones, once and in order. */
   isComplete(received: readonly unknown[]): string | undefined {
     for (const [index, data] of received.entries()) {
       if (index > 0 && Number(data) <= Number(received[index - 1]))
@@ -118,7 +118,7 @@ class Traffic {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const number = this.#next++;
-      // A request that is with the victim fails; whether its message goes out is then not known.
+      // A request to the killed worker fails; its message may or may not be published.
       const response = await this.#gusher.publish(this.#channel, 'tick', number).catch(() => undefined);
       await response?.text().catch(() => undefined);
       if (response?.status === 200) this.#accepted.push(number);

@@ -3,7 +3,7 @@ import { connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { startGusher } from '../support/gusher.ts';
 
-/** In the first worker bytes that are no frame, in the second a frame whose message has a wrong shape. */
+/** The first worker writes bytes that are no frame; the second a frame whose message has a wrong shape. */
 const SABOTAGE = `import cluster from 'node:cluster';
 import { writeSync } from 'node:fs';
 const body = JSON.stringify({ type: 'presence', deltas: [null] });
@@ -11,8 +11,8 @@ const frames = { 1: 'no frame\\n{bad\\n', 2: 'M\\0\\0\\0' + String.fromCharCode(
 const frame = frames[cluster.worker?.id];
 if (frame !== undefined) setTimeout(() => writeSync(4, frame), 1500);`;
 
-describe('a worker that sends malformed frames', () => {
-  it('is replaced, and the primary and the other workers go on', async () => {
+describe('Worker that sends malformed frames', () => {
+  it('is replaced; the primary and the other workers continue', async () => {
     const sabotage = `data:text/javascript,${encodeURIComponent(SABOTAGE)}`;
     const gusher = await startGusher({ workers: 3, env: { NODE_OPTIONS: `--import=${sabotage}` } });
     try {

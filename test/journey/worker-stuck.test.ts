@@ -6,7 +6,7 @@ import { isAlive } from '../support/processes.ts';
 
 const CLIENTS = 8;
 
-describe('a worker whose event loop no longer turns', () => {
+describe('Worker with a blocked event loop', () => {
   let gusher: RunningGusher;
 
   beforeEach(async () => {
@@ -15,10 +15,10 @@ describe('a worker whose event loop no longer turns', () => {
 
   afterEach(() => gusher.stop());
 
-  it('is noticed, killed and replaced; who was being handed to it gets another', async () => {
+  it('is detected, killed and replaced; its pending clients move to another worker', async () => {
     const [stuck] = gusher.workerPids as [number];
     process.kill(stuck, 'SIGSTOP');
-    // Half of them are given to the worker that does not move.
+    // Half of the clients are dispatched to the blocked worker.
     const clients = await Promise.all(
       Array.from({ length: CLIENTS }, () => within(connectClient(gusher.clientUrl()), 'a connect')),
     );
@@ -30,11 +30,11 @@ describe('a worker whose event loop no longer turns', () => {
     for (const client of clients) client.socket.terminate();
   });
 
-  it('killed while clients are handed to it, it leaves none of them hanging', async () => {
+  it('leaves no client hanging if it is killed while clients are dispatched to it', async () => {
     const [victim] = gusher.workerPids as [number];
     process.kill(victim, 'SIGSTOP');
     const clients = Array.from({ length: CLIENTS }, () => connectClient(gusher.clientUrl()));
-    // The other half is in: so all have been handed over.
+    // The other half has connected: all clients have been dispatched.
     await within(Promise.any(clients), 'the first connect');
     process.kill(victim, 'SIGKILL');
     const settled = await within(Promise.allSettled(clients), 'an end of all connects');
@@ -44,7 +44,7 @@ describe('a worker whose event loop no longer turns', () => {
     }
   });
 
-  it('API requests that were given to it end', async () => {
+  it('ends the API requests that were dispatched to it', async () => {
     const [stuck] = gusher.workerPids as [number];
     process.kill(stuck, 'SIGSTOP');
     const requests = Array.from({ length: CLIENTS }, () =>

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 15_000;
 const isFailure = ({ event }: LogLine): boolean => event === 'worker_fork_failed';
 const isOpen = ({ client }: Subscriber): boolean => client.socket.readyState === client.socket.OPEN;
 
-describe('a worker that cannot be started', () => {
+describe('Worker that cannot be started', () => {
   let folder: string;
   let node: string;
   let gusher: RunningGusher;
@@ -39,7 +39,7 @@ describe('a worker that cannot be started', () => {
 
   after(() => rmSync(folder, { recursive: true }));
 
-  /** Kills a worker, whose place then stays empty; answers those who are with the other one. */
+  /** Kills a worker that is not replaced; returns the subscribers of the other one. */
   async function loseWorker(reason: RegExp): Promise<Subscriber[]> {
     process.kill(gusher.workerPids[0] as number, 'SIGKILL');
     await failures(4);
@@ -58,7 +58,7 @@ describe('a worker that cannot be started', () => {
     await eventually(() => gusher.logs.filter(isFailure).length >= count, `it failed ${count} times`);
   }
 
-  /** The place is filled again, and those who come now are with both workers. */
+  /** Waits for the new worker, and checks that new clients reach both workers. */
   async function expectRecovery(cached: readonly Subscriber[]): Promise<void> {
     await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
     const back = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
@@ -72,12 +72,12 @@ describe('a worker that cannot be started', () => {
     expect(await gusher.stop()).to.equal(0);
   }
 
-  it('for want of descriptors takes nothing with it, and comes when there are some', async () => {
+  it('affects no client if descriptors are missing, and starts when they are available', async () => {
     const primary = gusher.process.pid as number;
     limitDescriptors(primary, 3);
     const cached = await loseWorker(/EMFILE/);
     const open = descriptorsOf(primary);
-    // Some are left, and not enough: what is taken for the attempt is given back.
+    // Some descriptors are free, but too few. A failed attempt must free those it opened.
     limitDescriptors(primary, limitWithFree(open, 4));
     await failures(gusher.logs.filter(isFailure).length + 2);
     expect(descriptorsOf(primary)).to.have.lengthOf(open.length);
@@ -85,14 +85,14 @@ describe('a worker that cannot be started', () => {
     await expectRecovery(cached);
   });
 
-  it('because its program is being replaced comes when it is there', async () => {
+  it('starts once its program has been replaced', async () => {
     renameSync(node, `${node}.away`);
     const cached = await loseWorker(/ENOENT/);
     renameSync(`${node}.away`, node);
     await expectRecovery(cached);
   });
 
-  it('of which Node complains by throwing comes as well', async () => {
+  it('starts after Node threw an error', async () => {
     renameSync(node, `${node}.away`);
     symlinkSync(node, node);
     const cached = await loseWorker(/ELOOP/);
@@ -100,21 +100,21 @@ describe('a worker that cannot be started', () => {
     await expectRecovery(cached);
   });
 
-  it('keeps no stop waiting', async () => {
+  it('does not delay a shutdown', async () => {
     rmSync(node);
     const cached = await loseWorker(/ENOENT/);
-    // A worker that is killed at the deadline makes it 1.
+    // A worker killed at the timeout would make the exit code 1.
     expect(await gusher.stop()).to.equal(0);
     for (const { client } of cached) expect(await client.closed).to.have.property('code', 4200);
   });
 });
 
-/** Descriptors beyond it that are open already stay so. */
+/** Limits the descriptors of a process; descriptors above the limit stay open. */
 function limitDescriptors(pid: number, limit: number): void {
   execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}:`]);
 }
 
-/** The limit under which that many more can be had. */
+/** Returns the limit that leaves that many descriptors free. */
 function limitWithFree(open: readonly number[], free: number): number {
   let limit = free;
   while (limit - open.filter((descriptor) => descriptor < limit).length < free) limit += 1;

@@ -11,7 +11,7 @@ describe('Pusher §1: connecting', () => {
   });
   afterEach(() => clients.closeAll());
 
-  it('begins with connection_established, whose data is a string that holds JSON', async () => {
+  it('starts with connection_established, whose data is a JSON string', async () => {
     const client = await clients.open(`/app/${key}?protocol=7&client=js&version=8.6.0&flash=false`);
     const message = await client.next();
     expect(Object.keys(message)).to.have.members(['event', 'data']);
@@ -22,18 +22,18 @@ describe('Pusher §1: connecting', () => {
     expect(data.activity_timeout).to.be.a('number').and.to.be.greaterThan(0);
   });
 
-  it('speaks the versions 4 to 7, and 7 where none is given; knows no other query key', async () => {
+  it('supports versions 4 to 7, defaults to 7, and ignores other query keys', async () => {
     for (const query of ['?protocol=4', '?protocol=5', '?protocol=6', '?protocol=7', '', '?a=1&client=x']) {
       const client = await clients.open(`/app/${key}${query}`);
       await client.expectData('pusher:connection_established');
     }
   });
 
-  it('gives every connection an id of its own that none can be guessed from', async () => {
+  it('gives every connection a unique, unpredictable id', async () => {
     const opened = await Promise.all(Array.from({ length: 50 }, () => clients.connect()));
     const ids = opened.map(({ socketId }) => socketId);
     expect(new Set(ids).size).to.equal(ids.length);
-    // Counted ids would share their first or their last part.
+    // Sequential ids would share their first or last part.
     for (const part of [0, 1]) {
       const parts = ids.map((id) => Number(id.split('.')[part]));
       const steps = parts.slice(1).map((number, index) => Math.abs(number - (parts[index] ?? 0)));
@@ -43,12 +43,12 @@ describe('Pusher §1: connecting', () => {
 
   const rejected: [what: string, path: (key: string) => string, code: number][] = [
     ['an app that does not exist', () => '/app/no-such-app?protocol=7', 4001],
-    ['a version that is no number', (app) => `/app/${app}?protocol=abc`, 4006],
+    ['a version that is not a number', (app) => `/app/${app}?protocol=abc`, 4006],
     ['a version that is too old', (app) => `/app/${app}?protocol=3`, 4007],
-    ['a version that is not there yet', (app) => `/app/${app}?protocol=99`, 4007],
+    ['a version that does not exist yet', (app) => `/app/${app}?protocol=99`, 4007],
   ];
   for (const [what, path, code] of rejected) {
-    it(`refuses ${what} with ${code}, after the handshake, by a close frame`, async () => {
+    it(`closes with ${code} after the handshake: ${what}`, async () => {
       const client = await clients.open(path(key));
       const { data } = await client.expect('pusher:error');
       expect(data.code).to.equal(code);
@@ -57,14 +57,14 @@ describe('Pusher §1: connecting', () => {
     });
   }
 
-  it('refuses an app that is disabled with 4003', async function () {
+  it('closes with 4003 for a disabled app', async function () {
     const { disabledKey } = await conformanceTarget();
     if (disabledKey === undefined) return this.skip();
     const client = await clients.open(`/app/${disabledKey}?protocol=7`);
     expect((await within(client.closed, 'the close')).code).to.equal(4003);
   });
 
-  it('lets browsers come from the origins of the app alone, and whoever is no browser', async function () {
+  it('accepts browsers only from the origins of the app, and all clients that are not browsers', async function () {
     const { guardedKey } = await conformanceTarget();
     if (guardedKey === undefined) return this.skip();
     for (const origin of ['https://shop.example', 'http://www.shop.example:8080', undefined]) {
@@ -84,7 +84,7 @@ describe('Pusher §1: connecting', () => {
     }
   });
 
-  it('refuses a connection beyond the quota of the app with 4004, and takes one when one has gone', async function () {
+  it('closes with 4004 beyond the connection limit, and accepts a client after another left', async function () {
     const { small } = await conformanceTarget();
     if (small === undefined) return this.skip();
     const first = await clients.connect(small);
@@ -95,7 +95,7 @@ describe('Pusher §1: connecting', () => {
     await clients.connect(small);
   });
 
-  it('of our own: a path prefix is allowed, and a path that leads nowhere is told with 4005', async function () {
+  it('accepts a path prefix, and closes with 4005 for an unknown path (gusher only)', async function () {
     if ((await ownGusher()) === undefined) return this.skip();
     const client = await clients.open(`/prefixed/app/${key}?protocol=7`);
     await client.expectData('pusher:connection_established');

@@ -6,7 +6,7 @@ describe('Pusher §2: ping and pong', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('answers pusher:ping, whatever its data', async () => {
+  it('answers pusher:ping with any data', async () => {
     const client = await clients.connect();
     for (const data of [{}, undefined, 'x', null, 7]) {
       client.send('pusher:ping', data);
@@ -23,7 +23,7 @@ describe('Pusher §2: ping and pong', () => {
     await within(pong, 'a pong frame');
   });
 
-  it('takes pusher:pong as it comes, without an answer', async () => {
+  it('accepts pusher:pong without a reply', async () => {
     const client = await clients.connect();
     client.send('pusher:pong', {});
     await client.expectNothing();

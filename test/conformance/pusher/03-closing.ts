@@ -7,18 +7,18 @@ describe('Pusher §3: errors and closes', () => {
   afterEach(() => clients.closeAll());
 
   for (const text of ['', '{', 'null', '[]', '7', '"x"', '{"data":{}}', '{"event":7}']) {
-    it(`tells that ${JSON.stringify(text)} is no message, and goes on`, async () => {
+    it(`replies with an error to the invalid message ${JSON.stringify(text)}, and continues`, async () => {
       const client = await clients.connect();
       client.socket.send(text);
       const { data } = await client.expect('pusher:error');
       expect(data).to.have.all.keys('message', 'code');
-      // 4200, which others send here, is a close code: come back at once.
+      // Other servers send 4200 here, which is a close code that means: reconnect at once.
       expect(data.code === null || data.code >= 4300, `code ${data.code}`).to.equal(true);
       await client.expectNothing();
     });
   }
 
-  it('tells an event that is none of the protocol, and does not pass it on', async () => {
+  it('replies with an error to an unknown event, and does not forward it', async () => {
     const [one, other] = [await clients.connect(), await clients.connect()];
     const channel = fresh('private-');
     for (const client of [one, other]) await client.subscribe(channel);
@@ -37,7 +37,7 @@ describe('Pusher §3: errors and closes', () => {
     expect((await within(client.closed, 'the close')).code).to.equal(1000);
   });
 
-  it('closes the connections of a user that is terminated with 4009, and no other', async () => {
+  it('closes only the connections of a terminated user, with 4009', async () => {
     const [one, two, other] = [await clients.connect(), await clients.connect(), await clients.connect()];
     const id = fresh('user');
     await one.signIn({ id });

@@ -7,7 +7,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('answers with subscription_succeeded, whose data is the string {}', async () => {
+  it('replies with subscription_succeeded, whose data is the string {}', async () => {
     const client = await clients.connect();
     const channel = fresh();
     client.sendSubscribe(channel);
@@ -16,14 +16,14 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     );
   });
 
-  it('needs no auth, and no member but the channel, for a public channel', async () => {
+  it('requires only the channel field for a public channel', async () => {
     const client = await clients.connect();
     const channel = fresh();
     client.send('pusher:subscribe', { channel });
     await client.expectData('pusher_internal:subscription_succeeded', channel);
   });
 
-  it('answers subscribing twice twice, and delivers once', async () => {
+  it('replies to each of two subscribes, and delivers once', async () => {
     const client = await clients.connect();
     const channel = fresh();
     await client.subscribe(channel);
@@ -35,14 +35,14 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     expect(event).to.equal('two');
   });
 
-  it('answers many that come back to back', async () => {
+  it('replies to many subscribes in a row', async () => {
     const client = await clients.connect();
     const channels = Array.from({ length: 50 }, () => fresh());
     for (const channel of channels) client.sendSubscribe(channel);
     for (const channel of channels) await client.until('pusher_internal:subscription_succeeded', channel);
   });
 
-  it('delivers what is published from the answer on, data as the very string', async () => {
+  it('delivers publications after the reply, with data as the unchanged string', async () => {
     const client = await clients.connect();
     const channel = fresh();
     await client.subscribe(channel);
@@ -70,7 +70,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     for (let n = 0; n < 20; n += 1) expect((await client.until('n', channel)).data).to.equal(String(n));
   });
 
-  it('stops after unsubscribing, which has no reply', async () => {
+  it('stops delivering after unsubscribe, which has no reply', async () => {
     const client = await clients.connect();
     const [left, kept] = [fresh(), fresh()];
     await client.subscribe(left);
@@ -85,13 +85,13 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     expect(client.texts.filter((text) => text.includes('"e"'))).to.have.length(1);
   });
 
-  it('publishes to many channels, to each once, and leaves out the socket that is named', async () => {
+  it('publishes to many channels, once to each, and excludes the named socket', async () => {
     const [one, other] = [await clients.connect(), await clients.connect()];
     const [a, b] = [fresh(), fresh()];
     for (const client of [one, other]) for (const channel of [a, b]) await client.subscribe(channel);
     await trigger([a, b], 'e', 1, { socket_id: one.socketId });
     await trigger([a, b], 'last', 2);
-    // Order is of a channel, not between two.
+    // Order is guaranteed within a channel, not between channels.
     const received = (client: PusherClient, event: string): unknown[] =>
       client.texts
         .map((text) => JSON.parse(text) as PusherMessage)
@@ -113,7 +113,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     ['presence cache', 'presence-cache-'],
     ['private encrypted cache', 'private-encrypted-cache-'],
   ] as const) {
-    it(`tells a wrong signature on a ${kind} channel by subscription_error, and stays`, async () => {
+    it(`replies with subscription_error to a wrong signature on a ${kind} channel, and stays open`, async () => {
       const { key, secret } = await conformanceTarget();
       const client = await clients.connect();
       const name = fresh(channel);
@@ -143,7 +143,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     });
   }
 
-  it('takes the whole alphabet of channel names, and no other', async () => {
+  it('accepts all allowed characters of channel names, and no others', async () => {
     const client = await clients.connect();
     await client.subscribe(`a-Z_0=@,.;${fresh()}`);
     for (const channel of [
@@ -163,7 +163,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
     }
   });
 
-  it('knows the kind of a channel by the beginning of its name alone', async () => {
+  it('determines the kind of a channel by its prefix only', async () => {
     const client = await clients.connect();
     for (const channel of [
       fresh('not-private-'),

@@ -11,7 +11,7 @@ describe('Pusher §5: presence', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('tells a subscriber who is there, itself included', async () => {
+  it('sends a new subscriber the members, including itself', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     expect(await one.subscribe(channel, member('1', { name: 'Ü' }))).to.deep.equal({
@@ -23,7 +23,7 @@ describe('Pusher §5: presence', () => {
     expect(presence.count).to.equal(2);
   });
 
-  it('tells the others, and only them, of the first connection of a user and of the last', async () => {
+  it('reports the first connection of a user and the last, only to the others', async () => {
     const [one, two, again] = [await clients.connect(), await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     await one.subscribe(channel, member('1'));
@@ -35,7 +35,7 @@ describe('Pusher §5: presence', () => {
     const { presence } = await again.subscribe(channel, member('2', { n: 2 }));
     expect(presence.count).to.equal(2);
     await two.close();
-    // Were the first departure told, it would be so before this.
+    // An event for the first connection's leave would arrive before this one.
     await trigger(channel, 'between', 1);
     await one.expect('between', channel);
     again.send('pusher:unsubscribe', { channel });
@@ -43,7 +43,7 @@ describe('Pusher §5: presence', () => {
     expect(two.texts.filter((text) => text.includes('member_'))).to.deep.equal([]);
   });
 
-  it('is right however many come at once and whichever worker they meet', async () => {
+  it('is correct when many members subscribe at once on all workers', async () => {
     const channel = fresh('presence-');
     const watcher = await clients.connect();
     await watcher.subscribe(channel, member('watcher'));
@@ -56,7 +56,7 @@ describe('Pusher §5: presence', () => {
       expect(presence.ids.length).to.equal(presence.count);
       expect(Object.keys(presence.hash).length).to.equal(presence.count);
     }
-    // What each was told at first, and since, adds up to the same.
+    // The members at the subscription plus the later events must give the same set.
     for (const [n, client] of others.entries()) {
       await trigger(channel, `seen by ${n}`, 1);
       const users = new Set<string>(lists[n]?.presence.ids);
@@ -65,7 +65,7 @@ describe('Pusher §5: presence', () => {
         if (message.event === `seen by ${n}`) break;
         if (message.event !== 'pusher_internal:member_added') continue;
         const { user_id: user } = JSON.parse(message.data);
-        expect(users.has(user), `${user} told twice`).to.equal(false);
+        expect(users.has(user), `${user} reported twice`).to.equal(false);
         users.add(user);
       }
       expect([...users].sort()).to.deep.equal(['u0', 'u1', 'u2', 'u3', 'u4', 'u5', 'watcher']);
@@ -77,7 +77,7 @@ describe('Pusher §5: presence', () => {
     expect(added.sort()).to.deep.equal(['u0', 'u1', 'u2', 'u3', 'u4', 'u5']);
   });
 
-  it('takes a user id as a number for the same as a string', async () => {
+  it('treats a numeric user id as the same string', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     await one.subscribe(channel, member(10));
@@ -94,7 +94,7 @@ describe('Pusher §5: presence', () => {
     'nonsense',
     '[]',
   ]) {
-    it(`refuses ${data} as a member, though it is signed`, async () => {
+    it(`rejects ${data} as a member, even if it is signed`, async () => {
       const client = await clients.connect();
       const channel = fresh('presence-');
       client.sendSubscribe(channel, data);
@@ -102,14 +102,14 @@ describe('Pusher §5: presence', () => {
     });
   }
 
-  it('refuses a member without channel_data', async () => {
+  it('rejects a subscribe without channel_data', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-');
     client.sendSubscribe(channel);
     await client.expect('pusher:subscription_error', channel);
   });
 
-  it('has a bound, which is on users and not on their connections', async function () {
+  it('has a member limit, which counts users and not connections', async function () {
     const { small } = await conformanceTarget();
     if (small === undefined) return this.skip();
     const [one, two] = [await clients.connect(small), await clients.connect(small)];
@@ -127,7 +127,7 @@ describe('Pusher §5: cache channels', () => {
   afterEach(() => clients.closeAll());
 
   for (const prefix of ['cache-', 'private-cache-', 'private-encrypted-cache-']) {
-    it(`tells the last event of ${prefix}… right after the success, and a miss when there is none`, async () => {
+    it(`sends the last event of ${prefix}… right after the success, or a cache miss if none exists`, async () => {
       const [one, two] = [await clients.connect(), await clients.connect()];
       const channel = fresh(prefix);
       one.sendSubscribe(channel);
@@ -143,7 +143,7 @@ describe('Pusher §5: cache channels', () => {
     });
   }
 
-  it('works on a presence channel, and where nobody was subscribed when it was published', async () => {
+  it('caches on presence channels, and events published without subscribers', async () => {
     const channel = fresh('presence-cache-');
     await trigger(channel, 'e', 'kept');
     const client = await clients.connect();
@@ -151,7 +151,7 @@ describe('Pusher §5: cache channels', () => {
     expect((await client.expect('e', channel)).data).to.equal('kept');
   });
 
-  it('does not keep events of clients', async () => {
+  it('does not cache client events', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('private-cache-');
     await one.subscribe(channel);
@@ -163,7 +163,7 @@ describe('Pusher §5: cache channels', () => {
     expect((await two.expect('e', channel)).data).to.equal('kept');
   });
 
-  it('never tells an older event after a newer one, nor one twice', async () => {
+  it('never sends an older event after a newer one, nor one twice', async () => {
     const channel = fresh('cache-');
     const seen: Promise<void>[] = [];
     for (let n = 0; n < 20; n += 1) {
@@ -190,7 +190,7 @@ describe('Pusher §5: subscription counts', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('tells every subscriber how many there are, on channels that are not of presence', async () => {
+  it('sends the count to every subscriber, except on presence channels', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh();
     await one.subscribe(channel);
@@ -208,7 +208,7 @@ describe('Pusher §5: subscription counts', () => {
     await until(1);
   });
 
-  it('tells none on presence channels', async () => {
+  it('sends no count on presence channels', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     await one.subscribe(channel, member('1'));
@@ -224,7 +224,7 @@ describe('Pusher §5: client events', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('reach the other subscribers of a private channel, data as given, and not the sender', async () => {
+  it('reach the other subscribers of a private channel with unchanged data, not the sender', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('private-');
     for (const client of [one, two]) await client.subscribe(channel);
@@ -237,7 +237,7 @@ describe('Pusher §5: client events', () => {
     expect(one.texts.filter((text) => text.includes('client-e'))).to.deep.equal([]);
   });
 
-  it('carry the user id of the member on a presence channel, never one the sender writes', async () => {
+  it('have the user id of the member on presence channels, never one that the sender sets', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     await one.subscribe(channel, member('honest'));
@@ -253,7 +253,7 @@ describe('Pusher §5: client events', () => {
     });
   });
 
-  it('need a channel that may carry them and a subscription to it', async () => {
+  it('require a channel that allows them and a subscription to it', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const [isPublic, encrypted, notMine] = [fresh(), fresh('private-encrypted-'), fresh('private-')];
     for (const channel of [isPublic, encrypted]) await one.subscribe(channel);
@@ -268,7 +268,7 @@ describe('Pusher §5: client events', () => {
     expect(two.texts.filter((text) => text.includes('client-e'))).to.deep.equal([]);
   });
 
-  it('are 10 a second, beyond which there is an error 4301 and no close', async () => {
+  it('are limited to 10 per second; beyond that the client gets error 4301 and stays connected', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('private-');
     for (const client of [one, two]) await client.subscribe(channel);
@@ -288,7 +288,7 @@ describe('Pusher §5: encrypted channels', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('pass nonce and ciphertext on untouched', async () => {
+  it('deliver nonce and ciphertext unchanged', async () => {
     const client = await clients.connect();
     const channel = fresh('private-encrypted-');
     await client.subscribe(channel);
@@ -298,7 +298,7 @@ describe('Pusher §5: encrypted channels', () => {
     expect((await client.until('secret', channel)).data).to.equal(data);
   });
 
-  it('are the only channel of an event', async () => {
+  it('must be the only channel of an event', async () => {
     const { status } = await trigger([fresh('private-encrypted-'), fresh()], 'e', '{}');
     expect(status).to.equal(400);
     expect((await request('GET', '/channels')).status).to.equal(200);

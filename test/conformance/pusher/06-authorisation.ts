@@ -10,8 +10,8 @@ describe('Pusher §6 and §13: signatures', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  // What this suite signs with is proved here, so that what the server takes is too.
-  it('are those of the vectors', () => {
+  // Proves the signatures of this suite against the vectors, so that the other tests prove the server's.
+  it('match the test vectors', () => {
     expect(channelAuth(VECTOR_APP, '1234.1234', 'private-foobar')).to.equal(
       `${VECTOR_APP.key}:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4`,
     );
@@ -30,7 +30,7 @@ describe('Pusher §6 and §13: signatures', () => {
     expect(sharedSecret).to.equal('shqsnUEh8xSH86lA4ABpyNAMvdoAEGAqQScB2lM+Vj0=');
   });
 
-  it('of the Node SDK are taken, for private, presence and encrypted channels and for users', async () => {
+  it('of the Node SDK are accepted, for private, presence and encrypted channels and for users', async () => {
     const { key, secret, id: appId } = await conformanceTarget();
     const encryptionMasterKeyBase64 = Buffer.alloc(32, 'a').toString('base64');
     const sdk = new Pusher({ appId, key, secret, host: '127.0.0.1', encryptionMasterKeyBase64 });
@@ -51,7 +51,7 @@ describe('Pusher §6 and §13: signatures', () => {
     await client.until('pusher:signin_success');
   });
 
-  it('that are wrong are refused with the text that should have been signed', async () => {
+  it('that are wrong are rejected with the text to sign', async () => {
     const { key } = await conformanceTarget();
     const client = await clients.connect();
     const channel = fresh('presence-');
@@ -64,7 +64,7 @@ describe('Pusher §6 and §13: signatures', () => {
     expect(rejected.message).to.contain(JSON.stringify(`${client.socketId}::user::{"id":"1"}`));
   });
 
-  it('cover channel_data as the raw string it came as, on any kind of channel', async () => {
+  it('cover channel_data as the received string, on every kind of channel', async () => {
     const app = await conformanceTarget();
     const client = await clients.connect();
     const channel = fresh('presence-');

@@ -6,7 +6,7 @@ describe('Pusher §7: users', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('sign in, and are answered with their data as the very string', async () => {
+  it('sign in, and get their data as the unchanged string', async () => {
     const app = await conformanceTarget();
     const client = await clients.connect();
     const userData = ' {"id":"ü 1", "user_info" : {"a":1.0}} ';
@@ -14,7 +14,7 @@ describe('Pusher §7: users', () => {
     expect(await client.expectData('pusher:signin_success')).to.deep.equal({ user_data: userData });
   });
 
-  it('may sign in again as themselves', async () => {
+  it('can sign in again as the same user', async () => {
     const client = await clients.connect();
     const id = fresh('u');
     await client.signIn({ id });
@@ -29,7 +29,7 @@ describe('Pusher §7: users', () => {
     ['no JSON', 'nonsense'],
   ];
   for (const [what, userData, secret] of failures) {
-    it(`are refused with ${what} by an error, and may sign in again on the same connection`, async () => {
+    it(`get an error for ${what}, and can sign in again on the same connection`, async () => {
       const app = await conformanceTarget();
       const client = await clients.connect();
       const auth = userAuth({ ...app, ...(secret !== undefined && { secret }) }, client.socketId, userData);
@@ -39,7 +39,7 @@ describe('Pusher §7: users', () => {
     });
   }
 
-  it('cannot become somebody else', async () => {
+  it('cannot sign in as another user on the same connection', async () => {
     const app = await conformanceTarget();
     const client = await clients.connect();
     await client.signIn({ id: fresh('u') });
@@ -49,7 +49,7 @@ describe('Pusher §7: users', () => {
     await client.settle();
   });
 
-  it('have a channel of their own, which nobody else gets into', async () => {
+  it('have their own channel, which other users cannot subscribe to', async () => {
     const [one, other] = [await clients.connect(), await clients.connect()];
     const id = fresh('u');
     const channel = `#server-to-user-${id}`;
@@ -66,7 +66,7 @@ describe('Pusher §7: users', () => {
     expect((await one.until('for you', channel)).data).to.equal('x');
   });
 
-  it('join presence channels as who they are, without channel_data', async () => {
+  it('join presence channels as the signed-in user, without channel_data', async () => {
     const client = await clients.connect();
     const id = fresh('u');
     await client.signIn({ id, user_info: { n: 1 } });
@@ -76,7 +76,7 @@ describe('Pusher §7: users', () => {
     expect(JSON.parse(data).presence).to.deep.equal({ ids: [id], hash: { [id]: { n: 1 } }, count: 1 });
   });
 
-  it('hear who of their watchlist is online, at first and when that changes', async () => {
+  it('receive which users of their watchlist are online, at first and on every change', async () => {
     const [one, two, again] = [await clients.connect(), await clients.connect(), await clients.connect()];
     const [here, away] = [fresh('here'), fresh('away')];
     await two.signIn({ id: here });
@@ -97,7 +97,7 @@ describe('Pusher §7: users', () => {
     ]);
   });
 
-  it('may watch 100; beyond there is an error 4302, and the first 100 are watched', async () => {
+  it('can watch 100 users; beyond that they get error 4302 and watch the first 100', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const watchlist = Array.from({ length: 101 }, (_, n) => fresh(`w${n}-`));
     await one.signIn({ id: fresh('u'), watchlist });

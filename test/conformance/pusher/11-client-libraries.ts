@@ -4,7 +4,7 @@ import { eventually } from '../../support/deadline.ts';
 import { eventOf, optionsFor, PusherJs, present, subscribed } from '../../support/pusher-js.ts';
 import { conformanceTarget, fresh, request, type Target, trigger } from './target.ts';
 
-describe('Pusher: clients that exist, unmodified', () => {
+describe('Pusher: existing clients, unmodified', () => {
   const open: PusherJs[] = [];
   let target: Target;
 
@@ -23,7 +23,7 @@ describe('Pusher: clients that exist, unmodified', () => {
   }
 
   describe('pusher-js', () => {
-    it('hears events as the objects that were published', async () => {
+    it('receives events as the published objects', async () => {
       const client = await connect();
       const channel = await subscribed(client.subscribe(fresh()));
       const received = eventOf(channel, 'my-event');
@@ -31,7 +31,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(await received).to.deep.equal({ a: ['ü', 1] });
     });
 
-    it('knows who is present, who it is, who comes and who goes', async () => {
+    it('lists the members and itself, and receives joins and leaves', async () => {
       const name = fresh('presence-');
       const [one, two] = [
         await connect({ id: '1', info: { n: 1 } }),
@@ -49,7 +49,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(mine.members.count).to.equal(1);
     });
 
-    it('triggers client events, which say who sent them', async () => {
+    it('triggers client events with the id of the sender', async () => {
       const name = fresh('presence-');
       const [one, two] = [await connect({ id: '1' }), await connect({ id: '2' })];
       const [mine, theirs] = [await present(one, name), await present(two, name)];
@@ -60,7 +60,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(await received).to.deep.equal([{ n: 1 }, { user_id: '1' }]);
     });
 
-    it('decrypts what the SDK has encrypted', async () => {
+    it('decrypts events that the SDK has encrypted', async () => {
       const client = await connect();
       const channel = await subscribed(client.subscribe(fresh('private-encrypted-')));
       const received = eventOf(channel, 'secret');
@@ -72,7 +72,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(await received).to.deep.equal({ word: 'ü' });
     });
 
-    it('gets the last event of a cache channel, or hears of the miss', async () => {
+    it('receives the last event of a cache channel, or the cache miss', async () => {
       const client = await connect();
       const channel = client.subscribe(fresh('cache-'));
       await eventOf(channel, 'pusher:cache_miss');
@@ -88,7 +88,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(channel.subscriptionCount).to.equal(1);
     });
 
-    it('shows why a subscription failed', async () => {
+    it('reports why a subscription failed', async () => {
       const client = new PusherJs(target.key, {
         ...optionsFor(target),
         channelAuthorization: { customHandler: (_request, done) => done(null, { auth: 'nonsense' }) },
@@ -98,7 +98,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(error).to.include({ type: 'AuthError', status: 401 });
     });
 
-    it('signs in, hears what is sent to the user, and watches others', async () => {
+    it('signs in, receives messages to the user, and watches others', async () => {
       const [id, other] = [fresh('u'), fresh('o')];
       const client = await connect({ id, watchlist: [other] });
       const offline = eventOf(client.user.watchlist, 'offline');
@@ -117,7 +117,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(await received).to.deep.equal({ n: 1 });
     });
 
-    it('gives up for good when its user is terminated, and where there is no app', async () => {
+    it('stops reconnecting if its user is terminated or the app does not exist', async () => {
       const id = fresh('u');
       const client = await connect({ id });
       const success = eventOf(client, 'pusher:signin_success');
@@ -136,7 +136,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       return new Echo({ broadcaster: 'pusher', key: target.key, client: await connect(user) });
     }
 
-    it('listens, whispers and knows who is there', async () => {
+    it('listens, whispers and lists members', async () => {
       const [one, two] = [await echo({ id: '1', info: { id: 1 } }), await echo({ id: '2', info: { id: 2 } })];
       const name = fresh();
       const here = new Promise((resolve) => {
@@ -158,7 +158,7 @@ describe('Pusher: clients that exist, unmodified', () => {
       expect(await whisper).to.deep.equal({ name: 'two' });
     });
 
-    it('sends to others with its socket id', async () => {
+    it('excludes the sender by its socket id', async () => {
       const [one, two] = [await echo({ id: '1' }), await echo({ id: '2' })];
       const name = fresh();
       const received: string[] = [];

@@ -7,15 +7,15 @@ import { readSources } from '../../support/source-files.ts';
 import { Clients, conformanceTarget, fresh, ownGusher, request } from './target.ts';
 
 /**
- * Where other servers are wrong, one test for each line of §14 that is in no other file: no replay window (§9), no
- * grace of webhooks (§12), watchlist events of another shape (§7), lists of presence that know one node (§5, and
- * test/journey/two-hosts-pusher), 4200 while draining (test/journey/pusher-closes).
+ * One test for each bug of other servers (§14) that no other file covers: no replay window (§9), no webhook
+ * grace period (§12), wrong format of watchlist events (§7), presence lists of one node only (§5 and
+ * test/journey/pusher-hosts), 4200 while draining (test/journey/pusher-closes).
  */
-describe('Pusher §14: what others get wrong', () => {
+describe('Pusher §14: bugs of other servers', () => {
   const clients = new Clients();
   afterEach(() => clients.closeAll());
 
-  it('a signature is compared in constant time, in one place', async function () {
+  it('compares signatures in constant time, in one place', async function () {
     if ((await ownGusher()) === undefined) return this.skip();
     const sources = readSources();
     const home = sources.find(({ path }) => path === 'shared/crypto/signature.ts');
@@ -28,7 +28,7 @@ describe('Pusher §14: what others get wrong', () => {
     expect(compared.map(({ path }) => path)).to.deep.equal([]);
   });
 
-  it('channel_data is verified before it is parsed', async () => {
+  it('verifies channel_data before parsing it', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-');
     const { key, secret } = await conformanceTarget();
@@ -39,13 +39,13 @@ describe('Pusher §14: what others get wrong', () => {
       expect(rejected).to.include({ type: 'AuthError', status: 401 });
       expect(rejected.error).to.match(/signature/);
     }
-    // Signed nonsense is told in another way, and harms nobody.
+    // Signed invalid data gets another error and does no harm.
     client.sendSubscribe(channel, '['.repeat(20_000));
     expect((await client.expect('pusher:subscription_error', channel)).data.error).not.to.match(/signature/);
     await client.expectNothing();
   });
 
-  it('a body is refused by its announced size, before it is read', async () => {
+  it('rejects a body by its Content-Length, before reading it', async () => {
     const { httpUrl, id, key, secret } = await conformanceTarget();
     const { hostname, port } = new URL(httpUrl);
     const target = signedTarget('POST', `/apps/${id}/events`, 'x', { key, secret });
@@ -62,12 +62,12 @@ describe('Pusher §14: what others get wrong', () => {
   });
 
   for (const body of [{}, { batch: null }, { batch: {} }, { batch: [null] }, { batch: ['x'] }, []]) {
-    it(`batch_events with ${JSON.stringify(body)} is a bad request, not a fault of the server`, async () => {
+    it(`rejects batch_events with ${JSON.stringify(body)} as a bad request, not as a server error`, async () => {
       expect((await request('POST', '/batch_events', { body })).status).to.equal(400);
     });
   }
 
-  it('a connection that is refused is closed with the code, not only told it', async () => {
+  it('closes a rejected connection with the code, besides sending the error', async () => {
     const client = await clients.open('/app/no-such-app?protocol=7');
     expect((await within(client.closed, 'the close')).code).to.equal(4001);
   });

@@ -34,7 +34,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     return page;
   }
 
-  it('hears events as the objects that were published, on public, private and encrypted channels', async () => {
+  it('receives events as the published objects, on public, private and encrypted channels', async () => {
     const page = await open();
     for (const prefix of ['', 'private-', 'private-encrypted-']) {
       const channel = fresh(prefix);
@@ -50,7 +50,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     ]);
   });
 
-  it('sees who comes and goes, and whose client event it is', async () => {
+  it('receives joins, leaves and the sender of client events', async () => {
     const name = fresh('presence-');
     const [one, two] = [await open('1'), await open('2')];
     await one.subscribe(name, 'pusher:member_added', 'pusher:member_removed', 'client-hi');
@@ -59,12 +59,12 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     await two.trigger(name, 'client-hi', { n: 1 });
     const { data, metadata } = await one.received('client-hi');
     expect([data, metadata]).to.deep.equal([{ n: 1 }, { user_id: '2' }]);
-    // As when a tab is closed: no goodbye is said by the script.
+    // Like a closed tab: the script does not disconnect.
     await two.page.close();
     expect((await one.received('pusher:member_removed')).data.id).to.equal('2');
   });
 
-  it('gets the last event of a cache channel, or hears of the miss', async () => {
+  it('receives the last event of a cache channel, or the cache miss', async () => {
     const channel = fresh('private-cache-');
     const page = await open();
     await page.subscribe(channel, 'pusher:cache_miss');
@@ -75,7 +75,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     expect((await later.received('e')).data).to.deep.equal({ n: 1 });
   });
 
-  it('signs in, and hears what is sent to the user', async () => {
+  it('signs in, and receives messages to the user', async () => {
     const user = fresh('u');
     const page = await open(user);
     await page.page.evaluate(
@@ -89,7 +89,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
           client.signin();
         }),
     );
-    // The user's own channel is subscribed to after the sign-in.
+    // pusher-js subscribes to the user's channel after the sign-in.
     await eventually(async () => {
       await server.sdk.sendToUser(user, 'for-you', { n: 1 });
       const received = await page.page.evaluate(() => (globalThis as unknown as PageWorld).received.length);
@@ -98,7 +98,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     expect((await page.received('for-you')).data).to.deep.equal({ n: 1 });
   });
 
-  it('under laravel-echo lists who is here, and whispers', async () => {
+  it('lists members and whispers with laravel-echo', async () => {
     const name = fresh();
     const [one, two] = [await open('1'), await open('2')];
     for (const { page } of [one, two]) {
@@ -122,7 +122,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
     expect((await one.received('typing')).data).to.deep.equal({ who: 'two' });
   });
 
-  it('gives up where the app does not let its origin in, and is let in from one of the list', async function () {
+  it('stops reconnecting if the app rejects its origin, and connects from an allowed one', async function () {
     const { guardedKey } = target;
     if (guardedKey === undefined) return this.skip();
     const openFrom = (hostname?: string): Promise<PusherPage> =>

@@ -31,14 +31,14 @@ describe('Pusher §9: signatures of the HTTP API', () => {
 
   const now = (): number => Math.floor(Date.now() / 1_000);
 
-  it('are taken within 600 seconds, and not beyond', async () => {
+  it('are accepted within 600 seconds, and not later', async () => {
     for (const away of [0, -590, 590])
       expect(await statusOf('GET', sign({ timestamp: now() + away }))).to.equal(200);
     for (const away of [-620, 620])
       expect(await statusOf('GET', sign({ timestamp: now() + away }))).to.equal(401);
   });
 
-  it('are refused when anything that they cover is changed', async () => {
+  it('are rejected if any signed part has changed', async () => {
     const good = sign();
     expect(await statusOf('GET', good)).to.equal(200);
     expect(await statusOf('GET', `${good}&filter_by_prefix=x`)).to.equal(401);
@@ -60,11 +60,11 @@ describe('Pusher §9: signatures of the HTTP API', () => {
     expect(await statusOf('POST', sign({}, body), '')).to.equal(401);
   });
 
-  it('cover values as they are, not as they are encoded', async () => {
+  it('cover decoded values', async () => {
     expect(await statusOf('GET', sign({ query: { filter_by_prefix: 'a b+c/ü' } }))).to.equal(200);
   });
 
-  it('are of the app that the path names: 404 where there is none', async () => {
+  it('belong to the app in the path: 404 for an unknown app', async () => {
     const { key, secret } = target;
     expect(
       await statusOf('GET', signedTarget('GET', '/apps/987654321/channels', '', { key, secret })),
@@ -79,7 +79,7 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
   const event = (more: object): Promise<Answer> =>
     request('POST', '/events', { body: { name: 'e', channel: 'c', data: '{}', ...more } });
 
-  it('publishes to one channel or to several, and answers {}', async () => {
+  it('publishes to one or several channels, and returns {}', async () => {
     const client = await clients.connect();
     const [a, b] = [fresh(), fresh()];
     for (const channel of [a, b]) await client.subscribe(channel);
@@ -90,7 +90,7 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     await client.until('e', b);
   });
 
-  it('tells attributes of the channels where asked', async () => {
+  it('returns the requested attributes of channels', async () => {
     const client = await clients.connect();
     const [a, b] = [fresh('presence-'), fresh()];
     await client.subscribe(a, { user_id: '1' });
@@ -104,7 +104,7 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     });
   });
 
-  it('publishes batches in order, and answers with a list where attributes are asked', async () => {
+  it('publishes batches in order, and returns a list if attributes are requested', async () => {
     const client = await clients.connect();
     const channel = fresh();
     await client.subscribe(channel);
@@ -135,7 +135,7 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     expect((await request('GET', '/channels', { query: { info: 'user_count' } })).status).to.equal(400);
   });
 
-  it('refuses user_count of a channel that is no presence channel, and has null for an empty cache', async () => {
+  it('rejects user_count of other channels than presence channels, and returns null for an empty cache', async () => {
     for (const kind of ['', 'private-', 'cache-', 'private-encrypted-']) {
       const path = `/channels/${fresh(kind)}`;
       const { status } = await request('GET', path, { query: { info: 'subscription_count,user_count' } });
@@ -150,7 +150,7 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     expect(json).to.deep.equal({ occupied: false });
   });
 
-  it('tells of one channel, its users too, and of its cache', async () => {
+  it('returns the state, the users and the cache of one channel', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-cache-');
     const info = { info: 'user_count,subscription_count,cache' };
@@ -174,26 +174,26 @@ describe('Pusher §10 and §11: endpoints and limits', () => {
     ['no channel', { channel: undefined }, 400],
     ['a name beyond 200 characters', { name: 'x'.repeat(201) }, 400],
     ['a channel beyond 200 characters', { channel: 'x'.repeat(201) }, 400],
-    ['a channel of another alphabet', { channel: 'a b' }, 400],
+    ['a channel with forbidden characters', { channel: 'a b' }, 400],
     [
       'more than 100 channels',
       { channel: undefined, channels: Array.from({ length: 101 }, (_, n) => `c${n}`) },
       400,
     ],
-    ['a socket id that is none', { socket_id: 'nonsense' }, 400],
+    ['an invalid socket id', { socket_id: 'nonsense' }, 400],
   ];
   for (const [what, more, status] of wrong) {
-    it(`refuses an event with ${what}`, async () => {
+    it(`rejects an event with ${what}`, async () => {
       expect((await event(more)).status).to.equal(status);
     });
   }
 
-  it('takes data of 10 KB, and refuses what is much larger with 413', async () => {
+  it('accepts data of 10 KB, and rejects much larger data with 413', async () => {
     expect((await event({ data: 'x'.repeat(10_000) })).status).to.equal(200);
     expect((await event({ data: 'x'.repeat(200_000) })).status).to.equal(413);
   });
 
-  it('refuses more than 10 events in a batch', async () => {
+  it('rejects more than 10 events in a batch', async () => {
     const batch = Array.from({ length: 11 }, () => ({ name: 'e', channel: 'c', data: '1' }));
     expect((await request('POST', '/batch_events', { body: { batch } })).status).to.equal(400);
   });

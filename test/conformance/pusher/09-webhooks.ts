@@ -14,10 +14,10 @@ function eventsOf(channel: string): WebhookEvent[] {
   return events.filter((event) => event.channel === channel);
 }
 
-/** Waits until an event was told; answers it. */
+/** Waits for an event; returns it. */
 async function received(channel: string, name: string): Promise<WebhookEvent> {
   const find = (): WebhookEvent | undefined => eventsOf(channel).find((event) => event.name === name);
-  await eventually(() => find() !== undefined, `${name} of ${channel} is told`);
+  await eventually(() => find() !== undefined, `${name} of ${channel} is reported`);
   return find() as WebhookEvent;
 }
 
@@ -29,7 +29,7 @@ describe('Pusher §12: webhooks', () => {
   });
   afterEach(() => clients.closeAll());
 
-  it('are POSTs of application/json, exactly that, signed over the raw body', async () => {
+  it('are POSTs of exactly application/json, signed over the raw body', async () => {
     const { key, secret } = await conformanceTarget();
     const client = await clients.connect();
     const channel = fresh();
@@ -43,7 +43,7 @@ describe('Pusher §12: webhooks', () => {
     }
   });
 
-  it('tell that a channel is occupied and vacated, a member comes and goes', async () => {
+  it('report occupied and vacated channels, and members that join and leave', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('presence-');
     await one.subscribe(channel, { user_id: 'ü' });
@@ -71,7 +71,7 @@ describe('Pusher §12: webhooks', () => {
     ]);
   });
 
-  it('do not tell a departure that is taken back at once', async () => {
+  it('do not report a leave that is undone at once', async () => {
     const one = await clients.connect();
     const channel = fresh('presence-');
     await one.subscribe(channel, { user_id: '1' });
@@ -79,7 +79,7 @@ describe('Pusher §12: webhooks', () => {
     await one.close();
     const back = await clients.connect();
     await back.subscribe(channel, { user_id: '1' });
-    // Another channel that is left later, and told.
+    // A later leave of another channel, which is reported.
     const later = fresh('presence-');
     const other = await clients.connect();
     await other.subscribe(later, { user_id: '1' });
@@ -89,7 +89,7 @@ describe('Pusher §12: webhooks', () => {
     expect(eventsOf(channel).filter(({ name }) => /removed|vacated/.test(name))).to.deep.equal([]);
   });
 
-  it('tell events of clients, with who sent them and from where', async () => {
+  it('report client events with the sender and the channel', async () => {
     const client = await clients.connect();
     const channel = fresh('presence-');
     await client.subscribe(channel, { user_id: '1' });
@@ -104,7 +104,7 @@ describe('Pusher §12: webhooks', () => {
     });
   });
 
-  it('tell a cache miss, once however many miss at once, and counts', async () => {
+  it('report a cache miss once for concurrent misses, and subscription counts', async () => {
     const [one, two] = [await clients.connect(), await clients.connect()];
     const channel = fresh('cache-');
     await one.subscribe(channel);
