@@ -1,19 +1,19 @@
 import { randomFillSync } from 'node:crypto';
 
-/** 15 bytes are the 20 characters of base64url that @socket.io/sticky looks for after `sid=`. */
+/** 15 bytes are 20 characters of base64url, the length that @socket.io/sticky expects after `sid=`. */
 const ID_BYTES = 15;
-const IDS_PER_DRAW = 256;
+const IDS_PER_REFILL = 256;
 
-const drawn = Buffer.alloc(ID_BYTES * IDS_PER_DRAW);
-let used = drawn.length;
+const pool = Buffer.alloc(ID_BYTES * IDS_PER_REFILL);
+let used = pool.length;
 
-/** An id for a connection, which nobody can guess. Drawn many at once, since each draw asks the system. */
+/** Creates an unguessable connection id. Random bytes are drawn for many ids at once, to save system calls. */
 export function newConnectionId(): string {
-  if (used === drawn.length) {
-    randomFillSync(drawn);
+  if (used === pool.length) {
+    randomFillSync(pool);
     used = 0;
   }
-  const id = drawn.toString('base64url', used, used + ID_BYTES);
+  const id = pool.toString('base64url', used, used + ID_BYTES);
   used += ID_BYTES;
   return id;
 }

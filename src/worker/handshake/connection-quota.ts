@@ -6,9 +6,9 @@ import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { PresenceClient } from '../ipc/presence-client.ts';
 
-/** Connections beyond the limit look once more at moments that are so far apart at most. */
+/** Connections beyond the limit check again after a random delay of at most this. */
 const RECHECK_MS = 900;
-/** How often apps with a limit are looked at: longer than hosts take to learn of each other's connections. */
+/** Check interval for apps with a limit. Longer than hosts take to receive each other's counts. */
 const CORRECTION_MS = 2_000;
 
 export interface QuotaDependencies {
@@ -16,15 +16,15 @@ export interface QuotaDependencies {
   readonly hub: Pick<Hub, 'connections'>;
   readonly presence: Pick<PresenceClient, 'query'>;
   readonly stats: Stats;
-  /** Sends the error as the protocol of the connection has it, and closes. */
+  /** Closes the connection with the error, as its protocol defines it. */
   readonly end: (connection: Connection, error: ErrorEntry) => void;
   readonly correctionMs?: number;
 }
 
 /**
- * Keeps `max_connections` of apps, on all workers and hosts together. A connection is counted first and then looks
- * whether there are too many, so that no race admits one too many on one host. Hosts learn of each other's connections
- * late; so each worker closes its share of a surplus afterwards, the newest connections first.
+ * Enforces `max_connections` of apps across all workers and hosts. A connection is counted before the check, so that no
+ * race on one host admits too many. Hosts receive each other's counts with a delay. Therefore each worker later closes
+ * its share of a surplus, the newest connections first.
  */
 export class ConnectionQuota {
   readonly #apps: Pick<AppRegistry, 'find'>;
@@ -33,9 +33,9 @@ export class ConnectionQuota {
   readonly #stats: Stats;
   readonly #end: (connection: Connection, error: ErrorEntry) => void;
   readonly #timer: NodeJS.Timeout;
-  /** Apps with a limit and perhaps with connections here; true if the last look found a surplus. */
+  /** Apps with a limit and possibly connections at this worker. True if the last check found a surplus. */
   readonly #limited = new Map<string, boolean>();
-  #isLooking = false;
+  #isChecking = false;
 
   constructor(options: QuotaDependencies) {
     this.#apps = options.apps;
@@ -43,17 +43,17 @@ export class ConnectionQuota {
     this.#presence = options.presence;
     this.#stats = options.stats;
     this.#end = options.end;
-    this.#timer = setInterval(this.#look, options.correctionMs ?? CORRECTION_MS).unref();
+    this.#timer = setInterval(this.#tick, options.correctionMs ?? CORRECTION_MS).unref();
   }
 
-  /** Before a connection is made: rejects with `connections_full` if the app has no room for it. */
+  /** Call before the handshake: rejects with `connections_full` if the app is at its limit. */
   async requireRoom(app: string, max: number | undefined): Promise<void> {
     if (max !== undefined && (await this.#connectionsOf(app)) >= max) this.#reject();
   }
 
   /**
-   * After the connection was added to the hub: rejects with `connections_full` if it is one too many. Those that are
-   * look once more, one after another: each one that leaves makes room for those that look later.
+   * Call after the connection was added to the hub: rejects with `connections_full` if the app is over its limit. Checks
+   * twice, the second time after a random delay: each connection that leaves makes room for those that check later.
    */
   async settle(app: string, max: number): Promise<void> {
     this.note(app);
@@ -62,7 +62,7 @@ export class ConnectionQuota {
     if ((await this.#connectionsOf(app)) > max) this.#reject();
   }
 
-  /** The app has a limit, and a connection here. */
+  /** Checks the app regularly from now on: it has a limit, and a connection at this worker. */
   note(app: string): void {
     if (!this.#limited.has(app)) this.#limited.set(app, false);
   }
@@ -80,11 +80,11 @@ export class ConnectionQuota {
     return (await this.#presence.query({ kind: 'app', app })).connections;
   }
 
-  readonly #look = (): void => {
-    if (this.#isLooking || this.#limited.size === 0) return;
-    this.#isLooking = true;
+  readonly #tick = (): void => {
+    if (this.#isChecking || this.#limited.size === 0) return;
+    this.#isChecking = true;
     void this.#checkAll().finally(() => {
-      this.#isLooking = false;
+      this.#isChecking = false;
     });
   };
 
@@ -93,7 +93,7 @@ export class ConnectionQuota {
       try {
         await this.#correct(app);
       } catch (error) {
-        // Apps or presence cannot be had at the moment; the next look is soon.
+        // Apps or presence are unavailable; the next check follows soon.
         if (!(error instanceof GusherError)) throw error;
       }
     }
@@ -107,13 +107,13 @@ export class ConnectionQuota {
       return;
     }
     const isOver = counted > max;
-    // Connections that have just come may be about to leave by themselves.
+    // New connections may still be rejected by `settle`, so only a second surplus in a row counts.
     const wasOver = this.#limited.get(app) === true;
     this.#limited.set(app, isOver);
     if (isOver && wasOver) this.#closeShare(app, counted - max, counted);
   }
 
-  /** Of a surplus each worker closes what its part of all connections is; a rest below one by chance. */
+  /** Closes the same fraction of the surplus as this worker has of all connections. A fraction below one is a chance. */
   #closeShare(app: string, surplus: number, counted: number): void {
     const own = [...this.#hub.connections()].filter(
       ({ appKey, state }) => appKey === app && state === 'open',

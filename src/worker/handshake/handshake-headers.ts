@@ -7,9 +7,9 @@ const WINDOW_BITS = /^(?:[89]|1[0-5])$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
- * The request as ws accepts it. ws fails the handshake for fields that gusher has to ignore: other protocols in
+ * Adapts a request to ws, which fails the handshake for fields that a server must ignore or decline: other protocols in
  * `Upgrade`, empty elements of `Sec-WebSocket-Protocol` (RFC 9110 §5.6.1.2), and offers of permessage-deflate with
- * parameters that it does not know, which a server declines (RFC 7692 §5.1).
+ * unknown parameters (RFC 7692 §5.1).
  */
 export function handshakeFor(request: UpgradeRequest): UpgradeRequest {
   const {
@@ -25,20 +25,20 @@ export function handshakeFor(request: UpgradeRequest): UpgradeRequest {
   return { method, url, headers: { ...request.headers, ...changes } };
 }
 
-/** A field that would be empty is absent. */
+/** `undefined` for an empty list, so that the field is absent. */
 function optional(elements: readonly string[]): string | undefined {
   return elements.length === 0 ? undefined : elements.join(', ');
 }
 
-/** A field that breaks the grammar of RFC 6455 §9.1 stays as it is: the handshake has to fail. */
+/** Keeps a field that violates the grammar of RFC 6455 §9.1: the handshake must fail. */
 function acceptableOffers(field: string): string | undefined {
   const offers = listElements(field).map((offer) => listElements(offer, ';'));
   const isGrammatical = offers.flat().every((part) => TOKEN.test(part.split('=', 1)[0]?.trim() ?? ''));
   if (!isGrammatical) return field;
-  return optional(offers.filter(isAcceptable).map((dependencies) => dependencies.join('; ')));
+  return optional(offers.filter(isAcceptable).map((offer) => offer.join('; ')));
 }
 
-/** RFC 7692 §7.1. A server window of 8 bits is declined: zlib does not produce it. */
+/** RFC 7692 §7.1. A server window of 8 bits is declined, because zlib does not support it. */
 function isAcceptable([name, ...parameters]: readonly string[]): boolean {
   if (name?.toLowerCase() !== EXTENSION) return false;
   const seen = new Set<string>();

@@ -6,9 +6,9 @@ import { readUpgradeRequest, type UpgradeRequest } from './upgrade-request.ts';
 const HEAD_END = '\r\n\r\n';
 
 /**
- * Stands before the HTTP server of the public port and sorts what arrives (`connection` events). A plain upgrade
- * is read here, and is an `upgrade` event of the server at once: nothing of an HTTP server then ever clings to a
- * socket that is to stay. Everything else is the server's, from its first byte.
+ * Receives the sockets of the public port (`connection` events) before the HTTP server. Parses a plain upgrade request
+ * itself and emits `upgrade` on the server at once, so that no parser, timer or listener of the HTTP server stays with
+ * a long-lived socket. All other sockets go to the HTTP server, from their first byte.
  */
 export class UpgradeFastPath extends EventEmitter {
   readonly #server: Server;
@@ -18,13 +18,13 @@ export class UpgradeFastPath extends EventEmitter {
     super();
     this.#server = server;
     this.#isUpgrade = isUpgrade;
-    // @socket.io/sticky puts the request back into the socket just after it has told of it.
-    this.on('connection', (socket: Socket) => process.nextTick(this.#sort, socket));
+    // @socket.io/sticky puts the request back into the socket right after this event.
+    this.on('connection', (socket: Socket) => process.nextTick(this.#route, socket));
   }
 
-  readonly #sort = (socket: Socket): void => {
+  readonly #route = (socket: Socket): void => {
     const data = socket.read() as Buffer | null;
-    // It was destroyed a moment ago.
+    // The socket was destroyed in the meantime.
     if (data === null) return;
     const end = data.indexOf(HEAD_END);
     const request = end < 0 ? undefined : readUpgradeRequest(data.toString('latin1', 0, end));

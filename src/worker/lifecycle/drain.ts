@@ -6,13 +6,13 @@ import type { FanOut } from '../hub/fan-out.ts';
 import type { Hub } from '../hub/hub.ts';
 
 const SLICE_MS = 50;
-/** How long it waits for the end of a fan-out; where publications never stop, there is none. */
+/** How long a drain waits for deliveries in progress. If publications never stop, neither do deliveries. */
 const FLUSH_TIMEOUT_MS = 1_000;
 
 /**
- * Closes every client, after what was published before, telling it to come back, a slice at a time: clients that all return in the same
- * instant would be an attack on whoever has to take them. Resolves when the last socket is gone, or at the
- * deadline, when those that are left are ended without a word.
+ * Closes every client with the code for a reconnect, after all deliveries in progress. Spreads the closes over time,
+ * because clients that reconnect all at once would overload the other hosts. Resolves after the last socket has closed,
+ * or at the deadline. Then it destroys the remaining sockets without a close frame.
  */
 export async function drain(options: {
   hub: Hub;
@@ -23,15 +23,15 @@ export async function drain(options: {
 }): Promise<void> {
   const { hub, sendQueue, fanOut, perSecond, timeoutMs } = options;
   const start = performance.now();
-  const until = start + timeoutMs;
+  const deadline = start + timeoutMs;
   while (!fanOut.isIdle && performance.now() - start < FLUSH_TIMEOUT_MS) await nextTurn();
   const perSlice =
     Math.max(perSecond, hub.size / ((timeoutMs * SHUTDOWN_FRACTIONS.closeFrames) / 1_000)) *
     (SLICE_MS / 1_000);
   const iterator = hub.connections();
-  let due = 0;
-  while (hub.size > 0 && performance.now() < until) {
-    for (due += perSlice; due > 0; due -= 1) {
+  let credit = 0;
+  while (hub.size > 0 && performance.now() < deadline) {
+    for (credit += perSlice; credit > 0; credit -= 1) {
       const next = iterator.next();
       if (next.done) break;
       sendQueue.close(next.value, ERRORS.server_stopping);

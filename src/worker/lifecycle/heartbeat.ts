@@ -6,19 +6,19 @@ import type { SendQueue } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 import { PING } from '../websocket/frame.ts';
 
-/** Each interval's work is spread over so many ticks, so that no turn has to ping everybody. */
+/** The pings of an interval are spread over this many ticks, so that no turn pings all clients. */
 const TICKS_PER_INTERVAL = 16;
 
-/** The slowest link on which a client is waited for: its pong may come behind all that was sent before the ping. */
+/** The slowest link that keeps a connection. A ping arrives only after everything that was sent before it. */
 const SLOWEST_BYTES_PER_SECOND = 16 * 1024;
-/** What a system and the network may hold of what was sent. Attack: a client that reads nothing is waited for. */
+/** Assumed limit of the bytes in transit. Attack: a client that reads nothing, to delay its heartbeat timeout. */
 const UNDRAINED_MAX_BYTES = 8 * 1024 * 1024;
 
 /**
- * Finds clients that are gone without a word, with one timer for all. Each client is looked at once in an
- * interval. If any byte came since the last look, it is left alone. If not, it is pinged, and closed at the next look
- * that finds it silent. So a dead client is noticed after two to three intervals; later only if so much was sent to it
- * before the ping that a slow link is still busy with it.
+ * Closes connections whose clients disappeared without closing their sockets, with one timer for all. Checks each
+ * connection once per interval. A client that sent no byte since the last check is pinged; if it is silent at the next
+ * check too, its connection is closed. This takes two to three intervals, and longer only if a slow link may still be
+ * busy with bytes that were sent before the ping.
  */
 export class Heartbeat {
   readonly #hub: Hub;
@@ -52,7 +52,7 @@ export class Heartbeat {
 
   readonly #tick = (): void => {
     this.#ticks += 1;
-    // The last tick looks at whoever is left, however many came meanwhile; then a round has taken an interval.
+    // The last tick checks all remaining connections, however many were added, so that a round takes one interval.
     const isLast = this.#ticks % TICKS_PER_INTERVAL === 0;
     const share = Math.ceil(this.#hub.size / TICKS_PER_INTERVAL);
     for (let checks = isLast ? this.#hub.size : share; checks > 0; checks -= 1) {
@@ -70,7 +70,7 @@ export class Heartbeat {
   #check(connection: Connection): void {
     if (connection.state !== 'open') return;
     this.#estimateUndrained(connection);
-    if (wasHeard(connection)) {
+    if (hasReceived(connection)) {
       connection.pingedAt = undefined;
     } else if (connection.pingedAt === undefined) {
       connection.pingedAt = connection.sentBytes;
@@ -85,8 +85,8 @@ export class Heartbeat {
   }
 
   /**
-   * How much of what was sent may not have arrived yet: nothing of Node says what the system still holds. A pong proves
-   * that all before its ping has arrived; otherwise the slowest link is assumed.
+   * Estimates how many sent bytes have not arrived yet, because Node cannot tell what the system still holds. A pong
+   * proves that everything before its ping has arrived. Without a pong the slowest link is assumed.
    */
   #estimateUndrained(connection: Connection): void {
     const { sentBytes } = connection.transport;
@@ -100,10 +100,10 @@ export class Heartbeat {
   }
 }
 
-/** Any byte is a sign of life; a client that is not read from at the moment cannot give one. */
-function wasHeard(connection: Connection): boolean {
+/** Whether any byte was received since the last check. A client whose reading is paused counts as active. */
+function hasReceived(connection: Connection): boolean {
   const { receivedBytes } = connection.transport;
-  const isHeard = receivedBytes !== connection.receivedBytes || connection.backlog !== undefined;
+  const isActive = receivedBytes !== connection.receivedBytes || connection.backlog !== undefined;
   connection.receivedBytes = receivedBytes;
-  return isHeard;
+  return isActive;
 }

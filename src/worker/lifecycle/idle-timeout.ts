@@ -3,12 +3,12 @@ import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts
 import type { SendQueue } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
 
-/** So many looks in a row have to find nothing: a client is closed a part of this early at most. */
+/** A connection is closed after this many consecutive checks without traffic. */
 const CHECKS = 24;
 
 /**
- * Ends Pusher connections on which nothing was said for a long time, in either direction. Their clients ask after a
- * silence of two minutes whether the server is there, so this meets whoever just answers pings.
+ * Closes Pusher connections without messages in either direction. Pusher clients send `pusher:ping` after two minutes of
+ * silence, so only clients that merely answer WebSocket pings are affected.
  */
 export class IdleTimeout {
   readonly #hub: Pick<Hub, 'connections'>;
@@ -36,7 +36,7 @@ export class IdleTimeout {
     for (const connection of this.#hub.connections()) {
       const { pusher: session } = connection;
       if (session === undefined) continue;
-      // The first look at what is new counts for nothing.
+      // A new connection starts with `hadTraffic`, so its first check does not count.
       session.idleChecks = connection.hadTraffic ? 0 : session.idleChecks + 1;
       connection.hadTraffic = false;
       if (session.idleChecks < CHECKS) continue;

@@ -5,17 +5,17 @@ import type { Broker } from '../broker/broker.ts';
 const CHECK_MS = 1_000;
 const ROUND_TRIP_DIGITS = 2;
 
-/** Whether this gusher should be sent work, and if not, why. */
+/** Whether this worker should receive traffic, and if not, why. */
 export interface ReadinessState {
   readonly ready: boolean;
   readonly reason?: string;
-  /** What a publication to this worker itself took last, in ms. */
+  /** Duration of the last publication from this worker to itself, in ms. */
   readonly brokerMs?: number;
 }
 
 /**
- * What `GET /readyz` answers. It is checked once a second, whatever is asked: a stranger who asks often makes no work for
- * the broker or the app store.
+ * The state behind `GET /readyz`. Checked once a second, independent of requests. Attack: frequent requests, to make work
+ * for the broker or the app store.
  */
 export class Readiness {
   readonly #broker: Pick<Broker, 'health'>;

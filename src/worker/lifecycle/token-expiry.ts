@@ -7,21 +7,20 @@ import { frameText } from '../websocket/frame.ts';
 const TICK_MS = 1_000;
 
 /**
- * Ends connections whose token has expired: at that moment they are told, and a grace later those that have not
- * presented a new one are closed. One timer for all; each connection waits in the second in which it is due, so a
- * tick costs only those that are.
+ * Notifies connections when their token expires, and closes those that send no new token within the grace period. Uses
+ * one timer for all. Connections are indexed by the second of their next check, so a tick costs only the due ones.
  */
 export class TokenExpiry {
   readonly #sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
   readonly #graceMs: number;
   readonly #now: () => number;
   readonly #unexpected: UnexpectedErrors;
-  /** By the second in which something is to be done. */
+  /** By second: the connections to check. */
   readonly #due = new Map<number, Set<Connection>>();
   #second: number;
   readonly #timer: NodeJS.Timeout;
 
-  /** `now` is in ms since 1970, the clock of tokens. */
+  /** `now` returns ms since 1970, the clock of tokens. */
   constructor(options: {
     sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
     graceMs: number;
@@ -36,13 +35,13 @@ export class TokenExpiry {
     this.#timer = setInterval(this.tick, TICK_MS);
   }
 
-  /** Watches a connection from now on, or under its new `expiresAt`. */
+  /** Tracks a connection, or applies its new `expiresAt`. */
   track(connection: Connection): void {
     this.untrack(connection);
     if (connection.expiresAt !== undefined) this.#schedule(connection, connection.expiresAt);
   }
 
-  /** Lets go of a connection. */
+  /** Stops tracking a connection. */
   untrack(connection: Connection): void {
     if (connection.expiryCheckAt === undefined) return;
     const connections = this.#due.get(connection.expiryCheckAt);
@@ -55,7 +54,7 @@ export class TokenExpiry {
     clearInterval(this.#timer);
   }
 
-  /** Does what is due by now. */
+  /** Checks all due connections. */
   readonly tick = (): void => {
     const first = this.#second + 1;
     this.#second = Math.floor(this.#now() / 1_000);
@@ -66,7 +65,7 @@ export class TokenExpiry {
     }
   };
 
-  /** The clock may have been set forward by years: then what is due is looked through, not the seconds. */
+  /** If the clock jumps forward by years, iterates over the entries instead of the seconds. */
   #secondsSince(first: number): number[] {
     const count = Math.max(0, this.#second - first + 1);
     if (count > this.#due.size) return [...this.#due.keys()].filter((second) => second <= this.#second);

@@ -18,9 +18,8 @@ class RecordingEvents implements ClientSocketEvents {
     this.calls.push(`message ${data.toString()} ${isBinary ? 'binary' : 'text'}`);
   }
 
-  frame(): void {
-    this.calls.push('frame');
-  }
+  /** Not recorded: it depends on `countFrames`, which another test in this process may have called. */
+  frame(): void {}
 
   pinged(_connection: Connection, data: Buffer): void {
     this.calls.push(`ping ${data.toString()}`);

@@ -26,7 +26,7 @@ function slowProtocol(isSlow: (text: string) => boolean) {
   return { slow, received, finish };
 }
 
-describe('the inbox', () => {
+describe('ReceiveQueue', () => {
   let receiveQueue: ReceiveQueue;
   const stats = createStats();
 
@@ -45,7 +45,7 @@ describe('the inbox', () => {
 
   afterEach(() => receiveQueue.close());
 
-  it('hands over the next message only when the command before it is finished', async () => {
+  it('passes a message to the protocol only after the command before it is finished', async () => {
     const { slow, received, finish } = slowProtocol((text) => text.startsWith('slow'));
     makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
@@ -64,7 +64,7 @@ describe('the inbox', () => {
     expect(transport.paused).to.equal(false);
   });
 
-  describe('of a command that fails with an unexpected error', () => {
+  describe('after an unexpected error of a command', () => {
     const failure = new Error('a defect');
     const lines: Record<string, unknown>[] = [];
 
@@ -101,7 +101,7 @@ describe('the inbox', () => {
       ],
       ['rejected later', () => Promise.reject(failure)],
     ] as [string, () => Promise<void>][]) {
-      it(`answers it, logs the stack and goes on with the next command (${how})`, async () => {
+      it(`answers the command, logs the stack and executes the next command (${how})`, async () => {
         const carriedOut: string[] = [];
         const { connection, received } = failing((_connection, message) => {
           if (message.toString() === 'bad') return fail();
@@ -125,7 +125,7 @@ describe('the inbox', () => {
       });
     }
 
-    it('is not answered by a client that has gone, which is forgotten', async () => {
+    it('sends no answer to a closed connection, and finishes it', async () => {
       let reject: (error: Error) => void = () => undefined;
       const { connection, received } = failing(
         () =>
@@ -145,7 +145,7 @@ describe('the inbox', () => {
     });
   });
 
-  it('stops reading from a client that sends more frames than it may, and answers its last ping', async () => {
+  it('stops reading from a client beyond the frame rate, and answers its last ping', async () => {
     const { slow } = slowProtocol(() => false);
     makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
@@ -164,7 +164,7 @@ describe('the inbox', () => {
     expect(connection.pending?.map(({ bytes }) => bytes.toString('latin1', 2))).to.deep.equal(['last']);
   });
 
-  it('ends a client that goes on sending frames when it was told to leave', () => {
+  it('terminates a client that floods frames after the close frame', () => {
     const { slow } = slowProtocol(() => false);
     makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
@@ -173,7 +173,7 @@ describe('the inbox', () => {
     expect(transport.terminated).to.equal(true);
   });
 
-  describe('of a client that has gone', () => {
+  describe('#finishThen', () => {
     const { slow, received, finish } = slowProtocol(() => true);
     let forgotten = false;
 
@@ -196,7 +196,7 @@ describe('the inbox', () => {
       await turnEnds();
     }
 
-    it('has what it had said before carried out, and then forgets it', async () => {
+    it('executes the commands that were received before the close, then finishes', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2', '3');
@@ -209,7 +209,7 @@ describe('the inbox', () => {
       expect(forgotten).to.equal(true);
     });
 
-    it('forgets it at once where nothing is under way', () => {
+    it('finishes at once if no command is in progress', () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection);
@@ -217,7 +217,7 @@ describe('the inbox', () => {
       expect(forgotten).to.equal(true);
     });
 
-    it('has no more carried out than it may say', async () => {
+    it('executes no more commands than the rate limit allows', async () => {
       makeReceiveQueue({ commandsPerSecond: 2 });
       const { connection } = makeConnection(slow);
       say(connection, '1', '2', '3', '4');
@@ -228,7 +228,7 @@ describe('the inbox', () => {
       expect(forgotten).to.equal(true);
     });
 
-    it('has nothing more carried out where it was sent away, and is not waited for', async () => {
+    it('drops the commands of a connection that was closed with an error', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
@@ -239,7 +239,7 @@ describe('the inbox', () => {
       expect(received).to.deep.equal(['1']);
     });
 
-    it('is not waited for when what it has said takes long', async () => {
+    it('stops waiting for slow commands', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
       say(connection, '1', '2');
@@ -251,7 +251,7 @@ describe('the inbox', () => {
     });
   });
 
-  it('slows down a client that says more than it may in a second, and loses nothing', async () => {
+  it('delays commands beyond the rate limit, and loses none', async () => {
     const received: string[] = [];
     const protocol: WireProtocol = {
       ...silentProtocol,
@@ -267,7 +267,7 @@ describe('the inbox', () => {
     expect(transport.paused).to.equal(false);
   });
 
-  it('closes a client that is at fault too often', () => {
+  it('closes a client after too many protocol errors', () => {
     makeReceiveQueue({ protocolErrorsPerMinute: 3 });
     const { connection, transport } = makeConnection();
     for (let n = 0; n < 3; n += 1) receiveQueue.countProtocolError(connection);
@@ -276,7 +276,7 @@ describe('the inbox', () => {
     expect(transport.closedWith?.code).to.equal(4029);
   });
 
-  it('hears nothing more from a client that was told goodbye', () => {
+  it('ignores messages after the close frame', () => {
     const received: string[] = [];
     const protocol: WireProtocol = {
       ...silentProtocol,

@@ -29,11 +29,11 @@ describe('ConnectionQuota', () => {
       } as unknown as QuotaDependencies;
       hosts.push({ connections, quota: new ConnectionQuota(dependencies) });
     }
-    // Each host admitted its connections before it knew of the others.
+    // Each host admitted its connections before it received the counts of the others.
     for (const { quota } of hosts) quota.note(app.key);
     await eventually(() => total() <= MAX, 'the surplus is closed');
     for (const { quota } of hosts) quota.close();
-    // Hosts that look at the same moment may each close one for the same rest.
+    // Hosts that check at the same time may each close one connection for the same fraction.
     expect(total()).to.be.within(MAX - hosts.length, MAX);
     for (const { connections } of hosts) {
       const firstClosed = connections.findIndex((connection) => !isOpen(connection));
@@ -41,7 +41,7 @@ describe('ConnectionQuota', () => {
     }
   });
 
-  it('rejects before the connection is made when the app has no room', async () => {
+  it('rejects a client before its handshake if the app is at its limit', async () => {
     const quota = new ConnectionQuota({
       presence: { query: async () => ({ connections: MAX }) },
       stats: createStats(),

@@ -7,7 +7,7 @@ describe('handshakeFor', () => {
       'sec-websocket-extensions'
     ];
 
-  it('declines offers of permessage-deflate that it does not know, and keeps the others (RFC 7692 §5.1)', () => {
+  it('declines offers of permessage-deflate with unknown parameters, and keeps the others (RFC 7692 §5.1)', () => {
     expect(offersIn('permessage-deflate; foo, permessage-deflate')).to.equal('permessage-deflate');
     expect(offersIn('x-other; a=1, permessage-deflate; client_max_window_bits')).to.equal(
       'permessage-deflate; client_max_window_bits',
@@ -29,11 +29,11 @@ describe('handshakeFor', () => {
     );
   });
 
-  it('leaves a field that breaks the grammar to ws, which fails the handshake', () => {
+  it('keeps a field that violates the grammar, so that ws fails the handshake', () => {
     expect(offersIn('permessage-deflate; (')).to.equal('permessage-deflate; (');
   });
 
-  it('ignores empty elements of the subprotocols, and other protocols to upgrade to', () => {
+  it('removes empty elements of the subprotocols, and other protocols in Upgrade', () => {
     const { headers } = handshakeFor({
       headers: { upgrade: 'h2c, websocket', 'sec-websocket-protocol': ' ', 'x-other': '1' },
     });

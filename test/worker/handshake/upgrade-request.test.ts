@@ -14,9 +14,12 @@ const FIELDS = [
 ];
 const headOf = (...lines: string[]): string => lines.join('\r\n');
 
-describe('an upgrade request', () => {
+describe('readUpgradeRequest', () => {
   const plain = [
-    ['as browsers write it', headOf(REQUEST_LINE, ...FIELDS, 'Origin: http://a.example', 'Cookie: a=1; b=2')],
+    [
+      'a request of a browser',
+      headOf(REQUEST_LINE, ...FIELDS, 'Origin: http://a.example', 'Cookie: a=1; b=2'),
+    ],
     [
       'with odd case and space',
       headOf(REQUEST_LINE, ...FIELDS.map((field) => field.replace(': ', ':\t ')), 'X:'),
@@ -32,7 +35,7 @@ describe('an upgrade request', () => {
     ],
   ] as const;
 
-  // Node's own parser is the judge of what the light one reads.
+  // Node's own parser is the reference.
   let server: ReturnType<typeof createServer>;
 
   before(async () => {
@@ -52,7 +55,7 @@ describe('an upgrade request', () => {
   };
 
   for (const [name, head] of plain) {
-    it(`is read as Node reads it: ${name}`, async () => {
+    it(`parses like Node: ${name}`, async () => {
       const { method, httpVersion, url, headers } = await readByNode(head);
       expect(readUpgradeRequest(head)).to.deep.equal({ method, httpVersion, url, headers: { ...headers } });
     });
@@ -86,12 +89,12 @@ describe('an upgrade request', () => {
   ] as const;
 
   for (const [name, head] of leftToNode) {
-    it(`is left to Node with ${name}`, () => {
+    it(`leaves a request to Node with ${name}`, () => {
       expect(readUpgradeRequest(head)).to.equal(undefined);
     });
   }
 
-  it('takes a field for what it is, whatever its name', () => {
+  it('accepts fields with the names of object properties', () => {
     const request = readUpgradeRequest(headOf(REQUEST_LINE, ...FIELDS, '__proto__: a', 'constructor: b'));
     expect(Object.entries(request?.headers ?? {})).to.deep.include.members([
       ['__proto__', 'a'],

@@ -10,7 +10,7 @@ import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
 const INTERVAL_MS = 320;
 
-describe('the heartbeat', () => {
+describe('Heartbeat', () => {
   for (const count of [1, 16, 40]) {
     it(`gives each of ${count} silent clients an interval before the ping and one after it`, async () => {
       const connections = Array.from({ length: count }, () => makeConnection().connection);
@@ -21,14 +21,14 @@ describe('the heartbeat', () => {
       for (const connection of connections) {
         const pingedAt = pinged.get(connection) ?? Number.NaN;
         const closedAt = closed.get(connection) ?? Number.NaN;
-        // Timers may be late, never early: so only the least can be told.
+        // Timers may be late, but never early: only lower bounds can be checked.
         expect(pingedAt - start).to.be.at.least(INTERVAL_MS * 0.9);
         expect(closedAt - pingedAt).to.be.at.least(INTERVAL_MS * 0.5);
       }
     });
   }
 
-  it('leaves a client alone that is heard', async () => {
+  it('neither pings nor closes a client that sends bytes', async () => {
     const { connection, transport } = makeConnection();
     const { pinged, closed, stop } = watchedConnection([connection]);
     const speaker = setInterval(() => {
@@ -43,9 +43,9 @@ describe('the heartbeat', () => {
     expect(pinged.size + closed.size).to.equal(0);
   });
 
-  it('waits for a pong until a slow client can have read what was sent before the ping', async () => {
+  it('waits until a slow client can have read everything that was sent before the ping', async () => {
     const [slow, silent] = [makeConnection(), makeConnection()];
-    // Four looks of 320 ms at 16 KB/s.
+    // Four checks of 320 ms at 16 KB/s.
     slow.transport.sentBytes = 4.1 * 0.32 * 16_384;
     const { pinged, closed, stop } = watchedConnection([slow.connection, silent.connection]);
     await eventually(() => closed.has(silent.connection), 'the one to which nothing was sent is closed');
@@ -57,7 +57,7 @@ describe('the heartbeat', () => {
   });
 });
 
-/** When each connection was pinged first, and when it was closed, in ms of `performance.now()`. */
+/** The times of the first ping and of the close of each connection (`performance.now()`). */
 function watchedConnection(connections: readonly Connection[]): {
   pinged: Map<Connection, number>;
   closed: Map<Connection, number>;

@@ -12,7 +12,7 @@ const protocol: WireProtocol = {
   encodeExpiry: (graceMs) => `expired, ${graceMs} ms left`,
 };
 
-describe('the expiry of tokens', () => {
+describe('TokenExpiry', () => {
   let now: number;
   let expiry: TokenExpiry;
   let sendQueue: SendQueue;
@@ -41,7 +41,7 @@ describe('the expiry of tokens', () => {
 
   const received = ({ writes }: RecordingTransport): number => writes.flat().length;
 
-  it('is told at its time, once, and ends the connection after the grace', () => {
+  it('announces the expiry once, and closes the connection after the grace period', () => {
     const { transport } = join(10_000);
     pass(9_000);
     expect([received(transport), transport.closedWith]).to.deep.equal([0, undefined]);
@@ -53,7 +53,7 @@ describe('the expiry of tokens', () => {
     expect(transport.closedWith?.code).to.equal(4030);
   });
 
-  it('is put off by a new token, before and after it was told', () => {
+  it('postpones the expiry for a new token, before and after the announcement', () => {
     const { connection, transport } = join(10_000);
     pass(10_000);
     connection.expiresAt = now + 20_000;
@@ -66,7 +66,7 @@ describe('the expiry of tokens', () => {
     expect([received(transport), transport.closedWith]).to.deep.equal([1, undefined]);
   });
 
-  it('does not concern tokens that never expire, nor connections that are gone', () => {
+  it('ignores tokens without expiry, and connections that are untracked', () => {
     const forever = join(undefined);
     const gone = join(2_000);
     expiry.untrack(gone.connection);
@@ -76,7 +76,7 @@ describe('the expiry of tokens', () => {
     }
   });
 
-  it('is not missed when the clock jumps', () => {
+  it('checks all due connections after the clock jumps', () => {
     const { transport } = join(10_000);
     now += 10 * 365 * 86_400_000;
     expiry.tick();

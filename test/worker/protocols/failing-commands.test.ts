@@ -4,8 +4,8 @@ import { GusherProtocol } from '../../../src/worker/protocols/gusher/gusher-prot
 import { PusherProtocol } from '../../../src/worker/protocols/pusher/pusher-protocol.ts';
 import { makeConnection } from '../../support/transport.ts';
 
-/** Parts that fail in a way that no code expects, whatever is asked of them. */
-function brokenParts(): never {
+/** Dependencies that throw an unexpected error at every call. */
+function brokenDependencies(): never {
   return new Proxy(
     {},
     {
@@ -23,10 +23,10 @@ function answerOf(protocol: GusherProtocol | PusherProtocol, text: string): unkn
 
 describe('GusherProtocol', () => {
   describe('#encodeFailure', () => {
-    const protocol = new GusherProtocol(brokenParts());
+    const protocol = new GusherProtocol(brokenDependencies());
     const internal = { code: 'internal', message: ERRORS.internal.message };
 
-    it('answers under the name of the command, with its ids and what it was about', () => {
+    it('answers with the error reply of the command, its ids and its subject', () => {
       const answer = answerOf(
         protocol,
         '{"event":"gusher.subscribe","id":7,"data":{"id":"s","channel":"news"}}',
@@ -35,7 +35,7 @@ describe('GusherProtocol', () => {
       expect(answer).to.have.deep.property('data', { id: 's', channel: 'news', ...internal });
     });
 
-    it('answers a client event and what is no command with gusher.error', () => {
+    it('answers a client event and an unknown command with gusher.error', () => {
       for (const text of ['{"event":"client-x","channel":"c"}', 'x', '{"event":"gusher.nothing"}']) {
         expect(answerOf(protocol, text), text).to.deep.include({ event: 'gusher.error', data: internal });
       }
@@ -45,15 +45,15 @@ describe('GusherProtocol', () => {
 
 describe('PusherProtocol', () => {
   describe('#encodeFailure', () => {
-    const protocol = new PusherProtocol(brokenParts());
+    const protocol = new PusherProtocol(brokenDependencies());
 
-    it('answers a subscription with a subscription_error of that channel', () => {
+    it('answers a subscription with a subscription_error of its channel', () => {
       const answer = answerOf(protocol, '{"event":"pusher:subscribe","data":{"channel":"news"}}');
       expect(answer).to.deep.include({ event: 'pusher:subscription_error', channel: 'news' });
       expect(answer).to.have.nested.include({ 'data.type': 'ServerError', 'data.status': 500 });
     });
 
-    it('answers all else with pusher:error', () => {
+    it('answers all other messages with pusher:error', () => {
       for (const text of ['{"event":"pusher:signin","data":{}}', '{"event":"client-x"}', 'x']) {
         expect(answerOf(protocol, text), text).to.have.property('event', 'pusher:error');
       }

@@ -6,7 +6,7 @@ import { eventually, within } from '../../support/deadline.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-/** Bytes that differ from place to place and from write to write, so that any mix-up shows. */
+/** Bytes that differ by position and by write, so that any mix-up is detected. */
 function pattern(length: number, seed: number): Buffer {
   const bytes = Buffer.allocUnsafe(length);
   for (let at = 0; at < length; at += 1) bytes[at] = (at * 31 + (at >> 8) + seed * 7) & 0xff;
@@ -31,9 +31,9 @@ const ways = [
   },
 ];
 
-// Every test holds for both: what is on the wire, and what is said of it, must not tell which way it went.
+// Every test runs for both ways of writing: bytes on the wire and counters must be the same.
 for (const way of ways) {
-  describe(`the frame writer, ${way.name}`, () => {
+  describe(`FrameWriter (${way.name})`, () => {
     let writer: FrameWriter;
     let server: Server;
     let near: Socket;
@@ -70,7 +70,7 @@ for (const way of ways) {
       sent.push(bytes);
       writer.write(target, bytes);
     };
-    /** Writes until the system takes no more, so that a write is cut in its middle and the rest waits. */
+    /** Writes until the system accepts only a part of a write. */
     const fill = (): void => {
       while (writer.unsentBytes(target) === 0) write(MEBIBYTE + 1);
     };
@@ -84,13 +84,13 @@ for (const way of ways) {
       expect(Buffer.concat(received).equals(expected), 'byte for byte').to.equal(true);
     };
 
-    it('writes at once what the system takes at once, and nothing waits then', async () => {
+    it('has no unsent bytes after writes that the system accepts at once', async () => {
       for (let n = 0; n < 50; n += 1) write(n * 3);
       expect(writer.unsentBytes(target)).to.equal(0);
       await everythingArrives();
     });
 
-    it('keeps the order behind a write that was taken in part', async () => {
+    it('keeps the order after a partial write', async () => {
       fill();
       for (let n = 0; n < 20; n += 1) write(1_000 + n);
       await everythingArrives();
@@ -99,7 +99,7 @@ for (const way of ways) {
       await everythingArrives();
     });
 
-    it('keeps the order with what others write to the stream', async () => {
+    it('keeps the order with writes to the stream itself', async () => {
       for (const round of [0, 1]) {
         if (round === 1) fill();
         for (let n = 0; n < 10; n += 1) {
@@ -112,7 +112,7 @@ for (const way of ways) {
       await everythingArrives();
     });
 
-    it('counts every byte of a cut write until the system has all of it, and what waits behind', async () => {
+    it('counts the bytes of a partial write, and those behind it, until the system accepts all', async () => {
       fill();
       expect(writer.unsentBytes(target)).to.equal(MEBIBYTE + 1);
       write(1_000);
@@ -121,7 +121,7 @@ for (const way of ways) {
       await eventually(() => writer.unsentBytes(target) === 0, 'nothing waits');
     });
 
-    it('sends what waits before the end of the stream', async () => {
+    it('sends unsent bytes before the end of the stream', async () => {
       fill();
       const last = pattern(40, 99);
       sent.push(last);
@@ -131,7 +131,7 @@ for (const way of ways) {
       await within(ended, 'the end');
     });
 
-    it('is quiet when the socket is destroyed in the middle of a batch, with bytes waiting', async () => {
+    it('throws nothing when the socket is destroyed with unsent bytes', async () => {
       fill();
       near.destroy();
       for (let n = 0; n < 5; n += 1) write(100);
@@ -140,7 +140,7 @@ for (const way of ways) {
       for (let n = 0; n < 5; n += 1) write(100);
     });
 
-    it('destroys a socket whose other end has reset it', async () => {
+    it('destroys a socket after a reset by the client', async () => {
       fill();
       far.resetAndDestroy();
       await eventually(() => near.destroyed, 'the end of the socket');
@@ -148,7 +148,7 @@ for (const way of ways) {
       await eventually(() => target.directBytes === 0, 'nothing is held for a socket that is gone');
     });
 
-    it('shares one buffer among many sockets and leaves it as it was', async () => {
+    it('shares one buffer among many sockets without changing it', async () => {
       const others: WriteTarget[] = [];
       const readers: { all: Promise<Buffer>; socket: Socket }[] = [];
       for (let n = 0; n < 5; n += 1) {

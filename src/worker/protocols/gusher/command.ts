@@ -5,39 +5,39 @@ import type { Connection } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
 
 /**
- * One message of a client: `{"event", "id"?, "data"?}`. Ids and data are kept as the JSON text the client
- * wrote, so that they come back to it unchanged.
+ * One message of a client: `{"event", "id"?, "data"?}`. Ids and data keep the JSON text of the client, so that replies
+ * echo them unchanged.
  */
 export interface Command {
   readonly event: string | undefined;
   /** `id` beside `event`, if it can be echoed. */
   readonly outerId: string | undefined;
-  /** `id` inside `data`, where the seed has it, if it can be echoed. */
+  /** `id` inside `data`, as in gusher.cluster, if it can be echoed. */
   readonly innerId: string | undefined;
-  /** An id is there that cannot be echoed. */
+  /** Whether the message has an id that cannot be echoed. */
   readonly hasBadId: boolean;
-  /** The text of `channel` beside `event`: where client events have it. */
+  /** The JSON text of `channel` beside `event`, as in client events. */
   readonly channel: string | undefined;
-  /** The text of `data`, whatever it is. */
+  /** The JSON text of `data`. */
   readonly data: string | undefined;
-  /** The members of `data` if it is an object. */
+  /** The members of `data`, if it is an object. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** What the commands work with. */
+/** The dependencies of the commands. */
 export interface Context {
   readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'hasRoomFor'>;
-  /** Sends one message, after those posted before. */
+  /** Sends one message, after those enqueued before. */
   readonly reply: (connection: Connection, text: string) => void;
-  /** Notes that a token was refused. */
+  /** Logs that a token was rejected. */
   readonly authorizationRefused: (connection: Connection, error: ErrorEntry) => void;
-  /** Counts a fault against a client. */
+  /** Counts a protocol error of a client; too many in a minute end its connection. */
   readonly countProtocolError: (connection: Connection) => void;
-  /** Gives a connection what a new token grants; rejects with a `GusherError`. */
+  /** Applies the grants of a new token. Rejects with a `GusherError`. */
   readonly refreshToken: (connection: Connection, token: string) => Promise<void>;
-  /** Publishes an event of a client to the others in the channel; rejects with a `GusherError`. */
+  /** Publishes a client event to the other subscribers of the channel. Rejects with a `GusherError`. */
   readonly publishFromClient: (connection: Connection, publication: Publication) => Promise<void>;
-  /** Hands a command to the backend of the app; rejects with a `GusherError`. */
+  /** Sends a command to the backend of the app. Rejects with a `GusherError`. */
   readonly callRemote: (
     connection: Connection,
     call: { name: string; uid: string; payload: string },
@@ -48,8 +48,8 @@ export interface Context {
 }
 
 /**
- * Carries out a command and answers it; a promise means that it is not finished yet. A code means that the
- * message is no such command: nothing was done, nothing was answered.
+ * Executes a command and answers it. A promise is pending until the command is finished. An error code means that the
+ * message is malformed: the handler did nothing and sent no answer.
  */
 export type CommandHandler = (
   context: Context,
@@ -57,13 +57,13 @@ export type CommandHandler = (
   command: Command,
 ) => Promise<void> | ErrorCode | undefined;
 
-/** Longest `id` that is echoed, as JSON text. */
+/** Length limit of an echoed `id`, as JSON text. */
 const ID_MAX_BYTES = 256;
-/** How the text of an object or a list begins. */
+/** The start of an object or a list. */
 const NESTED = /^[{[]/;
 const NO_FIELDS: ReadonlyMap<string, string> = new Map();
 
-/** Reads a message; `undefined` if it is not one JSON object. */
+/** Parses a message. `undefined` if it is not a JSON object. */
 export function parseCommand(text: string): Command | undefined {
   const members = sliceMembers(text);
   if (members === undefined) return undefined;
@@ -87,7 +87,7 @@ function fieldsOf(data: string | undefined): ReadonlyMap<string, string> {
   return (data?.startsWith('{') ? sliceMembers(data) : undefined) ?? NO_FIELDS;
 }
 
-/** An id that is absent is one too. */
+/** An absent id counts as echoable. */
 function isEchoable(id: string | undefined): boolean {
   return id === undefined || (!NESTED.test(id) && Buffer.byteLength(id) <= ID_MAX_BYTES);
 }

@@ -12,7 +12,7 @@ import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
 import { GusherProtocol } from './gusher-protocol.ts';
 import { TokenRefresh } from './token-refresh.ts';
 
-/** Joins the parts that only native clients need to their protocol. */
+/** Creates the native protocol and the parts that only its clients need. */
 export function createGusherProtocol(dependencies: {
   settings: Settings;
   apps: AppRegistry;

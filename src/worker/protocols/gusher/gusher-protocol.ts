@@ -14,12 +14,12 @@ import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
 import { commandErrorText, errorText, lostSubscriptionText } from './replies.ts';
 
-/** Close codes of errors that name none of their own: the first of the range that tells what to do next. */
+/** Close codes for errors without one. The range tells the client whether and when to reconnect. */
 const CLOSE_CODES: Readonly<Record<Reconnect, number>> = { never: 4000, backoff: 4100, immediate: 4200 };
 
-/** RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them the code. Sentences are ASCII. */
+/** RFC 6455 §5.5: a control frame carries at most 125 bytes, and two of them are the code. Messages are ASCII. */
 const CLOSE_REASON_MAX_BYTES = 123;
-/** Commands that are answered by an error of their own name. */
+/** Commands with an `_error` reply of their own. */
 const WITH_ERROR_REPLY: ReadonlySet<string> = new Set([
   'gusher.subscribe',
   'gusher.unsubscribe',
@@ -28,10 +28,10 @@ const WITH_ERROR_REPLY: ReadonlySet<string> = new Set([
   'gusher.refresh',
   'gusher.remote',
 ]);
-/** The fields by which a client knows what a command was about. */
+/** The fields by which a client relates an error reply to its command. */
 const SUBJECTS = ['channel', 'multi_channel', 'remote'] as const;
 
-/** The native protocol, as `PROTOCOL.md` tells it. */
+/** The native protocol, specified in `PROTOCOL.md`. */
 export class GusherProtocol implements WireProtocol {
   readonly name = 'gusher';
   readonly #context: Context;
@@ -50,7 +50,7 @@ export class GusherProtocol implements WireProtocol {
     return undefined;
   }
 
-  /** Under the name of the command, where it has an `_error` reply, with what it was about. */
+  /** Uses the `_error` reply of the command, if it has one, with the fields of its subject. */
   encodeFailure(connection: Connection, message: Buffer, isBinary: boolean): string {
     const text = textOf(message, isBinary);
     const command = text === undefined ? undefined : parseCommand(text);
@@ -68,12 +68,12 @@ export class GusherProtocol implements WireProtocol {
     return envelopeOf(publication);
   }
 
-  /** Bare as upstream has it, unless there is an event. */
+  /** Without an event: the bare data, as upstream sends it. */
   encodeDirect({ event, data }: DirectMessage): string {
     return event === undefined ? data : `{"event":${JSON.stringify(event)},"data":${data}}`;
   }
 
-  /** As upstream spells it, the empty `socket_id` too: one frame for all connections of the user. */
+  /** Equal to upstream, including the empty `socket_id`. One frame serves all connections of the user. */
   encodeGrantsChange({ mode, channels }: GrantsChange): string {
     if (mode === 'replace') {
       return JSON.stringify({ data: { channels }, event: 'gusher.reloadchannel', socket_id: '' });
@@ -92,7 +92,7 @@ export class GusherProtocol implements WireProtocol {
     return { code: close ?? CLOSE_CODES[reconnect], reason: message };
   }
 
-  /** Never 42xx: a client that is refused again and again must not reconnect at once. */
+  /** Never 42xx: a client that is rejected repeatedly must not reconnect at once. */
   rejection(error: ErrorEntry): { code: number; reason: string; text: string } {
     const { code: close, reason } = this.closeFrameFor(error);
     const data = { code: error.code, message: error.message };

@@ -2,15 +2,15 @@ import { ERRORS, type ErrorCode } from '../../../shared/errors/catalogue.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Command } from './command.ts';
 
-/** The members of a reply's `data`: names and JSON texts, in order. */
+/** The members of `data` in a reply, in order: names and JSON texts. */
 export type Members = readonly (readonly [name: string, json: string])[];
 
-/** The reply to a command that was carried out. */
+/** The reply to a command that succeeded. */
 export function successText(connection: Connection, command: Command, members: Members): string {
   return replyText(connection, `${command.event}_succeeded`, command, members);
 }
 
-/** The reply to a command that was refused: what it was about, then why. */
+/** The reply to a command that failed: its subject, then the error. */
 export function commandErrorText(
   connection: Connection,
   command: Command,
@@ -20,18 +20,18 @@ export function commandErrorText(
   return replyText(connection, `${command.event}_error`, command, [...members, ...reasonOf(code)]);
 }
 
-/** `gusher.subscribe_error`, unasked: the client was subscribed to the channel and is no more. */
+/** `gusher.subscribe_error` without a command: the client has lost its subscription. */
 export function lostSubscriptionText(connection: Connection, channel: string): string {
   const members: Members = [['channel', JSON.stringify(channel)], ...reasonOf('subscription_refused')];
   return replyText(connection, 'gusher.subscribe_error', undefined, members);
 }
 
-/** `gusher.error`: the reply to what is no command. Without `command` nothing of the message could be read. */
+/** `gusher.error`: the reply to a message that is not a command. `command` is absent if parsing failed. */
 export function errorText(connection: Connection, command: Command | undefined, code: ErrorCode): string {
   return replyText(connection, 'gusher.error', command, reasonOf(code));
 }
 
-/** The reply to a ping: `data` is the client's own, so no id is put into it. */
+/** The reply to a ping. `data` is the value of the client, so it gets no id. */
 export function pongText(connection: Connection, { outerId, data = 'null' }: Command, time: number): string {
   return `${openingOf(connection, 'gusher.pong_succeeded', outerId)}"data":${data},"time":${time}}`;
 }

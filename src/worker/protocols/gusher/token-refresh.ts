@@ -6,7 +6,7 @@ import type { Connection } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { TokenExpiry } from '../../lifecycle/token-expiry.ts';
 
-/** Lets a connection go on under a new token. */
+/** Replaces the token of a connection. */
 export class TokenRefresh {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #tokens: Pick<TokenVerifier, 'identify'>;
@@ -26,8 +26,8 @@ export class TokenRefresh {
   }
 
   /**
-   * Gives the connection the grants of the token, which must be of the same app and user. Rejects with a
-   * `GusherError`, and changes nothing then.
+   * Applies grants, remotes and expiry of a token, which must belong to the same app and user. Rejects with a
+   * `GusherError`, and then changes nothing.
    */
   async refresh(connection: Connection, token: string): Promise<void> {
     const app = await this.#apps.find(connection.appKey);

@@ -3,8 +3,8 @@ import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
 import { quoted } from '../../../shared/errors/catalogue.ts';
 
 /**
- * Whether `auth` is `{app_key}:{signature}` over the text by the secret of the app. Looks at nothing inside the text:
- * what is not signed is not parsed.
+ * Whether `auth` is `{app_key}:{signature}`, with the signature of the text under the secret of the app. Does not parse
+ * the text: nothing unsigned is parsed.
  */
 export function isAuthorized(app: App, auth: unknown, text: string): boolean {
   if (app.secret === undefined || typeof auth !== 'string') return false;
@@ -13,17 +13,17 @@ export function isAuthorized(app: App, auth: unknown, text: string): boolean {
   return isSignature(auth.slice(colon + 1), app.secret, text) && isKey;
 }
 
-/** What is signed to let a socket into a channel; with `channel_data` as the raw string that was sent. */
+/** The text to sign for a channel subscription, with `channel_data` as the raw string that the client sent. */
 export function channelAuthText(socketId: string, channel: string, channelData: string | undefined): string {
   return `${socketId}:${channel}${channelData === undefined ? '' : `:${channelData}`}`;
 }
 
-/** What is signed to say who a socket is. */
+/** The text to sign for a sign-in. */
 export function userAuthText(socketId: string, userData: string): string {
   return `${socketId}::user::${userData}`;
 }
 
-/** Tells the app's developer what a correct `auth` is made from. The client sent all of the text, or was sent it. */
+/** Explains to the developer of the app how to make a correct `auth`. The client already knows all of the text. */
 export function signingHelp(text: string): string {
   return `"auth" must be the app key, a colon and the HMAC SHA-256 (lower-case hex) of ${quoted(text)}`;
 }

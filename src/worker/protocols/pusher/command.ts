@@ -18,7 +18,7 @@ import type { Watchlists } from './presence/watchlists.ts';
 export interface Command {
   readonly event: string;
   readonly channel: string | undefined;
-  /** The text of `data`, whatever it is. */
+  /** The JSON text of `data`. */
   readonly data: string | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface Limits {
   readonly clientEventMaxBytes: number;
 }
 
-/** What the commands work with. */
+/** The dependencies of the commands. */
 export interface Context {
   readonly hub: Pick<
     Hub,
@@ -45,24 +45,24 @@ export interface Context {
   >;
   readonly apps: Pick<AppRegistry, 'find' | 'peek'>;
   readonly broker: Pick<Broker, 'cached'>;
-  /** Sends an event of a client to the others in the channel; rejects with the error. */
+  /** Publishes a client event to the other subscribers of the channel. Rejects with a `GusherError`. */
   readonly publishFromClient: (sender: Connection, publication: Publication) => Promise<void>;
   readonly joinPace: Pick<JoinPace, 'wait'>;
   readonly presence: PresenceWatch;
   readonly counts: SubscriptionCounts;
   readonly watchlists: Watchlists;
-  /** Tells the webhook of the app, if it wants to know. */
+  /** Passes an event to the webhook of the app. */
   readonly report: (appKey: string, event: WebhookEvent) => void;
-  /** Sends one message, after those posted before. */
+  /** Sends one message, after those enqueued before. */
   readonly reply: (connection: Connection, text: string) => void;
-  /** Notes that a credential was refused. */
+  /** Logs that a credential was rejected. */
   readonly authorizationRefused: (connection: Connection, error: ErrorEntry, channel?: string) => void;
   readonly limits: Limits;
 }
 
 /**
- * Carries out a command and answers it; a promise means that it is not finished yet. A code means that nothing was
- * done and nothing was answered.
+ * Executes a command and answers it. A promise is pending until the command is finished. An error code means that the
+ * handler did nothing and sent no answer.
  */
 export type CommandHandler = (
   context: Context,
@@ -71,7 +71,7 @@ export type CommandHandler = (
   session: PusherSession,
 ) => Promise<ErrorCode | undefined> | ErrorCode | undefined;
 
-/** Reads a message; `undefined` if it is not one JSON object with an event. */
+/** Parses a message. `undefined` if it is not a JSON object with an event. */
 export function parseCommand(text: string): Command | undefined {
   const members = sliceMembers(text);
   const event = stringOf(members?.get('event'));
@@ -79,14 +79,14 @@ export function parseCommand(text: string): Command | undefined {
   return { event, channel: stringOf(members?.get('channel')), data: members?.get('data') };
 }
 
-/** The members of `data`, an object; some clients send it as a string that holds one. */
+/** The members of the object `data`. Some clients send the object as a JSON string. */
 export function fieldsOf({ data }: Command): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(data ?? '{}');
   const fields = typeof value === 'string' ? parseJson(value) : value;
   return typeof fields === 'object' && fields !== null ? (fields as Record<string, unknown>) : {};
 }
 
-/** The app of a connection as it is now. Rejects with `unknown_app` or `apps_unavailable`. */
+/** The current app of a connection. Rejects with `unknown_app` or `apps_unavailable`. */
 export async function appOf({ apps }: Context, { appKey }: Connection): Promise<App> {
   const app = apps.peek(appKey) ?? (await apps.find(appKey));
   if (app === undefined) throw new GusherError('unknown_app');

@@ -3,18 +3,18 @@ import type { Member, MemberList } from '../../../shared/model/presence.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import { codeOf } from './close-codes.ts';
 
-/** Every message of a server. Its `data` is a string that holds JSON, but for those that the protocol has otherwise. */
+/** Every message of the server. `data` is a JSON string, except where the protocol defines an object. */
 
 export const PONG = '{"event":"pusher:pong","data":"{}"}';
 
-/** A publication: the string as it was published; from a client, its `data` as it was given. */
+/** A publication. `data` is the published string; from a client it is the JSON that the client sent. */
 export function publicationText({ channel, event, data, text, fromClient, userId }: Publication): string {
-  const given = fromClient === true ? data : JSON.stringify(text ?? data);
+  const json = fromClient === true ? data : JSON.stringify(text ?? data);
   const sender = userId === undefined ? '' : `,"user_id":${JSON.stringify(userId)}`;
-  return `{"event":${JSON.stringify(event)},"channel":${JSON.stringify(channel)},"data":${given}${sender}}`;
+  return `{"event":${JSON.stringify(event)},"channel":${JSON.stringify(channel)},"data":${json}${sender}}`;
 }
 
-/** What is for one connection alone, and of no channel. */
+/** A message without a channel, to one connection. */
 export function messageText(event: string, json: string): string {
   return `{"event":${JSON.stringify(event)},"data":${JSON.stringify(json)}}`;
 }
@@ -30,13 +30,13 @@ export function establishedText(socketId: string, activityTimeoutS: number): str
   );
 }
 
-/** An object, not a string, here. */
+/** `data` is an object here. */
 export function errorText(error: ErrorEntry): string {
   const data = { message: error.message, code: codeOf(error) ?? null };
   return JSON.stringify({ event: 'pusher:error', data });
 }
 
-/** The error before a close: with the code of the close, whatever the error itself has. */
+/** The error before a close. Carries the close code, not the code of the error. */
 export function closingErrorText({ message }: ErrorEntry, code: number): string {
   return JSON.stringify({ event: 'pusher:error', data: { message, code } });
 }
@@ -45,13 +45,13 @@ export function subscriptionSucceededText(channel: string, json = '{}'): string 
   return channelMessageText('pusher_internal:subscription_succeeded', channel, json);
 }
 
-/** An object, not a string, here too. */
+/** `data` is an object here. */
 export function subscriptionErrorText(channel: string, type: string, error: ErrorEntry): string {
   const data = { type, error: error.message, status: error.http ?? 400 };
   return JSON.stringify({ event: 'pusher:subscription_error', channel, data });
 }
 
-/** Who is in a presence channel; `users` counts them all. */
+/** The member list of a presence channel. `count` includes members beyond the page. */
 export function presenceJson({ members, users }: MemberList): string {
   const ids = members.map(({ user }) => JSON.stringify(user));
   const hash = members.map(({ user, info = 'null' }) => `${JSON.stringify(user)}:${info}`);
@@ -73,7 +73,7 @@ export function subscriptionCountText(channel: string, count: number): string {
   return channelMessageText('pusher_internal:subscription_count', channel, json);
 }
 
-/** Clients in Java read `data` of every event. */
+/** The Java client reads `data` of every event, so it must not be absent. */
 export function cacheMissText(channel: string): string {
   return channelMessageText('pusher:cache_miss', channel, '{}');
 }
@@ -82,7 +82,7 @@ export function signinSuccessText(userData: string): string {
   return messageText('pusher:signin_success', JSON.stringify({ user_data: userData }));
 }
 
-/** Of no channel. Lists that are empty are left out. */
+/** A message without a channel. Empty lists are omitted. */
 export function watchlistText(online: readonly string[], offline: readonly string[]): string {
   const events = [
     ...(online.length > 0 ? [{ name: 'online', user_ids: online }] : []),

@@ -21,7 +21,7 @@ import {
   subscriptionErrorText,
 } from './messages.ts';
 
-/** The event of a message to a user or a socket that names none. */
+/** The event of a message to a user or a socket without an event name. */
 const DEFAULT_EVENT = 'gusher.message';
 /** Older clients learn the code of a close from the `pusher:error` before it. */
 const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
@@ -66,7 +66,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
     return publicationText(publication);
   }
 
-  /** To a user: on the channel to which a signed-in client subscribes for this. */
+  /** A message to a user carries the channel to which signed-in clients subscribe for such messages. */
   encodeDirect(message: DirectMessage): string {
     const event = message.event ?? DEFAULT_EVENT;
     if (message.kind === 'toSocket') return messageText(event, message.data);
@@ -107,7 +107,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
     this.#dependencies.watchlists.remove(connection);
   }
 
-  /** Hears what changed in the presence registry of what this protocol watches. */
+  /** Passes changes in the presence registry to the parts that watch them. */
   handlePresenceEvents(events: readonly PresenceEvent[]): void {
     const { presence, counts, watchlists } = this.#dependencies;
     for (const event of events) {
@@ -130,7 +130,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
   }
 
   #execute(connection: Connection, message: Buffer, isBinary: boolean): ReturnType<CommandHandler> {
-    // ws has closed text that is not UTF-8 with 1007.
+    // Text is valid UTF-8: ws closes the connection with 1007 otherwise.
     const command = isBinary ? undefined : parseCommand(message.toString('utf8'));
     const { pusher: session } = connection;
     if (command === undefined || session === undefined) return 'malformed_frame';
@@ -155,12 +155,12 @@ export class PusherProtocol implements WireProtocol<Connection> {
     if (error.code === ERRORS.signin_refused.code) {
       this.#dependencies.authorizationRefused(connection, error);
     }
-    if (PROBLEMS.has(error.code)) this.#dependencies.countProtocolError(connection);
+    if (COUNTED_ERRORS.has(error.code)) this.#dependencies.countProtocolError(connection);
   }
 }
 
-/** What a correct client sends rarely or never; it counts against the client. */
-const PROBLEMS: ReadonlySet<string> = new Set<ErrorCode>([
+/** Errors that a correct client causes rarely or never. They count as protocol errors. */
+const COUNTED_ERRORS: ReadonlySet<string> = new Set<ErrorCode>([
   'malformed_frame',
   'unknown_command',
   'bad_command',

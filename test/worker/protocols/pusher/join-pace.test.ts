@@ -3,14 +3,14 @@ import { JoinPace } from '../../../../src/worker/protocols/pusher/presence/join-
 import { makeConnection } from '../../../support/transport.ts';
 
 describe('JoinPace', () => {
-  it('lets a client that connects join a hundred channels at once', () => {
+  it('accepts a hundred joins of a new client at once', () => {
     const pace = new JoinPace({ perClientPerSecond: 5, perChannelPerSecond: 200 });
     const { connection } = makeConnection();
     for (let count = 0; count < 100; count += 1)
       expect(pace.wait(connection, `c${count}`)).to.equal(undefined);
   });
 
-  it('makes a client wait that joins and leaves again and again', async () => {
+  it('delays a client that joins and leaves repeatedly', async () => {
     const pace = new JoinPace({ perClientPerSecond: 20, perChannelPerSecond: 200 });
     const { connection } = makeConnection();
     const start = performance.now();
@@ -19,7 +19,7 @@ describe('JoinPace', () => {
     expect(performance.now() - start).to.be.at.least(400);
   });
 
-  it('refuses joins of a channel that would wait for too long, and takes those of others', async () => {
+  it('rejects joins that would wait too long, only in their own channel', async () => {
     const pace = new JoinPace({ perClientPerSecond: 1_000, perChannelPerSecond: 1 });
     const join = (topic: string): unknown => pace.wait(makeConnection().connection, topic);
     for (let count = 0; count < 10_000; count += 1) expect(join('full')).to.equal(undefined);

@@ -4,28 +4,28 @@ import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { PusherWorker, WORKER_APP } from '../../../support/pusher-worker.ts';
 
-/** More turns of the loop than a subscribe takes. */
+/** More turns of the event loop than a subscription takes. */
 const TURNS = 20;
 
 async function pass(turns: number): Promise<void> {
-  for (let scheduler = 0; scheduler < turns; scheduler += 1) await new Promise(setImmediate);
+  for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
 }
 
-describe('a Pusher client that leaves while its command is under way', () => {
+describe('a Pusher client that disconnects during a command', () => {
   let presence: PresenceRegistry;
-  let desk: PresenceQueryServer;
+  let queryServer: PresenceQueryServer;
   let worker: PusherWorker;
 
   beforeEach(() => {
     presence = new PresenceRegistry();
-    desk = new PresenceQueryServer(presence);
-    worker = new PusherWorker(desk, 'w1');
+    queryServer = new PresenceQueryServer(presence);
+    worker = new PusherWorker(queryServer, 'w1');
     worker.app = { ...WORKER_APP, subscription_count: true };
   });
 
   afterEach(() => worker.close());
 
-  /** Nobody is anywhere, and what others do is not told to the worker any more. */
+  /** No connection, subscription or watch remains, and the worker receives no more presence events. */
   async function expectNothingLeft(channel: string): Promise<void> {
     await pass(TURNS);
     const { connections, subscriptions, topics } = worker.stats;
@@ -37,17 +37,17 @@ describe('a Pusher client that leaves while its command is under way', () => {
     expect(presence.app(WORKER_APP.key)?.counts).to.equal(undefined);
     const received = worker.received.length;
     const delta: PresenceDelta = { app: WORKER_APP.key, channel, user: 'other', change: 1 };
-    desk.open('other', () => undefined);
-    desk.receive('other', { type: 'presence', deltas: [delta] });
+    queryServer.open('other', () => undefined);
+    queryServer.receive('other', { type: 'presence', deltas: [delta] });
     await pass(TURNS);
-    desk.close('other');
+    queryServer.close('other');
     await pass(TURNS);
     expect(worker.received.slice(received)).to.deep.equal([]);
   }
 
   for (const channel of ['c', 'private-c', 'cache-c', 'presence-c', 'presence-cache-c']) {
     for (const isAppKnown of [true, false]) {
-      it(`is in ${channel} no more, whenever it goes${isAppKnown ? '' : ', where the app is looked up'}`, async () => {
+      it(`leaves ${channel} at any moment${isAppKnown ? '' : ' of the app lookup'}`, async () => {
         worker.isAppKnown = isAppKnown;
         for (let turns = 0; turns < TURNS; turns += 1) {
           const { connection } = worker.connect();
@@ -61,7 +61,7 @@ describe('a Pusher client that leaves while its command is under way', () => {
     }
   }
 
-  it('is no user, and watches nobody, whenever it goes', async () => {
+  it('leaves no user and no watchlist behind at any moment of its sign-in', async () => {
     worker.isAppKnown = false;
     for (let turns = 0; turns < TURNS; turns += 1) {
       const { connection } = worker.connect();

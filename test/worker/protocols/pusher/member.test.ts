@@ -5,7 +5,7 @@ import { memberIdOf, memberOf } from '../../../../src/worker/protocols/pusher/me
 import { eventually } from '../../../support/deadline.ts';
 import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worker.ts';
 
-describe('the id of a Pusher user', () => {
+describe('memberIdOf', () => {
   const ids: [json: string, id: string | undefined][] = [
     ['"ann"', 'ann'],
     ['"\\u00fc"', 'ü'],
@@ -15,7 +15,7 @@ describe('the id of a Pusher user', () => {
     ['9007199254740992', '9007199254740992'],
     ['9007199254740993', '9007199254740993'],
     ['123456789012345678901234567890', '123456789012345678901234567890'],
-    // What is no integer in plain digits is the number that clients read.
+    // All other numbers have the text that JavaScript clients read.
     ['-0', '0'],
     ['1.0', '1'],
     ['1.50', '1.5'],
@@ -31,19 +31,19 @@ describe('the id of a Pusher user', () => {
     ['1'.repeat(129), undefined],
   ];
   for (const [json, id] of ids) {
-    it(`is ${id?.slice(0, 40) ?? 'not'} in ${json.slice(0, 40)}`, () => {
+    it(`reads ${id?.slice(0, 40) ?? 'no id'} from ${json.slice(0, 40)}`, () => {
       expect(memberIdOf(json)).to.equal(id);
     });
   }
 
-  it('is read with white space around it, and what is beside it is kept as it was written', () => {
+  it('ignores white space in channel_data, whose user_info keeps its text', () => {
     expect(memberOf(' { "user_id" : 9007199254740993 , "user_info" : {"n":1.0} } ', 100)).to.deep.equal({
       user: '9007199254740993',
       info: '{"n":1.0}',
     });
   });
 
-  it('keeps users apart whom JavaScript takes for one number, as members and on watchlists', async () => {
+  it('distinguishes integers beyond 2^53, as members and on watchlists', async () => {
     const presence = new PresenceRegistry();
     const worker = new PusherWorker(new PresenceQueryServer(presence), 'w1');
     try {
@@ -55,7 +55,7 @@ describe('the id of a Pusher user', () => {
       await worker.signIn(connection, `{"id":"u","watchlist":[${ids.join(', ')}, "ann", {}]}`);
       const received = (): string | undefined =>
         textsOf(transport).find((text) => text.includes('watchlist_events'));
-      await eventually(() => received() !== undefined, 'it is told of them');
+      await eventually(() => received() !== undefined, 'the watchlist was received');
       expect(JSON.parse(JSON.parse(received() ?? '').data).events).to.deep.equal([
         { name: 'offline', user_ids: [...ids, 'ann'] },
       ]);

@@ -21,14 +21,14 @@ const MADE: Readonly<Record<string, () => string>> = {
   watchlistText: () => messages.watchlistText(['u'], []),
 };
 
-describe('each message of the server to a Pusher client', () => {
-  it('is listed in this test', () => {
+describe('each message to a Pusher client', () => {
+  it('is covered by this test', () => {
     const names = Object.keys(messages).filter((name) => name !== 'presenceJson');
     expect(Object.keys(MADE).sort()).to.deep.equal(names.sort());
   });
 
   for (const [name, make] of Object.entries(MADE)) {
-    it(`has an event and data, which is JSON text where it is a string (${name})`, () => {
+    it(`has an event and data; a string contains JSON (${name})`, () => {
       const { event, data } = JSON.parse(make()) as { event: unknown; data: unknown };
       expect(event).to.be.a('string');
       expect(data).not.to.equal(undefined);

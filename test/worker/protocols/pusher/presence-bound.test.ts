@@ -6,7 +6,7 @@ import { PusherWorker, textsOf, WORKER_APP } from '../../../support/pusher-worke
 
 const CHANNEL = 'presence-c';
 
-describe('the bound of a presence channel', () => {
+describe('the member limit of a presence channel', () => {
   let presence: PresenceRegistry;
   let desk: PresenceQueryServer;
   let workers: [PusherWorker, PusherWorker];
@@ -55,7 +55,7 @@ describe('the bound of a presence channel', () => {
   const names = (prefix: string, count: number): string[] =>
     Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 
-  it('lets as many in as may be of those who come at once, and tells nobody of the others', async () => {
+  it('admits members up to the limit when many join at once, and announces no others', async () => {
     const inside = await join(names('u', 25));
     expect(inside).to.have.length(10);
     expect(received.toSorted()).to.deep.equal(inside.map((user) => `joined ${user}`).toSorted());
@@ -63,13 +63,13 @@ describe('the bound of a presence channel', () => {
     expect(received).to.have.length(10);
   });
 
-  it('gives the last place to one of two who come at once', async () => {
+  it('admits one of two users that join at once when one place is left', async () => {
     await join(names('u', 9));
     expect(await join(['ann', 'bea'])).to.have.length(1);
     expect(received).to.have.length(10);
   });
 
-  it('has a place for further connections of members, and for nobody where there is none', async () => {
+  it('admits further connections of members, and no new member at the limit', async () => {
     await join(names('u', 10));
     expect(await join(['x', 'u3', 'y', 'u3'])).to.deep.equal(['u3', 'u3']);
     bound(1);
@@ -80,7 +80,7 @@ describe('the bound of a presence channel', () => {
     expect(presence.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
   });
 
-  it('does not ask for the place of a client that has left while others were asked for', async () => {
+  it('queries no place for a client that disconnected during the query of others', async () => {
     const [worker] = workers;
     const held: (() => void)[] = [];
     worker.deliverToPrimary = (hand) => void held.push(hand);
@@ -98,7 +98,7 @@ describe('the bound of a presence channel', () => {
     expect(received).not.to.include('joined gone');
   });
 
-  it('counts nobody whom the primary let in when the client had given up', async () => {
+  it('counts no member that the primary admitted after the query timed out', async () => {
     const worker = new PusherWorker(desk, 'slow', { presenceTimeoutMs: 50 });
     const held: (() => void)[] = [];
     worker.deliverToPrimary = (hand) => void held.push(hand);

@@ -4,7 +4,7 @@ import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import { PusherWorker, textsOf } from '../../../support/pusher-worker.ts';
 import { type RecordingTransport, turnEnds } from '../../../support/transport.ts';
 
-describe('a Pusher client that subscribes', () => {
+describe('pusher:subscribe', () => {
   let worker: PusherWorker;
   let topicIsLive: () => void;
 
@@ -24,7 +24,7 @@ describe('a Pusher client that subscribes', () => {
     textsOf(transport).map((text) => JSON.parse(text).event);
 
   for (const channel of ['c', 'private-c']) {
-    it(`hears of nothing before the answer, and of all that comes after it (${channel})`, async () => {
+    it(`delivers nothing before the answer, and everything after it (${channel})`, async () => {
       const [one, two] = [worker.connect(), worker.connect()];
       const subscribing = [one, two].map(({ connection }) => worker.subscribe(connection, channel));
       publish(channel, 'before');
@@ -40,22 +40,22 @@ describe('a Pusher client that subscribes', () => {
     });
   }
 
-  it('is in before what it has said next is carried out, though it has gone; in no presence channel', async () => {
+  it('completes for a closed connection before its next command, except in presence channels', async () => {
     worker.subscribeTopic = () => new Promise(setImmediate);
-    const isIn: Record<string, boolean> = {};
+    const subscribed: Record<string, boolean> = {};
     for (const channel of ['c', 'private-c', 'cache-c', 'presence-c']) {
       const { connection } = worker.connect();
       const subscribing = worker.subscribe(connection, channel);
       connection.state = 'closed';
       await subscribing;
-      isIn[channel] = worker.hub.isSubscribed(connection, channel);
+      subscribed[channel] = worker.hub.isSubscribed(connection, channel);
       worker.leave(connection);
     }
-    expect(isIn).to.deep.equal({ c: true, 'private-c': true, 'cache-c': true, 'presence-c': false });
+    expect(subscribed).to.deep.equal({ c: true, 'private-c': true, 'cache-c': true, 'presence-c': false });
     expect(worker.stats.subscriptions).to.equal(0);
   });
 
-  it('is answered at once where others are subscribed, in the turn in which an event comes', async () => {
+  it('is answered before an event of the same turn if the topic is live', async () => {
     const [one, two] = [worker.connect(), worker.connect()];
     const subscribing = worker.subscribe(one.connection, 'c');
     topicIsLive();

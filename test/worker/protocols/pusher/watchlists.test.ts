@@ -4,10 +4,10 @@ import type { Connection } from '../../../../src/worker/connection/connection.ts
 import type { QueryCallback } from '../../../../src/worker/ipc/presence-client.ts';
 import { Watchlists } from '../../../../src/worker/protocols/pusher/presence/watchlists.ts';
 
-describe('the watchlists', () => {
+describe('Watchlists', () => {
   const connection = (id: string): Connection => ({ id, appKey: 'shop' }) as unknown as Connection;
 
-  it('ask again of a user of whom the roster had no time to tell', async () => {
+  it('queries a user again after the presence registry was busy', async () => {
     const answers: (number | GusherError)[] = [new GusherError('presence_busy'), 1];
     const received: string[] = [];
     const unwatched: unknown[] = [];

@@ -3,12 +3,12 @@ import { stringOf } from '../../../../shared/json/raw-json.ts';
 import type { CommandHandler } from '../command.ts';
 import { errorText } from '../replies.ts';
 
-/** An event of a client for the others in a channel begins so. */
+/** The prefix of events that clients send to each other. */
 export const CLIENT_EVENT_PREFIX = 'client-';
 
 /**
- * `client-…` `{"channel", "data"}` beside `event`: goes to the others in the channel. It is not answered unless it is
- * refused, as gusher-js and the Pusher protocol have it.
+ * `client-…` with `channel` and `data` beside `event`: publishes the event to the other subscribers. Only errors are
+ * answered, as in gusher-js and the Pusher protocol.
  */
 export const clientEvent: CommandHandler = (context, connection, command) => {
   const channel = stringOf(command.channel);

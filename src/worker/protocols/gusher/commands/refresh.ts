@@ -4,8 +4,8 @@ import type { CommandHandler } from '../command.ts';
 import { commandErrorText, successText } from '../replies.ts';
 
 /**
- * `gusher.refresh` `{"token"}`: the connection goes on under a new token of the same user, with the grants of that
- * one; subscriptions that it does not grant end. The reply tells the grants.
+ * `gusher.refresh` `{"token"}`: replaces the token of the connection by a new one of the same user. Subscriptions that
+ * the new token does not grant end. The reply lists the grants.
  */
 export const refresh: CommandHandler = (context, connection, command) => {
   const token = stringOf(command.fields.get('token'));

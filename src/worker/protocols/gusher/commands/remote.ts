@@ -4,8 +4,8 @@ import type { CommandHandler } from '../command.ts';
 import { commandErrorText, type Members, successText } from '../replies.ts';
 
 /**
- * `gusher.remote` `{"remote", "uid", "payload"}`: hands a command to the backend of the app. Always answered, whether
- * it was accepted or not; upstream did that only under `debug`. `msg` is null, as upstream's.
+ * `gusher.remote` `{"remote", "uid", "payload"}`: sends a command to the backend of the app. Always answered; upstream
+ * answers only under `debug`. `msg` is null, like upstream.
  */
 export const remote: CommandHandler = ({ callRemote, reply }, connection, command) => {
   const name = stringOf(command.fields.get('remote'));

@@ -5,7 +5,7 @@ import type { Connection } from '../../../connection/connection.ts';
 import type { Command, CommandHandler, Context } from '../command.ts';
 import { commandErrorText, type Members, successText } from '../replies.ts';
 
-/** `gusher.subscribe` `{"channel"}`; subscribing twice succeeds. */
+/** `gusher.subscribe` `{"channel"}`: a repeated subscription succeeds too. */
 export const subscribe: CommandHandler = (context, connection, command) => {
   const channel = stringOf(command.fields.get('channel'));
   if (channel === undefined) return 'bad_command';
@@ -13,8 +13,8 @@ export const subscribe: CommandHandler = (context, connection, command) => {
 };
 
 /**
- * Subscribes to all of the channels or to none, and answers once whatever is published from then on will
- * arrive. `members` say in the reply what it is about.
+ * Subscribes to all of the channels or to none. Answers when the client receives everything that is published from then
+ * on. `members` relate the reply to the command.
  */
 export function join(
   context: Context,
@@ -30,23 +30,23 @@ export function join(
     return undefined;
   }
   const answer = (): undefined => {
-    // It may have left while it waited.
+    // The client may have disconnected in the meantime.
     if (connection.state === 'open') reply(connection, successText(connection, command, members));
   };
-  const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
-  const refuse = (error: unknown): void => {
+  const newChannels = channels.filter((channel) => !hub.isSubscribed(connection, channel));
+  const reject = (error: unknown): void => {
     if (!(error instanceof GusherError)) throw error;
-    for (const channel of fresh) hub.unsubscribe(connection, channel);
+    for (const channel of newChannels) hub.unsubscribe(connection, channel);
     if (connection.state === 'open')
       reply(connection, commandErrorText(connection, command, members, error.code));
   };
   const joining = channels
     .map((channel) => hub.subscribe(connection, channel))
     .filter((promise) => promise !== undefined);
-  return joining.length === 0 ? answer() : Promise.all(joining).then(answer, refuse);
+  return joining.length === 0 ? answer() : Promise.all(joining).then(answer, reject);
 }
 
-/** Attack: a long list makes work for each grant. So its length is looked at before any name in it. */
+/** Attack: a long list costs a check of every grant for each name. Its length is checked first. */
 function subscriptionError(
   { hub, subscriptionsMax }: Context,
   connection: Connection,
@@ -55,15 +55,15 @@ function subscriptionError(
   if (channels.length > subscriptionsMax) return 'too_many_subscriptions';
   if (!channels.every(isChannelName)) return 'bad_channel';
   if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
-  const fresh = channels.filter((channel) => !hub.isSubscribed(connection, channel));
-  const subscriptions = connection.subscriptions.length + fresh.length;
-  if (fresh.length > 0 && subscriptions > subscriptionsMax) return 'too_many_subscriptions';
-  return fresh.length === 0 || hub.hasRoomFor(fresh, connection) ? undefined : 'host_full';
+  const newChannels = channels.filter((channel) => !hub.isSubscribed(connection, channel));
+  const subscriptions = connection.subscriptions.length + newChannels.length;
+  if (newChannels.length > 0 && subscriptions > subscriptionsMax) return 'too_many_subscriptions';
+  return newChannels.length === 0 || hub.hasRoomFor(newChannels, connection) ? undefined : 'host_full';
 }
 
 /**
- * `gusher.multi_subscribe` `{"multi_channel": [...]}`: all or nothing. Upstream's documents name the list
- * `multi_channel` in the reply, its code `channel`, and gusher-js reads `channel`: the reply has both.
+ * `gusher.multi_subscribe` `{"multi_channel": [...]}`: subscribes to all or none. The reply has the list as
+ * `multi_channel` (documents of upstream) and as `channel` (code of upstream, gusher-js).
  */
 export const multiSubscribe: CommandHandler = (context, connection, command) => {
   const channels = listOf(command.fields.get('multi_channel'));
@@ -74,12 +74,12 @@ export const multiSubscribe: CommandHandler = (context, connection, command) => 
     ['multi_channel', json],
   ];
   if (channels.length > 0) return join(context, connection, command, [...new Set(channels)], members);
-  // Upstream answers an empty list, and none, under the command's own name.
+  // Upstream answers an empty and an absent list with the error reply of the command.
   context.reply(connection, commandErrorText(connection, command, members, 'bad_command'));
   return undefined;
 };
 
-/** `undefined` if the text is no list of strings; no text is an empty list. */
+/** `undefined` if the text is not a list of strings. No text is an empty list. */
 function listOf(raw = '[]'): string[] | undefined {
   const list: unknown = JSON.parse(raw);
   return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;

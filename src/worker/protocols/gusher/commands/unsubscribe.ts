@@ -5,7 +5,7 @@ import type { Connection } from '../../../connection/connection.ts';
 import type { CommandHandler } from '../command.ts';
 import { commandErrorText, type Members, successText } from '../replies.ts';
 
-/** `gusher.unsubscribe` `{"channel"}`; succeeds also for a channel that was not subscribed to. */
+/** `gusher.unsubscribe` `{"channel"}`: succeeds without a subscription too. */
 export const unsubscribe: CommandHandler = ({ hub, reply }, connection, command) => {
   const channel = stringOf(command.fields.get('channel'));
   if (channel === undefined) return 'bad_command';

@@ -9,8 +9,8 @@ import type { CommandHandler } from '../command.ts';
 const EVENT_NAME_MAX_LENGTH = 200;
 
 /**
- * `client-…` with `channel` and `data`: goes to the other subscribers, `data` as it was given, on a presence channel
- * with the id of the sender as the presence registry has it. It is not answered unless it is refused.
+ * `client-…` with `channel` and `data`: publishes the event to the other subscribers, with the JSON text of `data`. In a
+ * presence channel it carries the member id of the sender. Only errors are answered.
  */
 export const clientEvent: CommandHandler = (
   { publishFromClient, limits },
@@ -19,12 +19,12 @@ export const clientEvent: CommandHandler = (
 ) => {
   if (!isName(event, EVENT_NAME_MAX_LENGTH)) return 'bad_event';
   if (!isPusherChannel(channel)) return 'bad_pusher_channel';
-  if (!mayCarry(channel)) return 'client_events_not_supported';
+  if (!allowsClientEvents(channel)) return 'client_events_not_supported';
   if (Buffer.byteLength(data) > limits.clientEventMaxBytes) return 'event_too_large';
   return publishFromClient(connection, { channel, event, data }).then(() => undefined);
 };
 
-function mayCarry(channel: string): boolean {
+function allowsClientEvents(channel: string): boolean {
   if (isEncryptedChannel(channel)) return false;
   return channel.startsWith('private-') || isPresenceChannel(channel);
 }

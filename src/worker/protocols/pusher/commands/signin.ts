@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
+import { ERRORS, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { sliceElements, sliceMembers, stringOf } from '../../../../shared/json/raw-json.ts';
 import { isName } from '../../../../shared/model/names.ts';
 import type { SignedIn } from '../../../connection/pusher-session.ts';
@@ -10,14 +10,14 @@ import { errorText, signinSuccessText } from '../messages.ts';
 const WATCHLIST_MAX = 100;
 
 interface UserData extends SignedIn {
-  /** The JSON of each. */
+  /** The JSON text of each user id. */
   readonly watchlist: readonly string[];
 }
 
 /**
- * `pusher:signin` `{"auth", "user_data"}`: the connection is that user's from now on. A failure is answered by
- * `pusher:error` and the connection stays: after a reconnect the app's server may answer the sign-in of the connection
- * before. A connection that must sign in (`authorized_only`) is closed by its own timeout.
+ * `pusher:signin` `{"auth", "user_data"}`: the connection belongs to that user from now on. A failure is answered with
+ * `pusher:error`, and the connection stays open: after a reconnect the backend may still answer for the previous
+ * connection. A connection that must authorize (`authorized_only`) has a timeout for that.
  */
 export const signin: CommandHandler = async (context, connection, command, session) => {
   const { auth, user_data: userData } = fieldsOf(command);
@@ -26,8 +26,7 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   if (typeof userData !== 'string') return 'signin_refused';
   const text = userAuthText(connection.id, userData);
   if (!isAuthorized(app, auth, text)) throw new GusherError('signin_refused', { detail: signingHelp(text) });
-  const user = userOf(userData, context.limits.memberInfoMaxBytes);
-  if (typeof user === 'string') return user;
+  const user = parseUserData(userData, context.limits.memberInfoMaxBytes);
   if ((session.signedIn ?? user).userId !== user.userId) return 'signed_in_already';
   const isFirst = session.signedIn === undefined;
   session.isAuthorized = true;
@@ -37,17 +36,19 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   const watchlist = [...new Set(user.watchlist.flatMap((id) => memberIdOf(id) ?? []))];
   if (watchlist.length > WATCHLIST_MAX) context.reply(connection, errorText(ERRORS.watchlist_too_long));
   if (!isFirst || watchlist.length === 0) return undefined;
-  // Whoever is signed in need not wait for it.
+  // Later commands need not wait for the watchlist.
   void context.watchlists.watch(connection, watchlist.slice(0, WATCHLIST_MAX));
   return undefined;
 };
 
-/** Reads `user_data`, which has been verified. The id has to be a string here: clients refuse another. */
-function userOf(userData: string, infoMaxBytes: number): UserData | ErrorCode {
+/** Parses verified `user_data`. The id must be a string: clients reject a number. Throws `bad_user_data`. */
+function parseUserData(userData: string, infoMaxBytes: number): UserData {
   const fields = sliceMembers(userData);
   const userId = stringOf(fields?.get('id'));
-  if (userId === undefined || !isName(userId, MEMBER_ID_MAX_LENGTH)) return 'bad_user_data';
+  if (userId === undefined || !isName(userId, MEMBER_ID_MAX_LENGTH)) {
+    throw new GusherError('bad_user_data');
+  }
   const userInfo = fields?.get('user_info');
-  if (Buffer.byteLength(userInfo ?? '') > infoMaxBytes) return 'bad_user_data';
+  if (Buffer.byteLength(userInfo ?? '') > infoMaxBytes) throw new GusherError('bad_user_data');
   return { userId, userInfo, watchlist: sliceElements(fields?.get('watchlist') ?? '[]') ?? [] };
 }

@@ -23,7 +23,7 @@ import {
   subscriptionSucceededText,
 } from '../messages.ts';
 
-/** What `subscription_error` calls an error; `AuthError` where it is one of these no longer. */
+/** The `type` in `subscription_error`. Errors that are not listed have `AuthError`. */
 const TYPES: Readonly<Partial<Record<string, string>>> = {
   bad_pusher_channel: 'InvalidChannel',
   too_many_subscriptions: 'LimitReached',
@@ -37,18 +37,18 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   subscription_refused: 'ServerError',
 };
 
-/** Errors of a credential, which an operator wants to know of. */
-const BY_CREDENTIAL: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'user_mismatch']);
+/** Errors of a credential. These are logged. */
+const CREDENTIAL_ERRORS: ReadonlySet<ErrorCode> = new Set(['bad_channel_auth', 'user_mismatch']);
 
-/** What a client asks for. */
+/** The subscription that a client requests. */
 interface SubscribeRequest {
   readonly channel: string;
   readonly auth: unknown;
   readonly channelData: unknown;
 }
 
-/** One that may be fulfilled. */
-interface Entry {
+/** A subscription that passed all checks. */
+interface AuthorizedSubscription {
   readonly channel: string;
   readonly member: Member | undefined;
   readonly membersMax: number;
@@ -56,18 +56,20 @@ interface Entry {
 }
 
 /**
- * `pusher:subscribe` `{"channel", "auth"?, "channel_data"?}`. Subscribing twice is answered twice. What is published
- * from the answer on arrives, and nothing arrives before it. Where nothing has to be asked it is done at once.
+ * `pusher:subscribe` `{"channel", "auth"?, "channel_data"?}`. A repeated subscription is answered again. The client
+ * receives no publication before the answer, and all of them after it. Finishes at once if the app and the topic are
+ * known.
  */
 export const subscribe: CommandHandler = (context, connection, command, session) => {
   const { channel, auth, channel_data: channelData } = fieldsOf(command);
   if (typeof channel !== 'string') return 'bad_command';
   const sendError = (error: unknown): undefined => sendSubscriptionError(context, connection, channel, error);
-  const go = (app: App): Promise<void> | undefined =>
+  const subscribeTo = (app: App): Promise<void> | undefined =>
     enter(context, connection, authorize(context, connection, session, app, { channel, auth, channelData }));
   try {
     const known = context.apps.peek(connection.appKey);
-    const unfinished = known === undefined ? appOf(context, connection).then(go) : go(known);
+    const unfinished =
+      known === undefined ? appOf(context, connection).then(subscribeTo) : subscribeTo(known);
     return unfinished?.then(() => undefined, sendError);
   } catch (error) {
     return sendError(error);
@@ -82,27 +84,27 @@ function sendSubscriptionError(
 ): undefined {
   if (!(error instanceof GusherError)) throw error;
   const type = TYPES[error.entry.code] ?? 'AuthError';
-  if (BY_CREDENTIAL.has(error.code)) context.authorizationRefused(connection, error.entry, channel);
+  if (CREDENTIAL_ERRORS.has(error.code)) context.authorizationRefused(connection, error.entry, channel);
   if (connection.state === 'open') {
     context.reply(connection, subscriptionErrorText(channel, type, error.entry));
   }
 }
 
-/** Checks, cheapest first, and nothing is parsed that was not signed. Throws the error. */
+/** Checks a request, cheapest checks first. Parses nothing that is not signed. Throws a `GusherError`. */
 function authorize(
   { hub, limits }: Context,
   connection: Connection,
   session: PusherSession,
   app: App,
   { channel, auth, channelData }: SubscribeRequest,
-): Entry {
+): AuthorizedSubscription {
   if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
     throw new GusherError('too_many_subscriptions');
   }
   if (isNew && !hub.hasRoomFor([channel], connection)) throw new GusherError('host_full');
-  const entry = {
+  const authorized = {
     channel,
     member: undefined,
     membersMax: app.max_presence_members ?? limits.presenceMembersMax,
@@ -111,11 +113,11 @@ function authorize(
   if (isUserChannel(channel)) {
     const isOwn = session.signedIn?.userId === channel.slice(USER_CHANNEL_PREFIX.length);
     if (!isOwn) throw new GusherError('user_mismatch');
-    return entry;
+    return authorized;
   }
   if (isPublic(channel)) {
     if (!session.isOpen && !connection.grants.allows(channel)) throw new GusherError('not_granted');
-    return entry;
+    return authorized;
   }
   const signed = typeof channelData === 'string' ? channelData : undefined;
   const text = channelAuthText(connection.id, channel, signed);
@@ -123,37 +125,37 @@ function authorize(
     throw new GusherError('bad_channel_auth', { detail: signingHelp(text) });
   }
   session.isAuthorized = true;
-  if (!isPresenceChannel(channel)) return entry;
-  return { ...entry, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
+  if (!isPresenceChannel(channel)) return authorized;
+  return { ...authorized, member: memberFor(session, signed, limits.memberInfoMaxBytes) };
 }
 
 function isPublic(channel: string): boolean {
   return !channel.startsWith('private-') && !isPresenceChannel(channel);
 }
 
-/** Who joins a presence channel: whom the backend says, or else whom the client has signed in as. */
+/** The member that joins a presence channel: from `channel_data`, or else the signed-in user. */
 function memberFor(
   { signedIn }: PusherSession,
   channelData: string | undefined,
   infoMaxBytes: number,
 ): Member {
-  if (channelData !== undefined) {
-    const member = memberOf(channelData, infoMaxBytes);
-    if (typeof member === 'string') throw new GusherError(member);
-    return member;
-  }
+  if (channelData !== undefined) return memberOf(channelData, infoMaxBytes);
   if (signedIn === undefined) throw new GusherError('bad_member');
   const { userId: user, userInfo: info } = signedIn;
   return { user, ...(info !== undefined && { info }) };
 }
 
-function enter(context: Context, connection: Connection, entry: Entry): Promise<void> | undefined {
-  const { channel, member } = entry;
-  if (member !== undefined) return enterPresence(context, connection, entry, member);
+function enter(
+  context: Context,
+  connection: Connection,
+  authorized: AuthorizedSubscription,
+): Promise<void> | undefined {
+  const { channel, member } = authorized;
+  if (member !== undefined) return enterPresence(context, connection, authorized, member);
   const entering = isCacheChannel(channel)
     ? enterCache(context, connection, channel)
     : enterPlain(context, connection, channel);
-  if (!entry.sendsCounts) return entering;
+  if (!authorized.sendsCounts) return entering;
   const count = (): void => {
     if (connection.state === 'open') context.counts.enter(connection.appKey, channel);
   };
@@ -175,19 +177,19 @@ function enterPlain(
   return joining === undefined ? answer() : joining.then(answer);
 }
 
-/** What is kept is told before anything that came later, and what came meanwhile is not told twice. */
+/** Sends the cached event before any later publication, and none of them twice. */
 async function enterCache(context: Context, connection: Connection, channel: string): Promise<void> {
   const { hub, reply } = context;
   await hub.subscribePending(connection, channel);
   const cached = await findCached(context, connection, channel);
   hub.activate(connection, channel);
-  // It may have gone; what else it has said is carried out.
+  // A closed connection stays subscribed until its remaining commands are executed.
   if (connection.state !== 'open') return;
   reply(connection, subscriptionSucceededText(channel));
   sendCached(context, connection, channel, cached);
 }
 
-/** `undefined` as well where it cannot be known: the client then asks whoever filled the cache. */
+/** `undefined` also if the broker is unavailable: after a cache miss the client fetches the data itself. */
 async function findCached(
   { hub, broker }: Context,
   { appKey }: Connection,
@@ -219,13 +221,13 @@ function sendCached(
 }
 
 /**
- * The presence registry answers and tells changes in one order. So the answer has whoever came before it, and whoever comes
- * after is told as an event: to that end the client begins to listen in the very turn of the answer.
+ * The presence registry sends answers and changes in one order: the member list has all earlier members, and events
+ * announce all later ones. Therefore the subscription must become active in the same turn as the answer.
  */
 async function enterPresence(
   context: Context,
   connection: Connection,
-  { channel, membersMax: max }: Entry,
+  { channel, membersMax: max }: AuthorizedSubscription,
   member: Member,
 ): Promise<void> {
   const { hub, presence } = context;
@@ -238,7 +240,7 @@ async function enterPresence(
   const error = await new Promise<GusherError | undefined>((resolve) => {
     const callback = (answer: MemberList | GusherError): boolean => {
       resolve(answer instanceof GusherError ? answer : undefined);
-      return accept(context, connection, { channel, member, cached }, answer);
+      return activateMember(context, connection, { channel, member, cached }, answer);
     };
     if (isNew) presence.enter({ app, channel, member, max }, callback);
     else presence.refresh(app, channel, callback);
@@ -248,15 +250,15 @@ async function enterPresence(
   throw error;
 }
 
-/** Says whether the client is there to be in. */
-function accept(
+/** Returns whether the client is still connected, and thus a member. */
+function activateMember(
   context: Context,
   connection: Connection,
-  about: { channel: string; member: Member; cached: CachedPublication | undefined },
+  subscription: { channel: string; member: Member; cached: CachedPublication | undefined },
   answer: MemberList | GusherError,
 ): boolean {
   if (answer instanceof GusherError || connection.state !== 'open') return false;
-  const { channel, member, cached } = about;
+  const { channel, member, cached } = subscription;
   context.hub.activateAs(connection, channel, member);
   context.reply(connection, subscriptionSucceededText(channel, presenceJson(answer)));
   sendCached(context, connection, channel, cached);

@@ -2,22 +2,22 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import type { Connection } from '../../../connection/connection.ts';
 
-/** Joins that a client or a channel may save up: all channels of a client that connects, all members of a channel. */
+/** Burst sizes: a client that connects joins all of its channels, and a channel may regain all of its members. */
 const CLIENT_BURST = 100;
 const CHANNEL_BURST = 10_000;
 const LONGEST_WAIT_MS = 5_000;
-/** Attack: channels without end, each of which would be remembered. */
+/** Attack: joins to channels without end, each of which takes memory. */
 const CHANNELS_MAX = 10_000;
 
 /**
- * Attack: a member that joins and leaves as fast as it can, of which every other member is informed. Joins of presence
- * channels are paced, for each client and for each channel on this worker: they wait, and with them all that the client
- * sends after them. A join that would wait for too long is refused.
+ * Limits the rate of joins to presence channels, for each client and for each channel on this worker. Attack: a member
+ * that joins and leaves as fast as it can, which sends messages to all other members. A join beyond the rate waits, and
+ * delays all later commands of its client. A join that would wait too long is rejected.
  */
 export class JoinPace {
   readonly #clientGapMs: number;
   readonly #channelGapMs: number;
-  /** When the joins of a channel that came so far are paid for, in ms of `performance.now()`; the oldest first. */
+  /** By topic: when the joins so far fit the rate (`performance.now()`). The least recently used topic is first. */
   readonly #channels = new Map<string, number>();
 
   constructor(options: { perClientPerSecond: number; perChannelPerSecond: number }) {
@@ -25,7 +25,7 @@ export class JoinPace {
     this.#channelGapMs = 1_000 / options.perChannelPerSecond;
   }
 
-  /** `undefined` where nothing has to be waited for. Rejects with `too_many_joins`. */
+  /** Resolves when the client may join; `undefined` if it need not wait. Rejects with `too_many_joins`. */
   wait(connection: Connection, topic: string): Promise<void> | undefined {
     const now = performance.now();
     const client = Math.max(now, connection.joinsPaidAt) + this.#clientGapMs;

@@ -8,10 +8,10 @@ import {
 import type { JoinCallback, PresenceClient, QueryCallback } from '../../../ipc/presence-client.ts';
 import { memberAddedText, memberRemovedText } from '../messages.ts';
 
-/** Sends a text to the clients of this protocol that are subscribed to the channel here. */
+/** Sends a text to the subscribers of this protocol at this worker. */
 export type Announce = (appKey: string, channelName: string, text: string) => void;
 
-/** Watches the presence channels of this worker's Pusher clients, and tells them who comes and goes. */
+/** Watches the presence channels of this worker's Pusher clients, and sends them `member_added` and `member_removed`. */
 export class PresenceWatch {
   readonly #presence: Pick<PresenceClient, 'join' | 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
@@ -26,15 +26,15 @@ export class PresenceWatch {
   }
 
   /**
-   * Somebody comes, and is counted from then on if there is a place: `take` gets who is there; whoever comes or goes
-   * later is announced.
+   * Adds a member, if the channel is not full. `callback` receives the member list or the error. Later changes are
+   * announced to the subscribers.
    */
   enter(join: PresenceJoin, callback: JoinCallback): void {
     this.#watched.add(topicOf(join.app, join.channel));
     this.#presence.join(join, callback);
   }
 
-  /** Somebody who is in wants to know again who is there. */
+  /** Requests the member list again, for a connection that is subscribed already. */
   refresh(app: string, channel: string, callback: QueryCallback<MemberList>): void {
     this.#presence.subscribe<'members'>(
       { kind: 'members', app, channel, limit: PRESENCE_PAGE_MAX },
@@ -42,7 +42,7 @@ export class PresenceWatch {
     );
   }
 
-  /** Nobody is subscribed any more. */
+  /** Stops watching, after the last local subscriber has left. */
   leave(app: string, channel: string): void {
     if (!this.#watched.delete(topicOf(app, channel))) return;
     this.#presence.unsubscribe({ kind: 'members', app, channel, limit: 0 });

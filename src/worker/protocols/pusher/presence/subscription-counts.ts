@@ -4,8 +4,8 @@ import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { subscriptionCountText } from '../messages.ts';
 import type { Announce } from './presence-watch.ts';
 
-/** Up to so many subscribers every change is told; beyond, some of them. */
-const SMALL = 100;
+/** Up to this many subscribers every change is announced. Beyond, at most one per `LARGE_INTERVAL_MS`. */
+const SMALL_MAX = 100;
 const LARGE_INTERVAL_MS = 5_000;
 const TICK_MS = 500;
 
@@ -17,7 +17,7 @@ interface Counted {
   sentCount: number;
 }
 
-/** Tells clients how many are subscribed to their channels, where the app wants that. */
+/** Announces the number of subscribers of a channel, for apps with `subscription_count`. */
 export class SubscriptionCounts {
   readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
@@ -30,7 +30,7 @@ export class SubscriptionCounts {
     this.#announce = options.announce;
   }
 
-  /** Somebody has subscribed. Whoever comes later is heard of by the change it makes. */
+  /** Starts counting a channel, unless it is counted already. */
   enter(app: string, channel: string): void {
     const topic = topicOf(app, channel);
     if (this.#counted.has(topic)) return;
@@ -38,13 +38,13 @@ export class SubscriptionCounts {
     this.#counted.set(topic, counted);
     this.#presence.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
       if (this.#counted.get(topic) !== counted) return;
-      // The presence registry has no time: nothing is told until somebody subscribes again.
+      // The presence registry is busy: the next subscriber starts counting again.
       if (answer instanceof Error) this.#counted.delete(topic);
       else this.#update(counted, answer.subscriptions);
     });
   }
 
-  /** Nobody is subscribed any more. */
+  /** Stops counting, after the last local subscriber has left. */
   leave(app: string, channel: string): void {
     const topic = topicOf(app, channel);
     const counted = this.#counted.get(topic);
@@ -73,7 +73,7 @@ export class SubscriptionCounts {
   }
 
   #isDue({ count, sentAt }: Counted): boolean {
-    return count <= SMALL || performance.now() - sentAt >= LARGE_INTERVAL_MS;
+    return count <= SMALL_MAX || performance.now() - sentAt >= LARGE_INTERVAL_MS;
   }
 
   #send(counted: Counted): void {

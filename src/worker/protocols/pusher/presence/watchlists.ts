@@ -3,27 +3,28 @@ import type { Connection } from '../../../connection/connection.ts';
 import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { watchlistText } from '../messages.ts';
 
-/** Questions of one client that are open at once: all clients of the worker share what the presence registry takes. */
+/** Concurrent queries for one client. All clients of the worker share the limit of the presence registry. */
 const CONCURRENT_QUERIES = 20;
 
-/** A user whom clients of this worker watch. */
+/** A user on the watchlist of a client. */
 interface Watched {
   readonly app: string;
   readonly user: string;
-  /** `undefined` until the presence registry has said it. */
+  /** `undefined` until the presence registry has answered. */
   isOnline: boolean | undefined;
+  /** Resolves after the answer of the presence registry, also after an error. */
   readonly answered: Promise<void>;
   readonly watchers: Set<Connection>;
 }
 
-/** Tells signed-in clients which of the users they watch are online: at first, and when that changes. */
+/** Sends signed-in clients which users on their watchlist are online: once after sign-in, and then each change. */
 export class Watchlists {
   readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #reply: (connection: Connection, text: string) => void;
   readonly #watched = new Map<string, Watched>();
-  /** Whom each client watches. */
+  /** The watchlist of each client. */
   readonly #lists = new Map<Connection, Watched[]>();
-  /** Those who were told the state at first, and so hear of changes. */
+  /** Clients that received the first state. Only these receive changes. */
   readonly #notified = new Set<Connection>();
 
   constructor(options: {
@@ -34,23 +35,23 @@ export class Watchlists {
     this.#reply = options.reply;
   }
 
-  /** From now on the client watches these users. Resolves when it was told of them. */
+  /** Watches these users for the client. Resolves after the first state was sent. */
   async watch(connection: Connection, users: readonly string[]): Promise<void> {
     const list: Watched[] = [];
     this.#lists.set(connection, list);
     for (let at = 0; at < users.length && this.#lists.has(connection); at += CONCURRENT_QUERIES) {
-      const some = users
+      const batch = users
         .slice(at, at + CONCURRENT_QUERIES)
         .map((user) => this.#find(connection.appKey, user));
-      for (const watched of some) watched.watchers.add(connection);
-      list.push(...some);
-      await Promise.all(some.map(({ answered }) => answered));
+      for (const watched of batch) watched.watchers.add(connection);
+      list.push(...batch);
+      await Promise.all(batch.map(({ answered }) => answered));
     }
     if (!this.#lists.has(connection)) return;
     this.#notified.add(connection);
-    const named = (state: boolean): string[] =>
+    const usersWith = (state: boolean): string[] =>
       list.filter(({ isOnline }) => isOnline === state).map(({ user }) => user);
-    this.#reply(connection, watchlistText(named(true), named(false)));
+    this.#reply(connection, watchlistText(usersWith(true), usersWith(false)));
   }
 
   remove(connection: Connection): void {
@@ -77,8 +78,8 @@ export class Watchlists {
 
   #find(app: string, user: string): Watched {
     const key = keyOf(app, user);
-    const present = this.#watched.get(key);
-    if (present !== undefined) return present;
+    const existing = this.#watched.get(key);
+    if (existing !== undefined) return existing;
     let resolveAnswered: () => void = () => undefined;
     const answered = new Promise<void>((resolve) => {
       resolveAnswered = resolve;
@@ -87,7 +88,7 @@ export class Watchlists {
     this.#watched.set(key, watched);
     this.#presence.subscribe<'user'>({ kind: 'user', app, user }, (answer) => {
       if (typeof answer === 'number') watched.isOnline = answer > 0;
-      // Whoever watches the user next asks again.
+      // After an error, the next client that watches the user sends a new query.
       else if (this.#watched.get(key) === watched) this.#watched.delete(key);
       resolveAnswered();
     });
@@ -102,7 +103,7 @@ export class Watchlists {
   }
 }
 
-/** No app key has a line break. */
+/** An app key never contains a line break. */
 function keyOf(app: string, user: string): string {
   return `${app}\n${user}`;
 }
