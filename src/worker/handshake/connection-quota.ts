@@ -91,7 +91,7 @@ export class ConnectionQuota {
   async #checkAll(): Promise<void> {
     for (const app of [...this.#limited.keys()]) {
       try {
-        await this.#correct(app);
+        await this.#closeSurplus(app);
       } catch (error) {
         // Apps or presence are unavailable; the next check follows soon.
         if (!(error instanceof GusherError)) throw error;
@@ -99,7 +99,7 @@ export class ConnectionQuota {
     }
   }
 
-  async #correct(app: string): Promise<void> {
+  async #closeSurplus(app: string): Promise<void> {
     const max = (await this.#apps.find(app))?.max_connections;
     const counted = max === undefined ? 0 : await this.#connectionsOf(app);
     if (max === undefined || counted === 0) {

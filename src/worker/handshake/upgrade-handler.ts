@@ -65,7 +65,7 @@ export class UpgradeHandler {
     return appSegmentOf(target) !== undefined || this.#dependencies.pusherHandshake.matches(target);
   }
 
-  /** From now on rejects every client with an error that tells it to reconnect. */
+  /** From now on rejects every client with `server_stopping`, after which it reconnects. */
   stop(): void {
     this.#stopping = true;
     this.#dependencies.pusherHandshake.stop();
@@ -112,11 +112,11 @@ export class UpgradeHandler {
     connections.register(connection, client, socket);
     expiry.track(connection);
     sockets.reportOpened(id);
-    if (app.max_connections !== undefined) void this.#keepWithin(connection, client, app.max_connections);
+    if (app.max_connections !== undefined) void this.#enforceLimit(connection, client, app.max_connections);
   }
 
   /** Executes nothing that the client sends until the connection limit of its app is checked. */
-  async #keepWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
+  async #enforceLimit(connection: Connection, client: ClientSocket, max: number): Promise<void> {
     const { quota, sendQueue, unexpected } = this.#dependencies;
     client.pause();
     try {

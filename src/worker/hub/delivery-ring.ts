@@ -127,16 +127,16 @@ export class DeliveryRing<Connection> {
   #deliver(from: number, to: number, sink: DeliverySink<Connection>, isAlone: boolean): number {
     if (this.#batches.some(({ except }) => except !== undefined)) return this.#deliverApart(from, to, sink);
     this.#joinedFrames ??= joinFrames(this.#batches.map(({ frames }) => frames));
-    const all = this.#joinedFrames;
+    const joined = this.#joinedFrames;
     const left = this.#left;
     let missing = 0;
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
       if (left?.has(connection)) missing += 1;
-      else if (isAlone) sink.sendNow(connection, all);
-      else sink.enqueue(connection, all);
+      else if (isAlone) sink.sendNow(connection, joined);
+      else sink.enqueue(connection, joined);
     }
-    return (to - from - missing) * all.messages.length;
+    return (to - from - missing) * joined.messages.length;
   }
 
   /** The same if a batch excludes connections: enqueues the batches one by one, and the send queue joins them. */

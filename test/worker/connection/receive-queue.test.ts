@@ -12,7 +12,7 @@ import { eventually } from '../../support/deadline.ts';
 import { makeConnection, silentProtocol, turnEnds } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
-/** Notes what it hears; of what is slow each is finished by a call of the next of `finish`. */
+/** Records messages. Each slow command ends when the test calls its entry in `finish`. */
 function slowProtocol(isSlow: (text: string) => boolean) {
   const received: string[] = [];
   const finish: (() => void)[] = [];

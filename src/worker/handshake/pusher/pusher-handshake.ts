@@ -29,7 +29,7 @@ import { PusherPath, type PusherTarget, protocolVersionError, protocolVersionOf 
  * not forward the scheme, such a client would reconnect in a loop, as fast as it can.
  */
 const TLS_REJECT_DELAY_MS = 1_000;
-/** 2^47: nobody can guess two such numbers, and every SDK reads each as a plain number. */
+/** 2^47: two such numbers are unguessable, and every SDK reads each as a plain number. */
 const ID_PART_MAX = 0x8000_0000_0000;
 
 export interface PusherHandshakeDependencies {
@@ -175,7 +175,7 @@ export class PusherHandshake {
     connections.register(connection, client, socket);
     if (app.authorized_only === true) this.#unauthorized.add(connection, authorizationTimeoutMs);
     if (app.max_connections !== undefined) {
-      void this.#establishWithin(connection, client, app.max_connections);
+      void this.#establishWithinLimit(connection, client, app.max_connections);
       return;
     }
     this.#establish(connection);
@@ -183,7 +183,7 @@ export class PusherHandshake {
   }
 
   /** Reads nothing from the client until the connection limit of its app is checked. */
-  async #establishWithin(connection: Connection, client: ClientSocket, max: number): Promise<void> {
+  async #establishWithinLimit(connection: Connection, client: ClientSocket, max: number): Promise<void> {
     const { protocol, quota, unexpected } = this.#dependencies;
     client.pause();
     try {

@@ -14,7 +14,7 @@ import { multiSubscribe, subscribe } from './commands/subscribe.ts';
 import { unsubscribe } from './commands/unsubscribe.ts';
 import { commandErrorText, errorText, lostSubscriptionText } from './replies.ts';
 
-/** Close codes for errors without one. The range tells the client whether and when to reconnect. */
+/** Close codes for errors without one. The range defines whether and when the client reconnects. */
 const CLOSE_CODES: Readonly<Record<Reconnect, number>> = { never: 4000, backoff: 4100, immediate: 4200 };
 
 /** RFC 6455 §5.5: a control frame carries at most 125 bytes, and two of them are the code. Messages are ASCII. */

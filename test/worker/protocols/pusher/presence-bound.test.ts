@@ -8,7 +8,7 @@ const CHANNEL = 'presence-c';
 
 describe('the member limit of a presence channel', () => {
   let presence: PresenceRegistry;
-  let desk: PresenceQueryServer;
+  let queryServer: PresenceQueryServer;
   let workers: [PusherWorker, PusherWorker];
   let received: string[];
 
@@ -24,20 +24,20 @@ describe('the member limit of a presence channel', () => {
       },
       countChanged: () => undefined,
     });
-    desk = new PresenceQueryServer(presence);
-    workers = [new PusherWorker(desk, 'w1'), new PusherWorker(desk, 'w2')];
-    bound(10);
+    queryServer = new PresenceQueryServer(presence);
+    workers = [new PusherWorker(queryServer, 'w1'), new PusherWorker(queryServer, 'w2')];
+    limitMembers(10);
   });
 
   afterEach(() => {
     for (const worker of workers) worker.close();
   });
 
-  function bound(max: number): void {
+  function limitMembers(max: number): void {
     for (const worker of workers) worker.app = { ...WORKER_APP, max_presence_members: max };
   }
 
-  /** Of those who come at once, at both workers in turn, the names of who gets in. */
+  /** Joins these users at the same time, at both workers in turn. Resolves with the admitted ones. */
   async function join(users: readonly string[]): Promise<string[]> {
     const outcomes = await Promise.all(
       users.map(async (user, n) => {
@@ -56,9 +56,9 @@ describe('the member limit of a presence channel', () => {
     Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 
   it('admits members up to the limit when many join at once, and announces no others', async () => {
-    const inside = await join(names('u', 25));
-    expect(inside).to.have.length(10);
-    expect(received.toSorted()).to.deep.equal(inside.map((user) => `joined ${user}`).toSorted());
+    const admitted = await join(names('u', 25));
+    expect(admitted).to.have.length(10);
+    expect(received.toSorted()).to.deep.equal(admitted.map((user) => `joined ${user}`).toSorted());
     expect(await join(names('late', 3))).to.deep.equal([]);
     expect(received).to.have.length(10);
   });
@@ -72,9 +72,9 @@ describe('the member limit of a presence channel', () => {
   it('admits further connections of members, and no new member at the limit', async () => {
     await join(names('u', 10));
     expect(await join(['x', 'u3', 'y', 'u3'])).to.deep.equal(['u3', 'u3']);
-    bound(1);
+    limitMembers(1);
     expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
-    bound(0);
+    limitMembers(0);
     expect(await join(['u4', 'z'])).to.deep.equal(['u4']);
     expect(received).to.have.length(10);
     expect(presence.channel(WORKER_APP.key, CHANNEL)?.counts).to.deep.equal({ subscriptions: 14, users: 10 });
@@ -99,7 +99,7 @@ describe('the member limit of a presence channel', () => {
   });
 
   it('counts no member that the primary admitted after the query timed out', async () => {
-    const worker = new PusherWorker(desk, 'slow', { presenceTimeoutMs: 50 });
+    const worker = new PusherWorker(queryServer, 'slow', { presenceTimeoutMs: 50 });
     const held: (() => void)[] = [];
     worker.deliverToPrimary = (hand) => void held.push(hand);
     try {

@@ -22,7 +22,7 @@ export class SubscriptionCounts {
   readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
   readonly #counted = new Map<string, Counted>();
-  readonly #late = new Set<Counted>();
+  readonly #delayed = new Set<Counted>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: { presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>; announce: Announce }) {
@@ -50,7 +50,7 @@ export class SubscriptionCounts {
     const counted = this.#counted.get(topic);
     if (counted === undefined) return;
     this.#counted.delete(topic);
-    this.#late.delete(counted);
+    this.#delayed.delete(counted);
     this.#presence.unsubscribe({ kind: 'channel', app, channel });
   }
 
@@ -67,8 +67,8 @@ export class SubscriptionCounts {
     counted.count = count;
     if (this.#isDue(counted)) this.#send(counted);
     else {
-      this.#late.add(counted);
-      this.#timer ??= setInterval(this.#sendLate, TICK_MS).unref();
+      this.#delayed.add(counted);
+      this.#timer ??= setInterval(this.#sendDelayed, TICK_MS).unref();
     }
   }
 
@@ -77,14 +77,14 @@ export class SubscriptionCounts {
   }
 
   #send(counted: Counted): void {
-    this.#late.delete(counted);
+    this.#delayed.delete(counted);
     if (counted.count === counted.sentCount) return;
     counted.sentAt = performance.now();
     counted.sentCount = counted.count;
     this.#announce(counted.app, counted.channel, subscriptionCountText(counted.channel, counted.count));
   }
 
-  readonly #sendLate = (): void => {
-    for (const counted of this.#late) if (this.#isDue(counted)) this.#send(counted);
+  readonly #sendDelayed = (): void => {
+    for (const counted of this.#delayed) if (this.#isDue(counted)) this.#send(counted);
   };
 }

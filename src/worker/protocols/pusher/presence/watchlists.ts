@@ -1,4 +1,5 @@
 import type { PresenceEvent } from '../../../../shared/model/presence.ts';
+import { Deferred } from '../../../../shared/scheduling/deferred.ts';
 import type { Connection } from '../../../connection/connection.ts';
 import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { watchlistText } from '../messages.ts';
@@ -13,7 +14,7 @@ interface Watched {
   /** `undefined` until the presence registry has answered. */
   isOnline: boolean | undefined;
   /** Resolves after the answer of the presence registry, also after an error. */
-  readonly answered: Promise<void>;
+  readonly answered: Deferred;
   readonly watchers: Set<Connection>;
 }
 
@@ -45,7 +46,7 @@ export class Watchlists {
         .map((user) => this.#find(connection.appKey, user));
       for (const watched of batch) watched.watchers.add(connection);
       list.push(...batch);
-      await Promise.all(batch.map(({ answered }) => answered));
+      await Promise.all(batch.map(({ answered }) => answered.promise));
     }
     if (!this.#lists.has(connection)) return;
     this.#notified.add(connection);
@@ -80,17 +81,14 @@ export class Watchlists {
     const key = keyOf(app, user);
     const existing = this.#watched.get(key);
     if (existing !== undefined) return existing;
-    let resolveAnswered: () => void = () => undefined;
-    const answered = new Promise<void>((resolve) => {
-      resolveAnswered = resolve;
-    });
+    const answered = new Deferred();
     const watched: Watched = { app, user, isOnline: undefined, answered, watchers: new Set() };
     this.#watched.set(key, watched);
     this.#presence.subscribe<'user'>({ kind: 'user', app, user }, (answer) => {
       if (typeof answer === 'number') watched.isOnline = answer > 0;
       // After an error, the next client that watches the user sends a new query.
       else if (this.#watched.get(key) === watched) this.#watched.delete(key);
-      resolveAnswered();
+      answered.resolve();
     });
     return watched;
   }
