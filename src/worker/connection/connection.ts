@@ -40,7 +40,7 @@ export interface Identity {
 }
 
 /** Shared by all connections without remotes. */
-export const NO_REMOTES: readonly string[] = [];
+const NO_REMOTES: readonly string[] = [];
 
 /**
  * The state of one client: a plain record beside one socket. No closure holds state of a connection, so its fields

@@ -56,14 +56,14 @@ export class ConnectionQuota {
    * twice, the second time after a random delay: each connection that leaves makes room for those that check later.
    */
   async settle(app: string, max: number): Promise<void> {
-    this.note(app);
+    this.track(app);
     if ((await this.#connectionsOf(app)) <= max) return;
     await pause(Math.random() * RECHECK_MS);
     if ((await this.#connectionsOf(app)) > max) this.#reject();
   }
 
   /** Checks the app regularly from now on: it has a limit, and a connection at this worker. */
-  note(app: string): void {
+  track(app: string): void {
     if (!this.#limited.has(app)) this.#limited.set(app, false);
   }
 

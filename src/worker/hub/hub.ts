@@ -183,12 +183,6 @@ export class Hub {
     for (const channel of this.#channels.values()) channel.cached = undefined;
   }
 
-  /** Whether connections of this protocol are subscribed to the channel, pending ones included. */
-  hasSubscribers(appKey: string, channelName: string, protocol: WireProtocol): boolean {
-    const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];
-    return groups.some((group) => group.protocol === protocol);
-  }
-
   /** Sends a text that is not a publication to the subscribers of one protocol. */
   announce(appKey: string, channelName: string, protocol: WireProtocol, text: string): void {
     const groups = this.#channels.get(topicOf(appKey, channelName))?.groups ?? [];

@@ -30,7 +30,7 @@ describe('ConnectionQuota', () => {
       hosts.push({ connections, quota: new ConnectionQuota(dependencies) });
     }
     // Each host admitted its connections before it received the counts of the others.
-    for (const { quota } of hosts) quota.note(app.key);
+    for (const { quota } of hosts) quota.track(app.key);
     await eventually(() => total() <= MAX, 'the surplus is closed');
     for (const { quota } of hosts) quota.close();
     // Hosts that check at the same time may each close one connection for the same fraction.

@@ -16,7 +16,7 @@ export const subscribe: CommandHandler = (context, connection, command) => {
  * Subscribes to all of the channels or to none. Answers when the client receives everything that is published from then
  * on. `members` relate the reply to the command.
  */
-export function join(
+function join(
   context: Context,
   connection: Connection,
   command: Command,
