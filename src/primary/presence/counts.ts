@@ -1,12 +1,12 @@
 import type { AppCounts, ChannelCounts } from '../../shared/model/presence.ts';
 import { OrderedMap } from './ordered-map.ts';
 
-/** Who is in one channel, on all workers and hosts together. */
+/** The subscriptions and users of one channel, on all workers and hosts. */
 export class ChannelPresence {
   subscriptions = 0;
-  /** Subscriptions of each user with a name. */
+  /** Subscriptions of each named user. */
   readonly users = new OrderedMap<number>();
-  /** What members say of themselves; few channels have any. */
+  /** `user_info` of the members; few channels have any. */
   infos: Map<string, string> | undefined;
 
   get counts(): ChannelCounts {
@@ -14,11 +14,11 @@ export class ChannelPresence {
   }
 }
 
-/** Who is in one app. */
+/** The connections, users and channels of one app, on all workers and hosts. */
 export class AppPresence {
   connections = 0;
   subscriptions = 0;
-  /** Connections of each user with a name. */
+  /** Connections of each named user. */
   readonly users = new OrderedMap<number>();
   readonly channels = new OrderedMap<ChannelPresence>();
 

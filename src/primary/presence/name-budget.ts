@@ -5,8 +5,8 @@ const SHARE_MS = 200;
 
 /**
  * Attack: many clients, each within its limits, that together name more channels and users than the primary has memory
- * for. Each worker is told how many bytes of names it may add until it is told again; what one worker does not use, all
- * of them share in the next round.
+ * for. Each worker gets a number of bytes that it may add until the next message. What one worker does not use, all
+ * workers share in the next round.
  */
 export class NameBudget {
   readonly #registry: Pick<PresenceRegistry, 'nameBytes'>;
@@ -29,7 +29,7 @@ export class NameBudget {
     this.#timer = setInterval(this.#share, SHARE_MS).unref();
   }
 
-  /** What a worker may add from now on. */
+  /** How much each worker may add from now on. */
   get message(): ToWorker {
     const left = Math.max(0, this.#maxBytes - this.#registry.nameBytes);
     return { type: 'names', bytes: Math.floor(left / this.#workers) };
@@ -39,6 +39,6 @@ export class NameBudget {
     clearInterval(this.#timer);
   }
 
-  /** Also where nothing has changed: a worker may have added names and given them up again. */
+  /** Sends even an unchanged budget: a worker may have spent its share on names that are already removed. */
   readonly #share = (): void => this.#send(this.message);
 }

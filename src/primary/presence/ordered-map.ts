@@ -1,16 +1,15 @@
-/** From this size on an index is kept; a smaller map is sorted when it is read. */
+/** From this size on the map has an index. A smaller map is sorted when it is read. */
 const INDEX_FROM = 1_000;
 const BLOCK_MAX = 512;
 
 /**
- * A map whose names can be read in order from any point without sorting them all: beside a large map goes an
- * index, blocks of sorted names. Names that were deleted stay in the index until they are half of it, so that to
- * delete costs no search.
+ * A map whose names can be read in order from any point without sorting all of them. A large map has an index: blocks of
+ * sorted names. Deleted names stay in the index until they are half of it, so that `delete` needs no search.
  */
 export class OrderedMap<Value> {
   readonly #entries = new Map<string, Value>();
   #blocks: string[][] | undefined;
-  /** Names in the index, deleted ones included. */
+  /** Names in the index, including deleted ones. */
   #indexed = 0;
 
   get size(): number {
@@ -41,9 +40,9 @@ export class OrderedMap<Value> {
     this.#entries.delete(name);
   }
 
-  /** Names in order, those behind `after` that begin with `prefix`. The map must not change meanwhile. */
+  /** Yields in order the names after `after` that begin with `prefix`. The map must not change until it returns. */
   *names({ prefix = '', after = '' }: { prefix?: string; after?: string }): Generator<string> {
-    // Everything before the prefix is before its names too, and everything behind them is another's.
+    // Names with the prefix are adjacent, and none of them sorts before the prefix.
     for (const name of this.#from(after > prefix ? after : prefix)) {
       if (name === after) continue;
       if (!name.startsWith(prefix)) return;
@@ -75,7 +74,7 @@ export class OrderedMap<Value> {
       return;
     }
     const position = positionIn(block, name);
-    // Deleted before, and still in the index.
+    // A deleted name that is still in the index.
     if (block[position] === name) return;
     block.splice(position, 0, name);
     this.#indexed += 1;
@@ -83,7 +82,7 @@ export class OrderedMap<Value> {
     this.#compact();
   }
 
-  /** Takes deleted names out of the index when there are too many; ends an index that is not worth its place. */
+  /** Removes deleted names from the index when they are half of it, and the index of a map that became small. */
   #compact(): void {
     if (this.#blocks === undefined || this.#indexed < 2 * Math.max(this.#entries.size, INDEX_FROM / 4))
       return;
@@ -110,7 +109,7 @@ function byCodeUnits(one: string, other: string): number {
   return one < other ? -1 : 1;
 }
 
-/** The block where the name is or belongs: the last one that begins at or before it, else the first. */
+/** Returns the block for a name: the last one that begins at or before it, otherwise the first. */
 function blockOf(blocks: readonly string[][], name: string): number {
   let low = 0;
   let high = blocks.length;
@@ -122,7 +121,7 @@ function blockOf(blocks: readonly string[][], name: string): number {
   return Math.max(0, low - 1);
 }
 
-/** The position of the name, or of the first one behind it. */
+/** Returns the position of the name, or of the first name after it. */
 function positionIn(block: readonly string[], name: string): number {
   let low = 0;
   let high = block.length;

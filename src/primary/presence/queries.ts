@@ -19,7 +19,7 @@ const NO_USERS = new OrderedMap<number>();
 const EMPTY_APP = new AppPresence();
 const EMPTY_CHANNEL = new ChannelPresence();
 
-/** Answers a question from what the presence registry holds now. */
+/** Answers a query from the current state of the presence registry. */
 export function answerQuery(registry: PresenceRegistry, query: PresenceQuery): PresenceAnswer {
   switch (query.kind) {
     case 'channels':
@@ -75,7 +75,7 @@ function usersOf(users: OrderedMap<number>, request: PageRequest): UserPage {
   return { users: names, ...next };
 }
 
-/** Reads the smallest of the channels, and looks into the others. */
+/** Reads the names of the smallest channel, and checks each in the other channels. */
 function usersInAll(registry: PresenceRegistry, query: PresenceQuery & { kind: 'usersInAll' }): UserPage {
   const sets = query.channels.map((channel) => registry.channel(query.app, channel)?.users ?? NO_USERS);
   const [smallest = NO_USERS, ...others] = sets.sort((one, other) => one.size - other.size);
@@ -123,7 +123,7 @@ function countNames(names: OrderedMap<unknown>, prefix: string | undefined): num
   return count;
 }
 
-/** The first names, and where to go on if there are more. */
+/** Returns the first names, and the start of the next page if more exist. */
 function pageOf(names: Iterable<string>, limit: number): { names: string[]; next?: { next: string } } {
   const max = Math.min(limit, PRESENCE_PAGE_MAX);
   const page: string[] = [];

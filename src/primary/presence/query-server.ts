@@ -8,39 +8,42 @@ import {
 import { answerQuery } from './queries.ts';
 import type { PresenceListener, PresenceRegistry } from './registry.ts';
 
-/** Events that leave for one worker in one turn: some milliseconds of writing. The rest waits for the next. */
+/** Maximum events sent to one worker per turn of the event loop: some milliseconds of writing. */
 const EVENTS_PER_TURN = 2_000;
 
-/** How long questions are answered in one turn, in ms. The rest waits for the next. */
+/** Time spent on queries per turn of the event loop, in ms. */
 const ANSWERING_MS = 10;
 
 type FromWorker = Extract<ToPrimary, { type: `presence${string}` }>;
 type QueryMessage = Extract<FromWorker, { type: 'presenceQuery' | 'presenceUnsubscribe' }>;
 type Answer = Extract<ToWorker, { type: 'presenceAnswer' }>;
+type Outgoing =
+  | { readonly kind: 'event'; readonly event: PresenceEvent }
+  | { readonly kind: 'answer'; readonly answer: Answer };
 
-/** A worker process as one who asks and watches. */
+/** A worker process that sends queries and subscribes to changes. */
 interface QueryClient {
   readonly send: (message: ToWorker) => void;
   readonly subscriptions: Map<string, Subscribable>;
-  /** What is to be sent, in its order. Bounded by the time after which a worker that does not read is killed. */
-  outgoing: (PresenceEvent | Answer)[];
-  /** Watched channels whose counts have changed; told once, as they are then. */
-  readonly countChanged: Set<string>;
+  /** In order. Bounded, because a worker that does not read is killed after the liveness timeout. */
+  outgoing: Outgoing[];
+  /** Subscribed channels whose counts have changed; the worker gets one event with the latest counts. */
+  readonly changedCounts: Set<string>;
 }
 
 /**
- * Where workers report and ask. To each of them goes one ordered stream of answers and events, so whoever
- * watches what it asks misses nothing and hears nothing twice.
+ * Receives the presence reports and queries of workers. Each worker gets one ordered stream of answers and events, so a
+ * subscriber misses no change and gets none twice.
  *
- * Questions are answered at the end of a turn of the loop, after the reports of all workers that could be read in
- * it. So an answer has whatever was reported, anywhere on this host, before the question was sent: a client whose
- * subscription was confirmed by one worker is there when a backend then asks another.
+ * Queries are answered at the end of a turn of the event loop, after all reports that could be read in it. An answer thus
+ * includes every report that any worker of this host sent before the query: if one worker has confirmed a subscription,
+ * a backend that then queries another worker sees it.
  */
 export class PresenceQueryServer implements PresenceListener {
   readonly #registry: PresenceRegistry;
   readonly #clients = new Map<string, QueryClient>();
   readonly #subscribers = new Map<string, Set<QueryClient>>();
-  #queries: [client: QueryClient, question: QueryMessage][] = [];
+  #queries: [client: QueryClient, query: QueryMessage][] = [];
   #flushScheduled = false;
 
   constructor(registry: PresenceRegistry) {
@@ -48,13 +51,13 @@ export class PresenceQueryServer implements PresenceListener {
     registry.addListener(this);
   }
 
-  /** A new process may speak; `name` is its own, and no other's ever. */
+  /** Adds a worker process. `name` must be unique for the life of the primary. */
   open(name: string, send: (message: ToWorker) => void): void {
     this.#registry.addReplica(name, 'process');
-    this.#clients.set(name, { send, subscriptions: new Map(), outgoing: [], countChanged: new Set() });
+    this.#clients.set(name, { send, subscriptions: new Map(), outgoing: [], changedCounts: new Set() });
   }
 
-  /** A process is gone: whoever was only there is gone when this returns. */
+  /** Removes a process. When this returns, users who were only there have left. */
   close(name: string): void {
     const client = this.#clients.get(name);
     this.#clients.delete(name);
@@ -84,11 +87,13 @@ export class PresenceQueryServer implements PresenceListener {
     }
   }
 
-  /** Counted in its order among what is reported; from then on it is a question as others are. */
+  /** The join takes effect in order with the reports. Its answer is that of a query. */
   #join(client: QueryClient, name: string, { id, join, query }: FromWorker & { type: 'presenceJoin' }): void {
     if (this.#registry.join(name, join)) {
       this.#queries.push([client, { type: 'presenceQuery', id, query, subscribe: true }]);
-    } else client.outgoing.push({ type: 'presenceAnswer', id, answer: 'full' });
+    } else {
+      client.outgoing.push({ kind: 'answer', answer: { type: 'presenceAnswer', id, answer: 'full' } });
+    }
     this.#scheduleFlush();
   }
 
@@ -105,7 +110,7 @@ export class PresenceQueryServer implements PresenceListener {
         break;
       case 'occupied':
       case 'vacated':
-        // Not to be watched: the counts say it.
+        // Subscribers of a channel get its counts instead.
         break;
       default:
         transition satisfies never;
@@ -117,7 +122,7 @@ export class PresenceQueryServer implements PresenceListener {
     const key = `channel\n${app}\n${channel}`;
     const subscribers = this.#subscribers.get(key);
     if (subscribers === undefined) return;
-    for (const client of subscribers) client.countChanged.add(key);
+    for (const client of subscribers) client.changedCounts.add(key);
     this.#scheduleFlush();
   }
 
@@ -132,7 +137,7 @@ export class PresenceQueryServer implements PresenceListener {
   #unsubscribe(client: QueryClient, query: Subscribable): void {
     const key = subscriptionKeyOf(query);
     client.subscriptions.delete(key);
-    client.countChanged.delete(key);
+    client.changedCounts.delete(key);
     const subscribers = this.#subscribers.get(key);
     subscribers?.delete(client);
     if (subscribers?.size === 0) this.#subscribers.delete(key);
@@ -141,7 +146,8 @@ export class PresenceQueryServer implements PresenceListener {
   #notify(key: string, event: PresenceEvent): void {
     const subscribers = this.#subscribers.get(key);
     if (subscribers === undefined) return;
-    for (const client of subscribers) client.outgoing.push(event);
+    const item: Outgoing = { kind: 'event', event };
+    for (const client of subscribers) client.outgoing.push(item);
     this.#scheduleFlush();
   }
 
@@ -156,7 +162,7 @@ export class PresenceQueryServer implements PresenceListener {
     this.#answerQueries();
     for (const client of this.#clients.values()) {
       this.#collectCounts(client);
-      this.#flushOne(client);
+      this.#flushClient(client);
     }
   };
 
@@ -179,35 +185,35 @@ export class PresenceQueryServer implements PresenceListener {
     }
     if (message.subscribe) this.#subscribe(client, message.query);
     const answer = answerQuery(this.#registry, message.query);
-    client.outgoing.push({ type: 'presenceAnswer', id: message.id, answer });
+    client.outgoing.push({ kind: 'answer', answer: { type: 'presenceAnswer', id: message.id, answer } });
   }
 
   #collectCounts(client: QueryClient): void {
-    for (const key of client.countChanged) {
+    for (const key of client.changedCounts) {
       const query = client.subscriptions.get(key);
       if (query?.kind !== 'channel') continue;
       const { app, channel } = query;
       const counts = this.#registry.channel(app, channel)?.counts ?? { subscriptions: 0, users: 0 };
-      client.outgoing.push({ kind: 'counted', app, channel, ...counts });
+      client.outgoing.push({ kind: 'event', event: { kind: 'counted', app, channel, ...counts } });
     }
-    client.countChanged.clear();
+    client.changedCounts.clear();
   }
 
-  /** Sends what is there in its order, runs of events as one message; what is too much waits a turn. */
-  #flushOne(client: QueryClient): void {
+  /** Sends answers and events in order, successive events as one message. The excess waits for the next turn. */
+  #flushClient(client: QueryClient): void {
     if (client.outgoing.length === 0) return;
     const now = client.outgoing.slice(0, EVENTS_PER_TURN);
     client.outgoing = client.outgoing.slice(EVENTS_PER_TURN);
     if (client.outgoing.length > 0) this.#scheduleFlush();
     let events: PresenceEvent[] = [];
     for (const item of now) {
-      if ('kind' in item) {
-        events.push(item);
+      if (item.kind === 'event') {
+        events.push(item.event);
         continue;
       }
       if (events.length > 0) client.send({ type: 'presenceEvents', events });
       events = [];
-      client.send(item);
+      client.send(item.answer);
     }
     if (events.length > 0) client.send({ type: 'presenceEvents', events });
   }

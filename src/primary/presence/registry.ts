@@ -4,10 +4,10 @@ import { AppPresence, ChannelPresence } from './counts.ts';
 import { OrderedMap } from './ordered-map.ts';
 import { PresenceReplica } from './replica.ts';
 
-/** `process`: a worker of this host. `host`: all that another host has. */
+/** The source of a replica: a worker process of this host, or another host. */
 export type ReplicaKind = 'process' | 'host';
 
-/** How many connections (`channel` empty) or subscriptions a user has at one place. */
+/** How many connections (`channel` empty) or subscriptions a user has at one source. */
 export interface PresenceRecord {
   readonly app: string;
   readonly channel: string;
@@ -16,21 +16,19 @@ export interface PresenceRecord {
   readonly info?: string;
 }
 
-/** What a presence registry needs that is one of several. */
+/** What the registry of one host needs in a cluster. */
 export interface ReplicationHooks {
-  /** A count of this host, all of its processes together, may be another now. */
+  /** The count of this host, over all its processes, may have changed. */
   changed(app: string, channel: string, user: string): void;
-  /** Whether this host tells the world what happens there. */
+  /** Whether this host, of all, reports the events of a channel. */
   isOwnerOf(app: string, channel: string): boolean;
 }
 
-/** Who hears of changes, at once and in their order; it must not change the presence registry. */
+/** Receives changes at once and in order. It must not change the registry. */
 export interface PresenceListener {
-  /**
-   * `mine`: of all the hosts, which all see it, this one tells the world outside.
-   */
+  /** All hosts see a transition. `isOwner`: this one reports it to webhooks. */
   transition(transition: PresenceTransition, isOwner: boolean): void;
-  /** The counts of a channel have changed; they are read when they are needed. */
+  /** The counts of a channel have changed; the listener reads them when it needs them. */
   countChanged(app: string, channel: string, isOwner: boolean): void;
 }
 
@@ -38,26 +36,25 @@ export interface PresenceListener {
  * Who is present where: the sum of replicas, one for each worker process of this host and one for each other
  * host. Every change is in effect when the call that makes it returns.
  *
- * To take back all that a large replica said takes long, so it is done in slices; but whatever is read or changed
- * is settled first, so that nobody sees a rest of it.
+ * Removing a large replica takes long, so it is done in slices. Before a count is read or changed, its remains in such
+ * replicas are removed first, so that no caller sees them.
  *
- * Columns are named by what cannot come again, a process or a host's id, so that nothing a dead source said can
- * count. A transition is told once, on a count's way from 0 or to 0.
+ * The name of a replica is never used again, so a late message of a dead source has no effect. A transition is reported
+ * once, when a count leaves 0 or reaches 0.
  */
 export class PresenceRegistry {
   readonly #replicas: Readonly<Record<ReplicaKind, Map<string, PresenceReplica>>> = {
     process: new Map(),
     host: new Map(),
   };
-  /** Columns of processes that are gone, and not taken back yet. */
+  /** Replicas of processes that exited, until all their counts are removed. */
   readonly #departing = new Set<PresenceReplica>();
   readonly #apps = new OrderedMap<AppPresence>();
   readonly #listeners: PresenceListener[] = [];
   #replication: ReplicationHooks | undefined;
-  /** What is done now is no news. */
+  /** Changes are not reported to webhooks now. */
   #silent = false;
 
-  /** All apps. */
   apps(): OrderedMap<AppPresence> {
     this.#applyDepartures();
     return this.#apps;
@@ -73,7 +70,7 @@ export class PresenceRegistry {
     return this.#apps.get(app)?.channels.get(channel);
   }
 
-  /** Connections of each user with a name. */
+  /** Connections of each named user. */
   usersOf(app: string): OrderedMap<number> | undefined {
     this.#applyDepartures(app, '');
     return this.#apps.get(app)?.users;
@@ -87,7 +84,7 @@ export class PresenceRegistry {
     this.#replication = hooks;
   }
 
-  /** Whether, of all hosts, this one tells the world what happens in a channel. It may change at any time. */
+  /** Whether this host, of all, reports the events of a channel. It may change at any time. */
   isOwnerOf(app: string, channel: string): boolean {
     return this.#replication?.isOwnerOf(app, channel) ?? true;
   }
@@ -96,7 +93,7 @@ export class PresenceRegistry {
     return this.#replicas.host.size > 0;
   }
 
-  /** What the names of all processes and hosts cost, those of processes that are gone until they are taken back. */
+  /** The cost of the names of all replicas, including those that are being removed. */
   get nameBytes(): number {
     let bytes = 0;
     for (const replica of this.#replicas.process.values()) bytes += replica.nameBytes;
@@ -109,7 +106,7 @@ export class PresenceRegistry {
     this.#replicas[kind].set(name, new PresenceReplica());
   }
 
-  /** What a process reports. What is said in the name of a replica that is not there is not heard. */
+  /** Applies the report of a process; ignores that of an unknown process. */
   change(name: string, deltas: readonly PresenceDelta[]): void {
     const replica = this.#replicas.process.get(name);
     if (replica === undefined) return;
@@ -121,8 +118,8 @@ export class PresenceRegistry {
   }
 
   /**
-   * A process has a subscription more, if its user is in the channel already or there is a place: says whether. Looked
-   * at and taken in one step, so that however many come at once there is one for each place.
+   * Adds a subscription of a process if the user is already in the channel or the channel is not full; returns whether it
+   * did. Check and change are one step, so concurrent joins cannot exceed `max`.
    */
   join(name: string, { app, channel, member, max }: PresenceJoin): boolean {
     const users = this.channel(app, channel)?.users;
@@ -132,8 +129,8 @@ export class PresenceRegistry {
   }
 
   /**
-   * What another host has now. `silent`: it had it before this host was there. Says by how many records the
-   * replica has grown.
+   * Sets a count of another host. `silent`: the count is older than this host, and is not reported. Returns by how many
+   * records the replica has grown.
    */
   setCount(name: string, { app, channel, user, count, info }: PresenceRecord, silent: boolean): number {
     const replica = this.#replicas.host.get(name);
@@ -146,7 +143,7 @@ export class PresenceRegistry {
     return Math.sign(count) - Math.sign(before);
   }
 
-  /** Takes back all that the replica of a process said. */
+  /** Removes the replica of a process and all its counts. */
   dropProcess(name: string): void {
     const replica = this.#replicas.process.get(name);
     if (replica === undefined) return;
@@ -155,23 +152,23 @@ export class PresenceRegistry {
     void forEachInSlices(replica.extract(), this.#subtract).then(() => this.#departing.delete(replica));
   }
 
-  /** Forgets the replica of a host, whose counts are all 0. */
+  /** Removes the replica of a host. Its counts must all be 0. */
   dropHost(name: string): void {
     this.#replicas.host.delete(name);
   }
 
-  /** What the replica of a host has; it may be changed meanwhile. */
+  /** Yields the keys of a host. The replica may change while the caller iterates. */
   *hostKeys(name: string): Generator<[app: string, channel: string, user: string]> {
     const replica = this.#replicas.host.get(name);
     if (replica !== undefined) yield* keysOf(replica);
   }
 
-  /** What the processes of this host have; a key may come more than once. */
+  /** Yields the keys of all processes of this host. A key may occur more than once. */
   *localKeys(): Generator<[app: string, channel: string, user: string]> {
     for (const replica of this.#replicas.process.values()) yield* keysOf(replica);
   }
 
-  /** What the processes of this host have together. */
+  /** Returns the sum over all processes of this host. */
   localRecord(app: string, channel: string, user: string): PresenceRecord {
     let count = 0;
     for (const replica of this.#replicas.process.values()) count += replica.get(app, channel, user);
@@ -179,7 +176,7 @@ export class PresenceRegistry {
     return { app, channel, user, count, ...(info !== undefined && { info }) };
   }
 
-  /** Takes back what processes that are gone said of all apps, of an app, or of one channel. */
+  /** Removes the counts of exited processes: of all apps, of one app, or of one channel. */
   #applyDepartures(app?: string, channel?: string): void {
     for (const replica of this.#departing) {
       for (const extracted of replica.extract(app, channel)) this.#subtract(extracted);

@@ -1,23 +1,20 @@
 import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 
-/** How many of each user (empty: those without a name). All counts are above 0. */
+/** Counts by user (empty: unnamed). Each is above 0. */
 export type UserCounts = ReadonlyMap<string, number>;
 
-/**
- * What one source of the presence registry says, a worker process or another host: how many connections and subscriptions
- * of whom it has. Dropped as one.
- */
+/** The connections and subscriptions by user that one source reports: a worker process, or another host. */
 export class PresenceReplica {
-  /** By app, and by channel (empty: the app itself). */
+  /** By app, then by channel (empty: the connections of the app). */
   readonly #apps = new Map<string, Map<string, Map<string, number>>>();
-  /** What its names cost, by `name-cost.ts`. */
+  /** The cost of its names, by `name-cost.ts`. */
   nameBytes = 0;
 
   get(app: string, channel: string, user: string): number {
     return this.#apps.get(app)?.get(channel)?.get(user) ?? 0;
   }
 
-  /** Adds to a count and says by how much it changed: a count does not go below 0. */
+  /** Adds to a count, which never goes below 0. Returns by how much it changed. */
   add(app: string, channel: string, user: string, change: number): number {
     const users = this.#usersOf(app, channel);
     const before = users.get(user) ?? 0;
@@ -28,7 +25,7 @@ export class PresenceReplica {
     return after - before;
   }
 
-  /** Takes out all that it says, of one app or of one channel of it if they are named, a count at a time. */
+  /** Removes and yields every count, or those of one app, or of one channel of it. */
   *extract(
     app?: string,
     channel?: string,
@@ -43,7 +40,7 @@ export class PresenceReplica {
     }
   }
 
-  /** All that it says, a channel at a time; it may be changed meanwhile. */
+  /** Yields the counts of each channel. The replica may change while the caller iterates. */
   *channels(): Generator<[app: string, channel: string, users: UserCounts]> {
     for (const [app, channels] of this.#apps) {
       for (const [channel, users] of channels) yield [app, channel, users];

@@ -10,20 +10,26 @@ import { RemoteReplicas } from './remote-replicas.ts';
 
 const HEARTBEAT_MS = 2_000;
 const CHECK_MS = 500;
-/** A watch later than this was not on time itself: what it did not hear proves nothing. */
+/** A check that is later than this was itself delayed, and proves nothing about the other hosts. */
 const LATE_CHECK_MS = 3 * CHECK_MS;
-/** A link that is back sooner is not worth a line in the log. */
+/** A shorter interruption of the connection is not logged. */
 const DISCONNECTED_AFTER_MS = 2_000;
-/** More than a beat: where Redis takes a write now and then it is not said each time. */
+/** Longer than a heartbeat, so that a Redis that accepts some writes does not cause a line for each. */
 const WRITES_RESTORED_AFTER_MS = 3_000;
 const REPLY_DELAY_MS = 50;
-/** How long after the first hello the hosts that were there before have answered it and were read. */
+/** Time after the first hello in which the other hosts have replied and their replicas are read. */
 const SETTLE_MS = 3_000;
 
 /**
- * Joins this host's presence registry with those of the others on the same Redis. While Redis is away the own part stays
- * exact, and those of the others stay as they were for some seconds. While it takes no writes they stay, too, and the
- * others see of this host what was written last.
+ * `joining`: does not know the other hosts yet. `announced`: has told them that it is a voter, and has not seen that
+ * message itself. `voter`: all hosts know that it may own channels.
+ */
+type Membership = 'joining' | 'announced' | 'voter';
+
+/**
+ * Replicates the presence registry between the hosts that share a Redis. Without Redis, the entries of this host stay
+ * exact, and those of other hosts expire after some seconds. If Redis rejects writes, all entries stay, and the other
+ * hosts see the last written state of this host.
  */
 export class PresenceCluster {
   readonly #id = randomBytes(15).toString('base64url');
@@ -31,18 +37,16 @@ export class PresenceCluster {
   readonly #store: RedisReplicaStore;
   readonly #local: LocalReplica;
   readonly #remote: RemoteReplicas;
-  /** Says to the others that it speaks for all; does so when they have heard it. */
-  #settled = false;
-  #isVoter = false;
+  #membership: Membership = 'joining';
   #settleTimer: NodeJS.Timeout | undefined;
   #replyTimer: NodeJS.Timeout | undefined;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   #checkTimer: NodeJS.Timeout | undefined;
   #checkedAt = 0;
-  #liveAt = 0;
-  #isDisconnected = false;
+  #lastLiveAt = 0;
+  #connection: 'up' | 'lost' = 'up';
   #lastWriteErrorAt = 0;
-  #writesFail = false;
+  #writes: 'working' | 'failing' = 'working';
 
   constructor({
     url,
@@ -57,7 +61,7 @@ export class PresenceCluster {
       host: this.#id,
       registry,
       store: this.#store,
-      isVoter: () => this.#settled,
+      isVoter: () => this.#membership !== 'joining',
     });
     registry.setReplication({
       changed: (app, channel, user) => this.#local.change(app, channel, user),
@@ -65,15 +69,15 @@ export class PresenceCluster {
     });
   }
 
-  /** Whether it is one of those that speak for all. */
+  /** Whether this host may own channels while other hosts do. */
   get isVoter(): boolean {
-    return this.#isVoter;
+    return this.#membership === 'voter';
   }
 
-  /** Does not wait: a Redis that is not there yet is no error. */
+  /** Connects in the background. An unavailable Redis is no error. */
   open(): void {
     this.#checkedAt = performance.now();
-    this.#liveAt = this.#checkedAt;
+    this.#lastLiveAt = this.#checkedAt;
     this.#heartbeatTimer = setInterval(this.#sendHeartbeat, HEARTBEAT_MS);
     this.#checkTimer = setInterval(this.#check, CHECK_MS);
     this.#store.open({
@@ -84,12 +88,12 @@ export class PresenceCluster {
     });
   }
 
-  /** The workers of this host are connected to that server: connections to another one are made again. */
+  /** Reconnects if the workers of this host are connected to another server. */
   follow(server: string): void {
     this.#store.follow(server);
   }
 
-  /** Tells the other hosts that all who were here have left. */
+  /** Removes the entries of this host, and notifies the other hosts. */
   async close(): Promise<void> {
     clearInterval(this.#heartbeatTimer);
     clearInterval(this.#checkTimer);
@@ -103,12 +107,12 @@ export class PresenceCluster {
 
   #onConnected(isAnother: boolean): void {
     if (isAnother) this.#local.rewrite();
-    if (this.#isDisconnected)
+    if (this.#connection === 'lost')
       this.#log.info({ event: 'cluster_connection_restored' }, 'cluster connection restored');
-    this.#isDisconnected = false;
+    this.#connection = 'up';
     void this.#local.announce();
     this.#settleTimer ??= setTimeout(() => {
-      this.#settled = true;
+      this.#membership = 'announced';
       this.#remote.settle();
       void this.#local.sendHeartbeat();
     }, SETTLE_MS);
@@ -116,15 +120,15 @@ export class PresenceCluster {
 
   #handle(message: ClusterMessage): void {
     if (message.host === this.#id) {
-      // The others hear it now, too.
-      this.#isVoter = message.isVoter;
+      // The other hosts receive it now, too.
+      if (message.isVoter && this.#membership === 'announced') this.#membership = 'voter';
       return;
     }
     this.#remote.handle(message, performance.now());
     if (message.kind === 'hello') this.#replySoon();
   }
 
-  /** Attack: hellos without end. One answer is for all that came meanwhile. */
+  /** Attack: very many hellos. One reply answers all that arrive within its delay. */
   #replySoon(): void {
     this.#replyTimer ??= setTimeout(() => {
       this.#replyTimer = undefined;
@@ -139,9 +143,9 @@ export class PresenceCluster {
     if (now - this.#checkedAt > LATE_CHECK_MS) this.#remote.resetTimers(now);
     this.#checkedAt = now;
     if (this.#store.isLive) {
-      this.#liveAt = now;
-    } else if (!this.#isDisconnected && now - this.#liveAt > DISCONNECTED_AFTER_MS) {
-      this.#isDisconnected = true;
+      this.#lastLiveAt = now;
+    } else if (this.#connection === 'up' && now - this.#lastLiveAt > DISCONNECTED_AFTER_MS) {
+      this.#connection = 'lost';
       this.#log.warn(
         { event: 'cluster_connection_lost', reason: describeRedisError(this.#store.lastError) },
         'cluster connection lost',
@@ -159,33 +163,33 @@ export class PresenceCluster {
     const { writeError } = this.#local;
     if (writeError !== undefined) {
       this.#lastWriteErrorAt = now;
-      if (this.#writesFail) return;
-      this.#writesFail = true;
+      if (this.#writes === 'failing') return;
+      this.#writes = 'failing';
       this.#log.warn(
         { event: 'presence_write_failed', reason: describeRedisError(writeError) },
         'cannot write presence to Redis',
       );
-    } else if (this.#writesFail && now - this.#lastWriteErrorAt > WRITES_RESTORED_AFTER_MS) {
-      this.#writesFail = false;
+    } else if (this.#writes === 'failing' && now - this.#lastWriteErrorAt > WRITES_RESTORED_AFTER_MS) {
+      this.#writes = 'working';
       this.#log.info({ event: 'presence_write_restored' }, 'presence writes to Redis restored');
     }
   }
 
   /**
-   * Every host sees every transition; one of them tells the world. Rendezvous hashing: all hosts choose the same
-   * one without asking, and when one dies only what was its own is another's. Where nobody has been for long,
-   * those that have just come speak.
+   * Every host sees every transition, and the owner of the channel reports it. With rendezvous hashing all hosts choose
+   * the same owner without messages, and only the channels of a host that exits change their owner. Without any voter,
+   * hosts that are still joining own the channels.
    */
   #isOwnerOf(app: string, channel: string): boolean {
     const { ids, voters } = this.#remote;
     if (ids.length === 0) return true;
-    if (!this.#isVoter && voters.length > 0) return false;
+    if (!this.isVoter && voters.length > 0) return false;
     const weight = weigh(this.#id, app, channel);
-    return (this.#isVoter ? voters : ids).every((id) => weigh(id, app, channel) < weight);
+    return (this.isVoter ? voters : ids).every((id) => weigh(id, app, channel) < weight);
   }
 }
 
-/** FNV-1a with a last mix, since the ids differ by their first characters. */
+/** FNV-1a with a final mix. */
 function weigh(id: string, app: string, channel: string): number {
   let hash = 0x811c9dc5;
   for (const text of [app, channel, id]) {

@@ -1,43 +1,43 @@
-/** How long messages are read in one turn, in ms; one that takes longer is read to its end. */
+/** Time spent on messages per turn of the event loop, in ms. */
 const SLICE_MS = 5;
-/** Attack: messages faster than they are read. What is beyond is lost, and missed by its number. */
-const WAITING_MAX_BYTES = 64 * 1024 * 1024;
+/** Attack: messages faster than they are read. The excess is dropped; a gap in the sequence reveals that. */
+const QUEUE_MAX_BYTES = 64 * 1024 * 1024;
 
-/** What came from Redis and waits to be read: many messages can come in one turn, and reading takes time. */
+/** Queues messages from Redis, so that many messages in one turn do not block the event loop. */
 export class InboundQueue {
   readonly #read: (bytes: Buffer) => void;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
-  #requested = false;
+  #queued: Buffer[] = [];
+  #queuedBytes = 0;
+  #isScheduled = false;
 
   constructor(read: (bytes: Buffer) => void) {
     this.#read = read;
   }
 
   add(bytes: Buffer): void {
-    if (this.#waitingBytes + bytes.length > WAITING_MAX_BYTES) return;
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
-    this.#request();
+    if (this.#queuedBytes + bytes.length > QUEUE_MAX_BYTES) return;
+    this.#queued.push(bytes);
+    this.#queuedBytes += bytes.length;
+    this.#schedule();
   }
 
-  #request(): void {
-    if (this.#requested) return;
-    this.#requested = true;
-    setImmediate(this.#work);
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#readSlice);
   }
 
-  readonly #work = (): void => {
-    this.#requested = false;
+  readonly #readSlice = (): void => {
+    this.#isScheduled = false;
     const until = performance.now() + SLICE_MS;
     let read = 0;
-    for (const bytes of this.#waiting) {
+    for (const bytes of this.#queued) {
       read += 1;
-      this.#waitingBytes -= bytes.length;
+      this.#queuedBytes -= bytes.length;
       this.#read(bytes);
       if (performance.now() > until) break;
     }
-    this.#waiting = this.#waiting.slice(read);
-    if (this.#waiting.length > 0) this.#request();
+    this.#queued = this.#queued.slice(read);
+    if (this.#queued.length > 0) this.#schedule();
   };
 }

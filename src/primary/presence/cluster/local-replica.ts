@@ -4,19 +4,19 @@ import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
 import { type ClusterMessage, keyOf, namesOf, RECORDS_PER_MESSAGE } from './message.ts';
 import type { RedisReplicaStore } from './redis-store.ts';
 
-/** How long changes are collected before they are told: many at once cost little more than one. */
+/** How long changes are collected for one message: many cost little more than one. */
 const COLLECT_MS = 20;
-/** A message ends behind the record with which it gets longer than this, in characters. */
+/** A message ends after the record with which it exceeds this, in characters. */
 const MESSAGE_LENGTH = 256 * 1024;
-/** Attack: changes without end while Redis is away or takes none. Beyond this many all is written anew instead. */
+/** Attack: very many changes while Redis accepts none. Beyond this number the whole replica is written again. */
 const CHANGED_MAX = 200_000;
 
-/** `absent`: not in Redis, as far as is known → `writing` → `complete`. */
+/** `absent` (may be missing in Redis) → `writing` → `complete`; a loss in Redis leads back to `absent`. */
 type ReplicaState = 'absent' | 'writing' | 'complete';
 
 /**
- * This host's part of the presence registry, kept in Redis and told to the other hosts. Counts are written as they are, not
- * by how much they changed, so to write one again does no harm; what may have failed is written again.
+ * Writes the presence entries of this host to Redis and publishes their changes to the other hosts. It writes counts, not
+ * differences, so repeating a write is harmless, and each write that may have failed is repeated.
  */
 export class LocalReplica {
   readonly #host: string;
@@ -25,11 +25,11 @@ export class LocalReplica {
   readonly #isVoter: () => boolean;
   #state: ReplicaState = 'absent';
   #sequence = 0;
-  /** Keys whose counts in Redis may not be those of the presence registry. */
+  /** Keys whose counts in Redis may be outdated. */
   readonly #changed = new Set<string>();
-  /** Whether every key of the presence registry has been in `#changed` since the part was begun. */
-  #listed = false;
-  #working = false;
+  /** Whether all keys of the registry were added to `#changed` since the replica was begun. */
+  #allKeysAdded = false;
+  #isWriting = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #writeError: Error | undefined;
@@ -46,48 +46,48 @@ export class LocalReplica {
     this.#isVoter = options.isVoter;
   }
 
-  /** Redis's no to what it was to keep for this host last; `undefined` when nothing waits for that. */
+  /** The error reply to the last write of this host; `undefined` if no write has to be repeated. */
   get writeError(): Error | undefined {
     return this.#writeError;
   }
 
-  /** A count of this host is another now. */
+  /** A count of this host has changed. */
   change(app: string, channel: string, user: string): void {
-    // Begun anew, the part gets all there is.
+    // `#begin` will write every count.
     if (this.#state === 'absent') return;
     this.#changed.add(keyOf(app, channel, user));
-    const waits = this.#writeError !== undefined;
-    if (this.#changed.size > CHANGED_MAX && (waits || !this.#store.isLive)) this.#invalidate();
-    if (!waits) this.#wake();
+    const isFailing = this.#writeError !== undefined;
+    if (this.#changed.size > CHANGED_MAX && (isFailing || !this.#store.isLive)) this.#invalidate();
+    if (!isFailing) this.#scheduleWrite();
   }
 
-  /** Says hello to the others, and makes good what was not written. */
+  /** Publishes a hello, and repeats failed writes. */
   async announce(): Promise<void> {
     await this.#store.publish(this.#message('hello', [])).catch(ignoreUntilNextHeartbeat);
     await this.sendHeartbeat();
   }
 
-  /** To be called at a steady pace: keeps the part alive, says so, and tries again what was refused. */
+  /** Call it periodically. Prolongs the keys of this host, publishes a heartbeat, and repeats failed writes. */
   async sendHeartbeat(): Promise<void> {
     if (this.#closed || !this.#store.isLive) return;
-    const wasThere = this.#state !== 'absent';
+    const wasWritten = this.#state !== 'absent';
     try {
-      // One that may not be written yet is said to live, too: those who know it keep it.
-      const isThere = await this.#store.keepAlive(this.#message('heartbeat', []));
-      if (wasThere && !isThere) this.#invalidate();
+      // Sent even if nothing may be written yet: hosts that know this one keep its entries.
+      const exists = await this.#store.keepAlive(this.#message('heartbeat', []));
+      if (wasWritten && !exists) this.#invalidate();
       if (this.#state === 'complete' && this.#changed.size === 0) this.#writeError = undefined;
     } catch (error) {
       this.#recordError(error);
     }
-    this.#wake();
+    this.#scheduleWrite();
   }
 
-  /** What was written may be lost in part, without a trace: all is written anew. */
+  /** Writes everything again, because Redis may have lost a part of it. */
   rewrite(): void {
     if (this.#state !== 'absent') this.#invalidate();
   }
 
-  /** Takes the part away from Redis and tells the others. */
+  /** Removes the entries from Redis, and notifies the other hosts. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -96,46 +96,46 @@ export class LocalReplica {
     await this.#store.remove(this.#message('leave', [])).catch(ignoreUntilNextHeartbeat);
   }
 
-  /** The part is begun anew when the link allows. */
+  /** The next write begins the replica again. */
   #invalidate(): void {
     this.#state = 'absent';
     this.#changed.clear();
   }
 
-  #wake(): void {
-    if (this.#working || this.#closed) return;
+  #scheduleWrite(): void {
+    if (this.#isWriting || this.#closed) return;
     if (this.#state === 'complete' && this.#changed.size === 0) return;
-    this.#working = true;
-    this.#timer = setTimeout(() => void this.#work(), COLLECT_MS);
+    this.#isWriting = true;
+    this.#timer = setTimeout(() => void this.#writeAll(), COLLECT_MS);
   }
 
-  async #work(): Promise<void> {
-    let failed = false;
+  async #writeAll(): Promise<void> {
+    let hasFailed = false;
     try {
       if (this.#state === 'absent') await this.#begin();
-      while (this.#changed.size > 0 && !this.#closed) await this.#writeSome();
-      if (this.#state === 'writing' && this.#listed) await this.#complete();
+      while (this.#changed.size > 0 && !this.#closed) await this.#writeBatch();
+      if (this.#state === 'writing' && this.#allKeysAdded) await this.#complete();
     } catch (error) {
-      // The next beat, or the next link, tries again.
+      // The next heartbeat or connection repeats it.
       this.#recordError(error);
-      failed = true;
+      hasFailed = true;
     }
-    this.#working = false;
-    if (!failed) this.#wake();
+    this.#isWriting = false;
+    if (!hasFailed) this.#scheduleWrite();
   }
 
   async #begin(): Promise<void> {
     await this.#store.begin(this.#host);
     this.#writeError = undefined;
     this.#state = 'writing';
-    this.#listed = false;
+    this.#allKeysAdded = false;
     await forEachInSlices(this.#registry.localKeys(), ([app, channel, user]) => {
       this.#changed.add(keyOf(app, channel, user));
     });
-    this.#listed = true;
+    this.#allKeysAdded = true;
   }
 
-  async #writeSome(): Promise<void> {
+  async #writeBatch(): Promise<void> {
     const keys: string[] = [];
     const records: PresenceRecord[] = [];
     let length = 0;
@@ -152,7 +152,7 @@ export class LocalReplica {
       await this.#store.write(this.#message('delta', records));
       this.#writeError = undefined;
     } catch (error) {
-      // Nobody has heard this number. Were it left out, all would read the part anew, after each attempt.
+      // The message was not published. A gap in the sequence would make each host read the whole replica.
       if (isDiscarded(error)) this.#sequence -= 1;
       if (this.#state !== 'absent') for (const key of keys) this.#changed.add(key);
       throw error;
@@ -161,12 +161,12 @@ export class LocalReplica {
 
   async #complete(): Promise<void> {
     this.#state = 'complete';
-    // A number is left out: whoever had an older part misses it, and reads this one.
+    // A gap in the sequence makes hosts with an older replica read this one.
     this.#sequence += 1;
     await this.sendHeartbeat();
   }
 
-  /** What was not answered is the link's affair. */
+  /** Ignores connection errors, which `PresenceCluster` logs. */
   #recordError(error: unknown): void {
     if (isReplyError(error)) this.#writeError = error;
   }

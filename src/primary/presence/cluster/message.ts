@@ -5,33 +5,33 @@ import { isAppKey, isChannelName, isUserId } from '../../../shared/model/names.t
 import type { PresenceRecord } from '../registry.ts';
 
 /**
- * What the hosts of one Redis tell each other of who is present, and what each keeps there of itself. Anybody
- * who can write to Redis can write this, so it is read with a schema and with bounds.
+ * The presence messages between the hosts that share a Redis, and the records that each stores there. Any program with
+ * access to Redis can write them, so a schema and bounds check what is read.
  */
 
 /**
- * `beat`: I live. `hello`: so do I, and who are you? `change`: these counts of mine are others now. `bye`: all my
- * counts are 0.
+ * `heartbeat`: the host is alive. `hello`: the same, and the others must reply. `delta`: counts have changed. `leave`: all
+ * counts of the host are 0.
  */
 export interface ClusterMessage {
   readonly kind: 'heartbeat' | 'hello' | 'delta' | 'leave';
   readonly host: string;
-  /** Number of the latest change: a listener that misses one reads the part anew. */
+  /** Number of the last delta. A host that misses one reads the whole replica. */
   readonly sequence: number;
-  /** Whether all that the host has is in Redis, to be read. */
+  /** Whether all records of the host are in Redis. */
   readonly complete: boolean;
-  /** Whether the host knows the others well enough to speak for all of them. */
+  /** Whether the host knows the others well enough to own channels. */
   readonly isVoter: boolean;
-  /** Counts as they are now; 0: none any more. */
+  /** Current counts; 0 removes a record. */
   readonly records: readonly PresenceRecord[];
 }
 
-/** Most records in one message: some milliseconds of the listener's time. */
+/** Maximum records of one message, which take the receiver some milliseconds. */
 export const RECORDS_PER_MESSAGE = 500;
-/** Longest message that is read. Attack: one that takes long to parse. */
+/** Attack: a message that takes long to parse. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 const COUNT_MAX = 1_000_000_000;
-/** Ten times what Pusher allows a member to say of itself. */
+/** Ten times the `user_info` that Pusher allows. */
 export const INFO_MAX_LENGTH = 16 * 1024;
 const HOST_ID = /^[A-Za-z0-9_-]{20}$/;
 
@@ -51,9 +51,7 @@ export function messageText(message: ClusterMessage): string {
   return JSON.stringify({ ...message, records });
 }
 
-/**
- * `undefined` if the message breaks a rule. A record that breaks one is left out: the others are still true.
- */
+/** Returns `undefined` for an invalid message. Skips invalid records: the others are still correct. */
 export function parseMessage(bytes: Buffer): ClusterMessage | undefined {
   if (bytes.length > MESSAGE_MAX_BYTES || !isUtf8(bytes)) return undefined;
   const parsed = v.safeParse(messageSchema, parseJson(bytes.toString('utf8')));
@@ -66,24 +64,24 @@ export function parseMessage(bytes: Buffer): ClusterMessage | undefined {
   return { ...parsed.output, records };
 }
 
-/** A record's name: its field in the hash of its host. Neither app keys nor channel names have a line break. */
+/** Returns the key of a record in the hash of its host. App keys and channel names contain no line break. */
 export function keyOf(app: string, channel: string, user: string): string {
   return `${app}\n${channel}\n${user}`;
 }
 
-/** Takes a key apart; what is no key of a record becomes a record that breaks a rule. */
+/** Splits a key into its names. An invalid key results in invalid names. */
 export function namesOf(key: string): [app: string, channel: string, user: string] {
   const first = key.indexOf('\n');
   const second = key.indexOf('\n', first + 1);
   return [key.slice(0, first), key.slice(first + 1, second), key.slice(second + 1)];
 }
 
-/** The value of a record's field: its count, then a space and the info if there is one. */
+/** Returns the value of a record in the hash: its count, then a space and the info if it has one. */
 export function valueText({ count, info }: PresenceRecord): string {
   return info === undefined ? String(count) : `${count} ${info}`;
 }
 
-/** Reads a field of the hash; `undefined` if it breaks a rule. */
+/** Parses a field of the hash; `undefined` if it is invalid. */
 export function parseField(key: string, value: string): PresenceRecord | undefined {
   const space = value.indexOf(' ');
   const names = namesOf(key);

@@ -11,33 +11,33 @@ import type { PresenceRecord } from '../registry.ts';
 import { InboundQueue } from './inbound-queue.ts';
 import { type ClusterMessage, keyOf, messageText, parseField, parseMessage, valueText } from './message.ts';
 
-/** How long what a host says of itself outlives it. */
+/** How long the keys of a host outlive it. */
 const TTL_SECONDS = 8;
-/** A host's records are spread over this many hashes: Redis frees one at a time without stopping for long. */
+/** The records of a host are spread over this many hashes, so that Redis never frees a large one at once. */
 const CHUNKS = 32;
 const SCAN_COUNT = 1_000;
-/** Who may not listen asks again so much later. */
+/** Delay before another attempt after Redis rejected SUBSCRIBE. */
 const RESUBSCRIBE_MS = 1_000;
-/** Where Redis is a replica the address may lead to the master by now, which a new connection finds out. */
+/** Minimum time between reconnects to find the master: the address may lead to it by then. */
 const SEEK_MASTER_MS = 10_000;
-/** A field that is in every chunk, so that one that is not there was lost and not just empty. */
+/** A field of every chunk. Without it, an empty chunk would not exist and would look like a lost one. */
 const MARKER = '';
 
 export interface ReplicaStoreListener {
   /**
-   * A connection is up and hears the other hosts. It may lead to another Redis than the last one (a failover, a restart),
-   * which need not have all that was written.
+   * A connection is up and subscribed. `isAnother`: it may lead to another Redis than the last one (a failover, a
+   * restart), which may lack earlier writes.
    */
   connected(isAnother: boolean): void;
   message(message: ClusterMessage): void;
-  /** Something that is no message of a host. */
+  /** Received bytes that are no valid message. */
   malformed(): void;
 }
 
 /**
- * What the hosts keep in Redis: for each a key that expires and, beside it, hashes with its records; and one
- * channel on which they tell each other of changes. Commands reject at once while the link is down; what Redis refuses
- * rejects with its reply, and the link is none the worse.
+ * Stores the replicas of all hosts in Redis: for each an expiring key, and hashes with its records. Hosts publish changes
+ * on one channel. Without a connection, commands reject at once. An error reply rejects the command and keeps the
+ * connection.
  */
 export class RedisReplicaStore {
   readonly #url: string;
@@ -45,14 +45,14 @@ export class RedisReplicaStore {
   readonly #channel: string;
   readonly #subscriber: Redis;
   readonly #commands: Redis;
-  /** The name of the Redis process that commands went to last. */
+  /** The `run_id` of the Redis process of the last connection. */
   #runId: string | undefined;
-  /** How often the own part was begun. */
-  #begun = 0;
+  /** How often the replica of this host was begun. */
+  #generation = 0;
   #isSubscribed = false;
   #resubscribeTimer: NodeJS.Timeout | undefined;
   #soughtMasterAt = Number.NEGATIVE_INFINITY;
-  /** What went wrong with the link last. */
+  /** The last connection error. */
   lastError: unknown;
 
   constructor({ url, prefix }: { url: string; prefix: string }) {
@@ -74,7 +74,7 @@ export class RedisReplicaStore {
     return this.#subscriber.status === 'ready' && this.#commands.status === 'ready';
   }
 
-  /** Connects, and goes on trying; does not wait. */
+  /** Connects in the background, and reconnects. */
   open(listener: ReplicaStoreListener): void {
     this.#subscriber.on('ready', () => void this.#subscribe(listener));
     this.#subscriber.on('close', () => {
@@ -103,27 +103,27 @@ export class RedisReplicaStore {
     await quitRedis(this.#subscriber, this.#commands);
   }
 
-  /** Begins a part anew: alive, and empty. */
+  /** Creates an empty replica, in place of an existing one. */
   async begin(host: string): Promise<void> {
-    this.#begun += 1;
-    const commands = this.#commands.multi().unlink(...this.#chunks(host));
-    commands.set(this.#alive(host), String(this.#begun), 'EX', TTL_SECONDS);
-    for (const chunk of this.#chunks(host)) commands.hset(chunk, MARKER, '1').expire(chunk, TTL_SECONDS);
+    this.#generation += 1;
+    const commands = this.#commands.multi().unlink(...this.#chunkKeys(host));
+    commands.set(this.#aliveKey(host), String(this.#generation), 'EX', TTL_SECONDS);
+    for (const chunk of this.#chunkKeys(host)) commands.hset(chunk, MARKER, '1').expire(chunk, TTL_SECONDS);
     await this.#run(commands);
   }
 
-  /** Keeps the records of a change and tells the others, both or neither. */
+  /** Writes the records of a delta and publishes it, both or neither. */
   async write(message: ClusterMessage): Promise<void> {
     const commands = this.#commands.multi();
     const stored = new Map<string, string[]>();
     const removed = new Map<string, string[]>();
     for (const record of message.records) {
       const key = keyOf(record.app, record.channel, record.user);
-      const chunk = `${this.#alive(message.host)}:${chunkOf(key)}`;
+      const chunk = `${this.#aliveKey(message.host)}:${chunkOf(key)}`;
       if (record.count === 0) put(removed, chunk, key);
       else put(stored, chunk, key, valueText(record));
     }
-    // A chunk that was lost comes to be by this; nobody may be left to notice it.
+    // The write may recreate a lost chunk, which must expire even if this host dies.
     for (const [chunk, fields] of stored) commands.hset(chunk, ...fields).expire(chunk, TTL_SECONDS);
     for (const [chunk, fields] of removed) commands.hdel(chunk, ...fields);
     commands.publish(this.#channel, messageText(message));
@@ -131,24 +131,24 @@ export class RedisReplicaStore {
   }
 
   /**
-   * Prolongs the life of a part and says so, the latter also if the former is refused. False: something of it is not there
-   * any more.
+   * Prolongs the keys of a replica, and publishes `message` even if that is rejected. Resolves with false if a key is
+   * missing.
    */
   async keepAlive(message: ClusterMessage): Promise<boolean> {
-    // No transaction: while its memory is full Redis refuses whatever is in one.
-    const commands = this.#commands.pipeline().expire(this.#alive(message.host), TTL_SECONDS);
-    for (const chunk of this.#chunks(message.host)) commands.expire(chunk, TTL_SECONDS);
+    // No transaction: with its memory full, Redis rejects every transaction.
+    const commands = this.#commands.pipeline().expire(this.#aliveKey(message.host), TTL_SECONDS);
+    for (const chunk of this.#chunkKeys(message.host)) commands.expire(chunk, TTL_SECONDS);
     commands.publish(this.#channel, messageText(message));
     this.#expectReply(this.#subscriber, this.#subscriber.ping()).catch(ignoreReplyError);
     const replies = await this.#run(commands);
     return replies.slice(0, -1).every((reply) => reply === 1);
   }
 
-  /** Takes a part away and says so, the latter also if the former is refused. */
+  /** Removes a replica, and publishes `message` even if that is rejected. */
   async remove(message: ClusterMessage): Promise<void> {
     const commands = this.#commands
       .pipeline()
-      .unlink(this.#alive(message.host), ...this.#chunks(message.host))
+      .unlink(this.#aliveKey(message.host), ...this.#chunkKeys(message.host))
       .publish(this.#channel, messageText(message));
     await this.#run(commands);
   }
@@ -158,13 +158,13 @@ export class RedisReplicaStore {
   }
 
   /**
-   * Reads a part, some records at a time; one may come twice. Resolves with false if the host is not alive, dies
-   * or begins anew meanwhile, when what was read may not be all.
+   * Reads a replica in batches; a record may occur twice. Resolves with false if records may be missing, because the
+   * host is dead, or died or began its replica again during the read.
    */
   async read(host: string, onRecords: (records: readonly PresenceRecord[]) => void): Promise<boolean> {
-    const begun = await this.#commands.get(this.#alive(host));
-    if (begun === null) return false;
-    for (const chunk of this.#chunks(host)) {
+    const generation = await this.#commands.get(this.#aliveKey(host));
+    if (generation === null) return false;
+    for (const chunk of this.#chunkKeys(host)) {
       let cursor = '0';
       do {
         const [next, fields] = await this.#commands.hscanBuffer(chunk, cursor, 'COUNT', SCAN_COUNT);
@@ -172,19 +172,19 @@ export class RedisReplicaStore {
         cursor = next.toString();
       } while (cursor !== '0');
     }
-    const chunks = await this.#commands.exists(...this.#chunks(host));
-    return chunks === CHUNKS && (await this.#commands.get(this.#alive(host))) === begun;
+    const chunks = await this.#commands.exists(...this.#chunkKeys(host));
+    return chunks === CHUNKS && (await this.#commands.get(this.#aliveKey(host))) === generation;
   }
 
-  #alive(host: string): string {
+  #aliveKey(host: string): string {
     return `${this.#base}{${host}}`;
   }
 
-  #chunks(host: string): string[] {
-    return Array.from({ length: CHUNKS }, (_, number) => `${this.#alive(host)}:${number}`);
+  #chunkKeys(host: string): string[] {
+    return Array.from({ length: CHUNKS }, (_, number) => `${this.#aliveKey(host)}:${number}`);
   }
 
-  /** To be called when a connection is up: once both are, the others can be heard. */
+  /** Call it when a connection is up. Subscribes once both are. */
   async #subscribe(listener: ReplicaStoreListener): Promise<void> {
     clearTimeout(this.#resubscribeTimer);
     if (!this.#isConnected) return;
@@ -204,18 +204,18 @@ export class RedisReplicaStore {
     listener.connected(isAnother);
   }
 
-  /** `undefined` where it may not be asked for. */
+  /** `undefined` if INFO is not permitted. */
   async #readRunId(): Promise<string | undefined> {
     const info = await this.#commands.info('server').catch(() => '');
     return /^run_id:(\w+)/m.exec(info)?.[1];
   }
 
-  /** The replies to all of a transaction or a pipeline. */
+  /** Resolves with the replies to a transaction or a pipeline. */
   async #run(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
     return this.#expectReply(this.#commands, repliesTo(commands));
   }
 
-  /** Ends a connection on which a command was not answered. A no is an answer. */
+  /** Drops a connection on which a command got no reply. An error reply is a reply. */
   async #expectReply<T>(client: Redis, command: Promise<T>): Promise<T> {
     try {
       return await command;
@@ -238,7 +238,7 @@ export class RedisReplicaStore {
   }
 }
 
-/** Rejects if one is missing: with what was not answered, and else with the first no. */
+/** Rejects with a connection error if one occurred, otherwise with the first error reply. */
 async function repliesTo(commands: ReturnType<Redis['multi']>): Promise<unknown[]> {
   const replies = (await commands.exec()) ?? [];
   const errors = replies.flatMap(([error]) => error ?? []);
@@ -247,7 +247,7 @@ async function repliesTo(commands: ReturnType<Redis['multi']>): Promise<unknown[
   return replies.map(([, reply]) => reply);
 }
 
-/** A connection that is not answered on was ended; a no is an answer. */
+/** `#expectReply` has dropped the connection if no reply arrived; an error reply proves that it works. */
 function ignoreReplyError(): void {}
 
 function put(lists: Map<string, string[]>, name: string, ...items: string[]): void {
@@ -256,7 +256,7 @@ function put(lists: Map<string, string[]>, name: string, ...items: string[]): vo
   else list.push(...items);
 }
 
-/** A field that is not UTF-8 is left out: decoding it would make one user of two. */
+/** Skips fields that are not UTF-8: decoding could merge two users into one. */
 function recordsOf(fields: readonly Buffer[]): PresenceRecord[] {
   const records: PresenceRecord[] = [];
   for (let at = 0; at + 1 < fields.length; at += 2) {
@@ -269,7 +269,7 @@ function recordsOf(fields: readonly Buffer[]): PresenceRecord[] {
   return records;
 }
 
-/** FNV-1a: cheap, and even enough. */
+/** FNV-1a. */
 function chunkOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);

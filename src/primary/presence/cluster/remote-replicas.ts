@@ -3,35 +3,35 @@ import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
 import { type ClusterMessage, keyOf } from './message.ts';
 import type { RedisReplicaStore } from './redis-store.ts';
 
-/** After this long without a word a host is dead: its keys in Redis are about to expire, too. */
+/** A host without a message for this long is dead; its keys in Redis expire at about the same time. */
 const HOST_TIMEOUT_MS = 7_000;
-/** Attack: hosts that are made up. */
+/** Attack: forged hosts. */
 const HOSTS_MAX = 64;
-/** Attack: users that are made up. Per host; more than one host can hold. */
+/** Attack: forged users. Per host, and more than a real host can have. */
 const RECORDS_MAX = 2_000_000;
-/** A part that is found to be incomplete is not read again sooner. */
+/** Minimum time between two reads of one replica. */
 const READ_AGAIN_MS = 1_000;
 
-/** `unread` → `reading` → `known`; a missed change leads back to `reading`. */
+/** `unread` → `reading` → `known`; a missed delta leads back to `reading`. */
 type HostState = 'unread' | 'reading' | 'known';
 
 interface RemoteReplica {
   readonly id: string;
   readonly replica: string;
   state: HostState;
-  /** Something was missed since the part was read last. */
+  /** A delta was missed since the last read. */
   stale: boolean;
   isVoter: boolean;
   sequence: number;
   lastMessageAt: number;
   readAt: number;
-  /** Records that it holds. */
+  /** Number of its records. */
   size: number;
-  /** While reading: keys that were told meanwhile. What was told is newer than what is read. */
+  /** Keys with a delta during the read. A delta is newer than what is read. */
   changed: Set<string> | undefined;
 }
 
-/** The parts of the other hosts, as replicas of the presence registry. */
+/** Maintains the replicas of the other hosts in the presence registry. */
 export class RemoteReplicas {
   readonly #registry: PresenceRegistry;
   readonly #store: RedisReplicaStore;
@@ -39,27 +39,27 @@ export class RemoteReplicas {
   #ids: readonly string[] = [];
   #voters: readonly string[] = [];
   #replicaCount = 0;
-  /** What is read now was there before this host was. */
-  #isNew = true;
+  /** While true, entries that are read for the first time are older than this host. */
+  #isJoining = true;
 
   constructor(options: { registry: PresenceRegistry; store: RedisReplicaStore }) {
     this.#registry = options.registry;
     this.#store = options.store;
   }
 
-  /** Ids of all of them. */
+  /** Ids of all other hosts. */
   get ids(): readonly string[] {
     return this.#ids;
   }
 
-  /** Ids of those that speak for all. */
+  /** Ids of the other hosts that may own channels. */
   get voters(): readonly string[] {
     return this.#voters;
   }
 
-  /** From now on a host that is heard for the first time is new, and what it has is news. */
+  /** From now on an unknown host is new, and its entries are reported. */
   settle(): void {
-    this.#isNew = false;
+    this.#isJoining = false;
   }
 
   handle(message: ClusterMessage, now: number): void {
@@ -73,13 +73,13 @@ export class RemoteReplicas {
     host.lastMessageAt = now;
     if (host.isVoter !== message.isVoter) {
       host.isVoter = message.isVoter;
-      this.#list();
+      this.#updateIds();
     }
     this.#apply(host, message);
     if (message.complete && (host.state === 'unread' || host.stale)) void this.#read(host, now);
   }
 
-  /** To be called at a steady pace: who has been silent for too long is dead, and its users have left. */
+  /** Call it periodically. Removes hosts that timed out, and returns their ids. */
   evictExpired(now: number): string[] {
     const expired = [...this.#hosts.values()].filter(
       ({ lastMessageAt }) => now - lastMessageAt > HOST_TIMEOUT_MS,
@@ -88,7 +88,7 @@ export class RemoteReplicas {
     return expired.map(({ id }) => id);
   }
 
-  /** This process was not awake: that it heard nothing says nothing of the others. */
+  /** Restarts all timeouts, because this process was suspended and could not receive messages. */
   resetTimers(now: number): void {
     for (const host of this.#hosts.values()) host.lastMessageAt = now;
   }
@@ -109,19 +109,19 @@ export class RemoteReplicas {
       changed: undefined,
     };
     this.#hosts.set(id, host);
-    this.#list();
+    this.#updateIds();
     this.#registry.addReplica(host.replica, 'host');
     return host;
   }
 
-  /** Who is there is asked far more often than it changes. */
-  #list(): void {
+  /** The lists are read far more often than they change. */
+  #updateIds(): void {
     const hosts = [...this.#hosts.values()];
     this.#ids = hosts.map(({ id }) => id);
     this.#voters = hosts.filter(({ isVoter }) => isVoter).map(({ id }) => id);
   }
 
-  /** Takes what is told, and notices what was not. */
+  /** Applies a message, and detects missed ones. */
   #apply(host: RemoteReplica, { kind, sequence, records }: ClusterMessage): void {
     const expected = kind === 'delta' ? host.sequence + 1 : host.sequence;
     if (sequence !== expected && host.state !== 'unread') host.stale = true;
@@ -132,13 +132,13 @@ export class RemoteReplicas {
   }
 
   /**
-   * Reads the part of a host in Redis: what is there counts, what is not is gone, except where the host has told
-   * something since. It writes before it tells, so nothing falls between.
+   * Reads the replica of a host from Redis, and removes records that it lacks. Deltas that arrive during the read have
+   * precedence. A host writes before it publishes, so no change is missed.
    */
   async #read(host: RemoteReplica, now: number): Promise<void> {
     if (host.state === 'reading' || now - host.readAt < READ_AGAIN_MS) return;
     const before = host.state;
-    const silent = this.#isNew && before === 'unread';
+    const isSilent = this.#isJoining && before === 'unread';
     const changed = new Set<string>();
     const found = new Set<string>();
     host.state = 'reading';
@@ -147,15 +147,15 @@ export class RemoteReplicas {
     const onRecords = (records: readonly PresenceRecord[]): void => {
       if (this.#hosts.get(host.id) !== host) return;
       const unchanged = records.filter(({ app, channel, user }) => !changed.has(keyOf(app, channel, user)));
-      this.#set(host, unchanged, silent);
+      this.#set(host, unchanged, isSilent);
       for (const { app, channel, user } of unchanged) found.add(keyOf(app, channel, user));
     };
-    const whole = await this.#store.read(host.id, onRecords).catch(() => false);
-    if (whole) await this.#sweep(host, (key) => !found.has(key) && !changed.has(key));
+    const isWhole = await this.#store.read(host.id, onRecords).catch(() => false);
+    if (isWhole) await this.#sweep(host, (key) => !found.has(key) && !changed.has(key));
     host.changed = undefined;
     host.readAt = performance.now();
-    host.state = whole ? 'known' : before;
-    if (!whole) host.stale = true;
+    host.state = isWhole ? 'known' : before;
+    if (!isWhole) host.stale = true;
   }
 
   #set(host: RemoteReplica, records: readonly PresenceRecord[], silent = false): void {
@@ -165,17 +165,17 @@ export class RemoteReplicas {
     }
   }
 
-  async #sweep(host: RemoteReplica, goes: (key: string) => boolean): Promise<void> {
-    const forget = ([app, channel, user]: [string, string, string]): void => {
-      if (!goes(keyOf(app, channel, user))) return;
+  async #sweep(host: RemoteReplica, isObsolete: (key: string) => boolean): Promise<void> {
+    const remove = ([app, channel, user]: [string, string, string]): void => {
+      if (!isObsolete(keyOf(app, channel, user))) return;
       host.size += this.#registry.setCount(host.replica, { app, channel, user, count: 0 }, false);
     };
-    await forEachInSlices(this.#registry.hostKeys(host.replica), forget);
+    await forEachInSlices(this.#registry.hostKeys(host.replica), remove);
   }
 
   #drop(host: RemoteReplica): void {
     this.#hosts.delete(host.id);
-    this.#list();
+    this.#updateIds();
     void this.#sweep(host, () => true).then(() => this.#registry.dropHost(host.replica));
   }
 }
