@@ -11,7 +11,7 @@ interface Received {
   readonly body: string;
 }
 
-describe('a delivery to a webhook', () => {
+describe('WebhookClient', () => {
   const received: Received[] = [];
   let server: Server;
   let port = 0;
@@ -57,7 +57,7 @@ describe('a delivery to a webhook', () => {
       (error: Error) => error.message,
     );
 
-  it('is a signed POST with exactly the headers that SDKs compare', async () => {
+  it('sends a signed POST with exactly the headers that SDKs compare', async () => {
     await deliver('/taken');
     const { path, headers, body } = received.at(-1) ?? { path: '', headers: {}, body: '' };
     expect(path).to.equal('/taken');
@@ -67,14 +67,14 @@ describe('a delivery to a webhook', () => {
     expect(body).to.equal('{"é":1}');
   });
 
-  it('is taken with any status of the two hundreds, and with no other', async () => {
+  it('resolves with a 2xx status only', async () => {
     for (const path of ['/200', '/201', '/204']) expect(await errorOf(deliver(path)), path).to.equal('none');
     for (const path of ['/302', '/400', '/404', '/500', '/503']) {
       expect(await errorOf(deliver(path)), path).to.equal(`it answered ${path.slice(1)}`);
     }
   });
 
-  it('reaches the next receiver after more 101 responses than one app may have requests in flight', async () => {
+  it('delivers after more 101 responses than one app may have requests in flight', async () => {
     const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate: true });
     const bring = (path: string): Promise<void> =>
       delivery.send({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
@@ -89,12 +89,12 @@ describe('a delivery to a webhook', () => {
     expect(received.slice(before).map(({ path }) => path)).to.deep.equal(['/redirects']);
   });
 
-  it('waits for no receiver longer than it may, and reads no answer to its end', async () => {
+  it('times out on a silent receiver, and does not read a long response to its end', async () => {
     expect(await errorOf(deliver('/hangs'))).to.equal('no answer in 2000 ms');
     expect(await errorOf(deliver('/floods'))).to.equal('none');
   });
 
-  it('is not made to a private address, however that is written', async () => {
+  it('rejects private addresses in every notation', async () => {
     const before = received.length;
     for (const host of [
       '127.0.0.1',
@@ -111,7 +111,7 @@ describe('a delivery to a webhook', () => {
     expect(received.length).to.equal(before);
   });
 
-  it('tells why nothing was there', async () => {
+  it('states why a receiver is unreachable', async () => {
     const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate: true });
     const request = { url: 'http://127.0.0.1:1/secret-path', key: 'k1', secret: 's', body: '{}' };
     expect(await errorOf(delivery.send(request))).to.equal('it could not be reached (ECONNREFUSED)');

@@ -6,9 +6,9 @@ import { silentLog } from '../../../src/shared/log.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-/** The line to a worker that takes nothing until it is told to. */
+/** The pipe to a worker that reads nothing. */
 class SlowPipe {
-  readonly items: Buffer[] = [];
+  readonly frames: Buffer[] = [];
   readonly messages: ToWorker[] = [];
   unsentBytes = 0;
 
@@ -16,16 +16,16 @@ class SlowPipe {
     this.messages.push(message);
   }
 
-  enqueueFrame(line: string | Buffer): void {
-    this.items.push(line as Buffer);
-    this.unsentBytes += line.length;
+  enqueueFrame(frame: string | Buffer): void {
+    this.frames.push(frame as Buffer);
+    this.unsentBytes += frame.length;
   }
 
   flush(): void {}
 }
 
-/** The line of a publication, lent as the reader of a pipe lends it. */
-function lent(data: string): Buffer {
+/** The frame of a publication. The relay may use it only during the call. */
+function frameOf(data: string): Buffer {
   return Buffer.from(
     encodeRelayFrame({
       kind: 'publication',
@@ -35,7 +35,7 @@ function lent(data: string): Buffer {
   );
 }
 
-describe('the relay', () => {
+describe('Relay', () => {
   let relay: Relay;
   let one: SlowPipe;
   let two: SlowPipe;
@@ -49,49 +49,49 @@ describe('the relay', () => {
     for (const slot of [0, 1]) relay.receive(slot, { type: 'relaySubscribe', topics: ['a@c'] });
   });
 
-  it('keeps no byte that it was lent, and shares one copy among all workers', () => {
-    const line = lent('x');
-    const text = line.toString();
-    relay.forward(0, 'a@c', line);
-    line.fill(0);
-    expect(one.items[0]?.toString()).to.equal(text);
-    expect(one.items[0]).to.equal(two.items[0]);
+  it('copies a frame once, and shares the copy among all workers', () => {
+    const frame = frameOf('x');
+    const text = frame.toString();
+    relay.forward(0, 'a@c', frame);
+    frame.fill(0);
+    expect(one.frames[0]?.toString()).to.equal(text);
+    expect(one.frames[0]).to.equal(two.frames[0]);
   });
 
-  it('tells a worker how many of its own were passed on, whoever wanted them', () => {
-    relay.forward(0, 'a@c', lent('x'));
-    relay.forward(0, 'a@nobody', lent('x'));
-    relay.forward(1, 'a@c', lent('x'));
+  it('acknowledges the frames of a worker, with and without subscribers', () => {
+    relay.forward(0, 'a@c', frameOf('x'));
+    relay.forward(0, 'a@unused', frameOf('x'));
+    relay.forward(1, 'a@c', frameOf('x'));
     relay.flush();
     relay.flush();
     expect(one.messages.slice(1)).to.deep.equal([{ type: 'relayReceived', count: 2 }]);
     expect(two.messages.slice(1)).to.deep.equal([{ type: 'relayReceived', count: 1 }]);
   });
 
-  it('sheds what comes for a worker that is far behind, for that one alone, until it has caught up by half', () => {
-    const line = lent('x'.repeat(MEBIBYTE));
+  it('drops publications for a worker that is far behind, and only for that one, until half of its backlog is sent', () => {
+    const frame = frameOf('x'.repeat(MEBIBYTE));
     for (let n = 0; n < 100; n += 1) {
-      relay.forward(0, 'a@c', line);
+      relay.forward(0, 'a@c', frame);
       one.unsentBytes = 0;
     }
-    expect(one.items.length).to.equal(100);
-    expect(two.items.length).to.equal(63);
+    expect(one.frames.length).to.equal(100);
+    expect(two.frames.length).to.equal(63);
     expect(relay.dropped).to.equal(37);
     two.unsentBytes = 40 * MEBIBYTE;
-    relay.forward(0, 'a@c', line);
-    expect(two.items.length).to.equal(63);
+    relay.forward(0, 'a@c', frame);
+    expect(two.frames.length).to.equal(63);
     two.unsentBytes = 20 * MEBIBYTE;
-    relay.forward(0, 'a@c', line);
-    expect(two.items.length).to.equal(64);
+    relay.forward(0, 'a@c', frame);
+    expect(two.frames.length).to.equal(64);
   });
 
-  it('passes nothing to a worker that is gone, and hears nothing of it', () => {
+  it('ignores a worker that exited', () => {
     relay.dropWorker(1);
-    relay.forward(0, 'a@c', lent('x'));
-    relay.forward(1, 'a@c', lent('late'));
+    relay.forward(0, 'a@c', frameOf('x'));
+    relay.forward(1, 'a@c', frameOf('late'));
     relay.receive(1, { type: 'relaySubscribe', topics: ['a@c'] });
     relay.flush();
-    expect(one.items.length).to.equal(2);
-    expect(two.items.length).to.equal(0);
+    expect(one.frames.length).to.equal(2);
+    expect(two.frames.length).to.equal(0);
   });
 });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { connectClient } from '../../support/client.ts';
 import { type RunningGusher, startGusher } from '../../support/gusher.ts';
 
-describe('the hand-over', () => {
+describe('SocketDispatcher', () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -11,7 +11,7 @@ describe('the hand-over', () => {
 
   after(() => gusher.stop());
 
-  it('loses no frame of clients that come all at once and speak right after the 101', async () => {
+  it('loses no frame of clients that connect at the same time and send right after the 101', async () => {
     const clients = await Promise.all(
       Array.from({ length: 300 }, async () => {
         const client = await connectClient(gusher.clientUrl());

@@ -3,8 +3,8 @@ import { headEnd, sidOf, startsLikeHttp } from '../../../src/primary/listeners/r
 
 const SID = 'abcdefghij_-KLMNOP12';
 
-describe('the request head', () => {
-  it('is told from other protocols by its first bytes', () => {
+describe('the checks of a request head', () => {
+  it('detect other protocols by their first bytes', () => {
     for (const text of ['G', 'GET', 'GET ', 'GET / HTTP/1.1\r\n', 'OPTIONS * HTTP/1.1']) {
       expect(startsLikeHttp(Buffer.from(text)), text).to.equal(true);
     }
@@ -21,7 +21,7 @@ describe('the request head', () => {
     }
   });
 
-  it('ends with an empty line, wherever the segments were cut', () => {
+  it('find the end of the head, wherever the segments are cut', () => {
     const head = Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\nrest');
     expect(headEnd(head, 0)).to.equal(23);
     for (let cut = 0; cut <= 27; cut += 1) {
@@ -30,7 +30,7 @@ describe('the request head', () => {
     }
   });
 
-  it('names a worker by the sid in the query of its target', () => {
+  it('find the sid in the query of the target', () => {
     expect(sidOf(`/ws/demo?sid=${SID}`)).to.equal(SID);
     expect(sidOf(`/ws/demo?auth=x&sid=${SID}&y=1`)).to.equal(SID);
     expect(sidOf(`/ws/demo?sid=${SID}#part`)).to.equal(SID);

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { OrderedMap } from '../../../src/primary/presence/ordered-map.ts';
 
-/** Sets and deletes names by the numbers of a fixed sequence, in the map and in a set beside it. */
+/** Sets and deletes the names of a fixed sequence, in the map and in a set as a model. */
 function churn(
   map: OrderedMap<number>,
   truth: Set<string>,
@@ -23,7 +23,7 @@ function churn(
   }
 }
 
-describe('an ordered map', () => {
+describe('OrderedMap', () => {
   for (const names of [50, 900, 5_000]) {
     it(`lists ${names} names in order while they come and go`, () => {
       const map = new OrderedMap<number>();
@@ -44,7 +44,7 @@ describe('an ordered map', () => {
     });
   }
 
-  it('knows the value of a name, deleted and set again', () => {
+  it('returns the value of a name that was deleted and set again', () => {
     const map = new OrderedMap<number>();
     for (let n = 0; n < 1_200; n += 1) map.set(`n${n}`, n);
     map.delete('n7');

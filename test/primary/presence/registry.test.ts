@@ -13,12 +13,12 @@ function delta(channel: string, user: string, change = 1, info?: string, app = '
   return { app, channel, user, change, ...(info !== undefined && { info }) };
 }
 
-function say(transition: PresenceTransition): string {
+function describeTransition(transition: PresenceTransition): string {
   const { kind, app, ...rest } = transition;
   return [kind, app, ...Object.values(rest)].join(' ');
 }
 
-describe('the roster', () => {
+describe('PresenceRegistry', () => {
   let registry: PresenceRegistry;
   let received: string[];
   let counted: string[];
@@ -28,32 +28,32 @@ describe('the roster', () => {
     received = [];
     counted = [];
     registry.addListener({
-      transition: (transition) => void received.push(say(transition)),
+      transition: (transition) => void received.push(describeTransition(transition)),
       countChanged: (app, channel) => void counted.push(`${app} ${channel}`),
     });
     registry.addReplica('w1', 'process');
     registry.addReplica('w2', 'process');
   });
 
-  function ask<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): PresenceAnswers[Kind] {
-    return answerQuery(registry, query) as PresenceAnswers[Kind];
+  function query<Kind extends PresenceQueryKind>(request: PresenceQueryOf<Kind>): PresenceAnswers[Kind] {
+    return answerQuery(registry, request) as PresenceAnswers[Kind];
   }
 
-  it('has one user and one join, however many tabs on however many workers', () => {
+  it('reports one join of a user with several connections on several workers', () => {
     registry.change('w1', [delta('', 'u', 2), delta('news', 'u', 2)]);
     registry.change('w2', [delta('', 'u'), delta('news', 'u')]);
     expect(received).to.deep.equal(['online shop u', 'occupied shop news', 'joined shop news u']);
-    expect(ask({ kind: 'channel', app: 'shop', channel: 'news' })).to.deep.equal({
+    expect(query({ kind: 'channel', app: 'shop', channel: 'news' })).to.deep.equal({
       subscriptions: 3,
       users: 1,
     });
-    expect(ask({ kind: 'user', app: 'shop', user: 'u' })).to.equal(3);
+    expect(query({ kind: 'user', app: 'shop', user: 'u' })).to.equal(3);
     received.length = 0;
     registry.change('w1', [delta('news', 'u', -2), delta('', 'u', -2)]);
     expect(received).to.deep.equal([]);
     registry.change('w2', [delta('news', 'u', -1), delta('', 'u', -1)]);
     expect(received).to.deep.equal(['left shop news u', 'vacated shop news', 'offline shop u']);
-    expect(ask({ kind: 'totals' })).to.deep.equal({
+    expect(query({ kind: 'totals' })).to.deep.equal({
       apps: 0,
       connections: 0,
       users: 0,
@@ -62,7 +62,7 @@ describe('the roster', () => {
     });
   });
 
-  it('takes back all that a dropped column said, each leave once, and nothing of the others', () => {
+  it('removes the counts of a dropped replica only, and reports each departure once', () => {
     registry.change('w1', [delta('', 'only'), delta('', 'both'), delta('', '')]);
     registry.change('w1', [delta('a', 'only'), delta('a', 'both'), delta('b', 'only'), delta('a', '')]);
     registry.change('w2', [delta('', 'both'), delta('a', 'both')]);
@@ -74,7 +74,7 @@ describe('the roster', () => {
       'offline shop only',
       'vacated shop b',
     ]);
-    expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
+    expect(query({ kind: 'app', app: 'shop' })).to.deep.equal({
       connections: 1,
       users: 1,
       channels: 1,
@@ -82,7 +82,7 @@ describe('the roster', () => {
     });
   });
 
-  it('shows nothing of a large column that was dropped, while it is taken back in slices', async () => {
+  it('hides a large dropped replica while it is removed in slices', async () => {
     const names = Array.from({ length: 60_000 }, (_, n) => `u${n}`);
     registry.change('w1', [
       ...names.map((user) => delta('', user)),
@@ -93,18 +93,18 @@ describe('the roster', () => {
     received.length = 0;
     registry.dropProcess('w1');
     expect(received.length, 'the drop is not done').to.be.lessThan(60_000);
-    expect(ask({ kind: 'channel', app: 'shop', channel: 'small' })).to.deep.equal({
+    expect(query({ kind: 'channel', app: 'shop', channel: 'small' })).to.deep.equal({
       subscriptions: 0,
       users: 0,
     });
-    expect(ask({ kind: 'user', app: 'shop', user: 'u8' })).to.equal(0);
-    // It returns at once: it has left, and joins again.
+    expect(query({ kind: 'user', app: 'shop', user: 'u8' })).to.equal(0);
+    // Returns at once, so the user has left and joins again.
     registry.change('w2', [delta('big', 'u59999')]);
-    expect(ask({ kind: 'usersOfChannel', app: 'shop', channel: 'big', limit: 9 }).users).to.deep.equal([
+    expect(query({ kind: 'usersOfChannel', app: 'shop', channel: 'big', limit: 9 }).users).to.deep.equal([
       'u59999',
       'u7',
     ]);
-    expect(ask({ kind: 'totals' })).to.deep.equal({
+    expect(query({ kind: 'totals' })).to.deep.equal({
       apps: 1,
       connections: 1,
       users: 1,
@@ -122,48 +122,48 @@ describe('the roster', () => {
     expect(received.filter((written) => written.startsWith('left shop big'))).to.have.length(59_999);
   });
 
-  it('does not hear a column that was dropped or never was', () => {
+  it('ignores a replica that was dropped or never existed', () => {
     registry.dropProcess('w1');
     registry.change('w1', [delta('a', 'u')]);
     registry.change('w9', [delta('a', 'u')]);
     expect(received).to.deep.equal([]);
-    expect(ask({ kind: 'totals' }).apps).to.equal(0);
+    expect(query({ kind: 'totals' }).apps).to.equal(0);
   });
 
-  it('never counts below zero, whatever it is told', () => {
+  it('never counts below zero', () => {
     registry.change('w1', [delta('a', 'u', -5), delta('', 'u', -1)]);
     registry.change('w1', [delta('a', 'u')]);
-    expect(ask({ kind: 'channel', app: 'shop', channel: 'a' }).subscriptions).to.equal(1);
+    expect(query({ kind: 'channel', app: 'shop', channel: 'a' }).subscriptions).to.equal(1);
     expect(received).to.deep.equal(['occupied shop a', 'joined shop a u']);
   });
 
-  it('counts those without a name, who are no users', () => {
+  it('counts unnamed connections, which are no users', () => {
     registry.change('w1', [delta('', '', 3), delta('a', '', 2)]);
     expect(received).to.deep.equal(['occupied shop a']);
-    expect(ask({ kind: 'app', app: 'shop' })).to.deep.equal({
+    expect(query({ kind: 'app', app: 'shop' })).to.deep.equal({
       connections: 3,
       users: 0,
       channels: 1,
       subscriptions: 2,
     });
-    expect(ask({ kind: 'usersOfChannel', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
+    expect(query({ kind: 'usersOfChannel', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
       users: [],
     });
   });
 
-  it('keeps apps apart', () => {
+  it('separates apps', () => {
     registry.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
     registry.change('w1', [delta('a', 'u', -1)]);
     expect(received.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
-    expect(ask({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
-    expect(ask({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
+    expect(query({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
+    expect(query({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
   });
 
   it("keeps a member's first info until it leaves", () => {
     registry.change('w1', [delta('a', 'u', 1, '{"n":1}')]);
     registry.change('w2', [delta('a', 'u', 1, '{"n":2}'), delta('a', 'v')]);
     registry.change('w1', [delta('a', 'u', -1)]);
-    expect(ask({ kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
+    expect(query({ kind: 'members', app: 'shop', channel: 'a', limit: 9 })).to.deep.equal({
       subscriptions: 2,
       users: 2,
       members: [{ user: 'u', info: '{"n":1}' }, { user: 'v' }],
@@ -174,13 +174,13 @@ describe('the roster', () => {
     expect(received.at(-1)).to.equal('joined shop a u {"n":3}');
   });
 
-  it('admits a user if there is a place, or if the user is in', () => {
-    const admit = (name: string, user: string): boolean =>
+  it('accepts a join if the channel is not full, or the user is already in it', () => {
+    const join = (name: string, user: string): boolean =>
       registry.join(name, { app: 'shop', channel: 'a', member: { user, info: '1' }, max: 1 });
-    expect([admit('w1', 'u'), admit('w2', 'v'), admit('w2', 'u')]).to.deep.equal([true, false, true]);
+    expect([join('w1', 'u'), join('w2', 'v'), join('w2', 'u')]).to.deep.equal([true, false, true]);
     registry.change('w2', [delta('a', 'u', -1)]);
     registry.dropProcess('w1');
-    expect(admit('w2', 'v')).to.equal(true);
+    expect(join('w2', 'v')).to.equal(true);
     expect(received.filter((written) => / shop a ./.test(written))).to.deep.equal([
       'joined shop a u 1',
       'left shop a u 1',
@@ -188,18 +188,18 @@ describe('the roster', () => {
     ]);
   });
 
-  it('tells of every change of the counts', () => {
+  it('notifies listeners of every change of counts', () => {
     registry.change('w1', [delta('a', 'u'), delta('a', 'u'), delta('b', '')]);
     expect(counted).to.deep.equal(['shop a', 'shop a', 'shop b']);
   });
 
-  it('lists by pages, in order, from a cursor and with a prefix', () => {
+  it('lists pages in order, from a cursor and with a prefix', () => {
     const names = Array.from({ length: 25 }, (_, n) => `c${n}`);
     registry.change('w1', [...names.map((name) => delta(name, 'u')), delta('d', 'u')]);
     const seen: string[] = [];
     let after: string | undefined;
     do {
-      const page = ask({
+      const page = query({
         kind: 'channels',
         app: 'shop',
         prefix: 'c',
@@ -211,12 +211,12 @@ describe('the roster', () => {
       after = page.next;
     } while (after !== undefined);
     expect(seen).to.deep.equal(names.sort());
-    expect(ask({ kind: 'channelCount', app: 'shop', prefix: 'c' })).to.equal(25);
-    expect(ask({ kind: 'channelCount', app: 'shop' })).to.equal(26);
-    expect(ask({ kind: 'channels', app: 'shop', prefix: 'd', limit: 1 }).next).to.equal(undefined);
+    expect(query({ kind: 'channelCount', app: 'shop', prefix: 'c' })).to.equal(25);
+    expect(query({ kind: 'channelCount', app: 'shop' })).to.equal(26);
+    expect(query({ kind: 'channels', app: 'shop', prefix: 'd', limit: 1 }).next).to.equal(undefined);
   });
 
-  it('finds who is in all of several channels', () => {
+  it('finds the users of all given channels', () => {
     registry.change('w1', [
       delta('a', 'u'),
       delta('a', 'v'),
@@ -226,20 +226,20 @@ describe('the roster', () => {
     ]);
     registry.change('w2', [delta('c', 'v'), delta('c', 'w'), delta('c', 'x')]);
     const inAll = (...channels: string[]): readonly string[] =>
-      ask({ kind: 'usersInAll', app: 'shop', channels, limit: 9 }).users;
+      query({ kind: 'usersInAll', app: 'shop', channels, limit: 9 }).users;
     expect(inAll('a', 'b', 'c')).to.deep.equal(['v', 'w']);
     expect(inAll('a')).to.deep.equal(['u', 'v', 'w']);
     expect(inAll('a', 'nowhere')).to.deep.equal([]);
     expect(inAll()).to.deep.equal([]);
     expect(
-      ask({ kind: 'usersInAll', app: 'shop', channels: ['a', 'b'], limit: 1, after: 'v' }).users,
+      query({ kind: 'usersInAll', app: 'shop', channels: ['a', 'b'], limit: 1, after: 'v' }).users,
     ).to.deep.equal(['w']);
   });
 
-  it('answers of what is not there with nothing', () => {
-    expect(ask({ kind: 'channels', app: 'none', limit: 9 })).to.deep.equal({ channels: [] });
-    expect(ask({ kind: 'channel', app: 'none', channel: 'a' })).to.deep.equal({ subscriptions: 0, users: 0 });
-    expect(ask({ kind: 'usersOfApp', app: 'none', limit: 9 })).to.deep.equal({ users: [] });
-    expect(ask({ kind: 'user', app: 'none', user: 'u' })).to.equal(0);
+  it('answers queries for unknown names with zeros and empty lists', () => {
+    expect(query({ kind: 'channels', app: 'none', limit: 9 })).to.deep.equal({ channels: [] });
+    expect(query({ kind: 'channel', app: 'none', channel: 'a' })).to.deep.equal({ subscriptions: 0, users: 0 });
+    expect(query({ kind: 'usersOfApp', app: 'none', limit: 9 })).to.deep.equal({ users: [] });
+    expect(query({ kind: 'user', app: 'none', user: 'u' })).to.equal(0);
   });
 });

@@ -1,25 +1,25 @@
 import { expect } from 'chai';
 import { maxPendingSockets, openFilesLimit } from '../../../src/primary/process/file-descriptors.ts';
 
-describe('the files that may be open', () => {
+describe('the limit of file descriptors', () => {
   const settings = { pendingSocketsMax: 8_192, workers: 4 };
 
-  it('are known', () => {
+  it('is known', () => {
     expect(openFilesLimit()).to.be.above(0);
   });
 
-  it('do for all kinds of guests, workers and gusher itself', () => {
+  it('leaves descriptors for all pools of sockets, workers and gusher itself', () => {
     const pendingSocketsMax = maxPendingSockets(settings, 1_024);
     expect(3 * pendingSocketsMax + 64).to.be.within(900, 1_024);
     expect(maxPendingSockets({ ...settings, workers: 100 }, 1_024)).to.be.below(pendingSocketsMax);
   });
 
-  it('change nothing where there are enough, or where nobody knows', () => {
+  it('does not lower the setting if it is high or unknown', () => {
     expect(maxPendingSockets(settings, 1_048_576)).to.equal(8_192);
     expect(maxPendingSockets(settings, undefined)).to.equal(8_192);
   });
 
-  it('leave some guests however few there are', () => {
+  it('leaves a minimum of pending sockets', () => {
     expect(maxPendingSockets(settings, 20)).to.equal(16);
   });
 });

@@ -8,12 +8,12 @@ function exit(at: number, more: Partial<WorkerExit> = {}): WorkerExit {
 const SERVING = { workers: 2, everReady: true, othersServe: true };
 const STARTING = { workers: 2, everReady: false, othersServe: false };
 
-describe('the respawn rule', () => {
-  it('answers a first crash at once', () => {
+describe('decideRestart', () => {
+  it('respawns at once after a first crash', () => {
     expect(decideRestart([exit(0)], SERVING)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
   });
 
-  it('waits longer after each further crash of the same slot, up to a limit', () => {
+  it('delays longer after each further crash of the same slot, up to a limit', () => {
     const delays = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((count) => {
       const exits = Array.from({ length: count }, (_, index) => exit(index));
       const decision = decideRestart(exits, SERVING);
@@ -22,12 +22,12 @@ describe('the respawn rule', () => {
     expect(delays).to.deep.equal([0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
   });
 
-  it('forgets what is a minute old', () => {
+  it('ignores exits that are a minute old', () => {
     const exits = [exit(0), exit(1), exit(2), exit(70_000)];
     expect(decideRestart(exits, SERVING)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
   });
 
-  it('takes the death of a worker that served for long as a first one', () => {
+  it('does not count exits of workers that served for long', () => {
     const exits = [exit(0, { servedMs: 60_000 }), exit(1, { servedMs: 60_000 })];
     expect(decideRestart(exits, SERVING)).to.deep.equal({ kind: 'respawn', delayMs: 0 });
   });
@@ -45,7 +45,7 @@ describe('the respawn rule', () => {
     expect(decideRestart(exits, SERVING).kind).to.equal('give up');
   });
 
-  it('tries ever later what could not be started, and never gives up because of it', () => {
+  it('delays failed starts increasingly, and never gives up because of them', () => {
     const failures = Array.from({ length: 50 }, (_, index) =>
       exit(index * 100, { servedMs: undefined, startFailed: true }),
     );
@@ -56,14 +56,14 @@ describe('the respawn rule', () => {
     expect(decideRestart([...failures, ...crashes], SERVING).kind).to.equal('give up');
   });
 
-  it('never gives up because of workers that end before they are ready, as long as others serve', () => {
+  it('never gives up because of exits before a worker is ready, while others serve', () => {
     const exits = Array.from({ length: 50 }, (_, index) => exit(index * 100, { servedMs: undefined }));
     const decision = decideRestart(exits, SERVING);
     expect(decision).to.deep.equal({ kind: 'respawn', delayMs: 5_000 });
     expect(decideRestart(exits, { ...SERVING, othersServe: false }).kind).to.equal('give up');
   });
 
-  it('gives up when none can be started at all', () => {
+  it('gives up when no worker can be started', () => {
     const exits = Array.from({ length: 6 }, (_, index) =>
       exit(index, { slot: index % 2, servedMs: undefined, startFailed: true }),
     );

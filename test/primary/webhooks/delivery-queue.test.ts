@@ -9,12 +9,12 @@ const RETRY_POLICY = { firstPauseMs: 2, longestPauseMs: 8, giveUpAfterMs: 60 };
 
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });
 
-/** A delivery queue whose webhook answers what it is told to, and the bodies that it was sent. */
-function makeQueue(answers: (attempt: number) => string | undefined, isBatched = async () => true) {
+/** Creates a queue whose deliveries end with the given errors, and records the bodies. */
+function createQueue(errorOf: (attempt: number) => string | undefined, isBatched = async () => true) {
   const bodies: { time_ms: number; events: WebhookEvent[] }[] = [];
   const deliver = async (body: string): Promise<string | undefined> => {
     bodies.push(JSON.parse(body));
-    return answers(bodies.length);
+    return errorOf(bodies.length);
   };
   return {
     queue: new DeliveryQueue({ app: 'k1', deliver, isBatched, log, retryPolicy: RETRY_POLICY }),
@@ -22,17 +22,17 @@ function makeQueue(answers: (attempt: number) => string | undefined, isBatched =
   };
 }
 
-describe('the lane of a webhook', () => {
-  it('brings what comes together in one body, in its order', async () => {
-    const { queue, bodies } = makeQueue(() => undefined);
+describe('DeliveryQueue', () => {
+  it('delivers events of one moment in one body, in order', async () => {
+    const { queue, bodies } = createQueue(() => undefined);
     for (const channel of ['a', 'b', 'c']) queue.push(occupied(channel));
     await within(queue.finish(), 'the delivery');
     expect(bodies.map(({ events }) => events)).to.deep.equal([['a', 'b', 'c'].map(occupied)]);
     expect(bodies[0]?.time_ms).to.be.closeTo(Date.now(), 10_000);
   });
 
-  it('never puts more than a hundred events in a body', async () => {
-    const { queue, bodies } = makeQueue(() => undefined);
+  it('puts at most a hundred events in a body', async () => {
+    const { queue, bodies } = createQueue(() => undefined);
     const channels = Array.from({ length: 250 }, (_, index) => `c${index}`);
     for (const channel of channels) queue.push(occupied(channel));
     await within(queue.finish(), 'the deliveries');
@@ -40,8 +40,8 @@ describe('the lane of a webhook', () => {
     expect(bodies.flatMap(({ events }) => events.map(({ channel }) => channel))).to.deep.equal(channels);
   });
 
-  it('puts one event in each body of an app without batches, in their order', async () => {
-    const { queue, bodies } = makeQueue(
+  it('puts one event in each body of an app without batches, in order', async () => {
+    const { queue, bodies } = createQueue(
       (attempt) => (attempt === 2 ? 'it answered 500' : undefined),
       async () => false,
     );
@@ -52,9 +52,9 @@ describe('the lane of a webhook', () => {
     );
   });
 
-  it('batches from the next body on when the app begins to', async () => {
+  it('batches from the next body on when the app enables it', async () => {
     let isOn = false;
-    const { queue, bodies } = makeQueue(
+    const { queue, bodies } = createQueue(
       () => undefined,
       async () => isOn,
     );
@@ -66,8 +66,8 @@ describe('the lane of a webhook', () => {
     expect(bodies.map(({ events }) => events.length)).to.deep.equal([1, 2]);
   });
 
-  it('tries a body again until it is taken, and lets nothing overtake it', async () => {
-    const { queue, bodies } = makeQueue((attempt) => (attempt < 4 ? 'it answered 500' : undefined));
+  it('retries a body until it is accepted, and keeps the order', async () => {
+    const { queue, bodies } = createQueue((attempt) => (attempt < 4 ? 'it answered 500' : undefined));
     const channels = Array.from({ length: 101 }, (_, index) => `c${index}`);
     for (const channel of channels) queue.push(occupied(channel));
     await within(queue.finish(), 'the deliveries');
@@ -75,11 +75,11 @@ describe('the lane of a webhook', () => {
     expect(bodies.slice(1, 4)).to.deep.equal(bodies.slice(0, 3));
   });
 
-  it('gives a body up when its time is over, and goes on with the next', async () => {
+  it('discards a body after the retry time, and continues with the next', async () => {
     let isUp = false;
-    const { queue, bodies } = makeQueue(() => (isUp ? undefined : 'it answered 500'));
+    const { queue, bodies } = createQueue(() => (isUp ? undefined : 'it answered 500'));
     queue.push(occupied('lost'));
-    await within(queue.finish(), 'the end of patience');
+    await within(queue.finish(), 'the end of the retries');
     expect(bodies.length).to.be.greaterThan(2);
     isUp = true;
     queue.push(occupied('after'));
@@ -87,7 +87,7 @@ describe('the lane of a webhook', () => {
     expect(bodies.at(-1)?.events).to.deep.equal([occupied('after')]);
   });
 
-  it('holds a bounded number of bytes and drops what comes on top', async () => {
+  it('bounds its bytes, and drops further events', async () => {
     let release: (error: string | undefined) => void = () => undefined;
     const held = new Promise<string | undefined>((resolve) => {
       release = resolve;
@@ -115,7 +115,7 @@ describe('the lane of a webhook', () => {
     expect(bytes).to.be.within(15_000_000, 17_000_000);
   });
 
-  it('tries what is left once more when it has to hurry', async () => {
+  it('makes one more attempt per body after a flush', async () => {
     const bodies: string[] = [];
     const retryPolicy = { firstPauseMs: 60_000, longestPauseMs: 60_000, giveUpAfterMs: 600_000 };
     let failed: () => void = () => undefined;

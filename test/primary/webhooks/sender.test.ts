@@ -10,7 +10,7 @@ import { WebhookReceiver } from '../../support/webhook-receiver.ts';
 
 const { execPath } = process;
 
-describe('a courier that cannot be started', () => {
+describe('WebhookSender without a process', () => {
   const receiver = new WebhookReceiver();
   let folder: string;
   let sender: WebhookSender;
@@ -18,7 +18,7 @@ describe('a courier that cannot be started', () => {
 
   before(async () => {
     await receiver.open();
-    folder = mkdtempSync(join(tmpdir(), 'gusher-courier-'));
+    folder = mkdtempSync(join(tmpdir(), 'gusher-sender-'));
     symlinkSync(join(folder, 'loop'), join(folder, 'loop'));
   });
 
@@ -41,14 +41,14 @@ describe('a courier that cannot be started', () => {
   function deliver(channel: string): Promise<string | undefined> {
     const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel }] });
     const request: WebhookRequest = { url: receiver.url, key: 'k1', secret: 's1', body };
-    return within(sender.deliver(request), 'what became of a parcel');
+    return within(sender.deliver(request), 'the result of a request');
   }
 
   for (const [name, reason, how] of [
-    ['nowhere', 'ENOENT', 'says so later'],
+    ['nowhere', 'ENOENT', 'emits an error'],
     ['loop', 'ELOOP', 'throws'],
   ] as const) {
-    it(`gives its parcels back and is started anew for the next, when Node ${how}`, async () => {
+    it(`fails its requests and starts again for the next one, if Node.js ${how}`, async () => {
       process.execPath = join(folder, name);
       const errors = await Promise.all([deliver(name), deliver(name)]);
       for (const error of errors)
@@ -64,8 +64,8 @@ describe('a courier that cannot be started', () => {
   }
 });
 
-describe('a courier that is stuck', () => {
-  it('is ended, its parcels come back, and the next one is delivered by another', async () => {
+describe('WebhookSender with a stuck process', () => {
+  it('kills the process, fails its requests, and delivers the next one with another process', async () => {
     const receiver = new WebhookReceiver();
     await receiver.open();
     const lines: { event?: string; sender?: number; msg: string }[] = [];
@@ -79,11 +79,11 @@ describe('a courier that is stuck', () => {
     try {
       const body = JSON.stringify({ time_ms: 1, events: [{ name: 'channel_occupied', channel: 'c' }] });
       const request: WebhookRequest = { url: receiver.url, key: 'k1', secret: 's1', body };
-      // The first one may be given back because starting the process takes longer than it may be stuck.
-      await eventually(async () => (await sender.deliver(request)) === undefined, 'a parcel is delivered');
+      // The first request may fail, because the process starts slower than the liveness timeout allows.
+      await eventually(async () => (await sender.deliver(request)) === undefined, 'a request is delivered');
       const pid = lines.findLast(({ sender: started }) => started !== undefined)?.sender ?? 0;
       process.kill(pid, 'SIGSTOP');
-      expect(await within(sender.deliver(request), 'the parcel of a stuck process')).to.equal(
+      expect(await within(sender.deliver(request), 'the request of a stuck process')).to.equal(
         'the webhook sender exited',
       );
       expect(lines.map(({ event }) => event)).to.include('webhook_sender_stuck');

@@ -9,31 +9,31 @@ import { FakeSentinel } from '../../../support/fake-sentinel.ts';
 import { RedisServer } from '../../../support/redis-server.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
-/** The presence registry of one host with one worker, joined with others by Redis; no process of its own. */
+/** The presence registry of one host with one worker, in this process. */
 class Host {
   readonly presence = new PresenceRegistry();
-  readonly hosts: PresenceCluster;
+  readonly cluster: PresenceCluster;
   readonly changed: string[] = [];
-  readonly spoken: string[] = [];
-  /** What an operator is told, with the reason. */
+  readonly owned: string[] = [];
+  /** Log messages, with the reason. */
   readonly logged: string[] = [];
 
   constructor(url: string, prefix = '') {
     const write = ({ reason }: { reason?: string }, text: string): void =>
       void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
     const log = Object.assign(silentLog(), { warn: write, info: write });
-    this.hosts = new PresenceCluster({ url, prefix, registry: this.presence, log });
+    this.cluster = new PresenceCluster({ url, prefix, registry: this.presence, log });
     this.presence.addReplica('w', 'process');
     this.presence.addListener({
       transition: (transition, isOwner) => {
         const { kind, app, ...rest } = transition;
         const written = [kind, app, ...Object.values(rest)].join(' ');
         this.changed.push(written);
-        if (isOwner) this.spoken.push(written);
+        if (isOwner) this.owned.push(written);
       },
       countChanged: () => undefined,
     });
-    this.hosts.open();
+    this.cluster.open();
   }
 
   report(...deltas: PresenceDelta[]): void {
@@ -57,7 +57,7 @@ function delta(channel: string, user: string, change = 1, info?: string): Presen
   return { app: 'shop', channel, user, change, ...(info !== undefined && { info }) };
 }
 
-describe('hosts on one Redis', () => {
+describe('PresenceCluster', () => {
   let redis: RedisServer;
   const open: Host[] = [];
 
@@ -66,7 +66,7 @@ describe('hosts on one Redis', () => {
   });
 
   afterEach(async () => {
-    for (const { hosts } of open.splice(0)) await hosts.close();
+    for (const { cluster } of open.splice(0)) await cluster.close();
   });
 
   after(() => redis.stop());
@@ -84,7 +84,7 @@ describe('hosts on one Redis', () => {
     );
   }
 
-  it('know of each other: those there before, and those who come and go', async () => {
+  it('shares entries with hosts that exist, start and stop', async () => {
     const one = start();
     one.report(delta('', 'u', 2), delta('a', 'u', 2, '{"n":1}'), delta('a', ''));
     const two = start();
@@ -110,17 +110,17 @@ describe('hosts on one Redis', () => {
     ]);
   });
 
-  it('forget at once a host that says goodbye', async () => {
+  it('removes a host that leaves at once', async () => {
     const one = start();
     const two = start();
     two.report(delta('', 'u'), delta('a', 'u'));
     await agree(one, two, 'of one user');
-    await two.hosts.close();
+    await two.cluster.close();
     await eventually(() => one.state().length === 0, 'the first host has forgotten the second', 3_000);
     expect(one.changed.slice(-3).sort()).to.deep.equal(['left shop a u', 'offline shop u', 'vacated shop a']);
   });
 
-  it('are apart when their prefixes are', async () => {
+  it('separates prefixes', async () => {
     const one = start('x:');
     const two = start('y:');
     const three = start('y:');
@@ -130,7 +130,7 @@ describe('hosts on one Redis', () => {
     expect(two.state()).to.deep.equal(['1', 'v 1']);
   });
 
-  it('agree again after Redis was away and has lost everything', async () => {
+  it('converges after Redis was down and lost all data', async () => {
     const one = start();
     const two = start();
     one.report(delta('', 'u'), delta('a', 'u'));
@@ -140,14 +140,14 @@ describe('hosts on one Redis', () => {
     two.report(delta('a', 'v'));
     await redis.restart();
     await eventually(() => one.state().includes('a 1 v'), 'the first host is told');
-    await agree(one, two, 'what happened meanwhile');
+    await agree(one, two, 'the later changes');
     expect(two.state()).to.deep.equal(['1', 'a 1 v', 'b 1 w', 'u 1']);
-    // What is in Redis is whole again, too: a third host reads it.
+    // Redis has all records again: a third host reads them.
     const three = start();
     await agree(three, one, 'the same as a host that is new');
   });
 
-  it('agree again after a failover by which something that was written is lost', async () => {
+  it('converges after a failover that lost writes', async () => {
     const replica = await RedisServer.start('--replicaof', '127.0.0.1', String(redis.port));
     const sentinel = await FakeSentinel.start(redis.port);
     const one = new Host(`redis-sentinel://127.0.0.1:${sentinel.port}/main`);
@@ -165,12 +165,12 @@ describe('hosts on one Redis', () => {
     sentinel.switchTo(replica.port);
     const two = new Host(replica.url);
     await eventually(() => two.state().includes('a 2 u,v'), 'a host that comes later knows of both');
-    for (const { hosts } of [one, two]) await hosts.close();
+    for (const { cluster } of [one, two]) await cluster.close();
     sentinel.stop();
     await replica.stop();
   });
 
-  describe('while Redis answers, but refuses', () => {
+  describe('while Redis rejects', () => {
     const UNWRITTEN = 'cannot write presence to Redis';
     const WRITTEN = 'presence writes to Redis restored';
 
@@ -180,7 +180,7 @@ describe('hosts on one Redis', () => {
       await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
     });
 
-    /** The hosts' connections, as Redis names them. */
+    /** The ids of the hosts' connections. */
     async function connections(): Promise<string[]> {
       const clients = await redis.command('CLIENT', 'LIST');
       return [...clients.matchAll(/id=(\d+) .*name=gusher:presence/g)].map(([, id = '']) => id).sort();
@@ -191,16 +191,16 @@ describe('hosts on one Redis', () => {
       return Number(new RegExp(`^cmdstat_${command}:(?:.*,)?${counter}=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
     }
 
-    /** Waits until each of two hosts has said once or twice that it lives. */
-    async function beats(meanwhile: () => void = () => undefined): Promise<void> {
+    /** Waits until each of two hosts has sent one or two heartbeats. */
+    async function heartbeats(onPoll: () => void = () => undefined): Promise<void> {
       const before = await count('publish');
       await eventually(async () => {
-        meanwhile();
+        onPoll();
         return (await count('publish')) >= before + 3;
-      }, 'the hosts are said to live');
+      }, 'the hosts send heartbeats');
     }
 
-    it('writes when its memory is full, stay in touch, say it once and make it good', async () => {
+    it('writes because its memory is full: keeps heartbeats, logs once, and repeats the writes', async () => {
       const one = start();
       const two = start();
       one.report(delta('', 'u'), delta('a', 'u'));
@@ -208,43 +208,43 @@ describe('hosts on one Redis', () => {
       const before = await connections();
       await redis.command('CONFIG', 'SET', 'maxmemory', '1');
       one.report(delta('a', 'u', -1), delta('a', 'v'));
-      await eventually(() => one.logged.length > 0, 'it is told');
+      await eventually(() => one.logged.length > 0, 'it is logged');
       const tries = await count('exec');
-      await beats(() => one.report(delta('b', 'w')));
+      await heartbeats(() => one.report(delta('b', 'w')));
       expect((await count('exec')) - tries).to.be.within(1, 4);
       expect(await connections()).to.deep.equal(before);
       expect(two.state()).to.deep.equal(['1', 'a 1 u', 'u 1']);
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
-      await agree(one, two, 'what happened meanwhile');
+      await agree(one, two, 'the later changes');
       expect(two.state().slice(0, 2)).to.deep.equal(['1', 'a 1 v']);
-      await eventually(() => one.logged.length > 1, 'the end of it is told');
+      await eventually(() => one.logged.length > 1, 'its end is logged');
       expect(one.logged).to.deep.equal([`${UNWRITTEN}: Redis answers OOM`, WRITTEN]);
       expect(two.logged).to.deep.equal([]);
     });
 
-    it('writes as a replica, stay in touch, say it once and make it good', async () => {
+    it('writes because it is a replica: keeps heartbeats, logs once, and repeats the writes', async () => {
       const one = start();
       const two = start();
       one.report(delta('', 'u'), delta('a', 'u'));
       await agree(one, two, 'of one user');
       await redis.command('REPLICAOF', '127.0.0.1', '1');
       one.report(delta('a', 'u', -1), delta('a', 'v'));
-      await eventually(() => one.logged.length + two.logged.length === 2, 'it is told');
+      await eventually(() => one.logged.length + two.logged.length === 2, 'it is logged');
       await eventually(async () => (await connections()).length === 4, 'all are connected');
       const before = await connections();
-      await beats();
+      await heartbeats();
       expect(await connections()).to.deep.equal(before);
       expect(two.state()).to.deep.equal(['1', 'a 1 u', 'u 1']);
       await redis.command('REPLICAOF', 'NO', 'ONE');
-      await agree(one, two, 'what happened meanwhile');
-      await eventually(() => one.logged.length + two.logged.length === 4, 'the end of it is told');
+      await agree(one, two, 'the later changes');
+      await eventually(() => one.logged.length + two.logged.length === 4, 'its end is logged');
       const changed = [`${UNWRITTEN}: Redis is a replica, which takes no writes`, WRITTEN];
       expect([one.logged, two.logged]).to.deep.equal([changed, changed]);
       const three = start();
       await agree(three, one, 'the same as a host that is new');
     });
 
-    it('writes, hear at once of a host that stops, and of one that starts when it may write', async () => {
+    it('writes: removes a host that stops at once, and adds a new one when writes work', async () => {
       const one = start();
       const two = start();
       one.report(delta('', 'u'));
@@ -254,7 +254,7 @@ describe('hosts on one Redis', () => {
       const three = start();
       three.report(delta('', 'w'));
       await eventually(() => three.state().length === 4, 'the new one has read what was written');
-      await two.hosts.close();
+      await two.cluster.close();
       await eventually(() => one.state().length === 2, 'the second host is forgotten', 3_000);
       await eventually(() => three.logged.length > 0, 'the new one tells that it may not write');
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
@@ -263,23 +263,23 @@ describe('hosts on one Redis', () => {
       expect(one.logged).to.deep.equal([]);
     });
 
-    it('writes for longer than changes are remembered, and make good all', async () => {
+    it('writes for longer than changes are collected: writes everything again', async () => {
       const one = start();
       const two = start();
       one.report(delta('a', 'u'), delta('a', 'v'));
       await agree(one, two, 'of both users');
       await redis.command('CONFIG', 'SET', 'maxmemory', '1');
       one.report(delta('a', 'u', -1));
-      await eventually(() => one.logged.length > 0, 'it is told');
+      await eventually(() => one.logged.length > 0, 'it is logged');
       for (let n = 0; n < 200_001; n += 1) one.report(delta('a', `w${n}`), delta('a', `w${n}`, -1));
-      await beats();
+      await heartbeats();
       expect(two.state()).to.deep.equal(['0', 'a 2 u,v']);
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
       await agree(one, two, 'who stayed');
       expect(two.state()).to.deep.equal(['0', 'a 1 v']);
     });
 
-    it('writes since it is the master no more, follow its name to the new one', async () => {
+    it('writes because it is no longer the master: reconnects to the new one by its name', async () => {
       const master = await RedisServer.start();
       const name = await TcpProxy.start(redis.port);
       const one = new Host(name.url);
@@ -292,37 +292,37 @@ describe('hosts on one Redis', () => {
       await eventually(() => three.state().includes('a 1 u'), 'a host of the new master knows of the user');
       one.report(delta('a', 'v'));
       await eventually(() => three.state().includes('a 2 u,v'), 'it hears of the next one');
-      for (const { hosts } of [one, three]) await hosts.close();
+      for (const { cluster } of [one, three]) await cluster.close();
       name.stop();
       await master.stop();
     });
 
-    it('to let them listen, say it once, and listen when they may', async () => {
+    it('SUBSCRIBE: logs once, and subscribes when it is allowed', async () => {
       const one = start();
       const two = start();
       one.report(delta('', 'u'));
       await agree(one, two, 'of one user');
       await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
       await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
-      await eventually(() => one.logged.length > 0, 'it is told');
+      await eventually(() => one.logged.length > 0, 'it is logged');
       await eventually(async () => (await connections()).length === 4, 'all are connected');
       const before = await connections();
       one.report(delta('', 'u', -1), delta('', 'v'));
       const tries = await count('subscribe', 'rejected_calls');
       await eventually(
         async () => (await count('subscribe', 'rejected_calls')) >= tries + 4,
-        'they have asked again',
+        'the hosts have tried again',
       );
       expect(await connections()).to.deep.equal(before);
       await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
-      await eventually(() => two.state().includes('v 1'), 'what happened meanwhile is heard');
+      await eventually(() => two.state().includes('v 1'), 'the later changes arrive');
       await agree(one, two, 'the same');
       const reason = 'Redis answers NOPERM';
       expect(one.logged).to.deep.equal([`cluster connection lost: ${reason}`, 'cluster connection restored']);
     });
   });
 
-  it('agree after a host has heard nothing for a while, though it was told', async () => {
+  it('converges after a host missed messages', async () => {
     const one = start();
     const two = start();
     one.report(delta('', 'u'));
@@ -334,7 +334,7 @@ describe('hosts on one Redis', () => {
     expect(two.state()).to.have.length(2);
   });
 
-  it('read a part of many records, and each other during a storm', async () => {
+  it('reads a large replica, and deltas during a storm of changes', async () => {
     const one = start();
     for (let n = 0; n < 20_000; n += 1) one.report(delta(`c${n % 500}`, `u${n}`));
     const two = start();
@@ -347,15 +347,15 @@ describe('hosts on one Redis', () => {
     expect(one.presence.app('shop')?.subscriptions).to.equal(20_000);
   });
 
-  it('let one of them speak to the world, the same for all', async () => {
+  it('chooses one owner per channel, the same on all hosts', async () => {
     const one = start();
     const two = start();
-    await eventually(() => one.hosts.isVoter && two.hosts.isVoter, 'both had the time to know the other');
+    await eventually(() => one.cluster.isVoter && two.cluster.isVoter, 'both had the time to know the other');
     one.report(delta('', 'one'));
     two.report(delta('', 'two'));
     await eventually(() => one.state().length + two.state().length === 6, 'both know the other');
-    one.spoken.length = 0;
-    two.spoken.length = 0;
+    one.owned.length = 0;
+    two.owned.length = 0;
     for (let n = 0; n < 50; n += 1) {
       one.report(delta(`c${n}`, 'u'));
       two.report(delta(`c${n}`, 'u'));
@@ -364,7 +364,7 @@ describe('hosts on one Redis', () => {
     one.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
     two.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
     await eventually(() => one.state().length + two.state().length === 6, 'all have left');
-    const all = [...one.spoken, ...two.spoken].filter((written) => written.includes(' c'));
+    const all = [...one.owned, ...two.owned].filter((written) => written.includes(' c'));
     const expected = Array.from({ length: 50 }, (_, n) => [
       `occupied shop c${n}`,
       `joined shop c${n} u`,
@@ -372,11 +372,11 @@ describe('hosts on one Redis', () => {
       `vacated shop c${n}`,
     ]).flat();
     expect(all.sort()).to.deep.equal(expected.sort());
-    expect(one.spoken.length).to.be.greaterThan(0);
-    expect(two.spoken.length).to.be.greaterThan(0);
+    expect(one.owned.length).to.be.greaterThan(0);
+    expect(two.owned.length).to.be.greaterThan(0);
   });
 
-  it('take nothing from Redis that is not what they write', async () => {
+  it('ignores malformed and forged data in Redis', async () => {
     const one = start();
     one.report(delta('', 'u'));
     const host = 'a'.repeat(20);
@@ -405,7 +405,7 @@ describe('hosts on one Redis', () => {
         'no record',
         null,
       ].map((record) =>
-        // Such a record is left out, and the message is one of a host.
+        // The record is skipped, and the message is valid.
         JSON.stringify({
           kind: 'delta',
           host: 'b'.repeat(20),
@@ -419,7 +419,7 @@ describe('hosts on one Redis', () => {
     const two = start();
     await agree(one, two, 'of one user');
     for (const text of hostile) await redis.command('PUBLISH', 'gusher:presence', text);
-    // A host that is made up has records of which some break rules; those that keep them count while it lives.
+    // A forged host has valid and invalid records. The valid ones count while it is alive.
     const alive = `gusher:host:{${host}}`;
     await redis.command('SET', alive, '1', 'EX', '8');
     for (let chunk = 0; chunk < 32; chunk += 1) await redis.command('HSET', `${alive}:${chunk}`, '', '1');
