@@ -5,15 +5,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { within } from '../support/deadline.ts';
 import { type GusherOptions, type RunningGusher, spawnGusher } from '../support/gusher.ts';
+import { isAlive } from '../support/processes.ts';
 
-const CRASH_WHEN_READY = `
-  const { Socket } = require('node:net');
-  const { write } = Socket.prototype;
-  Socket.prototype.write = function (chunk, ...rest) {
-    if (String(chunk).includes('{"type":"ready"}')) setTimeout(() => { throw new Error('a bug'); }, 20);
-    return write.call(this, chunk, ...rest);
-  };
-`;
+/** Makes a worker throw when the test signals it. */
+const CRASH_ON_SIGNAL = `process.on('SIGUSR2', () => { throw new Error('a bug'); });`;
+const POLL_MS = 20;
 
 describe('gusher start failures', () => {
   let folder: string;
@@ -56,9 +52,10 @@ describe('gusher start failures', () => {
   });
 
   it('exits with 1 and an error message if workers crash repeatedly', async () => {
-    const { code, errorLines } = await runToItsEnd({
-      env: inEveryWorker(CRASH_WHEN_READY),
-    });
+    const { code, errorLines } = await runToItsEnd(
+      { env: inEveryWorker(CRASH_ON_SIGNAL) },
+      crashReadyWorkers,
+    );
     expect(code).to.equal(1);
     expect(errorLines.split('\n').at(-1)).to.equal(
       'gusher: workers crashed 10 times within a minute (last: exit code 3)',
@@ -81,14 +78,30 @@ describe('gusher start failures', () => {
   }
 });
 
+/** Crashes each worker once, as soon as it is ready. Returns a function that ends that. */
+function crashReadyWorkers(gusher: RunningGusher): () => void {
+  const crashed = new Set<number>();
+  const timer = setInterval(() => {
+    const ready = gusher.workerPids.filter((pid) => !crashed.has(pid));
+    for (const pid of ready) {
+      crashed.add(pid);
+      if (isAlive(pid)) process.kill(pid, 'SIGUSR2');
+    }
+  }, POLL_MS);
+  return () => clearInterval(timer);
+}
+
 async function runToItsEnd(
   options: GusherOptions,
+  disturb: (gusher: RunningGusher) => () => void = () => () => undefined,
 ): Promise<{ code: number | null; errorLines: string; gusher: RunningGusher }> {
   const gusher = spawnGusher({ workers: 2, ...options });
+  const stopDisturbing = disturb(gusher);
   try {
     const { code } = await within(gusher.exited, 'the end of gusher', 35_000);
     return { code, errorLines: gusher.errorLines.join('\n'), gusher };
   } finally {
+    stopDisturbing();
     await gusher.stop();
   }
 }

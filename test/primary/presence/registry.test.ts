@@ -155,7 +155,9 @@ describe('PresenceRegistry', () => {
     registry.change('w1', [delta('a', 'u'), delta('a', 'u', 1, undefined, 'board')]);
     registry.change('w1', [delta('a', 'u', -1)]);
     expect(received.slice(4)).to.deep.equal(['left shop a u', 'vacated shop a']);
-    expect(query({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal(['u']);
+    expect(query({ kind: 'usersOfChannel', app: 'board', channel: 'a', limit: 9 }).users).to.deep.equal([
+      'u',
+    ]);
     expect(query({ kind: 'apps', limit: 9 }).apps.map(({ app }) => app)).to.deep.equal(['board']);
   });
 
@@ -238,7 +240,10 @@ describe('PresenceRegistry', () => {
 
   it('answers queries for unknown names with zeros and empty lists', () => {
     expect(query({ kind: 'channels', app: 'none', limit: 9 })).to.deep.equal({ channels: [] });
-    expect(query({ kind: 'channel', app: 'none', channel: 'a' })).to.deep.equal({ subscriptions: 0, users: 0 });
+    expect(query({ kind: 'channel', app: 'none', channel: 'a' })).to.deep.equal({
+      subscriptions: 0,
+      users: 0,
+    });
     expect(query({ kind: 'usersOfApp', app: 'none', limit: 9 })).to.deep.equal({ users: [] });
     expect(query({ kind: 'user', app: 'none', user: 'u' })).to.equal(0);
   });
