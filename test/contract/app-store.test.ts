@@ -269,7 +269,7 @@ describe('App store in a file', () => {
     expect(apps).to.deep.equal({ shop: { url: 'http://h/', colour: 'red', enabled: false }, bad: 7 });
   });
 
-  it('does not take a file that has disappeared for one without apps', async () => {
+  it('reports a deleted file instead of an empty list', async () => {
     const store = new FileAppStore(path);
     expect(await store.list(), 'no file yet').to.deep.equal([]);
     await store.save('shop', { url: URL });
@@ -281,7 +281,7 @@ describe('App store in a file', () => {
       'has disappeared',
     );
     await new FileAppStore(path).save('other', { url: URL });
-    expect(await store.list(), 'it is there again').to.have.length(1);
+    expect(await store.list(), 'the file exists again').to.have.length(1);
     await store.save('shop', { url: URL });
     expect(await store.list()).to.have.length(2);
   });

@@ -114,7 +114,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('a@c');
       await one.broker.publish('a@c', numbered('c', 1));
-      await eventually(() => one.received.length === 1 && two.received.length === 1, 'both heard it');
+      await eventually(() => one.received.length === 1 && two.received.length === 1, 'both received it');
       expect(one.received[0]).to.deep.equal({ topic: 'a@c', publication: numbered('c', 1) });
       expect(host.members[2]?.received).to.deep.equal([]);
     });
@@ -123,7 +123,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@c');
       const sent = Array.from({ length: 500 }, (_, n) => n);
       await Promise.all(sent.map((n) => two.broker.publish('a@c', numbered('c', n))));
-      await eventually(() => one.received.length >= sent.length, 'everything was heard');
+      await eventually(() => one.received.length >= sent.length, 'everything was received');
       expect(dataOf(one)).to.deep.equal(sent);
     });
 
@@ -137,7 +137,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       }
       await eventually(
         () => one.received.length === 400 && two.received.length === 400,
-        'everything was heard',
+        'everything was received',
       );
       expect(dataOf(one)).to.deep.equal(dataOf(two));
     });
@@ -161,7 +161,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@on');
       await two.broker.publish('a@off', numbered('off', 1));
       await two.broker.publish('a@on', numbered('on', 2));
-      await eventually(() => one.received.length > 0, 'it was heard');
+      await eventually(() => one.received.length > 0, 'it was received');
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
@@ -172,7 +172,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@e');
       await two.broker.publish('a@c', numbered('c', 1));
       await two.broker.publish('a@d', numbered('d', 2));
-      await eventually(() => one.received.length > 0, 'the other topic was heard');
+      await eventually(() => one.received.length > 0, 'the other topic was received');
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
@@ -181,7 +181,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await two.broker.subscribe('b@c');
       await one.broker.publish('b@c', numbered('c', 'b'));
       await one.broker.publish('a@c', numbered('c', 'a'));
-      await eventually(() => one.received.length === 1 && two.received.length === 1, 'each heard its own');
+      await eventually(() => one.received.length === 1 && two.received.length === 1, 'each received its own');
       expect([dataOf(one), dataOf(two)]).to.deep.equal([['a'], ['b']]);
     });
 
@@ -189,7 +189,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9\\/","dup":1,"dup":2, "sp" : [ 1 ]}';
       await one.broker.subscribe('a@ü/日本 c');
       await two.broker.publish('a@ü/日本 c', { channel: 'ü/日本 c', event: 'é"x', data });
-      await eventually(() => one.received.length === 1, 'it was heard');
+      await eventually(() => one.received.length === 1, 'it was received');
       expect(one.received[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
     });
 
@@ -197,7 +197,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const data = JSON.stringify('x'.repeat(MEBIBYTE));
       await one.broker.subscribe('a@c');
       await two.broker.publish('a@c', { channel: 'c', event: 'e', data });
-      await eventually(() => one.received.length === 1, 'it was heard');
+      await eventually(() => one.received.length === 1, 'it was received');
       expect(one.received[0]?.publication.data.length).to.equal(data.length);
     });
 
@@ -205,7 +205,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const topics = Array.from({ length: 2_000 }, (_, n) => `a@c${n}`);
       await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
       await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
-      await eventually(() => one.received.length === topics.length, 'all were heard');
+      await eventually(() => one.received.length === topics.length, 'all were received');
     });
 
     it("delivers control messages once and in order to every worker, including the sender's", async () => {
@@ -217,7 +217,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await Promise.all(sent.map((message) => one.broker.broadcast(message)));
       await eventually(
         () => host.members.every(({ controls }) => controls.length >= sent.length),
-        'everybody heard everything',
+        'every worker received everything',
       );
       for (const { controls } of host.members) expect(controls).to.deep.equal(sent);
     });
@@ -230,7 +230,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       void one.broker.publish('a@c', numbered('c', 1));
       void one.broker.broadcast({ kind: 'terminate', app: 'a', user: 'u' });
       void one.broker.publish('a@c', numbered('c', 2));
-      await eventually(() => order.length === 3, 'all three were heard');
+      await eventually(() => order.length === 3, 'all three were received');
       expect(order).to.deep.equal(['publication', 'control', 'publication']);
     });
 
@@ -247,11 +247,11 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       expect(await three.broker.cached('a@c')).to.equal(undefined);
     });
 
-    it('tells subscribers what of a cache channel is kept', async () => {
+    it('marks the publications of a cache channel as cached', async () => {
       await two.broker.subscribe('a@cache-c');
       await one.broker.publish('a@cache-c', numbered('cache-c', 'backend'));
       await one.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
-      await eventually(() => two.received.length === 2, 'both were heard');
+      await eventually(() => two.received.length === 2, 'both were received');
       expect(two.received.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     });
 

@@ -47,7 +47,7 @@ describe('docs/api.md', () => {
     );
     expect(paths.length).to.be.greaterThan(20);
     const missing = paths.filter((path) => !document.includes(path));
-    expect(missing, 'routes that docs/api.md does not tell of').to.deep.equal([]);
+    expect(missing, 'routes that docs/api.md lacks').to.deep.equal([]);
   });
 
   it('names only existing settings', () => {

@@ -1,18 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 
-const CURE = 'docs/dependencies.md has to tell the reason of each package in package.json, and of no other';
+const HOW_TO_FIX =
+  'docs/dependencies.md must give the reason of each package in package.json, and of no other';
 
 describe('docs/dependencies.md', () => {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, object>;
   const document = readFileSync('docs/dependencies.md', 'utf8');
 
   it('lists the dependencies of package.json', () => {
-    expect(packagesUnder('## At run time'), CURE).to.deep.equal(namesIn('dependencies'));
+    expect(packagesUnder('## At run time'), HOW_TO_FIX).to.deep.equal(namesIn('dependencies'));
   });
 
   it('lists the devDependencies of package.json', () => {
-    expect(packagesUnder('## For development'), CURE).to.deep.equal(namesIn('devDependencies'));
+    expect(packagesUnder('## For development'), HOW_TO_FIX).to.deep.equal(namesIn('devDependencies'));
   });
 
   function namesIn(field: string): string[] {

@@ -144,10 +144,10 @@ describe('Imports of src', () => {
   const byPath = new Map(sources.map((source) => [source.path, source]));
 
   it('refer to existing files', () => {
-    const astray = arrows().filter(([, to]) => !byPath.has(to));
-    expect(astray.map(say), 'imports of files that are not there').to.deep.equal([]);
+    const missing = fileImports().filter(([, to]) => !byPath.has(to));
+    expect(missing.map(format), 'imports of missing files').to.deep.equal([]);
     // Fails if the parser finds too few imports.
-    expect(arrows().length).to.be.greaterThan(sources.length);
+    expect(fileImports().length).to.be.greaterThan(sources.length);
   });
 
   it('have no cycle', () => {
@@ -155,42 +155,42 @@ describe('Imports of src', () => {
   });
 
   it('go from a folder only to itself, to shared and to the folders below it', () => {
-    const errors = arrows().filter(([from, to]) => !mayImport(from, to));
-    expect(errors.map(say), 'arrows that MAY_IMPORT in this test does not know').to.deep.equal([]);
+    const errors = fileImports().filter(([from, to]) => !mayImport(from, to));
+    expect(errors.map(format), 'imports that MAY_IMPORT does not allow').to.deep.equal([]);
   });
 
   it('never refer to the composition of a process', () => {
-    const errors = arrows().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
-    expect(errors.map(say), 'imports of what joins the parts').to.deep.equal([]);
+    const errors = fileImports().filter(([from, to]) => !(IMPORTED_ONLY_BY[to] ?? [from]).includes(from));
+    expect(errors.map(format), 'imports of composing files').to.deep.equal([]);
   });
 
   it('use each npm package in one place per process', () => {
-    const errors = packages().filter(
+    const errors = packageImports().filter(
       ([from, name]) => !(HOMES[name] ?? []).some((home) => from.startsWith(home)),
     );
-    expect(errors.map(say), 'packages away from home (HOMES in this test)').to.deep.equal([]);
+    expect(errors.map(format), 'packages outside their home in HOMES').to.deep.equal([]);
   });
 
   it('use every dependency of package.json, and no other package', () => {
     const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
-    const used = [...new Set(packages().map(([, name]) => name))].sort();
+    const used = [...new Set(packageImports().map(([, name]) => name))].sort();
     expect(used, 'packages imported').to.deep.equal(Object.keys(manifest.dependencies).sort());
     expect(Object.keys(HOMES).sort(), 'packages in HOMES of this test').to.deep.equal(used);
   });
 
   it('reach every file', () => {
-    const reached = new Set([...ENTRIES, ...arrows().map(([, to]) => to)]);
+    const reached = new Set([...ENTRIES, ...fileImports().map(([, to]) => to)]);
     const dead = sources.map(({ path }) => path).filter((path) => !reached.has(path));
     expect(dead, 'files that nothing imports').to.deep.equal([]);
   });
 
-  function arrows(): [from: string, to: string][] {
+  function fileImports(): [from: string, to: string][] {
     return sources.flatMap(({ path, imports }) =>
       imports.flatMap((one) => (one.kind === 'file' ? [[path, one.path] as [string, string]] : [])),
     );
   }
 
-  function packages(): [from: string, name: string][] {
+  function packageImports(): [from: string, name: string][] {
     return sources.flatMap(({ path, imports }) =>
       imports.flatMap((one) => (one.kind === 'package' ? [[path, one.name] as [string, string]] : [])),
     );
@@ -204,7 +204,7 @@ describe('Files of src', () => {
     const errors = sources
       .map(({ path }) => path)
       .filter((path) => !/^([a-z0-9]+(-[a-z0-9]+)*[/.])+ts$/.test(path));
-    expect(errors, 'files named otherwise').to.deep.equal([]);
+    expect(errors, 'files not in kebab-case').to.deep.equal([]);
   });
 
   it('number at most nine per folder', () => {
@@ -219,7 +219,7 @@ describe('Files of src', () => {
 
   it('have no `any`', () => {
     const form = /[:<|&(,[=]\s*any\b(?=\s*(?:[\][,;)>|&={]|$))|\bas any\b/;
-    expect(linesWith(sources, form), 'types that say nothing').to.deep.equal([]);
+    expect(linesWith(sources, form), 'lines with any').to.deep.equal([]);
   });
 
   it('have no enum and no namespace', () => {
@@ -234,7 +234,7 @@ function mayImport(from: string, to: string): boolean {
   return ['shared/', folder, ...(MAY_IMPORT[folder] ?? [])].some((allowed) => to.startsWith(allowed));
 }
 
-function say([from, to]: readonly [from: string, to: string]): string {
+function format([from, to]: readonly [from: string, to: string]): string {
   return `${from} -> ${to}`;
 }
 
@@ -243,9 +243,9 @@ function cyclesOf(files: ReadonlyMap<string, SourceFile>): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];
   const visit = (path: string, trail: readonly string[]): void => {
-    const met = trail.indexOf(path);
-    if (met >= 0) cycles.push([...trail.slice(met), path].join(' -> '));
-    if (met >= 0 || done.has(path)) return;
+    const start = trail.indexOf(path);
+    if (start >= 0) cycles.push([...trail.slice(start), path].join(' -> '));
+    if (start >= 0 || done.has(path)) return;
     for (const one of files.get(path)?.imports ?? []) {
       if (one.kind === 'file') visit(one.path, [...trail, path]);
     }

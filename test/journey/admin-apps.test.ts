@@ -29,9 +29,9 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       api.request('PATCH', `${APPS}/${key}`, fields);
 
     it('requires the token, also on loopback', async () => {
-      const stranger = new Api(() => gusher.api);
-      expectRejected(await stranger.get(APPS), 401, 'unauthorized');
-      expectRejected(await stranger.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
+      const unauthorized = new Api(() => gusher.api);
+      expectRejected(await unauthorized.get(APPS), 401, 'unauthorized');
+      expectRejected(await unauthorized.request('PUT', `${APPS}/x`, { channels: [] }), 401, 'unauthorized');
     });
 
     it('creates, reads, updates, replaces and deletes an app', async () => {

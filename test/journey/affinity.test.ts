@@ -21,13 +21,16 @@ describe('`sid` query parameter of a connect', () => {
     }
     // All clients are on the killed worker. Round-robin dispatch would have put only half of them there.
     const [one, other] = gusher.workerPids as [number, number];
-    const stranger = await connectClient(gusher.clientUrl());
+    const otherClient = await connectClient(gusher.clientUrl());
     process.kill(one, 'SIGKILL');
     const isGone = ({ socket }: Client): boolean => socket.readyState === socket.CLOSED;
-    await eventually(() => isGone(first) || isGone(stranger), 'the worker takes its clients with it');
-    if (isGone(stranger)) process.kill(other, 'SIGKILL');
+    await eventually(
+      () => isGone(first) || isGone(otherClient),
+      'the clients of the killed worker are disconnected',
+    );
+    if (isGone(otherClient)) process.kill(other, 'SIGKILL');
     await eventually(() => [first, ...clients].every(isGone), 'all of them are gone');
-    stranger.socket.terminate();
+    otherClient.socket.terminate();
   });
 
   it('is ignored if no connection has that id', async () => {

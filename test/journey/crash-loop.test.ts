@@ -25,7 +25,7 @@ describe('gusher start failures', () => {
   const inThePrimary = (code: string): Record<string, string> => inEach('isPrimary', code);
 
   function inEach(kind: 'isWorker' | 'isPrimary', code: string): Record<string, string> {
-    const file = join(folder, 'fault.cjs');
+    const file = join(folder, 'crash.cjs');
     writeFileSync(file, `if (require('node:cluster').${kind}) { ${code} }\n`);
     return { NODE_OPTIONS: `--require ${file}` };
   }

@@ -23,7 +23,7 @@ describe('Demo app', function () {
     await eventually(() => socket.received.includes('\r\n\r\n'), 'an answer');
     const isNative = target.startsWith('/ws');
     if (!isNative)
-      await eventually(() => socket.received.includes('pusher:'), 'what a Pusher client is told');
+      await eventually(() => socket.received.includes('pusher:'), 'the reply to a Pusher client');
     socket.socket.destroy();
     return socket.received;
   }

@@ -114,7 +114,7 @@ describe('Presence API', () => {
   });
 
   it('publishes by pattern to the occupied channels of that app only', async () => {
-    const eve = await join('eve', 'TEST', 'room-1', 'room-22', 'lobby');
+    const eve = await join('eve', 'TEST', 'room-1', 'room-22', 'lounge');
     const other = await join('eve', 'OTHER', 'room-1');
     const body = '{"channel_pattern":"^room-\\\\d+$","event":"e","data":{"n":1.0}}';
     const { status, text } = await api.post(`${TEST}/messages`, body);
@@ -127,7 +127,7 @@ describe('Presence API', () => {
     // The pattern is not anchored, as in the previous server.
     const { json } = await api.post(`${TEST}/messages`, { channel_pattern: 'obb', event: 'e' });
     expect(json).to.deep.equal({ total: 1, pattern: 'obb' });
-    expect((await eve.next()).channel).to.equal('lobby');
+    expect((await eve.next()).channel).to.equal('lounge');
     await api.post('/v1/apps/OTHER/channels/room-1/messages', { event: 'marker' });
     expect((await other.next()).event).to.equal('marker');
   });

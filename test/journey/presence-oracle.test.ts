@@ -28,7 +28,7 @@ const APPS = ['board', 'shop'];
 /** The channel in which a Pusher client at each host watches joins and leaves. */
 const HALL = 'presence-hall';
 const PUSHER = { app: 'shop', id: '77', secret: 's3cr3t' };
-const CHANNELS = ['lobby', HALL, 'room-a', 'room-b', 'room-c', 'zoo'];
+const CHANNELS = ['lounge', HALL, 'room-a', 'room-b', 'room-c', 'zoo'];
 const USERS = ['', 'ann', 'bob', 'cid', 'dan', 'eve', 'fay'];
 const CLIENTS_MAX = 40;
 /** The documented time after which the users of a dead host are removed. */
@@ -101,7 +101,7 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
     expect(errors, `doubled or missed: ${story()}`).to.deep.equal([]);
     const expected = model.membersOf(PUSHER.app, HALL);
     if (members.join() === expected.join()) return [];
-    return [`a watcher was told of ${members}, expected ${expected}`];
+    return [`a watcher received ${members}, expected ${expected}`];
   }
 
   /** Connects a watcher at every host that has none. */

@@ -29,8 +29,8 @@ describe('Primary process crash', () => {
   });
 
   it('logs an uncaught exception and closes the clients with a reconnect code', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'gusher-fault-'));
-    const file = join(folder, 'fault.cjs');
+    const folder = mkdtempSync(join(tmpdir(), 'gusher-crash-'));
+    const file = join(folder, 'crash.cjs');
     const error = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
     writeFileSync(file, `if (require('node:cluster').isPrimary) { ${error} }\n`);
     const gusher = await startGusher({ workers: 2, env: { NODE_OPTIONS: `--require ${file}` } });
@@ -54,7 +54,7 @@ describe('Primary process crash', () => {
     const { workerPids } = gusher;
 
     gusher.process.kill('SIGTERM');
-    await within(Promise.race(subscribers.map(({ client }) => client.closed)), 'the first goodbye');
+    await within(Promise.race(subscribers.map(({ client }) => client.closed)), 'the first close');
     await killAndForget(gusher);
     const closes = await within(
       Promise.all(subscribers.map(({ client }) => client.closed)),

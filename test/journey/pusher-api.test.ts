@@ -39,7 +39,7 @@ describe('Pusher HTTP API', () => {
       env: {
         GUSHER_APPS_FILE: apps.path,
         GUSHER_PUSHER_PATH_PREFIX: '/realtime',
-        GUSHER_API_TOKEN: 'a-token-that-nobody-needs-here',
+        GUSHER_API_TOKEN: 'token-that-no-request-needs',
       },
     });
   });

@@ -44,7 +44,7 @@ describe('pusher-js in a browser', () => {
     await eventually(async () => {
       const { socketId, state } = await page.connection();
       return state === 'connected' && socketId !== first.socketId;
-    }, 'the page is connected anew');
+    }, 'the page has reconnected');
     await eventually(async () => {
       const response = await server.sdk.get({ path: '/channels/presence-room/users' });
       return response.status === 200 && (await response.text()).includes('ann');

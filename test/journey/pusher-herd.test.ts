@@ -113,7 +113,7 @@ describe('Admission queue of Pusher clients', () => {
     this.timeout(2 * timeoutMs);
     await start(PER_SECOND);
     come(HERD);
-    await eventually(backSince(0), 'all are there at first', timeoutMs);
+    await eventually(backSince(0), 'all clients are connected', timeoutMs);
 
     // Disconnects all clients in one moment, as when a host is lost.
     const droppedAt = performance.now();
@@ -144,7 +144,7 @@ describe('Admission queue of Pusher clients', () => {
     await start(100);
     const cameAt = performance.now();
     come(300, true);
-    await eventually(backSince(0), 'all are there', 20_000);
+    await eventually(backSince(0), 'all clients are connected', 20_000);
     expectNoFasterThan(
       100,
       herd.map(({ establishedAt }) => establishedAt),
@@ -159,7 +159,7 @@ describe('Admission queue of Pusher clients', () => {
     const cameAt = performance.now();
     // 205 clients can wait 2 s or less. The other 175 are closed with 4100 at random times within 2 s.
     come(380);
-    await eventually(backSince(0), 'all are there', 20_000);
+    await eventually(backSince(0), 'all clients are connected', 20_000);
     const again = herd.flatMap(({ attempts }) => attempts.slice(1));
     expect(again.length).to.be.within(1, 180);
     // The delays are random: 88 reconnects a second on average, and 130 are more than six standard deviations above.

@@ -75,9 +75,12 @@ describe('Pusher protocol over two hosts', () => {
       }
     }
     await pusherSdk(hosts[0]?.api ?? '').trigger('private-shared', 'e', 'end');
-    await eventually(() => received.every((data) => data.includes('end')), 'everybody hears the end');
+    await eventually(() => received.every((data) => data.includes('end')), 'every client receives the end');
     // Messages of one host may overtake messages of the other.
-    await eventually(() => received.every(({ length }) => length >= 7), 'everybody hears what others sent');
+    await eventually(
+      () => received.every(({ length }) => length >= 7),
+      'every client receives the messages of the others',
+    );
     for (const [index, data] of received.entries()) {
       const others = ['0', '1', '2', '3'].filter((other) => other !== String(index)).map(Number);
       const expected = others.flatMap((other) => [other, other]);
@@ -144,7 +147,7 @@ describe('Pusher protocol over two hosts', () => {
     talk.trigger('client-hello', { text: 'hä' });
     expect(await received).to.deep.equal({ text: 'hä' });
     const isClientEvent = ({ name }: { name: string }): boolean => name === 'client_event';
-    await eventually(() => receiver.of(channel).some(isClientEvent), 'the client event is told');
+    await eventually(() => receiver.of(channel).some(isClientEvent), 'the client event is reported');
     expect(receiver.of(channel).filter(isClientEvent)).to.deep.equal([
       {
         name: 'client_event',
@@ -159,7 +162,7 @@ describe('Pusher protocol over two hosts', () => {
     await eventOf(bea.subscribe('cache-empty'), 'pusher:cache_miss');
     await eventually(
       () => receiver.of('cache-empty').some(({ name }) => name === 'cache_miss'),
-      'the miss is told',
+      'the cache miss is reported',
     );
   });
 

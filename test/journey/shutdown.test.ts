@@ -54,10 +54,10 @@ describe('Graceful shutdown', () => {
         return response.status === 503 && body.reason === 'stopping';
       }, 'readiness is off');
       const rejected = await connectClient(gusher.clientUrl()).then(
-        () => 'let in',
-        () => 'refused',
+        () => 'accepted',
+        () => 'rejected',
       );
-      expect(rejected).to.equal('refused');
+      expect(rejected).to.equal('rejected');
       const open = subscribers.filter(({ client }) => client.socket.readyState === client.socket.OPEN);
       expect(open).to.have.length.above(0);
       expect(await gusher.end()).to.equal(0);

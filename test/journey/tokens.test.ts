@@ -126,8 +126,8 @@ describe('Tokens', () => {
   });
 
   it('auth rejects invalid tokens with a code', async () => {
-    const stranger = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
-    expectRejected(await door.post('/v1/auth', { jwt: stranger }), 401, 'token_refused');
+    const foreign = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
+    expectRejected(await door.post('/v1/auth', { jwt: foreign }), 401, 'token_refused');
     expectRejected(
       await door.post('/v1/auth', { jwt: await sign({}, { expiresIn: -9 }) }),
       401,

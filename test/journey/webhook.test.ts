@@ -76,7 +76,7 @@ describe('Auth webhook', () => {
     ...[404, 405, 413, 415, 419, 426].map(
       (status) =>
         [
-          `says ${status}`,
+          `responds ${status}`,
           (response: ServerResponse) => response.writeHead(status).end('<html>'),
           502,
           'auth_unusable',

@@ -99,7 +99,7 @@ describe('Pusher §4: subscribe and unsubscribe', () => {
         .map(({ channel }) => channel);
     await eventually(
       () => received(other, 'last').length === 2 && received(one, 'last').length === 2,
-      'all were heard',
+      'all are received',
     );
     expect(received(other, 'e')).to.have.members([a, b]);
     expect(received(one, 'e')).to.deep.equal([]);

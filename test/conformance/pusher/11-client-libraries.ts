@@ -175,7 +175,7 @@ describe('Pusher: existing clients, unmodified', () => {
       two.private(name).listen('.order', () => received.push('two'));
       await trigger(`private-${name}`, 'order', {}, { socket_id: one.socketId() });
       await trigger(`private-${name}`, 'order', {});
-      await eventually(() => received.length >= 3, 'both have heard it');
+      await eventually(() => received.length >= 3, 'both clients receive it');
       expect(received.sort()).to.deep.equal(['one', 'two', 'two']);
     });
   });

@@ -94,7 +94,7 @@ describe('Pusher: pusher-js in a browser, unmodified', () => {
       await server.sdk.sendToUser(user, 'for-you', { n: 1 });
       const received = await page.page.evaluate(() => (globalThis as unknown as PageWorld).received.length);
       return received > 0;
-    }, 'the user hears it');
+    }, 'the user receives it');
     expect((await page.received('for-you')).data).to.deep.equal({ n: 1 });
   });
 

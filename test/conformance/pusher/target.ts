@@ -13,7 +13,7 @@ import {
 } from '../../support/pusher-client.ts';
 import { freePort } from '../../support/redis-server.ts';
 
-/** The server under test: what README.md of this folder says, or else the built program. */
+/** The server under test: the one that the variables of README.md name, or else the built program. */
 export interface Target extends Credentials {
   /** `ws://host:port`, with the path prefix if there is one. */
   readonly url: string;
@@ -58,7 +58,7 @@ export function conformanceTarget(): Promise<Target> {
   return target;
 }
 
-// Of the root suite: the server is there until the last file is through.
+// A hook of the root suite: the server runs until the last file has finished.
 after(async () => {
   await own?.gusher.stop();
   own?.apps.remove();
