@@ -31,15 +31,7 @@ const NOT_YET_CLEAN: ReadonlySet<string> = new Set([
   'src/shared/scheduling/token-bucket-queue.ts',
   'src/worker/auth/authenticator.ts',
   'src/worker/flush-cycle.ts',
-  'src/worker/lifecycle/drain.ts',
-  'src/worker/lifecycle/heartbeat.ts',
-  'src/worker/lifecycle/idle-timeout.ts',
   'src/worker/main.ts',
-  'src/worker/protocols/pusher/commands/signin.ts',
-  'src/worker/protocols/pusher/commands/subscribe.ts',
-  'src/worker/protocols/pusher/presence/presence-watch.ts',
-  'src/worker/protocols/pusher/presence/subscription-counts.ts',
-  'src/worker/protocols/pusher/presence/watchlists.ts',
   'test/primary/broker/relay.test.ts',
   'test/primary/presence/cluster/cluster.test.ts',
   'test/primary/presence/registry.test.ts',
@@ -47,9 +39,6 @@ const NOT_YET_CLEAN: ReadonlySet<string> = new Set([
   'test/primary/webhooks/sender.test.ts',
   'test/shared/apps/app-registry.test.ts',
   'test/shared/scheduling/token-bucket-queue.test.ts',
-  'test/worker/connection/receive-queue.test.ts',
-  'test/worker/protocols/pusher/watchlists.test.ts',
-  'test/worker/websocket/ws-receiver-patch.test.ts',
 ]);
 
 describe('Vocabulary', () => {
