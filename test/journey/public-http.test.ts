@@ -162,7 +162,8 @@ describe('HTTP on the public port and the API port', () => {
   });
 
   it('serves 32 pipelined requests', async () => {
-    const pipeline = 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(31) + `GET /up HTTP/1.1\r\n${CLOSE}\r\n`;
+    const upRequests = 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(31);
+    const pipeline = `${upRequests}GET /up HTTP/1.1\r\n${CLOSE}\r\n`;
     for (const port of ports) {
       expect((await ask(port, pipeline)).match(/HTTP\/1\.1 200 OK/g)).to.have.lengthOf(32);
     }
