@@ -15,7 +15,7 @@ export class Channel<Subscriber> {
   readonly groups: SubscriberGroup<Subscriber>[] = [];
   /** Whether the broker caches the last event of this channel for later subscribers. */
   readonly isCache: boolean;
-  /** Owned by the hub: the last cached event that this worker received, valid until `cachedUntil` (`performance.now()`). */
+  /** Owned by the hub: the last cached event, valid until `cachedUntil` (`performance.now()`). */
   cached: Publication | undefined = undefined;
   cachedUntil = 0;
 

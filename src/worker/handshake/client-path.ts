@@ -18,7 +18,10 @@ export function appSegmentOf({ url = '' }: UpgradeRequest): string | undefined {
   return undefined;
 }
 
-/** Reads app and credential of a native client. Throws `not_found`, `bad_request`, `upgrade_required` or `unknown_app`. */
+/**
+ * Parses the app key and the credential of a native client. Throws `not_found`, `bad_request`, `upgrade_required` or
+ * `unknown_app`.
+ */
 export function readCredentials(request: UpgradeRequest): Credentials {
   const segment = appSegmentOf(request);
   if (segment === undefined) throw new GusherError('not_found');

@@ -113,7 +113,7 @@ export class ConnectionQuota {
     if (isOver && wasOver) this.#closeShare(app, counted - max, counted);
   }
 
-  /** Closes the same fraction of the surplus as this worker has of all connections. A fraction below one is a chance. */
+  /** Closes this worker's share of the surplus. Below one connection, closes one with that probability. */
   #closeShare(app: string, surplus: number, counted: number): void {
     const own = [...this.#hub.connections()].filter(
       ({ appKey, state }) => appKey === app && state === 'open',

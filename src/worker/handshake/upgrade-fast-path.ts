@@ -7,8 +7,8 @@ const HEAD_END = '\r\n\r\n';
 
 /**
  * Receives the sockets of the public port (`connection` events) before the HTTP server. Parses a plain upgrade request
- * itself and emits `upgrade` on the server at once, so that no parser, timer or listener of the HTTP server stays with
- * a long-lived socket. All other sockets go to the HTTP server, from their first byte.
+ * itself and emits `upgrade` on the server at once. This keeps parsers, timers and listeners of the HTTP server off
+ * long-lived sockets. All other sockets are passed to the HTTP server, from their first byte.
  */
 export class UpgradeFastPath extends EventEmitter {
   readonly #server: Server;

@@ -3,7 +3,7 @@ import { type Frames, joinFrames } from '../websocket/frame.ts';
 /** Measured: joining more bytes than this into one write saves no time. */
 const BATCH_BYTES = 64 * 1024;
 
-/** Published frames, and the connections that must not get them. */
+/** Published frames, and the connections that must not receive them. */
 interface Published<Connection> {
   readonly frames: Frames;
   except: Set<Connection> | undefined;

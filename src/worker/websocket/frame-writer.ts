@@ -167,7 +167,7 @@ function loadStreamWrap(): StreamWrap | undefined {
   }
 }
 
-/** Runs `trial` with both ends of a fresh connection; false if it takes longer than the probe's deadline. */
+/** Runs `trial` with both ends of a new connection. Resolves to false after `PROBE_TIMEOUT_MS`. */
 async function onLoopback(trial: (near: Socket, far: Socket) => Promise<boolean>): Promise<boolean> {
   const server = createServer({ pauseOnConnect: true });
   const deadline = new AbortController();

@@ -135,13 +135,13 @@ describe('ReceiveQueue', () => {
       );
       receiveQueue.receive(connection, Buffer.from('x'), false);
       connection.state = 'closed';
-      let forgotten = false;
+      let isFinished = false;
       receiveQueue.finishThen(connection, () => {
-        forgotten = true;
+        isFinished = true;
       });
       reject(failure);
       await turnEnds();
-      expect([received(), forgotten]).to.deep.equal([[], true]);
+      expect([received(), isFinished]).to.deep.equal([[], true]);
     });
   });
 
@@ -175,23 +175,23 @@ describe('ReceiveQueue', () => {
 
   describe('#finishThen', () => {
     const { slow, received, finish } = slowProtocol(() => true);
-    let forgotten = false;
+    let isFinished = false;
 
-    function say(connection: Connection, ...texts: string[]): void {
+    function receiveAll(connection: Connection, ...texts: string[]): void {
       received.length = 0;
       finish.length = 0;
-      forgotten = false;
+      isFinished = false;
       for (const text of texts) receiveQueue.receive(connection, Buffer.from(text), false);
     }
 
-    function go(connection: Connection): void {
+    function closeSocket(connection: Connection): void {
       connection.state = 'closed';
       receiveQueue.finishThen(connection, () => {
-        forgotten = true;
+        isFinished = true;
       });
     }
 
-    async function carryOut(): Promise<void> {
+    async function finishCommand(): Promise<void> {
       finish.shift()?.();
       await turnEnds();
     }
@@ -199,54 +199,54 @@ describe('ReceiveQueue', () => {
     it('executes the commands that were received before the close, then finishes', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
-      say(connection, '1', '2', '3');
-      go(connection);
-      await carryOut();
-      await carryOut();
+      receiveAll(connection, '1', '2', '3');
+      closeSocket(connection);
+      await finishCommand();
+      await finishCommand();
       expect(received).to.deep.equal(['1', '2', '3']);
-      expect(forgotten).to.equal(false);
-      await carryOut();
-      expect(forgotten).to.equal(true);
+      expect(isFinished).to.equal(false);
+      await finishCommand();
+      expect(isFinished).to.equal(true);
     });
 
     it('finishes at once if no command is in progress', () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
-      say(connection);
-      go(connection);
-      expect(forgotten).to.equal(true);
+      receiveAll(connection);
+      closeSocket(connection);
+      expect(isFinished).to.equal(true);
     });
 
     it('executes no more commands than the rate limit allows', async () => {
       makeReceiveQueue({ commandsPerSecond: 2 });
       const { connection } = makeConnection(slow);
-      say(connection, '1', '2', '3', '4');
-      await carryOut();
-      await carryOut();
-      go(connection);
+      receiveAll(connection, '1', '2', '3', '4');
+      await finishCommand();
+      await finishCommand();
+      closeSocket(connection);
       expect(received).to.deep.equal(['1', '2']);
-      expect(forgotten).to.equal(true);
+      expect(isFinished).to.equal(true);
     });
 
     it('drops the commands of a connection that was closed with an error', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
-      say(connection, '1', '2');
+      receiveAll(connection, '1', '2');
       connection.closeError = ERRORS.too_many_protocol_errors;
-      go(connection);
-      expect(forgotten).to.equal(true);
-      await carryOut();
+      closeSocket(connection);
+      expect(isFinished).to.equal(true);
+      await finishCommand();
       expect(received).to.deep.equal(['1']);
     });
 
     it('stops waiting for slow commands', async () => {
       makeReceiveQueue();
       const { connection } = makeConnection(slow);
-      say(connection, '1', '2');
-      go(connection);
-      expect(forgotten).to.equal(false);
-      await eventually(() => forgotten, 'it is forgotten');
-      await carryOut();
+      receiveAll(connection, '1', '2');
+      closeSocket(connection);
+      expect(isFinished).to.equal(false);
+      await eventually(() => isFinished, 'it is isFinished');
+      await finishCommand();
       expect(received).to.deep.equal(['1']);
     });
   });
@@ -262,7 +262,7 @@ describe('ReceiveQueue', () => {
     for (let n = 0; n < 7; n += 1) receiveQueue.receive(connection, Buffer.from(String(n)), false);
     expect(received).to.have.length(3);
     expect(transport.paused).to.equal(true);
-    await eventually(() => received.length === 7, 'everything was heard');
+    await eventually(() => received.length === 7, 'all messages were received');
     expect(received.join('')).to.equal('0123456');
     expect(transport.paused).to.equal(false);
   });

@@ -56,12 +56,12 @@ describe('ControlHandler', () => {
   const messagesOf = ({ writes }: RecordingTransport): string[] => writes.flat();
 
   it('sends a message to every connection of the user in that app, and to no other', async () => {
-    const tabs = [join('u'), join('u')];
+    const connections = [join('u'), join('u')];
     const others = [join('v'), join('u', 'board'), join('')];
     control.execute({ kind: 'toUser', app: 'shop', user: 'u', data: '{"x":1.0}' });
     control.execute({ kind: 'toUser', app: 'shop', user: 'u', event: 'hi', data: '[]' });
     await turnEnds();
-    for (const { transport } of tabs) {
+    for (const { transport } of connections) {
       expect(messagesOf(transport)).to.deep.equal(['{"x":1.0}', '{"event":"hi","data":[]}']);
     }
     for (const { transport } of others) expect(messagesOf(transport)).to.deep.equal([]);
@@ -78,14 +78,14 @@ describe('ControlHandler', () => {
   });
 
   it('sends no message to connections that were removed or changed their user', async () => {
-    const gone = join('u');
-    hub.remove(gone.connection);
+    const removed = join('u');
+    hub.remove(removed.connection);
     const renamed = join('u');
     hub.setUser(renamed.connection, 'v');
     control.execute({ kind: 'toUser', app: 'shop', user: 'u', data: '1' });
     control.execute({ kind: 'toUser', app: 'shop', user: 'v', data: '2' });
     await turnEnds();
-    expect(messagesOf(gone.transport)).to.deep.equal([]);
+    expect(messagesOf(removed.transport)).to.deep.equal([]);
     expect(messagesOf(renamed.transport)).to.deep.equal(['2']);
   });
 
@@ -125,10 +125,10 @@ describe('ControlHandler', () => {
   });
 
   it('closes all connections of a user', () => {
-    const tabs = [join('u'), join('u')];
+    const connections = [join('u'), join('u')];
     const other = join('v');
     control.execute({ kind: 'terminate', app: 'shop', user: 'u' });
-    for (const { transport } of tabs) expect(transport.closedWith?.code).to.equal(4009);
+    for (const { transport } of connections) expect(transport.closedWith?.code).to.equal(4009);
     expect(other.transport.closedWith).to.equal(undefined);
   });
 });

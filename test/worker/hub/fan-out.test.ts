@@ -121,12 +121,12 @@ describe('FanOut', () => {
     for (let n = 0; n < 3_000; n += 1) clients.push(await join('c'));
     publish('c', 1);
     await turnEnds();
-    const gone = clients.filter((_, index) => index % 3 === 0);
-    for (const { connection } of gone) hub.remove(connection);
-    const reached = new Set(gone.filter(({ transport }) => transport.writes.length > 0));
+    const removed = clients.filter((_, index) => index % 3 === 0);
+    for (const { connection } of removed) hub.remove(connection);
+    const reached = new Set(removed.filter(({ transport }) => transport.writes.length > 0));
     for (let turns = 0; turns < 40; turns += 1) await turnEnds();
     for (const client of clients) {
-      const expected = gone.includes(client) ? Number(reached.has(client)) : 1;
+      const expected = removed.includes(client) ? Number(reached.has(client)) : 1;
       expect(client.transport.writes.length).to.equal(expected);
     }
   });

@@ -68,10 +68,10 @@ describe('TokenExpiry', () => {
 
   it('ignores tokens without expiry, and connections that are untracked', () => {
     const forever = join(undefined);
-    const gone = join(2_000);
-    expiry.untrack(gone.connection);
+    const untracked = join(2_000);
+    expiry.untrack(untracked.connection);
     pass(60_000);
-    for (const { transport } of [forever, gone]) {
+    for (const { transport } of [forever, untracked]) {
       expect([received(transport), transport.closedWith]).to.deep.equal([0, undefined]);
     }
   });

@@ -136,7 +136,7 @@ for (const way of ways) {
       near.destroy();
       for (let n = 0; n < 5; n += 1) write(100);
       await once(near, 'close');
-      await eventually(() => target.directBytes === 0, 'nothing is held for a socket that is gone');
+      await eventually(() => target.directBytes === 0, 'no bytes are kept for a closed socket');
       for (let n = 0; n < 5; n += 1) write(100);
     });
 
@@ -145,21 +145,21 @@ for (const way of ways) {
       far.resetAndDestroy();
       await eventually(() => near.destroyed, 'the end of the socket');
       write(100);
-      await eventually(() => target.directBytes === 0, 'nothing is held for a socket that is gone');
+      await eventually(() => target.directBytes === 0, 'no bytes are kept for a closed socket');
     });
 
     it('shares one buffer among many sockets without changing it', async () => {
-      const others: WriteTarget[] = [];
+      const targets: WriteTarget[] = [];
       const readers: { all: Promise<Buffer>; socket: Socket }[] = [];
       for (let n = 0; n < 5; n += 1) {
         const [stream, socket] = await connectPair(server);
-        others.push(openTarget(writer, stream));
+        targets.push(openTarget(writer, stream));
         readers.push({ all: readToEnd(socket), socket });
       }
       const shared = pattern(8 * MEBIBYTE, 1);
       const before = Buffer.from(shared);
-      for (const other of others) writer.write(other, shared);
-      for (const { stream } of others) stream.end();
+      for (const other of targets) writer.write(other, shared);
+      for (const { stream } of targets) stream.end();
       for (const { all } of readers) expect((await within(all, 'all bytes')).equals(before)).to.equal(true);
       expect(shared.equals(before)).to.equal(true);
     });

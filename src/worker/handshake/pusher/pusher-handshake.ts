@@ -69,8 +69,12 @@ type AdmissibleClient = PendingClient & { readonly decision: App };
 
 /**
  * Accepts Pusher clients at `/app/{key}`. The protocol reports an error after the handshake, by `pusher:error` and a
- * close code. The steps: check the app → complete the WebSocket handshake → wait for admission → register the
- * connection → check the connection limit of the app → send `connection_established`.
+ * close code. The steps:
+ *
+ * 1. check the app, and complete the WebSocket handshake
+ * 2. reject the client, or wait for its admission
+ * 3. register the connection, and check the connection limit of the app
+ * 4. send `connection_established`
  */
 export class PusherHandshake {
   readonly #dependencies: PusherHandshakeDependencies;

@@ -23,7 +23,7 @@ import {
 
 /** The event of a message to a user or a socket without an event name. */
 const DEFAULT_EVENT = 'gusher.message';
-/** Older clients learn the code of a close from the `pusher:error` before it. */
+/** Older clients read the close code from the `pusher:error` before the close. */
 const FIRST_PROTOCOL_WITHOUT_ERROR = 6;
 
 export interface PusherProtocolDependencies extends Context {

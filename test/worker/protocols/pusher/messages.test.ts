@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { ERRORS } from '../../../../src/shared/errors/catalogue.ts';
 import * as messages from '../../../../src/worker/protocols/pusher/messages.ts';
 
-/** How each message of the server is made; a new one needs a line here. */
+/** Every message of the server. A new one needs a line here. */
 const MADE: Readonly<Record<string, () => string>> = {
   PONG: () => messages.PONG,
   publicationText: () => messages.publicationText({ channel: 'c', event: 'e', data: '1' }),

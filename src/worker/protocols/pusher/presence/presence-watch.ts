@@ -11,7 +11,7 @@ import { memberAddedText, memberRemovedText } from '../messages.ts';
 /** Sends a text to the subscribers of this protocol at this worker. */
 export type Announce = (appKey: string, channelName: string, text: string) => void;
 
-/** Watches the presence channels of this worker's Pusher clients, and sends them `member_added` and `member_removed`. */
+/** Watches the presence channels of Pusher clients, and sends `member_added` and `member_removed`. */
 export class PresenceWatch {
   readonly #presence: Pick<PresenceClient, 'join' | 'subscribe' | 'unsubscribe'>;
   readonly #announce: Announce;
