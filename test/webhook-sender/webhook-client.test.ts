@@ -76,11 +76,11 @@ describe('WebhookClient', () => {
 
   it('delivers after more 101 responses than one app may have requests in flight', async () => {
     const delivery = new WebhookClient({ timeoutMs: 2_000, allowPrivate: true });
-    const bring = (path: string): Promise<void> =>
+    const send = (path: string): Promise<void> =>
       delivery.send({ url: `http://127.0.0.1:${port}${path}`, key: 'k1', secret: 's', body: '{}' });
-    const errors = await Promise.all(Array.from({ length: 30 }, () => errorOf(bring('/101'))));
+    const errors = await Promise.all(Array.from({ length: 30 }, () => errorOf(send('/101'))));
     expect(new Set(errors)).to.deep.equal(new Set(['it answered 101']));
-    expect(await errorOf(bring('/200'))).to.equal('none');
+    expect(await errorOf(send('/200'))).to.equal('none');
   });
 
   it('follows no redirect', async () => {

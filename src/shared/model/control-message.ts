@@ -52,9 +52,13 @@ export type GrantsChange = v.InferOutput<typeof grants>;
 export type Termination = v.InferOutput<typeof terminate>;
 export type ControlMessage = DirectMessage | GrantsChange | Termination;
 
+export function isDirectMessage(message: ControlMessage): message is DirectMessage {
+  return message.kind === 'toUser' || message.kind === 'toSocket';
+}
+
 /** The JSON text by which brokers carry a control message. */
 export function encodeControlMessage(message: ControlMessage): string {
-  if (!('data' in message)) return JSON.stringify(message);
+  if (!isDirectMessage(message)) return JSON.stringify(message);
   const { data: raw, ...rest } = message;
   return `${JSON.stringify(rest).slice(0, -1)},"data":${raw}}`;
 }

@@ -1,5 +1,5 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
-import type { ControlMessage } from '../../shared/model/control-message.ts';
+import { type ControlMessage, isDirectMessage } from '../../shared/model/control-message.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isDeliverable } from '../../shared/model/publication-size.ts';
@@ -45,7 +45,7 @@ export class Publisher {
 
   /** Sends a control message: to all connections of a user, or to one connection. */
   async broadcast(message: ControlMessage): Promise<void> {
-    if ('data' in message) this.check(message);
+    if (isDirectMessage(message)) this.check(message);
     this.#requireLive();
     await this.#options.broker.broadcast(message);
     this.#confirmDelivery();

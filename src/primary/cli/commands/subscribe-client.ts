@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { WebSocket } from 'ws';
+import { Deferred } from '../../../shared/scheduling/deferred.ts';
 import { CommandFailedError } from '../errors.ts';
 import { errorMessageOf, oneLine, printNote } from '../output.ts';
 
@@ -18,22 +19,15 @@ const reply = v.object({
 
 /** One connection that subscribes to channels and prints what they bring, a line of JSON each. */
 export class SubscribeClient {
-  /** Resolves after `stop`, or when nobody reads the output any more; rejects when the link ends otherwise. */
-  readonly ended: Promise<void>;
+  readonly #end = new Deferred();
   readonly #socket: WebSocket;
   readonly #channels: readonly string[];
   #subscribed = false;
   #isAlive = true;
   #livenessTimer: NodeJS.Timeout | undefined;
-  #resolve: () => void = () => undefined;
-  #reject: (error: Error) => void = () => undefined;
 
   constructor(url: URL, channels: readonly string[]) {
     this.#channels = channels;
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     this.#socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
     this.#socket
       .on('open', () => this.#open())
@@ -49,9 +43,14 @@ export class SubscribeClient {
     process.stdout.on('error', () => this.stop());
   }
 
-  /** Says goodbye to the server and ends. */
+  /** Resolves after `stop`, or when the output is closed. Rejects when the connection ends otherwise. */
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  /** Closes the connection. */
   stop(): void {
-    this.#resolve();
+    this.#end.resolve();
     this.#disconnect();
   }
 
@@ -112,7 +111,7 @@ export class SubscribeClient {
 
   /** The first reason counts. */
   #fail(message: string): void {
-    this.#reject(new CommandFailedError(message));
+    this.#end.reject(new CommandFailedError(message));
     this.#disconnect();
   }
 

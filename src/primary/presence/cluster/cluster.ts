@@ -21,8 +21,8 @@ const REPLY_DELAY_MS = 50;
 const SETTLE_MS = 3_000;
 
 /**
- * `joining`: does not know the other hosts yet. `announced`: has told them that it is a voter, and has not seen that
- * message itself. `voter`: all hosts know that it may own channels.
+ * `joining`: does not know the other hosts yet. `announced`: publishes that it is a voter, and has not received that
+ * message itself. `voter`: all hosts have received it, and this one may own channels.
  */
 type Membership = 'joining' | 'announced' | 'voter';
 

@@ -139,7 +139,7 @@ describe('PresenceCluster', () => {
     one.report(delta('a', 'u', -1), delta('b', 'w'));
     two.report(delta('a', 'v'));
     await redis.restart();
-    await eventually(() => one.state().includes('a 1 v'), 'the first host is told');
+    await eventually(() => one.state().includes('a 1 v'), 'the first host has it');
     await agree(one, two, 'the later changes');
     expect(two.state()).to.deep.equal(['1', 'a 1 v', 'b 1 w', 'u 1']);
     // Redis has all records again: a third host reads them.
@@ -256,7 +256,7 @@ describe('PresenceCluster', () => {
       await eventually(() => three.state().length === 4, 'the new one has read what was written');
       await two.cluster.close();
       await eventually(() => one.state().length === 2, 'the second host is forgotten', 3_000);
-      await eventually(() => three.logged.length > 0, 'the new one tells that it may not write');
+      await eventually(() => three.logged.length > 0, 'the new host logs that it cannot write');
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
       await eventually(() => one.state().length === 3, 'the first host knows of the new one');
       await agree(one, three, 'the same');
@@ -291,7 +291,7 @@ describe('PresenceCluster', () => {
       const three = new Host(master.url);
       await eventually(() => three.state().includes('a 1 u'), 'a host of the new master knows of the user');
       one.report(delta('a', 'v'));
-      await eventually(() => three.state().includes('a 2 u,v'), 'it hears of the next one');
+      await eventually(() => three.state().includes('a 2 u,v'), 'the next host arrives');
       for (const { cluster } of [one, three]) await cluster.close();
       name.stop();
       await master.stop();
@@ -343,7 +343,7 @@ describe('PresenceCluster', () => {
       two.report(delta(`c${n % 7}`, `u${n}`));
       if (n % 50 === 0) await new Promise(setImmediate);
     }
-    await agree(one, two, 'everybody');
+    await agree(one, two, 'all users');
     expect(one.presence.app('shop')?.subscriptions).to.equal(20_000);
   });
 
