@@ -103,18 +103,21 @@ function administration(name: string, redisUrl: () => string | undefined): void 
       expect(keys).to.include.members(names);
     });
 
-    it('rejects invalid apps', async () => {
-      const wrong = [
-        { colour: 'red' },
-        { url: 'ftp://h/' },
-        { channels: 'a' },
-        { enabled: 'yes' },
-        { jwt_public_key: 'x' },
-        [],
-        7,
-        '{"channels":',
+    it('rejects invalid fields and names them', async () => {
+      const invalid: [fields: unknown, named: string][] = [
+        [{ colour: 'red', url: 'https://h/' }, 'colour'],
+        [{ url: 'ftp://h/' }, 'url'],
+        [{ channels: 'a', enabled: 'yes' }, 'channels, enabled'],
+        [{ jwt_public_key: 'x' }, 'jwt_public_key'],
+        [[], 'fields'],
+        [7, 'fields'],
+        ['{"channels":', 'fields'],
       ];
-      for (const fields of wrong) expectRejected(await put('bad', fields), 400, 'bad_app_fields');
+      for (const [fields, named] of invalid) {
+        const answer = await put('bad', fields as Parameters<typeof put>[1]);
+        expectRejected(answer, 400, 'bad_app_fields');
+        expect(answer.json.error.message).to.match(new RegExp(` Invalid: "${named}"\\.$`));
+      }
       expectRejected(await put('bad', {}), 400, 'app_without_auth_method');
       await put('first', { id: '77', secret: 'a-secret-of-one' });
       expectRejected(await put('second', { id: '77', secret: 'a-secret-of-two' }), 409, 'app_id_taken');

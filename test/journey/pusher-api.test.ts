@@ -112,6 +112,17 @@ describe('Pusher HTTP API', () => {
         }
       });
 
+      it('rejects a batch with an invalid event, and returns its index', async () => {
+        const events = ['valid', 'x'.repeat(201)].map((name) => ({ channel: 'batch', name, data: 1 }));
+        const body = await sdk()
+          .triggerBatch(events)
+          .then(
+            () => '{}',
+            (error: { body: string }) => error.body,
+          );
+        expect(JSON.parse(body)).to.include({ code: 'bad_event', index: 1 });
+      });
+
       it('lists the occupied channels, and returns the state of one', async () => {
         const client = await subscriber('cid', 'presence-list', 'list-a', 'list-b');
         const get = async (path: string, params = {}) => (await sdk().get({ path, params })).json();

@@ -48,7 +48,7 @@ describe('REST API', () => {
     expect(seen['batch-b']).to.have.length(300).and.to.deep.equal(ordered(seen['batch-b']));
   });
 
-  it('publishes nothing of a batch with one invalid message', async () => {
+  it('publishes nothing of a batch with an invalid message, and returns its index', async () => {
     const client = await subscriber('batch-c');
     const good = { channel: 'batch-c', event: 'e', data: 1 };
     const wrong: [unknown, string][] = [
@@ -58,7 +58,9 @@ describe('REST API', () => {
       [7, 'bad_body'],
     ];
     for (const [message, code] of wrong) {
-      expectRejected(await api.post(`${DEMO}/messages/batch`, [good, message]), 400, code);
+      const answer = await api.post(`${DEMO}/messages/batch`, [good, message]);
+      expectRejected(answer, 400, code);
+      expect(answer.json.error.index).to.equal(1);
     }
     expectRejected(await api.post(`${DEMO}/messages/batch`, good), 400, 'bad_body');
     expectRejected(

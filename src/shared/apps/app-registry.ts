@@ -18,6 +18,9 @@ interface CachedApp {
   readAt: number;
 }
 
+/** Finds apps by key. */
+export type AppFinder = Pick<AppRegistry, 'find'>;
+
 /**
  * The apps as this process knows them. Each app is looked up at most twice a second, however many clients connect, and
  * a connect in between waits for nothing. While the store does not answer, remembered apps are served as they are

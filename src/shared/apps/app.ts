@@ -164,14 +164,14 @@ export type InvalidAppHandler = (key: string, fields: readonly string[]) => void
  */
 export function parseApp(key: string, fields: unknown, onInvalidApp?: InvalidAppHandler): App | undefined {
   const parsed = v.safeParse(appFields, fields);
-  if (!parsed.success) onInvalidApp?.(key, namesIn(parsed.issues));
+  if (!parsed.success) onInvalidApp?.(key, invalidFieldsIn(parsed.issues));
   if (!parsed.success || !isAppKey(key)) return undefined;
   const app = { key, enabled: true, ...parsed.output };
   return hasAuthMethod(app) ? app : undefined;
 }
 
-/** The fields that issues are about, each once; what is no fields at all goes by that name. */
-function namesIn(issues: readonly v.InferIssue<typeof appFields>[]): string[] {
+/** Returns the names of the invalid fields, each once; `fields` for a value that is not an object. */
+export function invalidFieldsIn(issues: readonly v.BaseIssue<unknown>[]): string[] {
   return [...new Set(issues.map((issue) => v.getDotPath(issue)?.split('.')[0] ?? 'fields'))];
 }
 

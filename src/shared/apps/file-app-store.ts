@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { replaceFile } from '../files/atomic-write.ts';
 import { HeldFolder, UntrustedFileError } from '../files/held-folder.ts';
 import { withLock } from '../files/lock.ts';
+import { isObject } from '../json/is-object.ts';
 import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type InvalidAppHandler, parseApp } from './app.ts';
 import { type AppStore, keysById } from './app-store.ts';
@@ -147,8 +148,4 @@ export class FileAppStore implements AppStore {
     }
     return new Map(Object.entries(json.apps));
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

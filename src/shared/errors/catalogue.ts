@@ -11,6 +11,8 @@ export interface ErrorEntry {
   /** WebSocket close code, if the error closes a connection. */
   readonly close?: number;
   readonly reconnect: Reconnect;
+  /** Position of the invalid item in a batch, counted from 0. */
+  readonly index?: number;
 }
 
 function catalogue<const T extends Record<string, Omit<ErrorEntry, 'code'>>>(entries: T) {
@@ -478,16 +480,34 @@ export type ErrorCode = keyof typeof ERRORS;
 export class GusherError extends Error {
   readonly code: ErrorCode;
   readonly entry: ErrorEntry;
+  readonly #detail: string | undefined;
 
   /**
    * `cause` is for the log and is never sent to the client. `detail` is a sentence that follows the message of the
    * catalogue. It states facts that help the client to correct its request, and never a secret.
+   * `index` is the position of an invalid item in a batch.
    */
-  constructor(code: ErrorCode, { cause, detail }: { cause?: unknown; detail?: string | undefined } = {}) {
+  constructor(
+    code: ErrorCode,
+    { cause, detail, index }: { cause?: unknown; detail?: string | undefined; index?: number } = {},
+  ) {
     super(ERRORS[code].message, cause === undefined ? {} : { cause });
     this.code = code;
-    this.entry =
-      detail === undefined ? ERRORS[code] : { ...ERRORS[code], message: `${ERRORS[code].message} ${detail}` };
+    this.#detail = detail;
+    const entry = ERRORS[code];
+    const isPlain = detail === undefined && index === undefined;
+    this.entry = isPlain
+      ? entry
+      : {
+          ...entry,
+          ...(detail !== undefined && { message: `${entry.message} ${detail}` }),
+          ...(index !== undefined && { index }),
+        };
+  }
+
+  /** Returns this error as one of the item at `index` in a batch. */
+  atIndex(index: number): GusherError {
+    return new GusherError(this.code, { cause: this.cause, detail: this.#detail, index });
   }
 }
 

@@ -47,13 +47,13 @@ export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBo
 }
 
 /** The JSON body by which an error is told over HTTP, on either port. */
-export function errorBody({ code, message: sentence }: ErrorEntry): string {
-  return JSON.stringify({ error: { code, message: sentence } });
+export function errorBody({ code, message, index }: ErrorEntry): string {
+  return JSON.stringify({ error: { code, message, index } });
 }
 
 /** The JSON body of an error of the Pusher HTTP API: SDKs show `error` as it is. */
-export function pusherErrorBody({ code, message: sentence }: ErrorEntry): string {
-  return JSON.stringify({ error: sentence, code });
+export function pusherErrorBody({ code, message, index }: ErrorEntry): string {
+  return JSON.stringify({ error: message, code, index });
 }
 
 /**

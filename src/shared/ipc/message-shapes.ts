@@ -1,3 +1,4 @@
+import { isObject } from '../json/is-object.ts';
 import type { PresenceQuery } from '../model/presence.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import type { ToPrimary } from './messages.ts';
@@ -58,10 +59,6 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
 export function isToPrimary(value: unknown): value is ToPrimary {
   if (!isObject(value) || !isText(value.type) || !Object.hasOwn(SHAPES, value.type)) return false;
   return SHAPES[value.type as ToPrimary['type']](value);
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

@@ -1,3 +1,4 @@
+import { isObject } from './is-object.ts';
 import { parseJson } from './parse-json.ts';
 
 /**
@@ -56,10 +57,6 @@ export function sliceElements(text: string): string[] | undefined {
 /** The string that a JSON text stands for; `undefined` if it stands for something else. */
 export function stringOf(raw: string | undefined): string | undefined {
   return raw?.charCodeAt(0) === QUOTE ? (JSON.parse(raw) as string) : undefined;
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 // What follows relies on the text being valid JSON.

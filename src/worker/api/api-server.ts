@@ -14,7 +14,7 @@ export interface ApiServerDependencies {
 }
 
 /**
- * Serves the sockets of the API port that the primary gives to this worker. Knows nothing of what is asked there.
+ * Serves the sockets of the API port that the primary hands off to this worker.
  */
 export class ApiServer {
   readonly #sockets: ApiServerDependencies['sockets'];
@@ -30,12 +30,12 @@ export class ApiServer {
     });
   }
 
-  /** Begins to take sockets. */
+  /** Starts to receive sockets. */
   open(): void {
     process.on('message', this.#onMessage);
   }
 
-  /** Takes no more sockets and lets requests in flight finish; after the deadline they are cut. */
+  /** Stops receiving sockets and closes the HTTP server as `HttpServer.close` does. */
   async close(timeoutMs: number): Promise<void> {
     process.off('message', this.#onMessage);
     await this.#http.close(timeoutMs);
@@ -44,7 +44,7 @@ export class ApiServer {
   readonly #onMessage = (message: ChannelMessage, socket: Socket | undefined): void => {
     if (message.type !== 'api:connection') return;
     this.#sockets.acknowledge(message.handoffId);
-    // The socket may have died on the way.
+    // Node passes no socket if the client disconnected during the handoff.
     if (socket !== undefined) this.#http.server.emit('connection', socket);
   };
 }

@@ -1,4 +1,5 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { parseJson } from '../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Handler } from './http/exchange.ts';
 import type { AuthHook, Router } from './http/router.ts';
@@ -13,12 +14,12 @@ import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts'
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** The master's paths began with a prefix of the operator's choice; its own example was `/api/`. */
+/** Paths of v1.13 started with a configurable prefix; its example was `/api/`. */
 const PREFIXES = ['', '/api'];
 
 /**
- * The HTTP API of gusher.cluster v1.13 (doc/api.md there), for backends that were written for it. Nothing is done
- * here: form fields become the bodies of v3, and answers get the shape of v1.13. Errors are those of v3.
+ * Registers the HTTP API of gusher.cluster v1.13 (doc/api.md there). It translates form fields to bodies of v3, and
+ * responses to the form of v1.13. Errors have the form of v3.
  */
 export function registerLegacyRoutes(router: Router, dependencies: RouteContext, authHook: AuthHook): void {
   const publish = (path: string, translation: PublishHandler): void => {
@@ -51,84 +52,74 @@ export function registerLegacyRoutes(router: Router, dependencies: RouteContext,
     router.on('POST', `${prefix}/decode`, decodeToken(dependencies, 'data'), authHook);
 }
 
-/** `GET /ping`, also on the public port: plain text, as upstream answers. */
+/** `GET /ping`, also on the public port: returns plain text, as upstream does. */
 export const ping: Handler = ({ response }) => {
   response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end('pong');
 };
 
-function push(work: PublishHandler): PublishHandler {
+function push(handler: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
-    const data = required(fieldsOf(body, query), 'data');
-    return work(params, message({ event: params.event }, data), query, id);
+    const data = requireField(fieldsOf(body, query), 'data');
+    return handler(params, message({ event: params.event }, data), query, id);
   };
 }
 
-function pushByPattern(work: PublishHandler): PublishHandler {
+function pushByPattern(handler: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
     const fields = fieldsOf(body, query);
     const { channel_pattern, event } = Object.fromEntries(fields);
-    return work(params, message({ channel_pattern, event }, required(fields, 'data')), query, id);
+    return handler(params, message({ channel_pattern, event }, requireField(fields, 'data')), query, id);
   };
 }
 
 /** `cap` is the size of the batch in bytes. */
-function pushBatch(work: PublishHandler): PublishHandler {
+function pushBatch(handler: PublishHandler): PublishHandler {
   return async (params, body, query, id) => {
-    const batch = required(fieldsOf(body, query), 'batch_data');
-    const { total } = JSON.parse(await work(params, batch, query, id)) as { total: number };
+    const batch = requireField(fieldsOf(body, query), 'batch_data');
+    const { total } = JSON.parse(await handler(params, batch, query, id)) as { total: number };
     return JSON.stringify({ total, cap: Buffer.byteLength(batch) });
   };
 }
 
-/** The answer has `data` as the text that came. */
-function pushDirect(work: PublishHandler, name: string, param: string): PublishHandler {
+/** Returns `data` as the received text. */
+function pushDirect(handler: PublishHandler, name: string, param: string): PublishHandler {
   return async (params, body, query, id) => {
     const data = fieldsOf(body, query).get('data') ?? '';
-    await work(params, message({}, data), query, id);
+    await handler(params, message({}, data), query, id);
     return JSON.stringify({ [name]: params[param], data });
   };
 }
 
-function reload(work: PublishHandler): PublishHandler {
+function reload(handler: PublishHandler): PublishHandler {
   return async (params, body, query, id) => {
-    const data = required(fieldsOf(body, query), 'data');
-    await work(params, message({}, data, 'channels'), query, id);
+    const data = requireField(fieldsOf(body, query), 'data');
+    await handler(params, message({}, data, 'channels'), query, id);
     return JSON.stringify({ user_id: params.user, data });
   };
 }
 
-function add(work: PublishHandler): PublishHandler {
+function add(handler: PublishHandler): PublishHandler {
   return (params, body, query, id) => {
-    const channel = required(fieldsOf(body, query), 'data');
-    return work(params, JSON.stringify({ channel }), query, id);
+    const channel = requireField(fieldsOf(body, query), 'data');
+    return handler(params, JSON.stringify({ channel }), query, id);
   };
 }
 
-/** As Go reads a form: the body goes before the query. */
+/** Parses the form fields. As in Go, the body overrides the query. */
 function fieldsOf(body: string, query: string): Map<string, string> {
   const [inQuery, inBody] = [parseQueryText(query), parseQueryText(body)];
   if (inQuery === undefined || inBody === undefined) throw new GusherError('bad_body');
   return new Map([...inQuery, ...inBody]);
 }
 
-function required(fields: ReadonlyMap<string, string>, name: string): string {
+function requireField(fields: ReadonlyMap<string, string>, name: string): string {
   const text = fields.get(name);
   if (text === undefined || text === '') throw new GusherError('bad_body');
   return text;
 }
 
-/** A body of v3; `text` goes in as the JSON that it is, or as a string. */
+/** Encodes a body of v3. A `text` that is not JSON becomes a string. */
 function message(members: object, text: string, name = 'data'): string {
   const json = JSON.stringify(members).slice(1, -1);
-  return `{${json === '' ? '' : `${json},`}"${name}":${isJson(text) ? text : JSON.stringify(text)}}`;
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    // Then it is a string.
-    return false;
-  }
+  return `{${json === '' ? '' : `${json},`}"${name}":${parseJson(text) !== undefined ? text : JSON.stringify(text)}}`;
 }

@@ -15,31 +15,31 @@ import {
   showRegistered,
 } from './resources/apps.ts';
 import { countChannels, listChannels } from './resources/channels.ts';
-import { health, readiness, versionOf } from './resources/health.ts';
-import { listApps, totals } from './resources/stats.ts';
+import { health, readiness, showVersion } from './resources/health.ts';
+import { listApps, showTotals } from './resources/stats.ts';
 import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
 import type { RouteContext } from './route-context.ts';
 
-/** Every address of the API. What one does is in the file of its resource. */
+/** Registers all routes of the API port, except those of the Pusher HTTP API. */
 export function registerRoutes(router: Router, dependencies: RouteContext): void {
   const { settings } = dependencies;
   const authHook = bearerAuth(settings.apiToken);
-  const publish = (method: HTTPMethod, path: string, work: PublishHandler): void => {
+  const publish = (method: HTTPMethod, path: string, handler: PublishHandler): void => {
     router.on(
       method,
       path,
-      publishRoute({ ...dependencies, bodyMaxBytes: settings.bodyMaxBytes }, work),
+      publishRoute({ ...dependencies, bodyMaxBytes: settings.bodyMaxBytes }, handler),
       authHook,
     );
   };
 
-  drawHealthRoutes(router, dependencies.readiness);
-  // Open, but to pages of other sites no more than the rest.
+  registerHealthRoutes(router, dependencies.readiness);
+  // The version needs no token, but without a token pages of other sites may not read it.
   router.get(
     '/version',
-    versionOf(dependencies.version),
+    showVersion(dependencies.version),
     settings.apiToken === undefined ? authHook : undefined,
   );
 
@@ -58,7 +58,7 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
   router.get('/v1/apps/:app/users', listUsers(dependencies), authHook);
   router.get('/v1/apps/:app/users/count', countUsers(dependencies), authHook);
   router.get('/v1/apps', listApps(dependencies.presence), authHook);
-  router.get('/v1/stats', totals(dependencies.presence), authHook);
+  router.get('/v1/stats', showTotals(dependencies.presence), authHook);
 
   router.get('/v1/admin/apps', listRegistered(dependencies), authHook);
   router.get('/v1/admin/apps/:app', showRegistered(dependencies), authHook);
@@ -70,12 +70,12 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
   registerLegacyRoutes(router, dependencies, authHook);
 }
 
-/** The addresses on the public port that are no WebSockets. */
+/** Registers the routes of the public port, except those of WebSockets and the Pusher HTTP API. */
 export function registerPublicRoutes(
   router: Router,
   dependencies: Pick<RouteContext, 'apps' | 'tokens' | 'readiness'>,
 ): void {
-  drawHealthRoutes(router, () => ({ ready: dependencies.readiness().ready }));
+  registerHealthRoutes(router, () => ({ ready: dependencies.readiness().ready }));
   for (const path of ['/v1/auth', '/auth']) {
     router.on('POST', path, exchangeToken(dependencies));
     router.on('OPTIONS', path, preflight);
@@ -83,8 +83,8 @@ export function registerPublicRoutes(
   router.get('/ping', ping);
 }
 
-/** Where load balancers ask, those made for other servers too. They tell nothing but the state. */
-function drawHealthRoutes(router: Router, state: RouteContext['readiness']): void {
+/** Registers the health checks, also at the paths of other servers. */
+function registerHealthRoutes(router: Router, state: RouteContext['readiness']): void {
   for (const path of ['/', '/healthz', '/up']) router.get(path, health);
   router.get('/readyz', readiness(state));
 }

@@ -17,6 +17,11 @@ export interface PublisherOptions {
   readonly maxBytes: number;
 }
 
+/** Publishes to channels. */
+export type ChannelPublisher = Pick<Publisher, 'publish' | 'check'>;
+/** Sends control messages. */
+export type ControlSender = Pick<Publisher, 'broadcast'>;
+
 /**
  * The single entry for publications of the API and of clients. It accepts them only while every worker of this host is
  * connected to its broker, because an acknowledged publication must reach the clients of all workers. Rejects with

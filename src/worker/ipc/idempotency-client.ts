@@ -6,6 +6,9 @@ type Result = Extract<ToWorker, { type: 'idempotencyResult' }>['result'];
 /** Longer than any publication takes: a repeated request gets the outcome of the original one. */
 const TIMEOUT_MS = 10_000;
 
+/** Runs work once per idempotency key. */
+export type IdempotencyKeys = Pick<IdempotencyClient, 'once'>;
+
 /** Claims idempotency keys from the primary, because requests with the same key may arrive at any worker. */
 export class IdempotencyClient {
   readonly #send: (message: ToPrimary) => void;

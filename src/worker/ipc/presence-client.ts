@@ -58,6 +58,9 @@ export interface PresenceClientOptions {
   readonly timeoutMs?: number;
 }
 
+/** Answers presence queries. */
+export type PresenceQueries = Pick<PresenceClient, 'query'>;
+
 /** Queries presence from the primary, for this host and all other hosts. */
 export class PresenceClient {
   readonly #options: PresenceClientOptions;

@@ -1,21 +1,15 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { isSameText } from '../../../shared/crypto/signature.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { requireLocal } from './local-requests.ts';
 import type { AuthHook } from './router.ts';
 
-/** Permits requests that present the API token. Without a token, those that no web page has caused. */
+/** Accepts requests with the API token (RFC 6750). Without a configured token, accepts requests of local programs only. */
 export function bearerAuth(apiToken: string | undefined): AuthHook {
   if (apiToken === undefined) return requireLocal;
-  const expected = digest(apiToken);
   return (request, response) => {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (token !== undefined && timingSafeEqual(digest(token), expected)) return;
+    if (token !== undefined && isSameText(token, apiToken)) return;
     response.setHeader('WWW-Authenticate', 'Bearer');
     throw new GusherError('unauthorized');
   };
-}
-
-/** Equal lengths, so that a comparison tells nothing of the token. */
-function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }

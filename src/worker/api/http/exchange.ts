@@ -5,17 +5,17 @@ import { errorBody, errorHeaders, errorStatus } from '../../../shared/errors/htt
 /** The decoded parameters of a path. */
 export type Params = Readonly<Record<string, string | undefined>>;
 
-/** One request of the API and its answer. */
+/** One request and its response (RFC 9110 §3.4). */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly params: Params;
 }
 
-/** What a resource does with an exchange: answers it, or throws a `GusherError`. */
+/** Sends the response of a resource, or throws a `GusherError`. */
 export type Handler = (exchange: Exchange) => Promise<void> | void;
 
-/** Answers with JSON text. */
+/** Sends a response with JSON text. */
 export function sendJson(response: ServerResponse, status: number, json: string): void {
   if (response.headersSent || response.destroyed) return;
   response.writeHead(status, {
@@ -27,7 +27,7 @@ export function sendJson(response: ServerResponse, status: number, json: string)
   response.end(json);
 }
 
-/** Answers with an error, told by `body`. */
+/** Sends an error response; `body` encodes the error. */
 export function sendError(response: ServerResponse, error: ErrorEntry, body = errorBody): void {
   if (response.headersSent || response.destroyed) return;
   for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);

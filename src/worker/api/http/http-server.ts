@@ -6,46 +6,46 @@ import { ERRORS, type ErrorEntry } from '../../../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBody, httpErrorResponse } from '../../../shared/errors/http-error.ts';
 import { requestClass } from './incoming-request.ts';
 
-/** How long a request with its body may take. */
+/** Time in which a request with its body must arrive. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Longer than the idle time-outs of common proxies, which then are the ones to close. */
+/** Longer than the idle timeouts of common proxies, so that the proxy closes the connection first. */
 const KEEP_ALIVE_MS = 65_000;
-/** Attack: a client that does not read its answer. */
+/** Attack: a client that does not read its response. */
 const SILENCE_MS = 120_000;
-/** A connection is closed after so many requests, so that another worker can get the next one. */
+/** Requests before a connection is closed. The next connection may reach a less busy worker. */
 const REQUESTS_PER_SOCKET_MAX = 1_000;
-/** Attack: a pipeline of requests whose answers take time. Node handles all of them at once. */
+/** Attack: a pipeline of slow requests. Node handles all of them at once. */
 const PIPELINE_MAX = 32;
-/** How long a client whose request is malformed has to read the error, before its socket is destroyed. */
+/** Time for a client with a malformed request to read the error before its socket is destroyed. */
 const LINGER_MS = 1_000;
-/** How often Node looks for requests that take too long. */
-const TIMEOUT_LOOK_MS = 1_000;
-/** How often, while closing, it is looked for requests that have finished. */
+/** Interval at which Node checks for requests that take too long. */
+const TIMEOUT_CHECK_MS = 1_000;
+/** Interval of checks for finished requests during close. */
 const CLOSE_POLL_MS = 20;
 
 export interface HttpServerOptions {
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Whether a request with an `Upgrade` field leaves HTTP, by an `upgrade` event; any other is served. */
+  /** Returns true if the server must emit `upgrade` for a request with an `Upgrade` field instead of serving it. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean;
-  /** The form that errors have at a path. */
+  /** Returns the encoder of errors for a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
   readonly headersMaxBytes?: number;
   readonly headTimeoutMs: number;
-  /** Connections that may stay open between requests; with more of them each answer closes its own. */
+  /** Connections that stay open between requests. With more open connections, each response closes its own. */
   readonly keptMax: number;
 }
 
 interface Exchanges {
-  /** Requests that came. */
+  /** Received requests. */
   total: number;
-  /** Requests without a whole answer. */
+  /** Requests without a complete response. */
   pending: number;
   last: { readonly request: IncomingMessage; readonly response: ServerResponse } | undefined;
 }
 
 /**
- * Serves HTTP on sockets that are given to it by `connection` events of `server`; it never listens itself. The same
- * limits hold for the first and every later request of a connection, on either port.
+ * Serves HTTP on sockets that arrive as `connection` events of `server`; it never listens itself. On both ports, the
+ * same limits apply to every request of a connection.
  */
 export class HttpServer {
   readonly server: Server;
@@ -63,9 +63,9 @@ export class HttpServer {
       ),
       requestTimeout: Math.max(REQUEST_TIMEOUT_MS, headTimeoutMs),
       headersTimeout: headTimeoutMs,
-      connectionsCheckingInterval: TIMEOUT_LOOK_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      // Node would refuse without a word; the routes say why.
+      // Node would reject without a body; the router sends an error.
       requireHostHeader: false,
       ...(headersMaxBytes !== undefined && { maxHeaderSize: headersMaxBytes }),
     });
@@ -75,19 +75,19 @@ export class HttpServer {
     for (const event of ['request', 'checkContinue', 'checkExpectation'])
       this.server.on(event, this.#onRequest);
     this.server.on('upgrade', this.#onUpgrade);
-    this.server.on('connect', onConnectMethod);
+    this.server.on('connect', rejectConnect);
     this.server.on('clientError', this.#onClientError);
-    // Node starts to watch its time-outs when a server begins to listen, which this one never does.
+    // Node starts its timeout checks on `listening`, which this server never reaches on its own.
     this.server.emit('listening');
   }
 
-  /** From now on each answer closes its connection. */
+  /** Makes every response close its connection from now on. */
   stop(): void {
     this.#closing = true;
     this.server.closeIdleConnections();
   }
 
-  /** Lets requests in flight finish, and closes everything else; after the deadline they are cut. */
+  /** Closes idle connections, waits for requests in progress, and destroys their sockets after the timeout. */
   async close(timeoutMs: number): Promise<void> {
     const until = performance.now() + timeoutMs;
     this.#closing = true;
@@ -142,10 +142,10 @@ export class HttpServer {
       socket.destroy();
       return;
     }
-    const inBody = exchanges !== undefined && exchanges.pending > 0 ? exchanges.last?.request : undefined;
-    const body = inBody === undefined ? errorBody : this.#options.errorBodyAt(inBody.url ?? '');
-    socket.end(httpErrorResponse(errorOf(error, inBody !== undefined), body));
-    // A socket that is closed with bytes unread is reset, which destroys the answer.
+    const unfinished = exchanges !== undefined && exchanges.pending > 0 ? exchanges.last?.request : undefined;
+    const body = unfinished === undefined ? errorBody : this.#options.errorBodyAt(unfinished.url ?? '');
+    socket.end(httpErrorResponse(errorOf(error, unfinished !== undefined), body));
+    // The system resets a socket that closes with unread bytes, which destroys the response.
     socket.removeAllListeners('data');
     socket.on('data', ignoreBytes);
     setTimeout(() => socket.destroy(), LINGER_MS).unref();
@@ -153,8 +153,8 @@ export class HttpServer {
 }
 
 /**
- * Whether what is written now answers the request that failed. Attack: an error in a pipelined request, written before
- * the answer to the request before it, would be taken for that answer.
+ * Returns true if the next response on the connection belongs to the failed request. Attack: a malformed pipelined
+ * request. Its error, written before the response to the previous request, would pass for that response.
  */
 function isNextToAnswer(exchanges: Exchanges | undefined): boolean {
   if (exchanges === undefined || exchanges.pending === 0) return true;
@@ -173,8 +173,8 @@ function errorOf({ code }: NodeJS.ErrnoException, isInBody: boolean): ErrorEntry
   }
 }
 
-/** `CONNECT`: this is no proxy. */
-function onConnectMethod(_request: unknown, socket: Duplex): void {
+/** Rejects `CONNECT`, because this server is not a proxy. */
+function rejectConnect(_request: unknown, socket: Duplex): void {
   socket.on('error', () => socket.destroy());
   socket.end(httpErrorResponse(ERRORS.method_not_allowed), () => socket.destroy());
 }

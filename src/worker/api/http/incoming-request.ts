@@ -1,32 +1,31 @@
 import { IncomingMessage } from 'node:http';
 
 /**
- * Returns a request class for `createServer` by which a server takes an upgrade for one only where `isUpgrade` says
- * so. Node (before `shouldUpgradeCallback`) gives up HTTP for every `Upgrade` field, also for `h2c`, which clients
- * send with each plain request; RFC 9110 §7.8 wants such a request to be served. Node asks `upgrade` of the request
- * for that, once its fields are read.
+ * Returns a request class for `createServer` that upgrades a request only if `isUpgrade` returns true. Without it, Node
+ * (before `shouldUpgradeCallback`) upgrades on every `Upgrade` field, even on `h2c`, which some clients send with each
+ * plain request. RFC 9110 §7.8 requires a server to serve such a request. Node reads `upgrade` after the header fields.
  *
- * A request that `isSurplus` also becomes an upgrade. Attack: a long pipeline. Node reads all requests of a chunk in one
- * turn; only an upgrade makes its parser stop.
+ * A request for which `isSurplus` returns true becomes an upgrade too. Attack: a long pipeline. Node parses all requests
+ * of a chunk in one turn, and only an upgrade stops its parser.
  */
 export function requestClass(
   isUpgrade: (request: IncomingMessage) => boolean,
   isSurplus: (request: IncomingMessage) => boolean,
 ): typeof IncomingMessage {
   return class IncomingRequest extends IncomingMessage {
-    // Not a field of the class: Node's constructor sets `upgrade` before fields would exist.
-    declare isAsked: boolean | undefined;
-    declare isTooMany: boolean | undefined;
+    // Not class fields: Node's constructor sets `upgrade` before class fields exist.
+    declare hasUpgradeField: boolean | undefined;
+    declare isSurplusRequest: boolean | undefined;
 
     get upgrade(): boolean {
-      if (this.isTooMany === true) return true;
-      return this.isAsked === true && (this.method === 'CONNECT' || isUpgrade(this));
+      if (this.isSurplusRequest === true) return true;
+      return this.hasUpgradeField === true && (this.method === 'CONNECT' || isUpgrade(this));
     }
 
-    set upgrade(isAsked: boolean | null) {
-      this.isAsked = isAsked === true;
-      // Node's constructor sets `null`, its parser a boolean. Node asks again after the chunk: the first answer stands.
-      if (isAsked !== null) this.isTooMany ??= isSurplus(this);
+    set upgrade(value: boolean | null) {
+      this.hasUpgradeField = value === true;
+      // Node's constructor sets `null`, its parser a boolean. The parser sets it again after the chunk: the first result stays.
+      if (value !== null) this.isSurplusRequest ??= isSurplus(this);
     }
   };
 }

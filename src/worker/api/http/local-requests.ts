@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isLoopbackName } from '../../../shared/net/address.ts';
 
-/** What a browser says of a request that no page of another site has caused (Fetch Metadata). */
+/** Values of Sec-Fetch-Site for requests that no page of another site caused (Fetch Metadata). */
 const OWN_SITES: ReadonlySet<string> = new Set(['same-origin', 'none']);
 
 /**
- * Refuses a request that a web page may have caused: `foreign_host` or `foreign_origin`. Attack: loopback is no
- * authentication, since the browser on the same machine reaches it too. A page can send requests to it, and by DNS
- * rebinding (its own name, which suddenly means 127.0.0.1) also read the answers; only the Host field shows that.
+ * Throws `foreign_host` or `foreign_origin` for a request that a web page may have caused. Attack: a page in a browser on
+ * this machine can send requests to loopback. By DNS rebinding (its own host name resolves to 127.0.0.1) it can also
+ * read the responses; only the Host field reveals that.
  */
 export function requireLocal({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const host = headers.host ?? '';

@@ -19,26 +19,26 @@ export interface PageQuery {
   readonly limit: number | undefined;
 }
 
-/** A part of a list, as JSON texts, and where the next one begins. */
+/** One page of a list as JSON texts, and the name after which the next page starts. */
 export interface Page {
   readonly items: readonly string[];
   readonly next: string | undefined;
 }
 
-/** The query of a request. Throws `bad_request` if it is not UTF-8. */
+/** Returns the query of a request. Throws `bad_request` if it is not UTF-8. */
 export function queryOf(request: IncomingMessage): URLSearchParams {
   const query = parseQueryText(queryTextOf(request));
   if (query === undefined) throw new GusherError('bad_request');
   return query;
 }
 
-/** The query as it was sent, without its mark. */
+/** Returns the query as sent, without the question mark. */
 export function queryTextOf({ url = '' }: IncomingMessage): string {
   const mark = url.indexOf('?');
   return mark < 0 ? '' : url.slice(mark + 1);
 }
 
-/** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` for what is none. */
+/** Reads `prefix=`, `limit=` and `cursor=`. Throws `bad_page` if one is invalid. */
 export function parsePageQuery(request: IncomingMessage): PageQuery {
   const query = queryOf(request);
   const prefix = query.get('prefix') ?? '';
@@ -47,14 +47,14 @@ export function parsePageQuery(request: IncomingMessage): PageQuery {
   const limit = query.get('limit') ?? (cursor === null ? undefined : String(LIMIT_DEFAULT));
   return {
     prefix,
-    after: cursor === null ? undefined : nameIn(cursor),
-    limit: limit === undefined ? undefined : countIn(limit),
+    after: cursor === null ? undefined : parseCursor(cursor),
+    limit: limit === undefined ? undefined : parseLimit(limit),
   };
 }
 
 /**
- * Answers a JSON array: all of a list, page by page as the client takes it, or the one page that is wanted. Where
- * more follows a page, `X-Next-Cursor` says how to go on.
+ * Sends a list as a JSON array: the whole list, page by page as the client reads it, or one page if the query has a
+ * limit. `X-Next-Cursor` is the cursor of the next page, if there is one.
  */
 export async function sendList(
   response: ServerResponse,
@@ -64,7 +64,7 @@ export async function sendList(
   const page = { limit: limit ?? PRESENCE_PAGE_MAX, ...(prefix !== '' && { prefix }) };
   const first = await fetchPage({ ...page, ...(after !== undefined && { after }) });
   if (limit !== undefined && first.next !== undefined)
-    response.setHeader('X-Next-Cursor', cursorOf(first.next));
+    response.setHeader('X-Next-Cursor', encodeCursor(first.next));
   if (limit !== undefined || first.next === undefined) {
     sendJson(response, 200, `[${first.items.join(',')}]`);
     return;
@@ -79,7 +79,7 @@ export async function sendList(
   response.end(']');
 }
 
-/** Attack: a client that asks for a long list and reads none of it. */
+/** Waits for the client to read. Attack: a client that requests a long list and does not read it. */
 async function send(response: ServerResponse, text: string): Promise<void> {
   if (response.write(text) || response.destroyed) return;
   const waiting = new AbortController();
@@ -88,17 +88,17 @@ async function send(response: ServerResponse, text: string): Promise<void> {
   waiting.abort();
 }
 
-function countIn(text: string): number {
+function parseLimit(text: string): number {
   const count = Number(text);
   if (!/^\d{1,6}$/.test(text) || count < 1 || count > PRESENCE_PAGE_MAX) throw new GusherError('bad_page');
   return count;
 }
 
-function cursorOf(name: string): string {
+function encodeCursor(name: string): string {
   return Buffer.from(name, 'utf8').toString('base64url');
 }
 
-function nameIn(cursor: string): string {
+function parseCursor(cursor: string): string {
   if (!/^[\w-]+$/.test(cursor) || cursor.length > CURSOR_MAX_LENGTH) throw new GusherError('bad_page');
   const bytes = Buffer.from(cursor, 'base64url');
   const name = bytes.toString('utf8');
@@ -106,7 +106,19 @@ function nameIn(cursor: string): string {
   return name;
 }
 
-/** Lists are of channels, users and apps: no name in them breaks this rule. */
+/** Every name of a channel, user or app satisfies this rule. */
 function isPageName(text: string): boolean {
   return isName(text, CHANNEL_MAX_LENGTH);
+}
+
+/** Yields every page of a presence query. */
+export async function* allPages<P extends { readonly next?: string | undefined }>(
+  fetchPage: (page: PageRequest) => Promise<P>,
+): AsyncGenerator<P, void> {
+  let after: string | undefined;
+  do {
+    const page = await fetchPage({ limit: PRESENCE_PAGE_MAX, ...(after !== undefined && { after }) });
+    yield page;
+    after = page.next;
+  } while (after !== undefined);
 }

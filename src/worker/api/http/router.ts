@@ -6,6 +6,7 @@ import type { RequestHead } from '../../../shared/http/request-head.ts';
 import { pathOf, type RequestLimits, requestError, splitTarget } from '../../../shared/http/request-rules.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
+import { percentDecode } from '../../../shared/net/percent-encoding.ts';
 import type { Stats } from '../../../shared/stats.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, type Params, sendError } from './exchange.ts';
@@ -13,7 +14,7 @@ import { type Handler, type Params, sendError } from './exchange.ts';
 const PARAM_MAX_LENGTH = 2_048;
 const METHODS: readonly HTTPMethod[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** Throws a `GusherError` unless the request may go to its route; it is asked before a body is read. */
+/** Authorizes a request before its body is read, or throws a `GusherError`. */
 export type AuthHook = (request: IncomingMessage, response: ServerResponse) => void;
 
 interface Route {
@@ -25,19 +26,18 @@ export interface RouterOptions {
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: Pick<ClientLog, 'requestRefused'>;
   readonly limits: RequestLimits;
-  /** The form that errors have at a path. */
+  /** Returns the encoder of errors for a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
-  /** Says what is wrong with a path that has no route, where that is known. */
+  /** Returns a more exact error for a path without a route, if one is known. */
   readonly hint?: (path: string) => ErrorCode | undefined;
   readonly stats: Pick<Stats, 'requestsAborted'>;
 }
 
-/** How long what is still coming of a refused body is read, in ms, so that the error can be read as well. */
+/** Time for which the rest of a rejected body is read, so that the client can read the error. */
 const LINGER_MS = 1_000;
 
 /**
- * Brings requests to the resources of one port, and tells errors. Everything it answers itself is JSON, every
- * error is one of the catalogue.
+ * Routes the requests of one port to their handlers and sends errors. Every error is JSON and comes from the catalogue.
  */
 export class Router {
   readonly #options: RouterOptions;
@@ -50,24 +50,24 @@ export class Router {
     this.#options = options;
   }
 
-  /** A route that reads, at a path in the syntax of find-my-way. */
+  /** Registers a route for GET and HEAD. The path has the syntax of find-my-way. */
   get(path: string, handler: Handler, authHook?: AuthHook): void {
     this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, authHook } satisfies Route);
   }
 
-  /** Any other route. */
+  /** Registers a route for another method. */
   on(method: HTTPMethod, path: string, handler: Handler, authHook?: AuthHook): void {
     this.#routes.on(method, path, noHandler, { handler, authHook } satisfies Route);
   }
 
-  /** Whether some method is answered at a path. */
+  /** Returns true if a path has a route for any method. */
   has(path: string): boolean {
     return this.#methodsAt(path).length > 0;
   }
 
-  /** Answers a request, whatever it is. Never throws. */
+  /** Sends a response to any request. Never throws. */
   readonly serve = (request: IncomingMessage, response: ServerResponse): void => {
-    response.on('error', ignoreHangUp);
+    response.on('error', ignoreDisconnect);
     response.once('close', () => {
       if (!response.writableFinished) this.#options.stats.requestsAborted += 1;
     });
@@ -88,7 +88,7 @@ export class Router {
       if (request.headers.expect !== undefined) response.writeContinue();
       await route.handler({ request, response, params: found.params });
     } catch (error) {
-      this.#note(error, request, found?.params);
+      this.#logError(error, request, found?.params);
       await this.#reject(error, request, response);
     }
   }
@@ -97,16 +97,17 @@ export class Router {
     try {
       return this.#routes.find(method, path) ?? undefined;
     } catch {
-      // A path that cannot be decoded leads nowhere.
+      // The percent-encoding of the path is malformed.
       return undefined;
     }
   }
 
-  /** Nothing answers there; or something does, but not this method (RFC 9110 §15.5.6 wants it named). */
+  /** Returns the error for a path without a route, or without this method (RFC 9110 §15.5.6 requires `Allow`). */
   #noRoute(path: string, response: ServerResponse): GusherError {
     const allowed = this.#methodsAt(path);
     if (allowed.length === 0) {
-      if (!isDecodable(path)) return new GusherError('bad_request');
+      // RFC 3986 §2.5: percent-encoding must be UTF-8.
+      if (percentDecode(path.split('?', 1)[0] ?? '') === undefined) return new GusherError('bad_request');
       return new GusherError(this.#options.hint?.(pathOf(path)) ?? 'not_found');
     }
     response.setHeader('Allow', allowed.join(', '));
@@ -117,8 +118,8 @@ export class Router {
     return METHODS.filter((method) => this.#find(method, path) !== undefined);
   }
 
-  /** Never the path: parts of it may be secret. */
-  #note(error: unknown, { method, socket }: IncomingMessage, params: Params | undefined): void {
+  /** Logs an error without the path, parts of which may be secret. */
+  #logError(error: unknown, { method, socket }: IncomingMessage, params: Params | undefined): void {
     if (!(error instanceof GusherError)) return;
     const app = params?.app ?? params?.id;
     this.#options.clientLog.requestRefused(error.entry, { app, address: socket.remoteAddress, method });
@@ -130,24 +131,24 @@ export class Router {
       this.#options.unexpected.report(error, 'request', { method: request.method });
     }
     if (response.headersSent) {
-      // Half an answer has no end: the client is not to take it for the whole.
+      // The response is incomplete, and the client must be able to detect that.
       response.destroy();
       return;
     }
     const errorEntry = error instanceof GusherError ? error.entry : ERRORS.internal;
     if (!request.complete) await drainRequest(request);
-    // After a malformed request, or in the middle of one, the next one cannot be found.
+    // After a malformed or incomplete request, the start of the next one is unknown.
     if (!request.complete || errorEntry === ERRORS.bad_request) response.setHeader('Connection', 'close');
     sendError(response, errorEntry, this.#options.errorBodyAt(pathOf(request.url ?? '')));
   }
 }
 
-/** What the rules for requests look at. */
+/** Returns the parts of a request that the rules for requests check. */
 export function headOf({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): RequestHead {
   return { method, target: url, version: httpVersion, fields: rawHeaders };
 }
 
-/** RFC 9112 §3.2.2: the authority of an absolute target counts instead of the Host field. */
+/** Replaces the Host field by the authority of an absolute target (RFC 9112 §3.2.2). */
 export function useOriginForm(request: IncomingMessage): void {
   const { target, authority } = splitTarget(request.url ?? '/');
   if (authority === undefined) return;
@@ -156,8 +157,8 @@ export function useOriginForm(request: IncomingMessage): void {
 }
 
 /**
- * What is left of a body that is not wanted is read, for a moment, and thrown away: a socket that is closed with
- * bytes unread is reset, which destroys the answer too. Who waits to be told to go on sends nothing.
+ * Reads and discards the rest of a body for a short time: the system resets a socket that closes with unread bytes, which
+ * destroys the response. A client that waits for `100 Continue` sends no body.
  */
 async function drainRequest(request: IncomingMessage): Promise<void> {
   request.resume();
@@ -175,18 +176,7 @@ async function drainRequest(request: IncomingMessage): Promise<void> {
   });
 }
 
-/** Whether the percent-encoding of a path is UTF-8 (RFC 3986 §2.5). */
-function isDecodable(path: string): boolean {
-  try {
-    decodeURIComponent(path.split('?', 1)[0] ?? '');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Routes are found, not called, by find-my-way. */
+/** find-my-way requires a handler; the router calls the one in the store. */
 function noHandler(): void {}
 
-/** A client that is gone is told by the request; the answer has nobody to go to. */
-function ignoreHangUp(): void {}
+function ignoreDisconnect(): void {}

@@ -1,4 +1,4 @@
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isChannelName, isEventName } from '../../../shared/model/names.ts';
@@ -8,11 +8,11 @@ import { findApp } from '../http/find-app.ts';
 import type { PublishHandler } from './publish-route.ts';
 
 /**
- * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel and
- * answers with the envelope that its subscribers get.
+ * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel. Returns the
+ * envelope that its subscribers receive.
  */
 export function publishMessage(dependencies: {
-  apps: Pick<AppRegistry, 'find'>;
+  apps: AppFinder;
   publisher: Pick<Publisher, 'publish'>;
 }): PublishHandler {
   return async ({ app: key, channel = '' }, body, _query, id) => {
@@ -23,7 +23,7 @@ export function publishMessage(dependencies: {
   };
 }
 
-/** Reads `{"channel","event","data"}`, where the channel may be given otherwise. Throws the error of what is wrong. */
+/** Parses `{"channel","event","data"}`; `channel` replaces the one in the text. Throws a `GusherError`. */
 export function readMessage(text: string, channel?: string): Publication {
   const members = sliceMembers(text);
   if (members === undefined) throw new GusherError('bad_body');
@@ -34,7 +34,7 @@ export function readMessage(text: string, channel?: string): Publication {
   return { channel: name, event, data: members.get('data') ?? 'null' };
 }
 
-/** Of several publications of one request to one channel each has an id of its own. */
+/** Adds an id. `index` distinguishes publications of one request to the same channel. */
 export function withId(publication: Publication, id: string | undefined, index?: number): Publication {
   if (id === undefined) return publication;
   return { ...publication, id: index === undefined ? id : `${id}:${index}` };

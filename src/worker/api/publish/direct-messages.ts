@@ -1,19 +1,19 @@
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import { isEventName, isSocketId, isUserId } from '../../../shared/model/names.ts';
-import type { Publisher } from '../../broker/publisher.ts';
+import type { ControlSender } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
 import type { PublishHandler } from './publish-route.ts';
 
 interface Dependencies {
-  readonly apps: Pick<AppRegistry, 'find'>;
-  readonly publisher: Pick<Publisher, 'broadcast'>;
+  readonly apps: AppFinder;
+  readonly publisher: ControlSender;
 }
 
 /**
- * `POST /v1/apps/{app}/users/{user}/messages` with `{"data","event"?}`: to every connection of a user. Nobody being
- * there is no fault.
+ * `POST /v1/apps/{app}/users/{user}/messages` with `{"data","event"?}`: sends to all connections of a user. Succeeds even
+ * if the user has none.
  */
 export function publishToUser({ apps, publisher }: Dependencies): PublishHandler {
   return async ({ app: key, user = '' }, body, _query, id) => {
@@ -25,7 +25,7 @@ export function publishToUser({ apps, publisher }: Dependencies): PublishHandler
   };
 }
 
-/** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: to one connection. */
+/** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: sends to one connection. */
 export function publishToSocket({ apps, publisher }: Dependencies): PublishHandler {
   return async ({ app: key, socket = '' }, body, _query, id) => {
     const app = await findApp(apps, key);

@@ -1,37 +1,37 @@
 import { RE2JS } from 're2js';
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
-import { PRESENCE_PAGE_MAX } from '../../../shared/model/presence.ts';
-import type { Publisher } from '../../broker/publisher.ts';
-import type { PresenceClient } from '../../ipc/presence-client.ts';
+import type { ChannelPublisher } from '../../broker/publisher.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
+import { allPages } from '../http/pagination.ts';
 import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { PublishHandler } from './publish-route.ts';
 
 const PATTERN_MAX_LENGTH = 512;
 /**
- * Attack: `(a?){1000}`, which is a short pattern and a long program: linear in the name, but with a large factor.
- * The length times all its counts bounds the size of the program before there is one.
+ * Attack: `(a?){1000}`, a short pattern that compiles to a long program, linear in the name but with a large factor. The
+ * length of the pattern times all its counts bounds the size of the program before compilation.
  */
 const PATTERN_MAX_WEIGHT = 8_000;
-/** How long names are looked through before others get their turn of the loop. */
+/** Time of matching before the event loop handles other work. */
 const SLICE_MS = 10;
-/** Of names looked through, how many before the clock is asked. */
+/** Names matched between two readings of the clock. */
 const NAMES_PER_CHECK = 16;
 const SEARCH_TIMEOUT_MS = 10_000;
 
 interface Dependencies {
-  readonly apps: Pick<AppRegistry, 'find'>;
-  readonly publisher: Pick<Publisher, 'publish' | 'check'>;
-  readonly presence: Pick<PresenceClient, 'query'>;
+  readonly apps: AppFinder;
+  readonly publisher: ChannelPublisher;
+  readonly presence: PresenceQueries;
 }
 
 /**
- * `POST /v1/apps/{app}/messages` with `{"channel_pattern","event","data"}`: publishes to every channel that has a
- * subscriber and a name in which the pattern is found; answers `{"total","pattern"}`. The syntax is that of Go
- * (RE2), as upstream's, and so is that it is not anchored. All channels are found before anything is published.
+ * `POST /v1/apps/{app}/messages` with `{"channel_pattern","event","data"}`: publishes to every subscribed channel whose name
+ * contains a match. Returns `{"total","pattern"}`. As upstream, patterns have the syntax of Go (RE2) and are not anchored.
+ * All channels are found before the first publication.
  */
 export function publishByPattern({ apps, publisher, presence }: Dependencies): PublishHandler {
   return async ({ app: key }, body, _query, id) => {
@@ -42,13 +42,14 @@ export function publishByPattern({ apps, publisher, presence }: Dependencies): P
     const matches = compile(pattern);
     const { event, data } = readMessage(body, 'any');
     const channels = await findChannels(presence, app.key, matches);
+    publisher.check({ data });
     const publications = channels.map((channel) => withId({ channel, event, data }, id));
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });
   };
 }
 
-/** Answers how to find the pattern in a name. Throws `bad_pattern` or `pattern_too_costly`. */
+/** Returns a function that tests a name. Throws `bad_pattern` or `pattern_too_costly`. */
 function compile(pattern: string): (name: string) => boolean {
   if (pattern === '') throw new GusherError('bad_pattern');
   if (pattern.length > PATTERN_MAX_LENGTH || weightOf(pattern) > PATTERN_MAX_WEIGHT) {
@@ -58,7 +59,7 @@ function compile(pattern: string): (name: string) => boolean {
     const program = RE2JS.compile(pattern);
     return (name) => program.test(name);
   } catch {
-    // RE2JS tells a wrong pattern by an error.
+    // RE2JS throws for an invalid pattern.
     throw new GusherError('bad_pattern');
   }
 }
@@ -76,25 +77,22 @@ async function findChannels(
   matches: (name: string) => boolean,
 ): Promise<string[]> {
   const found: string[] = [];
-  const until = performance.now() + SEARCH_TIMEOUT_MS;
+  const deadline = performance.now() + SEARCH_TIMEOUT_MS;
   let sliceEnd = performance.now() + SLICE_MS;
-  let after: string | undefined;
-  do {
-    const page = { limit: PRESENCE_PAGE_MAX, ...(after !== undefined && { after }) };
-    const { channels, next } = await presence.query({ kind: 'channels', app, ...page });
+  const pages = allPages((page) => presence.query({ kind: 'channels', app, ...page }));
+  for await (const { channels } of pages) {
     for (const [count, { channel }] of channels.entries()) {
       if (matches(channel)) found.push(channel);
       if (count % NAMES_PER_CHECK !== 0 || performance.now() < sliceEnd) continue;
-      await nextTick();
-      if (performance.now() > until) throw new GusherError('pattern_too_costly');
+      await nextTurn();
+      if (performance.now() > deadline) throw new GusherError('pattern_too_costly');
       sliceEnd = performance.now() + SLICE_MS;
     }
-    after = next;
-  } while (after !== undefined);
+  }
   return found;
 }
 
-function nextTick(): Promise<void> {
+function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

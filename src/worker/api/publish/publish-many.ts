@@ -1,24 +1,23 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
-import type { Publisher } from '../../broker/publisher.ts';
+import type { ChannelPublisher } from '../../broker/publisher.ts';
 
 /**
- * What is handed in before the broker's answer is waited for, and others get their turn of the loop: enough to pay
- * for the wait, little beside what may be in flight.
+ * Messages and bytes per step. Between two steps this worker waits for the broker and handles other work. A step is large
+ * enough to pay for the wait, and small beside the broker's bound of bytes in flight.
  */
 const MESSAGES_PER_STEP = 500;
 const BYTES_PER_STEP = 4 * 1024 * 1024;
 
 /**
- * Publishes in order, or nothing if one is too large. Rejects with what the broker refuses if nothing was published, and with `outcome_unknown` if some
- * was: that stays so.
+ * Publishes in order. The caller has checked the publications. Rejects with the error of the broker if nothing was
+ * published, and with `outcome_unknown` if some publications were, which stay published.
  */
 export async function publishMany(
-  publisher: Pick<Publisher, 'publish' | 'check'>,
+  publisher: Pick<ChannelPublisher, 'publish'>,
   appKey: string,
   publications: readonly Publication[],
 ): Promise<void> {
-  for (const publication of publications) publisher.check(publication);
   let step: Promise<void>[] = [];
   let bytes = 0;
   let isFirst = true;
@@ -35,12 +34,12 @@ export async function publishMany(
   await allPublished(step, isFirst);
 }
 
-/** Resolves if all were published. `isFirst`: nothing of the same request was published before them. */
+/** Resolves if all were published. `isFirst`: the request has published nothing before these. */
 export async function allPublished(publishing: readonly Promise<void>[], isFirst = true): Promise<void> {
   const outcomes = await Promise.allSettled(publishing);
-  const refused = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (refused === undefined) return;
+  const rejected = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (rejected === undefined) return;
   const isNothingPublished = isFirst && outcomes.every(({ status }) => status === 'rejected');
-  if (isNothingPublished || !(refused.reason instanceof GusherError)) throw refused.reason;
-  throw new GusherError('outcome_unknown', { cause: refused.reason });
+  if (isNothingPublished || !(rejected.reason instanceof GusherError)) throw rejected.reason;
+  throw new GusherError('outcome_unknown', { cause: rejected.reason });
 }

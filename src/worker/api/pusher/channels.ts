@@ -1,12 +1,13 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { CHANNEL_MAX_LENGTH, isName, topicOf } from '../../../shared/model/names.ts';
-import { PRESENCE_PAGE_MAX } from '../../../shared/model/presence.ts';
 import type { CachedPublication } from '../../../shared/model/publication.ts';
 import { isCacheChannel, isPresenceChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
-import { attributesOf, type Occupancy, occupancyOf, type PresenceQueries } from './occupancy.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
+import { allPages } from '../http/pagination.ts';
+import { attributesOf, type Occupancy, occupancyOf } from './occupancy.ts';
 import type { SignedHandler } from './signed-route.ts';
 
-/** `GET /apps/{id}/channels`: the occupied channels, by `filter_by_prefix`, with the counts that `info` names. */
+/** `GET /apps/{id}/channels`: returns the occupied channels, by `filter_by_prefix`, with the attributes in `info`. */
 export function listChannels(presence: PresenceQueries): SignedHandler {
   return async ({ app, query }) => {
     const prefix = query.get('filter_by_prefix') ?? '';
@@ -15,33 +16,25 @@ export function listChannels(presence: PresenceQueries): SignedHandler {
     if (attributes.has('user_count') && !isPresenceChannel(prefix))
       throw new GusherError('users_not_counted');
     const channels: [string, Occupancy][] = [];
-    let after: string | undefined;
-    do {
-      const page = await presence.query({
-        kind: 'channels',
-        app: app.key,
-        prefix,
-        limit: PRESENCE_PAGE_MAX,
-        ...(after !== undefined && { after }),
-      });
+    const pages = allPages((page) => presence.query({ kind: 'channels', app: app.key, prefix, ...page }));
+    for await (const page of pages) {
       for (const { channel, ...counts } of page.channels) {
         channels.push([channel, occupancyOf(channel, counts, attributes)]);
       }
-      after = page.next;
-    } while (after !== undefined);
+    }
     return JSON.stringify({ channels: Object.fromEntries(channels) });
   };
 }
 
 const MS_PER_SECOND = 1_000;
 
-/** Who knows what a cache channel keeps. */
-export interface Cache {
+/** Returns the cached publication of a cache channel. */
+export interface ChannelCache {
   cached(topic: string): Promise<CachedPublication | undefined>;
 }
 
-/** `GET /apps/{id}/channels/{channel}`: whether it is occupied, and what `info` names. */
-export function showChannel(presence: PresenceQueries, cache: Cache): SignedHandler {
+/** `GET /apps/{id}/channels/{channel}`: returns whether it is occupied, and the attributes in `info`. */
+export function showChannel(presence: PresenceQueries, cache: ChannelCache): SignedHandler {
   return async ({ app, params, query }) => {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
@@ -59,12 +52,12 @@ export function showChannel(presence: PresenceQueries, cache: Cache): SignedHand
   };
 }
 
-/** As its publisher wrote it, and for how many more seconds it is kept. */
+/** Returns the data as the publisher wrote it, and the remaining seconds in the cache. */
 function cacheOf({ publication: { text, data }, ttlMs }: CachedPublication): { data: string; ttl: number } {
   return { data: text ?? data, ttl: Math.ceil(ttlMs / MS_PER_SECOND) };
 }
 
-/** `GET /apps/{id}/channels/{channel}/stats`, which old SDKs ask for: whether it is occupied, and its counts. */
+/** `GET /apps/{id}/channels/{channel}/stats`, for old SDKs: returns whether it is occupied, and its counts. */
 export function showChannelStats(presence: PresenceQueries): SignedHandler {
   const counts = attributesOf('subscription_count,user_count');
   return async ({ app, params }) => {
@@ -75,25 +68,17 @@ export function showChannelStats(presence: PresenceQueries): SignedHandler {
   };
 }
 
-/** `GET /apps/{id}/channels/{channel}/users`: who is in a presence channel, each user once. */
+/** `GET /apps/{id}/channels/{channel}/users`: returns the users of a presence channel, each once. */
 export function listUsers(presence: PresenceQueries): SignedHandler {
   return async ({ app, params }) => {
     const channel = params.channel ?? '';
     if (!isPusherChannel(channel)) throw new GusherError('bad_pusher_channel');
     if (!isPresenceChannel(channel)) throw new GusherError('users_not_counted');
     const users: { id: string }[] = [];
-    let after: string | undefined;
-    do {
-      const page = await presence.query({
-        kind: 'usersOfChannel',
-        app: app.key,
-        channel,
-        limit: PRESENCE_PAGE_MAX,
-        ...(after !== undefined && { after }),
-      });
-      for (const id of page.users) users.push({ id });
-      after = page.next;
-    } while (after !== undefined);
+    const pages = allPages((page) =>
+      presence.query({ kind: 'usersOfChannel', app: app.key, channel, ...page }),
+    );
+    for await (const page of pages) for (const id of page.users) users.push({ id });
     return JSON.stringify({ users });
   };
 }

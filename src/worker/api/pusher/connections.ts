@@ -1,10 +1,10 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isUserId } from '../../../shared/model/names.ts';
-import type { Publisher } from '../../broker/publisher.ts';
-import type { PresenceQueries } from './occupancy.ts';
+import type { ControlSender } from '../../broker/publisher.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import type { SignedHandler } from './signed-route.ts';
 
-/** `GET /apps/{id}/connections`: how many there are, as Reverb has it. */
+/** `GET /apps/{id}/connections`: returns the number of connections, as Laravel Reverb does. */
 export function countConnections(presence: PresenceQueries): SignedHandler {
   return async ({ app }) => {
     const { connections } = await presence.query({ kind: 'app', app: app.key });
@@ -15,10 +15,10 @@ export function countConnections(presence: PresenceQueries): SignedHandler {
 const SUFFIX = '/terminate_connections';
 
 /**
- * `POST /apps/{id}/users/{user}/terminate_connections`: closes every connection of a user. The Node SDK does not
- * encode the name, so that a user with a slash in it takes several segments.
+ * `POST /apps/{id}/users/{user}/terminate_connections`: closes all connections of a user. The Node SDK does not
+ * encode the user id, so an id with a slash spans several path segments.
  */
-export function terminateConnections(publisher: Pick<Publisher, 'broadcast'>): SignedHandler {
+export function terminateConnections(publisher: ControlSender): SignedHandler {
   return async ({ app, params }) => {
     const rest = params['*'] ?? '';
     if (!rest.endsWith(SUFFIX)) throw new GusherError('not_found');

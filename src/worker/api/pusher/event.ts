@@ -1,20 +1,21 @@
 import * as v from 'valibot';
+import { invalidFieldsIn } from '../../../shared/apps/app.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isName } from '../../../shared/model/names.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { type Attribute, attributesOf } from './occupancy.ts';
 
 const EVENT_NAME_MAX_LENGTH = 200;
-/** As `connection_established` gives them. */
+/** The form of the ids in `connection_established`. */
 const SOCKET_ID = /^\d{1,20}\.\d{1,20}$/;
 
-/** One event as an SDK asks for it to be published. */
+/** One event as an SDK sends it. */
 export interface PusherEvent {
   readonly name: string;
   readonly channels: readonly string[];
-  /** As the publisher wrote it; by the custom of the SDKs, JSON text. */
+  /** The text that the publisher sent; SDKs send JSON text. */
   readonly data: string;
-  /** The connection that does not get it. */
+  /** The connection that does not receive the event. */
   readonly socketId: string | undefined;
   readonly info: ReadonlySet<Attribute>;
 }
@@ -35,10 +36,13 @@ const fields = v.object({
   info: optionalText,
 });
 
-/** Checks one event; throws the error of what is wrong with it. */
+/** Validates one event. Throws a `GusherError`. */
 export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLimits): PusherEvent {
   const parsed = v.safeParse(fields, raw);
-  if (!parsed.success) throw new GusherError('bad_pusher_event');
+  if (!parsed.success) {
+    const detail = `Invalid: ${invalidFieldsIn(parsed.issues).join(', ')}.`;
+    throw new GusherError('bad_pusher_event', { detail });
+  }
   const { name, data, channel, channels: several, socket_id: socketId, info } = parsed.output;
   if (!isName(name, EVENT_NAME_MAX_LENGTH)) throw new GusherError('bad_event');
   if (Buffer.byteLength(data) > dataMaxBytes) {
@@ -49,7 +53,7 @@ export function parseEvent(raw: unknown, { dataMaxBytes, channelsMax }: EventLim
   if (channels.length === 0) throw new GusherError('bad_pusher_event');
   if (channels.length > channelsMax) throw new GusherError('too_many_event_channels');
   if (!channels.every(isPusherChannel)) throw new GusherError('bad_pusher_channel');
-  // Each channel has a key of its own: what is encrypted for one can be read in no other.
+  // Each encrypted channel has its own key: no other channel could decrypt the event.
   if (channels.length > 1 && channels.some(isEncryptedChannel))
     throw new GusherError('encrypted_channel_not_alone');
   if (typeof socketId === 'string' && !SOCKET_ID.test(socketId)) throw new GusherError('bad_pusher_socket');

@@ -1,21 +1,12 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
-import type {
-  ChannelCounts,
-  PresenceAnswers,
-  PresenceQueryKind,
-  PresenceQueryOf,
-} from '../../../shared/model/presence.ts';
+import type { ChannelCounts } from '../../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../../shared/model/pusher-channel.ts';
-
-/** Who knows who is where. Rejects with `presence_busy` or `presence_timeout`. */
-export interface PresenceQueries {
-  query<Kind extends PresenceQueryKind>(query: PresenceQueryOf<Kind>): Promise<PresenceAnswers[Kind]>;
-}
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
 
 /** Counts of a channel by the names of the protocol. */
 export type Occupancy = Partial<Record<'subscription_count' | 'user_count', number>>;
 
-/** Of the counts of a channel, those that were asked for; users are counted on presence channels only. */
+/** Returns the requested counts of a channel; `user_count` exists for presence channels only. */
 export function occupancyOf(
   channel: string,
   { subscriptions, users }: ChannelCounts,
@@ -27,7 +18,7 @@ export function occupancyOf(
   };
 }
 
-/** Asks for the counts of one channel. */
+/** Queries the requested counts of one channel. */
 export async function fetchOccupancy(
   presence: PresenceQueries,
   app: string,
@@ -37,12 +28,12 @@ export async function fetchOccupancy(
   return occupancyOf(channel, await presence.query({ kind: 'channel', app, channel }), attributes);
 }
 
-/** What can be asked of a channel by `info`. */
+/** An attribute of a channel that `info` may request. */
 export type Attribute = 'subscription_count' | 'user_count' | 'cache';
 
 const ATTRIBUTES: readonly Attribute[] = ['subscription_count', 'user_count', 'cache'];
 
-/** Reads `info`: names between commas. Those that this server does not know are passed over. */
+/** Parses `info`: names separated by commas. Ignores unknown names. */
 export function attributesOf(info: unknown): ReadonlySet<Attribute> {
   if (info === undefined || info === null) return new Set();
   if (typeof info !== 'string') throw new GusherError('bad_info');

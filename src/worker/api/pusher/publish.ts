@@ -2,26 +2,28 @@ import { isUtf8 } from 'node:buffer';
 import type { App } from '../../../shared/apps/app.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { publicationOfText } from '../../../shared/model/publication.ts';
-import type { Publisher } from '../../broker/publisher.ts';
+import type { ChannelPublisher } from '../../broker/publisher.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
+import { mapBatch } from '../publish/map-batch.ts';
 import { allPublished } from '../publish/publish-many.ts';
 import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
-import { fetchOccupancy, type PresenceQueries } from './occupancy.ts';
+import { fetchOccupancy } from './occupancy.ts';
 import type { Query } from './signature.ts';
-import { jsonOf, type SignedHandler } from './signed-route.ts';
+import { parseObject, type SignedHandler } from './signed-route.ts';
 
 export interface EventDependencies {
-  readonly publisher: Pick<Publisher, 'publish' | 'check'>;
+  readonly publisher: ChannelPublisher;
   readonly presence: PresenceQueries;
   readonly limits: EventLimits;
 }
 
 /**
- * `POST /apps/{id}/events`: publishes one event to some channels. Answers `{}`, or with `info` the counts of
- * each channel. Parameters may stand in the query too; the body is the stronger.
+ * `POST /apps/{id}/events`: publishes one event to one or more channels. Returns `{}`, or with `info` the attributes of
+ * each channel. The body overrides parameters in the query.
  */
 export function publishEvents({ publisher, presence, limits }: EventDependencies): SignedHandler {
   return async ({ app, query, body }) => {
-    const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && jsonOf(body)) }, limits);
+    const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && parseObject(body)) }, limits);
     await publishEvent(publisher, app, event);
     if (event.info.size === 0) return '{}';
     const channels = event.channels.map(async (channel) => {
@@ -31,7 +33,7 @@ export function publishEvents({ publisher, presence, limits }: EventDependencies
   };
 }
 
-/** What of an event the query says. */
+/** Returns the fields of an event in the query. */
 function fieldsOf(query: Query): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const name of ['name', 'data', 'channel', 'socket_id', 'info']) {
@@ -42,9 +44,9 @@ function fieldsOf(query: Query): Record<string, unknown> {
   return channels === undefined ? fields : { ...fields, channels: channels.split(',') };
 }
 
-/** Publishes an event to each of its channels. Rejects with `broker_unavailable` or `broker_busy`. */
+/** Publishes an event to all of its channels. Rejects with `broker_unavailable` or `broker_busy`. */
 export async function publishEvent(
-  publisher: Pick<Publisher, 'publish' | 'check'>,
+  publisher: ChannelPublisher,
   app: App,
   { name, channels, data, socketId }: PusherEvent,
 ): Promise<void> {
@@ -54,20 +56,22 @@ export async function publishEvent(
 }
 
 /**
- * `POST /apps/{id}/batch_events`: publishes some events, each to one channel, in their order; all of them or,
- * if one is not as it should be, none. Answers `{}`, or, if any has `info`, `{"batch":[…]}` with a member for
- * each event, in their order.
+ * `POST /apps/{id}/batch_events`: publishes events in order, each to one channel, or none if one is invalid; the error then
+ * has its `index`. Returns `{}`, or `{"batch":[…]}` with one object per event if any event has `info`.
  */
 export function publishBatch(dependencies: EventDependencies & { batchMaxEvents: number }): SignedHandler {
   const { publisher, presence, batchMaxEvents } = dependencies;
   const limits = { ...dependencies.limits, channelsMax: 1 };
   return async ({ app, body }) => {
-    const { batch } = jsonOf(body);
+    const { batch } = parseObject(body);
     if (!Array.isArray(batch) || batch.length === 0 || batch.length > batchMaxEvents) {
       throw new GusherError('bad_batch');
     }
-    const events = batch.map((raw) => parseEvent(raw, limits));
-    for (const { data, name } of events) publisher.check(publicationOfText('', name, data));
+    const events = mapBatch(batch as unknown[], (item) => {
+      const event = parseEvent(item, limits);
+      publisher.check(publicationOfText('', event.name, event.data));
+      return event;
+    });
     await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
@@ -78,8 +82,8 @@ export function publishBatch(dependencies: EventDependencies & { batchMaxEvents:
 }
 
 /**
- * `POST /apps/{id}/channels/{channel}/events`, which old SDKs use: `name` and `socket_id` stand in the query, the
- * body is the data.
+ * `POST /apps/{id}/channels/{channel}/events`, for old SDKs: `name` and `socket_id` are in the query, and the body is the
+ * data.
  */
 export function publishToChannel({
   publisher,

@@ -1,11 +1,11 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { Stats } from '../../../shared/stats.ts';
-import type { Publisher } from '../../broker/publisher.ts';
+import type { ChannelPublisher, ControlSender } from '../../broker/publisher.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import type { Router } from '../http/router.ts';
-import { type Cache, listChannels, listUsers, showChannel, showChannelStats } from './channels.ts';
+import { type ChannelCache, listChannels, listUsers, showChannel, showChannelStats } from './channels.ts';
 import { countConnections, terminateConnections } from './connections.ts';
-import type { PresenceQueries } from './occupancy.ts';
 import { publishBatch, publishEvents, publishToChannel } from './publish.ts';
 import { type SignedHandler, signed } from './signed-route.ts';
 
@@ -14,9 +14,9 @@ const ACCEPTED = 202;
 
 export interface PusherApiDependencies {
   readonly apps: { findById(id: string): Promise<App | undefined> };
-  readonly publisher: Pick<Publisher, 'publish' | 'broadcast' | 'check'>;
+  readonly publisher: ChannelPublisher & ControlSender;
   readonly presence: PresenceQueries;
-  readonly cache: Cache;
+  readonly cache: ChannelCache;
   readonly stats: Stats;
   readonly settings: Pick<
     Settings,
@@ -29,8 +29,7 @@ export interface PusherApiDependencies {
 }
 
 /**
- * Draws the Pusher HTTP API, the same on both ports: what server SDKs of Pusher ask for. Its requests carry their
- * own credentials.
+ * Registers the routes of the Pusher HTTP API, the same on both ports. Its requests are signed, and need no API token.
  */
 export function registerPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
   const { apps, publisher, presence, cache, settings, stats } = dependencies;
@@ -38,7 +37,7 @@ export function registerPusherRoutes(router: Router, dependencies: PusherApiDepe
   const batchMaxEvents = settings.pusherBatchMaxEvents;
   const events = { publisher, presence, limits };
 
-  const counted = (resource: SignedHandler): SignedHandler => {
+  const countErrors = (resource: SignedHandler): SignedHandler => {
     return async (exchange) => {
       try {
         return await resource(exchange);
@@ -55,13 +54,13 @@ export function registerPusherRoutes(router: Router, dependencies: PusherApiDepe
       router.on(method, `${prefix}/apps/:id${path}`, handler);
     }
   };
-  on('POST', '/events', counted(publishEvents(events)));
-  on('POST', '/batch_events', counted(publishBatch({ ...events, batchMaxEvents })));
+  on('POST', '/events', countErrors(publishEvents(events)));
+  on('POST', '/batch_events', countErrors(publishBatch({ ...events, batchMaxEvents })));
   on('GET', '/channels', listChannels(presence));
   on('GET', '/channels/:channel', showChannel(presence, cache));
   on('GET', '/channels/:channel/users', listUsers(presence));
   on('GET', '/channels/:channel/stats', showChannelStats(presence));
-  on('POST', '/channels/:channel/events', counted(publishToChannel(events)), ACCEPTED);
+  on('POST', '/channels/:channel/events', countErrors(publishToChannel(events)), ACCEPTED);
   on('POST', '/users/*', terminateConnections(publisher));
   on('GET', '/connections', countConnections(presence));
 }

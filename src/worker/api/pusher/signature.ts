@@ -1,46 +1,46 @@
 import { createHash } from 'node:crypto';
 import { isSameText, isSignature } from '../../../shared/crypto/signature.ts';
 import { GusherError, quoted } from '../../../shared/errors/catalogue.ts';
+import { percentDecode } from '../../../shared/net/percent-encoding.ts';
 
 /**
  * The signed query of the Pusher HTTP API: `auth_key`, `auth_timestamp`, `auth_version`, `body_md5` and
- * `auth_signature`, an HMAC over method, path and all other parameters. The body is covered by its MD5 alone, so
- * that a request is refused before a byte of it was read.
+ * `auth_signature`, an HMAC over method, path and all other parameters. The signature covers the body only by its MD5, so
+ * an invalid request is rejected before its body is read.
  */
 
-/** How far a request's clock may be from ours: what was overheard cannot be sent again later. */
+/** Tolerance for the clock of the sender. Bounds the time in which an intercepted request can be replayed. */
 const CLOCK_TOLERANCE_S = 600;
 const VERSION = '1.0';
 
-/** What a request was signed over, as it came. */
+/** The signed parts of a request, as received. */
 export interface SignedRequest {
   readonly method: string;
-  /** Path and query as they were sent. */
+  /** Path and query as sent. */
   readonly target: string;
-  /** A path that may stand before `/apps`; what was signed may have it or not (`path` option of SDKs). */
+  /** A path that may precede `/apps`. The signed path may include it or not (`path` option of SDKs). */
   readonly pathPrefix: string;
   readonly nowMs: number;
 }
 
-/** Parameters by lower-case name. Those that come several times, or as `name[]`, are joined by commas. */
+/** Parameters by lower-case name. Repeated ones, and lists such as `name[]`, are joined by commas. */
 export type Query = ReadonlyMap<string, string>;
 
 /**
- * The query of a request, read as it was signed. Refuses what was not signed with the credentials of the app:
- * `bad_auth_key`, `bad_auth_version`, `stale_auth_timestamp`, `bad_signature`.
+ * Verifies the signature and returns the query as it was signed. Throws `bad_auth_key`, `bad_auth_version`,
+ * `stale_auth_timestamp` or `bad_signature`.
  */
 export function verifySignedQuery(
   request: SignedRequest,
   credentials: { key: string; secret: string },
 ): Query {
   const [first, ...others] = queryInterpretations(request.target);
-  const skew = skewOf(first.query.get('auth_timestamp') ?? '', request.nowMs);
-  const detail = skew;
+  const detail = clockProblem(first.query.get('auth_timestamp') ?? '', request.nowMs);
   if (!isSameText(first.query.get('auth_key') ?? '', credentials.key)) {
     throw new GusherError('bad_auth_key', { detail });
   }
   if (first.query.get('auth_version') !== VERSION) throw new GusherError('bad_auth_version', { detail });
-  if (skew !== undefined) throw new GusherError('stale_auth_timestamp', { detail });
+  if (detail !== undefined) throw new GusherError('stale_auth_timestamp', { detail });
   const claimed = first.query.get('auth_signature') ?? '';
   const paths = pathsOf(request);
   const isSigned = (text: string): boolean =>
@@ -53,7 +53,7 @@ export function verifySignedQuery(
   });
 }
 
-/** Refuses a body that is not the one that was signed, by the MD5 over its raw bytes. */
+/** Throws `bad_body_md5` unless the body has the signed MD5, over its raw bytes. */
 export function verifyBodyMd5(query: Query, body: Buffer): void {
   const claimed = query.get('body_md5');
   if (claimed === undefined && body.length === 0) return;
@@ -61,8 +61,8 @@ export function verifyBodyMd5(query: Query, body: Buffer): void {
   if (!isSameText(claimed ?? '', actual)) throw new GusherError('bad_body_md5');
 }
 
-/** What is wrong with the timestamp of a request, as a sentence for its sender; `undefined` if nothing is. */
-function skewOf(timestamp: string, nowMs: number): string | undefined {
+/** Returns a sentence about an invalid timestamp; `undefined` if the timestamp is valid. */
+function clockProblem(timestamp: string, nowMs: number): string | undefined {
   if (!/^\d{1,15}$/.test(timestamp)) return 'auth_timestamp must be the Unix time in seconds.';
   const skewS = Math.round(Number(timestamp) - nowMs / 1_000);
   if (Math.abs(Number(timestamp) - nowMs / 1_000) <= CLOCK_TOLERANCE_S) return undefined;
@@ -72,29 +72,29 @@ function skewOf(timestamp: string, nowMs: number): string | undefined {
   return `auth_timestamp is ${Math.abs(skewS)} seconds ${direction} this server; correct the clock of the sender.`;
 }
 
-/** The paths that an SDK may have signed: with or without the prefix, encoded or not. */
+/** Returns the paths that an SDK may have signed: with or without the prefix, encoded or not. */
 function pathsOf({ target, pathPrefix }: SignedRequest): string[] {
   const path = target.split('?', 1)[0] ?? '';
   const bare = path.startsWith(`${pathPrefix}/apps/`) ? path.slice(pathPrefix.length) : path;
   return [...new Set([path, bare, pathPrefix + bare, decode(bare), decode(pathPrefix + bare)])];
 }
 
-/** One meaning of a query: its parameters, and the texts that an SDK may have signed for them. */
-interface Reading {
+/** One interpretation of a query: its parameters, and the texts that an SDK may have signed for them. */
+interface Interpretation {
   readonly query: Query;
   readonly texts: readonly string[];
 }
 
-/** The meanings that a query may have had for the SDK: it let `+` stand for itself, or for a space. */
-function queryInterpretations(target: string): [Reading, ...Reading[]] {
+/** Returns the interpretations of a query: an SDK may have used `+` for itself or for a space. */
+function queryInterpretations(target: string): [Interpretation, ...Interpretation[]] {
   const mark = target.indexOf('?');
   const text = mark < 0 ? '' : target.slice(mark + 1);
-  const literal = readQuery(text);
-  return text.includes('+') ? [literal, readQuery(text.replaceAll('+', ' '))] : [literal];
+  const literal = interpretQuery(text);
+  return text.includes('+') ? [literal, interpretQuery(text.replaceAll('+', ' '))] : [literal];
 }
 
 interface Parameter {
-  /** In lower case, with the brackets that it came with. */
+  /** The name in lower case, with its brackets. */
   readonly literal: string;
   /** Without `[]` or `[0]`. */
   readonly name: string;
@@ -102,11 +102,11 @@ interface Parameter {
 }
 
 /**
- * SDKs sign a list in different ways: PHP and Node join its values by commas; Ruby signs `info[]=a&info[]=b`, sorted by the
- * name without brackets; Go and others sign each parameter as it was sent. All texts name the same parameters, so whichever
- * was signed, the query means the same. Each parameter is part of each text: nothing can be added to a signed request.
+ * Returns one interpretation. SDKs sign lists in different ways: PHP and Node join the values by commas; Ruby signs
+ * `info[]=a&info[]=b`, sorted by the name without brackets; Go and others sign each parameter as sent. Every text contains
+ * every parameter: whichever text was signed, the query means the same, and no parameter can be added.
  */
-function readQuery(text: string): Reading {
+function interpretQuery(text: string): Interpretation {
   const parameters = parametersOf(text);
   const query = new Map<string, string>();
   for (const { name, value } of parameters) {
@@ -127,7 +127,7 @@ function readQuery(text: string): Reading {
   return { query, texts: [...new Set(texts)] };
 }
 
-/** `name=value` of each parameter, not encoded, sorted by name; of equal names in their order. */
+/** Joins `name=value` of each parameter, decoded, in a stable order by name. */
 function signedText(parameters: readonly Parameter[], by: 'name' | 'literal'): string {
   const sorted = parameters.toSorted((one, other) =>
     one[by] < other[by] ? -1 : one[by] > other[by] ? 1 : 0,
@@ -148,11 +148,7 @@ function parametersOf(text: string): Parameter[] {
   });
 }
 
+/** Decodes a text. Some SDKs send an unencoded percent sign, which stays as it is. */
 function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // A percent sign that stands for itself, as SDKs that do not encode send it.
-    return text;
-  }
+  return percentDecode(text) ?? text;
 }

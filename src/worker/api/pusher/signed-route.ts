@@ -2,21 +2,22 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { App } from '../../../shared/apps/app.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
+import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
 import { type Handler, type Params, sendJson } from '../http/exchange.ts';
 import { type Query, verifyBodyMd5, verifySignedQuery } from './signature.ts';
 
-/** A request that an app has signed. */
+/** A request with a valid signature of an app. */
 export interface SignedExchange {
   readonly app: App;
   readonly params: Params;
   readonly query: Query;
-  /** The bytes that were signed; not looked at yet. */
+  /** The signed bytes, not parsed. */
   readonly body: Buffer;
 }
 
-/** What a resource of the Pusher HTTP API does: answers with JSON text, or throws a `GusherError`. */
+/** Returns the JSON text of a response, or throws a `GusherError`. */
 export type SignedHandler = (exchange: SignedExchange) => Promise<string> | string;
 
 export interface SignedRouteDependencies {
@@ -26,8 +27,9 @@ export interface SignedRouteDependencies {
 }
 
 /**
- * A route of the Pusher HTTP API: known app, signature, enabled app, body and its MD5 are checked in this order,
- * and nobody who has not signed makes this server read a body. `status` is that of a request that succeeds.
+ * Returns the handler of a route of the Pusher HTTP API. It checks, in this order: the app, the signature, whether the app
+ * is enabled, the body, and its MD5. An unsigned request never makes this server read a body. `status` is the status of
+ * a successful request.
  */
 export function signed(
   dependencies: SignedRouteDependencies,
@@ -42,11 +44,11 @@ export function signed(
   };
 }
 
-/** The members of a body that is one JSON object. Refuses anything else with `bad_body`. */
-export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
+/** Parses a body that is one JSON object. Throws `bad_body` for any other body. */
+export function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
   const value = isUtf8(body) ? parseJson(body.toString()) : undefined;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new GusherError('bad_body');
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new GusherError('bad_body');
+  return value;
 }
 
 async function verify(

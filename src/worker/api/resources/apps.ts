@@ -4,12 +4,14 @@ import {
   type App,
   type AppChanges,
   appFieldsToSet,
+  invalidFieldsIn,
   parseApp,
   REDACTED,
   redactSecrets,
 } from '../../../shared/apps/app.ts';
 import { type AppStore, findAppWithSameId } from '../../../shared/apps/app-store.ts';
-import { GusherError } from '../../../shared/errors/catalogue.ts';
+import { GusherError, quoted } from '../../../shared/errors/catalogue.ts';
+import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
@@ -23,59 +25,60 @@ interface Dependencies {
   readonly log: Logger;
 }
 
-/** Fields to set; null takes one away. */
+/** Fields to set; null removes a field. */
 const changes = v.pipe(
   v.record(v.string(), v.unknown()),
-  v.check((given) => Object.keys(given).every((name) => (APP_FIELD_NAMES as string[]).includes(name))),
+  v.check((given) => Object.keys(given).every(isFieldName)),
 );
 
-/** `GET /v1/admin/apps`: every app that is registered, without its secrets. */
+/** `GET /v1/admin/apps`: returns all registered apps without their secrets. */
 export function listRegistered({ store, log }: Dependencies): Handler {
   return async ({ response }) => {
-    const apps = await reach(log, store.list());
+    const apps = await accessStore(log, store.list());
     sendJson(response, 200, JSON.stringify(apps.map(redactSecrets)));
   };
 }
 
-/** `GET /v1/admin/apps/{app}`: one app, without its secrets. */
+/** `GET /v1/admin/apps/{app}`: returns one app without its secrets. */
 export function showRegistered({ store, log }: Dependencies): Handler {
   return async ({ response, params }) => {
-    const app = await reach(log, store.load(keyIn(params)));
+    const app = await accessStore(log, store.load(appKeyOf(params)));
     if (app === undefined) throw new GusherError('no_such_app');
-    show(response, 200, app);
+    sendApp(response, 200, app);
   };
 }
 
-/** `PUT /v1/admin/apps/{app}`: registers an app (201), or replaces all fields of one that is there. */
+/** `PUT /v1/admin/apps/{app}`: registers an app (201), or replaces all fields of an existing one (200). */
 export function putRegistered(dependencies: Dependencies): Handler {
   return async ({ request, response, params }) => {
-    const key = keyIn(params);
-    const given = readChanges(await readBody(request, BODY_MAX_BYTES));
-    const known = await reach(dependencies.log, dependencies.store.load(key));
+    const key = appKeyOf(params);
+    const given = parseChanges(await readBody(request, BODY_MAX_BYTES));
+    const known = await accessStore(dependencies.log, dependencies.store.load(key));
     const none = Object.fromEntries(APP_FIELD_NAMES.map((name) => [name, null]));
-    const app = await change(dependencies, key, known, { ...none, ...keepingSecret(given, known) });
-    show(response, known === undefined ? 201 : 200, app);
+    const app = await change(dependencies, key, known, { ...none, ...keepRedactedSecret(given, known) });
+    sendApp(response, known === undefined ? 201 : 200, app);
   };
 }
 
-/** `PATCH /v1/admin/apps/{app}`: changes the given fields of an app; null takes one away. */
+/** `PATCH /v1/admin/apps/{app}`: changes the given fields of an app; null removes a field. */
 export function patchRegistered(dependencies: Dependencies): Handler {
   return async ({ request, response, params }) => {
-    const key = keyIn(params);
-    const given = readChanges(await readBody(request, BODY_MAX_BYTES));
-    const known = await reach(dependencies.log, dependencies.store.load(key));
+    const key = appKeyOf(params);
+    const given = parseChanges(await readBody(request, BODY_MAX_BYTES));
+    const known = await accessStore(dependencies.log, dependencies.store.load(key));
     if (known === undefined) throw new GusherError('no_such_app');
-    show(response, 200, await change(dependencies, key, known, keepingSecret(given, known)));
+    sendApp(response, 200, await change(dependencies, key, known, keepRedactedSecret(given, known)));
   };
 }
 
-/** `DELETE /v1/admin/apps/{app}`: 204. Nobody is let in to it any more; who is in stays. */
+/** `DELETE /v1/admin/apps/{app}`: deletes an app (204). It accepts no new connections; open ones stay. */
 export function deleteRegistered({ store, log }: Dependencies): Handler {
   return async ({ response, params }) => {
-    const key = keyIn(params);
-    // What is no app is not ours to delete.
-    const known = await reach(log, store.load(key));
-    if (known === undefined || !(await reach(log, store.remove(key)))) throw new GusherError('no_such_app');
+    const key = appKeyOf(params);
+    // A Redis key that does not hold an app may belong to another program.
+    const known = await accessStore(log, store.load(key));
+    if (known === undefined || !(await accessStore(log, store.remove(key))))
+      throw new GusherError('no_such_app');
     response.writeHead(204).end();
   };
 }
@@ -90,36 +93,50 @@ async function change(
   const after = Object.entries({ ...before, ...given }).filter(([, value]) => value !== null);
   const app = parseApp(key, Object.fromEntries(after));
   if (app === undefined) throw new GusherError('app_without_auth_method');
-  const sameId = await reach(log, findAppWithSameId(store, key, given.id));
+  const sameId = await accessStore(log, findAppWithSameId(store, key, given.id));
   if (sameId !== undefined) throw new GusherError('app_id_taken');
-  await reach(log, store.save(key, given));
+  await accessStore(log, store.save(key, given));
   return app;
 }
 
-/** An app that was shown and comes back has its secret as it was shown: that one is left as it is. */
-function keepingSecret(given: AppChanges, known: App | undefined): AppChanges {
+/** Keeps the secret of an app that the caller sends back as it read it, with the redacted secret. */
+function keepRedactedSecret(given: AppChanges, known: App | undefined): AppChanges {
   if (given.secret !== REDACTED || known?.secret === undefined) return given;
   return { ...given, secret: known.secret };
 }
 
-function readChanges(body: string): AppChanges {
+function parseChanges(body: string): AppChanges {
   const json = parseJson(body);
   const parsed = v.safeParse(changes, json);
-  // To the schema a list is a record without fields.
-  if (!parsed.success || Array.isArray(json)) throw new GusherError('bad_app_fields');
+  // An array would pass as a record without fields.
+  if (Array.isArray(json)) throw invalidFields(['fields']);
+  if (!parsed.success) throw invalidFields(unknownFieldsIn(json));
   const given = Object.entries(parsed.output);
   const values = v.safeParse(appFieldsToSet, Object.fromEntries(given.filter(([, value]) => value !== null)));
-  if (!values.success) throw new GusherError('bad_app_fields');
+  if (!values.success) throw invalidFields(invalidFieldsIn(values.issues));
   return { ...Object.fromEntries(given.filter(([, value]) => value === null)), ...values.output };
 }
 
-function keyIn({ app = '' }: Params): string {
+function unknownFieldsIn(json: unknown): string[] {
+  if (!isObject(json)) return ['fields'];
+  return Object.keys(json).filter((name) => !isFieldName(name));
+}
+
+function isFieldName(name: string): boolean {
+  return (APP_FIELD_NAMES as string[]).includes(name);
+}
+
+function invalidFields(names: readonly string[]): GusherError {
+  return new GusherError('bad_app_fields', { detail: `Invalid: ${quoted(names.join(', '))}.` });
+}
+
+function appKeyOf({ app = '' }: Params): string {
   if (!isAppKey(app)) throw new GusherError('bad_app');
   return app;
 }
 
-/** What fails at a store is for the log; it may name files and hosts. */
-async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
+/** Waits for the store. Logs its errors, which may name files and hosts, and throws `apps_unavailable`. */
+async function accessStore<T>(log: Logger, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -128,6 +145,6 @@ async function reach<T>(log: Logger, work: Promise<T>): Promise<T> {
   }
 }
 
-function show(response: Parameters<typeof sendJson>[0], status: number, app: App): void {
+function sendApp(response: Parameters<typeof sendJson>[0], status: number, app: App): void {
   sendJson(response, status, JSON.stringify(redactSecrets(app)));
 }

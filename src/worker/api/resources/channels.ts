@@ -1,15 +1,15 @@
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
-import type { PresenceClient } from '../../ipc/presence-client.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
+import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import { type Handler, sendJson } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import { parsePageQuery, sendList } from '../http/pagination.ts';
 
 interface Dependencies {
-  readonly apps: Pick<AppRegistry, 'find'>;
-  readonly presence: Pick<PresenceClient, 'query'>;
+  readonly apps: AppFinder;
+  readonly presence: PresenceQueries;
 }
 
-/** `GET /v1/apps/{app}/channels`: names of the channels that have a subscriber, sorted; `prefix`, `limit`, `cursor`. */
+/** `GET /v1/apps/{app}/channels`: returns the names of subscribed channels, sorted; `prefix`, `limit`, `cursor`. */
 export function listChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);
@@ -20,7 +20,7 @@ export function listChannels({ apps, presence }: Dependencies): Handler {
   };
 }
 
-/** `GET /v1/apps/{app}/channels/count`: `{"count"}`; `prefix`. */
+/** `GET /v1/apps/{app}/channels/count`: returns `{"count"}`; `prefix`. */
 export function countChannels({ apps, presence }: Dependencies): Handler {
   return async ({ request, response, params }) => {
     const { key: app } = await findApp(apps, params.app);

@@ -1,16 +1,16 @@
 import { type Handler, sendJson } from '../http/exchange.ts';
 
-/** What the answer to `GET /readyz` is made of. */
+/** The state that `GET /readyz` reports. */
 export interface Readiness {
   readonly ready: boolean;
   readonly reason?: string;
   readonly brokerMs?: number;
 }
 
-/** `GET /healthz`: 200 as long as the event loop turns. */
+/** `GET /healthz`: returns 200 while the event loop runs. */
 export const health: Handler = ({ response }) => sendJson(response, 200, '{"status":"ok"}');
 
-/** `GET /readyz`: 200 with what a publication to this worker itself took, or 503 with the reason. */
+/** `GET /readyz`: returns 200 with the round trip of a publication in ms, or 503 with the reason. */
 export function readiness(state: () => Readiness): Handler {
   return ({ response }) => {
     const { ready, reason, brokerMs } = state();
@@ -19,8 +19,8 @@ export function readiness(state: () => Readiness): Handler {
   };
 }
 
-/** `GET /version`. */
-export function versionOf(version: string): Handler {
+/** `GET /version`: returns the names and versions of gusher and Node. */
+export function showVersion(version: string): Handler {
   const json = JSON.stringify({ name: 'gusher', version, node: process.versions.node });
   return ({ response }) => sendJson(response, 200, json);
 }

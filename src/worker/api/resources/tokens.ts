@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import * as v from 'valibot';
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { parseQueryText } from '../../../shared/net/query-text.ts';
@@ -9,22 +9,22 @@ import { readBody } from '../http/body.ts';
 import { type Handler, sendJson } from '../http/exchange.ts';
 import { queryOf } from '../http/pagination.ts';
 
-/** A token has to fit into a request head afterwards. */
+/** A client later sends the token in a request header. */
 const BODY_MAX_BYTES = 32 * 1024;
-/** How long a browser may remember the answer to a preflight, in s. */
-const PREFLIGHT_FRESH_S = 86_400;
+/** Seconds for which a browser may cache the response to a preflight. */
+const PREFLIGHT_MAX_AGE_S = 86_400;
 
 interface Dependencies {
-  readonly apps: Pick<AppRegistry, 'find'>;
+  readonly apps: AppFinder;
   readonly tokens: TokenVerifier;
 }
 
 const jwtBody = v.object({ jwt: v.string() });
 
 /**
- * `POST /v1/auth` with `{"jwt"}` or the form field `jwt`, on the public port: verifies a token and answers it as
- * `{"token"}`, for `?token=`. It is the same one: nothing is stored, so any host takes it later, for as long as it is
- * valid. Pages of any origin may ask.
+ * `POST /v1/auth` with `{"jwt"}` or the form field `jwt`, on the public port: verifies a token and returns it as
+ * `{"token"}`, for `?token=`. It is the same token: nothing is stored, and any host accepts it until it expires. Pages of
+ * any origin may send this request.
  */
 export function exchangeToken({ apps, tokens }: Dependencies): Handler {
   return async ({ request, response }) => {
@@ -35,20 +35,20 @@ export function exchangeToken({ apps, tokens }: Dependencies): Handler {
   };
 }
 
-/** What a browser asks before it lets a page of another origin post JSON (Fetch standard, CORS preflight). */
+/** Responds to the request that a browser sends before a page of another origin may post JSON (CORS preflight). */
 export const preflight: Handler = ({ response }) => {
   response.writeHead(204, {
     'Access-Control-Allow-Origin': '*',
     'Access-Control-Allow-Methods': 'POST',
     'Access-Control-Allow-Headers': 'Content-Type',
-    'Access-Control-Max-Age': PREFLIGHT_FRESH_S,
+    'Access-Control-Max-Age': PREFLIGHT_MAX_AGE_S,
   });
   response.end();
 };
 
 /**
- * `POST /v1/auth/decode` with `{"jwt"}`, on the API port: what a token claims, once it is verified. In a form, or the
- * query, it is in `field`.
+ * `POST /v1/auth/decode` with `{"jwt"}`, on the API port: verifies a token and returns its claims. In a form or in the
+ * query, the token is in `field`.
  */
 export function decodeToken({ apps, tokens }: Dependencies, field = 'jwt'): Handler {
   return async ({ request, response }) => {
@@ -57,7 +57,7 @@ export function decodeToken({ apps, tokens }: Dependencies, field = 'jwt'): Hand
   };
 }
 
-/** The app of a token that nobody has verified yet. Rejects with `unknown_app` or `app_disabled`. */
+/** Returns the app of an unverified token. Rejects with `unknown_app` or `app_disabled`. */
 async function findAppOf(apps: Dependencies['apps'], token: string) {
   const app = await apps.find(appKeyOf(token));
   if (app === undefined) throw new GusherError('unknown_app');
@@ -66,8 +66,8 @@ async function findAppOf(apps: Dependencies['apps'], token: string) {
 }
 
 /**
- * The token of a request. Whatever the content type says: curl calls JSON a form unless it is told otherwise. As Go
- * reads a form, the query stands in for what the body has not.
+ * Returns the token of a request. Ignores the content type, because curl by default declares JSON as a form. As in Go, the
+ * query supplies a field that the form lacks.
  */
 async function readToken(request: IncomingMessage, field: string): Promise<string> {
   const body = await readBody(request, BODY_MAX_BYTES);

@@ -1,26 +1,26 @@
 import * as v from 'valibot';
 import { grantList } from '../../../shared/apps/app.ts';
-import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
+import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { GrantsChange } from '../../../shared/model/control-message.ts';
 import { isUserId } from '../../../shared/model/names.ts';
-import type { Publisher } from '../../broker/publisher.ts';
+import type { ControlSender } from '../../broker/publisher.ts';
 import type { Params } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import type { PublishHandler } from '../publish/publish-route.ts';
 
 interface Dependencies {
-  readonly apps: Pick<AppRegistry, 'find'>;
-  readonly publisher: Pick<Publisher, 'broadcast'>;
+  readonly apps: AppFinder;
+  readonly publisher: ControlSender;
 }
 
 const addition = v.object({ channel: v.string() });
 const replacement = v.object({ channels: grantList });
 
 /**
- * `POST /v1/apps/{app}/users/{user}/channels` with `{"channel"}`: one more grant for the open connections of a user,
- * which are told by `gusher.addchannel`.
+ * `POST /v1/apps/{app}/users/{user}/channels` with `{"channel"}`: adds a grant to all open connections of a user, and
+ * sends them `gusher.addchannel`.
  */
 export function addUserChannel(dependencies: Dependencies): PublishHandler {
   return async (params, body, _query, id) => {
@@ -29,7 +29,7 @@ export function addUserChannel(dependencies: Dependencies): PublishHandler {
     const { channel } = parsed.output;
     const channels = v.safeParse(grantList, [channel]);
     if (!channels.success) throw new GusherError('bad_channel');
-    return change(
+    return sendGrants(
       dependencies,
       params,
       { mode: 'add', channels: channels.output, ...(id && { id }) },
@@ -39,19 +39,19 @@ export function addUserChannel(dependencies: Dependencies): PublishHandler {
 }
 
 /**
- * `PUT /v1/apps/{app}/users/{user}/channels` with `{"channels"}`: other grants for the open connections of a user,
- * which are told by `gusher.reloadchannel` and lose what they are subscribed to and no longer granted.
+ * `PUT /v1/apps/{app}/users/{user}/channels` with `{"channels"}`: replaces the grants of all open connections of a
+ * user, ends their subscriptions to other channels, and sends them `gusher.reloadchannel`.
  */
 export function replaceUserChannels(dependencies: Dependencies): PublishHandler {
   return async (params, body, _query, id) => {
     const parsed = v.safeParse(replacement, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
     const { channels } = parsed.output;
-    return change(dependencies, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
+    return sendGrants(dependencies, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
   };
 }
 
-async function change(
+async function sendGrants(
   { apps, publisher }: Dependencies,
   { app: key, user = '' }: Params,
   grants: Pick<GrantsChange, 'mode' | 'channels' | 'id'>,

@@ -3,7 +3,7 @@ import type { GusherError } from '../../../../src/shared/errors/catalogue.ts';
 import { requireLocal } from '../../../../src/worker/api/http/local-requests.ts';
 
 describe('requireLocal', () => {
-  function judge(headers: Record<string, string>): string {
+  function outcomeOf(headers: Record<string, string>): string {
     try {
       requireLocal({ headers });
       return 'ok';
@@ -12,7 +12,7 @@ describe('requireLocal', () => {
     }
   }
 
-  it('accepts programs that name this machine, with and without a port', () => {
+  it('accepts local programs, with and without a port in Host', () => {
     for (const host of [
       'localhost',
       'LocalHost:8001',
@@ -21,11 +21,11 @@ describe('requireLocal', () => {
       '127.8.9.10',
       '[::1]:8001',
     ]) {
-      expect(judge({ host }), host).to.equal('ok');
+      expect(outcomeOf({ host }), host).to.equal('ok');
     }
   });
 
-  it('refuses other names, which a page can point at this machine', () => {
+  it('rejects other host names, which a page can resolve to loopback', () => {
     for (const host of [
       '',
       'evil.example',
@@ -37,14 +37,16 @@ describe('requireLocal', () => {
       '[::1',
       'evil.example:127.0.0.1',
     ]) {
-      expect(judge({ host }), host).to.equal('foreign_host');
+      expect(outcomeOf({ host }), host).to.equal('foreign_host');
     }
   });
 
-  it('refuses what a page of another origin has sent', () => {
+  it('rejects requests of pages of other origins', () => {
     const host = 'localhost:8001';
-    expect(judge({ host, origin: 'http://localhost:8001', 'sec-fetch-site': 'same-origin' })).to.equal('ok');
-    expect(judge({ host, 'sec-fetch-site': 'none' })).to.equal('ok');
+    expect(outcomeOf({ host, origin: 'http://localhost:8001', 'sec-fetch-site': 'same-origin' })).to.equal(
+      'ok',
+    );
+    expect(outcomeOf({ host, 'sec-fetch-site': 'none' })).to.equal('ok');
     for (const headers of [
       { origin: 'http://evil.example' },
       { origin: 'null' },
@@ -54,7 +56,7 @@ describe('requireLocal', () => {
       { 'sec-fetch-site': 'same-site' },
       { origin: 'http://localhost:8001', 'sec-fetch-site': 'same-site' },
     ]) {
-      expect(judge({ host, ...headers }), JSON.stringify(headers)).to.equal('foreign_origin');
+      expect(outcomeOf({ host, ...headers }), JSON.stringify(headers)).to.equal('foreign_origin');
     }
   });
 });

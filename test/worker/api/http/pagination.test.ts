@@ -7,7 +7,7 @@ import { type Page, parsePageQuery, sendList } from '../../../../src/worker/api/
 import { within } from '../../../support/deadline.ts';
 import { routerForTests } from '../../../support/router.ts';
 
-describe('a list that is answered page by page', () => {
+describe('sendList', () => {
   let server: Server;
   let pages: (() => Page)[];
 
@@ -34,7 +34,7 @@ describe('a list that is answered page by page', () => {
     return response.text();
   };
 
-  it('is cut off, and not taken for whole, where a later page cannot be had', async () => {
+  it('aborts the response if a later page is unavailable', async () => {
     pages = [
       () => ({ items: ['"a"'], next: 'a' }),
       () => {
@@ -43,12 +43,12 @@ describe('a list that is answered page by page', () => {
     ];
     const outcome = await within(
       get().catch((error: Error) => error.message),
-      'an end of the answer',
+      'the end of the response',
     );
     expect(outcome).to.match(/^(?:terminated|fetch failed)$/);
   });
 
-  it('waits for a slow reader with two listeners, however long it is', async () => {
+  it('adds no listeners while it waits for a slow client', async () => {
     const warnings: Error[] = [];
     const warn = (warning: Error): unknown => warnings.push(warning);
     process.on('warning', warn);

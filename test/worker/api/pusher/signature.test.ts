@@ -39,14 +39,14 @@ function target(path: { signed: string; sent: string }, query: { signed: string[
 const NOTHING = { signed: [], sent: [] };
 const same = (text: string) => ({ signed: text, sent: text });
 
-describe('a signed request', () => {
-  it('is taken as the protocol documents it, and its body', () => {
+describe('verifySignedQuery', () => {
+  it('accepts the documented example and its body', () => {
     const query = verify(VECTOR);
     expect(query.get('auth_key')).to.equal(CREDENTIALS.key);
     verifyBodyMd5(query, Buffer.from(BODY));
   });
 
-  it('is refused if one character of it is another', () => {
+  it('rejects a request with one changed character', () => {
     const changes: [from: string, to: string, code: string][] = [
       ['/apps/3/', '/apps/4/', 'bad_signature'],
       ['ec365a', 'ec365b', 'bad_signature'],
@@ -73,7 +73,7 @@ describe('a signed request', () => {
     expect(codeOf(() => verify('/apps/3/events'))).to.equal('bad_auth_key');
   });
 
-  it('is taken for ten minutes, before and after its time', () => {
+  it('accepts timestamps within ten minutes', () => {
     for (const nowS of [NOW_S - 600, NOW_S + 600])
       expect(codeOf(() => verify(VECTOR, { nowS }))).to.equal(undefined);
     for (const nowS of [NOW_S - 601, NOW_S + 601]) {
@@ -81,7 +81,7 @@ describe('a signed request', () => {
     }
   });
 
-  it('may be signed with the path prefix or without it, encoded or not', () => {
+  it('accepts paths with or without the prefix, encoded or not', () => {
     const prefix = '/realtime';
     const bare = '/apps/3/channels';
     const options = { method: 'GET', prefix };
@@ -99,7 +99,7 @@ describe('a signed request', () => {
     expect(codeOf(() => verify(target(spaced, NOTHING), { method: 'GET' }))).to.equal(undefined);
   });
 
-  it('is signed over decoded values, sorted by name in lower case, lists joined by commas', () => {
+  it('verifies decoded values, sorted by lower-case name, with lists joined by commas', () => {
     const readings: [signed: string, sent: string][] = [
       ['filter_by_prefix=presence-', 'filter_by_prefix=presence-'],
       ['info=user_count,subscription_count', 'info=user_count%2Csubscription_count'],
@@ -121,7 +121,7 @@ describe('a signed request', () => {
   });
 });
 
-describe('a list in a signed query', () => {
+describe('verifySignedQuery, for a list', () => {
   const path = same('/apps/3/channels');
   const read = (signed: string[], sent: string[]) =>
     verify(target(path, { signed, sent }), { method: 'GET' });
@@ -144,18 +144,18 @@ describe('a list in a signed query', () => {
     ['.NET and Python, one value', ['info=cache'], ['info=cache']],
   ];
   for (const [sdk, signed, sent] of ways) {
-    it(`is taken as it is signed by ${sdk}`, () => {
+    it(`accepts the signature of ${sdk}`, () => {
       const values = sent.map((pair) => decodeURIComponent(pair.slice(pair.indexOf('=') + 1)));
       expect(read(signed, sent).get('info')).to.equal(values.join(','));
     });
   }
 
-  it('is sorted by its name without brackets among others', () => {
+  it('sorts the list by its name without brackets', () => {
     const query = read(['info[]=b&info[]=a', 'info2=x'], ['info2=x', 'info[]=b', 'info[]=a']);
     expect(query.get('info')).to.equal('b,a');
   });
 
-  it('is refused if a value was added, taken away, changed or moved', () => {
+  it('rejects a query with an added, removed, changed or moved value', () => {
     const signed = ['info[]=a&info[]=b'];
     for (const sent of [
       ['info[]=a', 'info[]=b', 'info[]=c'],
@@ -177,7 +177,7 @@ describe('a list in a signed query', () => {
   });
 });
 
-describe('the message of a refused signed request', () => {
+describe('verifySignedQuery, in its error', () => {
   const messageOf = (work: () => unknown): string => {
     try {
       work();
@@ -187,7 +187,7 @@ describe('the message of a refused signed request', () => {
     return '';
   };
 
-  it('names the clock whenever the timestamp is off, in what direction and by how much', () => {
+  it('names the direction and the size of a clock error', () => {
     expect(messageOf(() => verify(VECTOR, { nowS: NOW_S + 700 }))).to.contain(
       '700 seconds behind this server',
     );
@@ -201,7 +201,7 @@ describe('the message of a refused signed request', () => {
     expect(messageOf(() => verify(VECTOR.replace('1353088179', 'x')))).to.contain('Unix time in seconds');
   });
 
-  it('quotes the text that should be signed, cut where it is long, and never the secret', () => {
+  it('quotes the text to sign, truncated, and never the secret', () => {
     const message = messageOf(() => verify(VECTOR.replace('57e6c', '57e6d')));
     expect(message).to.contain('POST\\n/apps/3/events\\nauth_key=278d425bdf160c739803&auth_timestamp=');
     expect(message).not.to.contain(CREDENTIALS.secret);
@@ -211,20 +211,20 @@ describe('the message of a refused signed request', () => {
   });
 });
 
-describe('the MD5 of a body', () => {
+describe('verifyBodyMd5', () => {
   const md5 = (body: Buffer | string): string => createHash('md5').update(body).digest('hex');
   const check = (body: Buffer | string, claimed?: string): string | undefined => {
     const query = new Map(claimed === undefined ? [] : [['body_md5', claimed]]);
     return codeOf(() => verifyBodyMd5(query, Buffer.from(body)));
   };
 
-  it('is over the bytes as they came', () => {
+  it('hashes the raw bytes', () => {
     const bytes = Buffer.from([0x7b, 0xff, 0x7d]);
     expect(check(bytes, md5(bytes))).to.equal(undefined);
     expect(check(bytes, md5(bytes.toString()))).to.equal('bad_body_md5');
   });
 
-  it('is wanted with every body that is not empty', () => {
+  it('requires body_md5 for a body that is not empty', () => {
     expect(check('')).to.equal(undefined);
     expect(check('', md5(''))).to.equal(undefined);
     expect(check('{}')).to.equal('bad_body_md5');
