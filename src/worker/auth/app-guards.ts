@@ -5,12 +5,12 @@ import { listElements } from '../../shared/http/request-head.ts';
 import { isLoopbackName } from '../../shared/net/address.ts';
 import { OriginList } from '../../shared/net/origin.ts';
 
-/** Made once for each app record that is read, and forgotten with it. */
+/** The origin list of each app record, garbage-collected with the record. */
 const originLists = new WeakMap<readonly string[], OriginList>();
 
 /**
- * The guards of an app that a request alone can fail: they hold for the clients of every protocol. Throws a
- * `GusherError`: `app_disabled`, `demo_is_local`, `origin_refused` or `tls_only`. `max_connections` is kept by `ConnectionQuota`.
+ * Checks the rules of an app that depend on the request alone, for clients of every protocol. Throws `app_disabled`,
+ * `demo_is_local`, `origin_refused` or `tls_only`. `ConnectionQuota` enforces `max_connections`.
  */
 export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void {
   if (!app.enabled) throw new GusherError('app_disabled');
@@ -19,7 +19,7 @@ export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void 
   if (app.tls_only === true && !isForwardedTls(headers)) throw new GusherError('tls_only');
 }
 
-/** What proxies and content delivery networks add to the requests that they forward. */
+/** Header fields that proxies and content delivery networks add to forwarded requests. */
 const PROXY_FIELDS: ReadonlySet<string> = new Set([
   'forwarded',
   'via',
@@ -36,8 +36,8 @@ const PROXY_FIELDS: ReadonlySet<string> = new Set([
 const PROXY_FIELD_PREFIXES = ['x-forwarded', 'x-original-forwarded', 'x-envoy-'];
 
 /**
- * Attack: a proxy on this machine brings strangers to a port that was meant for this machine alone. A proxy that adds
- * no field of its own often passes on the name that the client used.
+ * Returns true if a proxy forwarded the request. Attack: a proxy on this machine forwards remote clients to a port for
+ * local clients. A proxy that adds no header field often forwards the client's Host field.
  */
 function isForwarded(headers: IncomingHttpHeaders): boolean {
   if (!isLoopbackName(headers.host ?? '')) return true;
@@ -47,8 +47,8 @@ function isForwarded(headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * The list is against pages of others in a browser, which always sends its origin. Another program can send what it
- * likes, and may as well send nothing.
+ * The list rejects pages of other sites: a browser always sends `Origin`. Other programs can send any origin, so a request
+ * without one is accepted.
  */
 function isOriginAllowed({ origins }: App, origin: string | undefined): boolean {
   if (origins === undefined || origins.length === 0 || origin === undefined) return true;
@@ -57,16 +57,16 @@ function isOriginAllowed({ origins }: App, origin: string | undefined): boolean 
   return list.allows(origin);
 }
 
-/** As the proxy says that ends TLS; the nearest one, where there are several. This port itself is plain. */
+/** Returns true if the nearest proxy reports TLS. This port itself has no TLS. */
 function isForwardedTls(headers: IncomingHttpHeaders): boolean {
-  const protocol = lastOf(headers['x-forwarded-proto']);
+  const protocol = lastElement(headers['x-forwarded-proto']);
   if (protocol !== '') return protocol === 'https' || protocol === 'wss';
-  // RFC 7239 §4: the parameters of the last element. Quoted strings may have separators in them.
+  // RFC 7239 §4: the parameters of the last element. Quoted strings may contain separators.
   const element = listElements(headers.forwarded ?? '').at(-1) ?? '';
   return listElements(element.toLowerCase(), ';').some((pair) => /^proto="?(?:https|wss)"?$/.test(pair));
 }
 
-function lastOf(value: string | string[] | undefined): string {
+function lastElement(value: string | string[] | undefined): string {
   const text = String(value ?? '');
   return text
     .slice(text.lastIndexOf(',') + 1)

@@ -10,11 +10,11 @@ import {
 } from '../../shared/net/http-client.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 
-/** RFC 6585 §4: the backend has no time; that says nothing about the credential. */
+/** RFC 6585 §4: the backend is busy, and has not checked the credential. */
 const TOO_MANY_REQUESTS = 429;
 /**
- * Statuses by which a backend rejects a credential. Any other 4xx (404, 405, 415, 419, …) comes from a wrong address,
- * a wrong route or a framework in front of the backend: the operator has to correct something.
+ * Statuses by which a backend rejects a credential. Any other 4xx (404, 405, 415, 419, …) comes from a wrong address, a
+ * wrong route or a framework in front of the backend, which the operator must correct.
  */
 const REJECTIONS: ReadonlySet<number> = new Set([400, 401, 402, 403, 409, 410, 422]);
 const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -26,7 +26,7 @@ const channels = v.union([
     v.transform((name) => [name]),
   ),
 ]);
-/** `channel` is how the seed spells `channels`. */
+/** `channel` is upstream's name for `channels`. */
 const answer = v.object({
   user_id: v.optional(v.nullable(userId)),
   channels: v.optional(v.nullable(channels)),
@@ -62,11 +62,11 @@ export class AuthWebhook {
 
   async identify(app: string, url: string, auth: string): Promise<Identity> {
     const body = new URLSearchParams({ auth }).toString();
-    // A webhook may be called twice with one credential: a client that reconnects presents it again.
+    // A repeat is safe: a client that reconnects presents the same credential again.
     const response = await this.#client
       .send({ app, url, headers: HEADERS, body, isRepeatable: true })
-      .catch(rethrow);
-    return identityIn(response);
+      .catch(rethrowAsGusherError);
+    return parseResponse(response);
   }
 
   close(): void {
@@ -74,14 +74,14 @@ export class AuthWebhook {
   }
 }
 
-function rethrow(error: unknown): never {
+function rethrowAsGusherError(error: unknown): never {
   const { reason, status, systemCode } = error as HttpRequestError;
   if (!(error instanceof HttpRequestError)) throw error;
   const code = reason === 'busy' ? 'auth_busy' : reason === 'timeout' ? 'auth_timeout' : 'auth_unusable';
   throw new GusherError(code, { cause: new AuthWebhookError(reason, { status, systemCode }) });
 }
 
-function identityIn({ status, body }: HttpResponse): Identity {
+function parseResponse({ status, body }: HttpResponse): Identity {
   if (status === TOO_MANY_REQUESTS) {
     throw new GusherError('auth_busy', { cause: new AuthWebhookError('too_many_requests', { status }) });
   }
@@ -91,14 +91,14 @@ function identityIn({ status, body }: HttpResponse): Identity {
   if (text === undefined) throw unusable('not_utf8', status);
   const value = parseJson(text);
   if (value === undefined) throw unusable('not_json', status);
-  // A list would pass for an object without fields.
+  // An array would pass as an object without fields.
   const parsed = v.safeParse(answer, Array.isArray(value) ? undefined : value);
   if (!parsed.success) throw unusable('invalid_fields', status);
-  const { user_id: user, channels: several, channel: one, remotes: named } = parsed.output;
-  const granted = several ?? one;
-  if (granted === undefined || granted === null) throw unusable('no_channels', status);
-  if (granted.length === 0) throw new GusherError('auth_refused');
-  return { userId: user ?? '', channels: granted, remotes: named ?? [], expiresAt: undefined };
+  const { user_id: user, channels: many, channel: single, remotes: granted } = parsed.output;
+  const grants = many ?? single;
+  if (grants === undefined || grants === null) throw unusable('no_channels', status);
+  if (grants.length === 0) throw new GusherError('auth_refused');
+  return { userId: user ?? '', channels: grants, remotes: granted ?? [], expiresAt: undefined };
 }
 
 function unusable(reason: string, status: number): GusherError {

@@ -10,14 +10,14 @@ import { VerificationKeys } from './verification-keys.ts';
 
 const WEBHOOK_RESPONSE_MAX_BYTES = 256 * 1024;
 
-/** The parts that identify clients. */
+/** The objects that authenticate clients. */
 export interface Auth {
   readonly authenticator: Authenticator;
   readonly tokens: TokenVerifier;
   close(): void;
 }
 
-/** Joins tokens and the webhooks of apps to one admission. */
+/** Creates the authenticator, with tokens and the auth webhooks of apps. */
 export function createAuth({
   settings,
   apps,

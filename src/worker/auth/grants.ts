@@ -1,7 +1,6 @@
 /**
- * The channels that a connection may use. An entry `*` allows every channel; a `*` inside an entry stands for
- * one or more characters; everything else stands for itself, whole and case-sensitive. One rule for every
- * command.
+ * The channels that a connection may use. The entry `*` allows every channel. A `*` within an entry matches one or more
+ * characters; all other characters match themselves, case-sensitively. Every command uses this rule.
  */
 export class Grants {
   readonly list: readonly string[];
@@ -10,7 +9,7 @@ export class Grants {
     this.list = list;
   }
 
-  /** The grants of a list; the same object as last time where the list is equal, as it is for most clients. */
+  /** Returns the grants of a list. Consecutive equal lists, which most clients have, share one object. */
   static of(list: readonly string[]): Grants {
     if (!isEqual(latest.list, list)) latest = new Grants(list);
     return latest;
@@ -30,22 +29,22 @@ function isEqual(one: readonly string[], other: readonly string[]): boolean {
 }
 
 /**
- * Attack: `a*a*a*…` against a name that almost fits. Taking the first place where each part fits leaves the most
- * room for those after it, so nothing is ever tried twice. Nothing is compiled or kept per entry either: there
- * may be a thousand of them for each of a hundred thousand connections.
+ * Matches in linear time, without memory per entry. Attack: `a*a*a*…` against a name that almost matches. The first
+ * position of each part leaves the most characters for the parts after it, so backtracking is never needed. Each of a
+ * hundred thousand connections may have a thousand entries, so nothing is compiled or cached.
  */
 function matches(entry: string, channel: string): boolean {
   let star = entry.indexOf('*');
   if (star < 0) return entry === channel;
   if (entry === '*') return true;
-  // No character of an entry stands for less than one of the channel.
+  // Every character of an entry matches at least one character of the channel.
   if (entry.length > channel.length || !channel.startsWith(entry.slice(0, star))) return false;
   let at = star;
   for (let next = entry.indexOf('*', star + 1); next >= 0; next = entry.indexOf('*', star + 1)) {
     const part = entry.slice(star + 1, next);
-    const found = channel.indexOf(part, at + 1);
-    if (found < 0) return false;
-    at = found + part.length;
+    const position = channel.indexOf(part, at + 1);
+    if (position < 0) return false;
+    at = position + part.length;
     star = next;
   }
   const tail = entry.slice(star + 1);

@@ -1,22 +1,22 @@
 import * as v from 'valibot';
 import { isName, isUserId } from '../../shared/model/names.ts';
 
-/** Attack: a list of remotes that costs memory for each connection. */
+/** Attack: a long list of remotes, which costs memory per connection. */
 const REMOTES_MAX = 1_000;
 const REMOTE_NAME_MAX_LENGTH = 256;
 
-/** Who a client is and what it may do, as a webhook or a token says. */
+/** The user of a client and its grants, from a webhook or a token. */
 export interface Identity {
-  /** Empty for a client without a name. */
+  /** Empty for an anonymous client. */
   readonly userId: string;
   readonly channels: readonly string[];
-  /** Names of the commands that it may send to the backend by `gusher.remote`. */
+  /** Names of the remotes that the client may call with `gusher.remote`. */
   readonly remotes: readonly string[];
-  /** When this ends, in ms since 1970; `undefined`: never. */
+  /** Time of expiry in ms since 1970; `undefined` if it never expires. */
   readonly expiresAt: number | undefined;
 }
 
-/** A user id as others write it: a string, or a number that is meant as one. Empty: no user. */
+/** A user id from a backend: a string, or a number that becomes a string. Empty for an anonymous client. */
 export const userId = v.pipe(
   v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
   v.check((text) => text === '' || isUserId(text)),

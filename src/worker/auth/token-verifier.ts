@@ -10,7 +10,7 @@ import { KeySetError, type TokenKey, type VerificationKeys } from './verificatio
 
 const MS_PER_SECOND = 1_000;
 
-/** The claim `gusher`, as upstream has it (doc/protocal.md of gusher.cluster). */
+/** The claim `gusher` of upstream (doc/protocal.md of gusher.cluster). */
 const claims = v.object({
   gusher: v.object({
     app_key: v.pipe(v.string(), v.check(isAppKey)),
@@ -20,28 +20,29 @@ const claims = v.object({
   }),
 });
 
+export interface TokenVerifierOptions {
+  readonly keys: VerificationKeys;
+  readonly clockSkewMs: number;
+  readonly failures: Pick<FailureLog, 'note'>;
+}
+
 /**
- * Verifies the tokens of clients: JWTs (RFC 7519) with a claim `gusher`. Refuses with `token_refused`,
- * `token_expired`, `token_not_yet_valid`, `token_of_other_app` or `keys_unavailable`. No token, and nothing out of
- * one that was not verified, is in an error.
+ * Verifies the tokens of clients: JWTs (RFC 7519) with a claim `gusher`. Rejects with `token_refused`, `token_expired`,
+ * `token_not_yet_valid`, `token_of_other_app` or `keys_unavailable`. Errors contain neither a token nor unverified claims.
  */
 export class TokenVerifier {
-  readonly #keys: VerificationKeys;
-  readonly #clockSkewMs: number;
-  readonly #failures: Pick<FailureLog, 'note'>;
+  readonly #options: TokenVerifierOptions;
 
-  constructor(options: { keys: VerificationKeys; clockSkewMs: number; failures: Pick<FailureLog, 'note'> }) {
-    this.#keys = options.keys;
-    this.#failures = options.failures;
-    this.#clockSkewMs = options.clockSkewMs;
+  constructor(options: TokenVerifierOptions) {
+    this.#options = options;
   }
 
-  /** Whether tokens of this app can be verified at all. */
+  /** Returns true if the app has a key for its tokens. */
   supports(app: App): boolean {
-    return this.#keys.has(app);
+    return this.#options.keys.has(app);
   }
 
-  /** Who the bearer of a token is in this app. */
+  /** Verifies a token and returns the identity of its bearer. */
   async identify(app: App, token: string): Promise<Identity> {
     const { exp, ...payload } = await this.verify(app, token);
     const parsed = v.safeParse(claims, payload);
@@ -55,33 +56,34 @@ export class TokenVerifier {
     };
   }
 
-  /** Everything that a token of this app claims. */
+  /** Verifies a token and returns all its claims. */
   async verify(app: App, token: string): Promise<JWTPayload> {
     if (appKeyOf(token) !== app.key) throw new GusherError('token_of_other_app');
     try {
-      const { key, algorithms } = this.#keys.find(app, decodeProtectedHeader(token));
-      const options = { algorithms: [...algorithms], clockTolerance: this.#clockSkewMs / MS_PER_SECOND };
+      const { keys, clockSkewMs } = this.#options;
+      const { key, algorithms } = keys.find(app, decodeProtectedHeader(token));
+      const options = { algorithms: [...algorithms], clockTolerance: clockSkewMs / MS_PER_SECOND };
       return (await verifyWith(token, key, options)).payload;
     } catch (error) {
-      const errorEntry = toGusherError(error);
-      if (errorEntry.cause instanceof KeySetError) {
-        const { reason, status, systemCode } = errorEntry.cause;
-        this.#failures.note('jwks_failed', {
+      const gusherError = toGusherError(error);
+      if (gusherError.cause instanceof KeySetError) {
+        const { reason, status, systemCode } = gusherError.cause;
+        this.#options.failures.note('jwks_failed', {
           app: app.key,
-          code: errorEntry.code,
+          code: gusherError.code,
           reason,
           status,
           systemCode,
         });
       }
-      throw errorEntry;
+      throw gusherError;
     }
   }
 }
 
 /**
- * The app that a token names, before the token is verified. Throws `token_refused` if it names none, or if its payload
- * is not UTF-8 (RFC 7519 §7.2): decoding would make one user of two.
+ * Returns the app key in an unverified token. Throws `token_refused` if the token has none, or if its payload is not UTF-8
+ * (RFC 7519 §7.2), because decoding could map two users to one.
  */
 export function appKeyOf(token: string): string {
   const [, payload = ''] = token.split('.', 2);
@@ -90,12 +92,12 @@ export function appKeyOf(token: string): string {
     const parsed = v.safeParse(claims, decodeJwt(token));
     if (parsed.success) return parsed.output.gusher.app_key;
   } catch {
-    // No JWT says nothing.
+    // The token is not a JWT.
   }
   throw new GusherError('token_refused');
 }
 
-/** jose has one function of two forms. */
+/** jwtVerify has two overloads, and TypeScript resolves a union argument to neither. */
 function verifyWith(token: string, key: TokenKey['key'], options: object): Promise<{ payload: JWTPayload }> {
   return typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
 }

@@ -7,39 +7,39 @@ import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import { HttpClient, HttpRequestError, utf8Text } from '../../shared/net/http-client.ts';
 
-/** Never `none`, never a symmetric one: a public key is no secret. jose checks that the key fits the algorithm. */
+/** Asymmetric algorithms only: a public key is not a secret. jose checks that the key fits the algorithm. */
 const ASYMMETRIC = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 const JWKS_TIMEOUT_MS = 5_000;
-/** How long keys are used before they are asked for again. */
-const JWKS_FRESH_MS = 600_000;
-/** Attack: tokens with key ids that do not exist, or an address that fails: each token would make a request. */
+/** Time for which a key set is cached. */
+const JWKS_CACHE_TTL_MS = 600_000;
+/** Pause between requests. Attack: tokens with unknown key ids, or a failing address: each token would cause a request. */
 const JWKS_COOLDOWN_MS = 5_000;
 const JWKS_MAX_BYTES = 256 * 1024;
-/** Key sets kept, least recently used first to go. */
-const JWKS_MAX = 1_000;
+/** Cached key sets; the least recently used one is evicted. */
+const KEY_SETS_MAX = 1_000;
 const JWKS_REQUESTS_MAX = 256;
 /** jose makes one request at a time for each key set. */
 const JWKS_REQUESTS_PER_SET_MAX = 2;
 const OK = 200;
 
-/** RFC 7517 §5; what the keys are is for jose to see. */
+/** RFC 7517 §5; jose validates the keys. */
 const keySet = v.object({ keys: v.array(v.looseObject({ kty: v.string() })) });
 
-/** A key and the algorithms that it may be used with. */
+/** A key and its permitted algorithms. */
 export interface TokenKey {
   readonly key: KeyObject | Uint8Array | JWTVerifyGetKey;
   readonly algorithms: readonly string[];
 }
 
 /**
- * The keys that verify the tokens of an app: its own public key, else those at its JWKS address, else the key of
- * the whole installation. With its consent its secret too, for HS256 alone.
+ * Finds the keys for the tokens of an app: its own public key, else its JWKS, else the key of the installation. If the app
+ * enables HS256, its secret verifies tokens of that algorithm alone.
  */
 export class VerificationKeys {
-  readonly #common: KeyObject | undefined;
+  readonly #installationKey: KeyObject | undefined;
   readonly #cooldownMs: number;
   readonly #client = new HttpClient({
     timeoutMs: JWKS_TIMEOUT_MS,
@@ -50,23 +50,24 @@ export class VerificationKeys {
   });
   readonly #sets = new Map<string, JWTVerifyGetKey>();
 
-  /** `jwtPublicKey` is the key of the whole installation; `cooldownMs` the least time between two calls for keys. */
+  /** `jwtPublicKey` is the key of the installation; `cooldownMs` is the minimum time between two requests for a key set. */
   constructor(options: { jwtPublicKey: string | undefined; cooldownMs?: number }) {
     this.#cooldownMs = options.cooldownMs ?? JWKS_COOLDOWN_MS;
-    this.#common = options.jwtPublicKey === undefined ? undefined : publicKeyOf(options.jwtPublicKey);
+    this.#installationKey =
+      options.jwtPublicKey === undefined ? undefined : publicKeyOf(options.jwtPublicKey);
   }
 
-  /** Whether tokens of this app can be verified at all. */
+  /** Returns true if the app has a key for its tokens. */
   has(app: App): boolean {
     return (
-      this.#common !== undefined ||
+      this.#installationKey !== undefined ||
       app.jwt_public_key !== undefined ||
       app.jwks_url !== undefined ||
       usesHs256(app)
     );
   }
 
-  /** The key for a token with this header. Throws `token_refused` if there is none. */
+  /** Returns the key for a token with this header. Throws `token_refused` if the app has none. */
   find(app: App, { alg }: Partial<JWTHeaderParameters>): TokenKey {
     if (alg === 'HS256' && usesHs256(app))
       return { key: Buffer.from(app.secret ?? ''), algorithms: ['HS256'] };
@@ -77,25 +78,25 @@ export class VerificationKeys {
 
   #publicKey({ jwt_public_key, jwks_url }: App): KeyObject | JWTVerifyGetKey | undefined {
     if (jwt_public_key !== undefined) return publicKeyOf(jwt_public_key);
-    return jwks_url === undefined ? this.#common : this.#keySet(jwks_url);
+    return jwks_url === undefined ? this.#installationKey : this.#keySet(jwks_url);
   }
 
   #keySet(url: string): JWTVerifyGetKey {
-    const set = this.#sets.get(url) ?? this.#open(url);
+    const set = this.#sets.get(url) ?? this.#createKeySet(url);
     this.#sets.delete(url);
     this.#sets.set(url, set);
     const [oldest] = this.#sets.keys();
-    if (this.#sets.size > JWKS_MAX && oldest !== undefined) this.#sets.delete(oldest);
+    if (this.#sets.size > KEY_SETS_MAX && oldest !== undefined) this.#sets.delete(oldest);
     return set;
   }
 
-  #open(url: string): JWTVerifyGetKey {
-    const source = new KeySetSource({ url, client: this.#client, cooldownMs: this.#cooldownMs });
+  #createKeySet(url: string): JWTVerifyGetKey {
+    const fetcher = new KeySetFetcher({ url, client: this.#client, cooldownMs: this.#cooldownMs });
     return createRemoteJWKSet(new URL(url), {
       timeoutDuration: JWKS_TIMEOUT_MS,
       cooldownDuration: this.#cooldownMs,
-      cacheMaxAge: JWKS_FRESH_MS,
-      [customFetch]: () => source.fetch(),
+      cacheMaxAge: JWKS_CACHE_TTL_MS,
+      [customFetch]: () => fetcher.fetch(),
     });
   }
 
@@ -108,7 +109,7 @@ function usesHs256({ jwt_hs256, secret }: App): boolean {
   return jwt_hs256 === true && secret !== undefined;
 }
 
-/** Why there is no key set, for the log. */
+/** Why a key set is unavailable, for the log. */
 export class KeySetError extends Error {
   readonly reason: string;
   readonly status: number | undefined;
@@ -125,8 +126,8 @@ export class KeySetError extends Error {
   }
 }
 
-/** Fetches one key set. After a failure no request is made for the cool-down: the failure is repeated instead. */
-class KeySetSource {
+/** Fetches one key set. During the cool-down after a failure, it repeats the error without a request. */
+class KeySetFetcher {
   readonly #url: string;
   readonly #client: Pick<HttpClient, 'send'>;
   readonly #cooldownMs: number;
@@ -156,7 +157,9 @@ class KeySetSource {
 
   async #read(): Promise<string> {
     const url = this.#url;
-    const { status, body } = await this.#client.send({ app: url, url, isRepeatable: true }).catch(rethrow);
+    const { status, body } = await this.#client
+      .send({ app: url, url, isRepeatable: true })
+      .catch(rethrowAsKeySetError);
     if (status !== OK) throw new KeySetError('status', { status });
     const text = utf8Text(body);
     if (text === undefined) throw new KeySetError('not_utf8', { status });
@@ -165,7 +168,7 @@ class KeySetSource {
   }
 }
 
-function rethrow(error: unknown): never {
+function rethrowAsKeySetError(error: unknown): never {
   if (!(error instanceof HttpRequestError)) throw error;
   throw new KeySetError(error.reason, error);
 }

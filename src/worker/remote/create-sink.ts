@@ -6,10 +6,10 @@ import { HttpSink } from './http-sink.ts';
 import { RedisSink } from './redis-sink.ts';
 import type { RemoteSink } from './remotes.ts';
 
-/** The status is all that counts of a response. */
+/** Only the status of a response matters. */
 const RESPONSE_MAX_BYTES = 64 * 1024;
 
-/** Lists in Redis; without it, the addresses of the apps. */
+/** Creates a sink for lists in Redis or, without Redis, for the `remote_url` of each app. */
 export function createRemoteSink({ settings, log }: { settings: Settings; log: Logger }): RemoteSink {
   const { redisUrl: url, redisPrefix: prefix, remoteListMaxLength: lengthMax } = settings;
   if (url !== undefined) return new RedisSink({ url, prefix, lengthMax });

@@ -11,14 +11,14 @@ import {
 import { isReplyError } from '../../shared/redis/errors.ts';
 import type { RemoteSink } from './remotes.ts';
 
-/** One step, so that no number of workers can go beyond the bound. */
+/** A script is atomic, so that several workers together cannot exceed the bound. */
 const PUSH_IF_ROOM = `
 if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 return redis.call('RPUSH', KEYS[1], ARGV[2])`;
 
 /**
- * Jobs in Redis lists, upstream's way: `RPUSH {prefix}{app_key}@{name}`, for workers of the backend that pop them.
- * Attack: a client that sends faster than any worker pops; so a list has a greatest length.
+ * Appends jobs to Redis lists as upstream does: `RPUSH {prefix}{app_key}@{name}`; the backend pops them. Lists have a
+ * maximum length. Attack: a client that sends faster than the backend pops.
  */
 export class RedisSink implements RemoteSink {
   readonly #prefix: string;
@@ -41,14 +41,14 @@ export class RedisSink implements RemoteSink {
     closeRedis(this.#redis);
   }
 
-  /** Connects with the first job: most installations have none. */
+  /** Connects on the first job, because most installations have no jobs. */
   async #push(list: string, job: string): Promise<unknown> {
     try {
       this.#connected ??= connectRedis(this.#redis);
       await this.#connected;
       return await this.#redis.eval(PUSH_IF_ROOM, 1, list, this.#lengthMax, job);
     } catch (error) {
-      // A first connect that failed goes on in the background; later jobs find the link up or down.
+      // ioredis keeps connecting in the background; later jobs use the connection as it is then.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
       if (!isReplyError(error)) dropConnection(this.#redis);
       throw new GusherError('remote_unavailable');

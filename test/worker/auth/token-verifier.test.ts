@@ -15,7 +15,7 @@ const RSA = keyPairFor('RS256');
 const OTHER = keyPairFor('RS256');
 const CLAIMS = { app_key: 'shop', user_id: 'ann', channels: ['a', 'b*'], remotes: { go: true, no: false } };
 
-describe('tokens', () => {
+describe('TokenVerifier', () => {
   const shop: App = { key: 'shop', enabled: true, jwt_public_key: RSA.jwtPublicKey };
 
   let noted: Failure[] = [];
@@ -48,7 +48,7 @@ describe('tokens', () => {
     'ES512',
     'EdDSA',
   ]) {
-    it(`are verified with ${alg}`, async () => {
+    it(`verifies tokens signed with ${alg}`, async () => {
       const pair = /^[RP]S/.test(alg) ? RSA : keyPairFor(alg);
       const token = await signToken(pair.privateKey, CLAIMS, { alg });
       const app: App = { key: 'shop', enabled: true, jwt_public_key: pair.jwtPublicKey };
@@ -56,20 +56,20 @@ describe('tokens', () => {
     });
   }
 
-  it('say who their bearer is and what is granted', async () => {
+  it('returns the user and the grants of a token', async () => {
     const token = await signToken(RSA.privateKey, CLAIMS, { expiresIn: 60 });
     const { expiresAt = 0, ...identity } = await open().identify(shop, token);
     expect(identity).to.deep.equal({ userId: 'ann', channels: ['a', 'b*'], remotes: ['go'] });
     expect(expiresAt).to.be.within(Date.now() + 50_000, Date.now() + 61_000);
   });
 
-  it('may say no more than their app', async () => {
+  it('accepts a token without user and grants', async () => {
     const token = await signToken(RSA.privateKey, { app_key: 'shop' });
     const identity = await open().identify(shop, token);
     expect(identity).to.deep.equal({ userId: '', channels: [], remotes: [], expiresAt: undefined });
   });
 
-  it('are refused when another key has signed them, or nobody', async () => {
+  it('rejects tokens that another key signed, or no key', async () => {
     expect(await outcomeOf(shop, await signToken(OTHER.privateKey, CLAIMS))).to.equal('token_refused');
     const [, payload] = (await signToken(RSA.privateKey, CLAIMS)).split('.');
     for (const header of [{ alg: 'none' }, { alg: 'None' }, { alg: 'nOnE', typ: 'JWT' }, {}]) {
@@ -83,7 +83,7 @@ describe('tokens', () => {
     expect(await outcomeOf(shop, `${head}.${other}.${signature}`)).to.equal('token_refused');
   });
 
-  it('are refused when the public key was used as a secret (key confusion)', async () => {
+  it('rejects tokens signed with the public key as a secret (key confusion)', async () => {
     for (const alg of ['HS256', 'HS384', 'HS512']) {
       const token = await signToken(Buffer.from(RSA.jwtPublicKey), CLAIMS, { alg });
       expect(await outcomeOf(shop, token), alg).to.equal('token_refused');
@@ -93,7 +93,7 @@ describe('tokens', () => {
     }
   });
 
-  it('are verified with the secret only when the app wants that, and only with HS256', async () => {
+  it('uses the secret only if the app enables it, and only for HS256', async () => {
     const secret = 'a-secret-of-some-length-for-hmac';
     const app: App = { key: 'shop', enabled: true, secret };
     const token = await signToken(Buffer.from(secret), CLAIMS, { alg: 'HS256' });
@@ -104,7 +104,7 @@ describe('tokens', () => {
     expect(await outcomeOf({ ...app, jwt_hs256: true }, longer)).to.equal('token_refused');
   });
 
-  it('are refused before and after their time, but for the skew of clocks', async () => {
+  it('rejects tokens before and after their validity, with a tolerance for clock skew', async () => {
     const at = (options: object): Promise<string> => signToken(RSA.privateKey, CLAIMS, options);
     expect(await outcomeOf(shop, await at({ expiresIn: -60 }))).to.equal('token_expired');
     expect(await outcomeOf(shop, await at({ expiresIn: -1 }))).to.equal('is ann');
@@ -114,12 +114,12 @@ describe('tokens', () => {
     expect(await outcomeOf(shop, never), 'a forged one is not told more').to.equal('token_refused');
   });
 
-  it('are refused in another app, also when both trust the same key', async () => {
+  it('rejects tokens of another app, even if both apps trust the same key', async () => {
     const board: App = { ...shop, key: 'board' };
     expect(await outcomeOf(board, await signToken(RSA.privateKey, CLAIMS))).to.equal('token_of_other_app');
   });
 
-  it('are refused when they are no tokens, or claim what is out of bounds', async () => {
+  it('rejects malformed tokens and claims out of bounds', async () => {
     for (const text of ['', 'x', 'a.b.c', '..', `${'x'.repeat(10_000)}.y.z`]) {
       expect(await outcomeOf(shop, text), text).to.equal('token_refused');
     }
@@ -138,7 +138,7 @@ describe('tokens', () => {
     }
   });
 
-  it('are verified with the key of the installation where an app has none of its own', async () => {
+  it('uses the key of the installation for apps without a key', async () => {
     const plain: App = { key: 'shop', enabled: true };
     const token = await signToken(RSA.privateKey, CLAIMS);
     expect(await outcomeOf(plain, token)).to.equal('token_refused');
@@ -147,7 +147,7 @@ describe('tokens', () => {
     expect(await outcomeOf(own, token, open(RSA.jwtPublicKey))).to.equal('token_refused');
   });
 
-  describe('of an app that publishes its keys', () => {
+  describe('for an app with a JWKS', () => {
     let server: Server;
     let calls: number;
     let answer: () => string | Buffer;
@@ -172,7 +172,7 @@ describe('tokens', () => {
       answer = () => JSON.stringify({ keys });
     }
 
-    it('are verified, and the keys asked for once', async () => {
+    it('verifies tokens with one request for the keys', async () => {
       await publish(['one', RSA], ['two', OTHER]);
       const tokens = open();
       const one = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
@@ -183,7 +183,7 @@ describe('tokens', () => {
       expect(await outcomeOf(app, stranger, tokens)).to.equal('token_refused');
     });
 
-    it('are verified with a key that was published later', async () => {
+    it('verifies tokens with a key that was published later', async () => {
       await publish(['one', RSA]);
       const tokens = new TokenVerifier({
         keys: new VerificationKeys({ jwtPublicKey: undefined, cooldownMs: 0 }),
@@ -198,7 +198,7 @@ describe('tokens', () => {
       expect(await outcomeOf(app, gone, tokens)).to.equal('token_refused');
     });
 
-    it('do not make a call for each key id that does not exist', async () => {
+    it('does not send a request for each unknown key id', async () => {
       await publish(['one', RSA]);
       const tokens = open();
       for (let n = 0; n < 10; n += 1) {
@@ -208,7 +208,7 @@ describe('tokens', () => {
       expect(calls).to.equal(1);
     });
 
-    it('are refused for a while when the keys cannot be had', async () => {
+    it('rejects with keys_unavailable while the keys are unavailable', async () => {
       const token = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
       const useless = ['', 'x', '[]', '{}', '{"keys":[7]}', `{"keys":[],"x":"${'x'.repeat(300_000)}"}`];
       for (const text of useless) {
@@ -219,7 +219,7 @@ describe('tokens', () => {
       expect(await outcomeOf(nowhere, token)).to.equal('keys_unavailable');
     });
 
-    it('are not asked for again during the cool-down after a failure, which is noted with its reason', async () => {
+    it('sends no request during the cool-down after a failure, and logs the reason', async () => {
       noted = [];
       answer = () => 'x';
       const tokens = open();
@@ -236,7 +236,7 @@ describe('tokens', () => {
       });
     });
 
-    it('are asked for again after the cool-down', async () => {
+    it('sends a request again after the cool-down', async () => {
       answer = () => 'x';
       const tokens = new TokenVerifier({
         keys: new VerificationKeys({ jwtPublicKey: undefined, cooldownMs: 30 }),
@@ -249,7 +249,7 @@ describe('tokens', () => {
       await eventually(async () => (await outcomeOf(app, token, tokens)) === 'is ann', 'the keys are there');
     });
 
-    it('are refused when the key set is not UTF-8', async () => {
+    it('rejects a key set that is not UTF-8', async () => {
       noted = [];
       const latin1 = Buffer.from('{"keys":[{"kty":"RSA","kid":"\xe9"}]}', 'latin1');
       answer = () => latin1;

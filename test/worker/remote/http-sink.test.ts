@@ -37,7 +37,7 @@ describe('HttpSink', () => {
       () => 'delivered',
       (error: GusherError) => error.code,
     );
-    return within(delivered, 'the end of a delivery');
+    return within(delivered, 'the end of the delivery');
   }
 
   const endings: readonly [what: string, answer: (response: ServerResponse) => void, reason: string][] = [
@@ -47,11 +47,11 @@ describe('HttpSink', () => {
       'unexpected_upgrade',
     ],
     ['503', (response) => response.writeHead(503).end(), 'status'],
-    ['no end', (response) => response.write('x'), 'timeout'],
+    ['an incomplete response', (response) => response.write('x'), 'timeout'],
     ['a closed connection', (response) => response.destroy(), 'connection_closed'],
   ];
   for (const [what, answer, reason] of endings) {
-    it(`rejects with remote_unavailable at ${what}, and delivers the next job`, async () => {
+    it(`rejects with remote_unavailable on ${what}, and delivers the next job`, async () => {
       backend.answer = answer;
       const outcomes = await Promise.all(Array.from({ length: 6 }, () => deliver()));
       expect(new Set(outcomes)).to.deep.equal(new Set(['remote_unavailable']));
