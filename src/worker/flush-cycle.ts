@@ -10,7 +10,7 @@ import { PresenceReporter } from './ipc/presence-reporter.ts';
 import { SocketReporter } from './ipc/socket-reporter.ts';
 import { WebhookReporter } from './ipc/webhook-reporter.ts';
 
-/** Whatever collects during a turn of the loop and leaves at its end. */
+/** The queues and reporters that collect during a turn of the event loop and send at its end. */
 export interface FlushCycle {
   readonly sendQueue: SendQueue;
   readonly fanOut: FanOut;
@@ -19,7 +19,7 @@ export interface FlushCycle {
   readonly webhookReporter: WebhookReporter;
 }
 
-/** Joins what leaves to clients and to the primary to one end of the turn. */
+/** Creates the queues and reporters, and the scheduler that flushes them in order. */
 export function createFlushCycle({
   settings: { batchWindowMs, sendBufferMaxBytes },
   pipe,
@@ -34,7 +34,7 @@ export function createFlushCycle({
   const scheduler: FlushScheduler = new FlushScheduler(
     [
       () => fanOut.flush(),
-      // Before the replies: whoever reads one finds the presence registry up to date.
+      // Before the replies: a client that has read one may query presence.
       () => sockets.flush(),
       () => presenceReporter.flush(),
       () => webhookReporter.flush(),

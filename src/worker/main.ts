@@ -7,14 +7,14 @@ import { takeOverConsole } from '../shared/logging/console-lines.ts';
 import { countFrames, endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
 
-/** How long clients get when the primary is gone: nobody listens any more, so they should leave soon. */
+/** Timeout of a drain after the primary has exited: no process accepts connections, so clients must reconnect soon. */
 const ORPHAN_DRAIN_MS = 5_000;
-/** What a drain may take beyond its deadline to let go of everything. */
+/** Additional time to close everything after the drain timeout. */
 const ORPHAN_GRACE_MS = 1_500;
 const FATAL_EXIT = 3;
-/** All clients were closed, but a part of the worker could not be. */
+/** All clients were closed, but closing a part of the worker failed. */
 const CLOSE_FAILED_EXIT = 4;
-/** How long the primary has to take the last reports. */
+/** Time in which the primary must read the last reports. */
 const FLUSH_TIMEOUT_MS = 1_000;
 
 let worker: Worker | undefined;
@@ -28,12 +28,12 @@ countFrames();
 const pipe = new MessagePipe<ToWorker, ToPrimary>(PIPE_DESCRIPTOR, {
   message: receive,
   relayFrame: (topic, bytes) => worker?.receiveFrame(topic, bytes),
-  malformed: failOn,
+  malformed: throwError,
 });
 pipe.onEnd(drainAsOrphan);
 
-/** As any other error that nobody handles, it ends this process and no other. */
-function failOn(error: Error): never {
+/** Ends this process, as an uncaught exception does. */
+function throwError(error: Error): never {
   throw error;
 }
 
@@ -72,8 +72,8 @@ async function drainAndExit(timeoutMs: number): Promise<void> {
 }
 
 /**
- * The primary died. Node would end this process at once; its clients deserve a goodbye. A drain that is under
- * way goes on, but no longer than this.
+ * Drains after the primary has exited. Node would exit immediately, without close frames. A drain in progress continues
+ * within the same timeout.
  */
 function drainAsOrphan(): void {
   if (isOrphan) return;
@@ -83,9 +83,9 @@ function drainAsOrphan(): void {
   void drainAndExit(ORPHAN_DRAIN_MS);
 }
 
-/** A programming error ends the worker, with a line that says so; the supervisor is there for the rest. */
+/** Logs an uncaught exception and exits; the supervisor then restarts the worker. */
 function exitOnUncaughtException(log: Logger): void {
-  // Nothing waits for it, so nothing is left half done: the worker goes on.
+  // No code waits for such a promise, so the state of the worker stays valid.
   process.on('unhandledRejection', (error) => worker?.reportRejection(error));
   process.on('uncaughtException', (error) => {
     log.fatal({ event: 'worker_crashed', err: error }, 'worker crashed');
@@ -94,7 +94,7 @@ function exitOnUncaughtException(log: Logger): void {
 }
 
 if (cluster.worker !== undefined) {
-  // Node's own listener for `disconnect` exits unless the worker is leaving of its own will.
+  // Without this, Node's own `disconnect` listener exits at once.
   const { worker: self } = cluster;
   self.on('disconnect', () => {
     self.exitedAfterDisconnect = true;

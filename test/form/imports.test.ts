@@ -132,8 +132,10 @@ const IMPORTED_ONLY_BY: Readonly<Record<string, readonly string[]>> = {
   'worker/entry.ts': [],
   'worker/main.ts': ['worker/entry.ts'],
   'worker/worker.ts': ['worker/main.ts'],
-  'worker/handshake/upgrade-handler.ts': ['worker/worker.ts'],
-  'worker/api/api-server.ts': ['worker/worker.ts'],
+  'worker/create-api.ts': ['worker/worker.ts'],
+  'worker/create-connection-layer.ts': ['worker/worker.ts'],
+  'worker/handshake/upgrade-handler.ts': ['worker/create-connection-layer.ts'],
+  'worker/api/api-server.ts': ['worker/create-api.ts'],
 };
 
 /** A folder with more files probably contains a second subject. */

@@ -1,0 +1,113 @@
+import type { AppRegistry } from '../shared/apps/app-registry.ts';
+import type { AppStore } from '../shared/apps/app-store.ts';
+import type { Settings } from '../shared/config/settings.ts';
+import type { ErrorCode } from '../shared/errors/catalogue.ts';
+import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
+import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
+import type { Logger } from '../shared/log.ts';
+import type { ClientLog } from '../shared/logging/client-log.ts';
+import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import type { Closers } from '../shared/process/closers.ts';
+import type { Stats } from '../shared/stats.ts';
+import { version } from '../shared/version.ts';
+import { ApiServer } from './api/api-server.ts';
+import { HttpServer } from './api/http/http-server.ts';
+import { Router } from './api/http/router.ts';
+import { registerPusherRoutes } from './api/pusher/routes.ts';
+import { registerPublicRoutes, registerRoutes } from './api/routes.ts';
+import type { TokenVerifier } from './auth/token-verifier.ts';
+import type { HostState, HubLayer } from './create-hub.ts';
+import type { UpgradeRequest } from './handshake/upgrade-request.ts';
+import { registerUpgradeRoutes } from './handshake/upgrade-routes.ts';
+import { IdempotencyClient } from './ipc/idempotency-client.ts';
+import { Readiness } from './lifecycle/readiness.ts';
+import type { WorkerPipe } from './worker-pipe.ts';
+
+/**
+ * Idle HTTP connections on the public port. Attack: strangers that keep many open. With more of them, each response closes
+ * its connection.
+ */
+const KEPT_CONNECTIONS_MAX = 1_024;
+
+export interface ApiOptions {
+  readonly settings: Settings;
+  readonly apps: AppRegistry;
+  readonly store: AppStore;
+  readonly tokens: TokenVerifier;
+  readonly hubLayer: HubLayer;
+  /** Returns true for a request that becomes a WebSocket. */
+  readonly isUpgrade: (request: UpgradeRequest) => boolean;
+  readonly pipe: WorkerPipe;
+  readonly host: () => HostState;
+  readonly stats: Stats;
+  readonly unexpected: UnexpectedErrors;
+  readonly clientLog: ClientLog;
+  readonly log: Logger;
+}
+
+export type Api = ReturnType<typeof createApi>;
+
+/** Creates the HTTP servers of both ports and their routes. */
+export function createApi(options: ApiOptions) {
+  const { settings, apps, store, tokens, hubLayer, isUpgrade, pipe, host } = options;
+  const { stats, unexpected, clientLog, log } = options;
+  const { broker, publisher, presence, sockets } = hubLayer;
+  const { bodyMaxBytes, pusherPathPrefix } = settings;
+  const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
+  const readiness = new Readiness({ broker, store, host, log });
+  const idempotency = new IdempotencyClient({ send: (message) => pipe.send(message) });
+
+  const common = { unexpected, errorBodyAt, clientLog, stats };
+  const publicRouter: Router = new Router({
+    ...common,
+    limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
+    hint: (path) => {
+      const isApiPath = apiRouter.has(path) || apiRouter.has(`/v1${path}`);
+      return isApiPath ? 'api_port_only' : pathHint(path);
+    },
+  });
+  const apiRouter: Router = new Router({
+    ...common,
+    limits: { bodyMaxBytes, bodiless: new Set() },
+    hint: (path) => {
+      if (publicRouter.has(path)) return 'public_port_only';
+      return apiRouter.has(`/v1${path}`) ? 'version_missing' : pathHint(path);
+    },
+  });
+  const context = {
+    ...{ settings, stats, log, apps, store, tokens, publisher, presence, idempotency, version },
+    readiness: () => readiness.state,
+  };
+  const pusherContext = { settings, stats, apps, publisher, presence, cache: broker };
+  registerPublicRoutes(publicRouter, context);
+  registerUpgradeRoutes(publicRouter, pusherPathPrefix);
+  registerRoutes(apiRouter, context);
+  for (const router of [publicRouter, apiRouter]) registerPusherRoutes(router, pusherContext);
+
+  const publicServer = new HttpServer({
+    serve: publicRouter.serve,
+    isUpgrade,
+    errorBodyAt,
+    headersMaxBytes: settings.headersMaxBytes,
+    headTimeoutMs: settings.headersTimeoutMs,
+    keptMax: KEPT_CONNECTIONS_MAX,
+  });
+  const apiServer = new ApiServer({ sockets, requests: apiRouter, errorBodyAt });
+  return {
+    publicServer,
+    apiServer,
+    readiness,
+    idempotency,
+    addClosers: (closers: Closers, remainingMs: () => number): void => {
+      const timeoutMs = remainingMs();
+      closers.add('readiness', () => readiness.close());
+      closers.add('API', () => apiServer.close(remainingMs()), timeoutMs);
+      closers.add('public requests', () => publicServer.close(remainingMs()), timeoutMs);
+    },
+  };
+}
+
+/** Returns the error of a path that can never have a route. */
+function pathHint(path: string): ErrorCode | undefined {
+  return path.includes('//') ? 'empty_segment' : undefined;
+}

@@ -1,0 +1,126 @@
+import type { Server } from 'node:http';
+import type { AppRegistry } from '../shared/apps/app-registry.ts';
+import type { Settings } from '../shared/config/settings.ts';
+import type { ErrorEntry } from '../shared/errors/catalogue.ts';
+import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
+import type { Logger } from '../shared/log.ts';
+import type { ClientLog } from '../shared/logging/client-log.ts';
+import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import type { Closers } from '../shared/process/closers.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { Auth } from './auth/create-auth.ts';
+import type { Connection } from './connection/connection.ts';
+import { ConnectionEvents } from './connection/connection-events.ts';
+import { ReceiveQueue } from './connection/receive-queue.ts';
+import type { HubLayer } from './create-hub.ts';
+import { ConnectionQuota } from './handshake/connection-quota.ts';
+import { createPusherHandshake } from './handshake/pusher/create-pusher-handshake.ts';
+import { UpgradeHandler } from './handshake/upgrade-handler.ts';
+import { WebSocketHandshake } from './handshake/websocket-handshake.ts';
+import { Heartbeat } from './lifecycle/heartbeat.ts';
+import { IdleTimeout } from './lifecycle/idle-timeout.ts';
+import { TokenExpiry } from './lifecycle/token-expiry.ts';
+import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
+import { createPusherProtocol } from './protocols/pusher/create-pusher-protocol.ts';
+import { createRemoteSink } from './remote/create-sink.ts';
+import { frameText } from './websocket/frame.ts';
+import { FrameWriter } from './websocket/frame-writer.ts';
+
+export interface ConnectionLayerOptions {
+  readonly settings: Settings;
+  readonly apps: AppRegistry;
+  readonly auth: Auth;
+  readonly hubLayer: HubLayer;
+  /** The HTTP server of the public port, which emits `upgrade`. */
+  readonly server: Server;
+  readonly stats: Stats;
+  readonly unexpected: UnexpectedErrors;
+  readonly clientLog: ClientLog;
+  readonly log: Logger;
+}
+
+export type ConnectionLayer = ReturnType<typeof createConnectionLayer>;
+
+/** Creates what turns upgrade requests into connections, and keeps, limits and closes those connections. */
+export function createConnectionLayer(options: ConnectionLayerOptions) {
+  const { settings, apps, auth, hubLayer, server, stats, unexpected, clientLog, log } = options;
+  const { hub, broker, presence, sendQueue, sockets, clientEvents, webhookReporter } = hubLayer;
+  const { bodyMaxBytes, messageMaxBytes, compression } = settings;
+
+  const receiveQueue = new ReceiveQueue({ ...settings, sendQueue, unexpected, stats });
+  const heartbeat = new Heartbeat({
+    intervalMs: settings.heartbeatIntervalMs,
+    hub,
+    sendQueue,
+    unexpected,
+    stats,
+  });
+  const idleTimeout = new IdleTimeout({ afterMs: settings.pusherIdleTimeoutMs, hub, sendQueue, unexpected });
+  const expiry = new TokenExpiry({
+    sendQueue,
+    graceMs: settings.tokenRefreshGraceMs,
+    unexpected,
+    now: Date.now,
+  });
+  const remoteSink = createRemoteSink({ settings, log });
+  const reply = (connection: Connection, text: string): void =>
+    sendQueue.enqueue(connection, frameText(text));
+  const shared = { settings, apps, hub, receiveQueue, clientEvents, clientLog, reply };
+  const protocol = createGusherProtocol({ ...shared, tokens: auth.tokens, expiry, remoteSink });
+  const pusherProtocol = createPusherProtocol({ ...shared, broker, sendQueue, presence, webhookReporter });
+
+  /** Closes a connection by the rules of its protocol. */
+  const closeWithError = (connection: Connection, error: ErrorEntry): void => {
+    if (connection.pusher === undefined) sendQueue.close(connection, error);
+    else pusherProtocol.closeWithError(connection, error);
+  };
+  const quota = new ConnectionQuota({ apps, hub, presence, stats, end: closeWithError });
+  const frameWriter = new FrameWriter();
+  const connections = new ConnectionEvents({
+    registry: hub,
+    receiveQueue,
+    sendQueue,
+    frameWriter,
+    unexpected,
+    onRemoved: (connection) => {
+      expiry.untrack(connection);
+      // The primary routes only by ids of native clients.
+      if (connection.pusher === undefined) sockets.reportClosed(connection.id);
+    },
+  });
+  const handshake = new WebSocketHandshake({ messageMaxBytes, compression, unexpected, clientLog });
+  const common = { apps, handshake, connections, sendQueue, quota, unexpected, clientLog };
+  const upgrade = new UpgradeHandler({
+    ...common,
+    server,
+    authenticator: auth.authenticator,
+    protocol,
+    pusherHandshake: createPusherHandshake(settings, { ...common, protocol: pusherProtocol }),
+    sockets,
+    expiry,
+    limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
+  });
+
+  /** Chooses how frames are written: directly to the system if this version of Node supports it. */
+  const probeDirectWrites = async (): Promise<void> => {
+    if (!settings.directWrites || (await frameWriter.probe())) return;
+    log.warn(
+      { event: 'direct_writes_unavailable' },
+      'direct writes unavailable on this Node.js version, using socket.write',
+    );
+  };
+  return {
+    upgrade,
+    closeWithError,
+    open: probeDirectWrites,
+    addClosers: (closers: Closers): void => {
+      closers.add('token expiry', () => expiry.close());
+      closers.add('receive queue', () => receiveQueue.close());
+      closers.add('idle timeout', () => idleTimeout.close());
+      closers.add('heartbeat', () => heartbeat.close());
+      closers.add('Pusher protocol', () => pusherProtocol.close());
+      closers.add('connection quota', () => quota.close());
+      closers.add('remote sink', () => remoteSink.close());
+    },
+  };
+}

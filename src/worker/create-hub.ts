@@ -1,0 +1,119 @@
+import type { AppRegistry } from '../shared/apps/app-registry.ts';
+import type { Settings } from '../shared/config/settings.ts';
+import type { BrokerStatus } from '../shared/ipc/messages.ts';
+import type { Logger } from '../shared/log.ts';
+import type { ClientLog } from '../shared/logging/client-log.ts';
+import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
+import { publicationMaxBytes } from '../shared/model/publication-size.ts';
+import type { Closers } from '../shared/process/closers.ts';
+import type { Stats } from '../shared/stats.ts';
+import type { BrokerListener } from './broker/broker.ts';
+import { createBroker } from './broker/create-broker.ts';
+import { DuplicateFilter } from './broker/duplicate-filter.ts';
+import { Publisher } from './broker/publisher.ts';
+import { createFlushCycle } from './flush-cycle.ts';
+import { ClientEvents } from './hub/client-events.ts';
+import { ControlHandler } from './hub/control-handler.ts';
+import { Hub } from './hub/hub.ts';
+import { NameAllowance } from './hub/name-allowance.ts';
+import { PresenceClient } from './ipc/presence-client.ts';
+import type { WorkerPipe } from './worker-pipe.ts';
+
+/** Whether every worker of this host is connected to its broker, and whether the host is stopping. */
+export interface HostState {
+  readonly live: boolean;
+  readonly stopping: boolean;
+}
+
+export interface HubOptions {
+  readonly settings: Settings;
+  readonly apps: AppRegistry;
+  readonly pipe: WorkerPipe;
+  readonly host: () => HostState;
+  readonly stats: Stats;
+  readonly unexpected: UnexpectedErrors;
+  readonly clientLog: ClientLog;
+  readonly log: Logger;
+}
+
+export type HubLayer = ReturnType<typeof createHub>;
+
+/** Creates the hub with its broker, its presence client, and the queues that lead to clients and to the primary. */
+export function createHub({ settings, apps, pipe, host, stats, unexpected, clientLog, log }: HubOptions) {
+  const flushCycle = createFlushCycle({ settings, pipe, clientLog, stats });
+  const { sendQueue, fanOut, presenceReporter, webhookReporter } = flushCycle;
+  const { broker, relay } = createBroker({ settings, log, stats, pipe, isIdle: () => fanOut.isIdle });
+  const presence = new PresenceClient({
+    send: (message) => pipe.send(message),
+    flushReports: () => presenceReporter.flush(),
+  });
+  // Names are rejected until the primary has sent an allowance.
+  const names = new NameAllowance(0);
+  const hub = new Hub({ broker, fanOut, presence: presenceReporter, names, stats });
+  const publisher = new Publisher({
+    broker,
+    isLive: () => host().live,
+    mayHaveMissed: () => !host().live && !host().stopping,
+    stats,
+    maxBytes: publicationMaxBytes(settings),
+  });
+  const clientEvents = new ClientEvents({
+    apps,
+    hub,
+    publisher,
+    report: (appKey, event) => webhookReporter.report(appKey, event),
+    perSecond: settings.clientEventsPerSecond,
+  });
+  const controlHandler = new ControlHandler({ hub, sendQueue, stats });
+  const sendStatus = (status: BrokerStatus): void => {
+    const { server } = broker;
+    pipe.send({ type: 'brokerStatus', status, ...(server !== undefined && { server }) });
+  };
+  return {
+    ...flushCycle,
+    broker,
+    relay,
+    presence,
+    names,
+    hub,
+    publisher,
+    clientEvents,
+    open: (): Promise<void> =>
+      broker.open(createBrokerListener({ hub, controlHandler, unexpected, sendStatus })),
+    addClosers: (closers: Closers): void => {
+      closers.add('presence client', () => presence.close());
+      closers.add('broker', () => broker.close());
+    },
+  };
+}
+
+/** Delivers to the hub. An error of one message must not end every worker of every host. */
+function createBrokerListener(options: {
+  hub: Hub;
+  controlHandler: ControlHandler;
+  unexpected: UnexpectedErrors;
+  sendStatus: (status: BrokerStatus) => void;
+}): BrokerListener {
+  const { hub, controlHandler, unexpected, sendStatus } = options;
+  const duplicates = new DuplicateFilter();
+  return {
+    // Not `unexpected.run`: a closure per publication would cost more than the rest of this call.
+    deliver: (topic, publication) => {
+      try {
+        if (duplicates.isFirst(topic, publication.id)) hub.deliver(topic, publication);
+      } catch (error) {
+        unexpected.report(error, 'delivery', { topic });
+      }
+    },
+    control: (message) => {
+      if (!duplicates.isFirst(CONTROL_TOPIC, message.id)) return;
+      unexpected.run('control_message', () => controlHandler.execute(message));
+    },
+    statusChanged: (status) => {
+      hub.clearCachedEvents();
+      sendStatus(status);
+    },
+    refused: (topic) => unexpected.run('refused_topic', () => hub.refuse(topic)),
+  };
+}
