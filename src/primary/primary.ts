@@ -9,9 +9,11 @@ import { Closers } from '../shared/process/closers.ts';
 import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
 import { createStats } from '../shared/stats.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
+import { AddressConnections } from './dispatch/address-connections.ts';
 import { SocketDispatcher } from './dispatch/dispatcher.ts';
 import { LingeringClose } from './dispatch/lingering-close.ts';
 import { SocketQueue } from './dispatch/socket-queue.ts';
+import { AddressLimits } from './listeners/address-limits.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
 import { PresenceCluster } from './presence/cluster/cluster.ts';
@@ -63,7 +65,7 @@ export async function runPrimary(
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
   const options = { settings, demoApp, log };
-  const primary = createPrimary(options);
+  const primary = createPrimary(options, names);
   const stop = watchSignals({ log });
   const hasFailed = !(await serveUntilStopped(primary, stop, options));
   const isClean = await closePrimary(primary, { stop, hasFailed, ...options });
@@ -71,8 +73,10 @@ export async function runPrimary(
   return isClean && !hasFailed ? 0 : 1;
 }
 
-function createPrimary({ settings, demoApp, log }: PrimaryOptions): Primary {
-  const dispatcher = new SocketDispatcher();
+function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: ReadonlySet<SettingName>): Primary {
+  const addresses = new AddressConnections();
+  const dispatcher = new SocketDispatcher({ addresses });
+  const addressLimits = new AddressLimits({ settings, names, connections: addresses });
   const registry = new PresenceRegistry();
   const presenceServer = new PresenceQueryServer(registry);
   const cluster = createCluster(settings, registry, log);
@@ -99,7 +103,14 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions): Primary {
   return {
     socketQueue,
     lingeringClose,
-    publicListener: new PublicListener({ settings, socketQueue, lingeringClose, clientLog, log }),
+    publicListener: new PublicListener({
+      settings,
+      socketQueue,
+      lingeringClose,
+      addressLimits,
+      clientLog,
+      log,
+    }),
     apiListener: new ApiListener({ settings, socketQueue, log }),
     cluster,
     webhooks,

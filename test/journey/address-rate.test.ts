@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import { eventually } from '../support/deadline.ts';
 import { upgradeHead } from '../support/frames.ts';
-import { startGusher } from '../support/gusher.ts';
+import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
 import { RawSocket } from '../support/raw-socket.ts';
+
+const CONNECTIONS_MAX = 4;
 
 describe('connect rate limit per client address', () => {
   it('rejects connects beyond the rate, and uses the forwarded address behind a trusted proxy', async () => {
@@ -34,5 +36,71 @@ describe('connect rate limit per client address', () => {
     expect(new Set(await ask(''))).to.deep.equal(new Set(['101']));
     apps.remove();
     expect(await gusher.stop()).to.equal(0);
+  });
+});
+
+describe('connection limit per client address', () => {
+  let apps: AppsFile;
+  let gusher: RunningGusher;
+  let sockets: RawSocket[];
+
+  beforeEach(() => {
+    apps = new AppsFile({}, { open: { channels: ['*'] } });
+    sockets = [];
+  });
+
+  afterEach(async () => {
+    for (const { socket } of sockets) socket.destroy();
+    apps.remove();
+    expect(await gusher.stop()).to.equal(0);
+  });
+
+  async function start(env: Record<string, string>): Promise<void> {
+    gusher = await startGusher({
+      workers: 2,
+      env: { GUSHER_APPS_FILE: apps.path, GUSHER_ADDRESS_CONNECTIONS_MAX: String(CONNECTIONS_MAX), ...env },
+    });
+  }
+
+  /** Connects and stays; resolves with the status. */
+  async function connect(client?: string): Promise<string> {
+    const socket = await RawSocket.connect(gusher.port);
+    sockets.push(socket);
+    socket.send(upgradeHead('/ws/open', client === undefined ? {} : { 'X-Forwarded-For': client }));
+    await eventually(() => socket.received.includes('\r\n\r\n'), 'a response');
+    return socket.received.slice(9, 12);
+  }
+
+  /** Connects one after another: those of one moment may exceed the limit while they are in progress. */
+  async function connectMany(count: number, client?: string): Promise<string[]> {
+    const statuses: string[] = [];
+    for (let number = 0; number < count; number += 1) statuses.push(await connect(client));
+    return statuses;
+  }
+
+  const allowed = Array.from({ length: CONNECTIONS_MAX }, () => '101');
+
+  it('counts over all workers, and uses the forwarded address behind a trusted proxy', async () => {
+    await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
+    expect(await connectMany(CONNECTIONS_MAX + 2, '203.0.113.5')).to.deep.equal([...allowed, '429', '429']);
+    expect(sockets.at(-1)?.received).to.include('too_many_connections');
+    expect(await connect('203.0.113.6'), 'another address').to.equal('101');
+    expect(await connectMany(2, '2001:db8::1')).to.deep.equal(['101', '101']);
+    expect(await connectMany(3, '2001:db8::2'), 'the same /64').to.deep.equal(['101', '101', '429']);
+  });
+
+  it('frees places when connections close and when their worker dies', async () => {
+    await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
+    await connectMany(CONNECTIONS_MAX, '203.0.113.5');
+    sockets[0]?.socket.destroy();
+    await eventually(async () => (await connect('203.0.113.5')) === '101', 'a free place');
+    expect(await connect('203.0.113.5')).to.equal('429');
+    for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
+    await eventually(async () => (await connect('203.0.113.5')) === '101', 'places of dead workers are free');
+  });
+
+  it('counts loopback if the operator has set the limit', async () => {
+    await start({});
+    expect(await connectMany(CONNECTIONS_MAX + 1)).to.deep.equal([...allowed, '429']);
   });
 });

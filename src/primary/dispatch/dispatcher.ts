@@ -1,6 +1,7 @@
 import type { Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { BarrierMessage, SocketMessage } from '../../shared/ipc/messages.ts';
+import type { AddressConnections } from './address-connections.ts';
 import type { PendingSocket } from './pending-socket.ts';
 import { CLIENT_MESSAGE, StickyBalancer } from './sticky-balancer.ts';
 
@@ -28,7 +29,8 @@ interface WorkerTarget {
 export interface SocketReport {
   readonly acknowledged: readonly number[];
   readonly barrier: number;
-  readonly ended: number;
+  /** Handoff ids of sockets that closed. */
+  readonly ended: readonly number[];
   readonly opened: readonly string[];
   readonly closed: readonly string[];
 }
@@ -43,8 +45,13 @@ export interface SocketReport {
 export class SocketDispatcher {
   readonly #balancer = new StickyBalancer();
   readonly #targets = new Map<number, WorkerTarget>();
+  readonly #addresses: AddressConnections;
   #lastHandoffId = 0;
   #barrierTimer: NodeJS.Timeout | undefined;
+
+  constructor({ addresses }: { addresses: AddressConnections }) {
+    this.#addresses = addresses;
+  }
 
   /** Adds a forked worker, which gets no socket before `open`. */
   add(worker: Worker): void {
@@ -80,6 +87,7 @@ export class SocketDispatcher {
     const target = this.#targets.get(worker.id);
     this.#targets.delete(worker.id);
     target?.open.clear();
+    this.#addresses.removeWorker(worker.id);
     return [...(target?.inFlight.values() ?? [])];
   }
 
@@ -101,7 +109,8 @@ export class SocketDispatcher {
     const target = this.#targets.get(worker.id);
     if (target === undefined) return [];
     const lost = this.#acknowledge(target, report);
-    target.activeConnections -= report.ended;
+    target.activeConnections -= report.ended.length;
+    for (const handoffId of report.ended) this.#addresses.remove(worker.id, handoffId);
     this.#balancer.addIds(worker, report.opened);
     this.#balancer.removeIds(worker, report.closed);
     return lost;
@@ -117,6 +126,7 @@ export class SocketDispatcher {
     for (const [handoffId, pendingSocket] of target.inFlight) {
       if (handoffId > barrier) break;
       target.inFlight.delete(handoffId);
+      this.#addresses.remove(target.worker.id, handoffId);
       lost.push(pendingSocket);
     }
     if (lost.length > 0) target.fullUntil = performance.now() + FULL_MS;
@@ -153,6 +163,8 @@ export class SocketDispatcher {
     const handoffId = ++this.#lastHandoffId;
     target.inFlight.set(handoffId, pendingSocket);
     target.lastHandoffId = handoffId;
+    const { addressGroup } = pendingSocket;
+    if (addressGroup !== undefined) this.#addresses.add(target.worker.id, handoffId, addressGroup);
     this.#barrierTimer ??= setTimeout(this.#sendBarriers, BARRIER_AFTER_MS).unref();
     const message: SocketMessage = { type, handoffId, data: pendingSocket.data };
     // Fails only if the channel is closed: the worker is dying, and `remove` will return the socket.

@@ -10,6 +10,8 @@ export interface PendingSocket {
   data: Buffer;
   /** The `sid=` of its request target: the id of an earlier connection, whose worker the client asks for. */
   sid: string | undefined;
+  /** The client address under which its connection counts; `undefined` if it does not count. */
+  addressGroup: string | undefined;
   /** The format of its errors, which depends on the requested path. */
   errorBody: ErrorBody;
   /** When it was accepted, in ms of `performance.now()`. */
@@ -24,6 +26,7 @@ export function createPendingSocket(socket: Socket, port: PendingSocket['port'])
     port,
     data: Buffer.alloc(0),
     sid: undefined,
+    addressGroup: undefined,
     errorBody,
     arrivedAt: performance.now(),
   };

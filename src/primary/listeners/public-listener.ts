@@ -1,4 +1,4 @@
-import { type BlockList, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import { errorBodyAt, KNOWN_METHODS } from '../../shared/errors/http-error.ts';
@@ -13,19 +13,16 @@ import {
 import type { Logger } from '../../shared/log.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { Address } from '../../shared/net/address.ts';
-import { addressGroup, clientAddress, isIn, parseNetworks } from '../../shared/net/client-address.ts';
 import type { LingeringClose } from '../dispatch/lingering-close.ts';
 import { createPendingSocket, type PendingSocket } from '../dispatch/pending-socket.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { stopReading } from '../dispatch/socket-reading.ts';
-import { ConnectRate } from './connect-rate.ts';
+import type { AddressLimits } from './address-limits.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { listen } from './listen.ts';
 import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from './request-head.ts';
 
 const SWEEP_MS = 250;
-/** Networks of this machine and of proxies: one such address can stand for many clients. */
-const SHARED_NETWORKS = '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7';
 
 type ListenerSettings = Pick<
   Settings,
@@ -33,8 +30,6 @@ type ListenerSettings = Pick<
   | 'headersTimeoutMs'
   | 'pendingSocketsMax'
   | 'headersMaxBytes'
-  | 'addressConnectsPerSecond'
-  | 'trustedProxies'
   | 'bodyMaxBytes'
   | 'pusherPathPrefix'
 >;
@@ -63,15 +58,14 @@ export class PublicListener {
   readonly #server: Server;
   /** Oldest first. */
   readonly #incomplete = new Map<Socket, IncompleteRequest>();
-  readonly #trusted: BlockList;
-  readonly #uncounted: BlockList;
-  readonly #connectRate: ConnectRate;
+  readonly #addressLimits: Pick<AddressLimits, 'check'>;
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: {
     settings: ListenerSettings;
     socketQueue: Pick<SocketQueue, 'enqueue'>;
     lingeringClose: Pick<LingeringClose, 'reject'>;
+    addressLimits: Pick<AddressLimits, 'check'>;
     clientLog: Pick<ClientLog, 'connectDropped'>;
     log: Logger;
   }) {
@@ -81,9 +75,7 @@ export class PublicListener {
     this.#socketQueue = options.socketQueue;
     this.#lingeringClose = options.lingeringClose;
     this.#log = options.log;
-    this.#trusted = parseNetworks(options.settings.trustedProxies);
-    this.#uncounted = parseNetworks(`${SHARED_NETWORKS}, ${options.settings.trustedProxies}`);
-    this.#connectRate = new ConnectRate(options.settings.addressConnectsPerSecond);
+    this.#addressLimits = options.addressLimits;
     // Half open, so that a client that ends in the middle of its request still receives an error.
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
   }
@@ -161,17 +153,16 @@ export class PublicListener {
     pendingSocket.errorBody = errorBodyAt(pathOf(target), this.#settings.pusherPathPrefix);
     const error = requestError(head, this.#limits)?.entry;
     if (error !== undefined) return error;
-    return this.#isWithinRate(pendingSocket, text) ? undefined : ERRORS.too_many_connects;
+    return this.#addressError(pendingSocket, text);
   }
 
-  #isWithinRate({ socket }: PendingSocket, head: string): boolean {
-    const { remoteAddress } = socket;
-    // The socket is closed already.
-    if (remoteAddress === undefined) return true;
-    const address = clientAddress(remoteAddress, head, this.#trusted);
-    return (
-      isIn(this.#uncounted, address) || this.#connectRate.admits(addressGroup(address), performance.now())
-    );
+  #addressError(pendingSocket: PendingSocket, head: string): ErrorEntry | undefined {
+    // A socket that has closed has no address.
+    const { remoteAddress } = pendingSocket.socket;
+    if (remoteAddress === undefined) return undefined;
+    const { group, error } = this.#addressLimits.check(remoteAddress, head);
+    pendingSocket.addressGroup = group;
+    return error === undefined ? undefined : ERRORS[error];
   }
 
   #forward(pendingSocket: PendingSocket): void {

@@ -97,7 +97,17 @@ export const SETTINGS = {
     max: 10_000_000,
     about:
       'Requests accepted per second on the public port from one client address (IPv6: /64 network); excess requests get 429. ' +
-      'Loopback, private networks and GUSHER_TRUSTED_PROXIES are exempt, because their address is that of a proxy',
+      'GUSHER_TRUSTED_PROXIES are exempt; loopback and private networks are exempt unless this is set, because their address is usually that of a proxy',
+  }),
+  addressConnectionsMax: integer({
+    env: 'GUSHER_ADDRESS_CONNECTIONS_MAX',
+    unit: 'connections',
+    fallback: 10_000,
+    min: 1,
+    max: 10_000_000,
+    about:
+      'Maximum open connections of one client address on the public port, all workers together; further ones get 429. ' +
+      'The exemptions are those of GUSHER_ADDRESS_CONNECTS_PER_SECOND',
   }),
   trustedProxies: text({
     env: 'GUSHER_TRUSTED_PROXIES',

@@ -157,6 +157,11 @@ export const ERRORS = catalogue({
     http: 429,
     reconnect: 'backoff',
   },
+  too_many_connections: {
+    message: 'Connection limit of this client address reached; see GUSHER_ADDRESS_CONNECTIONS_MAX.',
+    http: 429,
+    reconnect: 'backoff',
+  },
   headers_too_large: { message: 'Request headers are too large.', http: 431, reconnect: 'never' },
   body_not_allowed: { message: 'This endpoint does not accept a body.', http: 400, reconnect: 'never' },
   upgrade_required: {

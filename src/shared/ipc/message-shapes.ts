@@ -38,7 +38,7 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   sockets: ({ acknowledged, barrier, ended, opened, closed }) =>
     isListOf(acknowledged, isWhole) &&
     isWhole(barrier) &&
-    isWhole(ended) &&
+    isListOf(ended, isWhole) &&
     isListOf(opened, isText) &&
     isListOf(closed, isText),
   brokerStatus: ({ status }) => STATUSES.includes(status),

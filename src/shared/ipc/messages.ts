@@ -95,7 +95,8 @@ export type ToPrimary =
       type: 'sockets';
       acknowledged: number[];
       barrier: number;
-      ended: number;
+      /** Handoff ids of sockets that closed. */
+      ended: number[];
       opened: string[];
       closed: string[];
     }

@@ -28,11 +28,11 @@ export function parseNetworks(list: string): BlockList {
  * `X-Forwarded-For` or else `Forwarded`. What an untrusted peer says of itself counts for nothing.
  */
 export function clientAddress(remote: string, head: string, trusted: BlockList): string {
-  let address = plain(remote);
+  let address = plainAddress(remote);
   if (!isIn(trusted, address)) return address;
   const hops = hopsOf(head);
   for (let index = hops.length - 1; index >= 0 && isIn(trusted, address); index -= 1) {
-    const hop = plain(hops[index] ?? '');
+    const hop = plainAddress(hops[index] ?? '');
     if (isIP(hop) === 0) break;
     address = hop;
   }
@@ -56,7 +56,7 @@ export function addressGroup(address: string): string {
 }
 
 /** IPv4 as IPv6 sockets show it is IPv4. */
-function plain(address: string): string {
+export function plainAddress(address: string): string {
   return /^::ffff:[0-9.]+$/i.test(address) ? address.slice('::ffff:'.length) : address;
 }
 

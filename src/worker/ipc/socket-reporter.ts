@@ -8,7 +8,7 @@ import { Reporter } from './reporter.ts';
 export class SocketReporter extends Reporter {
   #acknowledged: number[] = [];
   #barrier = 0;
-  #ended = 0;
+  #ended: number[] = [];
   #opened: string[] = [];
   #closed: string[] = [];
 
@@ -23,8 +23,8 @@ export class SocketReporter extends Reporter {
     this.schedule();
   }
 
-  countEnded(): void {
-    this.#ended += 1;
+  reportEnded(handoffId: number): void {
+    this.#ended.push(handoffId);
     this.schedule();
   }
 
@@ -48,7 +48,7 @@ export class SocketReporter extends Reporter {
       closed: this.#closed,
     };
     this.#acknowledged = [];
-    this.#ended = 0;
+    this.#ended = [];
     this.#opened = [];
     this.#closed = [];
     return [message];

@@ -161,7 +161,7 @@ describe('a message of a worker', () => {
     const right = [
       { type: 'ready' },
       { type: 'heartbeat', stats: { connections: 1 } },
-      { type: 'sockets', acknowledged: [1], barrier: 0, ended: 0, opened: ['a'], closed: [] },
+      { type: 'sockets', acknowledged: [1], barrier: 0, ended: [1], opened: ['a'], closed: [] },
       { type: 'idempotencyCompleted', key: 'k' },
       { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
       { type: 'presenceQuery', id: 1, subscribe: false, query: { kind: 'totals' } },
@@ -180,7 +180,7 @@ describe('a message of a worker', () => {
       { type: 'heartbeat' },
       { type: 'heartbeat', stats: { connections: '1' } },
       { type: 'sockets', acknowledged: [1] },
-      { type: 'sockets', acknowledged: 1, barrier: 0, ended: 0, opened: [], closed: [] },
+      { type: 'sockets', acknowledged: [1], barrier: 0, ended: 1, opened: [], closed: [] },
       { type: 'brokerStatus', status: 'lots' },
       { type: 'relaySubscribe', topics: 'shop@news' },
       { type: 'relaySubscribe', topics: [1] },
