@@ -62,7 +62,7 @@ export class DemoWatch {
   }
 }
 
-/** If the store cannot be read, apps may exist, and a demo app would accept every client beside them. */
+/** True if the store cannot be read: the demo app would accept every client of a real installation. */
 async function mayHaveApps(settings: Settings, log: Logger): Promise<boolean> {
   const store = createAppStore(settings);
   try {

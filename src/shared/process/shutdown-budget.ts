@@ -2,9 +2,9 @@
  * How the shutdown timeout (GUSHER_SHUTDOWN_TIMEOUT_MS) is divided. Each part is a fraction of the one above it:
  *
  *     shutdown timeout  ├────────────────────────────────────────────────┤
- *     workers           ├───────────────────────────────────────────┤ then the primary kills them
- *     clients           ├──────────────────────────────────────┤ then the worker terminates them, and closes its parts
- *     close frames      ├──────────────────────┤ then the worker waits for the replies of the clients
+ *     workers           ├───────────────────────────────────────────┤ then: killed
+ *     clients           ├──────────────────────────────────────┤ then: terminated
+ *     close frames      ├──────────────────────┤ then: wait for the replies of clients
  */
 export const SHUTDOWN_FRACTIONS = {
   /** Of the shutdown timeout: the time in which workers must exit. */
