@@ -73,7 +73,7 @@ export function gusher(workers: number): Target {
           ...env,
         },
       });
-      const line = await waitForLine(child, 'stderr', 'gusher is ready');
+      const line = await waitForLine(child, 'stderr', '"event":"ready"');
       const { listen, apiListen } = JSON.parse(line) as Record<string, { port: number }>;
       return {
         pid: child.pid ?? 0,

@@ -168,8 +168,10 @@ describe('Pusher §5: cache channels', () => {
     const seen: Promise<void>[] = [];
     for (let n = 0; n < 20; n += 1) {
       const client = await clients.connect();
-      void trigger(channel, 'n', n);
+      // Awaited before the next one: the order of concurrent publications is not defined.
+      const published = trigger(channel, 'n', n);
       await client.subscribe(channel);
+      await published;
       const numbers = (): number[] =>
         client.texts
           .map((text) => JSON.parse(text))
