@@ -112,7 +112,7 @@ function formatLine(figure: Figure, all: readonly Figure[], previous: readonly F
   const minimum = all.find((other) => same(other, minimal.name));
   const before = previous.find((other) => same(other, target));
   const parts = [
-    (size === undefined ? scenario : `${scenario}: ${size}`).padEnd(42),
+    (size === undefined ? scenario : `${scenario}: ${size}`).padEnd(50),
     target.padEnd(12),
     `${middle.toFixed(2).padStart(9)} ${unit}`.padEnd(44),
     `(${values.map((value) => value.toFixed(2)).join(' ')})`,
