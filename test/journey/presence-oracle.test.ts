@@ -84,7 +84,7 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
           const expected = model.answers();
           // A killed worker drops the requests that it was processing.
           const received = await answersOf(host, expected).catch(() => ({}));
-          wrong = [...differences(received, expected), ...mistold(watchers.get(host))];
+          wrong = [...differences(received, expected), ...watcherErrors(watchers.get(host))];
           return wrong.length === 0;
         };
         await eventually(agrees, `host ${number} agrees`, timeoutMs).catch((error: Error) => {
@@ -95,7 +95,7 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
   }
 
   /** Compares the messages of a watcher with the model. A watcher whose worker died receives nothing more. */
-  function mistold(watcher: PusherClient | undefined): string[] {
+  function watcherErrors(watcher: PusherClient | undefined): string[] {
     if (watcher === undefined || !isOpen(watcher)) return [];
     const { members, errors } = membersSeenBy(watcher.texts, HALL);
     expect(errors, `doubled or missed: ${story()}`).to.deep.equal([]);

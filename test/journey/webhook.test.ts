@@ -239,9 +239,9 @@ function truncate(response: ServerResponse): void {
 
 function flood(response: ServerResponse): void {
   const chunk = Buffer.alloc(64 * 1024, ' ');
-  const pour = (): void => {
+  const sendFlood = (): void => {
     while (!response.destroyed && response.write(chunk));
   };
-  response.on('drain', pour);
-  pour();
+  response.on('drain', sendFlood);
+  sendFlood();
 }
