@@ -9,6 +9,10 @@ export interface Stats {
   subscriptions: number;
   /** Commands refused because the names of the host had reached their budget. */
   namesRefused: number;
+  /** Commands refused because the app had as many channels or subscriptions as it may have. */
+  subscriptionsOverLimit: number;
+  /** Joins of presence channels refused because the channel had too many in a short time. */
+  joinsRefused: number;
   /** Gauge: topics this worker wants from its broker. */
   topics: number;
   connectionsOpened: number;
@@ -53,6 +57,8 @@ export function createStats(): Stats {
     connections: 0,
     subscriptions: 0,
     namesRefused: 0,
+    subscriptionsOverLimit: 0,
+    joinsRefused: 0,
     topics: 0,
     connectionsOpened: 0,
     connectionsRefused: 0,

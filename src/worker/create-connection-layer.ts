@@ -67,7 +67,14 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     sendQueue.enqueue(connection, frameText(text));
   const shared = { settings, apps, hub, receiveQueue, clientEvents, clientLog, reply };
   const protocol = createGusherProtocol({ ...shared, tokens: auth.tokens, expiry, remoteSink });
-  const pusherProtocol = createPusherProtocol({ ...shared, broker, sendQueue, presence, webhookReporter });
+  const pusherProtocol = createPusherProtocol({
+    ...shared,
+    stats,
+    broker,
+    sendQueue,
+    presence,
+    webhookReporter,
+  });
 
   /** Closes a connection by the rules of its protocol. */
   const closeWithError = (connection: Connection, error: ErrorEntry): void => {

@@ -13,6 +13,7 @@ import { createBroker } from './broker/create-broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
 import { Publisher } from './broker/publisher.ts';
 import { createFlushCycle } from './flush-cycle.ts';
+import { AppAllowances } from './hub/app-allowances.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { ControlHandler } from './hub/control-handler.ts';
 import { Hub } from './hub/hub.ts';
@@ -50,7 +51,8 @@ export function createHub({ settings, apps, pipe, host, stats, unexpected, clien
   });
   // Names are rejected until the primary has sent an allowance.
   const names = new NameAllowance(0);
-  const hub = new Hub({ broker, fanOut, presence: presenceReporter, names, stats });
+  const appAllowances = createAppAllowances(settings, apps, presence);
+  const hub = new Hub({ broker, fanOut, presence: presenceReporter, names, appAllowances, stats });
   const publisher = new Publisher({
     broker,
     isLive: () => host().live,
@@ -82,10 +84,33 @@ export function createHub({ settings, apps, pipe, host, stats, unexpected, clien
     open: (): Promise<void> =>
       broker.open(createBrokerListener({ hub, controlHandler, unexpected, sendStatus })),
     addClosers: (closers: Closers): void => {
+      closers.add('app allowances', () => appAllowances.close());
       closers.add('presence client', () => presence.close());
       closers.add('broker', () => broker.close());
     },
   };
+}
+
+function createAppAllowances(
+  settings: Settings,
+  apps: AppRegistry,
+  presence: Pick<PresenceClient, 'query'>,
+): AppAllowances {
+  return new AppAllowances({
+    limitsOf: (key) => {
+      const app = apps.remembered(key);
+      return {
+        channels: app?.max_channels ?? settings.appChannelsMax,
+        subscriptions: app?.max_subscriptions ?? settings.appSubscriptionsMax,
+      };
+    },
+    count: async (key) => {
+      // Reads the limits again if they may have changed.
+      await apps.find(key);
+      return presence.query({ kind: 'app', app: key });
+    },
+    workers: settings.workers,
+  });
 }
 
 /** Delivers to the hub. An error of one message must not end every worker of every host. */

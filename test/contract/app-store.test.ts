@@ -153,6 +153,8 @@ function appStoreContract(name: string, openStore: (onInvalidApp?: InvalidAppHan
         webhook_url: 'https://shop.example/pusher',
         webhook_events: ['channel_occupied', 'member_added'],
         max_connections: 100,
+        max_channels: 7,
+        max_subscriptions: 0,
         max_presence_members: 0,
         client_events_per_second: 5,
       };

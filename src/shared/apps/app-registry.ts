@@ -97,6 +97,11 @@ export class AppRegistry {
     return known !== undefined && isFresh(known.readAt) ? known.app : undefined;
   }
 
+  /** The app of that key as it was last seen, current or not. */
+  remembered(key: string): App | undefined {
+    return this.#cache.get(key)?.app;
+  }
+
   async #indexed(id: string): Promise<App | undefined> {
     for (const key of this.#ids.keysOf(id)) {
       const app = isAppKey(key) ? await this.#registered(key, true) : undefined;

@@ -107,6 +107,10 @@ export const appFields = v.object({
   webhook_batch: v.exactOptional(v.boolean()),
   /** Connections the app may have at once, of all protocols, workers and hosts together. */
   max_connections: v.exactOptional(limit),
+  /** Channels with a subscriber that the app may have at once, on all workers and hosts together. */
+  max_channels: v.exactOptional(limit),
+  /** Subscriptions that the app may have at once, on all workers and hosts together. */
+  max_subscriptions: v.exactOptional(limit),
   /** Users that a presence channel may have. */
   max_presence_members: v.exactOptional(limit),
   /** Client events that a connection may send in a second. */
@@ -141,6 +145,8 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
   webhook_events: 'list',
   webhook_batch: 'boolean',
   max_connections: 'number',
+  max_channels: 'number',
+  max_subscriptions: 'number',
   max_presence_members: 'number',
   client_events_per_second: 'number',
 };

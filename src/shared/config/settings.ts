@@ -167,6 +167,24 @@ export const SETTINGS = {
       'Maximum memory in the primary for the names of channels and users of all clients. ' +
       'When full, subscriptions to channels that are new on a worker are rejected (host_full)',
   }),
+  appChannelsMax: integer({
+    env: 'GUSHER_APP_CHANNELS_MAX',
+    unit: 'channels',
+    fallback: Math.floor(getHeapStatistics().heap_size_limit / 8 / 1_600),
+    computed: 'fills an eighth of the heap limit of the primary',
+    min: 1,
+    max: 1_000_000_000,
+    about: 'Maximum channels with a subscriber per app, unless the app has max_channels (channels_full)',
+  }),
+  appSubscriptionsMax: integer({
+    env: 'GUSHER_APP_SUBSCRIPTIONS_MAX',
+    unit: 'subscriptions',
+    fallback: Math.floor(getHeapStatistics().heap_size_limit / 8 / 800),
+    computed: 'fills an eighth of the heap limit of the primary',
+    min: 1,
+    max: 1_000_000_000,
+    about: 'Maximum subscriptions per app, unless the app has max_subscriptions (subscriptions_full)',
+  }),
   commandsPerSecond: integer({
     env: 'GUSHER_COMMANDS_PER_SECOND',
     unit: 'commands/s',

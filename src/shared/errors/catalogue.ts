@@ -46,6 +46,14 @@ export const ERRORS = catalogue({
     message: 'The server has reached its limit of channel and user names; retry later.',
     reconnect: 'backoff',
   },
+  channels_full: {
+    message: 'The app has reached its limit of channels (max_channels); retry later.',
+    reconnect: 'backoff',
+  },
+  subscriptions_full: {
+    message: 'The app has reached its limit of subscriptions (max_subscriptions); retry later.',
+    reconnect: 'backoff',
+  },
   client_events_off: { message: 'Client events are not enabled for this app.', reconnect: 'never' },
   bad_client_event: {
     message: 'Event name must start with "client-".',

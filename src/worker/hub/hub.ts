@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
 import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
@@ -9,9 +10,15 @@ import { Channel, type SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { PresenceReporter } from '../ipc/presence-reporter.ts';
+import type { AppAllowances } from './app-allowances.ts';
 import type { FanOut } from './fan-out.ts';
 import { NameAllowance } from './name-allowance.ts';
 import { UserIndex } from './user-index.ts';
+
+type HubAllowances = Pick<
+  AppAllowances,
+  'error' | 'addChannel' | 'removeChannel' | 'addSubscription' | 'removeSubscription'
+>;
 
 /**
  * Keeps the connections of this worker and their subscriptions. Subscribes to a topic at the broker for its first
@@ -22,6 +29,7 @@ export class Hub {
   readonly #fanOut: FanOut;
   readonly #presence: Pick<PresenceReporter, 'report'>;
   readonly #names: NameAllowance;
+  readonly #appAllowances: HubAllowances | undefined;
   readonly #stats: Stats;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
@@ -32,12 +40,14 @@ export class Hub {
     fanOut: FanOut;
     presence: Pick<PresenceReporter, 'report'>;
     names?: NameAllowance;
+    appAllowances?: HubAllowances;
     stats: Stats;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
     this.#presence = options.presence;
     this.#names = options.names ?? new NameAllowance(Number.POSITIVE_INFINITY);
+    this.#appAllowances = options.appAllowances;
     this.#stats = options.stats;
   }
 
@@ -98,14 +108,19 @@ export class Hub {
   }
 
   /**
-   * Whether the name budget of the host allows these channels, and the user in them. Attack: many clients, each
-   * within its limits, that subscribe to different channels.
+   * The error if the limits of the app or the name budget of the host do not allow these channels, and the user in
+   * them. Attack: many clients, each within its limits, that subscribe to different channels.
    */
-  hasRoomFor(channelNames: readonly string[], { appKey, userId }: Connection, member = userId): boolean {
+  limitError(channelNames: readonly string[], { appKey, userId }: Connection): ErrorCode | undefined {
     const newChannels = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
-    if (this.#names.admits(newChannels, member, channelNames.length)) return true;
+    const appError = this.#appAllowances?.error(appKey, newChannels.length, channelNames.length);
+    if (appError !== undefined) {
+      this.#stats.subscriptionsOverLimit += 1;
+      return appError;
+    }
+    if (this.#names.admits(newChannels, userId, channelNames.length)) return undefined;
     this.#stats.namesRefused += 1;
-    return false;
+    return 'host_full';
   }
 
   /** A pending subscription does not count. */
@@ -193,7 +208,7 @@ export class Hub {
   /** The channel, for a registered connection. Hazard: a subscription added after `remove` would stay for ever. */
   #channelFor(connection: Connection, channelName: string): Channel<Connection> | undefined {
     if (!this.#isRegistered(connection)) return undefined;
-    return this.#join(topicOf(connection.appKey, channelName));
+    return this.#join(connection.appKey, topicOf(connection.appKey, channelName));
   }
 
   #addSubscription(
@@ -211,6 +226,7 @@ export class Hub {
     else connection.subscriptions.push(group);
     if (!isPending) this.#presence.report(connection.appKey, channelName, connection.userId, 1);
     this.#names.spend(userCost(connection.userId));
+    this.#appAllowances?.addSubscription(connection.appKey);
     this.#stats.subscriptions += 1;
   }
 
@@ -267,12 +283,13 @@ export class Hub {
     );
   }
 
-  #join(topic: string): Channel<Connection> {
+  #join(appKey: string, topic: string): Channel<Connection> {
     const present = this.#channels.get(topic);
     if (present !== undefined) return present;
     const channel = new Channel<Connection>(topic);
     this.#channels.set(topic, channel);
     this.#names.spend(channelCost(channelOf(topic)));
+    this.#appAllowances?.addChannel(appKey);
     this.#stats.topics += 1;
     const joining = this.#broker.subscribe(topic).then(() => {
       channel.joining = undefined;
@@ -301,6 +318,7 @@ export class Hub {
     connection.members?.delete(channelName);
     group.connections.delete(connection);
     this.#fanOut.leave(group, connection);
+    this.#appAllowances?.removeSubscription(connection.appKey);
     this.#stats.subscriptions -= 1;
     if (group.connections.size > 0) return;
     channel.removeGroup(group);
@@ -309,6 +327,7 @@ export class Hub {
     }
     if (channel.groups.length > 0) return;
     this.#channels.delete(channel.topic);
+    this.#appAllowances?.removeChannel(connection.appKey);
     this.#stats.topics -= 1;
     this.#broker.unsubscribe(channel.topic);
   }

@@ -29,7 +29,7 @@ describe('ControlHandler', () => {
       subscribe: () => undefined,
       unsubscribe: () => undefined,
       isSubscribed: () => false,
-      hasRoomFor: () => true,
+      limitError: () => undefined,
     },
     reply: () => undefined,
     countProtocolError: () => undefined,

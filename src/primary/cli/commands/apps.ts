@@ -82,6 +82,8 @@ const add: CommandModule = {
         'max-connections',
         textOption('connections that the app may have at once, of all protocols and hosts'),
       )
+      .option('max-channels', textOption('channels that the app may have at once, on all hosts'))
+      .option('max-subscriptions', textOption('subscriptions that the app may have at once, on all hosts'))
       .option('max-presence-members', textOption('users that a presence channel may have'))
       .option('client-events-per-second', textOption('client events that a connection may send in a second'))
       .option('enabled', { type: 'boolean', describe: 'let its clients in' })

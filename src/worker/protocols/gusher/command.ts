@@ -26,7 +26,7 @@ export interface Command {
 
 /** The dependencies of the commands. */
 export interface Context {
-  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'hasRoomFor'>;
+  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'limitError'>;
   /** Sends one message, after those enqueued before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Logs that a token was rejected. */

@@ -39,7 +39,7 @@ export interface Context {
     | 'activateAs'
     | 'cachedEvent'
     | 'unsubscribe'
-    | 'hasRoomFor'
+    | 'limitError'
     | 'isSubscribed'
     | 'setUser'
   >;

@@ -1,6 +1,7 @@
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
+import type { Stats } from '../../../shared/stats.ts';
 import type { Broker } from '../../broker/broker.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ReceiveQueue } from '../../connection/receive-queue.ts';
@@ -27,6 +28,7 @@ export function createPusherProtocol({
   clientEvents,
   webhookReporter,
   clientLog,
+  stats,
   reply,
 }: {
   settings: Settings;
@@ -39,6 +41,7 @@ export function createPusherProtocol({
   clientEvents: ClientEvents;
   webhookReporter: WebhookReporter;
   clientLog: ClientLog;
+  stats: Stats;
   reply: (connection: Connection, text: string) => void;
 }): PusherProtocol {
   const announce = (appKey: string, channel: string, text: string): void =>
@@ -51,6 +54,7 @@ export function createPusherProtocol({
     joinPace: new JoinPace({
       perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
       perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
+      stats,
     }),
     presence: new PresenceWatch({ presence, announce }),
     counts: new SubscriptionCounts({ presence, announce }),

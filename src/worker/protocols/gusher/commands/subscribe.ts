@@ -58,7 +58,7 @@ function subscriptionError(
   const newChannels = channels.filter((channel) => !hub.isSubscribed(connection, channel));
   const subscriptions = connection.subscriptions.length + newChannels.length;
   if (newChannels.length > 0 && subscriptions > subscriptionsMax) return 'too_many_subscriptions';
-  return newChannels.length === 0 || hub.hasRoomFor(newChannels, connection) ? undefined : 'host_full';
+  return newChannels.length === 0 ? undefined : hub.limitError(newChannels, connection);
 }
 
 /**

@@ -29,6 +29,8 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   too_many_subscriptions: 'LimitReached',
   presence_full: 'LimitReached',
   host_full: 'LimitReached',
+  channels_full: 'LimitReached',
+  subscriptions_full: 'LimitReached',
   too_many_joins: 'LimitReached',
   member_too_large: 'LimitReached',
   presence_busy: 'ServerError',
@@ -103,7 +105,8 @@ function authorize(
   if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
     throw new GusherError('too_many_subscriptions');
   }
-  if (isNew && !hub.hasRoomFor([channel], connection)) throw new GusherError('host_full');
+  const limitError = isNew ? hub.limitError([channel], connection) : undefined;
+  if (limitError !== undefined) throw new GusherError(limitError);
   const authorized = {
     channel,
     member: undefined,
