@@ -106,6 +106,7 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     sockets,
     expiry,
     limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
+    trustedProxies: settings.trustedProxies,
   });
 
   /** Chooses how frames are written: directly to the system if this version of Node supports it. */

@@ -77,6 +77,24 @@ describe('app restrictions', function () {
     });
   }
 
+  it('ignores a report of TLS by a peer that is no trusted proxy', async () => {
+    for (const [network, expected] of [
+      ['192.0.2.0/24', '403'],
+      ['127.0.0.0/8', '101'],
+    ] as const) {
+      const env = { GUSHER_APPS_FILE: apps.path, GUSHER_TRUSTED_PROXIES: network };
+      const other = await startGusher({ env });
+      for (const headers of [{ 'X-Forwarded-Proto': 'https' }, { Forwarded: 'proto=https' }]) {
+        const socket = await RawSocket.connect(other.port);
+        socket.send(upgradeHead('/ws/tls', headers as Record<string, string>));
+        await eventually(() => socket.received.includes('\r\n\r\n'), 'an answer');
+        expect(socket.received.slice(9, 12)).to.equal(expected);
+        socket.socket.destroy();
+      }
+      expect(await other.stop()).to.equal(0);
+    }
+  });
+
   it('count the connections of both protocols together', async () => {
     const first = await connect('/ws/small');
     const second = await connect('/app/small?protocol=7');

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
+import { MEMBER_INFO_MAX_BYTES } from '../model/presence.ts';
 import { parseNetworks } from '../net/client-address.ts';
 import { parseRedisAddress } from '../redis/redis-url.ts';
 import { address, flag, integer, oneOf, optionalText, publicKeyFile, type Setting, text } from './setting.ts';
@@ -389,7 +390,7 @@ export const SETTINGS = {
     unit: 'bytes',
     fallback: 2 * KIBIBYTE,
     min: 0,
-    max: 64 * KIBIBYTE,
+    max: MEMBER_INFO_MAX_BYTES,
     about: 'Maximum size of user_info',
   }),
   pusherEventMaxBytes: integer({

@@ -9,6 +9,12 @@
 /** Most names in one answer: a page takes some milliseconds of a process that must not be late. */
 export const PRESENCE_PAGE_MAX = 10_000;
 
+/**
+ * Most bytes that the setting for the info of a member may allow. Other hosts accept every info up to this size, or they
+ * would miss members.
+ */
+export const MEMBER_INFO_MAX_BYTES = 64 * 1024;
+
 /** Of an app's connections or of a channel's subscriptions: how many more, or fewer, a user has at a worker. */
 export interface PresenceDelta {
   readonly app: string;

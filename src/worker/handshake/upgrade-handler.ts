@@ -1,5 +1,5 @@
 import { IncomingMessage, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { BlockList, Socket } from 'node:net';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
 import {
   asksForWebSocket,
@@ -9,6 +9,7 @@ import {
 } from '../../shared/http/request-rules.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
+import { isIn, parseNetworks, plainAddress } from '../../shared/net/client-address.ts';
 import { headOf, useOriginForm } from '../api/http/router.ts';
 import type { Authenticator, AuthResult } from '../auth/authenticator.ts';
 import { Grants } from '../auth/grants.ts';
@@ -41,6 +42,8 @@ export interface UpgradeDependencies {
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: Pick<ClientLog, 'connectRefused'>;
   readonly limits: RequestLimits;
+  /** Comma-separated networks; empty if the operator named none. */
+  readonly trustedProxies: string;
 }
 
 /**
@@ -50,10 +53,14 @@ export interface UpgradeDependencies {
 export class UpgradeHandler {
   readonly #dependencies: UpgradeDependencies;
   readonly #rejected: RejectedClients;
+  /** `undefined`: every peer may report TLS. */
+  readonly #trusted: BlockList | undefined;
   #stopping = false;
 
   constructor(dependencies: UpgradeDependencies) {
     this.#dependencies = dependencies;
+    const { trustedProxies } = dependencies;
+    this.#trusted = trustedProxies === '' ? undefined : parseNetworks(trustedProxies);
     this.#rejected = new RejectedClients({ protocol: dependencies.protocol });
     dependencies.server.on('upgrade', this.#onUpgrade);
   }
@@ -84,6 +91,7 @@ export class UpgradeHandler {
   async #handle(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const { pusherHandshake } = this.#dependencies;
     this.#checkLaterRequest(request);
+    this.#ignoreUntrustedProto(request, socket);
     if (!pusherHandshake.matches(request)) return await this.#handleNative(request, socket, head);
     requireHandshake(request);
     await pusherHandshake.handle(request, socket, head);
@@ -138,6 +146,16 @@ export class UpgradeHandler {
     }
     clientLog.connectRefused(error, { app, address: socket.remoteAddress, protocol: 'gusher' });
     handshake.complete(request, socket, head, (client) => this.#rejected.reject(client, error));
+  }
+
+  /**
+   * Attack: a client that connects without a proxy and claims TLS. The header stays, because it is also a sign of a proxy,
+   * which ends the access to the demo app.
+   */
+  #ignoreUntrustedProto({ headers }: UpgradeRequest, { remoteAddress = '' }: Socket): void {
+    if (this.#trusted === undefined || isIn(this.#trusted, plainAddress(remoteAddress))) return;
+    if (headers.forwarded === undefined && headers['x-forwarded-proto'] === undefined) return;
+    headers['x-forwarded-proto'] = 'http';
   }
 
   /** The primary checks only the first request of a TCP connection; Node parses the later ones here. */

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import * as v from 'valibot';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { isAppKey, isChannelName, isUserId } from '../../../shared/model/names.ts';
+import { MEMBER_INFO_MAX_BYTES } from '../../../shared/model/presence.ts';
 import type { PresenceRecord } from '../registry.ts';
 
 /**
@@ -31,8 +32,6 @@ export const RECORDS_PER_MESSAGE = 500;
 /** Attack: a message that takes long to parse. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 const COUNT_MAX = 1_000_000_000;
-/** Ten times the `user_info` that Pusher allows. */
-export const INFO_MAX_LENGTH = 16 * 1024;
 const HOST_ID = /^[A-Za-z0-9_-]{20}$/;
 
 const messageSchema = v.object({
@@ -98,7 +97,11 @@ function recordOf([app, channel, user, count, info, ...more]: readonly unknown[]
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 0 || count > COUNT_MAX)
     return undefined;
   if (info === undefined) return { app, channel, user, count };
-  if (typeof info !== 'string' || info.length > INFO_MAX_LENGTH || parseJson(info) === undefined)
+  if (
+    typeof info !== 'string' ||
+    Buffer.byteLength(info) > MEMBER_INFO_MAX_BYTES ||
+    parseJson(info) === undefined
+  )
     return undefined;
   return { app, channel, user, count, info };
 }
