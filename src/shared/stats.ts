@@ -17,6 +17,8 @@ export interface Stats {
   topics: number;
   connectionsOpened: number;
   connectionsRefused: number;
+  /** Of these, refused because their address had too many connects or connections. */
+  connectionsAddressLimited: number;
   /** Sockets dropped without an answer, because too many had not sent a request. */
   connectionsDropped: number;
   /** Connections that the server ended, for whatever reason. */
@@ -62,6 +64,7 @@ export function createStats(): Stats {
     topics: 0,
     connectionsOpened: 0,
     connectionsRefused: 0,
+    connectionsAddressLimited: 0,
     connectionsDropped: 0,
     connectionsClosed: 0,
     connectionsTooSlow: 0,

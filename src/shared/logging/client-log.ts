@@ -4,6 +4,9 @@ import { isAppKey } from '../model/names.ts';
 import type { Stats } from '../stats.ts';
 import { LogThrottle, type ThrottledLevel } from './log-throttle.ts';
 
+/** Errors of a client address that exceeds its limits. */
+const ADDRESS_LIMITS: ReadonlySet<string> = new Set(['too_many_connects', 'too_many_connections']);
+
 const INTERVAL_MS = 10_000;
 const LINES_PER_KEY = 5;
 /** Attack: strangers that get refused in many ways at once; what they cost the disk is bounded. */
@@ -55,6 +58,7 @@ export class ClientLog {
   /** A connect was refused before it became a connection. */
   connectRefused({ code }: ErrorEntry, facts: ClientFacts): void {
     this.#stats.connectionsRefused += 1;
+    if (ADDRESS_LIMITS.has(code)) this.#stats.connectionsAddressLimited += 1;
     this.#write('info', { event: 'connect_refused', code, ...facts }, 'connect refused');
   }
 

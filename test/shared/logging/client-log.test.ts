@@ -1,0 +1,17 @@
+import { expect } from 'chai';
+import pino from 'pino';
+import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
+import { ClientLog } from '../../../src/shared/logging/client-log.ts';
+import { createStats } from '../../../src/shared/stats.ts';
+
+describe('ClientLog', () => {
+  it('counts connects beyond the limits of an address also on their own', () => {
+    const stats = createStats();
+    const clientLog = new ClientLog({ log: pino({ level: 'silent' }), stats });
+    for (const error of [ERRORS.too_many_connects, ERRORS.too_many_connections, ERRORS.unknown_app]) {
+      clientLog.connectRefused(error, { address: '192.0.2.1' });
+    }
+    expect(stats.connectionsRefused).to.equal(3);
+    expect(stats.connectionsAddressLimited).to.equal(2);
+  });
+});
