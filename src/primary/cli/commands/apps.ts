@@ -36,6 +36,8 @@ const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'webhook_events',
   'webhook_batch',
   'max_connections',
+  'max_channels',
+  'max_subscriptions',
   'max_presence_members',
   'client_events_per_second',
 ]);
