@@ -32,8 +32,3 @@ export function createLog(
     isText ? { write: (line) => standardError.write(textOfLogLine(line)) } : standardError,
   );
 }
-
-/** A log that nobody reads, for tests of single parts. */
-export function silentLog(): Logger {
-  return pino({ level: 'silent' });
-}

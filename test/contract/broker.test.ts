@@ -3,7 +3,6 @@ import { Relay } from '../../src/primary/broker/relay.ts';
 import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import { MessagePipe } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerStatus, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
-import { silentLog } from '../../src/shared/log.ts';
 import type { ControlMessage } from '../../src/shared/model/control-message.ts';
 import { CACHE_TTL_MS, type Publication } from '../../src/shared/model/publication.ts';
 import { createStats } from '../../src/shared/stats.ts';
@@ -12,6 +11,7 @@ import { RedisBroker } from '../../src/worker/broker/redis/redis-broker.ts';
 import { RelayBroker } from '../../src/worker/broker/relay-broker.ts';
 import { eventually } from '../support/deadline.ts';
 import { RedisServer } from '../support/redis-server.ts';
+import { silentLog } from '../support/silent-log.ts';
 import { socketPair } from '../support/socket-pair.ts';
 
 const MEBIBYTE = 1024 * 1024;

@@ -4,7 +4,7 @@ import { hasBareLineEnd, headEnd, sidOf, startsLikeHttp } from '../../src/primar
 import { listElements, parseRequestHead, valuesOf } from '../../src/shared/http/request-head.ts';
 import { asksForWebSocket, requestError, splitTarget } from '../../src/shared/http/request-rules.ts';
 import { sliceElements, sliceMembers } from '../../src/shared/json/raw-json.ts';
-import { isAppKey, isChannelName, isEventName, parseTopic } from '../../src/shared/model/names.ts';
+import { isAppKey, isChannelName, isEventName } from '../../src/shared/model/names.ts';
 import { verifySignedQuery } from '../../src/worker/api/pusher/signature.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { appKeyOf } from '../../src/worker/auth/token-verifier.ts';
@@ -85,7 +85,6 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
     isChannelName(text),
     isEventName(text),
     isAppKey(text),
-    parseTopic(`app@${text}`),
   ],
   grants: (text) => new Grants([`a*${text}*b`, '*a*a*a*a*']).allows(text),
   sliceMembers: (text) => sliceMembers(`{"a":${JSON.stringify(text)},"b":[${' '.repeat(text.length)}]}`),

@@ -22,7 +22,6 @@ const NOT_YET_CLEAN: ReadonlySet<string> = new Set([
   'src/shared/model/presence.ts',
   'src/shared/redis/client.ts',
   'src/shared/redis/sentinel-monitor.ts',
-  'src/shared/scheduling/token-bucket-queue.ts',
   'test/shared/apps/app-registry.test.ts',
   'test/shared/scheduling/token-bucket-queue.test.ts',
 ]);

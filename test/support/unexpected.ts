@@ -1,6 +1,6 @@
-import { silentLog } from '../../src/shared/log.ts';
 import { UnexpectedErrors } from '../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../src/shared/stats.ts';
+import { silentLog } from './silent-log.ts';
 
 /** Creates an `UnexpectedErrors` that throws every reported error, so that the test fails. */
 export function noUnexpectedErrors(): UnexpectedErrors {

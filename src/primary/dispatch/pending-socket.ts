@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { type ErrorBody, errorBody } from '../../shared/errors/http-error.ts';
+import { destroyOnError } from '../../shared/http/destroy-on-error.ts';
 
 /** A socket that no worker has accepted yet. */
 export interface PendingSocket {
@@ -20,7 +21,7 @@ export interface PendingSocket {
 
 /** From now on an error of the socket destroys it and has no other effect. */
 export function createPendingSocket(socket: Socket, port: PendingSocket['port']): PendingSocket {
-  socket.on('error', destroySocket);
+  destroyOnError(socket);
   return {
     socket,
     port,
@@ -30,8 +31,4 @@ export function createPendingSocket(socket: Socket, port: PendingSocket['port'])
     errorBody,
     arrivedAt: performance.now(),
   };
-}
-
-function destroySocket(this: Socket): void {
-  this.destroy();
 }

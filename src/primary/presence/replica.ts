@@ -1,4 +1,4 @@
-import { channelCost, userCost } from '../../shared/model/name-cost.ts';
+import { channelCost, userCost } from '../../shared/model/presence.ts';
 
 /** Counts by user (empty: unnamed). Each is above 0. */
 export type UserCounts = ReadonlyMap<string, number>;
@@ -7,7 +7,7 @@ export type UserCounts = ReadonlyMap<string, number>;
 export class PresenceReplica {
   /** By app, then by channel (empty: the connections of the app). */
   readonly #apps = new Map<string, Map<string, Map<string, number>>>();
-  /** The cost of its names, by `name-cost.ts`. */
+  /** The cost of its names, by `channelCost` and `userCost`. */
   nameBytes = 0;
 
   get(app: string, channel: string, user: string): number {

@@ -1,23 +1,12 @@
 import * as v from 'valibot';
 import { publicKeyOf } from '../crypto/public-key.ts';
-import { CHANNEL_MAX_LENGTH, isAppKey, isName } from '../model/names.ts';
+import { grantList } from '../model/grants.ts';
+import { isAppKey } from '../model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import { normalOrigin } from '../net/origin.ts';
 
-/** Most grants that one connection or app record may hold: each is looked at on every subscribe. */
-export const GRANTS_MAX = 1_000;
-
-/** A channel grant: a channel name, in which `*` stands for any part. It keeps the rule for channel names. */
-export const grant = v.pipe(
-  v.string(),
-  v.check((text) => isName(text, CHANNEL_MAX_LENGTH), 'must be a channel name or a pattern with *'),
-);
-
-/** A list of channel grants as webhooks, tokens and app records give it. */
-export const grantList = v.pipe(v.array(grant), v.maxLength(GRANTS_MAX));
-
 /** A webhook address: absolute, http or https. */
-export const webhookUrl = v.pipe(
+const webhookUrl = v.pipe(
   v.string(),
   v.maxLength(2_048),
   v.check((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'must be an http:// or https:// URL'),
@@ -72,7 +61,7 @@ const limit = v.pipe(v.number(), v.integer(), v.minValue(0));
  * An app as it is stored, under the same names in a Redis hash, in the apps file and over HTTP. Each field is
  * optional.
  */
-export const appFields = v.object({
+const appFields = v.object({
   /** Auth webhook. */
   url: v.exactOptional(webhookUrl),
   /** Grants of clients that present no credential; absent: such clients are refused. */

@@ -52,7 +52,7 @@ export function errorBody({ code, message, index }: ErrorEntry): string {
 }
 
 /** The JSON body of an error of the Pusher HTTP API: SDKs show `error` as it is. */
-export function pusherErrorBody({ code, message, index }: ErrorEntry): string {
+function pusherErrorBody({ code, message, index }: ErrorEntry): string {
   return JSON.stringify({ error: message, code, index });
 }
 

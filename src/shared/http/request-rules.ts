@@ -52,7 +52,7 @@ function bodyError(head: RequestHead, { bodyMaxBytes, bodiless }: RequestLimits)
 }
 
 /** The error of a body beyond `GUSHER_BODY_MAX_BYTES`. */
-export function bodyTooLarge(maxBytes: number): GusherError {
+function bodyTooLarge(maxBytes: number): GusherError {
   return new GusherError('body_too_large', {
     detail: `The limit is ${maxBytes} bytes (GUSHER_BODY_MAX_BYTES).`,
   });

@@ -8,12 +8,12 @@ export const HEADER_BYTES = 5;
 /** A message of JSON. */
 export const MESSAGE_KIND = 0x4d;
 /** A relayed item: two digits for the length of the topic, the topic, JSON. */
-export const ITEM_KIND = 0x49;
+const ITEM_KIND = 0x49;
 /**
  * Attack: a length that a reader would wait and hold memory for. It is also what four digits can say; a publication is
  * bounded far below it (`publication-size.ts`).
  */
-export const BODY_MAX_BYTES = 2 ** 28 - 1;
+const BODY_MAX_BYTES = 2 ** 28 - 1;
 export const TOPIC_MAX_BYTES = 2 ** 14 - 1;
 const TOPIC_AT = HEADER_BYTES + 2;
 

@@ -2,8 +2,7 @@ import { isObject } from './is-object.ts';
 import { parseJson } from './parse-json.ts';
 
 /**
- * Takes JSON objects apart without touching the values: what was written as `1.0`, `12345678901234567890` or
- * `"\u00e9"` is passed on as the same bytes.
+ * Splits JSON objects without changing the values: `1.0`, `12345678901234567890` and `"\u00e9"` keep their bytes.
  */
 
 const QUOTE = 0x22;
@@ -17,9 +16,9 @@ const CLOSE_BRACKET = 0x5d;
 const SPACE = 0x20;
 
 /**
- * The members of one JSON object as the texts of their values, without the white space around them. Of members
- * with the same key the last one counts, as it does for `JSON.parse`. `undefined` if the text is not one JSON
- * object. Takes linear time, and no stack for depth.
+ * Returns the members of one JSON object as the texts of their values, without surrounding white space. Of members
+ * with the same key the last one counts, as in `JSON.parse`. Returns `undefined` if the text is not one JSON object.
+ * Takes linear time and does not recurse.
  */
 export function sliceMembers(text: string): Map<string, string> | undefined {
   if (!isObject(parseJson(text))) return undefined;
@@ -40,7 +39,7 @@ export function sliceMembers(text: string): Map<string, string> | undefined {
   return members;
 }
 
-/** As `sliceMembers`, for the elements of one JSON array. */
+/** Returns the texts of the elements of one JSON array; see `sliceMembers`. */
 export function sliceElements(text: string): string[] | undefined {
   if (!Array.isArray(parseJson(text))) return undefined;
   const elements: string[] = [];
@@ -54,7 +53,7 @@ export function sliceElements(text: string): string[] | undefined {
   return elements;
 }
 
-/** The string that a JSON text stands for; `undefined` if it stands for something else. */
+/** Parses a JSON string. Returns `undefined` for JSON of another type. */
 export function stringOf(raw: string | undefined): string | undefined {
   return raw?.charCodeAt(0) === QUOTE ? (JSON.parse(raw) as string) : undefined;
 }
@@ -67,7 +66,7 @@ function skipSpace(text: string, from: number): number {
   return at;
 }
 
-/** Just behind the string that begins at `from`. */
+/** Returns the position after the string that begins at `from`. */
 function stringEnd(text: string, from: number): number {
   let at = from;
   do {
@@ -82,7 +81,7 @@ function isEscaped(text: string, at: number): boolean {
   return backslashes % 2 === 1;
 }
 
-/** Just behind the value that begins at `from`. */
+/** Returns the position after the value that begins at `from`. */
 function valueEnd(text: string, from: number): number {
   let depth = 0;
   for (let at = from; at < text.length; at += 1) {

@@ -1,28 +1,28 @@
 import * as v from 'valibot';
-import { grantList } from '../apps/app.ts';
 import { sliceMembers } from '../json/raw-json.ts';
+import { grantList } from './grants.ts';
 import { isAppKey, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 
 /**
- * What a backend tells the connections of a user, or one socket, rather than the subscribers of a channel. It
- * goes to every worker, since only the one that holds a connection knows of it. It may come from Redis, where
- * anybody may have typed it, so it is read with a schema and with bounds.
+ * Messages of a backend to the connections of a user, or to one socket, instead of the subscribers of a channel. They
+ * go to every worker, because only the worker of a connection knows it. Any Redis client may have written them, so
+ * gusher parses them with a schema and bounds.
  */
 
 /** The topic on which brokers carry control messages. It has no `@`, so it is the topic of no channel. */
 export const CONTROL_TOPIC = 'gusher:control';
 
 const app = v.pipe(v.string(), v.check(isAppKey));
-/** Not empty: that would be everybody who has no name. */
+/** Never empty: an empty id would match all connections without a user. */
 const user = v.pipe(v.string(), v.check(isUserId));
 const socket = v.pipe(v.string(), v.check(isSocketId));
 const event = v.pipe(v.string(), v.check(isEventName));
-/** As the `id` of a publication. */
+/** See `Publication.id`. */
 const id = v.exactOptional(v.pipe(v.string(), v.check(isPublicationId)));
 /** The JSON text of `data`, byte for byte as the backend wrote it. */
 const data = v.string();
 
-/** `event` names the message; without it `data` is all that the client gets, as upstream has it. */
+/** Without `event`, the client receives only `data`, as in gusher-cluster. */
 const toUser = v.object({ kind: v.literal('toUser'), app, user, event: v.exactOptional(event), id, data });
 const toSocket = v.object({
   kind: v.literal('toSocket'),
@@ -44,11 +44,11 @@ const terminate = v.object({ kind: v.literal('terminate'), app, user, id });
 
 const controlMessage = v.variant('kind', [toUser, toSocket, grants, terminate]);
 
-/** To each connection of a user, or to one socket: a message beside the channels. */
+/** A message to each connection of a user, or to one socket, outside of channels. */
 export type DirectMessage = v.InferOutput<typeof toUser> | v.InferOutput<typeof toSocket>;
-/** The grants of a user's open connections get more entries, or others. Later connections are not concerned. */
+/** Adds to or replaces the grants of the open connections of a user. Later connections are not affected. */
 export type GrantsChange = v.InferOutput<typeof grants>;
-/** Every connection of a user is closed. */
+/** Closes all connections of a user. */
 export type Termination = v.InferOutput<typeof terminate>;
 export type ControlMessage = DirectMessage | GrantsChange | Termination;
 
@@ -63,7 +63,7 @@ export function encodeControlMessage(message: ControlMessage): string {
   return `${JSON.stringify(rest).slice(0, -1)},"data":${raw}}`;
 }
 
-/** Reads what `encodeControlMessage` made, or a person typed; `undefined` if it breaks a rule. Absent `data` is null. */
+/** Parses a control message. Returns `undefined` if it is invalid. Absent `data` becomes null. */
 export function parseControlMessage(text: string): ControlMessage | undefined {
   const members = sliceMembers(text);
   if (members === undefined) return undefined;

@@ -3,7 +3,7 @@ import { sliceMembers, stringOf } from '../json/raw-json.ts';
 import { isChannelName, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
 
-/** What a publication has beside the envelope; one member, so that it takes no name from a backend. */
+/** The member that holds all other fields of a publication, so that only one name is reserved. */
 const MEMBER = 'gusher';
 
 const publicationId = v.pipe(v.string(), v.check(isPublicationId));
@@ -18,8 +18,8 @@ const extras = v.object({
 });
 
 /**
- * Reads an envelope `{"channel","event","data"}` that somebody else wrote. `data` is kept byte for byte, and
- * null when absent; other members are ignored. `undefined` if it is no envelope or breaks a rule for names.
+ * Parses an envelope `{"channel","event","data"}` from an untrusted source. Keeps the bytes of `data`; absent `data` becomes
+ * null. Ignores other members. Returns `undefined` if it is not an envelope or a name is invalid.
  */
 export function parseEnvelope(text: string): Publication | undefined {
   const members = sliceMembers(text);
@@ -34,7 +34,7 @@ export function parseEnvelope(text: string): Publication | undefined {
   return parsed.success ? { ...publication, ...parsed.output } : undefined;
 }
 
-/** The text by which Redis carries a publication: its envelope, and what else there is to it. */
+/** Encodes a publication for Redis: its envelope, with its other fields in one extra member. */
 export function envelopeText(publication: Publication): string {
   const { channel: _channel, event: _event, data: _data, ...rest } = publication;
   const envelope = envelopeOf(publication);

@@ -1,12 +1,10 @@
 /**
- * What workers tell the primary's presence registry, and what it answers: who is present where. Plain data: it crosses
- * process borders as it is.
+ * Messages between workers and the presence registry of the primary. Plain data, which crosses process borders unchanged.
  *
- * Names are sorted by UTF-16 code units, as `<` compares them. Everything is inside one app; a name in two apps
- * is two names.
+ * Names are sorted by UTF-16 code units, as `<` compares them. Names are scoped to one app.
  */
 
-/** Most names in one answer: a page takes some milliseconds of a process that must not be late. */
+/** Most names in one answer: one page occupies the primary for some milliseconds. */
 export const PRESENCE_PAGE_MAX = 10_000;
 
 /**
@@ -15,34 +13,34 @@ export const PRESENCE_PAGE_MAX = 10_000;
  */
 export const MEMBER_INFO_MAX_BYTES = 64 * 1024;
 
-/** Of an app's connections or of a channel's subscriptions: how many more, or fewer, a user has at a worker. */
+/** A change in the number of connections or subscriptions of a user at a worker. */
 export interface PresenceDelta {
   readonly app: string;
-  /** Empty: the app itself, whose subscriptions are its connections. */
+  /** Empty for the app itself, whose subscriptions are its connections. */
   readonly channel: string;
-  /** Empty: those without a name. They count, and are no user. */
+  /** Empty for clients without a user id: they count as subscriptions, not as users. */
   readonly user: string;
   readonly change: number;
-  /** JSON text of what a member of the channel says of itself. The first one a present user brings is kept. */
+  /** JSON text of `user_info`. The registry keeps the first one of a present user. */
   readonly info?: string;
 }
 
-/** Which part of a sorted list: names that begin with `prefix`, from the one behind `after`, `limit` at most. */
+/** A page of a sorted list: at most `limit` names that begin with `prefix` and follow `after`. */
 export interface PageRequest {
   readonly prefix?: string;
   readonly after?: string;
-  /** Capped at `ROSTER_PAGE_MAX`. */
+  /** Capped at `PRESENCE_PAGE_MAX`. */
   readonly limit: number;
 }
 
-/** Where the next page begins: its `after`. Absent on the last page. */
+/** `next` is the `after` of the next page; absent on the last page. */
 interface Page {
   readonly next?: string;
 }
 
 export interface ChannelCounts {
   readonly subscriptions: number;
-  /** Distinct users with a name. */
+  /** Distinct user ids. */
   readonly users: number;
 }
 
@@ -90,10 +88,10 @@ export type PresenceQuery =
   /** Users with a connection to the app, subscribed or not. */
   | ({ readonly kind: 'usersOfApp' } & InApp & PageRequest)
   | ({ readonly kind: 'usersOfChannel' } & InChannel & PageRequest)
-  /** Users who are in every one of the channels. */
+  /** Users in every one of the channels. */
   | ({ readonly kind: 'usersInAll'; readonly channels: readonly string[] } & InApp & PageRequest)
   | ({ readonly kind: 'members'; readonly limit: number } & InChannel)
-  /** How many connections a user has. */
+  /** The number of connections of a user. */
   | ({ readonly kind: 'user'; readonly user: string } & InApp)
   | ({ readonly kind: 'app' } & InApp)
   /** Apps with a connection or a subscription. */
@@ -114,7 +112,7 @@ export interface PresenceAnswers {
   readonly totals: AppCounts & { readonly apps: number };
 }
 
-/** Somebody comes to a channel that may have `max` users. */
+/** A member joins a channel that may have `max` users. */
 export interface PresenceJoin extends InChannel {
   readonly member: Member;
   readonly max: number;
@@ -125,26 +123,44 @@ export type PresenceQueryOf<Kind extends PresenceQueryKind> = Extract<PresenceQu
 export type PresenceAnswer = PresenceAnswers[PresenceQueryKind];
 
 /**
- * Questions that can be watched: after the answer come the events of every change to it. `members`: `joined` and
- * `left`; `channel`: `counted`; `user`: `online` and `offline`.
+ * Queries that a worker can subscribe to: events of every change follow the answer. `members`: `joined` and `left`;
+ * `channel`: `counted`; `user`: `online` and `offline`.
  */
 export type Subscribable = PresenceQueryOf<'members' | 'channel' | 'user'>;
 
-/** The same for two questions that watch the same; app keys and channel names have no control characters. */
+/** Returns equal keys for equal subscriptions; app keys and channel names have no control characters. */
 export function subscriptionKeyOf(query: Subscribable): string {
   return `${query.kind}\n${query.app}\n${query.kind === 'user' ? query.user : query.channel}`;
 }
 
-/** A transition: told once each time it happens, however many connections and workers are behind it. */
+/** A transition of presence on all hosts, sent once each time, regardless of the number of connections. */
 export type PresenceTransition =
-  /** The first subscription to a channel, on any host; the last one is gone. */
+  /** The first subscription to a channel began, or the last one ended, on any host. */
   | ({ readonly kind: 'occupied' | 'vacated' } & InChannel)
-  /** A user's first subscription to a channel; the last one is gone. `info` is what the members' list has. */
+  /** The first subscription of a user to a channel began, or the last one ended. `info` is that of the member list. */
   | ({ readonly kind: 'joined' | 'left'; readonly user: string; readonly info?: string } & InChannel)
-  /** A user's first connection to an app; the last one is gone. */
+  /** The first connection of a user to an app opened, or the last one closed. */
   | ({ readonly kind: 'online' | 'offline'; readonly user: string } & InApp);
 
-/** What a worker hears of what it watches. `counted` comes at most once per turn of the primary's loop. */
+/** An event for a subscribed worker. `counted` is sent at most once per event-loop tick of the primary. */
 export type PresenceEvent =
   | Extract<PresenceTransition, { kind: 'joined' | 'left' | 'online' | 'offline' }>
   | ({ readonly kind: 'counted' } & InChannel & ChannelCounts);
+
+/**
+ * Memory that names take in the primary, which holds every channel and user of all workers and hosts: the measured heap
+ * size of one entry (see docs/performance.md), and two bytes per character for each of two copies.
+ */
+const CHANNEL_BYTES = 1_200;
+const USER_BYTES = 400;
+const BYTES_PER_CHARACTER = 4;
+
+/** Returns the cost of an occupied channel in bytes; an empty name stands for the connections of an app. */
+export function channelCost(channel: string): number {
+  return CHANNEL_BYTES + BYTES_PER_CHARACTER * channel.length;
+}
+
+/** Returns the cost of a user in one channel or app in bytes. Connections without a user cost nothing. */
+export function userCost(user: string): number {
+  return user === '' ? 0 : USER_BYTES + BYTES_PER_CHARACTER * user.length;
+}

@@ -1,37 +1,37 @@
 import type { Publication } from './publication.ts';
 
 /**
- * One size rule for whatever is published: it must fit the send buffer of a client, in either protocol. Entries check
- * it before they answer, the reader of Redis checks it again, and the bounds of Redis messages and of frames on the pipe
- * follow from it. So whatever is answered with success can be delivered.
+ * The size rule of publications: each must fit the send buffer of a client, in both protocols. The API checks it before it
+ * responds, and the Redis reader checks it again. The bounds of Redis messages and pipe frames follow from it, so every
+ * accepted publication can be delivered.
  */
 
 /** Room for names and punctuation around the data: four names of 256 UTF-16 units, escaped. */
 const NAMES_MAX_BYTES = 8 * 1024;
 /** Most bytes of one UTF-16 unit in a JSON string: `\u0000`. */
 const ESCAPED_UNIT_BYTES = 6;
-/** Beyond it three times the data, as it is escaped on the pipe, would not fit a frame there (`pipe-frame.ts`). */
+/** Escaping on the pipe can triple the data, which must still fit a frame (`pipe-frame.ts`). */
 const LARGEST_BYTES = 64 * 1024 * 1024;
 
-/** Most bytes of a publication as a client receives it. */
+/** Returns the most bytes of a publication as a client receives it. */
 export function publicationMaxBytes({ sendBufferMaxBytes }: { readonly sendBufferMaxBytes: number }): number {
   return Math.min(sendBufferMaxBytes, LARGEST_BYTES);
 }
 
-/** Most bytes of the text by which Redis carries a publication: its data, and the same once more as an escaped string. */
+/** Returns the most bytes of a publication in Redis: its data, and the same data again as an escaped string. */
 export function envelopeMaxBytes(maxBytes: number): number {
   return 2 * maxBytes + NAMES_MAX_BYTES;
 }
 
-/** Whether clients of both protocols can receive it in `maxBytes` bytes. */
+/** True if clients of both protocols can receive the publication in `maxBytes` bytes. */
 export function isDeliverable(
   { data, text = data, fromClient }: Pick<Publication, 'data' | 'text' | 'fromClient'>,
   maxBytes: number,
 ): boolean {
-  // Nearly all are small: their length alone shows that they fit.
+  // Fast path: the length alone proves that most publications fit.
   if (ESCAPED_UNIT_BYTES * Math.max(data.length, text.length) + NAMES_MAX_BYTES <= maxBytes) return true;
   const dataMaxBytes = maxBytes - NAMES_MAX_BYTES;
   if (Buffer.byteLength(data) > dataMaxBytes) return false;
-  // To Pusher clients data is a string that holds JSON, unless a client sent it.
+  // Pusher clients receive data as a string that contains JSON, unless a client sent it.
   return fromClient === true || Buffer.byteLength(JSON.stringify(text)) <= dataMaxBytes;
 }

@@ -1,51 +1,52 @@
 import { parseJson } from '../json/parse-json.ts';
+import { hasLoneSurrogate } from './names.ts';
 import { isCacheChannel } from './pusher-channel.ts';
 
 /**
- * One message on its way to the subscribers of a channel. Plain data: it crosses process borders as it is.
+ * One message to the subscribers of a channel. Plain data, which crosses process borders unchanged.
  */
 export interface Publication {
   readonly channel: string;
   readonly event: string;
   /** The JSON text of `data`, byte for byte as the publisher wrote it. */
   readonly data: string;
-  /** What a publisher of the Pusher protocol wrote, a string, where that is not `data` itself. */
+  /** The string that a publisher of the Pusher protocol sent, if it differs from `data`. */
   readonly text?: string;
-  /** The id of the connection that does not get it: the one it came from. */
+  /** The id of the sending connection, which does not receive the message. */
   readonly except?: string;
-  /** A client sent it, not a backend: a cache channel does not keep it. */
+  /** A client sent it, not a backend. Cache channels do not store it. */
   readonly fromClient?: true;
-  /** Who that client is in the presence channel. */
+  /** The user id of that client in the presence channel. */
   readonly userId?: string;
-  /** Of a request with an Idempotency-Key: a repeat has the same id, and each worker delivers it once. */
+  /** Set for requests with an Idempotency-Key: a retry has the same id, and each worker delivers it once. */
   readonly id?: string;
-  /** Said by the broker: it keeps this for those who subscribe to the cache channel later. */
+  /** Set by the broker: it stores the message for later subscribers of the cache channel. */
   readonly cached?: true;
 }
 
-/** How long a cache channel keeps its last publication, in ms. */
+/** Time in ms for which a cache channel stores its last publication. */
 export const CACHE_TTL_MS = 30 * 60_000;
 
-/** The last publication of a cache channel, and for how long it will be there. */
+/** The last publication of a cache channel and its remaining lifetime. */
 export interface CachedPublication {
   readonly publication: Publication;
   readonly ttlMs: number;
 }
 
-/** As a broker carries it: what a backend has sent to a cache channel is kept for those who subscribe later. */
+/** Marks publications of backends to cache channels, which the broker stores for later subscribers. */
 export function withCacheFlag(publication: Publication): Publication {
   const isCached = publication.fromClient !== true && isCacheChannel(publication.channel);
   return isCached ? { ...publication, cached: true } : publication;
 }
 
-/** The envelope `{"channel","event","data"}`, in that order: what native clients get. */
+/** Encodes the envelope `{"channel","event","data"}`, in that order, which native clients receive. */
 export function envelopeOf({ channel, event, data }: Publication): string {
   return `{"channel":${JSON.stringify(channel)},"event":${JSON.stringify(event)},"data":${data}}`;
 }
 
 /**
- * A publication of the Pusher protocol, whose data is a string. By the custom of its SDKs that is JSON text, and is
- * then the data itself; any other string is data as the JSON string that stands for it.
+ * Creates a publication of the Pusher protocol, whose data is a string. Its SDKs usually put JSON text into it, which
+ * becomes the data. Any other string becomes a JSON string.
  */
 export function publicationOfText(
   channel: string,
@@ -55,15 +56,11 @@ export function publicationOfText(
 ): Publication {
   const origin = { channel, event, ...(except !== undefined && { except }) };
   if (isPlainJson(text)) return { ...origin, data: text };
-  const data =
-    parseJson(text) === undefined || HALF_CHARACTER.test(text) ? JSON.stringify(text) : text.trim();
+  const data = parseJson(text) === undefined || hasLoneSurrogate(text) ? JSON.stringify(text) : text.trim();
   return { ...origin, data, text };
 }
 
-/** A surrogate without its partner, which no UTF-8 text can carry. */
-const HALF_CHARACTER = /\p{Cs}/u;
-
-/** JSON text that comes out of an envelope, and through UTF-8, as the same characters. */
+/** True for JSON text that an envelope and UTF-8 preserve unchanged. */
 function isPlainJson(text: string): boolean {
-  return parseJson(text) !== undefined && text.trim() === text && !HALF_CHARACTER.test(text);
+  return parseJson(text) !== undefined && text.trim() === text && !hasLoneSurrogate(text);
 }

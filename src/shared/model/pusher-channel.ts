@@ -1,18 +1,18 @@
 import { isUserId } from './names.ts';
 
 /**
- * Channel names as the Pusher protocol has them: what a channel is, its name begins with. `presence-`, `private-`
- * and `private-encrypted-`, each of them also with `cache-` behind it, and `cache-` alone.
+ * Channel names of the Pusher protocol, whose prefix defines the type of the channel: `presence-`, `private-` and
+ * `private-encrypted-`, each also followed by `cache-`, and `cache-` alone.
  */
 
 const CHANNEL_MAX_LENGTH = 200;
 const CHANNEL = /^#?[-a-zA-Z0-9_=@,.;]+$/;
 const CACHE = /^(?:private-encrypted-|private-|presence-)?cache-/;
 
-/** Of the channels that begin with `#` there is one kind: what is sent to a user who has signed in. */
+/** The only channels that begin with `#`: messages to a signed-in user. */
 export const USER_CHANNEL_PREFIX = '#server-to-user-';
 
-/** Whether there can be a channel of that name. The rest of the name of a user's own channel is a user id. */
+/** True if the name is valid. In the channel of a user, a user id follows the prefix. */
 export function isPusherChannel(name: string): boolean {
   if (name.length > CHANNEL_MAX_LENGTH) return false;
   if (name.startsWith('#')) return isUserChannel(name);
@@ -31,7 +31,7 @@ export function isEncryptedChannel(name: string): boolean {
   return name.startsWith('private-encrypted-');
 }
 
-/** Whether the channel remembers the last event published to it. */
+/** True if the channel stores its last event. */
 export function isCacheChannel(name: string): boolean {
   return CACHE.test(name);
 }

@@ -1,4 +1,4 @@
-/** What a webhook of an app can be told of, by the names of the Pusher protocol. */
+/** Event types of app webhooks, with the names of the Pusher protocol. */
 export const WEBHOOK_EVENT_NAMES = [
   'channel_occupied',
   'channel_vacated',
@@ -9,7 +9,7 @@ export const WEBHOOK_EVENT_NAMES = [
   'subscription_count',
 ] as const;
 
-/** One event, member for member as the webhook gets it. */
+/** One event, with the members that the webhook receives. */
 export type WebhookEvent =
   | { readonly name: 'channel_occupied' | 'channel_vacated' | 'cache_miss'; readonly channel: string }
   | {
@@ -21,10 +21,10 @@ export type WebhookEvent =
       readonly name: 'client_event';
       readonly channel: string;
       readonly event: string;
-      /** Text, whatever the client sent. */
+      /** Text, even if the client sent an object. */
       readonly data: string;
       readonly socket_id: string;
-      /** On presence channels. */
+      /** Only on presence channels. */
       readonly user_id?: string;
     }
   | {

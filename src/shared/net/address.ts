@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 
 /**
- * A TCP listening address as people write it: `:8000`, `127.0.0.1:8001`, `[::1]:8000`, `localhost:0`.
- * No host means every interface; port 0 lets the system choose.
+ * A TCP listening address: `:8000`, `127.0.0.1:8001`, `[::1]:8000`, `localhost:0`. Without a host it means every
+ * interface; with port 0 the system chooses the port.
  */
 export interface Address {
   readonly host: string | undefined;
@@ -12,7 +12,7 @@ export interface Address {
 const HIGHEST_PORT = 65_535;
 const FORM = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*)):(\d{1,5})$/;
 
-/** Reads an address; throws an `Error` whose message says what was expected. */
+/** Parses an address. Throws an `Error` that states what is expected. */
 export function parseAddress(text: string): Address {
   const match = FORM.exec(text);
   const port = Number(match?.[3]);
@@ -23,7 +23,7 @@ export function parseAddress(text: string): Address {
   return { host: ipv6 ?? (match[2] || undefined), port };
 }
 
-/** The address as it would be typed. */
+/** Formats the address as an operator types it. */
 export function formatAddress({ host, port }: Address): string {
   if (host === undefined) return `:${port}`;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -41,12 +41,12 @@ export function isLoopbackName(field: string): boolean {
   return isLoopback({ host: name.endsWith('.') ? name.slice(0, -1) : name, port: 0 });
 }
 
-/** True if every interface of this machine listens. */
+/** True if the address means every interface of this machine. */
 export function isEveryInterface({ host }: Address): boolean {
   return host === undefined || host === '0.0.0.0' || host === '::';
 }
 
-/** Host and port by which a program on this machine reaches the address, fit for a URL. */
+/** Returns host and port for URLs of programs on this machine. */
 export function reachableFromHere(address: Address): string {
   return formatAddress(isEveryInterface(address) ? { ...address, host: '127.0.0.1' } : address);
 }

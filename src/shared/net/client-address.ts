@@ -5,7 +5,7 @@ const FIELD = /^(?:x-forwarded-for|forwarded)[ \t]*:/i;
 const FOR_PARAMETER = /^for="?(\[[0-9a-f:.]+\]|[0-9.]+)(?::\d{1,5})?"?$/i;
 const IPV6_GROUPS_OF_NETWORK = 4;
 
-/** The addresses of a list of networks in CIDR notation; throws an `Error` that says what was expected. */
+/** Parses comma-separated networks in CIDR notation. Throws an `Error` that states what is expected. */
 export function parseNetworks(list: string): BlockList {
   const networks = new BlockList();
   for (const entry of list
@@ -17,15 +17,15 @@ export function parseNetworks(list: string): BlockList {
     const most = family === 4 ? 32 : 128;
     const prefix = length === undefined ? most : /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
     if (family === 0 || !(prefix <= most))
-      throw new Error('must be addresses or networks such as 10.0.0.0/8, between commas');
+      throw new Error('must be comma-separated addresses or networks such as 10.0.0.0/8');
     networks.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
   }
   return networks;
 }
 
 /**
- * The address of the client: that of the socket, or behind proxies that are trusted the rightmost one that is not, of
- * `X-Forwarded-For` or else `Forwarded`. What an untrusted peer says of itself counts for nothing.
+ * Returns the address of the client: that of the socket, or behind trusted proxies the rightmost untrusted address in
+ * `X-Forwarded-For`, else in `Forwarded`. Attack: an untrusted peer that sends these headers; they are ignored.
  */
 export function clientAddress(remote: string, head: string, trusted: BlockList): string {
   let address = plainAddress(remote);
@@ -43,7 +43,7 @@ export function isIn(networks: BlockList, address: string): boolean {
   return networks.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
-/** What is counted as one client: an IPv4 address, or a /64 of IPv6, which one host may use as it likes. */
+/** Returns what counts as one client: an IPv4 address, or an IPv6 /64, of which one host may use every address. */
 export function addressGroup(address: string): string {
   if (isIPv4(address)) return address;
   const [front = '', back] = address.split('%')[0]?.split('::') ?? [];
@@ -55,12 +55,12 @@ export function addressGroup(address: string): string {
   return groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':');
 }
 
-/** IPv4 as IPv6 sockets show it is IPv4. */
+/** Converts an IPv4-mapped IPv6 address to IPv4. */
 export function plainAddress(address: string): string {
   return /^::ffff:[0-9.]+$/i.test(address) ? address.slice('::ffff:'.length) : address;
 }
 
-/** All hops that the head names, in its order; of both fields the one that nginx and others set. */
+/** Returns the hops in order. `X-Forwarded-For` wins over `Forwarded`, because common proxies set it. */
 function hopsOf(head: string): string[] {
   const lines = head.split('\r\n').filter((line) => FIELD.test(line));
   const isForwardedFor = lines.some((line) => /^x/i.test(line));
@@ -78,7 +78,7 @@ function forwardedHop(element: string): string {
   return '';
 }
 
-/** Some proxies add the port. */
+/** Removes the port that some proxies add. */
 function hopOf(value: string): string {
   return /^\[([0-9a-f:.]+)\]/i.exec(value)?.[1] ?? /^([0-9.]+):\d{1,5}$/.exec(value)?.[1] ?? value;
 }

@@ -12,7 +12,7 @@ import { FairSlots, type SlotRequest } from '../scheduling/fair-slots.ts';
 import { isPrivateAddress } from './private-address.ts';
 import { lookupShared } from './shared-lookup.ts';
 
-/** Requests that may wait for a slot, as a multiple of the slots. */
+/** Queue length as a multiple of the slots. */
 const QUEUE_FACTOR = 10;
 const SWITCHING_PROTOCOLS = 101;
 /** A receiver may send 102 (Processing) now and then while it works. */
@@ -35,7 +35,7 @@ export type HttpFailureReason =
   | 'connection_closed'
   /** The response is not HTTP/1.1. */
   | 'malformed_response'
-  /** 101 Switching Protocols, which was not asked for (RFC 9110 §15.2.2). */
+  /** 101 Switching Protocols, which gusher did not request (RFC 9110 §15.2.2). */
   | 'unexpected_upgrade'
   | 'response_too_large'
   /** A content coding, though `Accept-Encoding: identity` was sent. */
@@ -43,7 +43,7 @@ export type HttpFailureReason =
   /** The client was closed. */
   | 'closed';
 
-/** A failed request. Holds no URL, no header and no body: each may have a secret in it. */
+/** A failed request. Contains no URL, header or body, because each may contain a secret. */
 export class HttpRequestError extends Error {
   readonly reason: HttpFailureReason;
   /** Of Node.js or OpenSSL, such as `ECONNREFUSED`. */
@@ -69,7 +69,7 @@ export interface OutboundRequest {
   /** Requests of one app share its slots. */
   readonly app: string;
   readonly url: string;
-  /** Sent as it stands; within a URL, segments such as `..` would be resolved. */
+  /** Sent unchanged; in a URL, segments such as `..` would be resolved. */
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent with `POST`; without it the method is `GET`. */
@@ -86,15 +86,15 @@ export interface HttpClientOptions {
   readonly timeoutMs: number;
   readonly requestsMax: number;
   readonly requestsPerAppMax: number;
-  /** Attack: a response without end. */
+  /** Attack: an endless response. */
   readonly responseMaxBytes: number;
   readonly allowPrivate: boolean;
 }
 
 /**
- * Sends HTTP requests to addresses that apps have configured. Every request settles within the timeout, whatever
- * the receiver does, and then returns its slot. Redirects are not followed. Apps are served round robin, and a
- * receiver that does not respond uses up only the share of its own app (`FairSlots`).
+ * Sends HTTP requests to addresses that apps have configured. Every request settles within the timeout, regardless of
+ * the receiver, and then returns its slot. Does not follow redirects. Serves apps round robin, so a receiver that
+ * does not respond occupies only the share of its own app (`FairSlots`).
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
@@ -120,7 +120,7 @@ export class HttpClient {
     this.#fresh = agents({ keepAlive: false });
   }
 
-  /** Rejects with an `HttpRequestError`, and with nothing else. */
+  /** Rejects only with an `HttpRequestError`. */
   send(request: OutboundRequest): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       const pending = new PendingRequest(request, {
@@ -134,13 +134,13 @@ export class HttpClient {
         },
       });
       this.#pending.add(pending);
-      pending.enter(this.#slots);
+      pending.requestSlot(this.#slots);
     });
   }
 
   /** Rejects all requests with `closed` and closes their connections. */
   close(): void {
-    // The last first: those are waiting, and a slot that is returned must not start them.
+    // In reverse: the last requests are waiting, and a returned slot must not start them.
     for (const pending of [...this.#pending].reverse()) pending.fail('closed');
     for (const agent of [...Object.values(this.#kept), ...Object.values(this.#fresh)]) agent.destroy();
   }
@@ -165,8 +165,8 @@ interface PendingOptions {
 }
 
 /**
- * One request: waiting for a slot → sent (at most twice) → settled. Its timer runs from the call on and depends on
- * no event of a socket, so that it settles even if no event ever comes.
+ * One request: waiting for a slot → sent (at most twice) → settled. Its timer starts with the call and depends on no
+ * socket event, so the request settles even without any event.
  */
 class PendingRequest {
   readonly #request: OutboundRequest;
@@ -174,7 +174,7 @@ class PendingRequest {
   readonly #timer: NodeJS.Timeout;
   #slot: SlotRequest | undefined;
   #sent: ClientRequest | undefined;
-  /** Of the response whose body is being read. */
+  /** Status of the response in progress. */
   #status: number | undefined;
   #isSettled = false;
 
@@ -184,8 +184,8 @@ class PendingRequest {
     this.#timer = setTimeout(() => this.fail('timeout'), options.timeoutMs);
   }
 
-  enter(slots: FairSlots): void {
-    // A slot that is free is assigned before `request` returns; sending waits until it can be given back.
+  requestSlot(slots: FairSlots): void {
+    // A free slot is assigned before `request` returns, but sending needs the object that releases it.
     let isAssigned = false;
     this.#slot = slots.request(this.#request.app, () => {
       isAssigned = true;
@@ -231,19 +231,19 @@ class PendingRequest {
         lookup: this.#options.allowPrivate ? lookupShared : lookupPublic,
       };
       this.#sent = isSecure ? httpsRequest(target, options) : httpRequest(target, options);
-      this.#follow(this.#sent, agents);
+      this.#handleEvents(this.#sent, agents);
       this.#sent.end(body);
     } catch (error) {
-      // `request` throws for what it cannot send, such as a host that is no name.
+      // `request` throws for invalid input, such as an invalid host name.
       this.fail('unreachable', detailsOf(error));
     }
   }
 
-  #follow(sent: ClientRequest, agents: Agents): void {
+  #handleEvents(sent: ClientRequest, agents: Agents): void {
     let response: IncomingMessage | undefined;
     sent.once('response', (received) => {
       response = received;
-      this.#read(received);
+      this.#receive(received);
     });
     // Attack: interim responses (1xx) without end, which keep this process busy until the timeout.
     let interimResponses = 0;
@@ -257,7 +257,7 @@ class PendingRequest {
       this.fail('unexpected_upgrade', { status: SWITCHING_PROTOCOLS });
     });
     const ended = (error?: Error): void => {
-      // The events of a response settle; only an error within it says more. Surplus bytes after it are discarded.
+      // The events of the response settle the request. Bytes after a complete response are discarded.
       if (this.#isSettled || (response !== undefined && (response.complete || error === undefined))) return;
       const isStale =
         response === undefined && sent.reusedSocket && isReset(error) && agents !== this.#options.fresh;
@@ -271,11 +271,10 @@ class PendingRequest {
       hasEnded = true;
     };
     sent.on('error', endOnce);
-    // However a request ends, it closes.
     sent.once('close', endOnce);
   }
 
-  #read(response: IncomingMessage): void {
+  #receive(response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
     this.#status = status;
     const coding = response.headers['content-encoding'] ?? 'identity';
@@ -296,7 +295,7 @@ class PendingRequest {
   }
 }
 
-/** The text of a body, or `undefined` if it is not UTF-8: replaced bytes would make two names one. */
+/** Decodes a body. Returns `undefined` if it is not UTF-8, because replaced bytes could make two names equal. */
 export function utf8Text(body: Buffer): string | undefined {
   return isUtf8(body) ? body.toString('utf8') : undefined;
 }
@@ -307,7 +306,7 @@ function reasonOf(error: Error | undefined): HttpFailureReason {
   return isReset(error) ? 'connection_closed' : 'unreachable';
 }
 
-/** Also `close` without an error. */
+/** Also true for `close` without an error. */
 function isReset(error: Error | undefined): boolean {
   const { systemCode } = detailsOf(error);
   return error === undefined || systemCode === 'ECONNRESET' || systemCode === 'EPIPE';
@@ -320,15 +319,15 @@ function detailsOf(error: unknown): { systemCode?: string } {
 
 class PrivateAddressError extends Error {}
 
-/** A literal address is connected to without a lookup. */
+/** Node connects to a literal address without a lookup. */
 function isPrivateLiteral({ hostname }: URL): boolean {
   const host = hostname.replace(/^\[|\]$/g, '');
   return isIP(host) !== 0 && isPrivateAddress(host);
 }
 
 /**
- * A lookup that finds public addresses only. It is the lookup of the connection itself, so a name cannot mean one
- * address when it is checked and another when it is used (DNS rebinding).
+ * Finds public addresses only. Attack: DNS rebinding. The connection itself uses this lookup, so the checked address is
+ * the address that is connected to.
  */
 const lookupPublic: LookupFunction = (hostname, options, callback) => {
   lookupShared(hostname, { ...options, all: true }, (error, addresses) => {

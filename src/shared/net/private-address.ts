@@ -1,8 +1,8 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
 /**
- * Networks that belong to the machine, the site or nobody (RFC 6890 and its registries). Attack: an app whose
- * webhook names something that only this machine can reach, such as a cloud's metadata service.
+ * Networks that are not part of the public internet (RFC 6890 and its registries). Attack: an app whose webhook URL
+ * names a service that only this machine can reach, such as the metadata service of a cloud.
  */
 const PRIVATE_IPV4: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],
@@ -20,7 +20,7 @@ const PRIVATE_IPV4: readonly (readonly [string, number])[] = [
   ['224.0.0.0', 3],
 ];
 
-/** Of the IPv6 space only 2000::/3 is given to the public internet; these are parts of it that are not. */
+/** The parts of 2000::/3 that are not public; the rest of the IPv6 space is not public either. */
 const PRIVATE_IPV6: readonly (readonly [string, number])[] = [
   ['2001::', 23],
   ['2001:db8::', 32],
@@ -34,11 +34,11 @@ for (const [network, bits] of PRIVATE_IPV6) privateNetworks.addSubnet(network, b
 const publicIpv6 = new BlockList();
 publicIpv6.addSubnet('2000::', 3, 'ipv6');
 
-/** 6to4 and NAT64 carry an IPv4 address inside; it may lead where the outer one does not. */
+/** 6to4 addresses contain an IPv4 address, which may be private. */
 const tunnels = new BlockList();
 tunnels.addSubnet('2002::', 16, 'ipv6');
 
-/** Whether an IP address is one that the public internet does not have; whatever is no address counts as such. */
+/** True unless the text is a public IP address. */
 export function isPrivateAddress(address: string): boolean {
   if (isIP(address) === 0) return true;
   if (isIPv4(address)) return privateNetworks.check(address, 'ipv4');

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 
-/** Bytes that are written as percent signs and digits. */
+/** Percent-encoded bytes. */
 const ENCODED_BYTES = /(?:%[0-9A-Fa-f]{2})+/g;
 
 /**
- * Reads a query, or a body of the type `application/x-www-form-urlencoded`. Returns `undefined` if its encoded bytes are
- * not UTF-8: the URL standard replaces them, which makes one text of two.
+ * Parses a query, or a body of the type `application/x-www-form-urlencoded`. Returns `undefined` if its encoded bytes are
+ * not UTF-8: the URL standard replaces them, which could make two texts equal.
  */
 export function parseQueryText(text: string): URLSearchParams | undefined {
   const runs = text.match(ENCODED_BYTES) ?? [];

@@ -3,12 +3,12 @@ import type { LookupFunction } from 'node:net';
 
 type Callback = Parameters<LookupFunction>[2];
 
-/** By hostname and options: the callers of the lookup in progress. */
+/** Callbacks of each lookup in progress, by hostname and options. */
 const inProgress = new Map<string, Callback[]>();
 
 /**
- * `dns.lookup`, once at a time for each name. A lookup occupies a thread of libuv's small pool until the resolver gives
- * up; a name server that does not respond would otherwise block every file and name operation of the process.
+ * Runs `dns.lookup` once at a time for each name. Attack: a name server that does not respond. Each lookup occupies one of
+ * the few libuv threads, so many lookups would block all file operations of the process.
  */
 export const lookupShared: LookupFunction = (hostname, options, callback) => {
   const key = `${options.family ?? 0} ${options.hints ?? 0} ${options.all === true} ${hostname}`;

@@ -1,6 +1,6 @@
-/** A slot, or the wait for one. */
+/** A slot, or a place in the queue for one. */
 export interface SlotRequest {
-  /** Gives the slot back, or leaves the queue. Further calls do nothing. */
+  /** Returns the slot or leaves the queue. Further calls do nothing. */
   release(): void;
 }
 
@@ -33,7 +33,7 @@ export class FairSlots {
   readonly #options: FairSlotsOptions;
   /** Keys with slots in use or requests waiting. */
   readonly #keyQueues = new Map<string, KeyQueue>();
-  /** Lanes with waiting requests, in the order in which they are served. */
+  /** Keys with waiting requests, in the order of service. */
   readonly #queue = new Set<KeyQueue>();
   #inUse = 0;
   #queued = 0;
@@ -96,26 +96,26 @@ export class FairSlots {
       keyQueue.inUse -= 1;
       this.#inUse -= 1;
     } else {
-      this.#withdraw(keyQueue, waiting);
+      this.#removeWaiting(keyQueue, waiting);
     }
     if (keyQueue.inUse === 0 && keyQueue.waiting.size === 0) this.#keyQueues.delete(key);
     if (waiting.isStarted) this.#assignFree();
   }
 
-  #withdraw(keyQueue: KeyQueue, waiting: Waiting): void {
+  #removeWaiting(keyQueue: KeyQueue, waiting: Waiting): void {
     keyQueue.waiting.delete(waiting);
     this.#queued -= 1;
     if (keyQueue.waiting.size === 0) this.#queue.delete(keyQueue);
   }
 
-  /** A delivery queue that was served and still waits is visited again after the others. */
+  /** A key that was served and has more waiting requests moves to the end. */
   #assignFree(): void {
     for (const keyQueue of this.#queue) {
       if (this.#inUse >= this.#options.slotsMax) return;
       if (!this.#hasSlotFor(keyQueue)) continue;
       const [next] = keyQueue.waiting;
       if (next === undefined) continue;
-      this.#withdraw(keyQueue, next);
+      this.#removeWaiting(keyQueue, next);
       this.#queue.delete(keyQueue);
       if (keyQueue.waiting.size > 0) this.#queue.add(keyQueue);
       this.#assign(keyQueue, next);

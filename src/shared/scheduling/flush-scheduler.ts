@@ -1,25 +1,23 @@
-/** A burst that goes on coming is not waited for longer than this many turns of the loop. */
+/** Most event-loop ticks for which a burst can delay a flush. */
 const MAX_TICKS = 4;
 
 /**
- * The end of a turn of the event loop, when what was collected during it is sent: the busier the loop, the more leaves
- * in one write.
+ * Runs flush steps at the end of an event-loop tick. The busier the loop, the more output one write contains.
  */
 export class FlushScheduler {
   readonly #steps: readonly (() => void)[];
   readonly #windowMs: number;
   readonly #waitForMore: () => boolean;
   #scheduled = false;
-  /** Something was added since the last look. */
+  /** `schedule` was called since the last tick. */
   #grew = false;
   #ticks = 0;
-  #ending = false;
+  #isFlushing = false;
 
   /**
-   * `steps` run in this order at the end of each requested turn; a step may request another turn. With
-   * `windowMs` what comes within so many milliseconds of the first leaves together. What comes in a burst, from many
-   * sockets, is often spread over neighbouring turns: while `waitForMore` says so the end is put off until a turn has
-   * brought nothing new. Where nothing else is to do, such a turn takes some microseconds.
+   * `steps` run in this order at the end of each scheduled tick; a step may schedule another. With `windowMs`, the flush
+   * runs so many milliseconds after the first `schedule`. A burst from many sockets often spans several ticks: while
+   * `waitForMore` returns true, the flush waits for a tick without a new `schedule`. An idle tick takes microseconds.
    */
   constructor(
     steps: readonly (() => void)[],
@@ -31,12 +29,12 @@ export class FlushScheduler {
   }
 
   schedule(): void {
-    // What a step leaves for later has waited already.
-    this.#grew = !this.#ending;
+    // Work that a step deferred has already waited.
+    this.#grew = !this.#isFlushing;
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#ticks = 0;
-    if (this.#windowMs > 0 && !this.#ending) setTimeout(this.#tick, this.#windowMs);
+    if (this.#windowMs > 0 && !this.#isFlushing) setTimeout(this.#tick, this.#windowMs);
     else setImmediate(this.#tick);
   }
 
@@ -48,9 +46,9 @@ export class FlushScheduler {
       return;
     }
     this.#scheduled = false;
-    this.#ending = true;
+    this.#isFlushing = true;
     for (const step of this.#steps) step();
-    this.#ending = false;
+    this.#isFlushing = false;
   };
 }
 

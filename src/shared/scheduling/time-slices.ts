@@ -1,8 +1,8 @@
-/** How much is done before others get their turn, in ms. */
+/** Length of one slice in ms. */
 const SLICE_MS = 5;
 const STEPS_PER_CHECK = 64;
 
-/** Does something with every item, a few milliseconds at a time, so that whatever else the process has to do is not late. */
+/** Calls `step` with every item, in slices of a few milliseconds, so that other work of the process is not delayed. */
 export async function forEachInSlices<Item>(
   items: Iterable<Item>,
   step: (item: Item) => void,

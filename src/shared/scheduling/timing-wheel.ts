@@ -1,9 +1,9 @@
 const TICK_MS = 20;
 
-/** Lets many things wait for a while, with one timer for all of them and none while nothing waits. */
+/** Expires many items after delays, with one timer for all and no timer while it is empty. */
 export class TimingWheel<Item> {
   readonly #onExpire: (item: Item) => void;
-  /** What is due at each tick to come. */
+  /** Items by the tick at which they expire. */
   readonly #ticks = new Map<number, Set<Item>>();
   readonly #tickOf = new Map<Item, number>();
   #tick = 0;
@@ -17,7 +17,7 @@ export class TimingWheel<Item> {
     return this.#tickOf.size;
   }
 
-  /** `due` is called with the item in `delayMs`, to some 20 ms. An item that waits is not added again. */
+  /** Calls `onExpire` with the item after `delayMs`, up to 20 ms late. The item must not be in the wheel already. */
   add(item: Item, delayMs: number): void {
     const tick = this.#tick + Math.max(1, Math.ceil(delayMs / TICK_MS));
     const items = this.#ticks.get(tick);
@@ -27,7 +27,7 @@ export class TimingWheel<Item> {
     this.#timer ??= setInterval(this.#onTick, TICK_MS);
   }
 
-  /** The item does not wait any more, if it does. */
+  /** Removes the item, if present. */
   cancel(item: Item): void {
     const tick = this.#tickOf.get(item);
     if (tick === undefined) return;
@@ -36,7 +36,7 @@ export class TimingWheel<Item> {
     this.#stopIfEmpty();
   }
 
-  /** Everything that waits is due now. */
+  /** Expires all items now. */
   flush(): void {
     while (this.size > 0) this.#onTick();
   }

@@ -1,10 +1,10 @@
 const TICK_MS = 20;
-/** What may come at once after a pause, as the part of a second's worth. */
+/** Largest burst after a pause, in seconds of the rate. */
 const BURST_S = 0.05;
 
 /**
- * Spreads what comes all at once over time: takes items at a steady rate, in the order in which they come. Whoever
- * comes alone waits for nothing. In any second it takes no more than a second's worth and a twentieth of it.
+ * Spreads bursts over time: passes items on at a steady rate, in the order of arrival. A single item never waits. In any
+ * second at most 105 % of the rate pass.
  */
 export class TokenBucketQueue<Item> {
   readonly #perMs: number;
@@ -12,14 +12,14 @@ export class TokenBucketQueue<Item> {
   readonly #maxWaitMs: number;
   readonly #onReady: (item: Item) => void;
   readonly #now: () => number;
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly #waiting = new Set<Item>();
-  /** How many may be taken now. */
+  /** Number of items that may pass now. */
   #tokens: number;
   #refilledAt: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Nobody is to wait longer than `longestMs`. `now` is a clock in ms that never goes back. */
+  /** No item waits longer than `maxWaitMs`. `now` is a monotonic clock in ms. */
   constructor(options: {
     perSecond: number;
     maxWaitMs: number;
@@ -39,7 +39,7 @@ export class TokenBucketQueue<Item> {
     return this.#waiting.size;
   }
 
-  /** Takes the item now or in its turn. False, and it is not taken, if that would be too late. */
+  /** Passes the item on now or later. Returns false, without queueing it, if it would wait too long. */
   offer(item: Item): boolean {
     this.#refill();
     if (this.#waiting.size === 0 && this.#tokens >= 1) {
@@ -54,12 +54,12 @@ export class TokenBucketQueue<Item> {
     return true;
   }
 
-  /** The item does not wait any more, if it does: those behind it move up. */
+  /** Removes a waiting item, if present. */
   remove(item: Item): void {
     if (this.#waiting.delete(item) && this.#waiting.size === 0) this.#stopTicking();
   }
 
-  /** Nothing waits any more; answers what did. */
+  /** Removes all waiting items and returns them. */
   clear(): Item[] {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -75,14 +75,14 @@ export class TokenBucketQueue<Item> {
 
   readonly #tick = (): void => {
     this.#refill();
-    const items = this.#first(Math.floor(this.#tokens));
+    const items = this.#firstWaiting(Math.floor(this.#tokens));
     this.#tokens -= items.length;
     for (const item of items) this.#waiting.delete(item);
     if (this.#waiting.size === 0) this.#stopTicking();
     for (const item of items) this.#onReady(item);
   };
 
-  #first(count: number): Item[] {
+  #firstWaiting(count: number): Item[] {
     const items: Item[] = [];
     for (const item of this.#waiting) {
       if (items.length >= count) break;

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { grant, grantList } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
+import { grant, grantList } from '../../shared/model/grants.ts';
 import {
   type HttpClient,
   HttpRequestError,

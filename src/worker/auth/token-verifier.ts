@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
 import * as v from 'valibot';
-import { type App, grantList } from '../../shared/apps/app.ts';
+import type { App } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
+import { grantList } from '../../shared/model/grants.ts';
 import { isAppKey } from '../../shared/model/names.ts';
 import { type Identity, remotes, userId } from './identity.ts';
 import { KeySetError, type TokenKey, type VerificationKeys } from './verification-keys.ts';

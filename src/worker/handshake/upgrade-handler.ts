@@ -1,6 +1,7 @@
 import { IncomingMessage, type Server } from 'node:http';
 import type { BlockList, Socket } from 'node:net';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
+import { destroyOnError } from '../../shared/http/destroy-on-error.ts';
 import {
   asksForWebSocket,
   type RequestLimits,
@@ -81,7 +82,7 @@ export class UpgradeHandler {
   readonly #onUpgrade = (request: UpgradeRequest, socket: Socket, head: Buffer): void => {
     // The HTTP server has closed it: its pipeline was too long.
     if (socket.destroyed) return;
-    socket.on('error', destroySocket);
+    destroyOnError(socket);
     this.#handle(request, socket, head).catch((error: unknown) => {
       if (!(error instanceof GusherError)) this.#dependencies.unexpected.report(error, 'connect');
       this.#reject(request, socket, head, error instanceof GusherError ? error.entry : ERRORS.internal);
@@ -169,8 +170,4 @@ export class UpgradeHandler {
   #rejectWhenStopping(): void {
     if (this.#stopping) throw new GusherError('server_stopping');
   }
-}
-
-function destroySocket(this: Socket): void {
-  this.destroy();
 }

@@ -1,6 +1,6 @@
-import { GRANTS_MAX } from '../../shared/apps/app.ts';
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { ControlMessage, DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
+import { GRANTS_MAX } from '../../shared/model/grants.ts';
 import type { Stats } from '../../shared/stats.ts';
 import { Grants } from '../auth/grants.ts';
 import type { Connection } from '../connection/connection.ts';

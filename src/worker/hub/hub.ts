@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../shared/errors/catalogue.ts';
-import { channelCost, userCost } from '../../shared/model/name-cost.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
+import { channelCost, userCost } from '../../shared/model/presence.ts';
 import { CACHE_TTL_MS, type Publication } from '../../shared/model/publication.ts';
 import type { Stats } from '../../shared/stats.ts';
 import type { Grants } from '../auth/grants.ts';

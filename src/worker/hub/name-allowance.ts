@@ -1,4 +1,4 @@
-import { channelCost, userCost } from '../../shared/model/name-cost.ts';
+import { channelCost, userCost } from '../../shared/model/presence.ts';
 
 /** Tracks how many bytes of names (channels, users) this worker may still add to those that the primary holds. */
 export class NameAllowance {

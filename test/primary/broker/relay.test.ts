@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Relay } from '../../../src/primary/broker/relay.ts';
 import type { ToWorker } from '../../../src/shared/ipc/messages.ts';
 import { encodeRelayFrame } from '../../../src/shared/ipc/relay-frame.ts';
-import { silentLog } from '../../../src/shared/log.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'chai';
-import { GRANTS_MAX, parseApp } from '../../../src/shared/apps/app.ts';
+import { parseApp } from '../../../src/shared/apps/app.ts';
+import { GRANTS_MAX } from '../../../src/shared/model/grants.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const PUBLIC_KEY = publicKey.export({ type: 'spki', format: 'pem' }).toString();

@@ -46,7 +46,7 @@ describe('#clientAddress', () => {
 
   for (const list of ['10.0.0.0/33', 'proxy.example', '10.0.0.0/x']) {
     it(`refuses the list ${list}`, () => {
-      expect(() => parseNetworks(list)).to.throw('must be addresses or networks');
+      expect(() => parseNetworks(list)).to.throw('must be comma-separated addresses or networks');
     });
   }
 });

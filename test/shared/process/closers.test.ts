@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { silentLog } from '../../../src/shared/log.ts';
 import { Closers } from '../../../src/shared/process/closers.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 describe('Closers', () => {
   let closed: string[];

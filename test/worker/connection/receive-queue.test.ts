@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
-import { silentLog } from '../../../src/shared/log.ts';
 import { UnexpectedErrors } from '../../../src/shared/logging/unexpected-errors.ts';
 import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
@@ -9,6 +8,7 @@ import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../../src/worker/websocket/frame.ts';
 import { eventually } from '../../support/deadline.ts';
+import { silentLog } from '../../support/silent-log.ts';
 import { makeConnection, silentProtocol, turnEnds } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { fnv1a } from '../../../shared/crypto/fnv1a.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
 import { describeRedisError } from '../../../shared/redis/errors.ts';
@@ -189,12 +190,9 @@ export class PresenceCluster {
   }
 }
 
-/** FNV-1a with a final mix. */
+/** Mixes the hash once more, because the ids differ in their first characters. */
 function weigh(id: string, app: string, channel: string): number {
-  let hash = 0x811c9dc5;
-  for (const text of [app, channel, id]) {
-    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  }
+  let hash = fnv1a(id, fnv1a(channel, fnv1a(app)));
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return (hash ^ (hash >>> 12)) >>> 0;
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { fnv1a } from '../../../shared/crypto/fnv1a.ts';
 import {
   createRedisClient,
   dropConnection,
@@ -269,9 +270,6 @@ function recordsOf(fields: readonly Buffer[]): PresenceRecord[] {
   return records;
 }
 
-/** FNV-1a. */
 function chunkOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  return (hash >>> 0) % CHUNKS;
+  return (fnv1a(key) >>> 0) % CHUNKS;
 }

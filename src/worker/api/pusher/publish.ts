@@ -45,7 +45,7 @@ function fieldsOf(query: Query): Record<string, unknown> {
 }
 
 /** Publishes an event to all of its channels. Rejects with `broker_unavailable` or `broker_busy`. */
-export async function publishEvent(
+async function publishEvent(
   publisher: ChannelPublisher,
   app: App,
   { name, channels, data, socketId }: PusherEvent,

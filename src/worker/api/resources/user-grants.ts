@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import { grantList } from '../../../shared/apps/app.ts';
 import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import type { GrantsChange } from '../../../shared/model/control-message.ts';
+import { grantList } from '../../../shared/model/grants.ts';
 import { isUserId } from '../../../shared/model/names.ts';
 import type { ControlSender } from '../../broker/publisher.ts';
 import type { Params } from '../http/exchange.ts';

@@ -1,5 +1,4 @@
-/** A lone surrogate, which UTF-8 cannot encode. */
-const LONE_SURROGATE = /\p{Cs}/u;
+import { hasLoneSurrogate } from '../../../shared/model/names.ts';
 
 /**
  * Decodes a message. With its binary option, gusher-js sends UTF-16 in little-endian order in a binary frame.
@@ -10,5 +9,5 @@ export function textOf(message: Buffer, isBinary: boolean): string | undefined {
   if (!isBinary) return message.toString('utf8');
   if (message.length % 2 !== 0) return undefined;
   const text = message.toString('utf16le');
-  return LONE_SURROGATE.test(text) ? undefined : text;
+  return hasLoneSurrogate(text) ? undefined : text;
 }

@@ -2,11 +2,11 @@ import { expect } from 'chai';
 import { PresenceCluster } from '../../../../src/primary/presence/cluster/cluster.ts';
 import { answerQuery } from '../../../../src/primary/presence/queries.ts';
 import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
-import { silentLog } from '../../../../src/shared/log.ts';
 import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { FakeSentinel } from '../../../support/fake-sentinel.ts';
 import { RedisServer } from '../../../support/redis-server.ts';
+import { silentLog } from '../../../support/silent-log.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 /** The presence registry of one host with one worker, in this process. */

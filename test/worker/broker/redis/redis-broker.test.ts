@@ -2,12 +2,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
-import { silentLog } from '../../../../src/shared/log.ts';
 import type { Publication } from '../../../../src/shared/model/publication.ts';
 import { createStats } from '../../../../src/shared/stats.ts';
 import { RedisBroker } from '../../../../src/worker/broker/redis/redis-broker.ts';
 import { eventually, within } from '../../../support/deadline.ts';
 import { freePort, RedisServer } from '../../../support/redis-server.ts';
+import { silentLog } from '../../../support/silent-log.ts';
 
 describe('RedisBroker', () => {
   const stats = createStats();
