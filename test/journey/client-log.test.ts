@@ -9,6 +9,8 @@ import { connectPusher, openPusherSocket } from '../support/pusher-client.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
 const SECRET_TOKEN = 'eyJ0b2tlbi10aGF0LWlzLXNlY3JldA';
+/** The smallest limit that an event of the default size fits. */
+const MESSAGE_MAX_BYTES = 12_288;
 const SECRET_CREDENTIAL = 's3cr3t-credential';
 
 describe('log lines about clients', () => {
@@ -23,7 +25,7 @@ describe('log lines about clients', () => {
       env: {
         GUSHER_APPS_FILE: apps.path,
         GUSHER_API_TOKEN: 'api-token-of-this-test',
-        GUSHER_MESSAGE_MAX_BYTES: '4096',
+        GUSHER_MESSAGE_MAX_BYTES: String(MESSAGE_MAX_BYTES),
         GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '2',
       },
     });
@@ -99,7 +101,7 @@ describe('log lines about clients', () => {
     const url = `${gusher.url}/app/${PUSHER_APP.key}`;
     const [faulty, long] = [await connectPusher(url, PUSHER_APP), await connectPusher(url, PUSHER_APP)];
     for (let n = 0; n < 3; n += 1) faulty.socket.send('x');
-    long.socket.send('x'.repeat(5_000));
+    long.socket.send('x'.repeat(MESSAGE_MAX_BYTES + 1));
     expect(await line('client_closed', 'too_many_protocol_errors')).to.include({
       closeCode: 4029,
       app: PUSHER_APP.key,

@@ -98,7 +98,7 @@ async function runToItsEnd(
   const gusher = spawnGusher({ workers: 2, ...options });
   const stopDisturbing = disturb(gusher);
   try {
-    const { code } = await within(gusher.exited, 'the end of gusher', 35_000);
+    const { code } = await within(gusher.exited, 'the end of gusher', 60_000);
     return { code, errorLines: gusher.errorLines.join('\n'), gusher };
   } finally {
     stopDisturbing();

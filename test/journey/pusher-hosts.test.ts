@@ -178,7 +178,7 @@ describe('Pusher protocol over two hosts', () => {
     expect([occupied, cache.data]).to.deep.equal([false, '{"n":1}']);
     expect(cache.ttl).to.be.within(1, 3_600);
     const none = await two.get({ path: '/channels/cache-none', params: { info: 'cache' } });
-    expect(await none.json()).to.deep.equal({ occupied: false });
+    expect(await none.json()).to.deep.equal({ occupied: false, cache: null });
     const client = await connectSocket(hosts[1]);
     await client.subscribe('cache-kept');
     expect((await client.expect('e', 'cache-kept')).data).to.equal('{"n":1}');
