@@ -3,7 +3,7 @@ import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { ERRORS } from '../shared/errors/catalogue.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
-import { takeOverConsole } from '../shared/logging/console-lines.ts';
+import { redirectConsole } from '../shared/logging/console-lines.ts';
 import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
@@ -59,7 +59,7 @@ export async function runPrimary(
   warnings: readonly string[] = [],
 ): Promise<number> {
   const log = createLog(given, { process: 'primary', pid: process.pid });
-  takeOverConsole(log);
+  redirectConsole(log);
   exitOnUncaughtException(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
   const { settings: chosen, demoApp } = await chooseDemo(given, names, log);

@@ -5,14 +5,14 @@ import { textOfLogLine } from './logging/text-lines.ts';
 
 export type { Logger } from 'pino';
 
-/** What is kept, to be written later, while standard error takes nothing. */
+/** Most buffered bytes while standard error does not accept output. */
 const BUFFER_MAX_BYTES = 1024 * 1024;
 
 const STANDARD_ERROR = 2;
 
 /**
- * The log of one process on standard error, a line per event that an operator would act on: JSON, or at a terminal text
- * that a person reads. Written at once, so that the last line of a process that dies is not lost.
+ * Creates the log of one process on standard error: JSON, or readable text on a terminal. Writes synchronously, so that the
+ * last line before a crash is not lost.
  */
 export function createLog(
   { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
@@ -20,7 +20,7 @@ export function createLog(
 ): Logger {
   const standardError = pino.destination({ dest: STANDARD_ERROR, sync: true, maxLength: BUFFER_MAX_BYTES });
   const isText = logFormat === 'text' || (logFormat === 'auto' && isatty(STANDARD_ERROR));
-  // A disk that is full, a reader that has gone: lines are lost, and nobody can be told.
+  // On a full disk or a closed pipe, lines are lost: no other output exists for the error.
   standardError.on('error', () => undefined);
   return pino(
     {

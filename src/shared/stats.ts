@@ -1,11 +1,11 @@
 /**
- * Everything that is counted is counted here, once: plain numbers that a worker adds to and the primary sums.
- * Gauges go up and down; the others only grow, for the life of their worker.
+ * All counters of a worker, as plain numbers that the primary sums. Gauges rise and fall; counters only grow during the life
+ * of their worker.
  */
 export interface Stats {
-  /** Gauge: WebSocket clients open now. */
+  /** Gauge: open WebSocket connections. */
   connections: number;
-  /** Gauge: pairs of client and channel now. */
+  /** Gauge: current subscriptions. */
   subscriptions: number;
   /** Commands refused because the names of the host had reached their budget. */
   namesRefused: number;
@@ -13,7 +13,7 @@ export interface Stats {
   subscriptionsOverLimit: number;
   /** Joins of presence channels refused because the channel had too many in a short time. */
   joinsRefused: number;
-  /** Gauge: topics this worker wants from its broker. */
+  /** Gauge: topics that this worker subscribes to. */
   topics: number;
   connectionsOpened: number;
   connectionsRefused: number;
@@ -21,10 +21,10 @@ export interface Stats {
   connectionsAddressLimited: number;
   /** Sockets dropped without an answer, because too many had not sent a request. */
   connectionsDropped: number;
-  /** Connections that the server ended, for whatever reason. */
+  /** Connections that the server closed. */
   connectionsClosed: number;
   connectionsTooSlow: number;
-  /** Refused or closed because the app had as many as it may have. */
+  /** Rejected or closed because of the connection limit of the app. */
   connectionsOverLimit: number;
   connectionsHeartbeatLost: number;
   connectionsTooManyErrors: number;
@@ -36,21 +36,21 @@ export interface Stats {
   unexpectedErrors: number;
   /** Seconds in which a client sent more pings, pongs or fragments than it may, and was not read from for the rest. */
   connectionsThrottled: number;
-  /** HTTP requests whose client hung up before it had the whole answer. */
+  /** HTTP requests whose client disconnected before the end of the response. */
   requestsAborted: number;
   framesReceived: number;
   protocolErrors: number;
   publicationsAccepted: number;
   publicationsRefused: number;
-  /** Publications that came from the broker for somebody here. */
+  /** Publications received from the broker with subscribers on this worker. */
   publicationsReceived: number;
-  /** What came from Redis and was no publication. */
+  /** Malformed messages received from Redis. */
   publicationsMalformed: number;
   /** Publications that the embedded broker had to drop because a worker was too far behind. */
   publicationsDropped: number;
-  /** One publication to one client. */
+  /** Publications sent, counted per client. */
   deliveries: number;
-  /** Deliveries not made because the client was too slow. */
+  /** Deliveries dropped because the client was too slow. */
   deliveriesDropped: number;
 }
 

@@ -3,7 +3,7 @@ import cluster from 'node:cluster';
 import { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import { PIPE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
 import { createLog, type Logger } from '../shared/log.ts';
-import { takeOverConsole } from '../shared/logging/console-lines.ts';
+import { redirectConsole } from '../shared/logging/console-lines.ts';
 import { countFrames, endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
 
@@ -52,7 +52,7 @@ function receive(message: ToWorker): void {
 
 async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
   const log = createLog(settings, { process: 'worker', slot, pid: process.pid });
-  takeOverConsole(log);
+  redirectConsole(log);
   exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
   worker = new Worker({ settings, demoApp, pipe, log });

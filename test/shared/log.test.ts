@@ -11,9 +11,9 @@ const CONSOLE = new URL('../../src/shared/logging/console-lines.js', import.meta
 
 const read = async (stream: Readable | null): Promise<string> => (stream === null ? '' : text(stream));
 
-/** Runs a program that has `createLog` and `takeOverConsole`, and reads what it writes. */
+/** Runs a program that has `createLog` and `redirectConsole`, and reads what it writes. */
 async function run(program: string, standardError: 'pipe' | number = 'pipe') {
-  const source = `import { createLog } from '${LOG}'; import { takeOverConsole } from '${CONSOLE}'; const log = createLog({ logLevel: 'info', logFormat: 'auto' }, {}); ${program}`;
+  const source = `import { createLog } from '${LOG}'; import { redirectConsole } from '${CONSOLE}'; const log = createLog({ logLevel: 'info', logFormat: 'auto' }, {}); ${program}`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
     stdio: ['ignore', 'pipe', standardError],
   });
@@ -35,7 +35,7 @@ describe('the log', () => {
 
   it('has what libraries and Node print, each once', async () => {
     const { errors } = await run(
-      "takeOverConsole(log); for (let n = 0; n < 3; n += 1) console.warn('[WARN] no password'); process.emitWarning('old', 'DeprecationWarning');",
+      "redirectConsole(log); for (let n = 0; n < 3; n += 1) console.warn('[WARN] no password'); process.emitWarning('old', 'DeprecationWarning');",
     );
     const lines = errors.trim().split('\n');
     expect(lines.map((line) => (JSON.parse(line) as { said: string }).said)).to.deep.equal([

@@ -3,19 +3,19 @@ import { GusherError } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import type { AppStore } from './app-store.ts';
 
-/** A read takes all ids: this part of the time goes into reads at most, however many unknown ids are asked for. */
+/** Attack: requests with unknown ids. Each read loads all ids; reads take at most this share of the time. */
 const READ_SHARE = 0.1;
-/** The longest pause between two reads, for apps that were registered a moment ago. */
+/** Longest pause between two reads, which delays new apps. */
 const PAUSE_MAX_MS = 1_000;
-/** Attack: ids that do not exist, each of which waits for the next read. */
+/** Attack: unknown ids, each of which waits for the next read. */
 const WAITING_MAX = 10_000;
 
-/** The keys of all apps by id, as they were read last. */
+/** Maps the ids of all apps to their keys, as of the last read. */
 export class AppIdIndex {
   readonly #store: Pick<AppStore, 'ids'>;
   readonly #log: Logger;
   #keys: ReadonlyMap<string, readonly string[]> = new Map();
-  /** The read that has not begun yet: all who ask until then share it. */
+  /** The next read, shared by all requests before it starts. */
   #next: Promise<void> | undefined;
   #current: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -26,14 +26,14 @@ export class AppIdIndex {
     this.#log = options.log;
   }
 
-  /** Keys that had this id at the last read; what is registered under them may have changed. */
+  /** Returns the keys with this id at the last read; their records may have changed since. */
   keysOf(id: string): readonly string[] {
     return this.#keys.get(id) ?? [];
   }
 
   /**
-   * Resolves once the index holds everything that was registered before the call. Rejects with `apps_unavailable`
-   * if the store fails, and when too many wait.
+   * Resolves once the index contains all apps registered before the call. Rejects with `apps_unavailable` if the store fails
+   * or too many requests wait.
    */
   async refresh(): Promise<void> {
     if (this.#waiting >= WAITING_MAX) throw new GusherError('apps_unavailable');

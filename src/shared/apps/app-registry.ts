@@ -5,12 +5,12 @@ import type { App } from './app.ts';
 import { AppIdIndex } from './app-id-index.ts';
 import type { AppStore } from './app-store.ts';
 
-/** A change is effective within this time, by whatever means it was made; so it needs no notice. */
+/** Every change takes effect within this time, without a notification. */
 const FRESH_MS = 500;
-/** How long a remembered app waits for a store that does not answer, before it is served as it is remembered. */
+/** Time to wait for the store before a cached app is served. */
 const REFRESH_WAIT_MS = 250;
 const CACHE_MAX = 10_000;
-/** Attack: keys that do not exist. Lookups of remembered and indexed apps do not count. */
+/** Attack: keys that do not exist. Lookups of cached and indexed apps do not count. */
 const UNKNOWN_LOOKUPS_MAX = 100;
 
 interface CachedApp {
@@ -22,9 +22,9 @@ interface CachedApp {
 export type AppFinder = Pick<AppRegistry, 'find'>;
 
 /**
- * The apps as this process knows them. Each app is looked up at most twice a second, however many clients connect, and
- * a connect in between waits for nothing. While the store does not answer, remembered apps are served as they are
- * remembered; neither that nor the search by id depends on how many unknown keys and ids are asked for.
+ * Caches the apps of the store. Reads each app at most twice a second, regardless of the number of clients; other lookups do
+ * not wait. While the store does not respond, cached apps are served. Lookups of unknown keys and ids do not delay
+ * those of known apps.
  */
 export class AppRegistry {
   readonly #store: Pick<AppStore, 'load' | 'ids'>;
@@ -33,15 +33,15 @@ export class AppRegistry {
   readonly #log: Logger;
   /** Least recently used first. */
   readonly #cache = new Map<string, CachedApp>();
-  /** Where every key is an app: when unregistered keys were looked up, the least recent first. */
+  /** With `allowUnregistered`: the time of the last lookup of each unregistered key, oldest first. */
   readonly #absent = new Map<string, number>();
   readonly #lookups = new Map<string, Promise<App | undefined>>();
   readonly #ids: AppIdIndex;
   #unknownLookups = 0;
 
   /**
-   * `allowUnregistered`: every key is an app that only tokens open, if it is not registered. So it was upstream, where one
-   * public key was all that an installation knew.
+   * `allowUnregistered`: each unregistered key is an app that accepts only tokens, as in gusher-cluster, where one public
+   * key served all apps.
    */
   constructor(options: {
     store: Pick<AppStore, 'load' | 'ids'>;
@@ -57,20 +57,20 @@ export class AppRegistry {
   }
 
   /**
-   * The app of that key, or nothing. Rejects with `apps_unavailable` if the store cannot be reached and the app
-   * was never seen.
+   * Returns the app with this key, if any. Rejects with `apps_unavailable` if the store is unavailable and the app is not
+   * cached.
    */
   async find(key: string): Promise<App | undefined> {
     if (!isAppKey(key)) return undefined;
     return (await this.#registered(key, false)) ?? this.#unregistered(key);
   }
 
-  /** The first app was registered: from now on there is no demo app. */
+  /** Removes the demo app, because the first app was registered. */
   endDemo(): void {
     this.#demoApp = undefined;
   }
 
-  /** False for the demo app when it has ended; its clients may have waited for their turn since. */
+  /** False for the demo app after its end, when clients may still wait for admission. */
   isServed(app: App): boolean {
     return app.isDemo !== true || this.#demoApp !== undefined;
   }
@@ -81,7 +81,7 @@ export class AppRegistry {
   }
 
   /**
-   * The app with that id, or nothing. An id that the index does not have waits for the next read of the index. Rejects
+   * Returns the app with this id, if any. An unknown id waits for the next read of the index. Rejects
    * with `apps_unavailable` as `find` does.
    */
   async findById(id: string): Promise<App | undefined> {
@@ -91,7 +91,7 @@ export class AppRegistry {
     return this.#indexed(id);
   }
 
-  /** The app of that key if it is known, and known to be current. */
+  /** Returns the app with this key if the cache has a current record. */
   peek(key: string): App | undefined {
     const known = this.#cache.get(key);
     return known !== undefined && isFresh(known.readAt) ? known.app : undefined;
@@ -111,8 +111,8 @@ export class AppRegistry {
   }
 
   /**
-   * A key that is not registered is looked up each time, so that an app can be used as soon as it is registered;
-   * an attacker could as well use another key each time.
+   * Looks up an unregistered key each time, so that a new app works at once. Caching would not stop an attacker, who can
+   * use another key each time.
    */
   async #registered(key: string, isIndexed: boolean): Promise<App | undefined> {
     const known = this.#cache.get(key);
@@ -127,21 +127,21 @@ export class AppRegistry {
     });
   }
 
-  /** The current app, or after a while the remembered one, which then counts as current. */
+  /** Returns the current app, or after a timeout the cached one, which then counts as current. */
   #refresh(key: string, known: CachedApp): Promise<App | undefined> {
     return new Promise((resolve) => {
-      const serveRemembered = (): void => {
+      const serveCached = (): void => {
         known.readAt = performance.now();
         resolve(known.app);
       };
-      const timer = setTimeout(serveRemembered, REFRESH_WAIT_MS);
+      const timer = setTimeout(serveCached, REFRESH_WAIT_MS);
       this.#lookUp(key)
-        .then(resolve, serveRemembered)
+        .then(resolve, serveCached)
         .finally(() => clearTimeout(timer));
     });
   }
 
-  /** Once at a time for each key. */
+  /** Runs at most one lookup per key at a time. */
   #lookUp(key: string): Promise<App | undefined> {
     const present = this.#lookups.get(key);
     if (present !== undefined) return present;
@@ -158,7 +158,7 @@ export class AppRegistry {
     } catch (error) {
       const facts = { event: 'app_lookup_failed', app: key, reason: (error as Error).message };
       this.#log.debug(facts, 'app lookup failed');
-      // Served as before: the demo app and an app of tokens alone need no record.
+      // The demo app and unregistered apps need no record.
       if (this.#absent.has(key)) return undefined;
       throw new GusherError('apps_unavailable', { cause: error });
     }

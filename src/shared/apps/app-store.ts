@@ -1,28 +1,28 @@
 import type { App, AppChanges } from './app.ts';
 
 /**
- * Where apps are registered. Reading is asked for by the workers (through a cache), writing by `gusher apps`.
- * Any method rejects if the place cannot be reached; the rejection's message is fit for a person.
+ * Stores registered apps. Workers read it through a cache; `gusher apps` and the API write it. Each method rejects if the
+ * store is unavailable, with a readable message.
  */
 export interface AppStore {
-  /** One app; `undefined` if there is none of that key or what is stored there is no app. */
+  /** Returns one app, or `undefined` if the key is unknown or its record is not a valid app. */
   load(key: string): Promise<App | undefined>;
-  /** The app of that number, the first by key if there are several. Looks through all of them. */
+  /** Returns the app with this id, the first by key if there are several. Reads all apps. */
   findById(id: string): Promise<App | undefined>;
-  /** Keys by id, sorted: of everything that is stored with an id, also of what may turn out to be no app. */
+  /** Returns sorted keys by id, including records that may be invalid. */
   ids(): Promise<ReadonlyMap<string, readonly string[]>>;
-  /** Rejects if apps could not be read now; cheap enough for once a second. */
+  /** Rejects if the store is not readable; cheap enough for once a second. */
   check(): Promise<void>;
-  /** All apps that can be found, sorted by key. */
+  /** Returns all apps, sorted by key. */
   list(): Promise<App[]>;
-  /** Registers an app, or changes the given fields of the one that is there; null takes a field away. */
+  /** Creates an app or changes the given fields; null removes a field. */
   save(key: string, changes: AppChanges): Promise<void>;
-  /** Answers whether there was one. */
+  /** Resolves with true if the app existed. */
   remove(key: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** Keys by id, from keys with their ids. */
+/** Groups keys by id. */
 export function keysById(ids: Iterable<readonly [key: string, id: string]>): Map<string, string[]> {
   const keys = new Map<string, string[]>();
   for (const [key, id] of ids) {
@@ -34,7 +34,7 @@ export function keysById(ids: Iterable<readonly [key: string, id: string]>): Map
   return keys;
 }
 
-/** The other app that has this id already, if there is one; without an id there is none. */
+/** Returns another app with the same id, if any. */
 export async function findAppWithSameId(
   store: Pick<AppStore, 'findById'>,
   key: string,

@@ -5,7 +5,7 @@ import { isAppKey } from '../model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import { normalOrigin } from '../net/origin.ts';
 
-/** A webhook address: absolute, http or https. */
+/** A webhook URL: absolute, http or https. */
 const webhookUrl = v.pipe(
   v.string(),
   v.maxLength(2_048),
@@ -22,8 +22,8 @@ const publicKeyPem = v.pipe(
 const secretText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 
 /**
- * Pusher numbers its apps; other servers also take names (`app-id`), so an id that moves over is kept. An SDK sends it
- * in a path.
+ * Ids of Pusher are numbers; other servers also accept names (`app-id`), which migrated apps keep. SDKs send the id in a
+ * path.
  */
 const appId = v.pipe(
   v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
@@ -31,15 +31,14 @@ const appId = v.pipe(
 );
 
 /**
- * As they are stored: an entry that no browser can match, which earlier versions took, admits nobody and keeps the app
- * from nothing else.
+ * Stored origins. Earlier versions accepted entries that match no browser; such an entry has no effect.
  */
 const storedOrigins = v.pipe(
   v.array(v.pipe(v.string(), v.regex(/^\S+$/, 'must be hosts or origins'), v.maxLength(256))),
   v.maxLength(100),
 );
 
-/** As they are set: each in the form in which browsers send it. */
+/** New origins, each normalized to the form that browsers send. */
 const originsToSet = v.pipe(
   v.array(
     v.pipe(
@@ -58,63 +57,62 @@ const originsToSet = v.pipe(
 const limit = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 /**
- * An app as it is stored, under the same names in a Redis hash, in the apps file and over HTTP. Each field is
- * optional.
+ * The stored fields of an app, with the same names in Redis, in the apps file and over HTTP. All are optional.
  */
 const appFields = v.object({
-  /** Auth webhook. */
+  /** URL of the auth webhook. */
   url: v.exactOptional(webhookUrl),
-  /** Grants of clients that present no credential; absent: such clients are refused. */
+  /** Grants of clients without a credential; if absent, such clients are rejected. */
   channels: v.exactOptional(grantList),
   enabled: v.exactOptional(v.boolean()),
   secret: v.exactOptional(secretText),
   /** Verifies the tokens of its clients. */
   jwt_public_key: v.exactOptional(publicKeyPem),
-  /** Where the keys are that verify the tokens of its clients (RFC 7517). */
+  /** URL of the key set that verifies the tokens of its clients (RFC 7517). */
   jwks_url: v.exactOptional(webhookUrl),
-  /** Tokens signed with HS256 by the secret are taken too. */
+  /** Accepts tokens signed with HS256 and the secret too. */
   jwt_hs256: v.exactOptional(v.boolean()),
-  /** Where `gusher.remote` goes when there is no Redis. */
+  /** URL that receives `gusher.remote` when Redis is not used. */
   remote_url: v.exactOptional(webhookUrl),
   /** Clients may send events to the channels they are subscribed to. */
   client_events: v.exactOptional(v.boolean()),
-  /** The app's number for SDKs of Pusher; with `secret` it makes the app one of Pusher's kind. */
+  /** App id for Pusher SDKs; with `secret` it enables the Pusher protocol. */
   id: v.exactOptional(appId),
-  /** Origins from which browsers may come; absent: all. */
+  /** Origins that browsers may connect from; if absent, all. */
   origins: v.exactOptional(storedOrigins),
-  /** Clients have to come by TLS; a proxy says in `X-Forwarded-Proto` or `Forwarded` that they do. */
+  /** Requires TLS, which a proxy reports in `X-Forwarded-Proto` or `Forwarded`. */
   tls_only: v.exactOptional(v.boolean()),
-  /** Pusher clients have to sign in, or to join a private or presence channel, soon after they have come. */
+  /** Closes Pusher clients that neither sign in nor join a private or presence channel soon. */
   authorized_only: v.exactOptional(v.boolean()),
-  /** Pusher clients are told how many are subscribed to their channels. */
+  /** Sends subscription counts to Pusher clients. */
   subscription_count: v.exactOptional(v.boolean()),
-  /** Where Pusher webhooks go. */
+  /** URL of the event webhook. */
   webhook_url: v.exactOptional(webhookUrl),
-  /** Which events they tell; absent: all. */
+  /** Event types of the webhook; if absent, all. */
   webhook_events: v.exactOptional(v.array(v.picklist(WEBHOOK_EVENT_NAMES))),
-  /** A webhook body may hold several events; absent: one. */
+  /** A webhook body may contain several events; if absent, one. */
   webhook_batch: v.exactOptional(v.boolean()),
-  /** Connections the app may have at once, of all protocols, workers and hosts together. */
+  /** Maximum connections, on all workers and hosts together. */
   max_connections: v.exactOptional(limit),
   /** Channels with a subscriber that the app may have at once, on all workers and hosts together. */
   max_channels: v.exactOptional(limit),
   /** Subscriptions that the app may have at once, on all workers and hosts together. */
   max_subscriptions: v.exactOptional(limit),
-  /** Users that a presence channel may have. */
+  /** Maximum users of a presence channel. */
   max_presence_members: v.exactOptional(limit),
-  /** Client events that a connection may send in a second. */
+  /** Client events accepted per connection per second. */
   client_events_per_second: v.exactOptional(limit),
 });
 
-/** The same as an operator may set them. */
+/** The fields that an operator may set. */
 export const appFieldsToSet = v.object({ ...appFields.entries, origins: v.exactOptional(originsToSet) });
 
 export type AppFields = v.InferOutput<typeof appFields>;
 
-/** What is to become of fields: a value is set, null is taken away, what is absent stays. */
+/** Changes of fields: a value sets, null removes, and absent fields stay. */
 export type AppChanges = { readonly [Field in keyof AppFields]: AppFields[Field] | null };
 
-/** How a field is written where there is only text. */
+/** The type of each field in text formats (Redis, command line). */
 export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' | 'boolean' | 'number'>> = {
   url: 'text',
   channels: 'list',
@@ -146,16 +144,16 @@ export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)
 export type App = Readonly<AppFields> & {
   readonly key: string;
   readonly enabled: boolean;
-  /** The app of a first start, which no store knows. */
+  /** The demo app, which no store contains. */
   readonly isDemo?: true;
 };
 
-/** Hears of an app that is stored and cannot be served: the names of its fields that do not keep the rules. */
+/** Called for a stored app with invalid fields, with the names of these fields. */
 export type InvalidAppHandler = (key: string, fields: readonly string[]) => void;
 
 /**
- * Joins a key and its stored fields; `undefined` if either does not keep the rules, or if no field says who may
- * come in: such a hash belongs to another program.
+ * Validates a key and its stored fields. Returns `undefined` if one is invalid, or if the app has no way to authenticate
+ * clients: such a hash belongs to another program.
  */
 export function parseApp(key: string, fields: unknown, onInvalidApp?: InvalidAppHandler): App | undefined {
   const parsed = v.safeParse(appFields, fields);
@@ -170,23 +168,23 @@ export function invalidFieldsIn(issues: readonly v.BaseIssue<unknown>[]): string
   return [...new Set(issues.map((issue) => v.getDotPath(issue)?.split('.')[0] ?? 'fields'))];
 }
 
-/** Whether a field says who may come in. */
+/** True if a field defines how clients authenticate. */
 function hasAuthMethod({ url, channels, jwt_public_key, jwks_url, jwt_hs256, secret, id }: App): boolean {
   if (secret !== undefined && (jwt_hs256 === true || id !== undefined)) return true;
   return [url, channels, jwt_public_key, jwks_url].some((field) => field !== undefined);
 }
 
-/** What stands for a secret where an app is shown. */
+/** Replaces a secret in output. */
 export const REDACTED = '***';
 
-/** An app as it may be shown: what is secret in it is only told to be there. */
+/** Returns the app for output, with its secret replaced. */
 export function redactSecrets(app: App): object {
   return app.secret === undefined ? app : { ...app, secret: REDACTED };
 }
 
 /**
- * The app of a first start: everybody may subscribe to everything. Never served beyond loopback, nor to pages of other
- * sites, whose browser may be on this machine.
+ * The app of a first start, in which every client may subscribe to every channel. Served only on loopback. Attack: pages of
+ * other sites in a browser on this machine; hence the origins.
  */
 export const DEMO_APP: App = {
   key: 'demo',

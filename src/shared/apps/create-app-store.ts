@@ -4,7 +4,7 @@ import type { AppStore } from './app-store.ts';
 import { FileAppStore } from './file-app-store.ts';
 import { RedisAppStore } from './redis-app-store.ts';
 
-/** Where this installation registers its apps: in Redis if it has one, else in the apps file. */
+/** Creates the app store: Redis if configured, else the apps file. */
 export function createAppStore(
   settings: Pick<Settings, 'redisUrl' | 'redisPrefix' | 'appsFile'>,
   onInvalidApp?: InvalidAppHandler,

@@ -12,7 +12,7 @@ import { type AppStore, keysById } from './app-store.ts';
 /** Some editors write it; RFC 8259 §8.1 lets a parser ignore it. */
 const BYTE_ORDER_MARK = /^\uFEFF/;
 
-/** Entries by app key, as they stand in the file; what is not ours to read is kept. */
+/** Entries of the file by app key; unknown fields are preserved. */
 type Entries = ReadonlyMap<string, unknown>;
 
 /**
@@ -22,7 +22,7 @@ type Entries = ReadonlyMap<string, unknown>;
 export class FileAppStore implements AppStore {
   readonly #path: string;
   readonly #onInvalidApp: InvalidAppHandler | undefined;
-  /** What was read last, and the file's time and size then. */
+  /** The entries of the last read, with time and size of the file. */
   #read: { stamp: string; entries: Entries } | undefined;
 
   constructor(path: string, onInvalidApp?: InvalidAppHandler) {
@@ -75,8 +75,8 @@ export class FileAppStore implements AppStore {
   async close(): Promise<void> {}
 
   /**
-   * Changes are made one at a time among all processes: each reads the whole file and replaces it. What an administrator
-   * changes as root lies in a folder of the service's user, who may be hostile: see `HeldFolder`.
+   * Serializes changes of all processes: each reads the whole file and replaces it. Attack: the user of the service, who owns
+   * the folder in which root changes the file; see `HeldFolder`.
    */
   async #change<T>(change: (entries: Entries) => { entries: Entries | undefined; result: T }): Promise<T> {
     try {
@@ -108,7 +108,7 @@ export class FileAppStore implements AppStore {
     isHeld: () => Promise<boolean>,
   ): Promise<void> {
     const text = `${JSON.stringify({ apps: Object.fromEntries(entries) }, undefined, 2)}\n`;
-    // A process that was suspended for long has lost its lock, and what it read is out of date.
+    // A suspended process has lost its lock, and its entries are out of date.
     if (!(await isHeld())) throw this.#unwritable(': it took too long');
     await replaceFile(folder, text, present);
   }
@@ -120,7 +120,7 @@ export class FileAppStore implements AppStore {
   async #entries(): Promise<Entries> {
     try {
       const stats = await stat(this.#path);
-      // A pipe would be waited for.
+      // Opening a pipe would block.
       if (!stats.isFile() && !stats.isDirectory())
         throw new Error(`the apps file ${this.#path} is not a file`);
       const { mtimeMs, size, ino } = stats;
@@ -138,7 +138,7 @@ export class FileAppStore implements AppStore {
     }
   }
 
-  /** What is wrong is told without the text around it: it may be a secret. */
+  /** Errors do not quote the file, which may contain secrets. */
   #parse(bytes: Buffer): Entries {
     if (!isUtf8(bytes)) throw new Error(`the apps file ${this.#path} is not UTF-8`);
     const json = parseJson(bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''));

@@ -4,8 +4,7 @@ import { LogThrottle } from '../logging/log-throttle.ts';
 const INTERVAL_MS = 600_000;
 
 /**
- * Logs apps that are stored and cannot be served, once per app and fields in ten minutes. For clients such an app does
- * not exist.
+ * Logs stored apps with invalid fields, once per app and fields in ten minutes. For clients these apps do not exist.
  */
 export class InvalidAppLog {
   readonly #throttle: LogThrottle;
@@ -14,7 +13,7 @@ export class InvalidAppLog {
     this.#throttle = new LogThrottle({ log: options.log, intervalMs: INTERVAL_MS });
   }
 
-  /** Names of fields alone: their values may be secrets. */
+  /** Logs only names of fields, because values may be secrets. */
   readonly onInvalidApp = (app: string, fields: readonly string[]): void => {
     this.#throttle.write(`${app} ${fields.join()}`, {
       level: 'warn',

@@ -21,24 +21,24 @@ import {
 import { type AppStore, keysById } from './app-store.ts';
 
 const SCAN_COUNT = 1_000;
-/** An app key that need not be there: what counts is that Redis answers. */
+/** The key need not exist; the check only needs a reply of Redis. */
 const CHECKED_KEY = 'demo';
-/** A Redis that is full of other things must not keep a start waiting. */
+/** Bounds the scan of a Redis that is full of keys of other programs. */
 const SCANNED_KEYS_MAX = 1_000_000;
-/** Attack, or accident: hashes of other programs, whose field `id` may be anything. */
+/** Attack: hashes of other programs with an arbitrary field `id`. */
 const ID_MAX_LENGTH = 256;
 
 /**
- * Apps in Redis, the seed's way: each is the hash `{prefix}{app_key}`, registered with no more than
- * `HSET {app_key} url http://…`. Fields are text: `channels` a JSON array or names between commas, `enabled`
- * `true` or `false`. Other fields, of whatever size and number, are neither read nor touched.
+ * Stores each app in the hash `{prefix}{app_key}`, compatible with gusher-cluster: `HSET {app_key} url http://…` registers an
+ * app. Fields are text: `channels` is a JSON array or comma-separated, `enabled` is `true` or `false`. Other fields are
+ * neither read nor changed.
  */
 export class RedisAppStore implements AppStore {
   readonly #prefix: string;
   readonly #redis: Redis;
   readonly #onInvalidApp: InvalidAppHandler | undefined;
   #connected: Promise<void> | undefined;
-  /** What ails the link, which a command that fails of it does not know. */
+  /** The last connection error: it explains failed commands better than their own errors. */
   #lastError: Error | undefined;
 
   constructor(options: { url: string; prefix: string; onInvalidApp?: InvalidAppHandler | undefined }) {
@@ -115,10 +115,10 @@ export class RedisAppStore implements AppStore {
   }
 
   async #readIds(redis: Redis, keys: readonly string[]): Promise<[key: string, id: string][]> {
-    const questions = redis.pipeline();
-    for (const key of keys) questions.hget(this.#prefix + key, 'id');
-    return ((await questions.exec()) ?? []).flatMap(([error, id], index) => {
-      // A wrong type: the key was replaced since SCAN saw a hash.
+    const reads = redis.pipeline();
+    for (const key of keys) reads.hget(this.#prefix + key, 'id');
+    return ((await reads.exec()) ?? []).flatMap(([error, id], index) => {
+      // WRONGTYPE: the key was replaced after SCAN.
       if (error !== null && !isWrongType(error)) throw error;
       const key = keys[index];
       const isId = typeof id === 'string' && id.length <= ID_MAX_LENGTH;
@@ -136,7 +136,7 @@ export class RedisAppStore implements AppStore {
     }
   }
 
-  /** Names of hashes that could be apps, some at a time. */
+  /** Yields names of hashes that may be apps, in batches. */
   async *#scan(redis: Redis): AsyncGenerator<string[]> {
     const pattern = `${escapePattern(this.#prefix)}*`;
     let cursor = '0';
@@ -155,7 +155,7 @@ export class RedisAppStore implements AppStore {
       await this.#connected;
       return await operation(this.#redis);
     } catch (error) {
-      // A first connect that failed goes on in the background; later questions find the link up or down.
+      // A failed first connect keeps retrying in the background; later calls use its current state.
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
       if (!isReplyError(error)) dropConnection(this.#redis);
       if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
@@ -179,8 +179,8 @@ function textsOf(changes: AppChanges): Record<string, string> {
 }
 
 /**
- * Fields from their values, which are in the order of `APP_FIELD_NAMES`. A value that is not UTF-8 is no text: it stays
- * bytes, for the schema to refuse.
+ * Converts values in the order of `APP_FIELD_NAMES` to fields. A value that is not UTF-8 stays bytes, which the schema
+ * rejects.
  */
 function fieldsOf(values: readonly (Buffer | null)[]): Partial<Record<keyof AppFields, unknown>> {
   const fields: Partial<Record<keyof AppFields, unknown>> = {};
@@ -198,12 +198,12 @@ function listOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Not JSON: names between commas, as a person types them.
+    // Not JSON: comma-separated names.
     return text.split(',').map((name) => name.trim());
   }
 }
 
-/** Anything but a clear yes or no is left as it is, for the schema to refuse. */
+/** Other text stays unchanged, and the schema rejects it. */
 function booleanOf(text: string): unknown {
   if (text === 'true' || text === '1') return true;
   if (text === 'false' || text === '0') return false;

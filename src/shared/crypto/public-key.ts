@@ -1,29 +1,29 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
-/** Attack: registering key after key. The oldest is read again if it is needed. */
+/** Attack: apps with many keys. The oldest key is parsed again if needed. */
 const CACHE_MAX = 1_000;
-/** What there is to remember of each text: reading a key takes longer than verifying with it. */
+/** Parsed keys by PEM, because parsing costs more than verifying. */
 const cache = new Map<string, KeyObject | undefined>();
 
 /**
- * The public key in a PEM: SPKI, PKCS#1 or a certificate. `undefined` if there is none, also if it is a private
- * key, which has no business here.
+ * Parses a public key in PEM: SPKI, PKCS#1 or a certificate. Returns `undefined` for other text, and for private keys, which
+ * an app record must not contain.
  */
 export function publicKeyOf(pem: string): KeyObject | undefined {
   if (cache.has(pem)) return cache.get(pem);
-  const key = read(pem);
+  const key = parse(pem);
   const [oldest] = cache.keys();
   if (cache.size >= CACHE_MAX && oldest !== undefined) cache.delete(oldest);
   cache.set(pem, key);
   return key;
 }
 
-function read(pem: string): KeyObject | undefined {
+function parse(pem: string): KeyObject | undefined {
   if (pem.includes('PRIVATE KEY')) return undefined;
   try {
     return createPublicKey(pem);
   } catch {
-    // No PEM means `undefined`.
+    // Not a PEM.
     return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorEntry } from './catalogue.ts';
 
-/** The methods that some resource of gusher answers. */
+/** Methods that at least one resource of gusher supports. */
 export const KNOWN_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 const METHOD_NOT_ALLOWED = 405;
@@ -9,12 +9,12 @@ const UPGRADE_REQUIRED = 426;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
-/** The status by which an error is told over HTTP. */
+/** Returns the HTTP status of an error. */
 export function errorStatus({ http }: ErrorEntry): number {
   return http ?? INTERNAL;
 }
 
-/** What the status of an error asks of its response, besides a body. */
+/** Returns the headers that the status requires. */
 export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
   switch (http) {
     case UPGRADE_REQUIRED:
@@ -27,17 +27,17 @@ export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
   }
 }
 
-/** Returns the JSON body by which an error is sent over HTTP. */
+/** Encodes an error as the JSON body of a response. */
 export type ErrorBody = (error: ErrorEntry) => string;
 
-/** An error as a whole HTTP/1.1 response, for sockets that no HTTP server looks after. */
+/** Encodes an error as a complete HTTP/1.1 response, for sockets without an HTTP server. */
 export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBody): string {
   const status = errorStatus(error);
   const body = bodyOf(error);
   const headers = {
     Connection: 'close',
     ...errorHeaders(error),
-    // RFC 9110 §15.5.6. No resource is known here, so these are the methods that any resource answers.
+    // RFC 9110 §15.5.6. The resource is unknown here, so all known methods are listed.
     ...(status === METHOD_NOT_ALLOWED && { Allow: KNOWN_METHODS.join(', ') }),
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
@@ -46,19 +46,19 @@ export function httpErrorResponse(error: ErrorEntry, bodyOf: ErrorBody = errorBo
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** The JSON body by which an error is told over HTTP, on either port. */
+/** The error body of both ports. */
 export function errorBody({ code, message, index }: ErrorEntry): string {
   return JSON.stringify({ error: { code, message, index } });
 }
 
-/** The JSON body of an error of the Pusher HTTP API: SDKs show `error` as it is. */
+/** The error body of the Pusher HTTP API, of which SDKs show `error`. */
 function pusherErrorBody({ code, message, index }: ErrorEntry): string {
   return JSON.stringify({ error: message, code, index });
 }
 
 /**
- * The form that errors have at a path. `prefix` is the path that may stand before `/apps` (Pusher). Both ports and both
- * processes use it, so that one path has one form.
+ * Returns the encoder of error bodies for a path. `prefix` may precede `/apps` (Pusher). All ports and processes use it, so
+ * each path has one format.
  */
 export function errorBodyAt(path: string, prefix: string): ErrorBody {
   const isPusherApi = path.startsWith('/apps/') || (prefix !== '' && path.startsWith(`${prefix}/apps/`));

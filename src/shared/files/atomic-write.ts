@@ -35,7 +35,7 @@ export async function replaceFile(
   await folder.sync();
 }
 
-/** On the descriptor: what has the name by now may be another file. */
+/** Uses the descriptor, because the name may refer to another file by now. */
 async function copyOwnership(file: FileHandle, present: Stats | undefined, folder: Stats): Promise<void> {
   const made = await file.stat();
   const owner = present ?? (made.uid === 0 ? folder : made);
@@ -43,7 +43,7 @@ async function copyOwnership(file: FileHandle, present: Stats | undefined, folde
     try {
       await file.chown(owner.uid, owner.gid);
     } catch (error) {
-      // Only root may give a file away; another user keeps it.
+      // Only root may change the owner; for other users the file keeps it.
       if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
     }
   }

@@ -3,22 +3,22 @@ import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-/** As many as Linux follows (heldresolution(7)). */
+/** The limit of Linux (path_resolution(7)). */
 const LINKS_MAX = 40;
 const OTHERS_WRITE = 0o022;
 
-/** A file that another user may have put there to make root read or write what it should not. */
+/** Another user may have created the file to make root read or write a protected file. */
 export class UntrustedFileError extends Error {}
 
-/** Where a file is when no part of its path is a link. */
+/** Location of a file after all links are resolved. */
 interface Place {
   readonly folder: string;
   readonly name: string;
 }
 
 /**
- * The folder of a file, held open, so that every access is to the same folder even if somebody renames it or puts a
- * link in its place. Follows links as the system does. As root, follows only those that nobody but root can have made.
+ * The folder of a file, held open, so that every access is to the same folder even if another process renames it or
+ * replaces it by a link. Follows links as the system does. As root, follows only links that only root can have created.
  */
 export class HeldFolder {
   /** The file's own name, after all links. */
@@ -41,7 +41,7 @@ export class HeldFolder {
     const place = await resolveLinks(path, asRoot);
     const handle = await open(place.folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const opened = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => undefined);
-    // Attack: a part of the path becomes a link between the look at it and its use.
+    // Attack: a part of the path is replaced by a link between check and use.
     if (asRoot && opened !== undefined && opened !== place.folder) {
       await handle.close();
       throw new UntrustedFileError(`${place.folder} was moved while it was opened`);
@@ -50,7 +50,7 @@ export class HeldFolder {
     return new HeldFolder({ ...place, folder: held }, handle, await handle.stat(), asRoot);
   }
 
-  /** The path of a file in this very folder. */
+  /** Returns the path of a file in this folder. */
   at(name: string): string {
     return join(this.#path, name);
   }
@@ -95,7 +95,7 @@ export class HeldFolder {
   }
 }
 
-/** Whether only root can put something into that folder. */
+/** True if only root can create files in the folder. */
 function isForRootOnly({ uid, mode }: Stats): boolean {
   return uid === 0 && (mode & OTHERS_WRITE) === 0;
 }
@@ -103,9 +103,9 @@ function isForRootOnly({ uid, mode }: Stats): boolean {
 async function resolveLinks(path: string, asRoot: boolean): Promise<Place> {
   let folder = '/';
   let links = 0;
-  let dependencies = partsOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
+  let segments = segmentsOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
   for (;;) {
-    const [name, ...rest] = dependencies;
+    const [name, ...rest] = segments;
     if (name === undefined) throw Object.assign(new Error(`${path} is a folder`), { code: 'EISDIR' });
     const next = join(folder, name);
     const target = name === '..' ? undefined : await linkTarget(next);
@@ -116,21 +116,21 @@ async function resolveLinks(path: string, asRoot: boolean): Promise<Place> {
         throw new UntrustedFileError(`${next} is a link that another user may have made`);
       }
       if (isAbsolute(target)) folder = '/';
-      dependencies = [...partsOf(target), ...rest];
+      segments = [...segmentsOf(target), ...rest];
     } else if (rest.length === 0 && name !== '..') {
       return { folder, name };
     } else {
       folder = name === '..' ? dirname(folder) : next;
-      dependencies = rest;
+      segments = rest;
     }
   }
 }
 
-function partsOf(path: string): string[] {
+function segmentsOf(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
-/** Where a link leads; `undefined` if there is no link. */
+/** Returns the target of a link, or `undefined` if the path is not a link. */
 async function linkTarget(path: string): Promise<string | undefined> {
   try {
     return await readlink(path);

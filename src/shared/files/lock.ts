@@ -3,20 +3,20 @@ import { lstat, readlink, symlink, unlink } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { HeldFolder } from './held-folder.ts';
 
-/** A change takes some ms, or seconds where the disk is busy: a process that holds the lock for longer is dead. */
+/** A change takes milliseconds, or seconds on a busy disk. A holder of a longer time is considered dead. */
 const STALE_MS = 10_000;
 const TIMEOUT_MS = 20_000;
 const RETRY_MS = 10;
 const TOKEN_BYTES = 12;
 const ID_LENGTH = 16;
 
-interface Sight {
+interface Lock {
   readonly id: string;
   readonly isStale: boolean;
 }
 
 /**
- * Excludes other processes from the file of a folder while `work` runs; `isHeld` tells whether that is still so. The
+ * Excludes other processes from the file of a folder while `work` runs; `isHeld` resolves with whether this process still holds it. The
  * lock is a symbolic link whose target names its holder: it is made in one step, and never followed.
  *
  * A lock of a dead process is removed. Two processes that both find it stale must not remove two locks, the second one
@@ -31,21 +31,21 @@ export async function withLock<T>(
   const lock = folder.at(`${folder.name}.lock`);
   const token = randomBytes(TOKEN_BYTES).toString('hex');
   const id = idOf(token);
-  await take(lock, token);
+  await acquire(lock, token);
   try {
-    return await work(async () => (await lookAt(lock))?.id === id);
+    return await work(async () => (await readLock(lock))?.id === id);
   } finally {
     await remove(lock, id);
   }
 }
 
-async function take(lock: string, token: string): Promise<void> {
+async function acquire(lock: string, token: string): Promise<void> {
   const until = performance.now() + TIMEOUT_MS;
   while (!(await make(lock, token))) {
     if (performance.now() > until) throw Object.assign(new Error('locked'), { code: 'EEXIST' });
-    const sight = await lookAt(lock);
-    if (sight?.isStale) await remove(lock, sight.id);
-    // Jitter, so that those who wait do not try in step.
+    const present = await readLock(lock);
+    if (present?.isStale) await remove(lock, present.id);
+    // Jitter, so that waiting processes do not retry at the same time.
     await pause(RETRY_MS * (0.5 + Math.random()));
   }
 }
@@ -55,7 +55,7 @@ async function remove(lock: string, id: string): Promise<void> {
   // Otherwise another process removes it.
   if (!(await make(claim, id))) return;
   try {
-    if ((await lookAt(lock))?.id === id) await unlink(lock);
+    if ((await readLock(lock))?.id === id) await unlink(lock);
   } finally {
     await unlink(claim);
   }
@@ -71,7 +71,7 @@ async function make(link: string, target: string): Promise<boolean> {
   }
 }
 
-async function lookAt(lock: string): Promise<Sight | undefined> {
+async function readLock(lock: string): Promise<Lock | undefined> {
   try {
     const before = await holderOf(lock);
     const { mtimeMs } = await lstat(lock);
@@ -84,7 +84,7 @@ async function lookAt(lock: string): Promise<Sight | undefined> {
   }
 }
 
-/** What is no link is known by its place on the disk: something else than gusher made it. */
+/** A file that is not a link, which gusher never creates, is identified by inode and time. */
 async function holderOf(lock: string): Promise<string> {
   try {
     return await readlink(lock);

@@ -1,4 +1,4 @@
-/** A request head as a parser has read it. `fields` are names and values in turn, as in Node's `rawHeaders`. */
+/** A parsed request head. `fields` alternates names and values, like `rawHeaders` of Node. */
 export interface RequestHead {
   readonly method: string;
   readonly target: string;

@@ -1,9 +1,9 @@
 import { GusherError } from '../errors/catalogue.ts';
 import { listElements, type RequestHead, valuesOf } from './request-head.ts';
 
-/** The rules that each request must keep, the first of a connection and every later one, on either port. */
+/** Limits of every request of a connection, on both ports. */
 export interface RequestLimits {
-  /** Longest body that a request may announce. */
+  /** Largest announced body. */
   readonly bodyMaxBytes: number;
   /** Methods whose requests must not have a body. */
   readonly bodiless: ReadonlySet<string>;
@@ -20,8 +20,8 @@ const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::\d{0,5})?$
 const ABSOLUTE = /^https?:\/\/([^/?#]+)/i;
 
 /**
- * What is wrong with a request, or `undefined`. Attack: request smuggling. A proxy before gusher may read a head in
- * another way than gusher does, so whatever two parsers could read in two ways is rejected.
+ * Returns the error of a request, or `undefined`. Attack: request smuggling. A proxy before gusher may read a head in
+ * another way than gusher does, so ambiguous requests are rejected.
  */
 export function requestError(head: RequestHead, limits: RequestLimits): GusherError | undefined {
   if (head.fields.length > FIELDS_MAX * 2) {

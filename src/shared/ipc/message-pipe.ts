@@ -12,64 +12,64 @@ import {
 
 const READ_BYTES = 64 * 1024;
 
-/** Receives what comes over a line, in its order. */
+/** Receives messages and frames in order. */
 export interface MessagePipeHandler<Message> {
-  /** The value is JSON of any shape: the receiver checks it. */
+  /** The value is JSON of any shape; the handler must check it. */
   message(message: Message): void;
-  /** `frame` is lent for the call: whoever keeps it copies it. */
+  /** `frame` is valid only during the call; copy it to keep it. */
   relayFrame(topic: string, frame: Buffer): void;
-  /** The other side sent what is no frame. Called once; nothing is read or written after it. */
+  /** The peer sent malformed bytes. Called once; the pipe then neither reads nor writes. */
   malformed(error: MalformedFrameError): void;
 }
 
 /**
- * The line between the primary and a worker, over a pipe of its own. Node's channel between processes is left to what
- * it alone can carry, sockets: to send and receive a message it costs twice what this does.
+ * Connects the primary and a worker over a separate pipe. The IPC channel of Node carries only sockets, because its messages
+ * cost twice as much.
  *
- * What is sent goes in its order, and what is sent in one go of the loop in one write. Frames carry their length
- * (`pipe-frame.ts`), so that no content can forge one. Of an item (`relay-frame.ts`) the primary reads only the topic.
+ * Keeps the order of messages, and sends all messages of one event-loop callback in one write. Frames carry their length
+ * (`pipe-frame.ts`), so no content can forge a frame. Of relay frames (`relay-frame.ts`) the primary reads only the topic.
  */
 export class MessagePipe<In, Out> {
-  readonly #listener: MessagePipeHandler<In>;
+  readonly #handler: MessagePipeHandler<In>;
   readonly #socket: Socket;
   #outgoing: (string | Buffer)[] = [];
   #outgoingLength = 0;
   #flushScheduled = false;
-  /** The beginning of a frame whose end has not come yet, and how long that is. */
+  /** The received part of an incomplete frame, and its size. */
   #partial: Buffer[] = [];
   #partialBytes = 0;
-  /** How long the frame is that has begun; of one without a whole header, how long the header is. */
+  /** Size of the incomplete frame, or of its header while the header is incomplete. */
   #wantedBytes = 0;
   #isBroken = false;
 
-  /** Over a pipe: its stream here, or the descriptor that this process was started with. */
-  constructor(pipe: Socket | number, listener: MessagePipeHandler<In>) {
-    this.#listener = listener;
+  /** `pipe` is a stream, or a descriptor that this process inherited. */
+  constructor(pipe: Socket | number, handler: MessagePipeHandler<In>) {
+    this.#handler = handler;
     this.#socket = typeof pipe === 'number' ? this.#openDescriptor(pipe) : pipe;
     if (typeof pipe !== 'number') pipe.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('error', ignoreUntilEnd);
   }
 
-  /** Bytes that the other side's system has not taken yet; of what is not flushed, about. */
+  /** Bytes that the system has not accepted yet; an estimate for unflushed messages. */
   get unsentBytes(): number {
     return this.#outgoingLength + this.#socket.writableLength;
   }
 
-  /** Calls back once nothing more will come: the other process has ended, or let go. */
+  /** Calls `ended` when the peer has closed the pipe or exited. */
   onEnd(ended: () => void): void {
     this.#socket.once('close', ended);
   }
 
-  /** Sends, together with whatever else the running callback sends. To a process that is gone it is lost. */
+  /** Sends together with other messages of the current callback. Messages to an exited process are lost. */
   send(message: Out): void {
     this.enqueue(message);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    // Not `queueMicrotask`, which makes an asynchronous resource of each.
+    // `queueMicrotask` would create an async resource per call.
     void Promise.resolve().then(this.#scheduledFlush);
   }
 
-  /** Sends with the next flush. A message that is too long for a frame breaks the line: see `malformed`. */
+  /** Sends with the next flush. A message that is too long for a frame breaks the pipe: see `malformed`. */
   enqueue(message: Out): void {
     try {
       this.#add(messageFrame(JSON.stringify(message)));
@@ -79,12 +79,12 @@ export class MessagePipe<In, Out> {
     }
   }
 
-  /** Sends the frame of an item with the next flush. The bytes may be shared, and must not change. */
+  /** Sends a relay frame with the next flush. The bytes may be shared and must not change. */
   enqueueFrame(frame: string | Buffer): void {
     this.#add(frame);
   }
 
-  /** Writes what was posted. */
+  /** Writes all enqueued messages. */
   flush(): void {
     const outgoing = this.#outgoing;
     if (outgoing.length === 0) return;
@@ -93,7 +93,7 @@ export class MessagePipe<In, Out> {
     if (this.#socket.writable && !this.#isBroken) this.#socket.write(concatenate(outgoing));
   }
 
-  /** Writes what was posted, and resolves when the system has it, or at the deadline. */
+  /** Writes all enqueued messages. Resolves when the system has accepted them, or after `timeoutMs`. */
   async finish(timeoutMs: number): Promise<void> {
     this.flush();
     await new Promise<void>((resolve) => {
@@ -116,7 +116,7 @@ export class MessagePipe<In, Out> {
     this.#outgoingLength += frame.length;
   }
 
-  /** All reads go to one buffer, past the stream: that halves what a message costs. */
+  /** Reads into one buffer instead of the stream, which halves the cost of a message. */
   #openDescriptor(fd: number): Socket {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     const callback = (length: number): boolean => {
@@ -151,14 +151,14 @@ export class MessagePipe<In, Out> {
     if (at < chunk.length) this.#begin(chunk, at, HEADER_BYTES);
   }
 
-  /** Keeps a copy of the beginning of a frame. */
+  /** Copies the received part of an incomplete frame. */
   #begin(chunk: Buffer, at: number, wantedBytes: number): void {
     this.#partial = [Buffer.from(chunk.subarray(at))];
     this.#partialBytes = chunk.length - at;
     this.#wantedBytes = wantedBytes;
   }
 
-  /** Adds to the frame that has begun, and answers where in the chunk it ends. */
+  /** Continues the incomplete frame and returns its end in the chunk. */
   #complete(chunk: Buffer): number {
     let at = 0;
     while (this.#partialBytes < this.#wantedBytes && at < chunk.length) {
@@ -184,19 +184,19 @@ export class MessagePipe<In, Out> {
     if (frame[0] === MESSAGE_KIND) {
       const message = parseJson(frame.toString('utf8', HEADER_BYTES));
       if (message === undefined) throw new MalformedFrameError('a message is not JSON');
-      this.#listener.message(message as In);
+      this.#handler.message(message as In);
       return;
     }
     const jsonAt = itemJsonAt(frame);
-    this.#listener.relayFrame(topicOfItem(frame, jsonAt), frame);
+    this.#handler.relayFrame(topicOfItem(frame, jsonAt), frame);
   }
 
-  /** What follows cannot be read either: where its frames begin is lost. */
+  /** Stops reading, because the start of the next frame is unknown. */
   #break(error: MalformedFrameError): void {
     if (this.#isBroken) return;
     this.#isBroken = true;
     this.#partial = [];
-    this.#listener.malformed(error);
+    this.#handler.malformed(error);
   }
 }
 
@@ -208,5 +208,5 @@ function concatenate(lines: readonly (string | Buffer)[]): string | Buffer {
   return Buffer.concat(lines.map((frame) => (typeof frame === 'string' ? Buffer.from(frame) : frame)));
 }
 
-/** A pipe fails when the other process is gone, which its end tells. */
+/** A pipe fails when the peer exits, which `close` reports. */
 function ignoreUntilEnd(): void {}

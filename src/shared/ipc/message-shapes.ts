@@ -4,8 +4,8 @@ import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import type { ToPrimary } from './messages.ts';
 
 /**
- * The shapes of what a worker sends. The primary checks each message before it uses it: a worker that sends anything
- * else is replaced, and must not take the primary with it.
+ * The shapes of what a worker sends. The primary checks each message before it uses it: it replaces a worker that
+ * sends other messages, and must not fail itself.
  */
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -16,7 +16,7 @@ const EVENT_NAMES: readonly unknown[] = WEBHOOK_EVENT_NAMES;
 const SUBSCRIBABLE: readonly unknown[] = ['members', 'channel', 'user'];
 const NONE: readonly string[] = [];
 
-/** Which names a query has besides its kind and its page. */
+/** Names in a query besides its kind and page. */
 const QUERY_NAMES: Readonly<Record<PresenceQuery['kind'], readonly string[]>> = {
   channels: ['app'],
   channelCount: ['app'],
@@ -55,7 +55,7 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   presenceUnsubscribe: ({ query }) => isSubscribable(query),
 };
 
-/** Whether a value is a message of a worker to the primary. */
+/** True if the value is a message of a worker to the primary. */
 export function isToPrimary(value: unknown): value is ToPrimary {
   if (!isObject(value) || !isText(value.type) || !Object.hasOwn(SHAPES, value.type)) return false;
   return SHAPES[value.type as ToPrimary['type']](value);

@@ -14,31 +14,31 @@ import type { WebhookEvent } from '../model/webhook-event.ts';
 import type { Stats } from '../stats.ts';
 
 /**
- * What crosses between the primary and a worker: over a `MessagePipe` two closed unions, keyed by `type`, and relayed items
- * (`relay-item.ts`); over Node's own channel sockets, and what has to keep its place among them.
+ * Messages between the primary and a worker. A `MessagePipe` carries two closed unions, keyed by `type`, and relay frames
+ * (`relay-frame.ts`). The IPC channel of Node carries sockets and messages that must keep their order among them.
  */
 
-/** The descriptor by which a worker finds its end of the line. */
+/** The descriptor of the pipe in a worker. */
 export const PIPE_DESCRIPTOR = 4;
 
-/** With a socket: a client, whose first bytes are `data` (@socket.io/sticky's own), or one for the API. */
+/** Sent with a socket of a client (in the format of @socket.io/sticky) or of the API. `data` is its first bytes. */
 export interface SocketMessage {
   readonly type: 'sticky:connection' | 'api:connection';
-  /** What the worker names it by when it has taken it over. */
+  /** The worker acknowledges the socket with this id. */
   readonly handoffId: number;
   readonly data: Buffer;
 }
 
-/** All sockets up to that ticket that are for this worker were sent before; to be repeated in `sockets`. */
+/** All sockets up to this id were sent before; the worker repeats it in `sockets`. */
 export interface BarrierMessage {
   readonly type: 'barrier';
   readonly handoffId: number;
 }
 
-/** What Node's channel carries to a worker. @socket.io/sticky reads it as well, as far as it begins with `sticky:`. */
+/** Messages over the IPC channel of Node. @socket.io/sticky also reads those that begin with `sticky:`. */
 export type ChannelMessage = SocketMessage | BarrierMessage;
 
-/** What a worker saw that the webhook of an app may be told. */
+/** An event for the webhook of an app. */
 export interface WebhookReport {
   readonly app: string;
   readonly event: WebhookEvent;
@@ -47,49 +47,49 @@ export interface WebhookReport {
 export type BrokerStatus = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
 export type ToWorker =
-  /** The first message: everything a worker needs to know. */
+  /** The first message, with the configuration of a worker. */
   | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
   /**
-   * The state of the whole host, after each change. `live`: every worker's broker link is, and all lead to one server.
-   * `server`: the one to which a connection was made last; links to another one have to follow.
+   * The state of the host, after each change. `live`: all workers are connected to the broker, and to one server.
+   * `server`: the server of the newest connection; connections to other servers must reconnect.
    */
   | { type: 'host'; live: boolean; stopping: boolean; server?: string }
-  /** So many bytes of names (channels, users) may be added here until the next such message. */
+  /** Bytes of names (channels, users) that this worker may add until the next such message. */
   | { type: 'names'; bytes: number }
-  /** The first app was registered: the demo app has ended, and its clients must go. */
+  /** The first app was registered: close the clients of the demo app. */
   | { type: 'demoEnded' }
-  /** Close your clients within the deadline, tell them to come back, and exit. */
+  /** Close all clients within the timeout with a reconnect code, and exit. */
   | { type: 'drain'; timeoutMs: number }
-  /** Of your items, so many of the oldest that were not confirmed yet have been passed on. */
+  /** The primary relayed the oldest `count` unconfirmed frames of this worker. */
   | { type: 'relayReceived'; count: number }
-  /** The answer to the `relayAsk` of that id, in its place among the items. */
+  /** The answer to the `relayCacheQuery` with this id, in order with relay frames. */
   | { type: 'relayCached'; id: number; cached: CachedPublication | undefined }
-  /** Your oldest `relaySubscribe` that was not confirmed yet is in effect. */
+  /** The oldest unconfirmed `relaySubscribe` is in effect. */
   | { type: 'relaySubscribed' }
-  /** The answer to the `idempotencyClaim` of that id. `yours`: do the work and settle the key. */
+  /** The answer to the `idempotencyClaim` with this id. `acquired`: execute the request and complete the key. */
   | {
       type: 'idempotencyResult';
       id: number;
       result: { kind: 'acquired' } | { kind: 'completed'; answer: string } | { kind: 'mismatch' };
     }
   /**
-   * The answer to the `rosterQuery` or `rosterJoin` of that id. Answers and events are in the order in which things
-   * came to be. `full`: who wanted to join is not in.
+   * The answer to the `presenceQuery` or `presenceJoin` with this id. Answers and events are in the order of the changes.
+   * `full`: the channel is full, and the user did not join.
    */
   | { type: 'presenceAnswer'; id: number; answer: PresenceAnswer | 'full' }
-  /** What changed, since the answer, in what this worker watches. */
+  /** Changes since the answer in subscribed queries. */
   | { type: 'presenceEvents'; events: PresenceEvent[] };
 
 export type ToPrimary =
-  /** Settings arrived, broker tried, connections welcome. */
+  /** The worker accepts sockets. */
   | { type: 'ready' }
-  /** This worker cannot run, and neither could its successor. */
+  /** The worker cannot run, and a replacement would fail too. */
   | { type: 'fatal'; reason: string }
-  /** Sent at a steady pace: proof that the event loop turns. */
+  /** Sent at a fixed interval: proves that the event loop runs. */
   | { type: 'heartbeat'; stats: Stats }
   /**
-   * Since the last such message: tickets of the sockets taken over, the ticket of the last `passed`, number of
-   * clients ended, and the ids that `sid=` may name.
+   * Changes since the last such message: acknowledged handoff ids, the last barrier, the number of ended sockets, and
+   * the opened and closed ids that `sid=` may name.
    */
   | {
       type: 'sockets';
@@ -100,25 +100,25 @@ export type ToPrimary =
       opened: string[];
       closed: string[];
     }
-  /** `server` names the process that carries publications, where that is known and not the primary. */
+  /** `server` identifies the Redis process, if known. */
   | { type: 'brokerStatus'; status: BrokerStatus; server?: string }
   | { type: 'webhookReports'; reports: WebhookReport[] }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
-  /** Which publication does the cache channel keep? */
+  /** Requests the stored publication of a cache channel. */
   | { type: 'relayCacheQuery'; id: number; topic: string }
-  /** A request came under this key; `fingerprint` tells whether another one is the same. */
+  /** A request with this key arrived; equal requests have equal fingerprints. */
   | { type: 'idempotencyClaim'; id: number; key: string; fingerprint: string }
-  /** The work under the key is done. Without an answer it was not done or, where `isUnknown`, may have been done. */
+  /** The request ended. Without an answer it was not executed or, if `isUnknown`, may have been executed. */
   | { type: 'idempotencyCompleted'; key: string; answer: string | undefined; isUnknown?: boolean }
-  /** Connections and subscriptions that came and went here, netted. */
+  /** Net changes of connections and subscriptions on this worker. */
   | { type: 'presence'; deltas: PresenceDelta[] }
-  /** Answered by `rosterAnswer`. A question that is watched is followed by events until it is unwatched. */
+  /** Answered by `presenceAnswer`. With `subscribe`, events follow until `presenceUnsubscribe`. */
   | { type: 'presenceQuery'; id: number; query: PresenceQuery; subscribe: false }
   | { type: 'presenceQuery'; id: number; query: Subscribable; subscribe: true }
   /**
-   * If there is room, a subscription more of that user here, as if it had been reported; and then a question that is
-   * watched.
+   * Adds a subscription of the user on this worker, if the channel has room, as if reported; then subscribes to the
+   * query.
    */
   | { type: 'presenceJoin'; id: number; join: PresenceJoin; query: PresenceQueryOf<'members'> }
   | { type: 'presenceUnsubscribe'; query: Subscribable };

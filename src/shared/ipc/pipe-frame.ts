@@ -1,31 +1,31 @@
 /**
- * How frames lie on the pipe between the primary and a worker: one byte for the kind, four for the length of the body,
- * then the body in UTF-8. Nothing in a body can end it or begin another frame, whatever text a client or backend put
- * there. Length digits are base 128, so that a header is ASCII and strings can be joined before they become bytes.
+ * The format of frames on the pipe between the primary and a worker: one byte for the kind, four for the length of the body,
+ * then the body in UTF-8. Nothing in a body can end it or begin another frame, regardless of the text of clients and
+ * backends. Length digits are base 128, so that a header is ASCII and strings can be joined before they become bytes.
  */
 
 export const HEADER_BYTES = 5;
-/** A message of JSON. */
+/** A JSON message. */
 export const MESSAGE_KIND = 0x4d;
-/** A relayed item: two digits for the length of the topic, the topic, JSON. */
+/** A relay frame: two digits for the length of the topic, the topic, JSON. */
 const ITEM_KIND = 0x49;
 /**
- * Attack: a length that a reader would wait and hold memory for. It is also what four digits can say; a publication is
- * bounded far below it (`publication-size.ts`).
+ * Attack: a length for which a reader would wait and hold memory. It is the maximum of four digits; publications are much
+ * smaller (`publication-size.ts`).
  */
 const BODY_MAX_BYTES = 2 ** 28 - 1;
 export const TOPIC_MAX_BYTES = 2 ** 14 - 1;
 const TOPIC_AT = HEADER_BYTES + 2;
 
-/** What came over a pipe is no frame. Whoever sent it cannot be understood any more. */
+/** Bytes on a pipe are not a frame. All later bytes of the sender are unreadable. */
 export class MalformedFrameError extends Error {}
 
-/** A frame whose body is that text. Throws a `MalformedFrameError` if it is longer than a frame may be. */
+/** Encodes a message. Throws a `MalformedFrameError` if it is too long for a frame. */
 export function messageFrame(body: string): string {
   return header(MESSAGE_KIND, Buffer.byteLength(body)) + body;
 }
 
-/** As `messageFrame`, of an item. */
+/** Encodes a relay frame. Throws like `messageFrame`. */
 export function itemFrame(topic: string, json: string): string {
   const topicBytes = Buffer.byteLength(topic);
   if (topicBytes > TOPIC_MAX_BYTES) throw new MalformedFrameError('the topic of a frame is too long');
@@ -48,32 +48,30 @@ function digits(high: number, low: number): string {
   return String.fromCharCode(high, low);
 }
 
-/** How long the frame is that begins at `at`, where its header is whole. Throws a `MalformedFrameError`. */
+/** Returns the size of the frame at `at`, whose header must be complete. Throws a `MalformedFrameError`. */
 export function frameLength(bytes: Buffer, at: number): number {
   const kind = bytes[at];
-  if (kind !== MESSAGE_KIND && kind !== ITEM_KIND)
-    throw new MalformedFrameError('a frame is of no known kind');
+  if (kind !== MESSAGE_KIND && kind !== ITEM_KIND) throw new MalformedFrameError('unknown kind of frame');
   const [first = 0, second = 0, third = 0, fourth = 0] = [
     bytes[at + 1],
     bytes[at + 2],
     bytes[at + 3],
     bytes[at + 4],
   ];
-  if ((first | second | third | fourth) > 0x7f)
-    throw new MalformedFrameError('the length of a frame is none');
+  if ((first | second | third | fourth) > 0x7f) throw new MalformedFrameError('invalid length of a frame');
   return HEADER_BYTES + ((first << 21) | (second << 14) | (third << 7) | fourth);
 }
 
-/** Where the JSON of an item's frame begins, behind the topic. Throws a `MalformedFrameError`. */
+/** Returns the position of the JSON in a relay frame. Throws a `MalformedFrameError`. */
 export function itemJsonAt(frame: Buffer): number {
   const [high = 0x80, low = 0x80] = [frame[HEADER_BYTES], frame[HEADER_BYTES + 1]];
   const jsonAt = TOPIC_AT + ((high << 7) | low);
   if ((high | low) > 0x7f || jsonAt >= frame.length)
-    throw new MalformedFrameError('the topic of a frame is none');
+    throw new MalformedFrameError('invalid topic of a frame');
   return jsonAt;
 }
 
-/** The topic of an item's frame, where `itemJsonAt` says that it ends. */
+/** Returns the topic of a relay frame, which ends at `jsonAt`. */
 export function topicOfItem(frame: Buffer, jsonAt: number): string {
   return frame.toString('utf8', TOPIC_AT, jsonAt);
 }

@@ -19,21 +19,21 @@ export interface RelayedControl {
 
 export type RelayItem = RelayedPublication | RelayedControl;
 
-/** The frame by which an item crosses between processes. Throws a `MalformedFrameError` if it is too long for one. */
+/** Encodes an item for the pipe. Throws a `MalformedFrameError` if it is too long. */
 export function encodeRelayFrame(item: RelayItem): string {
   return itemFrame(item.topic, JSON.stringify(item.kind === 'control' ? item.control : item.publication));
 }
 
-/** Reads what `encodeRelayFrame` made. Throws a `MalformedFrameError` if it is something else. */
+/** Decodes a frame of `encodeRelayFrame`. Throws a `MalformedFrameError` for other bytes. */
 export function decodeRelayFrame(topic: string, frame: Buffer): RelayItem {
   const value = parseJson(frame.toString('utf8', itemJsonAt(frame)));
   if (topic === CONTROL_TOPIC && typeof value === 'string') return { kind: 'control', topic, control: value };
   if (topic !== CONTROL_TOPIC && isPublication(value))
     return { kind: 'publication', topic, publication: value };
-  throw new MalformedFrameError('an item of the relay is none');
+  throw new MalformedFrameError('invalid relay frame');
 }
 
-/** The names in it were checked by the worker that published it. */
+/** The publishing worker has checked the names. */
 function isPublication(value: unknown): value is Publication {
   if (typeof value !== 'object' || value === null) return false;
   const { channel, event, data } = value as Record<string, unknown>;

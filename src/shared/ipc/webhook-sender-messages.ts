@@ -1,9 +1,9 @@
-/** What crosses between the primary and the webhook sender, the process that calls the webhooks of apps. */
+/** Messages between the primary and the webhook sender, the process that calls app webhooks. */
 
-/** One body on its way to the webhook of an app. */
+/** One request to the webhook of an app. */
 export interface WebhookRequest {
   readonly url: string;
-  /** Names the app to the receiver. */
+  /** The app key, which the receiver gets in a header. */
   readonly key: string;
   /** Signs the body. */
   readonly secret: string;
@@ -19,7 +19,7 @@ export type FromWebhookSender =
   /** The result of a request. `error` is a short text for the log, absent if the receiver accepted it. */
   { type: 'result'; id: number; error?: string };
 
-/** Whether a value is a message of the webhook sender. */
+/** True if the value is a message of the webhook sender. */
 export function isFromWebhookSender(value: unknown): value is FromWebhookSender {
   if (typeof value !== 'object' || value === null) return false;
   const { type, id, error } = value as Record<string, unknown>;

@@ -9,10 +9,10 @@ const ADDRESS_LIMITS: ReadonlySet<string> = new Set(['too_many_connects', 'too_m
 
 const INTERVAL_MS = 10_000;
 const LINES_PER_KEY = 5;
-/** Attack: strangers that get refused in many ways at once; what they cost the disk is bounded. */
+/** Attack: clients that cause many different errors. Bounds the log lines. */
 const LINES_MAX = 200;
 
-/** What is known of a client when it is refused. None of it is a secret: no URL, no token, no header. */
+/** Facts about a rejected client, without secrets: no URL, no token, no header. */
 export interface ClientFacts {
   /** The key of the app that the client named. */
   readonly app?: string | undefined;
@@ -25,21 +25,21 @@ export interface ClientFacts {
   readonly channel?: string | undefined;
 }
 
-/** Closes of every restart and of clients that vanish: too many to be news. */
+/** Ordinary closes, at every restart and when clients disappear. */
 const ORDINARY_CLOSES: ReadonlySet<ErrorEntry> = new Set([
   ERRORS.server_stopping,
   ERRORS.heartbeat_lost,
   ERRORS.inactive,
   ERRORS.token_expired,
 ]);
-/** Statuses by which a request lacks authority: somebody's credentials are wrong, or somebody tries. */
+/** Statuses of wrong or missing credentials, which may be attempts to guess them. */
 const UNAUTHORIZED: ReadonlySet<number | undefined> = new Set([401, 403]);
-/** Clients choose the app name that they send; where it names none, it must not choose the throttle's key. */
+/** Errors without a known app. Attack: a client that varies the app name to get a new throttle key each time. */
 const WITHOUT_APP: ReadonlySet<string> = new Set(['unknown_app', 'unknown_app_id', 'no_such_app', 'bad_app']);
 
 /**
- * Logs each client that is refused or closed, and counts it. Lines of the same event, code and app are throttled, and
- * the number left out is logged.
+ * Logs and counts rejected and closed clients. Lines with the same event, code and app are throttled, and the number of
+ * suppressed lines is logged.
  */
 export class ClientLog {
   readonly #stats: Stats;
@@ -55,27 +55,27 @@ export class ClientLog {
     });
   }
 
-  /** A connect was refused before it became a connection. */
+  /** Logs an error before the WebSocket connection opened. */
   connectRefused({ code }: ErrorEntry, facts: ClientFacts): void {
     this.#stats.connectionsRefused += 1;
     if (ADDRESS_LIMITS.has(code)) this.#stats.connectionsAddressLimited += 1;
     this.#write('info', { event: 'connect_refused', code, ...facts }, 'connect refused');
   }
 
-  /** A socket was dropped without an answer, because too many sockets had not sent a request. */
+  /** Logs a socket that was closed without a response, because too many sockets had sent no request. */
   connectDropped(facts: ClientFacts): void {
     this.#stats.connectionsDropped += 1;
     this.#write('info', { event: 'connect_dropped', code: 'too_many_sockets', ...facts }, 'socket dropped');
   }
 
-  /** The server ended a connection. */
+  /** Logs a connection that the server closed. */
   clientClosed(error: ErrorEntry, closeCode: number, facts: ClientFacts): void {
     this.#stats.connectionsClosed += 1;
     const level = ORDINARY_CLOSES.has(ERRORS[error.code as keyof typeof ERRORS]) ? 'debug' : 'info';
     this.#write(level, { event: 'client_closed', code: error.code, closeCode, ...facts }, 'client closed');
   }
 
-  /** A request to the HTTP API, of either port, was refused. */
+  /** Logs an error response of the HTTP API, on both ports. */
   requestRefused(
     { code, http }: ErrorEntry,
     facts: ClientFacts & { readonly method?: string | undefined },
@@ -85,7 +85,7 @@ export class ClientLog {
     this.#write(level, { event: 'request_refused', code, ...facts }, 'request refused');
   }
 
-  /** A client did not get what it asked for on its connection, because its credential for it was refused. */
+  /** Logs a rejected credential on an open connection. */
   authorizationRefused({ code }: ErrorEntry, facts: ClientFacts): void {
     this.#stats.authorizationsRefused += 1;
     this.#write('info', { event: 'authorization_refused', code, ...facts }, 'authorization refused');

@@ -6,10 +6,11 @@ const INTERVAL_MS = 3_600_000;
 const TEXTS_MAX = 100;
 
 /**
- * Turns what libraries print and the warnings of Node into log lines. The same text is logged once an hour, because
- * ioredis prints the same text for every connection.
+ * Redirects `console` and warnings of Node to the log. The same text is logged once an hour, because ioredis prints it for
+ * every connection. Removing the listeners of `warning` is the only way to keep Node from printing warnings itself.
+ * Entry points call this, so tests and other programs that import gusher keep their console.
  */
-export function takeOverConsole(log: Logger): void {
+export function redirectConsole(log: Logger): void {
   const throttle = new LogThrottle({ log, intervalMs: INTERVAL_MS, keysMax: TEXTS_MAX });
   const write = (printed: unknown): void => {
     const said = String(printed);

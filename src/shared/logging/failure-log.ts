@@ -1,16 +1,16 @@
 import type { Logger } from '../log.ts';
 import { LogThrottle } from './log-throttle.ts';
 
-/** An operator has to see a failure once; a backend that is down fails for every client that connects. */
+/** A backend that is down fails for every client, but the operator needs one line. */
 const INTERVAL_MS = 10_000;
 
-/** A stable name of what failed. */
+/** Stable event names of failures. */
 export type FailureEvent = 'auth_webhook_failed' | 'jwks_failed' | 'remote_backend_failed';
 
-/** What is logged of a failure; never a URL, a header or a body, which may hold secrets. */
+/** Logged facts of a failure; never a URL, header or body, which may contain secrets. */
 export interface Failure {
   readonly app: string;
-  /** The error code that the client gets. */
+  /** The error code that the client receives. */
   readonly code: string;
   readonly reason: string;
   /** HTTP status of the response, if there was one. */
@@ -24,7 +24,7 @@ const MESSAGES: Readonly<Record<FailureEvent, string>> = {
   remote_backend_failed: 'remote backend failed',
 };
 
-/** Logs failures of the addresses that apps have configured, throttled per app, event and reason. */
+/** Logs failed requests to URLs of apps, throttled per app, event and reason. */
 export class FailureLog {
   readonly #throttle: LogThrottle;
 

@@ -1,12 +1,12 @@
-/** What every line has, and so is not listed among its facts. */
+/** Fields of every line, which are not listed as facts. */
 const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'event', 'process', 'pid', 'err']);
 const LEVEL_WIDTH = 5;
-/** `2026-01-31T12:34:56.789Z`: the part that a person at a terminal reads. */
+/** The time of day in `2026-01-31T12:34:56.789Z`. */
 const CLOCK = [11, 23] as const;
 
 /**
- * Makes a JSON line of the log readable at a terminal: time, level, message, and facts as `name=value`. Attack: control
- * characters of strangers, which a terminal would obey; none is left, line breaks of a stack excepted.
+ * Formats a JSON log line for a terminal: time, level, message, and facts as `name=value`. Attack: control characters in
+ * input, which a terminal would execute. All are replaced, except line breaks of a stack.
  */
 export function textOfLogLine(line: string): string {
   const facts = factsIn(line);
@@ -32,7 +32,7 @@ function factsIn(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** An address of a listener is written as one types it. */
+/** Formats an address of a listener as an operator types it. */
 function valueText(value: unknown): string {
   if (typeof value === 'string') return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
   if (typeof value === 'object' && value !== null && 'port' in value) {

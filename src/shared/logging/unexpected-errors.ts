@@ -6,8 +6,8 @@ const INTERVAL_MS = 10_000;
 const LINES_PER_PLACE = 5;
 
 /**
- * The one policy for errors that no code expects, each of which is a defect: the work that failed ends, the log gets the
- * stack, and the process goes on with all other work. Attack: an input that fails every time; so the lines are throttled.
+ * The policy for unexpected errors, each of which is a defect: the failed work ends, the stack is logged, and the process
+ * continues with other work. Attack: input that fails every time; so the lines are throttled.
  */
 export class UnexpectedErrors {
   readonly #stats: Pick<Stats, 'unexpectedErrors'>;
@@ -22,7 +22,7 @@ export class UnexpectedErrors {
     });
   }
 
-  /** Logs and counts an error. `place` is what failed, a constant of the code. */
+  /** Logs and counts an error. `place` names the failed operation. */
   readonly report = (error: unknown, place: string, facts: Readonly<Record<string, unknown>> = {}): void => {
     this.#stats.unexpectedErrors += 1;
     this.#throttle.write(place, {
@@ -32,7 +32,7 @@ export class UnexpectedErrors {
     });
   };
 
-  /** Does `work`; an error of it is reported and goes no further. */
+  /** Runs `work` and reports its error instead of throwing it. */
   run(place: string, work: () => void): void {
     try {
       work();

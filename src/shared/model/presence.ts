@@ -79,7 +79,7 @@ interface InChannel extends InApp {
   readonly channel: string;
 }
 
-/** Every question, by kind. Whoever nobody knows is answered with zeros and empty lists. */
+/** Every query, by kind. For unknown names the result has zeros and empty lists. */
 export type PresenceQuery =
   /** The occupied channels of an app. */
   | ({ readonly kind: 'channels' } & InApp & PageRequest)

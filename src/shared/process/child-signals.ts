@@ -1,6 +1,6 @@
 /**
- * Imported first, for its effect, by the children of the primary. A terminal sends its signals to the whole process
- * group; the primary decides what they mean. Without a listener SIGUSR1 opens Node's inspector, and the others end
+ * Child processes import this first, for its side effect. A terminal sends its signals to the whole process
+ * group; only the primary handles them. Without a listener SIGUSR1 opens Node's inspector, and the others end
  * the process.
  */
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const) {

@@ -15,16 +15,15 @@ const COMMAND_TIMEOUT_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
-/** ioredis keeps the process alive for as long after `disconnect`, even if there is no connection to end. */
+/** ioredis keeps the process alive for this time after `disconnect`, even without a connection. */
 const DISCONNECT_TIMEOUT_MS = 200;
 const QUIT_TIMEOUT_MS = 1_000;
 
 /**
- * A client of one Redis, at an address as `parseRedisAddress` reads it: not connected yet, reconnecting for ever once it is.
- * Where Sentinels name it, each connect asks them for the master of the moment. Commands fail at once while the
- * link is down, and after two seconds when Redis does not answer; nothing is queued. Subscriptions are the
- * caller's to make good. Errors of the link go to `onError`, which must not print the URL: it may hold a
- * password.
+ * Creates a client of one Redis, at an address for `parseRedisAddress`. It is not connected yet; after the first connection
+ * it reconnects forever. With Sentinels, each connect asks them for the current master. Commands fail at once while
+ * the connection is down, and after two seconds without a reply; none is queued. The caller restores subscriptions.
+ * Connection errors go to `onError`, which must not print the URL, because it may contain a password.
  */
 export function createRedisClient(
   url: string,
@@ -39,7 +38,7 @@ export function createRedisClient(
   let isRejected = false;
   client.on('connect', () => {
     isRejected = false;
-    readRejection(client, (rejection) => {
+    watchForRejection(client, (rejection) => {
       isRejected = true;
       options.onError(rejection);
     });
@@ -50,22 +49,22 @@ export function createRedisClient(
   client.on('error', (error: Error) => {
     if (isStreamClosedError(error) || isRejected) return;
     options.onError(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
-    // A database that is not there (SELECT): ioredis would go on with the first one.
+    // SELECT failed because the database does not exist; ioredis would continue with database 0.
     if (isReplyError(error) && client.status !== 'ready') reconnect(client);
   });
-  client.on('ready', () => void noteServer(url, client));
+  client.on('ready', () => void identifyServer(url, client));
   client.on('end', () => clientsOf.get(url)?.delete(client));
   if (address.kind === 'sentinel') client.once('ready', () => monitorOf(url, address).follow(client));
   return client;
 }
 
-/** The clients of this process by their address, and the server that each is connected to. */
+/** Clients of this process by address. */
 const clientsOf = new Map<string, Set<Redis>>();
 const identities = new WeakMap<Redis, Promise<ServerIdentity>>();
 const runIds = new WeakMap<Redis, string | undefined>();
 
-/** Asks with the first commands of a connection: once it is subscribed they are forbidden. */
-async function noteServer(url: string, client: Redis): Promise<void> {
+/** Sends the first commands of a connection, because Redis rejects them once it is subscribed. */
+async function identifyServer(url: string, client: Redis): Promise<void> {
   const clients = clientsOf.get(url) ?? new Set();
   clientsOf.set(url, clients.add(client));
   runIds.delete(client);
@@ -76,14 +75,14 @@ async function noteServer(url: string, client: Redis): Promise<void> {
   if (client.stream === stream) runIds.set(client, runId);
 }
 
-/** What the server of a client that is ready says of itself; asked once for each connection. Never rejects. */
+/** Returns the identity of the server of a ready client, read once per connection. Never rejects. */
 export function serverIdentityOf(client: Redis): Promise<ServerIdentity> {
   return identities.get(client) ?? Promise.resolve({ runId: undefined, role: undefined });
 }
 
 /**
- * The address leads to this server now. Connections of this process to other ones, which a proxy or a virtual address has
- * left behind, are made again.
+ * Reconnects the clients of this address that are connected to another server than `runId`. A proxy or a virtual address
+ * can leave old connections at the previous server.
  */
 export function leaveOtherServers(url: string, runId: string): void {
   for (const client of clientsOf.get(url) ?? []) {
@@ -91,11 +90,11 @@ export function leaveOtherServers(url: string, runId: string): void {
   }
 }
 
-/** What Redis says to a connection that it does not serve, unasked, and while it loads its data. */
+/** Replies that Redis sends unrequested to rejected connections, or while it loads its data. */
 const REJECTION = /^-((?:ERR max number of clients|DENIED )[^\r\n]{0,300})|\r\n(loading):1\r\n/;
 
-/** ioredis takes such a reply for the answer to its first command, ignores it, and reports what follows of it. */
-function readRejection(client: Redis, found: (rejection: Error) => void): void {
+/** ioredis treats such a reply as that of its first command, ignores it and reports later errors instead. */
+function watchForRejection(client: Redis, found: (rejection: Error) => void): void {
   const { stream } = client;
   const end = (): void => {
     stream.off('data', read);
@@ -113,14 +112,14 @@ function readRejection(client: Redis, found: (rejection: Error) => void): void {
   client.once('close', end);
 }
 
-/** Ends clients for good when what they have been asked for is answered, or after a second. */
+/** Closes clients after their pending replies, or after one second. */
 export async function quitRedis(...clients: readonly Redis[]): Promise<void> {
   const quits = clients.map((client) => client.quit());
   await Promise.race([Promise.allSettled(quits), pause(QUIT_TIMEOUT_MS, undefined, { ref: false })]);
   for (const client of clients) closeRedis(client);
 }
 
-/** Ends a client for good, at once. */
+/** Closes a client at once; it does not reconnect. */
 export function closeRedis(client: Redis): void {
   client.disconnect();
   for (const monitor of monitors.values()) monitor.leave(client);
@@ -128,7 +127,7 @@ export function closeRedis(client: Redis): void {
 
 const COMMON = {
   lazyConnect: true,
-  // RESP2 is spoken by every Redis there is, and nothing here needs more.
+  // Every Redis version supports RESP2.
   protocol: 2,
   enableOfflineQueue: false,
   autoResubscribe: false,
@@ -140,25 +139,24 @@ const COMMON = {
   retryStrategy: retryDelayMs,
 } satisfies RedisOptions;
 
-/** Loaded at its first use: a third of what a worker loads, and most installations have no Redis. */
+/** Loaded at first use: ioredis is a third of the code of a worker, and most installations have no Redis. */
 function loadRedis(): typeof import('ioredis').Redis {
   const ioredis: typeof import('ioredis') = require('ioredis');
   return ioredis.Redis;
 }
 
 /**
- * Makes the first connection. Rejects if that fails, and after two seconds whatever Redis does; the client
- * goes on trying.
+ * Opens the first connection. Rejects if it fails or is not ready after two seconds; the client keeps retrying.
  */
 export function connectRedis(client: Redis): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Each step of a connect has its own time-out in ioredis; this one is for all of them.
+    // ioredis limits each step of a connect; this timer limits all steps together.
     const timer = setTimeout(() => fail(new Error('Connection timed out')), CONNECT_TIMEOUT_MS);
     const fail = (error: Error): void => {
       clearTimeout(timer);
       reject(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
     };
-    // With Sentinels a connect does not fail, but goes on asking them.
+    // With Sentinels `connect` never rejects, because ioredis keeps asking them.
     client.once('error', fail);
     client.connect().then(() => {
       clearTimeout(timer);
@@ -167,24 +165,24 @@ export function connectRedis(client: Redis): Promise<void> {
   });
 }
 
-/** Also where nothing answers at all: that does not show. */
+/** True also if nothing responds at all, which is indistinguishable. */
 function hasTlsTimedOut({ options, status }: Redis, { message }: Error): boolean {
   return options.tls !== undefined && status === 'connecting' && /timed out$|ETIMEDOUT/.test(message);
 }
 
 /**
- * Ends a connection on which a command was not answered, which leaves it in doubt; a new one is certain, and made at once.
+ * Replaces a connection with an unanswered command, whose state is unknown, by a new one.
  */
 export function dropConnection(client: Redis): void {
   if (client.status === 'ready') reconnect(client);
 }
 
-/** Once for each connection, though many commands may fail on it. */
+/** Runs once per connection, although many commands may fail on it. */
 function reconnect(client: Redis): void {
   if (client.stream?.writable) client.disconnect(true);
 }
 
-/** ioredis asks the Sentinels anew for each connection. */
+/** ioredis asks the Sentinels again for each connection. */
 function sentinelOptions({ tls, sentinels, name, database, redis, sentinel }: SentinelAddress) {
   return {
     sentinels: [...sentinels],
@@ -199,11 +197,11 @@ function sentinelOptions({ tls, sentinels, name, database, redis, sentinel }: Se
   } satisfies RedisOptions;
 }
 
-/** Of this process, by the address: clients that have the same Sentinels share the connections to them. */
+/** Monitors of this process by address: clients with the same Sentinels share connections to them. */
 const monitors = new Map<string, SentinelMonitor<Redis>>();
 
 /**
- * ioredis can listen to the Sentinels too, but over connections of each client, and prints what fails on them.
+ * ioredis can subscribe to Sentinels too, but with separate connections per client, and it prints their errors.
  */
 function monitorOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddress): SentinelMonitor<Redis> {
   const present = monitors.get(url);
@@ -229,12 +227,12 @@ function monitorOf(url: string, { name, sentinels, sentinel, tls }: SentinelAddr
   return monitor;
 }
 
-/** Where each client was sent last. */
+/** The last master of each client. */
 const directedTo = new WeakMap<Redis, string>();
 
 /**
- * A client that is connecting may be on its way to the old master, by a Sentinel that does not know yet. Of a master that
- * goes by a name that cannot be told: then the client connects anew once, however many Sentinels say so.
+ * A connecting client may reach the old master through a Sentinel that is not up to date. If the master has a host name,
+ * the addresses cannot be compared: the client then reconnects once, regardless of the number of Sentinels.
  */
 function reconnectToMaster(client: Redis, master: Master): void {
   const address = `${master.host}:${master.port}`;
@@ -249,16 +247,16 @@ function reconnectToMaster(client: Redis, master: Master): void {
   else client.once('ready', check);
 }
 
-/** The connection to a Sentinel is made again and again. */
+/** ioredis reconnects to the Sentinel. */
 function ignoreUntilReconnect(): void {}
 
-/** Grows from 50 ms to a second, with jitter: the workers of many hosts return together otherwise. */
+/** Grows from 50 ms to 1 s, with jitter, so that the workers of many hosts do not reconnect together. */
 function retryDelayMs(attempt: number): number {
   const delay = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS);
   return delay * (0.5 + Math.random() / 2);
 }
 
-/** Text as a glob pattern that matches itself alone (SCAN, PSUBSCRIBE): a prefix is meant as it stands. */
+/** Escapes text for glob patterns (SCAN, PSUBSCRIBE), so that it matches only itself. */
 export function escapePattern(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&');
 }

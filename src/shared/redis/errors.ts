@@ -4,8 +4,8 @@ export function isReplyError(error: unknown): error is Error {
 }
 
 /**
- * The first word of Redis's no, by which it is known. Of a transaction that was discarded the word is that of the first
- * command that was refused. `undefined` if Redis has not said no.
+ * Returns the code of an error reply, its first word. For a discarded transaction it is the code of the first rejected
+ * command. Returns `undefined` for other errors.
  */
 export function replyErrorCode(error: unknown): string | undefined {
   if (!isReplyError(error)) return undefined;
@@ -14,33 +14,33 @@ export function replyErrorCode(error: unknown): string | undefined {
   return atExec ?? replyErrorCode(first) ?? error.message.split(' ', 1)[0];
 }
 
-/** True of a transaction of which Redis has carried out nothing. */
+/** True if Redis discarded a transaction without executing any command. */
 export function isDiscarded(error: unknown): boolean {
   return isReplyError(error) && error.message.startsWith('EXECABORT');
 }
 
-/** True if it tells no more than that the connection was let go of before. */
+/** True if the error only follows from a connection that was closed before. */
 export function isStreamClosedError(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("Stream isn't writeable");
 }
 
-/** A port without TLS does not answer the first bytes of TLS: Redis waits for the end of a command. */
+/** The TLS handshake timed out: a port without TLS waits for the end of a command. */
 export class TlsTimeoutError extends Error {
   readonly code = 'TLS_TIMEOUT';
 }
 
-/** A connection leads to a server that gusher must not publish through; its message is for a person. */
+/** The server of a connection must not be used for publishing; the message states why. */
 export class WrongServerError extends Error {}
 
-/** Words whose reply holds nothing that Redis was sent but names of commands. */
+/** Codes whose replies repeat no input, except names of commands. */
 const PLAIN_REPLIES = new Set(
   'BUSY DENIED LOADING MASTERDOWN MISCONF NOAUTH NOPERM NOREPLICAS OOM READONLY'.split(' '),
 );
 const REPLY_MAX_LENGTH = 200;
 
 /**
- * The reply of Redis, for the log; `undefined` if the error is none. Of replies that may repeat what Redis was sent
- * only the text before the first quote is kept.
+ * Returns the error reply for the log, or `undefined` for other errors. Replies that may repeat input are cut at the first
+ * quote.
  */
 export function redisReply(error: unknown): string | undefined {
   const word = replyErrorCode(error);
@@ -61,8 +61,8 @@ const MESSAGE_OF_REPLY: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * A sentence for what went wrong between a client and Redis, without anything secret. Of what Redis said only
- * the first word is told: the rest may repeat what it was sent.
+ * Describes a Redis error without secrets. Of unknown error replies only the code is shown, because the rest may repeat
+ * input.
  */
 export function describeRedisError(error: unknown): string {
   // A connection that Redis ends in good order has no error.

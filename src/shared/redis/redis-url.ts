@@ -11,16 +11,16 @@ interface Credentials {
   readonly password: string | undefined;
 }
 
-/** The Redis that Sentinels name: whichever is the master called `name` now. */
+/** The current master with the given name, as the Sentinels report it. */
 export interface SentinelAddress {
   readonly kind: 'sentinel';
   readonly tls: boolean;
   readonly sentinels: readonly { readonly host: string; readonly port: number }[];
   readonly name: string;
   readonly database: number;
-  /** What the master asks for. */
+  /** Credentials of the master. */
   readonly redis: Credentials;
-  /** What the Sentinels ask for. */
+  /** Credentials of the Sentinels. */
   readonly sentinel: Credentials;
 }
 
@@ -30,9 +30,9 @@ const EXPECTED =
   'must be redis://…, rediss://…, unix:///path, host:port or redis-sentinel://host:port,host:port/master';
 const ENCODE_HINT =
   'in a user name or password, percent-encode special characters: # is %23, / is %2F, ? is %3F, @ is %40, % is %25';
-/** What ioredis would take out of a query overrides what gusher sets: it reads any option there. */
+/** Attack: ioredis accepts any option in the query, and it would override the options of gusher. */
 const URL_PARAMETERS: readonly string[] = ['db'];
-/** The path of a socket has no other place for credentials. */
+/** A socket path has no other place for credentials. */
 const SOCKET_PARAMETERS: readonly string[] = ['db', 'username', 'password'];
 const DATABASE = /^\d{1,5}$/;
 const DATABASE_PATH = /^(?:\/(?:\d{1,5})?)?$/;
@@ -42,10 +42,10 @@ const SENTINEL =
 const SENTINEL_PARAMETERS = ['sentinel_username', 'sentinel_password'];
 
 /**
- * Reads what `GUSHER_REDIS_URL` may be. Sentinels stand in
+ * Parses `GUSHER_REDIS_URL`. Sentinels have the form
  * `redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/master[/database]`, with `rediss-sentinel` for TLS to all
- * of them; a password of their own follows as `?sentinel_password=`. Throws an `Error` that says what was expected and
- * nothing of what was given, which may hold a password.
+ * of them; a password of their own follows as `?sentinel_password=`. Throws an `Error` that states
+ * what is expected, without the input, which may contain a password.
  */
 export function parseRedisAddress(text: string): RedisAddress {
   const address = readSentinels(text) ?? readDirect(text);
@@ -53,13 +53,13 @@ export function parseRedisAddress(text: string): RedisAddress {
   return address;
 }
 
-/** Whether what stands before the host has a character that ends it too early. */
+/** True if the credentials contain a character that must be percent-encoded. */
 function needsEncoding(text: string): boolean {
   const [, userInfo] = /^rediss?(?:-sentinel)?:\/\/(.*)@/s.exec(text) ?? [];
   return userInfo !== undefined && /[#/?@\s]|%(?![0-9a-f]{2})/i.test(userInfo);
 }
 
-/** Whether the user name or password is cut: the rest of it became a path, a query or a fragment. */
+/** True if a part of the credentials became a path, a query or a fragment. */
 function isCut(text: string): boolean {
   return /^rediss?:\/\/.*[#/?].*@/s.test(text);
 }
@@ -83,21 +83,21 @@ function isRedisUrl(text: string): boolean {
     url = new URL(text);
     decodeURIComponent(url.username + url.password);
   } catch {
-    // No URL, or a password whose percent signs are not those of one.
+    // Not a URL, or invalid percent-encoding in the credentials.
     return false;
   }
-  // A password with a # or a ? would be half of it, and the rest of it a fragment or a query.
+  // A # or ? in a password starts a fragment or a query.
   if (url.hash !== '' || isCut(text)) return false;
   return DATABASE_PATH.test(url.pathname) && checkParameters(url.searchParams, URL_PARAMETERS);
 }
 
-/** False if the database is no number. Throws a sentence that names a parameter that is unknown or given twice. */
+/** Returns false if the database is not a number. Throws an `Error` for unknown or repeated parameters. */
 function checkParameters(parameters: URLSearchParams, known: readonly string[]): boolean {
   const names = [...parameters.keys()];
   for (const [index, name] of names.entries()) {
     const isNew = names.indexOf(name) === index;
     if (known.includes(name) && isNew) continue;
-    // The name is repeated only if it looks like an option: it may be part of a password.
+    // Shows only names that look like options, because others may be part of a password.
     const shown = /^[A-Za-z_]{1,40}$/.test(name) ? ` "${name}"` : '';
     const error = isNew ? `must not have the parameter${shown}` : `must have the parameter${shown} only once`;
     throw new Error(`${error}; allowed: ${known.join(', ')}`);
@@ -134,7 +134,7 @@ function readSentinel(text: string): SentinelAddress['sentinels'][number] | unde
   return host === undefined ? undefined : { host, port };
 }
 
-/** Where something can be connected to: there is no port 0. */
+/** Parses an address to connect to, which cannot have port 0. */
 function readEndpoint(text: string): Address | undefined {
   try {
     const address = parseAddress(text);
@@ -152,7 +152,7 @@ function readUserInfo(text: string): Credentials | undefined {
       password: decodeURIComponent(password.join(':')) || undefined,
     };
   } catch {
-    // Percent signs that are not those of a URL.
+    // Invalid percent-encoding.
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
-/** What Sentinels publish when another Redis has become the master: its name, and the two addresses. */
-const SWITCHED = '+switch-master';
+/** Channel of Sentinel failovers. The message has the name of the master, and its old and new address. */
+const SWITCH_MASTER_CHANNEL = '+switch-master';
 
 /** A connection to one Sentinel; it reconnects by itself. */
 export interface SentinelConnection {
@@ -7,19 +7,19 @@ export interface SentinelConnection {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   connect(): Promise<void>;
   subscribe(channel: string): Promise<unknown>;
-  /** With `true` it connects anew. */
+  /** With `true` it reconnects. */
   disconnect(reconnect?: boolean): void;
 }
 
-/** Where a master is. */
+/** Address of a master. */
 export interface Master {
   readonly host: string;
   readonly port: number;
 }
 
 /**
- * Has clients of a master follow it to another Redis as soon as a Sentinel says so. A master that has to step down goes on
- * as if nothing were for ten seconds, until a Sentinel ends its connections; one that is cut off is not told at all.
+ * Reconnects clients to the new master as soon as a Sentinel announces a failover. Otherwise a demoted master keeps serving
+ * them for up to ten seconds, until a Sentinel closes its connections, and an isolated master keeps serving them forever.
  */
 export class SentinelMonitor<Client> {
   readonly #name: string;
@@ -28,7 +28,7 @@ export class SentinelMonitor<Client> {
   readonly #onSwitchMaster: (client: Client, master: Master) => void;
   readonly #onIdle: () => void;
 
-  /** `switched` is called for each follower and each Sentinel that says so; `abandoned` when nobody follows any more. */
+  /** Calls `onSwitchMaster` per client and announcing Sentinel, and `onIdle` when the last client has left. */
   constructor(options: {
     name: string;
     connections: readonly SentinelConnection[];
@@ -41,7 +41,7 @@ export class SentinelMonitor<Client> {
     this.#onIdle = options.onIdle;
     for (const connection of options.connections) {
       connection.on('ready', () => {
-        connection.subscribe(SWITCHED).catch(() => connection.disconnect(true));
+        connection.subscribe(SWITCH_MASTER_CHANNEL).catch(() => connection.disconnect(true));
       });
       connection.on('message', (_channel, message) => this.#handleMessage(message));
       connection.connect().catch(ignoreUntilReconnect);
@@ -65,5 +65,5 @@ export class SentinelMonitor<Client> {
   }
 }
 
-/** A Sentinel may be away at any time; the others are listened to meanwhile. */
+/** One Sentinel may be down; the others still announce failovers. */
 function ignoreUntilReconnect(): void {}

@@ -1,26 +1,26 @@
-/** A connection that can ask its server. */
-interface Asking {
+/** The part of a Redis client that reads its server. */
+interface IdentityCommands {
   info(section: string): Promise<string>;
   role(): Promise<unknown[]>;
 }
 
-/** What a Redis server says of itself. A field is `undefined` if the ACL forbids the question. */
+/** Identity of a Redis server. A field is `undefined` if the ACL forbids its command. */
 export interface ServerIdentity {
-  /** Names the server process; a restart changes it. */
+  /** Identifies the server process; a restart changes it. */
   readonly runId: string | undefined;
   readonly role: ServerRole | undefined;
 }
 
 export type ServerRole = 'master' | 'replica';
 
-/** Asks the server of a connection that is not subscribed yet. Never rejects. */
-export async function readServerIdentity(client: Asking): Promise<ServerIdentity> {
+/** Reads the identity over a connection that is not subscribed yet. Never rejects. */
+export async function readServerIdentity(client: IdentityCommands): Promise<ServerIdentity> {
   const [info, role] = await Promise.all([client.info('server').catch(() => ''), readServerRole(client)]);
   return { runId: /^run_id:(\w+)/m.exec(info)?.[1], role };
 }
 
-/** ROLE or, if the ACL forbids it, INFO. `undefined` if the server answers neither. Never rejects. */
-export async function readServerRole(client: Asking): Promise<ServerRole | undefined> {
+/** Uses ROLE or, if the ACL forbids it, INFO. Returns `undefined` if both fail. Never rejects. */
+export async function readServerRole(client: IdentityCommands): Promise<ServerRole | undefined> {
   const [role] = await client.role().catch((): unknown[] => []);
   if (typeof role === 'string') return role === 'master' ? 'master' : 'replica';
   const info = await client.info('replication').catch(() => '');

@@ -40,7 +40,7 @@ describe('the apps that a process knows', () => {
     for (let n = 0; n < 100; n += 1) await apps.find('shop');
     const tokensOnly = appsOf(true);
     for (let n = 0; n < 100; n += 1) await tokensOnly.find('other');
-    // Each is read anew after half a second.
+    // Each is read again after half a second.
     expect(reads).to.be.lessThan(20);
   });
 

@@ -16,7 +16,7 @@ describe('the pacer', () => {
     return { queue, taken, clock };
   }
 
-  it('takes whoever comes alone at once', () => {
+  it('admits a single request at once', () => {
     const { queue, taken, clock } = make(2);
     for (let n = 0; n < 5; n += 1) {
       expect(queue.offer(n)).to.equal(true);
@@ -25,7 +25,7 @@ describe('the pacer', () => {
     }
   });
 
-  it('refuses whoever would have to wait too long, and takes the others in their order', async () => {
+  it('rejects requests that would wait too long, and admits the others in order', async () => {
     const { queue, taken, clock } = make(100);
     const accepted = Array.from({ length: 200 }, (_, n) => n).filter((n) => queue.offer(n));
     // A burst of 5 at once, and those of the next 0.9 s.
