@@ -10,7 +10,7 @@ import { nearestTo } from './suggestion.ts';
 
 const WIDEST = 110;
 
-/** Does what the words of a command line say, and answers the exit code. `start` ends the process itself. */
+/** Runs a command line and returns its exit code. `start` exits the process itself. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   try {
     await commandLine(words).parseAsync();
@@ -21,7 +21,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   }
 }
 
-/** What an unknown command or option was probably meant to be: one of those in the help of the command. */
+/** Suggests the most similar command or option from the help of the command. */
 async function suggestionFor(message: string, words: readonly string[]): Promise<string> {
   const [, name = ''] = /^Unknown (?:argument|command): (\S+)$/.exec(message) ?? [];
   const at = words.findIndex((word) => nameIn(word) === name);
@@ -59,14 +59,14 @@ function commandLine(words: readonly string[]) {
       .command(subscribeCommand)
       .command(tokenCommand)
       .completion('completion', 'print a script that completes commands and options (bash, zsh)')
-      .example('$0 start', 'serve clients; with nothing configured there is an app "demo" for a try')
-      .example('$0 subscribe news', 'in a second terminal: print what is published to "news"')
-      .example(`$0 publish news hello '{"text":"it works"}'`, 'in a third: publish to it')
-      .epilogue('Each command tells its own options and examples: gusher start --help')
-      .demandCommand(1, 'Name a command.')
+      .example('$0 start', 'start the server; without configuration it creates a "demo" app')
+      .example('$0 subscribe news', 'in a second terminal: print messages published to "news"')
+      .example(`$0 publish news hello '{"text":"it works"}'`, 'in a third terminal: publish a message')
+      .epilogue('For the options and examples of a command, run it with --help: gusher start --help')
+      .demandCommand(1, 'A command is required.')
       .strict()
       .parserConfiguration({
-        // Values are passed on as they were typed.
+        // Keeps values exactly as typed.
         'parse-numbers': false,
         'parse-positional-numbers': false,
         'dot-notation': false,
@@ -77,7 +77,7 @@ function commandLine(words: readonly string[]) {
       .alias('version', 'v')
       .help()
       .alias('help', 'h')
-      // Help and version are answers as others are.
+      // The caller exits, also after --help and --version.
       .exitProcess(false)
       .wrap(Math.min(WIDEST, process.stdout.columns ?? WIDEST))
       .fail((message, error?: Error) => {

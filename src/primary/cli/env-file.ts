@@ -2,27 +2,27 @@ import { readFileSync } from 'node:fs';
 import { TextDecoder } from 'node:util';
 import { parse } from 'dotenv';
 
-/** One assignment as dotenv reads it: its name, its value with quotes, and what follows up to the end of the line. */
+/** One assignment in the syntax of dotenv: name, value with quotes, and comment. */
 const ASSIGNMENT =
   /^[^\S\n]*(?:export\s+)?([\w.-]+)(?:\s*=[^\S\n]*?|:\s+?)(\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?[^\S\n]*(#.*)?$/gm;
 const SETTING_LINE = /^\s*(?:export\s+)?(GUSHER_\w*)/;
 
 export interface EnvFile {
   readonly values: Readonly<Record<string, string>>;
-  /** What cannot be meant as it stands; each begins with a name of `names`, or is about the whole file. */
+  /** Each begins with a name of `names`, or concerns the whole file. */
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /**
- * Reads a `.env` file. dotenv accepts any text, and cuts a value at a `#`; what it would take for another value than was
- * meant is a fault, as far as it concerns one of `names`. Throws the system's error if the file cannot be read. Nothing
- * repeats a value: it may be a secret.
+ * Reads a `.env` file. dotenv accepts any text and cuts values at a `#`. For variables in `names`, values that dotenv would
+ * misread are errors. Throws the system error if the file is not readable. No message repeats a value, which may be a
+ * secret.
  */
 export function readEnvFile(path: string, names: ReadonlySet<string>): EnvFile {
   const text = decode(readFileSync(path));
   if (text === undefined) {
-    const error = `${path} must be text in UTF-8 (UTF-16, as PowerShell writes it, is not read)`;
+    const error = `${path} must be UTF-8 text, not UTF-16 (as written by PowerShell)`;
     return { values: {}, errors: [error], warnings: [] };
   }
   const errors: string[] = [];
@@ -48,16 +48,16 @@ export function readEnvFile(path: string, names: ReadonlySet<string>): EnvFile {
 function errorOf(line: string, value: string, comment: string): string | undefined {
   const quote = /^['"`]/.exec(value)?.[0];
   if (quote !== undefined && (value.length < 2 || !value.endsWith(quote))) return 'has unbalanced quotes';
-  // A space before it makes it a comment for everybody.
+  // After a space, # starts a comment in every syntax of .env files.
   const isCut = comment !== '' && !/\s/.test(line.charAt(line.length - comment.length - 1));
   return isCut ? 'is cut off at an unquoted #' : undefined;
 }
 
-/** `undefined` if the bytes are no UTF-8. Takes a byte order mark away, which dotenv would take for part of a name. */
+/** Returns `undefined` if the bytes are not UTF-8. Removes a byte order mark, which dotenv would add to a name. */
 function decode(bytes: Buffer): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    // UTF-16 without a mark is valid UTF-8 as long as all of it is ASCII.
+    // UTF-16 without a byte order mark is valid UTF-8 if all characters are ASCII.
     return text.includes('\0') ? undefined : text.replaceAll('\r\n', '\n');
   } catch {
     return undefined;

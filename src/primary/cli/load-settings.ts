@@ -10,15 +10,15 @@ import { idleSettings, unknownSettings } from './setting-warnings.ts';
 const ENV_FILE_FLAG = 'env-file';
 const DEFAULT_ENV_FILE = '.env';
 
-/** Command line options for settings, and for the file that more of them may be in. */
+/** Returns the command line options of settings, and of the `.env` file. */
 export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): Record<string, Options> {
   const options: Record<string, Options> = {};
   for (const name of names) {
     const setting = settingOf(name);
-    // Text, so that whatever is wrong with a value is told together with all other faults.
+    // As text, so that invalid values are reported together with all other errors.
     if (setting.flag !== undefined) options[setting.flag] = textOption(helpOf(setting));
   }
-  options[ENV_FILE_FLAG] = textOption(`file with settings; by default ${DEFAULT_ENV_FILE} if there is one`);
+  options[ENV_FILE_FLAG] = textOption(`file with settings; default: ${DEFAULT_ENV_FILE}, if it exists`);
   return options;
 }
 
@@ -31,14 +31,14 @@ function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): s
   return `${about}${facts.length > 0 ? ` (${facts.join('; ')})` : ''} [${env}]`;
 }
 
-/** The settings of a command, which of them were given, and what is odd about that without being an error. */
+/** The settings of a command, which of them were given, and warnings about them. */
 export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>, { errors: unknown }> & {
   readonly warnings: readonly string[];
 };
 
 /**
- * Resolves the settings that a command uses: its flags, the environment, the `.env` file. Throws one error that
- * names every fault.
+ * Resolves the settings of a command from its flags, the environment and the `.env` file. Throws a `UsageError` that lists
+ * all errors.
  */
 export function loadSettings<Name extends SettingName>(
   argv: Arguments,
@@ -68,7 +68,7 @@ function flagsOf(argv: Arguments, names: readonly SettingName[]): Record<string,
   return flags;
 }
 
-/** A file that was named must be there; the default one need not. */
+/** A file named by the flag must exist; the default file need not. */
 function loadEnvFile(named: unknown, names: readonly SettingName[]): EnvFile {
   const path = named === undefined ? DEFAULT_ENV_FILE : String(named);
   const variables = names.map(settingOf).flatMap(({ env, aliases = [] }) => [env, ...aliases]);
@@ -76,8 +76,8 @@ function loadEnvFile(named: unknown, names: readonly SettingName[]): EnvFile {
     return readEnvFile(path, new Set(variables));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const none = { values: {}, errors: [], warnings: [] };
-    if (named === undefined && code === 'ENOENT') return none;
-    return { ...none, errors: [`--${ENV_FILE_FLAG} "${path}" cannot be read (${code})`] };
+    const empty = { values: {}, errors: [], warnings: [] };
+    if (named === undefined && code === 'ENOENT') return empty;
+    return { ...empty, errors: [`--${ENV_FILE_FLAG} "${path}" is not readable (${code})`] };
   }
 }

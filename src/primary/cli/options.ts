@@ -1,10 +1,10 @@
 import type { Options } from 'yargs';
 import { UsageError } from './errors.ts';
 
-/** What yargs makes of a command line. */
+/** A command line as yargs parses it. */
 export type Arguments = Readonly<Record<string, unknown>> & { readonly _: readonly (string | number)[] };
 
-/** A flag that takes text; given more than once, the last one counts. */
+/** Creates a text option. If it is given more than once, the last value counts. */
 export function textOption(describe: string, more: Options = {}): Options {
   return { type: 'string', requiresArg: true, describe, coerce: lastOf, ...more };
 }
@@ -14,10 +14,10 @@ function lastOf(value: unknown): unknown {
 }
 
 /**
- * What stands after `--`, which yargs gives to no positional: so a word may begin with a dash. Throws if there
- * are more than `most`.
+ * Returns the words after `--`, which may begin with a dash; yargs assigns them to no positional. Throws a `UsageError` if
+ * there are more than `max`.
  */
 export function wordsAfterDashes({ _: [, ...words] }: Arguments, max = Number.POSITIVE_INFINITY): string[] {
-  if (words.length > max) throw new UsageError(`too many words: ${words.slice(max).join(' ')}`);
+  if (words.length > max) throw new UsageError(`too many arguments: ${words.slice(max).join(' ')}`);
   return words.map(String);
 }

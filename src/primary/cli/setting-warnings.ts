@@ -2,13 +2,13 @@ import { SETTING_NAMES, type SettingName, type Settings, settingOf } from '../..
 import { nearestTo } from './suggestion.ts';
 
 const PREFIX = 'GUSHER_';
-/** Variables that Kubernetes and Docker links add to every container beside a service named "gusher". */
+/** Variables that Kubernetes and Docker links add to containers if a service is named "gusher". */
 const SERVICE_LINK =
   /^GUSHER_(?:.*_)?(?:SERVICE_(?:HOST|PORT)(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)$/;
 
 /**
- * Names that look like settings and are none, each with the one that was probably meant. No errors: a gusher that is
- * rolled back must start with the settings of the newer one.
+ * Returns a warning for each unknown `GUSHER_` variable, with the most similar setting. These are not errors, because a
+ * rolled-back gusher must start with the settings of the newer version.
  */
 export function unknownSettings(
   ...sources: readonly Readonly<Record<string, string | undefined>>[]
@@ -18,12 +18,12 @@ export function unknownSettings(
   return [...given]
     .filter((name) => name.startsWith(PREFIX) && !known.includes(name) && !SERVICE_LINK.test(name))
     .map((name) => {
-      const meant = nearestTo(name, known);
-      return `${name} is not a setting and is ignored${meant === undefined ? '' : `; did you mean ${meant}?`}`;
+      const nearest = nearestTo(name, known);
+      return `${name} is not a setting and is ignored${nearest === undefined ? '' : `; did you mean ${nearest}?`}`;
     });
 }
 
-/** Settings that have no effect beside others. */
+/** Returns a warning for each setting that other settings disable. */
 export function idleSettings(
   settings: Pick<Settings, 'redisUrl'>,
   given: ReadonlySet<SettingName>,

@@ -1,9 +1,9 @@
-/** Words longer than this are not compared: the cost grows with the square of the length. */
+/** Longest word that is compared: the cost grows with the square of the length. */
 const LENGTH_MAX = 64;
-/** One letter in three may be wrong, and at most this many. */
+/** At most one letter in three may differ, and at most this many. */
 const DISTANCE_MAX = 3;
 
-/** The candidate that `word` is most likely a typo of, if there is one. */
+/** Returns the candidate of which `word` is probably a misspelling, if any. */
 export function nearestTo(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > LENGTH_MAX) return undefined;
   let nearest: string | undefined;
@@ -16,7 +16,7 @@ export function nearestTo(word: string, candidates: Iterable<string>): string | 
   return nearest;
 }
 
-/** How many letters must be added, removed, replaced or swapped with the next one (optimal string alignment). */
+/** Counts letters to add, remove, replace or swap with the next one (optimal string alignment). */
 function editDistance(one: string, other: string): number {
   let before: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, index) => index);

@@ -38,20 +38,20 @@ describe('the command line', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  describe('in general', () => {
-    it('knows -h and -v, as other programs do', async () => {
+  describe('common behaviour', () => {
+    it('accepts -h and -v', async () => {
       expect((await gusher(['-h'])).output).to.equal((await gusher(['--help'])).output);
       expect((await gusher(['start', '-h'])).output).to.equal((await gusher(['start', '--help'])).output);
       expect((await gusher(['-v'])).output).to.equal((await gusher(['--version'])).output);
     });
 
-    it('has ranges and defaults in its help', async () => {
+    it('prints ranges and defaults in the help', async () => {
       const output = (await gusher(['start', '--help'])).output.replace(/\s+/g, ' ');
       expect(output).to.contain('(1 to 1024; default: one per CPU) [GUSHER_WORKERS]');
       expect(output).to.contain('(default: :8000) [GUSHER_LISTEN]');
     });
 
-    it('prints a script for completion, and what that asks for', async () => {
+    it('prints a completion script and its completions', async () => {
       const { code, output } = await gusherProcess(['completion']);
       expect(code).to.equal(0);
       expect(output).to.contain('gusher --get-yargs-completions');
@@ -71,7 +71,7 @@ describe('the command line', () => {
       [['publish', 'news', 'hello', '--appp', 'x'], '--app'],
     ];
     for (const [words, meant] of typos) {
-      it(`asks whether ${meant} was meant: gusher ${words.join(' ')}`, async () => {
+      it(`suggests ${meant} for gusher ${words.join(' ')}`, async () => {
         const { code, errors } = await gusher(words);
         expect(code).to.equal(2);
         expect(errors).to.have.lengthOf(1);
@@ -80,7 +80,7 @@ describe('the command line', () => {
       });
     }
 
-    it('tells the version of the package', async () => {
+    it('prints the version of the package', async () => {
       const { version } = JSON.parse(
         readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8'),
       ) as {
@@ -91,7 +91,7 @@ describe('the command line', () => {
 
     for (const words of [[], ['start'], ['apps'], ['apps', 'add'], ['publish'], ['subscribe'], ['token']]) {
       const name = ['gusher', ...words].join(' ');
-      it(`helps with examples: ${name} --help`, async () => {
+      it(`prints examples: ${name} --help`, async () => {
         const run = words.length === 0 ? gusherProcess : gusher;
         const { code, output } = await run([...words, '--help']);
         expect(code).to.equal(0);
@@ -100,18 +100,18 @@ describe('the command line', () => {
     }
 
     const wrong: [error: string, words: string[]][] = [
-      ['Name a command.', []],
+      ['A command is required.', []],
       ['Unknown argument: nonsense', ['nonsense']],
       ['Unknown argument: bogus', ['start', '--bogus']],
       ['Unknown argument: extra', ['start', 'extra']],
       ['Not enough arguments following: workers', ['start', '--workers']],
-      ['Name one of add, list, show, remove.', ['apps']],
+      ['A command is required: add, list, show or remove.', ['apps']],
       ['Unknown argument: nonsense', ['apps', 'nonsense']],
       ['Not enough non-option arguments: got 1, need at least 2', ['publish', 'news']],
-      ['--url must be ws:// or wss:// and a place', ['subscribe', 'news', '--url', 'http://h']],
+      ['--url must be a ws:// or wss:// URL', ['subscribe', 'news', '--url', 'http://h']],
     ];
     for (const [error, words] of wrong) {
-      it(`answers "gusher ${words.join(' ')}" with one sentence and 2`, async () => {
+      it(`rejects "gusher ${words.join(' ')}" with one line and exit code 2`, async () => {
         const run = words.length === 0 ? gusherProcess : gusher;
         const { code, errors, output } = await run(words);
         expect({ code, errors, output }).to.deep.equal({ code: 2, errors: [error], output: '' });
@@ -120,7 +120,7 @@ describe('the command line', () => {
   });
 
   describe('gusher start', () => {
-    it('tells all faults of all places at once, and starts nothing', async () => {
+    it('reports the errors of all sources together, without starting', async () => {
       writeFileSync(join(folder, '.env'), 'GUSHER_LOG_LEVEL=loud\n');
       const { code, errors, output } = await gusherProcess(
         ['start', '--workers', 'abc', '--redis-prefix=', '--api-listen=:8001'],
@@ -137,16 +137,16 @@ describe('the command line', () => {
       ]);
     });
 
-    it('takes a named file that is missing for one fault among the others', async () => {
+    it('reports a missing --env-file together with other errors', async () => {
       const { code, errors } = await gusher(['start', '--env-file', 'none.env', '--workers=0']);
       expect(code).to.equal(2);
       expect(errors).to.deep.equal([
-        '--env-file "none.env" cannot be read (ENOENT)',
+        '--env-file "none.env" is not readable (ENOENT)',
         '--workers must be a whole number from 1 to 1024 (got "0")',
       ]);
     });
 
-    it('reads the file that is named instead of .env; of a flag given twice the last one counts', async () => {
+    it('reads the file of --env-file instead of .env, and uses the last of repeated flags', async () => {
       writeFileSync(join(folder, '.env'), 'GUSHER_WORKERS=abc\n');
       writeFileSync(join(folder, 'my.env'), 'GUSHER_LOG_LEVEL=loud\n');
       const { errors } = await gusher(['start', '--env-file=my.env', '--workers=1', '--workers=0']);
@@ -165,8 +165,8 @@ describe('the command line', () => {
     run: Gusher,
     environment: () => Readonly<Record<string, string>>,
   ): void {
-    describe(`gusher apps, in ${place}`, () => {
-      it('adds, lists, shows, changes and removes', async () => {
+    describe(`gusher apps in ${place}`, () => {
+      it('adds, lists, shows, changes and removes an app', async () => {
         const env = environment();
         const done = async (...words: string[]): Promise<string> => {
           const { code, output, errorLines } = await run(['apps', ...words], env);
@@ -210,7 +210,7 @@ describe('the command line', () => {
     ];
 
     for (const alg of ['RS256', 'ES256', 'ES384', 'ES512', 'EdDSA']) {
-      it(`signs with ${alg} when the key is one for it`, async () => {
+      it(`signs with ${alg} if the key supports it`, async () => {
         const { privateKey, publicKey } = keyPairFor(alg);
         writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
         const run = alg === 'RS256' ? gusherProcess : gusher;
@@ -224,13 +224,13 @@ describe('the command line', () => {
       });
     }
 
-    it('says what is wrong with a key or a time', async () => {
+    it('reports invalid keys and lifetimes', async () => {
       writeFileSync(join(folder, 'public.pem'), keyPairFor('EdDSA').jwtPublicKey);
       const { privateKey } = keyPairFor('EdDSA');
       writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
       const wrong: [words: string[], error: string][] = [
-        [['none.pem'], '--private-key: none.pem cannot be read (ENOENT)'],
-        [['public.pem'], '--private-key: public.pem holds no private key in PEM'],
+        [['none.pem'], '--private-key: none.pem is not readable (ENOENT)'],
+        [['public.pem'], '--private-key: public.pem is not a private key in PEM'],
         [['key.pem', '--expires-in', '3 weeks'], '--expires-in: must be like 90s, 15m, 12h or 7d'],
       ];
       for (const [words, error] of wrong) {
@@ -241,7 +241,7 @@ describe('the command line', () => {
   });
 
   describe('gusher apps', () => {
-    it('makes a Pusher app with an id and a secret that are told once', async () => {
+    it('generates id and secret of a Pusher app and prints them once', async () => {
       const { code, output } = await gusherProcess([
         'apps',
         'add',
@@ -264,7 +264,7 @@ describe('the command line', () => {
       expect(apps.shop).to.deep.include({ id, secret, subscription_count: true });
     });
 
-    it('refuses fields of a Pusher app that are none', async () => {
+    it('rejects invalid fields of a Pusher app', async () => {
       const wrong: [option: string, value: string][] = [
         ['--id', 'a b'],
         ['--webhook-events', 'member_added,nonsense'],
@@ -276,7 +276,7 @@ describe('the command line', () => {
       }
     });
 
-    it('gives no app the id of another', async () => {
+    it('rejects an id of another app', async () => {
       await gusher(['apps', 'add', 'one', '--id', '77', '--secret', 'the-secret-of-one']);
       const { code, errors } = await gusher([
         'apps',
@@ -287,28 +287,28 @@ describe('the command line', () => {
         '--secret',
         'the-secret-of-two',
       ]);
-      expect({ code, errors }).to.deep.equal({ code: 2, errors: ['the app one has the id 77'] });
+      expect({ code, errors }).to.deep.equal({ code: 2, errors: ['the app one already has the id 77'] });
       expect((await gusher(['apps', 'add', 'one', '--id', '77', '--disabled'])).code).to.equal(0);
     });
 
     const wrong: [error: string, words: string[]][] = [
-      ['an app key has 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
-      ['give at least one of the options', ['shop']],
+      ['an app key must have 1 to 128 letters, digits and _ . ~ -', ['a b', '--url', 'http://h']],
+      ['at least one option is required', ['shop']],
       [
-        'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
+        'a new app needs a way to authenticate clients: set --url, --channels, --jwt-public-key, --jwks-url or --pusher',
         ['shop', '--disabled'],
       ],
       ['--url: must be an http:// or https:// URL', ['shop', '--url', 'ftp://h']],
       ['Arguments enabled and disabled are mutually exclusive', ['shop', '--enabled', '--disabled']],
     ];
     for (const [error, words] of wrong) {
-      it(`does not add ${words.join(' ')}`, async () => {
+      it(`rejects ${words.join(' ')}`, async () => {
         const { code, errors } = await gusher(['apps', 'add', ...words]);
         expect({ code, errors }).to.deep.equal({ code: 2, errors: [error] });
       });
     }
 
-    it('says what is wrong with the file', async () => {
+    it('reports an invalid apps file', async () => {
       writeFileSync(join(folder, 'gusher-apps.json'), '{');
       expect(await gusher(['apps', 'list'])).to.deep.include({
         code: 1,
@@ -316,7 +316,7 @@ describe('the command line', () => {
       });
     });
 
-    it('says at once, in one line and without the password, that Redis is gone', async () => {
+    it('reports at once, in one line and without the password, that Redis is down', async () => {
       writeFileSync(join(folder, '.env'), `REDIS_ADDR=redis://:hush@127.0.0.1:${await freePort()}\n`);
       const { code, errorLines } = await gusherProcess(['apps', 'list']);
       expect({ code, errorLines }).to.deep.equal({
@@ -325,7 +325,7 @@ describe('the command line', () => {
       });
     });
 
-    it('is not kept from its work by a setting that it does not use', async () => {
+    it('ignores errors of settings that it does not use', async () => {
       expect(await gusher(['apps', 'list'], { GUSHER_WORKERS: 'abc' })).to.include({ code: 0 });
     });
   });
@@ -341,7 +341,7 @@ describe('the command line', () => {
     appsContract('Redis', gusherProcess, () => ({ REDIS_ADDR: `127.0.0.1:${redis.port}` }));
   });
 
-  describe('with a gusher that runs', () => {
+  describe('with a running gusher', () => {
     let server: RunningGusher;
     let env: Readonly<Record<string, string>>;
 
@@ -364,7 +364,7 @@ describe('the command line', () => {
       return run;
     }
 
-    it('publishes data as it was typed, and prints what subscribers get', async () => {
+    it('publishes data unchanged and prints the message that subscribers receive', async () => {
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9"}';
       const line = `{"channel":"news","event":"tick","data":${data}}\n`;
       expect(await publishProcess('news', 'tick', data)).to.include({ code: 0, output: line });
@@ -391,7 +391,7 @@ describe('the command line', () => {
       expect((await publish('..', 'e', '1')).output).to.equal('{"channel":"..","event":"e","data":1}\n');
     });
 
-    it('prints the sentence of a refusal to publish', async () => {
+    it('prints the error message if publishing fails', async () => {
       expect(await publish('news', 'e', '--app', 'nobody')).to.deep.include({
         code: 1,
         errors: ['not published: App not found.'],
@@ -406,7 +406,7 @@ describe('the command line', () => {
       });
     });
 
-    it('prints deliveries of all its channels, one line each, until it is interrupted', async () => {
+    it('prints the messages of all channels, one per line, until a signal stops it', async () => {
       const run = await subscribed('news', '123', '--', '--dashes');
       await server.publish('--dashes', 'e', null);
       const sent = [
@@ -418,10 +418,10 @@ describe('the command line', () => {
       run.signal('SIGINT');
       expect(await within(run.ended, 'its end')).to.equal(0);
       expect(run.output).to.equal(sent.join(''));
-      expect(run.errorLines).to.equal('subscribed to news, 123, --dashes; Ctrl-C ends\n');
+      expect(run.errorLines).to.equal('subscribed to news, 123, --dashes; press Ctrl-C to stop\n');
     });
 
-    it('connects to where --url says', async () => {
+    it('connects to the host of --url', async () => {
       const elsewhere = { GUSHER_LISTEN: '127.0.0.1:1' };
       const run = new Run(['subscribe', 'news', '--url', server.url], folder, elsewhere);
       await eventually(() => run.errorLines.includes('subscribed to '), 'gusher subscribe is subscribed');
@@ -429,7 +429,7 @@ describe('the command line', () => {
       expect(await within(run.ended, 'its end')).to.equal(0);
     });
 
-    it('ends quietly when nobody reads its output any more', async () => {
+    it('exits without an error when the reader of its output exits', async () => {
       const run = await subscribed('news');
       run.closeOutput();
       await eventually(async () => {
@@ -444,10 +444,10 @@ describe('the command line', () => {
       expect(run.errors).to.deep.equal([]);
     });
 
-    it('says why it may not come in or subscribe', async () => {
+    it('reports why the connection or the subscription was rejected', async () => {
       expect(await gusherProcess(['subscribe', 'news', '--app', 'nobody'], env)).to.deep.include({
         code: 1,
-        errors: ['refused (401): App not found.'],
+        errors: ['connection rejected (401): App not found.'],
       });
       expect(await gusherProcess(['subscribe', 'a\x01'], env)).to.deep.include({
         code: 1,
@@ -457,7 +457,7 @@ describe('the command line', () => {
       });
     });
 
-    it('says with what code its connection was closed', async () => {
+    it('reports the close code of its connection', async () => {
       const mortal = await startGusher({ workers: 1 });
       try {
         const run = new Run(['subscribe', 'news', '--url', mortal.url], folder);
@@ -471,8 +471,8 @@ describe('the command line', () => {
     });
   });
 
-  describe('with no gusher that runs', () => {
-    it('says in one line that something else answers, whatever it does', async () => {
+  describe('without a running gusher', () => {
+    it('reports in one line that another program responds', async () => {
       const stranger = createTcpServer((socket) => {
         socket.on('error', () => undefined);
         socket.once('data', () => {
@@ -485,25 +485,25 @@ describe('the command line', () => {
       const env = { GUSHER_API_LISTEN: `127.0.0.1:${port}` };
       expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
-        errorLines: `gusher: no gusher answers at 127.0.0.1:${port} (unexpected_upgrade)\n`,
+        errorLines: `gusher: gusher is not reachable at 127.0.0.1:${port} (unexpected_upgrade)\n`,
       });
       stranger.close();
     });
 
-    it('says in one line that nothing listens', async () => {
+    it('reports in one line that no program listens', async () => {
       const port = await freePort();
       const env = { GUSHER_LISTEN: `:${port}`, GUSHER_API_LISTEN: `127.0.0.1:${port + 1}` };
       expect(await gusherProcess(['subscribe', 'news'], env)).to.include({
         code: 1,
-        errorLines: `gusher: no gusher answers at 127.0.0.1:${port} (ECONNREFUSED)\n`,
+        errorLines: `gusher: gusher is not reachable at 127.0.0.1:${port} (ECONNREFUSED)\n`,
       });
       expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
-        errorLines: `gusher: no gusher answers at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
+        errorLines: `gusher: gusher is not reachable at 127.0.0.1:${port + 1} (ECONNREFUSED)\n`,
       });
     });
 
-    it('says so too where somebody else answers', async () => {
+    it('reports that the response is not from gusher', async () => {
       const stranger = createServer((_request, response) => response.writeHead(500).end('<html>'));
       stranger.listen(0, '127.0.0.1');
       await once(stranger, 'listening');
@@ -512,7 +512,7 @@ describe('the command line', () => {
         const { code, errors } = await gusher(['publish', 'news', 'e', '--api-listen', `127.0.0.1:${port}`]);
         expect({ code, errors }).to.deep.equal({
           code: 1,
-          errors: ['not published: the answer is not one of gusher'],
+          errors: ['not published: the response is not from gusher'],
         });
       } finally {
         stranger.close();

@@ -6,7 +6,7 @@ import { type EnvFile, readEnvFile } from '../../../src/primary/cli/env-file.ts'
 
 const NAMES = new Set(['GUSHER_API_TOKEN', 'GUSHER_WORKERS', 'REDIS_ADDR']);
 
-describe('a .env file', () => {
+describe('readEnvFile', () => {
   let folder: string;
 
   before(() => {
@@ -34,7 +34,7 @@ describe('a .env file', () => {
     ["GUSHER_API_TOKEN=it's", "it's"],
   ];
   for (const [content, token] of sound) {
-    it(`is read: ${JSON.stringify(content)}`, () => {
+    it(`reads ${JSON.stringify(content)}`, () => {
       const { values, errors, warnings } = read(content);
       expect({ token: values.GUSHER_API_TOKEN, errors, warnings }).to.deep.equal({
         token,
@@ -54,7 +54,7 @@ describe('a .env file', () => {
     ['GUSHER_API_TOKEN hush', /^GUSHER_API_TOKEN in .* must be followed by = and a value$/],
   ];
   for (const [content, error] of wrong) {
-    it(`has one fault, and no value in it: ${JSON.stringify(content)}`, () => {
+    it(`reports one error without the value for ${JSON.stringify(content)}`, () => {
       const { errors } = read(content);
       expect(errors).to.have.lengthOf(1);
       expect(errors[0]).to.match(error).and.not.contain('hush');
@@ -67,26 +67,26 @@ describe('a .env file', () => {
     ['UTF-16 of the other order', Buffer.from('\ufeffGUSHER_WORKERS=4', 'utf16le').swap16()],
     ['Latin-1', Buffer.from('GUSHER_API_TOKEN=h\u00fcsh', 'latin1')],
   ] as const) {
-    it(`is refused as a whole in ${kind}`, () => {
+    it(`rejects a file in ${kind}`, () => {
       const { values, errors } = read(bytes);
       expect(values).to.deep.equal({});
       expect(errors).to.have.lengthOf(1);
-      expect(errors[0]).to.match(/must be text in UTF-8/);
+      expect(errors[0]).to.match(/must be UTF-8 text/);
     });
   }
 
-  it('has a warning where a name stands twice', () => {
+  it('warns if a name is set twice', () => {
     const { values, warnings } = read('GUSHER_WORKERS=1\nX=1\nX=2\nGUSHER_WORKERS=2');
     expect(values.GUSHER_WORKERS).to.equal('2');
     expect(warnings).to.have.lengthOf(1);
     expect(warnings[0]).to.match(/^GUSHER_WORKERS is set more than once in /);
   });
 
-  it('concerns a command only with the names that it uses', () => {
+  it('reports errors only for the given names', () => {
     expect(read('GUSHER_LISTEN=a#b').errors).to.deep.equal([]);
   });
 
-  it('is read in linear time', () => {
+  it('takes linear time', () => {
     const shapes = [' ', 'GUSHER_WORKERS', 'A=', '"', "A='", '#', 'export ', 'A: ', '\\"'];
     const times = shapes.map((shape) => {
       const durations = [4_000, 16_000].map((count) => {

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { idleSettings, unknownSettings } from '../../../src/primary/cli/setting-warnings.ts';
 import { nearestTo } from '../../../src/primary/cli/suggestion.ts';
 
-describe('warnings about settings', () => {
-  it('name a GUSHER_ variable that is no setting, and the one that was probably meant', () => {
+describe('setting warnings', () => {
+  it('names an unknown GUSHER_ variable and the most similar setting', () => {
     const environment = { GUSHER_LISTN: ':1', GUSHER_API_TOEKN: 'hush', GUSHER_COLOUR: 'red', PATH: '/bin' };
     const file = { GUSHER_LISTN: ':1', GUSHER_WORKERS: '1' };
     expect(unknownSettings(environment, file)).to.deep.equal([
@@ -13,7 +13,7 @@ describe('warnings about settings', () => {
     ]);
   });
 
-  it('leave out what Kubernetes adds for a service of the name gusher', () => {
+  it('ignores variables that Kubernetes adds for a service named gusher', () => {
     const names = [
       'GUSHER_SERVICE_HOST',
       'GUSHER_SERVICE_PORT',
@@ -27,7 +27,7 @@ describe('warnings about settings', () => {
     expect(unknownSettings(Object.fromEntries(names.map((name) => [name, 'x'])))).to.deep.equal([]);
   });
 
-  it('name settings that have no effect beside others', () => {
+  it('names settings that other settings disable', () => {
     expect(idleSettings({ redisUrl: undefined }, new Set(['redisPrefix']))).to.deep.equal([
       'GUSHER_REDIS_PREFIX has no effect while GUSHER_REDIS_URL is not set',
     ]);
@@ -50,7 +50,7 @@ describe('nearestTo', () => {
     ['x'.repeat(100_000), undefined],
   ];
   for (const [word, meant] of cases) {
-    it(`takes ${word.slice(0, 20)} for ${meant ?? 'no typo'}`, () => {
+    it(`suggests ${meant ?? 'nothing'} for ${word.slice(0, 20)}`, () => {
       expect(nearestTo(word, words)).to.equal(meant);
     });
   }

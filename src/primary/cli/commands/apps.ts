@@ -20,7 +20,7 @@ import { type Arguments, textOption } from '../options.ts';
 import { print, printNote } from '../output.ts';
 
 const STORE_SETTINGS = ['redisUrl', 'redisPrefix', 'appsFile'] as const;
-/** Six to nine digits, as people know them from Pusher; SDKs read them as a number. */
+/** Six to nine digits, like ids of Pusher. Some SDKs parse ids as numbers. */
 const MIN_GENERATED_ID = 100_000;
 const MAX_GENERATED_ID = 1_000_000_000;
 const GENERATED_SECRET_BYTES = 20;
@@ -46,55 +46,55 @@ const KEY = { type: 'string', describe: 'letters, digits and _ . ~ -', demandOpt
 
 const add: CommandModule = {
   command: 'add <key>',
-  describe: 'register an app, or change what is given of one',
+  describe: 'register an app, or change the given fields of an existing app',
   builder: (yargs) =>
     yargs
       .positional('key', KEY)
-      .option('url', textOption('webhook that checks credentials'))
-      .option('channels', textOption('grants, between commas, of clients that present no credential'))
+      .option('url', textOption('URL of the webhook that checks credentials'))
+      .option('channels', textOption('channels granted to clients without a credential, comma-separated'))
       .option('jwt-public-key', textOption('file with the public key (PEM) that verifies tokens'))
-      .option('jwks-url', textOption('where the keys are that verify tokens'))
-      .option('remote-url', textOption('where gusher.remote goes when there is no Redis'))
-      .option('client-events', onOff('let clients send events'))
-      .option('pusher', { type: 'boolean', describe: 'make an id and a secret for Pusher clients and SDKs' })
+      .option('jwks-url', textOption('URL of the key set (JWKS) that verifies tokens'))
+      .option('remote-url', textOption('URL that receives gusher.remote when Redis is not used'))
+      .option('client-events', onOff('allow clients to send events'))
+      .option('pusher', {
+        type: 'boolean',
+        describe: 'generate an id and a secret for Pusher clients and SDKs',
+      })
       .option('id', textOption('app id of Pusher SDKs: 1 to 64 letters, digits, _ and -'))
-      .option(
-        'secret',
-        textOption('app secret of Pusher SDKs; a line that begins with it shows in process lists'),
-      )
+      .option('secret', textOption('app secret of Pusher SDKs; process lists show it while the command runs'))
       .option(
         'origins',
         textOption(
-          'origins (https://…, capacitor://…, null) or hosts, between commas, from which browsers may come',
+          'origins (https://…, capacitor://…, null) or hosts that browsers may connect from, comma-separated',
         ),
       )
+      .option('tls-only', onOff('reject clients without TLS at the proxy (X-Forwarded-Proto)'))
       .option(
-        'tls-only',
-        onOff('refuse clients unless a proxy says that they come by TLS (X-Forwarded-Proto)'),
+        'authorized-only',
+        onOff('close Pusher clients that neither sign in nor join a private channel'),
       )
-      .option('authorized-only', onOff('end Pusher clients that neither sign in nor join a private channel'))
-      .option('subscription-count', onOff('tell Pusher clients how many are subscribed'))
-      .option('webhook-url', textOption('where Pusher webhooks go'))
+      .option('subscription-count', onOff('send subscription counts to Pusher clients'))
+      .option('webhook-url', textOption('URL of the event webhook (Pusher)'))
       .option(
         'webhook-events',
-        textOption(`which of them, between commas: ${WEBHOOK_EVENT_NAMES.join(', ')}`),
+        textOption(`event types to send, comma-separated: ${WEBHOOK_EVENT_NAMES.join(', ')}`),
       )
-      .option('webhook-batch', onOff('send several events in one webhook body, up to 100; else one'))
-      .option(
-        'max-connections',
-        textOption('connections that the app may have at once, of all protocols and hosts'),
-      )
+      .option('webhook-batch', onOff('send up to 100 events in one webhook body instead of one'))
+      .option('max-connections', textOption('maximum connections of the app, on all hosts together'))
       .option('max-channels', textOption('channels that the app may have at once, on all hosts'))
       .option('max-subscriptions', textOption('subscriptions that the app may have at once, on all hosts'))
-      .option('max-presence-members', textOption('users that a presence channel may have'))
-      .option('client-events-per-second', textOption('client events that a connection may send in a second'))
-      .option('enabled', { type: 'boolean', describe: 'let its clients in' })
-      .option('disabled', { type: 'boolean', describe: 'refuse its clients' })
+      .option('max-presence-members', textOption('maximum users of a presence channel'))
+      .option('client-events-per-second', textOption('client events accepted per connection per second'))
+      .option('enabled', { type: 'boolean', describe: 'accept its clients' })
+      .option('disabled', { type: 'boolean', describe: 'reject its clients' })
       .conflicts('enabled', 'disabled')
-      .example('$0 apps add shop --url http://127.0.0.1:3000/auth', 'clients are checked by a webhook')
+      .example(
+        '$0 apps add shop --url http://127.0.0.1:3000/auth',
+        'a webhook checks the credentials of clients',
+      )
       .example('$0 apps add shop --pusher', 'for pusher-js, Laravel Echo and the SDKs of Pusher')
-      .example("$0 apps add board --channels 'news,app*'", 'everybody may subscribe to these')
-      .example('$0 apps add board --disabled', 'nobody is let in until --enabled'),
+      .example("$0 apps add board --channels 'news,app*'", 'clients need no credential for these channels')
+      .example('$0 apps add board --disabled', 'reject its clients until --enabled'),
   handler: (argv) => {
     const key = checkedKey(argv.key);
     const given = checkedFields(argv);
@@ -104,25 +104,27 @@ const add: CommandModule = {
       const fields = { ...generated, ...given };
       if (parseApp(key, { ...known, ...fields }) === undefined) {
         throw new UsageError(
-          'a new app needs --url, --channels, --jwt-public-key, --jwks-url or --pusher, or nobody could come in',
+          'a new app needs a way to authenticate clients: set --url, --channels, --jwt-public-key, --jwks-url or --pusher',
         );
       }
       const sameId = await findAppWithSameId(store, key, given.id);
-      if (sameId !== undefined) throw new UsageError(`the app ${sameId.key} has the id ${sameId.id}`);
+      if (sameId !== undefined) throw new UsageError(`the app ${sameId.key} already has the id ${sameId.id}`);
       await store.save(key, fields);
       print(`${known === undefined ? 'added' : 'changed'} ${key} in ${place}`);
       if (generated.id !== undefined) print(`id ${generated.id}`);
       if (generated.secret !== undefined) print(`secret ${generated.secret}`);
       const isCached = argv.pusher === true && generated.secret === undefined && given.secret === undefined;
       if (isCached)
-        printNote(`the id and the secret are unchanged; to read them: gusher apps show ${key} --secrets`);
+        printNote(
+          `the id and the secret are unchanged; to print them, run: gusher apps show ${key} --secrets`,
+        );
     });
   },
 };
 
 const list: CommandModule = {
   command: 'list',
-  describe: 'print all apps, a line of JSON each',
+  describe: 'print all apps, one line of JSON per app',
   builder: (yargs) => yargs.example('$0 apps list', 'all apps'),
   handler: (argv) =>
     withStore(argv, async (store, place) => {
@@ -138,7 +140,7 @@ const show: CommandModule = {
   builder: (yargs) =>
     yargs
       .positional('key', KEY)
-      .option('secrets', { type: 'boolean', describe: 'print the secret too, instead of ***' })
+      .option('secrets', { type: 'boolean', describe: 'print the secret instead of ***' })
       .example('$0 apps show shop', 'the app "shop"')
       .example('$0 apps show shop --secrets', 'with the secret that Pusher SDKs need'),
   handler: (argv) => {
@@ -153,12 +155,12 @@ const show: CommandModule = {
 
 const remove: CommandModule = {
   command: 'remove <key>',
-  describe: 'forget an app; nobody is let in to it any more',
+  describe: 'remove an app; its clients are rejected from then on',
   builder: (yargs) => yargs.positional('key', KEY).example('$0 apps remove shop', 'the app "shop"'),
   handler: (argv) => {
     const key = checkedKey(argv.key);
     return withStore(argv, async (store, place) => {
-      // What is no app is not ours to delete.
+      // Never deletes a Redis key that is not an app.
       const known = await store.load(key);
       if (known === undefined || !(await store.remove(key))) {
         throw new CommandFailedError(`there is no app ${key} in ${place}`);
@@ -168,10 +170,10 @@ const remove: CommandModule = {
   },
 };
 
-/** `gusher apps`: registers apps where `gusher start` looks them up; changes need no restart. */
+/** `gusher apps`: registers apps in the store of `gusher start`. Changes need no restart. */
 export const appsCommand: CommandModule = {
   command: 'apps',
-  describe: 'register the apps that clients belong to',
+  describe: 'register and list apps',
   builder: (yargs) =>
     yargs
       .options(settingOptions(STORE_SETTINGS))
@@ -180,25 +182,25 @@ export const appsCommand: CommandModule = {
       .command(show)
       .command(remove)
       .example('$0 apps add shop --url http://127.0.0.1:3000/auth', 'register an app')
-      .example('$0 apps list --redis-url redis://127.0.0.1:6379', 'those registered in Redis')
-      .demandCommand(1, 'Name one of add, list, show, remove.'),
+      .example('$0 apps list --redis-url redis://127.0.0.1:6379', 'list the apps in Redis')
+      .demandCommand(1, 'A command is required: add, list, show or remove.'),
   handler: () => undefined,
 };
 
-/** `place` says in a word or two where the apps are. */
+/** `place` describes the store for messages. */
 async function withStore(
   argv: Arguments,
   work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
   const { settings } = loadSettings(argv, STORE_SETTINGS);
   const store = createAppStore(settings, (key, fields) =>
-    printNote(`the app ${key} is not served: its fields ${fields.join(', ')} break the rules`),
+    printNote(`app ${key} ignored: invalid fields: ${fields.join(', ')}`),
   );
   try {
     await work(store, settings.redisUrl === undefined ? settings.appsFile : 'Redis');
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    // A store's own errors are written for people.
+    // Errors of a store are readable messages.
     throw new CommandFailedError((error as Error).message);
   } finally {
     await store.close();
@@ -207,7 +209,7 @@ async function withStore(
 
 function checkedKey(key: unknown): string {
   if (typeof key === 'string' && isAppKey(key)) return key;
-  throw new UsageError('an app key has 1 to 128 letters, digits and _ . ~ -');
+  throw new UsageError('an app key must have 1 to 128 letters, digits and _ . ~ -');
 }
 
 function checkedFields(argv: Arguments): AppFields {
@@ -224,7 +226,7 @@ function checkedFields(argv: Arguments): AppFields {
     ...(argv.disabled === true && { enabled: false }),
   };
   if (Object.keys(given).length === 0 && argv.pusher !== true) {
-    throw new UsageError('give at least one of the options');
+    throw new UsageError('at least one option is required');
   }
   const parsed = v.safeParse(appFieldsToSet, given);
   if (parsed.success) return parsed.output;
@@ -239,7 +241,7 @@ function textIn(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     throw new UsageError(
-      `--jwt-public-key: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+      `--jwt-public-key: ${path} is not readable (${(error as NodeJS.ErrnoException).code})`,
     );
   }
 }
@@ -257,7 +259,7 @@ const VALUE_OF = {
   text: (text: string) => text,
   list: namesIn,
   boolean: (text: string) => text === 'on',
-  // What is no number is left as it is, for the schema to refuse.
+  // The schema rejects text that is not a number.
   number: (text: string) => (/^\d+$/.test(text) ? Number(text) : text),
 };
 
@@ -265,7 +267,7 @@ function namesIn(text: string): string[] {
   return text.split(',').map((name) => name.trim());
 }
 
-/** What a Pusher app has to have and this one has not. */
+/** Generates the Pusher credentials that the app lacks. */
 function generateCredentials({ id, secret }: AppFields): AppFields {
   return {
     ...(id === undefined && { id: String(randomInt(MIN_GENERATED_ID, MAX_GENERATED_ID)) }),

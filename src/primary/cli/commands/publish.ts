@@ -11,7 +11,7 @@ const TIMEOUT_MS = 10_000;
 const RESPONSE_MAX_BYTES = 1024 * 1024;
 const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
-/** `gusher publish <channel> <event> <data>`: through the API of a gusher that runs. */
+/** `gusher publish <channel> <event> [data]`: publishes through the API of a running gusher. */
 export const publishCommand: CommandModule = {
   command: 'publish <channel> <event> [data]',
   describe: 'publish a message to a channel',
@@ -21,26 +21,27 @@ export const publishCommand: CommandModule = {
       .positional('event', { type: 'string', demandOption: true })
       .positional('data', {
         type: 'string',
-        describe: 'JSON, sent as it was typed; anything else is sent as a string; by default null',
+        describe: 'JSON, sent unchanged; other text is sent as a string; default: null',
       })
       .option('app', textOption('app key', { default: DEMO_APP.key }))
       .options(settingOptions(API_SETTINGS))
       .example(`$0 publish news hello '{"text":"it works"}'`, 'to the channel "news" of the app "demo"')
       .example('$0 publish --app shop orders paid 4711', 'to another app')
       .example("$0 publish news note -- '-- all quiet --'", 'data that begins with a dash')
-      .epilogue('Prints what the subscribers get. The token of the API is read from GUSHER_API_TOKEN.'),
+      .epilogue('Prints the message that subscribers receive. Reads the API token from GUSHER_API_TOKEN.'),
   handler: async (argv) => {
     const { settings } = loadSettings(argv, API_SETTINGS);
     const [afterDashes] = wordsAfterDashes(argv, argv.data === undefined ? 1 : 0);
     const data = String(argv.data ?? afterDashes ?? 'null');
-    const answer = await post({
+    const response = await post({
       host: reachableFromHere(settings.apiListen),
       path: pathOf(String(argv.app), String(argv.channel)),
       body: bodyOf(String(argv.event), data),
       token: settings.apiToken,
     });
-    if (answer.status !== 200) throw new CommandFailedError(`not published: ${errorMessageOf(answer.body)}`);
-    print(oneLine(answer.body));
+    if (response.status !== 200)
+      throw new CommandFailedError(`not published: ${errorMessageOf(response.body)}`);
+    print(oneLine(response.body));
   },
 };
 
@@ -48,7 +49,7 @@ function pathOf(app: string, channel: string): string {
   return `/v1/apps/${encodeURIComponent(app)}/channels/${encodeURIComponent(channel)}/messages`;
 }
 
-/** Data that is JSON goes out as it was typed. */
+/** Sends JSON unchanged. */
 function bodyOf(event: string, data: string): string {
   return `{"event":${JSON.stringify(event)},"data":${isJson(data) ? data : JSON.stringify(data)}}`;
 }
@@ -58,12 +59,11 @@ function isJson(data: string): boolean {
     JSON.parse(data);
     return true;
   } catch {
-    // Then it is meant as a string.
     return false;
   }
 }
 
-interface Posting {
+interface ApiRequest {
   /** Host and port. */
   readonly host: string;
   readonly path: string;
@@ -71,7 +71,7 @@ interface Posting {
   readonly token: string | undefined;
 }
 
-async function post({ host, path, body, token }: Posting): Promise<{ status: number; body: string }> {
+async function post({ host, path, body, token }: ApiRequest): Promise<{ status: number; body: string }> {
   const client = new HttpClient({
     timeoutMs: TIMEOUT_MS,
     requestsMax: 1,
@@ -90,8 +90,8 @@ async function post({ host, path, body, token }: Posting): Promise<{ status: num
   } catch (error) {
     if (!(error instanceof HttpRequestError)) throw error;
     const { reason, systemCode = reason } = error;
-    const what = reason === 'timeout' ? `not within ${TIMEOUT_MS / 1_000} seconds` : systemCode;
-    throw new CommandFailedError(`no gusher answers at ${host} (${what})`);
+    const cause = reason === 'timeout' ? `no response within ${TIMEOUT_MS / 1_000} seconds` : systemCode;
+    throw new CommandFailedError(`gusher is not reachable at ${host} (${cause})`);
   } finally {
     client.close();
   }

@@ -4,19 +4,19 @@ import { SETTING_NAMES } from '../../../shared/config/settings.ts';
 import { UsageError } from '../errors.ts';
 import { loadSettings, settingOptions } from '../load-settings.ts';
 
-/** `gusher start`. */
+/** `gusher start`: runs the server until a signal stops it. */
 export const startCommand: CommandModule = {
   command: 'start',
-  describe: 'run gusher until it is told to stop',
+  describe: 'start the server and run until SIGTERM or SIGINT',
   builder: (yargs) =>
     yargs
       .options(settingOptions())
-      .example('$0 start', 'one worker per CPU, no Redis; without any app a "demo" app on loopback')
+      .example('$0 start', 'one worker per CPU, no Redis; without apps, a "demo" app on loopback')
       .example('$0 start --workers 4 --listen :8000', 'four workers, clients on port 8000')
       .example('$0 start --redis-url redis://127.0.0.1:6379', 'share channels with other hosts')
       .epilogue(
-        'Every setting is also an environment variable, in brackets, and may stand in the .env file; ' +
-          'docs/settings.md lists those that have no flag too.',
+        'Each setting is also an environment variable (in brackets), which the .env file may contain. ' +
+          'docs/settings.md lists all settings, including those without a flag.',
       ),
   handler: async (argv) => {
     if (cluster.isWorker) {
@@ -26,7 +26,7 @@ export const startCommand: CommandModule = {
       );
     }
     const { settings, given, warnings } = loadSettings(argv, SETTING_NAMES);
-    // Loaded here, so that the other commands start without a server's parts.
+    // Imported here, because the other commands do not need the server.
     const { runPrimary } = await import('../../primary.ts');
     process.exit(await runPrimary(settings, given, warnings));
   },

@@ -6,18 +6,18 @@ import { Deferred } from '../../../shared/scheduling/deferred.ts';
 import { CommandFailedError } from '../errors.ts';
 import { errorMessageOf, oneLine, printNote } from '../output.ts';
 
-/** The webhook of the app is asked in this time. */
+/** Includes the call of the auth webhook. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-/** A link that is silent for between one and two of these, after it was asked for a sign, is dead. */
-const SILENCE_MS = 20_000;
+/** Interval of pings. Without traffic within one interval after a ping, the connection is dead. */
+const PING_INTERVAL_MS = 20_000;
 
 const reply = v.object({
   event: v.string(),
   data: v.optional(v.object({ message: v.optional(v.string()) })),
 });
 
-/** One connection that subscribes to channels and prints what they bring, a line of JSON each. */
+/** Subscribes to channels and prints each message as one line of JSON. */
 export class SubscribeClient {
   readonly #end = new Deferred();
   readonly #socket: WebSocket;
@@ -30,16 +30,16 @@ export class SubscribeClient {
     this.#channels = channels;
     this.#socket = new WebSocket(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
     this.#socket
-      .on('open', () => this.#open())
+      .on('open', () => this.#onOpen())
       .on('message', (data) => this.#onMessage(data.toString()))
       .on('ping', this.#markAlive)
       .on('pong', this.#markAlive)
       .on('error', ({ code, message }: NodeJS.ErrnoException) =>
-        this.#fail(`no gusher answers at ${url.host} (${code ?? message})`),
+        this.#fail(`gusher is not reachable at ${url.host} (${code ?? message})`),
       )
       .on('unexpected-response', (_request, response) => void this.#failWithResponse(response))
-      .on('close', (code, reason) => this.#closed(code, reason.toString()));
-    // The reader of a pipe may leave first, as `head` does.
+      .on('close', (code, reason) => this.#onClose(code, reason.toString()));
+    // The reader of a pipe may exit first, such as `head`.
     process.stdout.on('error', () => this.stop());
   }
 
@@ -54,30 +54,30 @@ export class SubscribeClient {
     this.#disconnect();
   }
 
-  #open(): void {
-    this.#livenessTimer = setInterval(() => this.#checkAlive(), SILENCE_MS);
+  #onOpen(): void {
+    this.#livenessTimer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     const data = { multi_channel: this.#channels };
     this.#socket.send(JSON.stringify({ event: 'gusher.multi_subscribe', data }));
   }
 
   #onMessage(text: string): void {
     this.#isAlive = true;
-    const answer = this.#subscribed ? undefined : replyIn(text);
-    switch (answer?.event) {
+    const received = this.#subscribed ? undefined : parseReply(text);
+    switch (received?.event) {
       case 'gusher.multi_subscribe_succeeded':
         this.#subscribed = true;
-        printNote(`subscribed to ${this.#channels.join(', ')}; Ctrl-C ends`);
+        printNote(`subscribed to ${this.#channels.join(', ')}; press Ctrl-C to stop`);
         break;
       case 'gusher.multi_subscribe_error':
       case 'gusher.error':
-        this.#fail(`not subscribed: ${answer.data?.message ?? 'no reason was given'}`);
+        this.#fail(`not subscribed: ${received.data?.message ?? 'no reason given'}`);
         break;
       default:
         this.#print(text);
     }
   }
 
-  /** While nobody takes the output, the server's bytes wait where they are. */
+  /** Pauses the socket while standard output is full. */
   #print(text: string): void {
     if (process.stdout.write(`${oneLine(text)}\n`)) return;
     this.#socket.pause();
@@ -86,10 +86,10 @@ export class SubscribeClient {
 
   #checkAlive(): void {
     if (!this.#isAlive) {
-      this.#fail('no sign of life from the server');
+      this.#fail('ping timeout: the server does not respond');
       return;
     }
-    // While nothing is read no sign can be heard.
+    // A paused socket receives no pongs.
     this.#isAlive = this.#socket.isPaused;
     this.#socket.ping();
   }
@@ -100,16 +100,16 @@ export class SubscribeClient {
 
   async #failWithResponse(response: IncomingMessage): Promise<void> {
     const body = await textOf(response).catch(() => '');
-    this.#fail(`refused (${response.statusCode}): ${errorMessageOf(body)}`);
+    this.#fail(`connection rejected (${response.statusCode}): ${errorMessageOf(body)}`);
   }
 
-  #closed(code: number, reason: string): void {
+  #onClose(code: number, reason: string): void {
     clearInterval(this.#livenessTimer);
     const suffix = reason === '' ? '' : `: ${reason}`;
     this.#fail(`the connection was closed (${code}${suffix})`);
   }
 
-  /** The first reason counts. */
+  /** Only the first call sets the reason. */
   #fail(message: string): void {
     this.#end.reject(new CommandFailedError(message));
     this.#disconnect();
@@ -123,12 +123,12 @@ export class SubscribeClient {
   }
 }
 
-function replyIn(text: string): v.InferOutput<typeof reply> | undefined {
+function parseReply(text: string): v.InferOutput<typeof reply> | undefined {
   try {
     const parsed = v.safeParse(reply, JSON.parse(text));
     return parsed.success ? parsed.output : undefined;
   } catch {
-    // Not JSON: printed as it is.
+    // Not JSON: the caller prints it unchanged.
     return undefined;
   }
 }

@@ -7,25 +7,27 @@ import { type Arguments, textOption, wordsAfterDashes } from '../options.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
 
-/** `gusher subscribe <channel…>`: prints deliveries until it is interrupted. */
+/** `gusher subscribe <channel…>`: prints messages until a signal stops it. */
 export const subscribeCommand: CommandModule = {
   command: 'subscribe <channel..>',
-  describe: 'print what is published to channels',
+  describe: 'print messages published to channels',
   builder: (yargs) =>
     yargs
       .positional('channel', { type: 'string', array: true, demandOption: true })
       .option('app', textOption('app key', { default: DEMO_APP.key }))
-      .option('auth', textOption('credential for the webhook of the app'))
-      .option('url', textOption('ws:// or wss:// address of a gusher elsewhere, instead of --listen'))
+      .option('auth', textOption('credential for the auth webhook of the app'))
+      .option('url', textOption('ws:// or wss:// URL of another host, instead of --listen'))
       .options(settingOptions(LISTEN_SETTINGS))
       .example('$0 subscribe news', 'the channel "news" of the app "demo"')
       .example('$0 subscribe --app shop --auth s3cr3t orders stock', 'two channels of another app')
       .example('$0 subscribe --url wss://push.example.com news', 'from another host')
-      .epilogue('Prints one line of JSON for each message. Exit code 0 after Ctrl-C, 1 when the link ends.'),
+      .epilogue(
+        'Prints one line of JSON per message. Exit code: 0 after Ctrl-C, 1 if the connection closes.',
+      ),
   handler: async (argv) => {
     const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
     const signals = ['SIGINT', 'SIGTERM'] as const;
-    // Loaded here, so that the other commands start without a WebSocket.
+    // Imported here, because the other commands do not need ws.
     const { SubscribeClient } = await import('./subscribe-client.ts');
     const client = new SubscribeClient(urlOf(argv), channels);
     for (const signal of signals) process.once(signal, () => client.stop());
@@ -47,5 +49,5 @@ function urlOfSettings(argv: Arguments): URL {
 
 function checkedUrl(text: string): URL {
   if (/^wss?:\/\/[^#]+$/.test(text) && URL.canParse(text)) return new URL(text);
-  throw new UsageError('--url must be ws:// or wss:// and a place');
+  throw new UsageError('--url must be a ws:// or wss:// URL');
 }

@@ -13,13 +13,13 @@ const EC_ALGORITHMS: Readonly<Record<string, string>> = {
   secp521r1: 'ES512',
 };
 const UNIT_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-/** What jose asks of RSA (RFC 7518 §3.3). */
+/** Minimum of RFC 7518 §3.3, which jose enforces. */
 const RSA_MIN_BITS = 2_048;
 
-/** `gusher token`: signs a token as an app's own backend would, for a try. */
+/** `gusher token`: signs a token as the backend of an app does, for tests. */
 export const tokenCommand: CommandModule = {
   command: 'token',
-  describe: 'sign a token (JWT) for a client, for a try',
+  describe: 'sign a token (JWT) for a client, to try it out',
   builder: (yargs) =>
     yargs
       .option(
@@ -28,21 +28,21 @@ export const tokenCommand: CommandModule = {
       )
       .option('app', textOption('app key', { default: DEMO_APP.key }))
       .option('user', textOption('user id', { default: '' }))
-      .option('channels', textOption('grants, between commas', { default: '*' }))
-      .option('remotes', textOption('names, between commas, of commands to the backend (gusher.remote)'))
-      .option('expires-in', textOption('how long it is valid: 90s, 15m, 12h, 7d', { default: '1h' }))
-      .example('openssl genpkey -algorithm ed25519 -out private.pem', 'make a key')
-      .example('openssl pkey -in private.pem -pubout -out public.pem', 'and its public half')
-      .example('$0 apps add shop --jwt-public-key public.pem', 'let an app take tokens signed with it')
-      .example('$0 token --app shop --user ann --channels news --private-key private.pem', 'sign one')
+      .option('channels', textOption('granted channels, comma-separated', { default: '*' }))
+      .option('remotes', textOption('granted remotes (gusher.remote), comma-separated'))
+      .option('expires-in', textOption('lifetime: 90s, 15m, 12h, 7d', { default: '1h' }))
+      .example('openssl genpkey -algorithm ed25519 -out private.pem', 'create a private key')
+      .example('openssl pkey -in private.pem -pubout -out public.pem', 'extract its public key')
+      .example('$0 apps add shop --jwt-public-key public.pem', 'make an app accept tokens signed with it')
+      .example('$0 token --app shop --user ann --channels news --private-key private.pem', 'sign a token')
       .epilogue(
-        'A client presents it as ws://…/ws/{app}?token={token}. Your backend signs tokens with any JWT library.',
+        'Clients send it as ws://…/ws/{app}?token={token}. Backends sign tokens with any JWT library.',
       ),
   handler: async (argv) => {
     const key = privateKeyIn(String(argv['private-key']));
     const alg = algorithmOf(key);
     const now = Math.floor(Date.now() / 1_000);
-    // Loaded here, so that the other commands start without it.
+    // Imported here, because the other commands do not need jose.
     const { SignJWT } = await import('jose');
     const token = new SignJWT({ gusher: claimsOf(argv) })
       .setProtectedHeader({ alg, typ: 'JWT' })
@@ -54,10 +54,9 @@ export const tokenCommand: CommandModule = {
 };
 
 function claimsOf({ app, user, channels, remotes }: Arguments): object {
-  if (!isAppKey(String(app)))
-    throw new UsageError('--app: an app key has 1 to 128 letters, digits and _ . ~ -');
+  if (!isAppKey(String(app))) throw new UsageError('--app: must have 1 to 128 letters, digits and _ . ~ -');
   if (user !== '' && !isUserId(String(user)))
-    throw new UsageError('--user: a user id has at most 256 characters, none of them a control character');
+    throw new UsageError('--user: must have at most 256 characters and no control characters');
   const names = namesIn(remotes);
   return {
     app_key: app,
@@ -82,13 +81,13 @@ function privateKeyIn(path: string): KeyObject {
     const { code = '' } = error as NodeJS.ErrnoException;
     const problem =
       code.startsWith('E') && !code.startsWith('ERR_')
-        ? `cannot be read (${code})`
-        : 'holds no private key in PEM';
+        ? `is not readable (${code})`
+        : 'is not a private key in PEM';
     throw new UsageError(`--private-key: ${path} ${problem}`);
   }
 }
 
-/** The algorithm that fits the key. */
+/** Returns the signature algorithm for the key. */
 function algorithmOf(key: KeyObject): string {
   const { asymmetricKeyType: type } = key;
   const { namedCurve = '', modulusLength = 0 } = createPublicKey(key).asymmetricKeyDetails ?? {};
