@@ -3,6 +3,7 @@ import { readSources, type SourceFile } from '../support/source-files.ts';
 
 /** Values that only their own file and tests use: tests compare them with documents, or probe them directly. */
 const FOR_TESTS: readonly string[] = [
+  'primary/process/signals.ts isUnderNohup',
   'shared/ipc/pipe-frame.ts TOPIC_MAX_BYTES',
   'worker/connection/client-socket.ts WS_CLOSE_CODES',
   'worker/handshake/pusher/pusher-path.ts pusherPaths',

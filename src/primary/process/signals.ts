@@ -58,7 +58,7 @@ export function watchSignals({
  * every signal at its start. Most shells put the name of the command into `_`, and `nohup` replaces a terminal as
  * standard input by a /dev/null that cannot be read.
  */
-function isUnderNohup(environment: NodeJS.ProcessEnv = process.env): boolean {
+export function isUnderNohup(environment: NodeJS.ProcessEnv = process.env): boolean {
   return basename(environment._ ?? '') === 'nohup' || hasUnreadableInput();
 }
 
