@@ -71,7 +71,7 @@ describe('Hostile bytes on the public port', () => {
       426,
       'upgrade_required',
     ],
-    ['an unknown app', handshake('/ws/nobody'), 401, 'unknown_app'],
+    ['an unknown app', handshake('/ws/unknown-app'), 401, 'unknown_app'],
     ['invalid headers', 'GET / HTTP/1.1\r\n: \0\x01\r\n\r\n', 400, 'bad_request'],
     [
       'a second request behind the first',

@@ -26,7 +26,7 @@ describe('the apps that a process knows', () => {
   const appsOf = (allowUnregistered = false): AppRegistry =>
     new AppRegistry({ store, demoApp: undefined, allowUnregistered, log: pino({ level: 'silent' }) });
 
-  it('have a new one in them at once, also when somebody has just asked for it in vain', async () => {
+  it('find a new app at once, even right after a lookup that failed', async () => {
     const apps = appsOf();
     expect(await apps.find('shop')).to.equal(undefined);
     stored = SHOP;

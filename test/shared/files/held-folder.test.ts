@@ -124,7 +124,7 @@ describe('a file that root changes in the folder of another user', () => {
     });
   }
 
-  it('is refused where the folder belongs to all, and the file to somebody else', async function () {
+  it('is rejected in a shared folder if the file belongs to another user', async function () {
     if (!isRoot) this.skip();
     chownSync(theirs, 0, 0);
     chmodSync(theirs, 0o1777);

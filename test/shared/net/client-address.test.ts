@@ -31,7 +31,7 @@ describe('#clientAddress', () => {
       '2001:db8:2::1',
     ],
     ['stops at what is no address', '10.0.0.1', ['X-Forwarded-For: 192.0.2.1, unknown'], '10.0.0.1'],
-    ['stays with the proxy if it names nobody', '2001:db8:1::5', [], '2001:db8:1::5'],
+    ['is the proxy if the header names no address', '2001:db8:1::5', [], '2001:db8:1::5'],
   ];
   for (const [what, remote, fields, address] of CASES) {
     it(what, () => {

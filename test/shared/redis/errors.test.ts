@@ -54,7 +54,7 @@ describe('what went wrong with Redis', () => {
     ],
   ];
   for (const [error, sentence] of errors) {
-    it(`is told as: ${sentence} (${error instanceof Error ? error.message : error})`, () => {
+    it(`is described as: ${sentence} (${error instanceof Error ? error.message : error})`, () => {
       expect(describeRedisError(error)).to.equal(sentence);
     });
   }

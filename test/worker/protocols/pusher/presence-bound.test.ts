@@ -112,7 +112,7 @@ describe('the member limit of a presence channel', () => {
       worker.deliverToPrimary = setImmediate;
       for (const hand of held) hand();
       await again;
-      await eventually(() => textsOf(transport).length === 2, 'it is let in');
+      await eventually(() => textsOf(transport).length === 2, 'the client is admitted');
       expect(textsOf(transport)[1]).to.include('subscription_succeeded');
       const subscriptions = (): number =>
         presence.channel(WORKER_APP.key, CHANNEL)?.counts.subscriptions ?? 0;
