@@ -1,4 +1,5 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { percentDecode } from '../../shared/net/percent-encoding.ts';
 import { parseQueryText } from '../../shared/net/query-text.ts';
 import type { Credentials } from '../auth/authenticator.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
@@ -28,7 +29,7 @@ export function readCredentials(request: UpgradeRequest): Credentials {
   requireHandshake(request);
   const query = queryOf(request);
   if (query === undefined) throw new GusherError('bad_request');
-  const appKey = decodeSegment(segment);
+  const appKey = percentDecode(segment);
   // A key that is not percent-encoding cannot be the key of an app.
   if (appKey === undefined) throw new GusherError('unknown_app');
   return {
@@ -53,15 +54,6 @@ export function requestsCloseFrame(request: UpgradeRequest): boolean {
 export function requireHandshake(request: UpgradeRequest): void {
   if (!hasHandshakeFields(request)) throw new GusherError('bad_request');
   if (!hasSupportedVersion(request)) throw new GusherError('upgrade_required');
-}
-
-/** `undefined` if the segment is not valid percent-encoding. */
-export function decodeSegment(segment: string): string | undefined {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return undefined;
-  }
 }
 
 function queryOf({ url = '' }: UpgradeRequest): ReturnType<typeof parseQueryText> {

@@ -5,6 +5,7 @@ import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import { ERRORS, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
+import { percentDecode } from '../../../shared/net/percent-encoding.ts';
 import { TimingWheel } from '../../../shared/scheduling/timing-wheel.ts';
 import { requireAdmissible } from '../../auth/app-guards.ts';
 import { Grants } from '../../auth/grants.ts';
@@ -17,7 +18,6 @@ import { closeCodeOf } from '../../protocols/pusher/close-codes.ts';
 import { errorText, establishedText } from '../../protocols/pusher/messages.ts';
 import type { PusherProtocol } from '../../protocols/pusher/pusher-protocol.ts';
 import { frameText } from '../../websocket/frame.ts';
-import { decodeSegment } from '../client-path.ts';
 import type { ConnectionQuota } from '../connection-quota.ts';
 import type { UpgradeRequest } from '../upgrade-request.ts';
 import type { WebSocketHandshake } from '../websocket-handshake.ts';
@@ -116,7 +116,7 @@ export class PusherHandshake {
   async handle(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
     const target = this.#path.parse(request);
     const decision = await this.#decide(request, target);
-    const appKey = decodeSegment(target?.segment ?? '') ?? '';
+    const appKey = percentDecode(target?.segment ?? '') ?? '';
     const protocolVersion = protocolVersionOf(target);
     this.#dependencies.handshake.complete(request, socket, head, (client) =>
       this.#onOpen({ client, socket, decision, protocolVersion, appKey }),
@@ -137,7 +137,7 @@ export class PusherHandshake {
     const errorCode = protocolVersionError(target.version, this.#dependencies.strictProtocol);
     if (errorCode !== undefined) throw new GusherError(errorCode);
     // A key that is not percent-encoding cannot be the key of an app.
-    const app = await this.#dependencies.apps.find(decodeSegment(target.segment) ?? '');
+    const app = await this.#dependencies.apps.find(percentDecode(target.segment) ?? '');
     if (app === undefined) throw new GusherError('unknown_app');
     requireAdmissible(app, request.headers);
     if (!isPusherApp(app) && app.channels === undefined) throw new GusherError('not_pusher');
