@@ -7,31 +7,31 @@ export interface Stats {
   connections: number;
   /** Gauge: current subscriptions. */
   subscriptions: number;
-  /** Commands refused because the names of the host had reached their budget. */
-  namesRefused: number;
-  /** Commands refused because the app had as many channels or subscriptions as it may have. */
+  /** Commands rejected because the names of this host reached their budget. */
+  namesRejected: number;
+  /** Commands rejected because the app reached its limit of channels or subscriptions. */
   subscriptionsOverLimit: number;
-  /** Joins of presence channels refused because the channel had too many in a short time. */
-  joinsRefused: number;
+  /** Joins of presence channels rejected because the channel had too many joins in a short time. */
+  joinsRejected: number;
   /** Gauge: topics that this worker subscribes to. */
   topics: number;
   connectionsOpened: number;
-  connectionsRefused: number;
-  /** Of these, refused because their address had too many connects or connections. */
+  connectionsRejected: number;
+  /** Those of them whose address had too many connects or connections. */
   connectionsAddressLimited: number;
   /** Sockets dropped without an answer, because too many had not sent a request. */
   connectionsDropped: number;
   /** Connections that the server closed. */
-  connectionsClosed: number;
+  connectionsClosedByServer: number;
   connectionsTooSlow: number;
   /** Rejected or closed because of the connection limit of the app. */
   connectionsOverLimit: number;
   connectionsHeartbeatLost: number;
   connectionsTooManyErrors: number;
-  /** Requests to the HTTP API that were refused. */
-  requestsRefused: number;
-  /** Channel signatures, sign-ins and tokens that were refused on an open connection. */
-  authorizationsRefused: number;
+  /** Requests that the HTTP API rejected. */
+  requestsRejected: number;
+  /** Channel signatures, sign-ins and tokens rejected on open connections. */
+  authorizationsRejected: number;
   /** Defects: errors that no code expected. */
   unexpectedErrors: number;
   /** Seconds in which a client sent more pings, pongs or fragments than it may, and was not read from for the rest. */
@@ -41,7 +41,7 @@ export interface Stats {
   framesReceived: number;
   protocolErrors: number;
   publicationsAccepted: number;
-  publicationsRefused: number;
+  publicationsRejected: number;
   /** Publications received from the broker with subscribers on this worker. */
   publicationsReceived: number;
   /** Malformed messages received from Redis. */
@@ -58,28 +58,28 @@ export function createStats(): Stats {
   return {
     connections: 0,
     subscriptions: 0,
-    namesRefused: 0,
+    namesRejected: 0,
     subscriptionsOverLimit: 0,
-    joinsRefused: 0,
+    joinsRejected: 0,
     topics: 0,
     connectionsOpened: 0,
-    connectionsRefused: 0,
+    connectionsRejected: 0,
     connectionsAddressLimited: 0,
     connectionsDropped: 0,
-    connectionsClosed: 0,
+    connectionsClosedByServer: 0,
     connectionsTooSlow: 0,
     connectionsOverLimit: 0,
     connectionsHeartbeatLost: 0,
     connectionsTooManyErrors: 0,
-    requestsRefused: 0,
-    authorizationsRefused: 0,
+    requestsRejected: 0,
+    authorizationsRejected: 0,
     unexpectedErrors: 0,
     connectionsThrottled: 0,
     requestsAborted: 0,
     framesReceived: 0,
     protocolErrors: 0,
     publicationsAccepted: 0,
-    publicationsRefused: 0,
+    publicationsRejected: 0,
     publicationsReceived: 0,
     publicationsMalformed: 0,
     publicationsDropped: 0,

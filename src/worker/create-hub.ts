@@ -139,6 +139,7 @@ function createBrokerListener(options: {
       hub.clearCachedEvents();
       sendStatus(status);
     },
-    refused: (topic) => unexpected.run('refused_topic', () => hub.refuse(topic)),
+    subscriptionRejected: (topic) =>
+      unexpected.run('subscription_rejected', () => hub.rejectSubscriptions(topic)),
   };
 }

@@ -38,7 +38,7 @@ async function openAll(brokers: readonly Broker[]): Promise<Member[]> {
         deliver: (topic, publication) => void member.received.push({ topic, publication }),
         control: (message) => void member.controls.push(message),
         statusChanged: (state) => void member.statuses.push(state),
-        refused: () => undefined,
+        subscriptionRejected: () => undefined,
       });
       return member;
     }),

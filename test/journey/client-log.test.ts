@@ -50,12 +50,12 @@ describe('log lines about clients', () => {
     await failed(gusher.clientUrl('no-such-app', `?token=${SECRET_TOKEN}`));
     await failed(gusher.clientUrl(PUSHER_APP.key, `?token=${SECRET_TOKEN}`));
     await failed(gusher.clientUrl('closed', `?auth=${SECRET_CREDENTIAL}`));
-    expect(await line('connect_refused', 'unknown_app')).to.include({
+    expect(await line('connect_rejected', 'unknown_app')).to.include({
       app: 'no-such-app',
       address: '127.0.0.1',
     });
-    expect(await line('connect_refused', 'token_refused')).to.include({ app: PUSHER_APP.key });
-    expect(await line('connect_refused', 'no_credential')).to.include({ app: 'closed' });
+    expect(await line('connect_rejected', 'token_refused')).to.include({ app: PUSHER_APP.key });
+    expect(await line('connect_rejected', 'no_credential')).to.include({ app: 'closed' });
   });
 
   it('report rejected connects of Pusher clients, including their origin', async () => {
@@ -63,7 +63,7 @@ describe('log lines about clients', () => {
       origin: 'https://evil.example',
     });
     await within(client.closed, 'the close');
-    expect(await line('connect_refused', 'origin_refused')).to.include({
+    expect(await line('connect_rejected', 'origin_refused')).to.include({
       app: 'guarded',
       protocol: 'pusher',
     });
@@ -72,7 +72,7 @@ describe('log lines about clients', () => {
   it('report connects that the listener rejects before any worker', async () => {
     const raw = await RawSocket.connect(gusher.port);
     await raw.send('no http\r\n\r\n').answer();
-    expect(await line('connect_refused', 'bad_request', { process: 'primary' })).to.include({
+    expect(await line('connect_rejected', 'bad_request', { process: 'primary' })).to.include({
       address: '127.0.0.1',
     });
   });
@@ -82,19 +82,19 @@ describe('log lines about clients', () => {
     const auth = `${PUSHER_APP.key}:${createHmac('sha256', 'another').update('x').digest('hex')}`;
     client.send('pusher:subscribe', { channel: 'private-x', auth });
     client.send('pusher:signin', { auth, user_data: '{"id":"1"}' });
-    expect(await line('authorization_refused', 'bad_channel_auth')).to.include({
+    expect(await line('authorization_rejected', 'bad_channel_auth')).to.include({
       app: PUSHER_APP.key,
       channel: 'private-x',
       connection: client.socketId,
     });
-    await line('authorization_refused', 'signin_refused');
+    await line('authorization_rejected', 'signin_refused');
     await client.close();
     const target = signedTarget('GET', `/apps/${PUSHER_APP.id}/channels`, '', { secret: 'another' });
     expect((await fetch(gusher.api + target)).status).to.equal(401);
-    expect(await line('request_refused', 'bad_signature')).to.include({ app: PUSHER_APP.id, method: 'GET' });
+    expect(await line('request_rejected', 'bad_signature')).to.include({ app: PUSHER_APP.id, method: 'GET' });
     const headers = { Authorization: `Bearer ${SECRET_TOKEN}` };
     expect((await fetch(`${gusher.api}/v1/apps`, { headers })).status).to.equal(401);
-    await line('request_refused', 'unauthorized');
+    await line('request_rejected', 'unauthorized');
   });
 
   it('report closes after protocol errors and oversized messages', async () => {

@@ -265,7 +265,7 @@ describe('Event webhooks over TLS', () => {
 
   it('reject an untrusted certificate', async () => {
     await start({});
-    const { error } = await gusher.logged('webhook_failed');
+    const { error } = await gusher.logged('webhook_delivery_failed');
     expect(error).to.contain('DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(receiver.bodies).to.deep.equal([]);
   });

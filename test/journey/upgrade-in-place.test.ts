@@ -43,7 +43,7 @@ describe('Upgrade in place', () => {
       const running = gusher;
       const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
       const isOpen = ({ client }: Subscriber): boolean => client.socket.readyState === client.socket.OPEN;
-      const isFailure = (line: LogLine): boolean => reason.test(String(line.killedAs));
+      const isFailure = (line: LogLine): boolean => reason.test(String(line.killReason));
 
       const away = join(folder, path);
       renameSync(away, `${away}.away`);

@@ -16,9 +16,9 @@ describe('Worker that sends malformed frames', () => {
     const sabotage = `data:text/javascript,${encodeURIComponent(SABOTAGE)}`;
     const gusher = await startGusher({ workers: 3, env: { NODE_OPTIONS: `--import=${sabotage}` } });
     try {
-      const malformed = (): unknown[] => gusher.logs.filter(({ event }) => event === 'malformed_frame');
+      const malformed = (): unknown[] => gusher.logs.filter(({ event }) => event === 'ipc_message_malformed');
       await eventually(() => malformed().length === 2, 'both are found');
-      const killed = (): unknown[] => gusher.logs.filter(({ killedAs }) => killedAs !== undefined);
+      const killed = (): unknown[] => gusher.logs.filter(({ killReason }) => killReason !== undefined);
       await eventually(() => killed().length === 2, 'both are ended');
       await eventually(async () => (await gusher.publish('news', 'e', 0)).status === 200, 'it serves');
       const client = await connectClient(gusher.clientUrl());

@@ -25,7 +25,7 @@ describe('Worker with a blocked event loop', () => {
     const replies = await Promise.all(clients.map((client) => client.ask('gusher.ping')));
     for (const { event } of replies) expect(event).to.equal('gusher.pong_succeeded');
     const died = await gusher.logged('worker_exited');
-    expect(died.killedAs).to.match(/^it sent no heartbeat for \d+ ms$/);
+    expect(died.killReason).to.match(/^it sent no heartbeat for \d+ ms$/);
     expect(isAlive(stuck)).to.equal(false);
     for (const client of clients) client.socket.terminate();
   });

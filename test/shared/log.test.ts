@@ -38,7 +38,7 @@ describe('the log', () => {
       "redirectConsole(log); for (let n = 0; n < 3; n += 1) console.warn('[WARN] no password'); process.emitWarning('old', 'DeprecationWarning');",
     );
     const lines = errors.trim().split('\n');
-    expect(lines.map((line) => (JSON.parse(line) as { said: string }).said)).to.deep.equal([
+    expect(lines.map((line) => (JSON.parse(line) as { warning: string }).warning)).to.deep.equal([
       '[WARN] no password',
       'DeprecationWarning: old',
     ]);

@@ -99,7 +99,7 @@ export class PusherWorker {
       reply,
       close: (connection, error) => sendQueue.close(connection, error),
       countProtocolError: () => undefined,
-      authorizationRefused: () => undefined,
+      authorizationRejected: () => undefined,
       limits: {
         subscriptionsMax: 100,
         presenceMembersMax: 100,

@@ -6,7 +6,7 @@ import { noUnexpectedErrors } from './unexpected.ts';
 /** Creates a router without routes, for tests of single resources. */
 export function routerForTests(): Router {
   return new Router({
-    clientLog: { requestRefused: () => undefined },
+    clientLog: { requestRejected: () => undefined },
     unexpected: noUnexpectedErrors(),
     limits: { bodyMaxBytes: 1_024, bodiless: new Set() },
     errorBodyAt: () => errorBody,

@@ -15,20 +15,20 @@ const LINGER_MS = 1_000;
  * Attack: rejected clients that never close. Each gets a second, and beyond `maxSockets` the oldest is destroyed.
  */
 export class LingeringClose {
-  readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
+  readonly #clientLog: Pick<ClientLog, 'connectRejected'>;
   readonly #maxSockets: number;
   /** The time at which each socket is destroyed, oldest first. */
   readonly #lingering = new Map<Socket, number>();
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(options: { clientLog: Pick<ClientLog, 'connectRefused'>; maxSockets: number }) {
+  constructor(options: { clientLog: Pick<ClientLog, 'connectRejected'>; maxSockets: number }) {
     this.#clientLog = options.clientLog;
     this.#maxSockets = options.maxSockets;
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
   reject({ socket, errorBody }: PendingSocket, error: ErrorEntry): void {
-    this.#clientLog.connectRefused(error, { address: socket.remoteAddress });
+    this.#clientLog.connectRejected(error, { address: socket.remoteAddress });
     if (this.#lingering.size >= this.#maxSockets) this.#dropOldest();
     this.#lingering.set(socket, performance.now() + LINGER_MS);
     socket.once('close', () => this.#lingering.delete(socket));

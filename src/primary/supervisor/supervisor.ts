@@ -196,7 +196,7 @@ export class Supervisor implements SlotListener {
 
   malformed(slot: WorkerSlot, error: MalformedFrameError): void {
     this.#log.error(
-      { event: 'malformed_frame', slot: slot.number, err: error },
+      { event: 'ipc_message_malformed', slot: slot.number, err: error },
       'worker sent a malformed frame',
     );
     this.#kill(slot, 'it sent a malformed frame');
@@ -270,14 +270,14 @@ export class Supervisor implements SlotListener {
   }
 
   #handleExit(slot: WorkerSlot, exit: SlotExit): void {
-    const { code, signal, servedMs, killedAs } = exit;
-    const killed = signal === 'SIGKILL' && killedAs === undefined;
+    const { code, signal, servedMs, killReason } = exit;
+    const killed = signal === 'SIGKILL' && killReason === undefined;
     const workerExit = { slot: slot.number, servedMs, killed, startFailed: false };
     const last = signal ?? `exit code ${code}`;
     this.#replace(slot, workerExit, {
       event: 'worker_exited',
       message: 'worker exited',
-      facts: { code, signal, servedMs, killedAs },
+      facts: { code, signal, servedMs, killReason },
       last,
     });
   }

@@ -25,7 +25,7 @@ export interface SlotExit {
   readonly signal: string | null;
   readonly servedMs: number | undefined;
   /** Why the primary itself killed it, if it did. */
-  readonly killedAs: string | undefined;
+  readonly killReason: string | undefined;
 }
 
 /** Receives the events of a slot. */
@@ -55,7 +55,7 @@ export class WorkerSlot {
   #worker: Worker | undefined;
   #pipe: MessagePipe<ToPrimary, ToWorker> | undefined;
   #readyAt: number | undefined;
-  #killedAs: string | undefined;
+  #killReason: string | undefined;
 
   constructor(number: number, listener: SlotListener) {
     this.number = number;
@@ -82,7 +82,7 @@ export class WorkerSlot {
     if (worker === undefined) return undefined;
     this.#worker = worker;
     this.#readyAt = undefined;
-    this.#killedAs = undefined;
+    this.#killReason = undefined;
     this.state = 'starting';
     this.brokerStatus = 'connecting';
     this.server = undefined;
@@ -115,7 +115,7 @@ export class WorkerSlot {
   }
 
   kill(reason: string): void {
-    this.#killedAs ??= reason;
+    this.#killReason ??= reason;
     this.#worker?.process.kill('SIGKILL');
   }
 
@@ -176,7 +176,7 @@ export class WorkerSlot {
     if (!isDisconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
     this.state = 'gone';
-    this.#listener.exited(this, { code, signal, servedMs, killedAs: this.#killedAs });
+    this.#listener.exited(this, { code, signal, servedMs, killReason: this.#killReason });
   }
 }
 

@@ -130,14 +130,14 @@ export class DeliveryQueue {
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
       if (this.#isFlushing || performance.now() + pauseMs > until) {
         this.#log.error(
-          { event: 'webhook_given_up', app: this.#app, error },
+          { event: 'webhook_events_discarded', app: this.#app, error },
           'webhook events discarded after retries',
         );
         return;
       }
       if (attempt === 0)
         this.#log.warn(
-          { event: 'webhook_failed', app: this.#app, error },
+          { event: 'webhook_delivery_failed', app: this.#app, error },
           'webhook delivery failed, retrying',
         );
       this.#state = 'pausing';

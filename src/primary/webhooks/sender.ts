@@ -115,7 +115,7 @@ export class WebhookSender {
   /** A malformed message ends no request; a request without a result times out. */
   #receive(message: unknown): void {
     if (isFromWebhookSender(message)) this.#resolve(message.id, message.error);
-    else this.#log.error({ event: 'malformed_frame' }, 'webhook sender sent a malformed message');
+    else this.#log.error({ event: 'ipc_message_malformed' }, 'webhook sender sent a malformed message');
   }
 
   #resolve(id: number, error: string | undefined): void {

@@ -56,10 +56,10 @@ export class ClientLog {
   }
 
   /** Logs an error before the WebSocket connection opened. */
-  connectRefused({ code }: ErrorEntry, facts: ClientFacts): void {
-    this.#stats.connectionsRefused += 1;
+  connectRejected({ code }: ErrorEntry, facts: ClientFacts): void {
+    this.#stats.connectionsRejected += 1;
     if (ADDRESS_LIMITS.has(code)) this.#stats.connectionsAddressLimited += 1;
-    this.#write('info', { event: 'connect_refused', code, ...facts }, 'connect refused');
+    this.#write('info', { event: 'connect_rejected', code, ...facts }, 'connect rejected');
   }
 
   /** Logs a socket that was closed without a response, because too many sockets had sent no request. */
@@ -70,25 +70,25 @@ export class ClientLog {
 
   /** Logs a connection that the server closed. */
   clientClosed(error: ErrorEntry, closeCode: number, facts: ClientFacts): void {
-    this.#stats.connectionsClosed += 1;
+    this.#stats.connectionsClosedByServer += 1;
     const level = ORDINARY_CLOSES.has(ERRORS[error.code as keyof typeof ERRORS]) ? 'debug' : 'info';
     this.#write(level, { event: 'client_closed', code: error.code, closeCode, ...facts }, 'client closed');
   }
 
   /** Logs an error response of the HTTP API, on both ports. */
-  requestRefused(
+  requestRejected(
     { code, http }: ErrorEntry,
     facts: ClientFacts & { readonly method?: string | undefined },
   ): void {
-    this.#stats.requestsRefused += 1;
+    this.#stats.requestsRejected += 1;
     const level = UNAUTHORIZED.has(http) ? 'info' : 'debug';
-    this.#write(level, { event: 'request_refused', code, ...facts }, 'request refused');
+    this.#write(level, { event: 'request_rejected', code, ...facts }, 'request rejected');
   }
 
   /** Logs a rejected credential on an open connection. */
-  authorizationRefused({ code }: ErrorEntry, facts: ClientFacts): void {
-    this.#stats.authorizationsRefused += 1;
-    this.#write('info', { event: 'authorization_refused', code, ...facts }, 'authorization refused');
+  authorizationRejected({ code }: ErrorEntry, facts: ClientFacts): void {
+    this.#stats.authorizationsRejected += 1;
+    this.#write('info', { event: 'authorization_rejected', code, ...facts }, 'authorization rejected');
   }
 
   #write(

@@ -13,10 +13,10 @@ const TEXTS_MAX = 100;
 export function redirectConsole(log: Logger): void {
   const throttle = new LogThrottle({ log, intervalMs: INTERVAL_MS, keysMax: TEXTS_MAX });
   const write = (printed: unknown): void => {
-    const said = String(printed);
-    throttle.write(said, {
+    const warning = String(printed);
+    throttle.write(warning, {
       level: 'warn',
-      facts: { event: 'library_warning', said },
+      facts: { event: 'library_warning', warning },
       message: 'library warned',
     });
   };

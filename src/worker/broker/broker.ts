@@ -16,7 +16,7 @@ export interface BrokerListener {
    * The broker rejected the subscription to this topic, and this worker is no longer subscribed to it. The promise of a
    * pending `subscribe` rejects after this call.
    */
-  refused(topic: string): void;
+  subscriptionRejected(topic: string): void;
 }
 
 /** The result of the latest measurement: a publication that this worker sends to itself. */

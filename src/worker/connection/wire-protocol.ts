@@ -36,8 +36,8 @@ export interface WireProtocol<Client = never> {
   /** The message and close frame for a client that is rejected after its handshake, before it is a connection. */
   rejection?(error: ErrorEntry): { code: number; reason: string; text: string };
 
-  /** Called after the broker refused a channel that the client was subscribed to. */
-  subscriptionRefused?(client: Client, channelName: string): void;
+  /** Called after the broker rejected a channel that the client was subscribed to. */
+  subscriptionRejected?(client: Client, channelName: string): void;
 
   /** Called after the last client of this protocol at this worker has left the channel. */
   channelVacated?(appKey: string, channelName: string): void;

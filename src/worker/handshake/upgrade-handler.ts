@@ -41,7 +41,7 @@ export interface UpgradeDependencies {
   readonly sockets: Pick<SocketReporter, 'reportOpened'>;
   readonly expiry: Pick<TokenExpiry, 'track'>;
   readonly unexpected: UnexpectedErrors;
-  readonly clientLog: Pick<ClientLog, 'connectRefused'>;
+  readonly clientLog: Pick<ClientLog, 'connectRejected'>;
   readonly limits: RequestLimits;
   /** Comma-separated networks; empty if the operator named none. */
   readonly trustedProxies: string;
@@ -145,7 +145,7 @@ export class UpgradeHandler {
       handshake.reject(socket, error, app);
       return;
     }
-    clientLog.connectRefused(error, { app, address: socket.remoteAddress, protocol: 'gusher' });
+    clientLog.connectRejected(error, { app, address: socket.remoteAddress, protocol: 'gusher' });
     handshake.complete(request, socket, head, (client) => this.#rejected.reject(client, error));
   }
 

@@ -18,13 +18,13 @@ const INTERNAL_ERROR = 1011;
 export class WebSocketHandshake {
   readonly #server: WsServer<typeof ClientSocket>;
   readonly #unexpected: UnexpectedErrors;
-  readonly #clientLog: Pick<ClientLog, 'connectRefused'>;
+  readonly #clientLog: Pick<ClientLog, 'connectRejected'>;
 
   constructor(options: {
     messageMaxBytes: number;
     compression: boolean;
     unexpected: UnexpectedErrors;
-    clientLog: Pick<ClientLog, 'connectRefused'>;
+    clientLog: Pick<ClientLog, 'connectRejected'>;
   }) {
     this.#unexpected = options.unexpected;
     this.#clientLog = options.clientLog;
@@ -68,7 +68,7 @@ export class WebSocketHandshake {
 
   /** Sends an HTTP error instead of the 101, and logs it. `app` is the key that the client named. */
   reject(socket: Socket, error: ErrorEntry, app?: string): void {
-    this.#clientLog.connectRefused(error, { app, address: socket.remoteAddress });
+    this.#clientLog.connectRejected(error, { app, address: socket.remoteAddress });
     if (!socket.writable) {
       socket.destroy();
       return;

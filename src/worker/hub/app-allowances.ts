@@ -15,7 +15,7 @@ interface Usage {
   /** What may be added before the next count of the primary. */
   newChannels: number;
   newSubscriptions: number;
-  /** Changed or refused since the last count. */
+  /** Changed or rejected since the last count. */
   isStale: boolean;
 }
 

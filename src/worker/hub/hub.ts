@@ -119,7 +119,7 @@ export class Hub {
       return appError;
     }
     if (this.#names.admits(newChannels, userId, channelNames.length)) return undefined;
-    this.#stats.namesRefused += 1;
+    this.#stats.namesRejected += 1;
     return 'host_full';
   }
 
@@ -132,7 +132,7 @@ export class Hub {
    * Subscribes a connection. A repeated call, and one for a connection that was removed, changes nothing.
    *
    * Returns `undefined` if the topic is live: the connection receives everything that is published from now on.
-   * Otherwise the promise resolves when that is true. It rejects with `subscription_refused` if the broker refuses
+   * Otherwise the promise resolves when that is true. It rejects with `subscription_refused` if the broker rejects
    * the topic; then the connection is not subscribed.
    */
   subscribe(connection: Connection, channelName: string): Promise<void> | undefined {
@@ -239,10 +239,10 @@ export class Hub {
   }
 
   /**
-   * Ends all subscriptions to a topic that the broker refuses. A caller that waits for `subscribe` gets its rejection.
+   * Ends all subscriptions to a topic that the broker rejects. A caller that waits for `subscribe` gets its rejection.
    * Connections that had subscribed before (the broker was disconnected, or its ACL changed) are notified.
    */
-  refuse(topic: string): void {
+  rejectSubscriptions(topic: string): void {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
     const isAwaited = channel.joining !== undefined;
@@ -250,7 +250,8 @@ export class Hub {
     for (const { protocol, connections } of [...channel.groups]) {
       for (const connection of [...connections]) {
         this.unsubscribe(connection, channelName);
-        if (!isAwaited) (protocol as WireProtocol<Connection>).subscriptionRefused?.(connection, channelName);
+        if (!isAwaited)
+          (protocol as WireProtocol<Connection>).subscriptionRejected?.(connection, channelName);
       }
     }
   }

@@ -11,7 +11,7 @@ describe('LingeringClose', () => {
   let lingeringClose: LingeringClose;
 
   beforeEach(() => {
-    lingeringClose = new LingeringClose({ clientLog: { connectRefused: () => undefined }, maxSockets: 2 });
+    lingeringClose = new LingeringClose({ clientLog: { connectRejected: () => undefined }, maxSockets: 2 });
   });
 
   afterEach(() => {

@@ -22,7 +22,7 @@ describe('startReading', () => {
   }
 
   function createLingeringClose(): LingeringClose {
-    return new LingeringClose({ clientLog: { connectRefused: () => undefined }, maxSockets: 16 });
+    return new LingeringClose({ clientLog: { connectRejected: () => undefined }, maxSockets: 16 });
   }
 
   it('resumes a socket that stopped itself at its high-water mark, so that its client receives the error', async () => {

@@ -9,9 +9,9 @@ describe('ClientLog', () => {
     const stats = createStats();
     const clientLog = new ClientLog({ log: pino({ level: 'silent' }), stats });
     for (const error of [ERRORS.too_many_connects, ERRORS.too_many_connections, ERRORS.unknown_app]) {
-      clientLog.connectRefused(error, { address: '192.0.2.1' });
+      clientLog.connectRejected(error, { address: '192.0.2.1' });
     }
-    expect(stats.connectionsRefused).to.equal(3);
+    expect(stats.connectionsRejected).to.equal(3);
     expect(stats.connectionsAddressLimited).to.equal(2);
   });
 });

@@ -33,7 +33,7 @@ describe('ControlHandler', () => {
     },
     reply: () => undefined,
     countProtocolError: () => undefined,
-    authorizationRefused: () => undefined,
+    authorizationRejected: () => undefined,
     refreshToken: () => Promise.resolve(),
     publishFromClient: () => Promise.resolve(),
     callRemote: () => Promise.resolve(),

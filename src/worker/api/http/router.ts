@@ -24,7 +24,7 @@ interface Route {
 
 export interface RouterOptions {
   readonly unexpected: UnexpectedErrors;
-  readonly clientLog: Pick<ClientLog, 'requestRefused'>;
+  readonly clientLog: Pick<ClientLog, 'requestRejected'>;
   readonly limits: RequestLimits;
   /** Returns the encoder of errors for a path. */
   readonly errorBodyAt: (path: string) => ErrorBody;
@@ -122,7 +122,7 @@ export class Router {
   #logError(error: unknown, { method, socket }: IncomingMessage, params: Params | undefined): void {
     if (!(error instanceof GusherError)) return;
     const app = params?.app ?? params?.id;
-    this.#options.clientLog.requestRefused(error.entry, { app, address: socket.remoteAddress, method });
+    this.#options.clientLog.requestRejected(error.entry, { app, address: socket.remoteAddress, method });
   }
 
   async #reject(error: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -40,7 +40,7 @@ export function publishRoute(
         : dependencies.idempotency.once(scopedKey, fingerprint, () => publish(params, body, query, id)));
       sendJson(response, 200, json);
     } catch (error) {
-      dependencies.stats.publicationsRefused += 1;
+      dependencies.stats.publicationsRejected += 1;
       throw error;
     }
   };

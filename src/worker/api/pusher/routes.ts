@@ -42,7 +42,7 @@ export function registerPusherRoutes(router: Router, dependencies: PusherApiDepe
       try {
         return await resource(exchange);
       } catch (error) {
-        stats.publicationsRefused += 1;
+        stats.publicationsRejected += 1;
         throw error;
       }
     };

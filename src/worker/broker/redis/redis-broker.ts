@@ -51,7 +51,7 @@ export class RedisBroker implements Broker {
       prefix,
       log,
       onStatus: (status) => this.#listener?.statusChanged(status),
-      onRefused: (topic) => this.#listener?.refused(topic),
+      onRefused: (topic) => this.#listener?.subscriptionRejected(topic),
     });
     const { echo, health, subscriptions } = this.#link;
     const publisher = this.#link.publisher.client;

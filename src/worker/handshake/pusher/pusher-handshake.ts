@@ -40,7 +40,7 @@ export interface PusherHandshakeDependencies {
   readonly sendQueue: Pick<SendQueue, 'enqueue'>;
   readonly quota: Pick<ConnectionQuota, 'settle'>;
   readonly unexpected: UnexpectedErrors;
-  readonly clientLog: Pick<ClientLog, 'connectRefused'>;
+  readonly clientLog: Pick<ClientLog, 'connectRejected'>;
   readonly pathPrefix: string;
   readonly strictProtocol: boolean;
   readonly activityTimeoutS: number;
@@ -157,7 +157,7 @@ export class PusherHandshake {
 
   #reject({ client, socket, appKey: app }: PendingClient, error: ErrorEntry): void {
     const facts = { app, address: socket.remoteAddress, protocol: 'pusher' };
-    this.#dependencies.clientLog.connectRefused(error, facts);
+    this.#dependencies.clientLog.connectRejected(error, facts);
     if (client.readyState !== client.OPEN) return;
     if (client.isPaused) client.resume();
     client.send(errorText(error));

@@ -30,7 +30,7 @@ export interface Context {
   /** Sends one message, after those enqueued before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Logs that a token was rejected. */
-  readonly authorizationRefused: (connection: Connection, error: ErrorEntry) => void;
+  readonly authorizationRejected: (connection: Connection, error: ErrorEntry) => void;
   /** Counts a protocol error of a client; too many in a minute end its connection. */
   readonly countProtocolError: (connection: Connection) => void;
   /** Applies the grants of a new token. Rejects with a `GusherError`. */

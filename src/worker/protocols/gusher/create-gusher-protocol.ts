@@ -33,7 +33,7 @@ export function createGusherProtocol(dependencies: {
     hub,
     reply,
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
-    authorizationRefused: (connection, error) => clientLog.authorizationRefused(error, factsOf(connection)),
+    authorizationRejected: (connection, error) => clientLog.authorizationRejected(error, factsOf(connection)),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
     refreshToken: (connection, token) => tokenRefresh.refresh(connection, token),

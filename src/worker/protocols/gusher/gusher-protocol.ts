@@ -103,7 +103,7 @@ export class GusherProtocol implements WireProtocol {
     };
   }
 
-  subscriptionRefused(connection: Connection, channelName: string): void {
+  subscriptionRejected(connection: Connection, channelName: string): void {
     this.#context.reply(connection, lostSubscriptionText(connection, channelName));
   }
 

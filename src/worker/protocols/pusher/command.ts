@@ -56,7 +56,7 @@ export interface Context {
   /** Sends one message, after those enqueued before. */
   readonly reply: (connection: Connection, text: string) => void;
   /** Logs that a credential was rejected. */
-  readonly authorizationRefused: (connection: Connection, error: ErrorEntry, channel?: string) => void;
+  readonly authorizationRejected: (connection: Connection, error: ErrorEntry, channel?: string) => void;
   readonly limits: Limits;
 }
 

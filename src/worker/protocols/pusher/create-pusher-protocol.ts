@@ -63,8 +63,8 @@ export function createPusherProtocol({
     reply,
     close: (connection, error) => sendQueue.close(connection, error),
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
-    authorizationRefused: (connection, error, channel) =>
-      clientLog.authorizationRefused(error, { ...factsOf(connection), channel }),
+    authorizationRejected: (connection, error, channel) =>
+      clientLog.authorizationRejected(error, { ...factsOf(connection), channel }),
     limits: {
       subscriptionsMax: settings.subscriptionsMax,
       presenceMembersMax: settings.pusherPresenceMembersMax,

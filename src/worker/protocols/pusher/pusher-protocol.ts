@@ -93,7 +93,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
     this.#dependencies.counts.close();
   }
 
-  subscriptionRefused(connection: Connection, channelName: string): void {
+  subscriptionRejected(connection: Connection, channelName: string): void {
     const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_refused);
     this.#dependencies.reply(connection, text);
   }
@@ -153,7 +153,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
     if (connection.state !== 'open') return;
     this.#dependencies.reply(connection, errorText(error));
     if (error.code === ERRORS.signin_refused.code) {
-      this.#dependencies.authorizationRefused(connection, error);
+      this.#dependencies.authorizationRejected(connection, error);
     }
     if (COUNTED_ERRORS.has(error.code)) this.#dependencies.countProtocolError(connection);
   }

@@ -24,7 +24,7 @@ describe('RedisBroker', () => {
       deliver: (topic, publication) => void received.push({ topic, publication }),
       control: () => undefined,
       statusChanged: () => undefined,
-      refused: (topic) => void rejected.push(topic),
+      subscriptionRejected: (topic) => void rejected.push(topic),
     });
   }
 

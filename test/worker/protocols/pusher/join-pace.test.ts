@@ -33,7 +33,7 @@ describe('JoinPace', () => {
     await new Promise(setImmediate);
     expect(rejected).to.have.lengthOf(5);
     expect(rejected[0]).to.have.property('code', 'too_many_joins');
-    expect(stats.joinsRefused).to.equal(rejected.length);
+    expect(stats.joinsRejected).to.equal(rejected.length);
     expect(join('other')).to.equal(undefined);
   });
 });

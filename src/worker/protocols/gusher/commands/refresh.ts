@@ -10,7 +10,7 @@ import { commandErrorText, successText } from '../replies.ts';
 export const refresh: CommandHandler = (context, connection, command) => {
   const token = stringOf(command.fields.get('token'));
   if (token === undefined) return 'bad_command';
-  const { authorizationRefused, refreshToken, reply } = context;
+  const { authorizationRejected, refreshToken, reply } = context;
   return refreshToken(connection, token).then(
     () =>
       reply(
@@ -19,7 +19,7 @@ export const refresh: CommandHandler = (context, connection, command) => {
       ),
     (error: unknown) => {
       if (!(error instanceof GusherError)) throw error;
-      authorizationRefused(connection, error.entry);
+      authorizationRejected(connection, error.entry);
       reply(connection, commandErrorText(connection, command, [], error.code));
     },
   );

@@ -86,7 +86,7 @@ function sendSubscriptionError(
 ): undefined {
   if (!(error instanceof GusherError)) throw error;
   const type = TYPES[error.entry.code] ?? 'AuthError';
-  if (CREDENTIAL_ERRORS.has(error.code)) context.authorizationRefused(connection, error.entry, channel);
+  if (CREDENTIAL_ERRORS.has(error.code)) context.authorizationRejected(connection, error.entry, channel);
   if (connection.state === 'open') {
     context.reply(connection, subscriptionErrorText(channel, type, error.entry));
   }

@@ -16,7 +16,7 @@ const CHANNELS_MAX = 10_000;
  * delays all later commands of its client. A join that would wait too long is rejected.
  */
 export class JoinPace {
-  readonly #stats: Pick<Stats, 'joinsRefused'>;
+  readonly #stats: Pick<Stats, 'joinsRejected'>;
   readonly #clientGapMs: number;
   readonly #channelGapMs: number;
   /** By topic: when the joins so far fit the rate (`performance.now()`). The least recently used topic is first. */
@@ -25,7 +25,7 @@ export class JoinPace {
   constructor(options: {
     perClientPerSecond: number;
     perChannelPerSecond: number;
-    stats: Pick<Stats, 'joinsRefused'>;
+    stats: Pick<Stats, 'joinsRejected'>;
   }) {
     this.#stats = options.stats;
     this.#clientGapMs = 1_000 / options.perClientPerSecond;
@@ -42,7 +42,7 @@ export class JoinPace {
       channel - now - CHANNEL_BURST * this.#channelGapMs,
     );
     if (waitMs > LONGEST_WAIT_MS) {
-      this.#stats.joinsRefused += 1;
+      this.#stats.joinsRejected += 1;
       return Promise.reject(new GusherError('too_many_joins'));
     }
     connection.joinsPaidAt = client;
