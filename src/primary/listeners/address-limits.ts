@@ -1,6 +1,7 @@
-import type { BlockList } from 'node:net';
+import type { BlockList, Socket } from 'node:net';
 import type { SettingName, Settings } from '../../shared/config/settings.ts';
 import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { isLoopback } from '../../shared/net/address.ts';
 import {
   addressGroup,
   clientAddress,
@@ -14,7 +15,7 @@ import { ConnectRate } from './connect-rate.ts';
 
 type AddressSettings = Pick<
   Settings,
-  'addressConnectsPerSecond' | 'addressConnectionsMax' | 'trustedProxies'
+  'listen' | 'addressConnectsPerSecond' | 'addressConnectionsMax' | 'trustedProxies'
 >;
 
 /** The verdict on one request: the group under which its connection counts, or the error that rejects it. */
@@ -37,6 +38,8 @@ export class AddressLimits {
   readonly #trusted: BlockList | undefined;
   readonly #rate: ConnectRate;
   readonly #isSet: { readonly rate: boolean; readonly connections: boolean };
+  /** False if every peer is on this host and no limit applies to it. Then no address is read: that is a system call. */
+  readonly #readsAddress: boolean;
 
   constructor(options: {
     settings: AddressSettings;
@@ -52,10 +55,19 @@ export class AddressLimits {
       rate: names.has('addressConnectsPerSecond'),
       connections: names.has('addressConnectionsMax'),
     };
+    this.#readsAddress =
+      !isLoopback(settings.listen) ||
+      this.#trusted !== undefined ||
+      this.#isSet.rate ||
+      this.#isSet.connections;
   }
 
-  /** Counts a request against the rate. `remote` is the address of the socket, `head` its request headers. */
-  check(remote: string, head: string): AddressVerdict {
+  /** Counts a request against the rate. `head` is its request head. */
+  check(socket: Pick<Socket, 'remoteAddress'>, head: string): AddressVerdict {
+    if (!this.#readsAddress) return NOT_COUNTED;
+    const remote = socket.remoteAddress;
+    // A socket that has closed has no address.
+    if (remote === undefined) return NOT_COUNTED;
     const trusted = this.#trusted;
     const address = trusted === undefined ? plainAddress(remote) : clientAddress(remote, head, trusted);
     if (trusted !== undefined && isIn(trusted, address)) return NOT_COUNTED;

@@ -77,7 +77,8 @@ export class PublicListener {
     this.#log = options.log;
     this.#addressLimits = options.addressLimits;
     // Half open, so that a client that ends in the middle of its request still receives an error.
-    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, this.#onConnection);
+    // Without `noDelay`: the worker sets it, and the primary writes at most one response.
+    this.#server = createServer({ allowHalfOpen: true }, this.#onConnection);
   }
 
   /** Opens the port and resolves with its address. Rejects with an error that names the setting. */
@@ -157,10 +158,7 @@ export class PublicListener {
   }
 
   #addressError(pendingSocket: PendingSocket, head: string): ErrorEntry | undefined {
-    // A socket that has closed has no address.
-    const { remoteAddress } = pendingSocket.socket;
-    if (remoteAddress === undefined) return undefined;
-    const { group, error } = this.#addressLimits.check(remoteAddress, head);
+    const { group, error } = this.#addressLimits.check(pendingSocket.socket, head);
     pendingSocket.addressGroup = group;
     return error === undefined ? undefined : ERRORS[error];
   }

@@ -29,6 +29,8 @@ export class UpgradeFastPath extends EventEmitter {
     const end = data.indexOf(HEAD_END);
     const request = end < 0 ? undefined : readUpgradeRequest(data.toString('latin1', 0, end));
     if (request === undefined || !this.#isUpgrade(request)) {
+      // ws sets it for an upgrade that this class parses.
+      socket.setNoDelay(true);
       this.#server.emit('connection', socket);
       socket.unshift(data);
     } else {

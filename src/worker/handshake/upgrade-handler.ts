@@ -153,9 +153,10 @@ export class UpgradeHandler {
    * Attack: a client that connects without a proxy and claims TLS. The header stays, because it is also a sign of a proxy,
    * which ends the access to the demo app.
    */
-  #ignoreUntrustedProto({ headers }: UpgradeRequest, { remoteAddress = '' }: Socket): void {
-    if (this.#trusted === undefined || isIn(this.#trusted, plainAddress(remoteAddress))) return;
+  #ignoreUntrustedProto({ headers }: UpgradeRequest, socket: Socket): void {
     if (headers.forwarded === undefined && headers['x-forwarded-proto'] === undefined) return;
+    // The address comes last: to read it is a system call.
+    if (this.#trusted === undefined || isIn(this.#trusted, plainAddress(socket.remoteAddress ?? ''))) return;
     headers['x-forwarded-proto'] = 'http';
   }
 
