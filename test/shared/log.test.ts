@@ -11,7 +11,7 @@ const CONSOLE = new URL('../../src/shared/logging/console-lines.js', import.meta
 
 const read = async (stream: Readable | null): Promise<string> => (stream === null ? '' : text(stream));
 
-/** Runs a program that has `createLog` and `redirectConsole`, and reads what it writes. */
+/** Runs a program with `log` and `redirectConsole`, and returns its output. */
 async function run(program: string, standardError: 'pipe' | number = 'pipe') {
   const source = `import { createLog } from '${LOG}'; import { redirectConsole } from '${CONSOLE}'; const log = createLog({ logLevel: 'info', logFormat: 'auto' }, {}); ${program}`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
@@ -24,16 +24,16 @@ async function run(program: string, standardError: 'pipe' | number = 'pipe') {
   return { code: child.exitCode, output, errors };
 }
 
-describe('the log', () => {
-  it('ends nothing when the disk is full', async () => {
+describe('Log', () => {
+  it('does not end the process when the disk is full', async () => {
     const { code, output } = await run(
-      "for (let n = 0; n < 3; n += 1) log.info('x'); setTimeout(() => process.stdout.write('alive'), 50);",
+      "for (let n = 0; n < 3; n += 1) log.info('x'); setTimeout(() => process.stdout.write('running'), 50);",
       openSync('/dev/full', 'w'),
     );
-    expect({ code, output }).to.deep.equal({ code: 0, output: 'alive' });
+    expect({ code, output }).to.deep.equal({ code: 0, output: 'running' });
   });
 
-  it('has what libraries and Node print, each once', async () => {
+  it('contains each warning of libraries and Node.js once', async () => {
     const { errors } = await run(
       "redirectConsole(log); for (let n = 0; n < 3; n += 1) console.warn('[WARN] no password'); process.emitWarning('old', 'DeprecationWarning');",
     );

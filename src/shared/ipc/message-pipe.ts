@@ -3,11 +3,11 @@ import { parseJson } from '../json/parse-json.ts';
 import {
   frameLength,
   HEADER_BYTES,
-  itemJsonAt,
   MalformedFrameError,
   MESSAGE_KIND,
   messageFrame,
-  topicOfItem,
+  relayJsonAt,
+  topicOfRelayFrame,
 } from './pipe-frame.ts';
 
 const READ_BYTES = 64 * 1024;
@@ -39,7 +39,7 @@ export class MessagePipe<In, Out> {
   #partial: Buffer[] = [];
   #partialBytes = 0;
   /** Size of the incomplete frame, or of its header while the header is incomplete. */
-  #wantedBytes = 0;
+  #expectedBytes = 0;
   #isBroken = false;
 
   /** `pipe` is a stream, or a descriptor that this process inherited. */
@@ -138,40 +138,40 @@ export class MessagePipe<In, Out> {
   }
 
   #readFrames(chunk: Buffer): void {
-    let at = this.#partialBytes === 0 ? 0 : this.#complete(chunk);
+    let at = this.#partialBytes === 0 ? 0 : this.#continuePartial(chunk);
     while (at + HEADER_BYTES <= chunk.length) {
       const end = at + frameLength(chunk, at);
       if (end > chunk.length) {
-        this.#begin(chunk, at, end - at);
+        this.#startPartial(chunk, at, end - at);
         return;
       }
       this.#receive(chunk.subarray(at, end));
       at = end;
     }
-    if (at < chunk.length) this.#begin(chunk, at, HEADER_BYTES);
+    if (at < chunk.length) this.#startPartial(chunk, at, HEADER_BYTES);
   }
 
   /** Copies the received part of an incomplete frame. */
-  #begin(chunk: Buffer, at: number, wantedBytes: number): void {
+  #startPartial(chunk: Buffer, at: number, expectedBytes: number): void {
     this.#partial = [Buffer.from(chunk.subarray(at))];
     this.#partialBytes = chunk.length - at;
-    this.#wantedBytes = wantedBytes;
+    this.#expectedBytes = expectedBytes;
   }
 
   /** Continues the incomplete frame and returns its end in the chunk. */
-  #complete(chunk: Buffer): number {
+  #continuePartial(chunk: Buffer): number {
     let at = 0;
-    while (this.#partialBytes < this.#wantedBytes && at < chunk.length) {
-      const part = chunk.subarray(at, at + this.#wantedBytes - this.#partialBytes);
+    while (this.#partialBytes < this.#expectedBytes && at < chunk.length) {
+      const part = chunk.subarray(at, at + this.#expectedBytes - this.#partialBytes);
       this.#partial.push(Buffer.from(part));
       this.#partialBytes += part.length;
       at += part.length;
-      if (this.#partialBytes < this.#wantedBytes) return at;
+      if (this.#partialBytes < this.#expectedBytes) return at;
       const bytes = Buffer.concat(this.#partial);
       this.#partial = [bytes];
-      this.#wantedBytes = frameLength(bytes, 0);
+      this.#expectedBytes = frameLength(bytes, 0);
     }
-    if (this.#partialBytes < this.#wantedBytes) return at;
+    if (this.#partialBytes < this.#expectedBytes) return at;
     const [frame] = this.#partial;
     this.#partial = [];
     this.#partialBytes = 0;
@@ -187,8 +187,8 @@ export class MessagePipe<In, Out> {
       this.#handler.message(message as In);
       return;
     }
-    const jsonAt = itemJsonAt(frame);
-    this.#handler.relayFrame(topicOfItem(frame, jsonAt), frame);
+    const jsonAt = relayJsonAt(frame);
+    this.#handler.relayFrame(topicOfRelayFrame(frame, jsonAt), frame);
   }
 
   /** Stops reading, because the start of the next frame is unknown. */
@@ -200,12 +200,12 @@ export class MessagePipe<In, Out> {
   }
 }
 
-function concatenate(lines: readonly (string | Buffer)[]): string | Buffer {
-  const [only] = lines;
-  if (only !== undefined && lines.length === 1) return only;
-  const texts = lines.filter((frame) => typeof frame === 'string');
-  if (texts.length === lines.length) return texts.join('');
-  return Buffer.concat(lines.map((frame) => (typeof frame === 'string' ? Buffer.from(frame) : frame)));
+function concatenate(frames: readonly (string | Buffer)[]): string | Buffer {
+  const [only] = frames;
+  if (only !== undefined && frames.length === 1) return only;
+  const texts = frames.filter((frame) => typeof frame === 'string');
+  if (texts.length === frames.length) return texts.join('');
+  return Buffer.concat(frames.map((frame) => (typeof frame === 'string' ? Buffer.from(frame) : frame)));
 }
 
 /** A pipe fails when the peer exits, which `close` reports. */

@@ -8,7 +8,7 @@ export const HEADER_BYTES = 5;
 /** A JSON message. */
 export const MESSAGE_KIND = 0x4d;
 /** A relay frame: two digits for the length of the topic, the topic, JSON. */
-const ITEM_KIND = 0x49;
+const RELAY_KIND = 0x49;
 /**
  * Attack: a length for which a reader would wait and hold memory. It is the maximum of four digits; publications are much
  * smaller (`publication-size.ts`).
@@ -26,11 +26,11 @@ export function messageFrame(body: string): string {
 }
 
 /** Encodes a relay frame. Throws like `messageFrame`. */
-export function itemFrame(topic: string, json: string): string {
+export function relayFrame(topic: string, json: string): string {
   const topicBytes = Buffer.byteLength(topic);
   if (topicBytes > TOPIC_MAX_BYTES) throw new MalformedFrameError('the topic of a frame is too long');
   const length = 2 + topicBytes + Buffer.byteLength(json);
-  return `${header(ITEM_KIND, length)}${digits(topicBytes >>> 7, topicBytes & 0x7f)}${topic}${json}`;
+  return `${header(RELAY_KIND, length)}${digits(topicBytes >>> 7, topicBytes & 0x7f)}${topic}${json}`;
 }
 
 function header(kind: number, length: number): string {
@@ -51,7 +51,7 @@ function digits(high: number, low: number): string {
 /** Returns the size of the frame at `at`, whose header must be complete. Throws a `MalformedFrameError`. */
 export function frameLength(bytes: Buffer, at: number): number {
   const kind = bytes[at];
-  if (kind !== MESSAGE_KIND && kind !== ITEM_KIND) throw new MalformedFrameError('unknown kind of frame');
+  if (kind !== MESSAGE_KIND && kind !== RELAY_KIND) throw new MalformedFrameError('unknown kind of frame');
   const [first = 0, second = 0, third = 0, fourth = 0] = [
     bytes[at + 1],
     bytes[at + 2],
@@ -63,7 +63,7 @@ export function frameLength(bytes: Buffer, at: number): number {
 }
 
 /** Returns the position of the JSON in a relay frame. Throws a `MalformedFrameError`. */
-export function itemJsonAt(frame: Buffer): number {
+export function relayJsonAt(frame: Buffer): number {
   const [high = 0x80, low = 0x80] = [frame[HEADER_BYTES], frame[HEADER_BYTES + 1]];
   const jsonAt = TOPIC_AT + ((high << 7) | low);
   if ((high | low) > 0x7f || jsonAt >= frame.length)
@@ -72,6 +72,6 @@ export function itemJsonAt(frame: Buffer): number {
 }
 
 /** Returns the topic of a relay frame, which ends at `jsonAt`. */
-export function topicOfItem(frame: Buffer, jsonAt: number): string {
+export function topicOfRelayFrame(frame: Buffer, jsonAt: number): string {
   return frame.toString('utf8', TOPIC_AT, jsonAt);
 }

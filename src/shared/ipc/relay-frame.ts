@@ -1,7 +1,7 @@
 import { parseJson } from '../json/parse-json.ts';
 import { CONTROL_TOPIC } from '../model/control-message.ts';
 import type { Publication } from '../model/publication.ts';
-import { itemFrame, itemJsonAt, MalformedFrameError } from './pipe-frame.ts';
+import { MalformedFrameError, relayFrame, relayJsonAt } from './pipe-frame.ts';
 
 /** One publication and the topic that carries it. */
 export interface RelayedPublication {
@@ -21,12 +21,12 @@ export type RelayItem = RelayedPublication | RelayedControl;
 
 /** Encodes an item for the pipe. Throws a `MalformedFrameError` if it is too long. */
 export function encodeRelayFrame(item: RelayItem): string {
-  return itemFrame(item.topic, JSON.stringify(item.kind === 'control' ? item.control : item.publication));
+  return relayFrame(item.topic, JSON.stringify(item.kind === 'control' ? item.control : item.publication));
 }
 
 /** Decodes a frame of `encodeRelayFrame`. Throws a `MalformedFrameError` for other bytes. */
 export function decodeRelayFrame(topic: string, frame: Buffer): RelayItem {
-  const value = parseJson(frame.toString('utf8', itemJsonAt(frame)));
+  const value = parseJson(frame.toString('utf8', relayJsonAt(frame)));
   if (topic === CONTROL_TOPIC && typeof value === 'string') return { kind: 'control', topic, control: value };
   if (topic !== CONTROL_TOPIC && isPublication(value))
     return { kind: 'publication', topic, publication: value };

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { pino } from 'pino';
 import { DeliveryQueue } from '../../../src/primary/webhooks/delivery-queue.ts';
 import type { WebhookEvent } from '../../../src/shared/model/webhook-event.ts';
 import { within } from '../../support/deadline.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
-const log = pino({ level: 'silent' });
+const log = silentLog();
 const RETRY_POLICY = { firstPauseMs: 2, longestPauseMs: 8, giveUpAfterMs: 60 };
 
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import { pino } from 'pino';
 import type { App } from '../../../src/shared/apps/app.ts';
 import { AppRegistry } from '../../../src/shared/apps/app-registry.ts';
 import type { GusherError } from '../../../src/shared/errors/catalogue.ts';
 import { eventually, within } from '../../support/deadline.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 const SHOP: App = { key: 'shop', enabled: true };
 
-describe('the apps that a process knows', () => {
+describe('AppRegistry', () => {
   let stored: App | undefined;
   let reads = 0;
   const store = {
@@ -24,57 +24,57 @@ describe('the apps that a process knows', () => {
   });
 
   const appsOf = (allowUnregistered = false): AppRegistry =>
-    new AppRegistry({ store, demoApp: undefined, allowUnregistered, log: pino({ level: 'silent' }) });
+    new AppRegistry({ store, demoApp: undefined, allowUnregistered, log: silentLog() });
 
-  it('find a new app at once, even right after a lookup that failed', async () => {
+  it('finds a new app immediately after a lookup that found nothing', async () => {
     const apps = appsOf();
     expect(await apps.find('shop')).to.equal(undefined);
     stored = SHOP;
     expect(await apps.find('shop')).to.equal(SHOP);
   });
 
-  it('are not read for each of those who come', async () => {
+  it('does not read an app for each lookup', async () => {
     stored = SHOP;
     const apps = appsOf();
     await apps.find('shop');
     for (let n = 0; n < 100; n += 1) await apps.find('shop');
     const tokensOnly = appsOf(true);
     for (let n = 0; n < 100; n += 1) await tokensOnly.find('other');
-    // Each is read again after half a second.
+    // An app is read again after half a second.
     expect(reads).to.be.lessThan(20);
   });
 
-  it('are read once for all who ask for the same in one moment, also when it is not there', async () => {
+  it('reads an app once for all concurrent lookups, also if it does not exist', async () => {
     const apps = appsOf();
     await Promise.all(Array.from({ length: 100 }, () => apps.find('shop')));
     expect(reads).to.equal(1);
   });
 
-  it('are served as remembered while the store hangs, whatever number of unknown keys is asked for', async () => {
+  it('returns cached apps while the store hangs, however many unknown keys are looked up', async () => {
     stored = SHOP;
     let isHanging = false;
     const apps = new AppRegistry({
       store: { ...store, load: () => (isHanging ? new Promise<never>(() => undefined) : store.load()) },
       demoApp: undefined,
       allowUnregistered: false,
-      log: pino({ level: 'silent' }),
+      log: silentLog(),
     });
     await apps.find('shop');
     isHanging = true;
-    const unknown = Array.from({ length: 400 }, (_, n) => apps.find(`unknown${n}`).catch(() => 'refused'));
-    await eventually(() => apps.peek('shop') === undefined, 'the app is to be looked up again');
-    expect(await within(apps.find('shop'), 'a remembered app', 2_000)).to.equal(SHOP);
+    const unknown = Array.from({ length: 400 }, (_, n) => apps.find(`unknown${n}`).catch(() => 'rejected'));
+    await eventually(() => apps.peek('shop') === undefined, 'the cached app is stale');
+    expect(await within(apps.find('shop'), 'a cached app', 2_000)).to.equal(SHOP);
     const settled = await Promise.all(unknown.slice(100));
-    expect(new Set(settled)).to.deep.equal(new Set(['refused']));
+    expect(new Set(settled)).to.deep.equal(new Set(['rejected']));
   });
 
-  it('are not pushed out by keys that do not exist', async () => {
+  it('evicts no app because of keys that do not exist', async () => {
     let isDown = false;
     const load = async (key: string): Promise<App | undefined> => {
       if (isDown) throw new Error('down');
       return key === 'shop' ? SHOP : undefined;
     };
-    const log = pino({ level: 'silent' });
+    const log = silentLog();
     const apps = new AppRegistry({
       store: { ...store, load },
       demoApp: undefined,
@@ -84,11 +84,11 @@ describe('the apps that a process knows', () => {
     await apps.find('shop');
     for (let n = 0; n < 10_050; n += 1) await apps.find(`unknown${n}`);
     isDown = true;
-    await eventually(() => apps.peek('shop') === undefined, 'the app is to be looked up again');
+    await eventually(() => apps.peek('shop') === undefined, 'the cached app is stale');
     expect(await apps.find('shop')).to.equal(SHOP);
   });
 
-  describe('by id', () => {
+  describe('#findById', () => {
     const APPS = new Map(
       Array.from({ length: 50 }, (_, n) => [
         `app${n}`,
@@ -104,19 +104,19 @@ describe('the apps that a process knows', () => {
         return new Map([...APPS.values()].map(({ key, id }) => [id, [key]]));
       },
     };
-    const open = (parts: Partial<typeof scanned> = {}): AppRegistry =>
+    const open = (overrides: Partial<typeof scanned> = {}): AppRegistry =>
       new AppRegistry({
-        store: { ...scanned, ...parts },
+        store: { ...scanned, ...overrides },
         demoApp: undefined,
         allowUnregistered: false,
-        log: pino({ level: 'silent' }),
+        log: silentLog(),
       });
 
     beforeEach(() => {
       scans = 0;
     });
 
-    it('are found while many unknown ids wait, and one read serves all of them', async () => {
+    it('finds an app while many unknown ids wait, with one read for all of them', async () => {
       const apps = open();
       const unknown = Array.from({ length: 1_000 }, (_, n) => apps.findById(`9${n}`));
       expect((await apps.findById('1007'))?.key).to.equal('app7');
@@ -127,7 +127,7 @@ describe('the apps that a process knows', () => {
       expect(scans).to.equal(1);
     });
 
-    it('are found at once after they are registered', async () => {
+    it('finds an app immediately after it is registered', async () => {
       const apps = open();
       expect(await apps.findById('77')).to.equal(undefined);
       APPS.set('late', { key: 'late', id: '77', enabled: true });
@@ -135,12 +135,12 @@ describe('the apps that a process knows', () => {
       APPS.delete('late');
     });
 
-    it('are found by their second key when the first one is no app', async () => {
+    it('returns the app of the second key if the first key has none', async () => {
       const ids = async () => new Map([['1003', ['other', 'app3']]]);
       expect((await open({ ids }).findById('1003'))?.key).to.equal('app3');
     });
 
-    it('are refused while the ids cannot be read, and found afterwards', async () => {
+    it('rejects with apps_unavailable while the ids cannot be read, and works afterwards', async () => {
       let isDown = true;
       const ids = (): ReturnType<typeof scanned.ids> =>
         isDown ? Promise.reject(new Error('down')) : scanned.ids();

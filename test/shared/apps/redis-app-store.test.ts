@@ -3,7 +3,7 @@ import { RedisAppStore } from '../../../src/shared/apps/redis-app-store.ts';
 import { eventually } from '../../support/deadline.ts';
 import { RedisServer } from '../../support/redis-server.ts';
 
-describe('apps in a Redis that does not answer', () => {
+describe('RedisAppStore, when Redis does not answer', () => {
   let redis: RedisServer;
   let store: RedisAppStore;
 
@@ -17,13 +17,13 @@ describe('apps in a Redis that does not answer', () => {
     await redis.stop();
   });
 
-  /** What Redis calls the connection over which apps are looked up. */
+  /** Returns the id that Redis has for the connection of the store. */
   async function connectionId(): Promise<string | undefined> {
     const clients = await redis.command('CLIENT', 'LIST');
     return /id=(\d+) [^\n]*name=gusher:apps/.exec(clients)?.[1];
   }
 
-  it('are looked up over a new connection: nobody knows whether the old one still leads anywhere', async () => {
+  it('replaces its connection, because the old one may be broken', async () => {
     expect(await store.load('shop')).to.equal(undefined);
     const first = await connectionId();
     redis.signal('SIGSTOP');
@@ -40,7 +40,7 @@ describe('apps in a Redis that does not answer', () => {
           () => true,
           () => false,
         ),
-      'apps are looked up',
+      'the store can load apps',
     );
     expect(await connectionId()).to.not.equal(first);
     process.off('warning', warn);

@@ -5,7 +5,7 @@ import { isSameText, isSignature, signatureOf } from '../../../src/shared/crypto
 const SECRET = '7ad3773142a6692b25b8';
 const KEY = '278d425bdf160c739803';
 
-/** The vectors of the Pusher protocol: what is signed, and the signature. */
+/** Test vectors of the Pusher protocol: the signed text, and its signature. */
 const VECTORS: readonly (readonly [string, string])[] = [
   [
     'POST\n/apps/3/events\n' +
@@ -20,15 +20,15 @@ const VECTORS: readonly (readonly [string, string])[] = [
   ],
 ];
 
-describe('a signature', () => {
-  it('is that of the vectors of the protocol', () => {
+describe('Signature', () => {
+  it('equals the test vectors of the protocol', () => {
     for (const [text, signature] of VECTORS) {
       expect(signatureOf(SECRET, text), text).to.equal(signature);
       expect(isSignature(signature, SECRET, text), text).to.equal(true);
     }
   });
 
-  it('is wrong with another secret, text, length or case', () => {
+  it('does not match another secret, text, length or case', () => {
     const [text, signature] = VECTORS[0] ?? ['', ''];
     expect(isSignature(signature, `${SECRET}x`, text)).to.equal(false);
     expect(isSignature(signature, SECRET, `${text} `)).to.equal(false);
@@ -37,12 +37,12 @@ describe('a signature', () => {
     }
   });
 
-  it('covers a body of bytes as they are', () => {
+  it('signs the raw bytes of a body', () => {
     const body = Buffer.from([0xff, 0x00, 0xfe]);
     expect(signatureOf(SECRET, body)).not.to.equal(signatureOf(SECRET, body.toString('utf8')));
   });
 
-  it('compares texts of different lengths', () => {
+  it('differs from texts of other lengths', () => {
     expect(isSameText('a', 'a')).to.equal(true);
     expect(isSameText('a', 'ab')).to.equal(false);
     expect(isSameText('', createHash('sha256').digest('hex'))).to.equal(false);

@@ -24,8 +24,8 @@ import { runInProcess } from '../../support/command-line.ts';
 const SERVICE = 65_534;
 const SECRET = '{"apps":{"other":{"url":"http://h/","secret":"hush"}}}\n';
 
-/** `theirs` belongs to the user of the service, `ours` to root alone. */
-describe('a file that root changes in the folder of another user', () => {
+/** `theirs` belongs to the user of the service, `ours` to root. */
+describe('HeldFolder, when root writes in the folder of another user', () => {
   const isRoot = process.geteuid?.() === 0;
   let theirs: string;
   let ours: string;
@@ -39,7 +39,7 @@ describe('a file that root changes in the folder of another user', () => {
     for (const folder of [theirs, ours]) mkdirSync(folder, { mode: 0o755 });
     secret = join(ours, 'secret.json');
     writeFileSync(secret, SECRET, { mode: 0o600 });
-    // Without root no folder is root's own, which is all that matters here.
+    // Without root, the folder already belongs to another user than root.
     if (isRoot) chownSync(theirs, SERVICE, SERVICE);
   });
   afterEach(() => rmSync(join(theirs, '..'), { recursive: true, force: true }));
@@ -59,7 +59,7 @@ describe('a file that root changes in the folder of another user', () => {
     }
   }
 
-  function expectUnharmed(): void {
+  function expectSecretUnchanged(): void {
     expect(readFileSync(secret, 'utf8')).to.equal(SECRET);
     const { uid, mode } = statSync(secret);
     expect([uid, mode & 0o777]).to.deep.equal([process.geteuid?.(), 0o600]);
@@ -117,14 +117,14 @@ describe('a file that root changes in the folder of another user', () => {
     ],
   ];
   for (const [name, plant] of attacks) {
-    it(`is refused where ${name}`, async () => {
+    it(`rejects the change if ${name}`, async () => {
       expect(await change(plant())).to.be.instanceOf(UntrustedFileError);
-      expectUnharmed();
+      expectSecretUnchanged();
       expect(readdirSync(ours)).to.deep.equal(['secret.json']);
     });
   }
 
-  it('is rejected in a shared folder if the file belongs to another user', async function () {
+  it('rejects a file of another user in a shared folder', async function () {
     if (!isRoot) this.skip();
     chownSync(theirs, 0, 0);
     chmodSync(theirs, 0o1777);
@@ -133,22 +133,22 @@ describe('a file that root changes in the folder of another user', () => {
     expect(await change(join(theirs, 'apps.json'))).to.be.instanceOf(UntrustedFileError);
   });
 
-  it('stays in the folder that was opened when another one takes its name', async () => {
+  it('writes to the folder that was opened, although another one has its name now', async () => {
     const folder = await HeldFolder.of(join(theirs, 'secret.json'), true);
     try {
-      renameSync(theirs, `${theirs}.away`);
+      renameSync(theirs, `${theirs}.moved`);
       symlinkSync(ours, theirs);
       await replaceFile(folder, 'new', (await folder.read())?.stats);
-      expectUnharmed();
-      expect(readFileSync(join(`${theirs}.away`, 'secret.json'), 'utf8')).to.equal('new');
+      expectSecretUnchanged();
+      expect(readFileSync(join(`${theirs}.moved`, 'secret.json'), 'utf8')).to.equal('new');
     } finally {
       await folder.close();
       rmSync(theirs);
-      renameSync(`${theirs}.away`, theirs);
+      renameSync(`${theirs}.moved`, theirs);
     }
   });
 
-  it('leaves nothing behind, and belongs to the owner of the folder', async () => {
+  it('leaves no temporary file, and gives the new file to the owner of the folder', async () => {
     const path = join(theirs, 'apps.json');
     expect(await change(path)).to.equal(undefined);
     expect(readdirSync(theirs)).to.deep.equal(['apps.json']);
@@ -156,7 +156,7 @@ describe('a file that root changes in the folder of another user', () => {
     expect([uid, mode & 0o777]).to.deep.equal([statSync(theirs).uid, 0o600]);
   });
 
-  it('is changed where a link of root leads', async function () {
+  it('follows a link of root', async function () {
     if (!isRoot) this.skip();
     const path = join(ours, 'apps.json');
     symlinkSync('secret.json', path);
@@ -165,21 +165,21 @@ describe('a file that root changes in the folder of another user', () => {
     expect(readFileSync(secret, 'utf8')).to.equal('{"apps":{}}\n');
   });
 
-  it('is named by the command line in one sentence, and a link at the name of its lock is not followed', async function () {
+  it('makes the command line name the file in one sentence, and follows no link named as its lock', async function () {
     if (!isRoot) this.skip();
     const words = ['apps', 'add', 'shop', '--url', 'http://h/', '--apps-file', join(theirs, 'apps.json')];
     for (const name of ['apps.json.lock', `apps.json.${process.pid}.tmp`, 'apps.json.tmp'])
       symlinkSync(secret, join(theirs, name));
-    // As if a process had died with it.
+    // The lock of a process that was killed.
     execFileSync('touch', ['-h', '-d', '1 hour ago', join(theirs, 'apps.json.lock')]);
     expect(await runInProcess(words, theirs)).to.include({ code: 0 });
-    expectUnharmed();
+    expectSecretUnchanged();
     rmSync(join(theirs, 'apps.json'));
     symlinkSync(secret, join(theirs, 'apps.json'));
     const { code, errors } = await runInProcess(words, theirs);
     expect(code).to.equal(1);
     expect(errors).to.have.lengthOf(1);
     expect(errors[0]).to.match(/cannot be written: .*apps\.json is a link that another user may have made$/);
-    expectUnharmed();
+    expectSecretUnchanged();
   });
 });

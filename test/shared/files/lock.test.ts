@@ -19,7 +19,7 @@ import { within } from '../../support/deadline.ts';
 
 const LONG_AGO_S = 1_000;
 
-describe('the lock of a file', () => {
+describe('withLock', () => {
   let path: string;
   let folder: HeldFolder;
 
@@ -32,11 +32,11 @@ describe('the lock of a file', () => {
     rmSync(join(path, '..'), { recursive: true });
   });
 
-  it('excludes the processes that wait for it, also when all of them find a stale one', async () => {
+  it('excludes other processes, also when all of them find a stale lock', async () => {
     const PROCESSES = 4;
     const ROUNDS = 25;
     writeFileSync(path, '0');
-    symlinkSync('a dead process', `${path}.lock`);
+    symlinkSync('a killed process', `${path}.lock`);
     await lutimes(`${path}.lock`, LONG_AGO_S, LONG_AGO_S);
     const href = (name: string): string =>
       JSON.stringify(new URL(`../../../src/shared/files/${name}.js`, import.meta.url).href);
@@ -68,7 +68,7 @@ describe('the lock of a file', () => {
     ['a file of an older gusher', () => writeFileSync(`${path}.lock`, '')],
     ['a link to a path', () => symlinkSync('../../../etc/passwd', `${path}.lock`)],
   ] as const) {
-    it(`is taken over from ${what} that is stale`, async () => {
+    it(`replaces ${what} that is stale`, async () => {
       plant();
       if (what.startsWith('a file')) utimesSync(`${path}.lock`, LONG_AGO_S, LONG_AGO_S);
       else await lutimes(`${path}.lock`, LONG_AGO_S, LONG_AGO_S);
@@ -77,7 +77,7 @@ describe('the lock of a file', () => {
     });
   }
 
-  it('tells a holder that it was taken for dead', async () => {
+  it('reports to a holder that another process replaced its lock', async () => {
     const outcome = await withLock(folder, async (isHeld) => {
       await lutimes(`${path}.lock`, LONG_AGO_S, LONG_AGO_S);
       await withLock(folder, async () => undefined);
@@ -86,7 +86,7 @@ describe('the lock of a file', () => {
     expect(outcome).to.equal(false);
   });
 
-  it('is released when the work fails', async () => {
+  it('releases the lock when the work fails', async () => {
     const failed = await withLock(folder, () => Promise.reject(new Error('no'))).catch(
       ({ message }) => message,
     );

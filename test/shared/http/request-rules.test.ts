@@ -4,8 +4,8 @@ import { asksForWebSocket, requestError, splitTarget } from '../../../src/shared
 
 const LIMITS = { bodyMaxBytes: 100, bodiless: new Set(['GET']) };
 
-/** The code of what is wrong with a request; `ok` if nothing is, `unreadable` if it breaks the grammar. */
-function judge(line: string, ...fields: string[]): string {
+/** Returns the error code of a request; `ok` if it is valid, `unreadable` if it violates the grammar. */
+function check(line: string, ...fields: string[]): string {
   const head = parseRequestHead([line, ...fields].join('\r\n'));
   return head === undefined ? 'unreadable' : (requestError(head, LIMITS)?.code ?? 'ok');
 }
@@ -43,25 +43,25 @@ describe('parseRequestHead', () => {
   }
 });
 
-describe('requestFault', () => {
+describe('requestError', () => {
   it('accepts one Host in HTTP/1.1, and none in HTTP/1.0', () => {
     for (const host of ['x', 'x:80', '[::1]:8000', '127.0.0.1', 'a-b.example:', '']) {
-      expect(judge('GET / HTTP/1.1', `Host: ${host}`), host).to.equal('ok');
+      expect(check('GET / HTTP/1.1', `Host: ${host}`), host).to.equal('ok');
     }
-    expect(judge('GET / HTTP/1.0')).to.equal('ok');
+    expect(check('GET / HTTP/1.0')).to.equal('ok');
   });
 
   it('rejects a missing, a repeated and a malformed Host (RFC 9112 §3.2)', () => {
-    expect(judge('GET / HTTP/1.1')).to.equal('bad_request');
-    expect(judge('GET / HTTP/1.1', 'Host: a', 'host: a')).to.equal('bad_request');
-    expect(judge('GET / HTTP/1.0', 'Host: a', 'HOST: b')).to.equal('bad_request');
+    expect(check('GET / HTTP/1.1')).to.equal('bad_request');
+    expect(check('GET / HTTP/1.1', 'Host: a', 'host: a')).to.equal('bad_request');
+    expect(check('GET / HTTP/1.0', 'Host: a', 'HOST: b')).to.equal('bad_request');
     for (const host of ['a b', 'user@a', 'a/b', 'a:b', 'a:80:80', '[::1', 'a?b', 'a"']) {
-      expect(judge('GET / HTTP/1.1', `Host: ${host}`), host).to.equal('bad_request');
+      expect(check('GET / HTTP/1.1', `Host: ${host}`), host).to.equal('bad_request');
     }
   });
 
-  it('takes a body that is framed in one way only (RFC 9112 §6.3)', () => {
-    const post = (...fields: string[]): string => judge('POST / HTTP/1.1', 'Host: x', ...fields);
+  it('accepts a body with one framing only (RFC 9112 §6.3)', () => {
+    const post = (...fields: string[]): string => check('POST / HTTP/1.1', 'Host: x', ...fields);
     expect(post('Content-Length: 100')).to.equal('ok');
     expect(post('transfer-encoding:\tChunked ')).to.equal('ok');
     expect(post('Content-Length: 101')).to.equal('body_too_large');
@@ -80,30 +80,30 @@ describe('requestFault', () => {
     ]) {
       expect(post(...fields), fields.join(' | ')).to.equal('bad_request');
     }
-    expect(judge('POST / HTTP/1.0', 'Transfer-Encoding: chunked')).to.equal('bad_request');
+    expect(check('POST / HTTP/1.0', 'Transfer-Encoding: chunked')).to.equal('bad_request');
   });
 
   it('rejects a body of a method that has none', () => {
-    expect(judge('GET / HTTP/1.1', 'Host: x', 'Content-Length: 1')).to.equal('body_not_allowed');
-    expect(judge('GET / HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked')).to.equal('body_not_allowed');
-    expect(judge('GET / HTTP/1.1', 'Host: x', 'Content-Length: 0')).to.equal('ok');
+    expect(check('GET / HTTP/1.1', 'Host: x', 'Content-Length: 1')).to.equal('body_not_allowed');
+    expect(check('GET / HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked')).to.equal('body_not_allowed');
+    expect(check('GET / HTTP/1.1', 'Host: x', 'Content-Length: 0')).to.equal('ok');
   });
 
   it('rejects targets that are neither path nor URL, other versions, and too many fields', () => {
-    expect(judge('GET http://a.example:80/x HTTP/1.1', 'Host: b')).to.equal('ok');
-    expect(judge('OPTIONS * HTTP/1.1', 'Host: b')).to.equal('ok');
+    expect(check('GET http://a.example:80/x HTTP/1.1', 'Host: b')).to.equal('ok');
+    expect(check('OPTIONS * HTTP/1.1', 'Host: b')).to.equal('ok');
     for (const target of ['*', 'x', 'a:443', 'ftp://a/', 'http:///x', 'http://u@a/']) {
-      expect(judge(`GET ${target} HTTP/1.1`, 'Host: b'), target).to.equal('bad_request');
+      expect(check(`GET ${target} HTTP/1.1`, 'Host: b'), target).to.equal('bad_request');
     }
-    expect(judge('GET / HTTP/2.0', 'Host: x')).to.equal('bad_request');
-    expect(judge('GET / HTTP/1.1', 'Host: x', ...Array.from({ length: 200 }, () => 'a:'))).to.equal(
+    expect(check('GET / HTTP/2.0', 'Host: x')).to.equal('bad_request');
+    expect(check('GET / HTTP/1.1', 'Host: x', ...Array.from({ length: 200 }, () => 'a:'))).to.equal(
       'headers_too_large',
     );
   });
 });
 
 describe('splitTarget', () => {
-  it('takes an absolute target apart (RFC 9112 §3.2.2), and leaves others', () => {
+  it('splits an absolute target (RFC 9112 §3.2.2), and returns others unchanged', () => {
     expect(splitTarget('http://a:80/b?c')).to.deep.equal({ target: '/b?c', authority: 'a:80' });
     expect(splitTarget('HTTPS://a?c')).to.deep.equal({ target: '/?c', authority: 'a' });
     expect(splitTarget('/http://a/')).to.deep.equal({ target: '/http://a/', authority: undefined });
@@ -111,19 +111,19 @@ describe('splitTarget', () => {
 });
 
 describe('asksForWebSocket', () => {
-  const asks = (upgrade: string, key?: string, httpVersion = '1.1'): boolean =>
+  const isUpgrade = (upgrade: string, key?: string, httpVersion = '1.1'): boolean =>
     asksForWebSocket({
       httpVersion,
       headers: { upgrade, ...(key !== undefined && { 'sec-websocket-key': key }) },
     });
 
   it('ignores other protocols and HTTP/1.0 (RFC 9110 §7.8)', () => {
-    expect(asks('WebSocket')).to.equal(true);
-    expect(asks('h2c, websocket', 'key')).to.equal(true);
+    expect(isUpgrade('WebSocket')).to.equal(true);
+    expect(isUpgrade('h2c, websocket', 'key')).to.equal(true);
     for (const upgrade of ['h2c', 'TLS/1.0', 'h2c, websocket', 'websocket/13', '']) {
-      expect(asks(upgrade), upgrade).to.equal(false);
+      expect(isUpgrade(upgrade), upgrade).to.equal(false);
     }
-    expect(asks('websocket', 'key', '1.0')).to.equal(false);
+    expect(isUpgrade('websocket', 'key', '1.0')).to.equal(false);
   });
 });
 

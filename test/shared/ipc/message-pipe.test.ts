@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { expect } from 'chai';
 import { MessagePipe } from '../../../src/shared/ipc/message-pipe.ts';
-import { itemFrame, itemJsonAt, messageFrame, topicOfItem } from '../../../src/shared/ipc/pipe-frame.ts';
+import {
+  messageFrame,
+  relayFrame,
+  relayJsonAt,
+  topicOfRelayFrame,
+} from '../../../src/shared/ipc/pipe-frame.ts';
 import { decodeRelayFrame, encodeRelayFrame } from '../../../src/shared/ipc/relay-frame.ts';
 import { eventually } from '../../support/deadline.ts';
 import { socketPair } from '../../support/socket-pair.ts';
@@ -13,25 +18,25 @@ interface Message {
   readonly text?: string;
 }
 
-type ReceivedEvent = Message | readonly [topic: string, line: string];
+type ReceivedEvent = Message | readonly [topic: string, json: string];
 
-/** A line, and what was heard on it. */
-function listening(pipe: Socket | number): {
-  line: MessagePipe<Message, Message>;
+/** Creates a pipe, and records what it receives. */
+function recordingPipe(socket: Socket | number): {
+  pipe: MessagePipe<Message, Message>;
   received: ReceivedEvent[];
   errors: Error[];
 } {
   const received: ReceivedEvent[] = [];
   const errors: Error[] = [];
-  const line = new MessagePipe<Message, Message>(pipe, {
+  const pipe = new MessagePipe<Message, Message>(socket, {
     message: (message) => void received.push(message),
-    relayFrame: (topic, frame) => void received.push([topic, frame.toString('utf8', itemJsonAt(frame))]),
+    relayFrame: (topic, frame) => void received.push([topic, frame.toString('utf8', relayJsonAt(frame))]),
     malformed: (error) => void errors.push(error),
   });
-  return { line, received, errors };
+  return { pipe, received, errors };
 }
 
-describe('the line', () => {
+describe('MessagePipe', () => {
   let near: Socket;
   let far: Socket;
 
@@ -44,101 +49,104 @@ describe('the line', () => {
     far.destroy();
   });
 
-  it('brings messages and items in the order in which they were sent', async () => {
-    const { line } = listening(near);
-    const { received } = listening(far);
-    line.enqueue({ n: 1 });
-    line.enqueueFrame(itemFrame('a@c', '"x"'));
-    line.send({ n: 2 });
-    line.enqueueFrame(Buffer.from(itemFrame('a@ü', '"é"')));
-    line.flush();
-    await eventually(() => received.length === 4, 'all were heard');
+  it('delivers messages and relay frames in the order in which they were sent', async () => {
+    const { pipe } = recordingPipe(near);
+    const { received } = recordingPipe(far);
+    pipe.enqueue({ n: 1 });
+    pipe.enqueueFrame(relayFrame('a@c', '"x"'));
+    pipe.send({ n: 2 });
+    pipe.enqueueFrame(Buffer.from(relayFrame('a@ü', '"é"')));
+    pipe.flush();
+    await eventually(() => received.length === 4, 'everything is received');
     expect(received).to.deep.equal([{ n: 1 }, ['a@c', '"x"'], { n: 2 }, ['a@ü', '"é"']]);
   });
 
-  it('sends by itself what is to be sent, and what was posted before it', async () => {
-    const { line } = listening(near);
-    const { received } = listening(far);
-    line.enqueue({ n: 1 });
-    line.send({ n: 2 });
-    line.send({ n: 3 });
-    await eventually(() => received.length === 3, 'all were heard');
+  it('flushes after `send`, including what was enqueued before', async () => {
+    const { pipe } = recordingPipe(near);
+    const { received } = recordingPipe(far);
+    pipe.enqueue({ n: 1 });
+    pipe.send({ n: 2 });
+    pipe.send({ n: 3 });
+    await eventually(() => received.length === 3, 'everything is received');
   });
 
-  it('sends what one callback sends in one write', async () => {
-    const { line } = listening(near);
+  it('writes all messages of one turn at once', async () => {
+    const { pipe } = recordingPipe(near);
     let writes = 0;
     const write = near.write.bind(near);
     near.write = ((chunk: string) => {
       writes += 1;
       return write(chunk);
     }) as typeof near.write;
-    for (let n = 0; n < 10; n += 1) line.send({ n });
+    for (let n = 0; n < 10; n += 1) pipe.send({ n });
     await new Promise(setImmediate);
     expect(writes).to.equal(1);
   });
 
-  it('reads lines wherever they were cut', async () => {
-    const { received } = listening(far);
+  it('reads frames that are split at any byte', async () => {
+    const { received } = recordingPipe(far);
     near.setNoDelay(true);
     const bytes = Buffer.from(
-      messageFrame('{"n":1,"text":"é\\n日"}') + itemFrame('a@ü', '"x"') + messageFrame('{"n":2}'),
+      messageFrame('{"n":1,"text":"é\\n日"}') + relayFrame('a@ü', '"x"') + messageFrame('{"n":2}'),
     );
     for (let at = 0; at < bytes.length; at += 1) {
       near.write(bytes.subarray(at, at + 1));
       await new Promise(setImmediate);
     }
-    await eventually(() => received.length === 3, 'all were heard');
+    await eventually(() => received.length === 3, 'everything is received');
     expect(received).to.deep.equal([{ n: 1, text: 'é\n日' }, ['a@ü', '"x"'], { n: 2 }]);
   });
 
-  it('carries megabytes, both ways at once', async () => {
-    const one = listening(near);
-    const other = listening(far);
+  it('carries megabytes in both directions concurrently', async () => {
+    const one = recordingPipe(near);
+    const other = recordingPipe(far);
     const text = 'ü"'.repeat(1_000_000);
     for (let n = 0; n < 3; n += 1) {
-      one.line.send({ n, text });
-      other.line.send({ n, text });
+      one.pipe.send({ n, text });
+      other.pipe.send({ n, text });
     }
-    expect(one.line.unsentBytes).to.be.greaterThan(text.length);
-    await eventually(() => one.received.length === 3 && other.received.length === 3, 'all were heard');
+    expect(one.pipe.unsentBytes).to.be.greaterThan(text.length);
+    await eventually(
+      () => one.received.length === 3 && other.received.length === 3,
+      'everything is received',
+    );
     expect(one.received).to.deep.equal(other.received);
     expect(one.received[2]).to.deep.equal({ n: 2, text });
-    await eventually(() => one.line.unsentBytes === 0, 'nothing waits');
+    await eventually(() => one.pipe.unsentBytes === 0, 'all bytes are sent');
   });
 
-  it('tells when the other side is gone, and then loses what is sent', async () => {
-    const { line, received } = listening(near);
-    const other = listening(far);
-    const ended = new Promise<void>((resolve) => line.onEnd(resolve));
-    other.line.send({ n: 1 });
-    await other.line.finish(1_000);
+  it('reports the end of the other side, and ignores later sends', async () => {
+    const { pipe, received } = recordingPipe(near);
+    const other = recordingPipe(far);
+    const ended = new Promise<void>((resolve) => pipe.onEnd(resolve));
+    other.pipe.send({ n: 1 });
+    await other.pipe.finish(1_000);
     await ended;
     expect(received).to.deep.equal([{ n: 1 }]);
-    line.send({ n: 2 });
+    pipe.send({ n: 2 });
   });
 
-  it('does not wait longer than it may for the other side to take the last words', async () => {
-    const { line } = listening(near);
+  it('stops waiting at the timeout if the other side does not read', async () => {
+    const { pipe } = recordingPipe(near);
     far.pause();
-    line.enqueue({ n: 1, text: 'x'.repeat(20_000_000) });
+    pipe.enqueue({ n: 1, text: 'x'.repeat(20_000_000) });
     const began = performance.now();
-    await line.finish(50);
+    await pipe.finish(50);
     expect(performance.now() - began).to.be.within(45, 5_000);
   });
 
-  describe('to a process', () => {
+  describe('to a child process', () => {
     let child: ChildProcess;
 
     beforeEach(() => {
       const module = new URL('../../../src/shared/ipc/message-pipe.js', import.meta.url).href;
       const echo = `import { MessagePipe } from '${module}';
-        const line = new MessagePipe(4, {
-          message: (message) => message.n < 0 ? process.exit(0) : line.send(message),
-          relayFrame: (_topic, bytes) => { line.enqueueFrame(Buffer.from(bytes)); line.flush(); },
+        const pipe = new MessagePipe(4, {
+          message: (message) => message.n < 0 ? process.exit(0) : pipe.send(message),
+          relayFrame: (_topic, bytes) => { pipe.enqueueFrame(Buffer.from(bytes)); pipe.flush(); },
           malformed: () => process.exit(9),
         });
-        line.onEnd(() => process.exit(7));`;
+        pipe.onEnd(() => process.exit(7));`;
       child = spawn(process.execPath, ['--input-type=module', '--eval', echo], {
         stdio: ['ignore', 'inherit', 'inherit', 'ignore', 'pipe'],
       });
@@ -146,20 +154,20 @@ describe('the line', () => {
 
     afterEach(() => child.kill('SIGKILL'));
 
-    it('comes by a descriptor there, and brings back the same', async () => {
-      const { line, received } = listening(child.stdio[4] as Socket);
+    it('opens by descriptor, and echoes what it receives', async () => {
+      const { pipe, received } = recordingPipe(child.stdio[4] as Socket);
       const text = 'ü"'.repeat(200_000);
-      line.enqueue({ n: 1, text });
-      line.enqueueFrame(itemFrame('a@c', '"x"'));
-      line.send({ n: 2 });
-      await eventually(() => received.length === 3, 'all came back');
+      pipe.enqueue({ n: 1, text });
+      pipe.enqueueFrame(relayFrame('a@c', '"x"'));
+      pipe.send({ n: 2 });
+      await eventually(() => received.length === 3, 'everything is echoed');
       expect(received).to.deep.equal([{ n: 1, text }, ['a@c', '"x"'], { n: 2 }]);
-      line.send({ n: -1 });
-      await new Promise<void>((resolve) => line.onEnd(resolve));
+      pipe.send({ n: -1 });
+      await new Promise<void>((resolve) => pipe.onEnd(resolve));
     });
 
-    it('ends there when it ends here', async () => {
-      listening(child.stdio[4] as Socket).line.send({ n: 1 });
+    it('reports the end to the child process', async () => {
+      recordingPipe(child.stdio[4] as Socket).pipe.send({ n: 1 });
       (child.stdio[4] as Socket).destroy();
       const [code] = await once(child, 'exit');
       expect(code).to.equal(7);
@@ -167,13 +175,13 @@ describe('the line', () => {
   });
 });
 
-describe('a relayed item', () => {
+describe('decodeRelayFrame', () => {
   const read = (text: string): unknown => {
     const frame = Buffer.from(text);
-    return decodeRelayFrame(topicOfItem(frame, itemJsonAt(frame)), frame);
+    return decodeRelayFrame(topicOfRelayFrame(frame, relayJsonAt(frame)), frame);
   };
 
-  it('is read as it was written', () => {
+  it('returns the publication that was encoded', () => {
     const data = '{"a":\t1,\n "b":"\\ud800é"}';
     const item = {
       kind: 'publication' as const,
@@ -183,7 +191,7 @@ describe('a relayed item', () => {
     expect(read(encodeRelayFrame(item))).to.deep.equal(item);
   });
 
-  it('may be a control message', () => {
+  it('returns the control message that was encoded', () => {
     const control = '{"kind":"terminate",\n"app":"a","user":"u"}';
     const item = { kind: 'control' as const, topic: 'gusher:control' as const, control };
     expect(read(encodeRelayFrame(item))).to.deep.equal(item);

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { expect } from 'chai';
 import { MessagePipe } from '../../../src/shared/ipc/message-pipe.ts';
 import { isToPrimary } from '../../../src/shared/ipc/message-shapes.ts';
-import { itemFrame, messageFrame, TOPIC_MAX_BYTES } from '../../../src/shared/ipc/pipe-frame.ts';
+import { messageFrame, relayFrame, TOPIC_MAX_BYTES } from '../../../src/shared/ipc/pipe-frame.ts';
 import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../../src/shared/ipc/relay-frame.ts';
 import { CONTROL_TOPIC } from '../../../src/shared/model/control-message.ts';
 import { eventually } from '../../support/deadline.ts';
@@ -41,22 +41,22 @@ const PIECES = [
 
 type ReceivedEvent = { readonly message: unknown } | { readonly relayFrame: RelayItem };
 
-function open(pipe: Socket): {
-  line: MessagePipe<unknown, unknown>;
+function open(socket: Socket): {
+  pipe: MessagePipe<unknown, unknown>;
   received: ReceivedEvent[];
   errors: Error[];
 } {
   const received: ReceivedEvent[] = [];
   const errors: Error[] = [];
-  const line = new MessagePipe<unknown, unknown>(pipe, {
+  const pipe = new MessagePipe<unknown, unknown>(socket, {
     message: (message) => void received.push({ message }),
     relayFrame: (topic, frame) => void received.push({ relayFrame: decodeRelayFrame(topic, frame) }),
     malformed: (error) => void errors.push(error),
   });
-  return { line, received, errors };
+  return { pipe, received, errors };
 }
 
-describe('the pipe between processes', () => {
+describe('MessagePipe, with hostile content', () => {
   let near: Socket;
   let far: Socket;
 
@@ -69,7 +69,7 @@ describe('the pipe between processes', () => {
     far.destroy();
   });
 
-  it('brings hostile content both ways as it is, and nothing that the content forged', async () => {
+  it('delivers the content unchanged in both directions, and no forged message', async () => {
     const seeded = new SeededRandom(SEED);
     const random = (limit: number): number => seeded.below(limit);
     const pick = (): string => PIECES[random(PIECES.length)] ?? '';
@@ -78,13 +78,13 @@ describe('the pipe between processes', () => {
     const sent: [ReceivedEvent[], ReceivedEvent[]] = [[], []];
     for (let n = 0; n < FRAMES; n += 1) {
       const from = random(2) as 0 | 1;
-      const { line } = sides[from];
+      const { pipe } = sides[from];
       const kind = random(3);
       if (kind === 0) {
         const message = { type: text(), [text()]: [text(), n] };
-        // JSON has no lone surrogates: they are escaped in it.
+        // JSON escapes lone surrogates.
         sent[from].push({ message: JSON.parse(JSON.stringify(message)) });
-        line.enqueue(message);
+        pipe.enqueue(message);
       } else {
         const publication = { channel: text(), event: text(), data: JSON.stringify(text()), text: text() };
         const topic = `shop@${text()}`;
@@ -92,39 +92,39 @@ describe('the pipe between processes', () => {
           kind === 1
             ? { kind: 'publication', topic, publication }
             : { kind: 'control', topic: CONTROL_TOPIC, control: text() + n };
-        // A topic is bytes on the pipe: what is not well-formed is replaced, and stays one topic.
+        // A topic is sent as UTF-8, in which lone surrogates are replaced.
         sent[from].push({
           relayFrame: item.kind === 'control' ? item : { ...item, topic: Buffer.from(topic).toString() },
         });
-        line.enqueueFrame(random(2) === 0 ? encodeRelayFrame(item) : Buffer.from(encodeRelayFrame(item)));
+        pipe.enqueueFrame(random(2) === 0 ? encodeRelayFrame(item) : Buffer.from(encodeRelayFrame(item)));
       }
-      if (random(20) === 0) line.flush();
+      if (random(20) === 0) pipe.flush();
       if (n % 1_000 === 0) await new Promise(setImmediate);
     }
-    for (const { line } of sides) line.flush();
+    for (const { pipe } of sides) pipe.flush();
     const [[one, other], [byOne, byOther]] = [sides, sent];
     await eventually(
       () => other.received.length >= byOne.length && one.received.length >= byOther.length,
-      'all were heard',
+      'everything is received',
     );
-    // `deep.equal` over so many would take longer than all the rest.
-    expect(JSON.stringify(other.received) === JSON.stringify(byOne), 'the one way').to.equal(true);
-    expect(JSON.stringify(one.received) === JSON.stringify(byOther), 'the other way').to.equal(true);
+    // `deep.equal` would take longer than the rest of the test.
+    expect(JSON.stringify(other.received) === JSON.stringify(byOne), 'from the first side').to.equal(true);
+    expect(JSON.stringify(one.received) === JSON.stringify(byOther), 'from the second side').to.equal(true);
     expect([...one.errors, ...other.errors]).to.deep.equal([]);
   });
 
-  it('reports random bytes once, reads nothing behind them, and throws nothing', () => {
+  it('reports random bytes once, ignores everything after them, and throws nothing', () => {
     const seeded = new SeededRandom(SEED);
     const random = (limit: number): number => seeded.below(limit);
     let broken = 0;
     for (let n = 0; n < FRAMES; n += 1) {
-      const { received, errors, write } = fed();
-      const good = Buffer.from(messageFrame(`{"n":${n}}`));
+      const { received, errors, write } = pipeWithoutSocket();
+      const valid = Buffer.from(messageFrame(`{"n":${n}}`));
       const bytes = Buffer.from(Array.from({ length: 1 + random(24) }, () => random(256)));
       // Half of them begin as frames do.
       if (random(2) === 0) bytes[0] = random(2) === 0 ? 0x4d : 0x49;
       if (random(2) === 0) bytes.fill(0, 1, Math.min(4, bytes.length));
-      const stream = Buffer.concat([good, bytes, good]);
+      const stream = Buffer.concat([valid, bytes, valid]);
       const cut = random(stream.length);
       write(stream.subarray(0, cut));
       write(stream.subarray(cut));
@@ -133,31 +133,31 @@ describe('the pipe between processes', () => {
       const before = received.length;
       if (errors.length === 0) continue;
       broken += 1;
-      write(good);
+      write(valid);
       expect(received.length).to.equal(before);
     }
     expect(broken).to.be.greaterThan(FRAMES / 4);
   });
 
-  it('refuses to frame a topic that is longer than a reader takes', () => {
-    expect(() => itemFrame('t'.repeat(TOPIC_MAX_BYTES + 1), '1')).to.throw('topic');
+  it('throws if a topic is longer than a reader accepts', () => {
+    expect(() => relayFrame('t'.repeat(TOPIC_MAX_BYTES + 1), '1')).to.throw('topic');
   });
 });
 
-/** A line that reads what is written here, without a system between. */
-function fed(): { received: ReceivedEvent[]; errors: Error[]; write: (bytes: Buffer) => void } {
+/** Creates a pipe that reads what the test writes, without a socket. */
+function pipeWithoutSocket(): { received: ReceivedEvent[]; errors: Error[]; write: (bytes: Buffer) => void } {
   let read: (bytes: Buffer) => void = () => undefined;
-  const pipe = {
+  const socket = {
     on: (event: string, listener: (bytes: Buffer) => void) => {
       if (event === 'data') read = listener;
     },
   };
-  const { received, errors } = open(pipe as unknown as Socket);
+  const { received, errors } = open(socket as unknown as Socket);
   return { received, errors, write: (bytes) => read(Buffer.from(bytes)) };
 }
 
-describe('a message of a worker', () => {
-  it('is of its shape, or none', () => {
+describe('isToPrimary', () => {
+  it('accepts messages of a worker, and nothing else', () => {
     const right = [
       { type: 'ready' },
       { type: 'heartbeat', stats: { connections: 1 } },

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import pino from 'pino';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { ClientLog } from '../../../src/shared/logging/client-log.ts';
 import { createStats } from '../../../src/shared/stats.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 describe('ClientLog', () => {
   it('counts connects beyond the limits of an address also on their own', () => {
     const stats = createStats();
-    const clientLog = new ClientLog({ log: pino({ level: 'silent' }), stats });
+    const clientLog = new ClientLog({ log: silentLog(), stats });
     for (const error of [ERRORS.too_many_connects, ERRORS.too_many_connections, ERRORS.unknown_app]) {
       clientLog.connectRejected(error, { address: '192.0.2.1' });
     }

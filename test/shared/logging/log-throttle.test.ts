@@ -18,8 +18,8 @@ function recording(options: Partial<LogThrottleOptions> = {}): { throttle: LogTh
 
 const line = (facts: { event?: string; [name: string]: unknown } = {}) => ({
   level: 'info' as const,
-  facts: { event: 'refused', ...facts },
-  message: 'client refused',
+  facts: { event: 'rejected', ...facts },
+  message: 'client rejected',
 });
 
 describe('LogThrottle', () => {
@@ -34,7 +34,7 @@ describe('LogThrottle', () => {
     ]);
     throttle.flush();
     expect(lines.slice(3)).to.deep.equal([
-      { event: 'refused', app: 'shop', n: 5, suppressed: 3, message: 'client refused' },
+      { event: 'rejected', app: 'shop', n: 5, suppressed: 3, message: 'client rejected' },
     ]);
     throttle.write('shop', line({ app: 'shop', n: 6 }));
     expect(lines).to.have.length(5);
@@ -61,7 +61,7 @@ describe('LogThrottle', () => {
     expect(lines.map(({ n }) => n)).to.deep.equal([0, 1, 2, 3]);
     throttle.flush();
     expect(lines.slice(4)).to.deep.equal([
-      { event: 'refused', n: 999, suppressed: 996, message: 'client refused' },
+      { event: 'rejected', n: 999, suppressed: 996, message: 'client rejected' },
     ]);
   });
 

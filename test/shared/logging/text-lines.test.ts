@@ -3,8 +3,8 @@ import { textOfLogLine } from '../../../src/shared/logging/text-lines.ts';
 
 const COMMON = { level: 'info', time: '2026-01-31T12:34:56.789Z', process: 'primary', pid: 7 };
 
-describe('a log line at a terminal', () => {
-  it('has time, level, message and facts', () => {
+describe('textOfLogLine', () => {
+  it('returns time, level, message and facts', () => {
     const listen = { host: '127.0.0.1', port: 8000 };
     const line = {
       ...COMMON,
@@ -19,14 +19,14 @@ describe('a log line at a terminal', () => {
     );
   });
 
-  it('names another process than the primary, and quotes what has blanks', () => {
+  it('names the process if it is not the primary, and quotes values with spaces', () => {
     const line = { ...COMMON, process: 'worker', slot: 1, reason: 'a b', code: null, msg: 'x' };
     expect(textOfLogLine(JSON.stringify(line))).to.equal(
       '12:34:56.789 INFO  worker: x slot=1 reason="a b" code=null\n',
     );
   });
 
-  it('has the stack of an error below, and no control character of a stranger', () => {
+  it('adds the stack of an error, and removes control characters', () => {
     const err = { message: 'm', stack: 'Error: m\n    at \u001b[2Jx\u009b' };
     const line = { ...COMMON, app: '\u001b[31m\nlevel', msg: 'x\u0007', err };
     const text = textOfLogLine(JSON.stringify(line));
@@ -35,7 +35,7 @@ describe('a log line at a terminal', () => {
     expect(text).to.contain('\n    Error: m\n        at ');
   });
 
-  it('is left as it is if it is no JSON', () => {
+  it('returns a line that is no JSON unchanged', () => {
     expect(textOfLogLine('hello\n')).to.equal('hello\n');
   });
 });

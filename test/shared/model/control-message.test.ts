@@ -5,7 +5,7 @@ import {
   parseControlMessage,
 } from '../../../src/shared/model/control-message.ts';
 
-describe('a control message', () => {
+describe('parseControlMessage', () => {
   const messages: ControlMessage[] = [
     { kind: 'toUser', app: 'shop', user: 'u"1', event: 'e', data: '{"a":1.0, "b":"\\u00e9"}' },
     { kind: 'toUser', app: 'shop', user: 'u', data: 'null' },
@@ -15,12 +15,12 @@ describe('a control message', () => {
   ];
 
   for (const message of messages) {
-    it(`is read as it was written: ${message.kind}`, () => {
+    it(`returns what was encoded: ${message.kind}`, () => {
       expect(parseControlMessage(encodeControlMessage(message))).to.deep.equal(message);
     });
   }
 
-  it('may be typed by hand, in any order, without data', () => {
+  it('accepts hand-written messages, with fields in any order and without data', () => {
     const text = '{ "user" : "u", "data" : [1.0] , "kind":"toUser", "more": {}, "app":"shop" }';
     expect(parseControlMessage(text)).to.deep.equal({
       kind: 'toUser',
@@ -49,7 +49,7 @@ describe('a control message', () => {
     '{"kind":"toUser","app":"shop","user":"u","data":{}}}',
   ];
   for (const text of wrong) {
-    it(`is none: ${text.slice(0, 80)}`, () => {
+    it(`rejects ${text.slice(0, 80)}`, () => {
       expect(parseControlMessage(text)).to.equal(undefined);
     });
   }

@@ -2,15 +2,15 @@ import { expect } from 'chai';
 import { envelopeText, parseEnvelope } from '../../../src/shared/model/envelope.ts';
 import { envelopeOf, type Publication, publicationOfText } from '../../../src/shared/model/publication.ts';
 
-describe('an envelope', () => {
+describe('Envelope', () => {
   const plain: Publication = { channel: 'c', event: 'e', data: '{"n": 1.0}' };
 
-  it('is what a person would type, when there is nothing else to a publication', () => {
+  it('has only channel, event and data if the publication has no other fields', () => {
     expect(envelopeText(plain)).to.equal('{"channel":"c","event":"e","data":{"n": 1.0}}');
     expect(parseEnvelope(envelopeText(plain))).to.deep.equal(plain);
   });
 
-  it('carries what else there is to a publication, which native clients do not see', () => {
+  it('carries the other fields of a publication, which native clients do not receive', () => {
     const whole: Publication = {
       ...plain,
       text: ' {"n": 1.0}\n',
@@ -22,7 +22,7 @@ describe('an envelope', () => {
     expect(envelopeOf(whole)).to.equal(envelopeOf(plain));
   });
 
-  it('takes no other name from a backend', () => {
+  it('ignores other fields that a backend sends', () => {
     const typed = '{"channel":"c","event":"e","data":1,"text":"x","except":7,"userId":"u"}';
     expect(parseEnvelope(typed)).to.deep.equal({ channel: 'c', event: 'e', data: '1' });
   });
@@ -34,13 +34,13 @@ describe('an envelope', () => {
     '{"fromClient":"yes"}',
     `{"except":"${'1'.repeat(65)}"}`,
   ]) {
-    it(`is none with ${extra.slice(0, 20)} where those extras go`, () => {
+    it(`is invalid with ${extra.slice(0, 20)} as its field "gusher"`, () => {
       expect(parseEnvelope(`{"channel":"c","event":"e","data":1,"gusher":${extra}}`)).to.equal(undefined);
     });
   }
 });
 
-describe('a publication of a string', () => {
+describe('publicationOfText', () => {
   const cases: [what: string, text: string, data: string, cached?: string][] = [
     ['JSON', '{"a": 1.0,"e":"\\u00e9"}', '{"a": 1.0,"e":"\\u00e9"}'],
     ['a JSON string', '"x"', '"x"'],
@@ -50,12 +50,12 @@ describe('a publication of a string', () => {
     ['half a character', '"\ud800"', '"\\"\\ud800\\""', '"\ud800"'],
   ];
   for (const [what, text, data, cached] of cases) {
-    it(`of ${what} is the JSON it holds for some and the string for others, through Redis too`, () => {
+    it(`keeps the text and its JSON, also through Redis: ${what}`, () => {
       const publication = publicationOfText('c', 'e', text);
       expect(publication.data).to.equal(data);
       expect(publication.text).to.equal(cached);
-      const carried = Buffer.from(envelopeText(publication)).toString();
-      expect(parseEnvelope(carried)).to.deep.equal(publication);
+      const encoded = Buffer.from(envelopeText(publication)).toString();
+      expect(parseEnvelope(encoded)).to.deep.equal(publication);
     });
   }
 });

@@ -10,8 +10,8 @@ describe('topicOf', () => {
   });
 });
 
-describe('an app key', () => {
-  it('is 1 to 128 characters of a plain alphabet', () => {
+describe('isAppKey', () => {
+  it('accepts 1 to 128 characters of the alphabet', () => {
     const right = ['a', 'A-1_b.c~d', '0', 'k'.repeat(128)];
     const wrong = ['', 'a b', 'a:b', 'a@b', 'a/b', 'ü', 'a\n', 'k'.repeat(129), 'gusher:backpush'];
     expect(right.filter((text) => !isAppKey(text))).to.deep.equal([]);
@@ -19,8 +19,8 @@ describe('an app key', () => {
   });
 });
 
-describe('the name of a channel or an event', () => {
-  it('is 1 to 256 characters that can be printed', () => {
+describe('isChannelName and isEventName', () => {
+  it('accept 1 to 256 printable characters', () => {
     const right = ['a', ' ', 'a b', 'ü', '日本', '😀', 'x'.repeat(256)];
     const wrong = ['', 'a\n', '\0', 'a\x7f', '\u0085', '\ud800', 'x'.repeat(257)];
     for (const isName of [isChannelName, isEventName]) {

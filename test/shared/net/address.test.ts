@@ -7,7 +7,7 @@ import {
   reachableFromHere,
 } from '../../../src/shared/net/address.ts';
 
-describe('an address', () => {
+describe('Address', () => {
   const forms: [text: string, host: string | undefined, port: number][] = [
     [':8000', undefined, 8000],
     ['127.0.0.1:0', '127.0.0.1', 0],
@@ -17,7 +17,7 @@ describe('an address', () => {
     ['[::ffff:127.0.0.1]:1', '::ffff:127.0.0.1', 1],
   ];
   for (const [text, host, port] of forms) {
-    it(`is read from ${text} and written back`, () => {
+    it(`parses ${text} and formats it again`, () => {
       const address = parseAddress(text);
       expect(address).to.deep.equal({ host, port });
       expect(formatAddress(address)).to.equal(text);
@@ -38,7 +38,7 @@ describe('an address', () => {
     ':1x',
   ];
   for (const text of wrong) {
-    it(`is not read from "${text}"`, () => {
+    it(`rejects "${text}"`, () => {
       expect(() => parseAddress(text)).to.throw('must be host:port');
     });
   }
@@ -50,14 +50,14 @@ describe('an address', () => {
     expect(open.filter((text) => isLoopback(parseAddress(text)))).to.deep.equal([]);
   });
 
-  it('is every interface without a host or with a wildcard', () => {
+  it('means every interface without a host or with a wildcard', () => {
     const answers = [':1', '0.0.0.0:1', '[::]:1', '127.0.0.1:1'].map((text) =>
       isEveryInterface(parseAddress(text)),
     );
     expect(answers).to.deep.equal([true, true, true, false]);
   });
 
-  it('is reached from here by a host that a URL can hold', () => {
+  it('has a form that a URL of this machine can contain', () => {
     const reached = [':1', '0.0.0.0:1', '[::]:1', '[::1]:1', 'a:1'].map((text) =>
       reachableFromHere(parseAddress(text)),
     );

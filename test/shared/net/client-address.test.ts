@@ -8,12 +8,17 @@ function head(...fields: string[]): string {
   return ['GET / HTTP/1.1', ...fields, ''].join('\r\n');
 }
 
-describe('#clientAddress', () => {
+describe('clientAddress', () => {
   const CASES: readonly [what: string, remote: string, fields: string[], address: string][] = [
-    ['ignores what an untrusted peer says', '203.0.113.9', ['X-Forwarded-For: 192.0.2.1'], '203.0.113.9'],
-    ['reads IPv4 as IPv6 sockets show it', '::ffff:203.0.113.9', [], '203.0.113.9'],
     [
-      'takes the rightmost untrusted hop',
+      'ignores the headers of an untrusted peer',
+      '203.0.113.9',
+      ['X-Forwarded-For: 192.0.2.1'],
+      '203.0.113.9',
+    ],
+    ['reads IPv4 addresses of IPv6 sockets', '::ffff:203.0.113.9', [], '203.0.113.9'],
+    [
+      'returns the rightmost untrusted hop',
       '10.0.0.1',
       ['X-Forwarded-For: 192.0.2.1, 198.51.100.7, 10.1.1.1'],
       '198.51.100.7',
@@ -30,8 +35,8 @@ describe('#clientAddress', () => {
       ['Forwarded: for=192.0.2.1, for="[2001:db8:2::1]:443";proto=https'],
       '2001:db8:2::1',
     ],
-    ['stops at what is no address', '10.0.0.1', ['X-Forwarded-For: 192.0.2.1, unknown'], '10.0.0.1'],
-    ['is the proxy if the header names no address', '2001:db8:1::5', [], '2001:db8:1::5'],
+    ['stops at a value that is no address', '10.0.0.1', ['X-Forwarded-For: 192.0.2.1, unknown'], '10.0.0.1'],
+    ['returns the proxy if no header names an address', '2001:db8:1::5', [], '2001:db8:1::5'],
   ];
   for (const [what, remote, fields, address] of CASES) {
     it(what, () => {
@@ -45,14 +50,14 @@ describe('#clientAddress', () => {
   });
 
   for (const list of ['10.0.0.0/33', 'proxy.example', '10.0.0.0/x']) {
-    it(`refuses the list ${list}`, () => {
+    it(`rejects the list ${list}`, () => {
       expect(() => parseNetworks(list)).to.throw('must be comma-separated addresses or networks');
     });
   }
 });
 
 describe('ConnectRate', () => {
-  it('admits so many a second of each address, and remembers a bounded number of addresses', () => {
+  it('limits the connects of each address per second, and remembers a bounded number of addresses', () => {
     const rate = new ConnectRate(2);
     expect([0, 1, 2].map((now) => rate.admits('a', now))).to.deep.equal([true, true, false]);
     expect(rate.admits('b', 3)).to.equal(true);

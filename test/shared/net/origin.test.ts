@@ -41,15 +41,15 @@ describe('OriginList', () => {
     });
   }
 
-  it('admits nothing by an entry that earlier versions took and no browser can match', () => {
+  it('ignores entries that earlier versions accepted and no browser can match', () => {
     const list = new OriginList(['https://shop.example/', 'a:b:c']);
     for (const origin of ['https://shop.example', 'https://a', 'null'])
       expect(list.allows(origin)).to.equal(false);
   });
 });
 
-describe('#normalOrigin', () => {
-  it('gives an entry the form that browsers send', () => {
+describe('normalOrigin', () => {
+  it('returns an entry in the form that browsers send', () => {
     expect(normalOrigin('HTTPS://Shop.Example:443')).to.equal('https://shop.example');
     expect(normalOrigin('http://[0::0:1]:80')).to.equal('http://[::1]');
     expect(normalOrigin('http://127.1')).to.equal('http://127.0.0.1');
@@ -77,7 +77,7 @@ describe('#normalOrigin', () => {
     'https://shop.exa<mple',
     'a:b:c',
   ]) {
-    it(`knows that "${entry}" can never match`, () => {
+    it(`rejects "${entry}", which can never match`, () => {
       expect(normalOrigin(entry)).to.equal(undefined);
     });
   }

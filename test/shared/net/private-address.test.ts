@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { isPrivateAddress } from '../../../src/shared/net/private-address.ts';
 
-describe('a private address', () => {
-  it('is one of the machine, the site, or nobody', () => {
+describe('isPrivateAddress', () => {
+  it('is true for addresses of the machine, of the site, and without an owner', () => {
     for (const address of [
       '127.0.0.1',
       '127.255.255.255',
@@ -32,7 +32,7 @@ describe('a private address', () => {
     }
   });
 
-  it('is none of the public internet', () => {
+  it('is false for addresses of the public internet', () => {
     for (const address of [
       '1.1.1.1',
       '172.32.0.1',
@@ -48,7 +48,7 @@ describe('a private address', () => {
     }
   });
 
-  it('is whatever is no address at all', () => {
+  it('is true for text that is no address', () => {
     for (const text of ['', 'localhost', '127.1', '0x7f.0.0.1', '1.2.3.4.5']) {
       expect(isPrivateAddress(text), text).to.equal(true);
     }

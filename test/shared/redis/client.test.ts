@@ -4,7 +4,7 @@ import { eventually } from '../../support/deadline.ts';
 import { FakeSentinel } from '../../support/fake-sentinel.ts';
 import { RedisServer } from '../../support/redis-server.ts';
 
-describe('a client of Redis', () => {
+describe('Redis client', () => {
   let redis: RedisServer;
   let client: Redis;
   let errors: Error[];
@@ -23,20 +23,20 @@ describe('a client of Redis', () => {
     await redis.stop();
   });
 
-  it('does not go on with another database than the one that was asked for', async () => {
+  it('does not become ready if the database does not exist', async () => {
     create(`${redis.url}/99`);
     await connectRedis(client).catch(() => undefined);
-    await eventually(() => errors.length >= 3, 'it has tried again');
+    await eventually(() => errors.length >= 3, 'the client tries again');
     expect(client.status).to.not.equal('ready');
     for (const { message } of errors) expect(message).to.match(/DB index is out of range/);
   });
 
-  describe('by Sentinels', () => {
+  describe('with Sentinels', () => {
     let other: RedisServer;
     let first: FakeSentinel;
     let second: FakeSentinel;
 
-    const isAt = (server: RedisServer): boolean => client.stream.remotePort === server.port;
+    const isConnectedTo = (server: RedisServer): boolean => client.stream.remotePort === server.port;
 
     beforeEach(async () => {
       other = await RedisServer.start();
@@ -44,7 +44,10 @@ describe('a client of Redis', () => {
       second = await FakeSentinel.start(redis.port);
       create(`redis-sentinel://127.0.0.1:${first.port},127.0.0.1:${second.port}/main`);
       await connectRedis(client);
-      await eventually(() => first.subscribers.size + second.subscribers.size === 2, 'it listens to both');
+      await eventually(
+        () => first.subscribers.size + second.subscribers.size === 2,
+        'the client subscribes to both',
+      );
     });
 
     afterEach(async () => {
@@ -53,31 +56,43 @@ describe('a client of Redis', () => {
       await other.stop();
     });
 
-    it('goes to the new master when one of them says so, and once', async () => {
+    it('reconnects once to the new master when Sentinels announce it', async () => {
       const connects: number[] = [];
       client.on('ready', () => connects.push(client.stream.remotePort ?? 0));
       second.masterPort = other.port;
       first.switchTo(other.port);
       second.switchTo(other.port);
-      await eventually(() => client.status === 'ready' && isAt(other), 'it is at the new master');
+      await eventually(
+        () => client.status === 'ready' && isConnectedTo(other),
+        'the client is connected to the new master',
+      );
       await client.ping();
       expect(connects).to.deep.equal([other.port]);
     });
 
-    it('goes there too when one says so while it is on its way to the old one by another', async () => {
+    it('reconnects to the new master if it is announced while the client connects to the old one', async () => {
       redis.signal('SIGSTOP');
       first.switchTo(other.port);
-      await eventually(() => client.status === 'connect' && isAt(redis), 'it is at the old one again');
+      await eventually(
+        () => client.status === 'connect' && isConnectedTo(redis),
+        'the client connects to the old one again',
+      );
       second.switchTo(other.port);
       redis.signal('SIGCONT');
-      await eventually(() => client.status === 'ready' && isAt(other), 'it is at the new master');
+      await eventually(
+        () => client.status === 'ready' && isConnectedTo(other),
+        'the client is connected to the new master',
+      );
     });
 
-    it('lets go of them when it is closed, also while it reconnects', async () => {
+    it('disconnects from the Sentinels when it is closed, also while it reconnects', async () => {
       await redis.kill();
-      await eventually(() => client.status !== 'ready', 'the loss is noticed');
+      await eventually(() => client.status !== 'ready', 'the client notices the loss');
       closeRedis(client);
-      await eventually(() => first.subscribers.size + second.subscribers.size === 0, 'nobody listens');
+      await eventually(
+        () => first.subscribers.size + second.subscribers.size === 0,
+        'no Sentinel has a subscriber',
+      );
     });
   });
 });

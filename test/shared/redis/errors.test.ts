@@ -5,13 +5,13 @@ function reply(message: string): Error {
   return Object.assign(new Error(message), { name: 'ReplyError' });
 }
 
-/** As ioredis rejects a transaction of which Redis refused commands. */
+/** Returns the error with which ioredis rejects a transaction if Redis rejected commands of it. */
 function discarded(...previousErrors: Error[]): Error {
   const error = reply('EXECABORT Transaction discarded because of previous errors.');
   return Object.assign(error, { previousErrors });
 }
 
-describe('what went wrong with Redis', () => {
+describe('describeRedisError', () => {
   const errors: readonly (readonly [unknown, string])[] = [
     [undefined, 'Redis ended the connection'],
     [reply('NOAUTH Authentication required.'), 'Redis refuses the password'],
@@ -54,7 +54,7 @@ describe('what went wrong with Redis', () => {
     ],
   ];
   for (const [error, sentence] of errors) {
-    it(`is described as: ${sentence} (${error instanceof Error ? error.message : error})`, () => {
+    it(`returns: ${sentence} (${error instanceof Error ? error.message : error})`, () => {
       expect(describeRedisError(error)).to.equal(sentence);
     });
   }

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parseRedisAddress } from '../../../src/shared/redis/redis-url.ts';
 
-describe('the address of a Redis', () => {
+describe('parseRedisAddress', () => {
   it('names it directly', () => {
     const urls = ['redis://:p%40ss@h:6379/2', 'rediss://u:p@h', 'h:6379'];
     for (const url of urls) expect(parseRedisAddress(url)).to.deep.equal({ kind: 'direct', url });
@@ -44,7 +44,7 @@ describe('the address of a Redis', () => {
     });
   });
 
-  it('takes nothing out of its query but the database, and for a socket the credentials', () => {
+  it('accepts no query parameters but db, and the credentials of a socket', () => {
     for (const url of ['redis://h/?db=3', 'unix:///run/r.sock?db=1&username=u&password=p'])
       expect(parseRedisAddress(url).kind).to.equal('direct');
     for (const name of [
@@ -63,12 +63,12 @@ describe('the address of a Redis', () => {
     expect(() => parseRedisAddress('redis://h?db=1&db=2')).to.throw('the parameter "db" only once');
   });
 
-  it('has a hint at percent-encoding where a password has special characters, and repeats nothing', () => {
+  it('suggests percent-encoding if a password has special characters, and repeats nothing', () => {
     const passwords = ['hu#sh', 'hu/sh', 'hu?sh', '12#hush', '12/hush', '12?hush', 'hush%', '1#'];
     const forms = ['redis://:P@h:6379', 'redis://u:P@h', 'rediss://u:P@h/1', 'redis-sentinel://:P@h/main'];
     for (const form of forms) {
       for (const password of passwords) {
-        // Sentinels are read by a form of their own, in which it ends nothing.
+        // In a URL of Sentinels, `#` ends nothing.
         if (form.includes('sentinel') && password.includes('#')) continue;
         const url = form.replace('P', () => password);
         expect(() => parseRedisAddress(url), url)
@@ -80,7 +80,7 @@ describe('the address of a Redis', () => {
     }
   });
 
-  it('is refused without being repeated', () => {
+  it('repeats no part of an invalid address in its error', () => {
     for (const url of ['redis-sentinel://:hush@h', 'redis-sentinel://u:hu@sh@h/main', 'hush']) {
       expect(() => parseRedisAddress(url))
         .to.throw(/^must be redis:/)

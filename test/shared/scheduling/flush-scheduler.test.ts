@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
 
-/** What is asked for by immediates: one turn of the loop for each. */
+/** Runs event-loop turns, one immediate each. */
 async function turns(count: number, during: () => void = () => undefined): Promise<void> {
   for (let n = 0; n < count; n += 1) {
     during();
@@ -9,8 +9,8 @@ async function turns(count: number, during: () => void = () => undefined): Promi
   }
 }
 
-describe('the end of a turn', () => {
-  it('comes once, however often it is asked for, and runs its steps in their order', async () => {
+describe('FlushScheduler', () => {
+  it('flushes once per turn, however often it is scheduled, and runs its steps in order', async () => {
     const steps: string[] = [];
     const scheduler = new FlushScheduler([() => steps.push('first'), () => steps.push('second')]);
     for (let n = 0; n < 3; n += 1) scheduler.schedule();
@@ -19,7 +19,7 @@ describe('the end of a turn', () => {
     expect(steps).to.deep.equal(['first', 'second']);
   });
 
-  it('comes again when a step asks for it', async () => {
+  it('flushes again when a step schedules it', async () => {
     let ends = 0;
     const scheduler: FlushScheduler = new FlushScheduler([
       () => {
@@ -32,23 +32,23 @@ describe('the end of a turn', () => {
     expect(ends).to.equal(3);
   });
 
-  it('is put off while a burst goes on, where patience pays', async () => {
+  it('delays the flush during a burst if it may wait for more', async () => {
     let ends = 0;
     const scheduler = new FlushScheduler([() => (ends += 1)], { waitForMore: () => true });
     await turns(3, () => scheduler.schedule());
-    expect(ends, 'while more came').to.equal(0);
+    expect(ends, 'during the burst').to.equal(0);
     await turns(2);
-    expect(ends, 'after a turn without').to.equal(1);
+    expect(ends, 'after a turn without a request').to.equal(1);
   });
 
-  it('is not put off for ever by a burst without end', async () => {
+  it('flushes during a burst that does not end', async () => {
     let ends = 0;
     const scheduler = new FlushScheduler([() => (ends += 1)], { waitForMore: () => true });
     await turns(12, () => scheduler.schedule());
     expect(ends).to.be.greaterThan(0);
   });
 
-  it('is not put off where turns are long', async () => {
+  it('flushes at once if it may no longer wait', async () => {
     let ends = 0;
     let isBusy = false;
     const scheduler = new FlushScheduler([() => (ends += 1)], { waitForMore: () => !isBusy });
