@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import { createAppStore } from '../shared/apps/create-app-store.ts';
@@ -78,6 +79,7 @@ async function mayHaveApps(settings: Settings, log: Logger): Promise<boolean> {
 /** Returns a text with commands to paste into other terminals. */
 export function demoLines({ listen, apiListen, apiToken }: Settings): string {
   const key = DEMO_APP.key;
+  const command = commandName();
   const [clientAddress, apiAddress] = [reachableFromHere(listen), reachableFromHere(apiListen)];
   // The other terminals have neither the flags nor the folder of this process.
   const listenFlag = clientAddress === reachableFromHere(DEMO_LISTEN) ? '' : ` --listen ${clientAddress}`;
@@ -90,17 +92,26 @@ export function demoLines({ listen, apiListen, apiToken }: Settings): string {
 gusher is listening on ${formatAddress(listen)}, its API on ${formatAddress(apiListen)}.
 No app is registered, so you can try the app "${key}". In a second terminal:
 
-  npx gusher subscribe news${listenFlag}
+  ${command} subscribe news${listenFlag}
 
 and in a third${hint}:
 
-  npx gusher publish news hello '{"text":"it works"}'${apiListenFlag}
+  ${command} publish news hello '{"text":"it works"}'${apiListenFlag}
 
 or with any WebSocket client, and curl:
 
   ws://${clientAddress}/ws/${key}    then send  {"event":"gusher.subscribe","data":{"channel":"news"}}
   curl${withToken} -d '{"event":"hello","data":{"text":"it works"}}' http://${apiAddress}/v1/apps/${key}/channels/news/messages
 
-Your own app: npx gusher apps add my-app --url http://127.0.0.1:3000/auth
+Your own app: ${command} apps add my-app --url http://127.0.0.1:3000/auth
 `;
+}
+
+/**
+ * Returns the command that runs gusher in another terminal. An installed gusher is on the PATH. In the checkout, `npx` finds
+ * it; elsewhere, `npx` would ask the registry for a package of that name.
+ */
+function commandName(): string {
+  const isInstalled = basename(process.argv[1] ?? '') === 'gusher' && process.env.npm_command === undefined;
+  return isInstalled ? 'gusher' : 'npx gusher';
 }
