@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { MEMBER_INFO_MAX_BYTES } from '../model/presence.ts';
 import { parseNetworks } from '../net/client-address.ts';
+import { readCgroupLimits, usableCpus } from '../process/cgroup.ts';
 import { parseRedisAddress } from '../redis/redis-url.ts';
 import { address, flag, integer, oneOf, optionalText, publicKeyFile, type Setting, text } from './setting.ts';
 
@@ -32,8 +33,8 @@ export const SETTINGS = {
   workers: integer({
     env: 'GUSHER_WORKERS',
     flag: 'workers',
-    fallback: availableParallelism(),
-    computed: 'one per CPU',
+    fallback: usableCpus(availableParallelism(), readCgroupLimits()),
+    computed: 'one per CPU that the process may use (affinity, cgroup quota)',
     min: 1,
     max: 1024,
     about: 'Number of worker processes',
