@@ -1,7 +1,9 @@
+import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
 import { type Logger, pino } from 'pino';
 import type { Settings } from './config/settings.ts';
 import { textOfLogLine } from './logging/text-lines.ts';
+import { painterFor, paintNothing } from './process/terminal.ts';
 
 export type { Logger } from 'pino';
 
@@ -19,7 +21,9 @@ export function createLog(
   process: Record<string, unknown>,
 ): Logger {
   const standardError = pino.destination({ dest: STANDARD_ERROR, sync: true, maxLength: BUFFER_MAX_BYTES });
-  const isText = logFormat === 'text' || (logFormat === 'auto' && isatty(STANDARD_ERROR));
+  const isTerminal = isatty(STANDARD_ERROR);
+  const isText = logFormat === 'text' || (logFormat === 'auto' && isTerminal);
+  const paint = isTerminal ? painterFor(stderr) : paintNothing;
   // On a full disk or a closed pipe, lines are lost: no other output exists for the error.
   standardError.on('error', () => undefined);
   return pino(
@@ -29,6 +33,6 @@ export function createLog(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    isText ? { write: (line) => standardError.write(textOfLogLine(line)) } : standardError,
+    isText ? { write: (line) => standardError.write(textOfLogLine(line, paint)) } : standardError,
   );
 }

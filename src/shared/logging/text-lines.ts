@@ -1,26 +1,38 @@
+import { type Color, type Paint, paintNothing } from '../process/terminal.ts';
+
 /** Fields of every line, which are not listed as facts. */
 const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'event', 'process', 'pid', 'err']);
 const LEVEL_WIDTH = 5;
+const LEVEL_COLORS: Readonly<Record<string, Color>> = {
+  debug: 'gray',
+  info: 'green',
+  warn: 'yellow',
+  error: 'red',
+  fatal: 'red',
+};
 /** The time of day in `2026-01-31T12:34:56.789Z`. */
 const CLOCK = [11, 23] as const;
 
 /**
  * Formats a JSON log line for a terminal: time, level, message, and facts as `name=value`. Attack: control characters in
- * input, which a terminal would execute. All are replaced, except line breaks of a stack.
+ * input, which a terminal would execute. All are replaced, except line breaks of a stack. `paint` adds colors.
  */
-export function textOfLogLine(line: string): string {
+export function textOfLogLine(line: string, paint: Paint = paintNothing): string {
   const facts = factsIn(line);
   if (facts === undefined) return line;
   const { level, time, msg, process, err } = facts;
   const rest = Object.entries(facts).filter(([name, value]) => !COMMON.has(name) && value !== undefined);
+  const name = withoutControls(String(level));
   const words = [
-    String(time).slice(...CLOCK),
-    String(level).toUpperCase().padEnd(LEVEL_WIDTH),
-    ...(process === undefined || process === 'primary' ? [] : [`${process}:`]),
-    String(msg ?? ''),
-    ...rest.map(([name, value]) => `${name}=${valueText(value)}`),
+    paint('gray', withoutControls(String(time).slice(...CLOCK))),
+    paint(LEVEL_COLORS[name] ?? 'bold', name.toUpperCase().padEnd(LEVEL_WIDTH)),
+    ...(process === undefined || process === 'primary' ? [] : [withoutControls(`${process}:`)]),
+    paint('bold', withoutControls(String(msg ?? ''))),
+    ...rest.map(
+      ([fact, value]) => `${paint('cyan', withoutControls(`${fact}=`))}${withoutControls(valueText(value))}`,
+    ),
   ];
-  return `${withoutControls(words.join(' '))}\n${errorText(err)}`;
+  return `${words.join(' ')}\n${errorText(err)}`;
 }
 
 function factsIn(line: string): Record<string, unknown> | undefined {

@@ -19,7 +19,7 @@ export function painterFor(stream: ColorStream): Paint {
   return stream.isTTY === true && stream.hasColors?.() === true ? paintColor : paintNothing;
 }
 
-export function paintColor(color: Color, text: string): string {
+function paintColor(color: Color, text: string): string {
   return `\u001b[${CODES[color]}m${text}\u001b[0m`;
 }
 

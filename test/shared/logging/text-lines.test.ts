@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { textOfLogLine } from '../../../src/shared/logging/text-lines.ts';
+import { painterFor } from '../../../src/shared/process/terminal.ts';
 
 const COMMON = { level: 'info', time: '2026-01-31T12:34:56.789Z', process: 'primary', pid: 7 };
 
@@ -33,6 +34,13 @@ describe('textOfLogLine', () => {
     expect(text.split('\n')).to.have.lengthOf(4);
     expect(text.replaceAll('\n', '')).not.to.match(/\p{Cc}/u);
     expect(text).to.contain('\n    Error: m\n        at ');
+  });
+
+  it('adds colors where they are on, and replaces each control character of a client', () => {
+    const line = { ...COMMON, level: 'warn', app: '\u001b[31m', msg: 'x' };
+    expect(textOfLogLine(JSON.stringify(line), painterFor({ isTTY: true, hasColors: () => true }))).to.equal(
+      '\u001b[90m12:34:56.789\u001b[0m \u001b[33mWARN \u001b[0m \u001b[1mx\u001b[0m \u001b[36mapp=\u001b[0m\ufffd[31m\n',
+    );
   });
 
   it('returns a line that is no JSON unchanged', () => {
