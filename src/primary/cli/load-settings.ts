@@ -16,10 +16,19 @@ export function settingOptions(names: readonly SettingName[] = SETTING_NAMES): R
   for (const name of names) {
     const setting = settingOf(name);
     // As text, so that invalid values are reported together with all other errors.
-    if (setting.flag !== undefined) options[setting.flag] = textOption(helpOf(setting));
+    if (setting.flag !== undefined) options[setting.flag] = optionOf(setting);
   }
   options[ENV_FILE_FLAG] = textOption(`file with settings; default: ${DEFAULT_ENV_FILE}, if it exists`);
   return options;
+}
+
+/** yargs prints the type of an option; one without a type keeps its text, so the help can print the type of the setting. */
+function optionOf(setting: Setting<unknown>): Options {
+  const { type, ...untyped } = textOption(helpOf(setting));
+  const { allowed = '' } = setting;
+  if (/^\d+ to \d+$/.test(allowed)) return { ...untyped, describe: `${untyped.describe}  [number]` };
+  if (allowed === 'true, false') return { ...untyped, describe: `${untyped.describe}  [boolean]` };
+  return { ...untyped, ...(type !== undefined && { type }) };
 }
 
 function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): string {

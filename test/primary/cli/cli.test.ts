@@ -47,7 +47,9 @@ describe('the command line', () => {
 
     it('prints ranges and defaults in the help', async () => {
       const output = (await gusher(['start', '--help'])).output.replace(/\s+/g, ' ');
-      expect(output).to.contain('(1 to 1024; default: one per CPU) [GUSHER_WORKERS]');
+      expect(output).to.contain(
+        '(1 to 1024; default: one per CPU that the process may use (affinity, cgroup quota)) [GUSHER_WORKERS]',
+      );
       expect(output).to.contain('(default: :8000) [GUSHER_LISTEN]');
     });
 
