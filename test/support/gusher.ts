@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { formatAddress } from '../../src/shared/net/address.ts';
 import { eventually, within } from './deadline.ts';
+import { differenceToDocument } from './log-documents.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
 const DEMO = 'demo';
@@ -35,6 +36,8 @@ export class RunningGusher {
   readonly logs: LogLine[] = [];
   /** What was written to standard error and was no log line. */
   readonly errorLines: string[] = [];
+  /** How log lines differ from docs/logs.md. */
+  readonly #differences = new Set<string>();
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
   output = '';
   readonly #folder: string;
@@ -50,7 +53,7 @@ export class RunningGusher {
     });
     if (child.stderr === null) throw new Error('gusher was started without a standard error');
     createInterface({ input: child.stderr }).on('line', (line) => {
-      if (line.startsWith('{')) this.logs.push(JSON.parse(line) as LogLine);
+      if (line.startsWith('{')) this.#receive(JSON.parse(line) as LogLine);
       else this.errorLines.push(line);
     });
   }
@@ -117,11 +120,18 @@ export class RunningGusher {
   async end(): Promise<number | null> {
     try {
       const { code } = await within(this.exited, 'gusher to exit', 60_000);
+      if (this.#differences.size > 0) throw new Error([...this.#differences].join('\n'));
       return code;
     } finally {
       this.process.kill('SIGKILL');
       rmSync(this.#folder, { recursive: true, force: true });
     }
+  }
+
+  #receive(line: LogLine): void {
+    this.logs.push(line);
+    const difference = differenceToDocument(line);
+    if (difference !== undefined) this.#differences.add(difference);
   }
 
   #address(name: 'listen' | 'apiListen'): string {
