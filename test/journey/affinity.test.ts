@@ -28,9 +28,12 @@ describe('`sid` query parameter of a connect', () => {
       () => isGone(first) || isGone(otherClient),
       'the clients of the killed worker are disconnected',
     );
-    if (isGone(otherClient)) process.kill(other, 'SIGKILL');
+    const killed = isGone(otherClient) ? [one, other] : [one];
+    if (killed.length > 1) process.kill(other, 'SIGKILL');
     await eventually(() => [first, ...clients].every(isGone), 'all of them are gone');
     otherClient.socket.terminate();
+    // Without a worker, the clients of the next test are rejected.
+    await eventually(() => gusher.workerPids.length === 2 + killed.length, 'the workers are replaced');
   });
 
   it('is ignored if no connection has that id', async () => {
