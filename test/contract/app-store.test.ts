@@ -239,7 +239,7 @@ describe('App store in a file', () => {
     expect([uid, mode & 0o777]).to.deep.equal([owner, 0o640]);
   });
 
-  it('gives the file to the owner of the folder when root creates it', async () => {
+  it('assigns the file to the owner of the folder when root creates it', async () => {
     const isRoot = process.getuid?.() === 0;
     if (isRoot) chownSync(folder, 65_534, 65_534);
     await new FileAppStore(path).save('shop', { url: URL });
@@ -434,11 +434,11 @@ describe('App store in Redis', () => {
     try {
       await store.save('shop', { url: URL });
       await mortal.kill();
-      const asked = performance.now();
+      const startedAt = performance.now();
       expect(await rejectionOf(store.load('shop'))).to.contain('Redis');
       expect(await rejectionOf(store.list())).to.contain('Redis');
       // Less than the command timeout.
-      expect(performance.now() - asked).to.be.lessThan(2_000);
+      expect(performance.now() - startedAt).to.be.lessThan(2_000);
       await mortal.restart();
       const works = (): Promise<boolean> =>
         store.save('shop', { url: URL }).then(

@@ -105,7 +105,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
     const dataOf = ({ received }: Member): unknown[] =>
       received.map(({ publication }) => JSON.parse(publication.data));
 
-    it('is live once it is open', () => {
+    it('is connected once it is open', () => {
       expect(one.broker.status).to.equal('connected');
       expect(one.statuses.at(-1)).to.equal('connected');
     });
@@ -114,7 +114,10 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@c');
       await two.broker.subscribe('a@c');
       await one.broker.publish('a@c', numbered('c', 1));
-      await eventually(() => one.received.length === 1 && two.received.length === 1, 'both received it');
+      await eventually(
+        () => one.received.length === 1 && two.received.length === 1,
+        'both workers received it',
+      );
       expect(one.received[0]).to.deep.equal({ topic: 'a@c', publication: numbered('c', 1) });
       expect(host.members[2]?.received).to.deep.equal([]);
     });
@@ -147,7 +150,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
         await one.broker.subscribe(`a@c${n}`);
         await two.broker.publish(`a@c${n}`, numbered(`c${n}`, n));
       }
-      await eventually(() => one.received.length === 200, 'nothing was missed');
+      await eventually(() => one.received.length === 200, 'all messages were received');
     });
 
     it('ends in the state that was requested last', async () => {
@@ -161,7 +164,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await one.broker.subscribe('a@on');
       await two.broker.publish('a@off', numbered('off', 1));
       await two.broker.publish('a@on', numbered('on', 2));
-      await eventually(() => one.received.length > 0, 'it was received');
+      await eventually(() => one.received.length > 0, 'the message was received');
       expect(dataOf(one)).to.deep.equal([2]);
     });
 
@@ -189,7 +192,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const data = '{"z":1.0,"a":12345678901234567890,"e":"\\u00e9\\/","dup":1,"dup":2, "sp" : [ 1 ]}';
       await one.broker.subscribe('a@ü/日本 c');
       await two.broker.publish('a@ü/日本 c', { channel: 'ü/日本 c', event: 'é"x', data });
-      await eventually(() => one.received.length === 1, 'it was received');
+      await eventually(() => one.received.length === 1, 'the message was received');
       expect(one.received[0]?.publication).to.deep.equal({ channel: 'ü/日本 c', event: 'é"x', data });
     });
 
@@ -197,7 +200,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const data = JSON.stringify('x'.repeat(MEBIBYTE));
       await one.broker.subscribe('a@c');
       await two.broker.publish('a@c', { channel: 'c', event: 'e', data });
-      await eventually(() => one.received.length === 1, 'it was received');
+      await eventually(() => one.received.length === 1, 'the message was received');
       expect(one.received[0]?.publication.data.length).to.equal(data.length);
     });
 
@@ -205,7 +208,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       const topics = Array.from({ length: 2_000 }, (_, n) => `a@c${n}`);
       await Promise.all(topics.map((topic) => one.broker.subscribe(topic)));
       await Promise.all(topics.map((topic, n) => two.broker.publish(topic, numbered(topic.slice(2), n))));
-      await eventually(() => one.received.length === topics.length, 'all were received');
+      await eventually(() => one.received.length === topics.length, 'all messages were received');
     });
 
     it("delivers control messages once and in order to every worker, including the sender's", async () => {
@@ -230,7 +233,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       void one.broker.publish('a@c', numbered('c', 1));
       void one.broker.broadcast({ kind: 'terminate', app: 'a', user: 'u' });
       void one.broker.publish('a@c', numbered('c', 2));
-      await eventually(() => order.length === 3, 'all three were received');
+      await eventually(() => order.length === 3, 'all three messages were received');
       expect(order).to.deep.equal(['publication', 'control', 'publication']);
     });
 
@@ -251,7 +254,7 @@ function brokerContract(name: string, openHost: (count: number) => Promise<Host>
       await two.broker.subscribe('a@cache-c');
       await one.broker.publish('a@cache-c', numbered('cache-c', 'backend'));
       await one.broker.publish('a@cache-c', { ...numbered('cache-c', 'client'), fromClient: true });
-      await eventually(() => two.received.length === 2, 'both were received');
+      await eventually(() => two.received.length === 2, 'both messages were received');
       expect(two.received.map(({ publication }) => publication.cached)).to.deep.equal([true, undefined]);
     });
 

@@ -214,17 +214,17 @@ describe('Hostile names', () => {
 
   it('are rejected in commands of the native protocol, and the connection stays open', async () => {
     for (const [why, name] of HOSTILE_NAMES) {
-      const asked = {
+      const commands = {
         'gusher.subscribe': { channel: name },
         'gusher.unsubscribe': { channel: name },
         'gusher.multi_subscribe': { multi_channel: ['c', name] },
       };
-      for (const [event, data] of Object.entries(asked)) {
-        const reply = await native.ask(event, data);
+      for (const [event, data] of Object.entries(commands)) {
+        const reply = await native.request(event, data);
         expect([reply.event, reply.data.code], why).to.deep.equal([`${event}_error`, 'bad_channel']);
       }
-      expect((await native.ask('client-e', 1, { channel: name })).data.code, why).to.equal('bad_channel');
-      const code = (await native.ask(`client-${name}`, 1, { channel: 'c' })).data.code;
+      expect((await native.request('client-e', 1, { channel: name })).data.code, why).to.equal('bad_channel');
+      const code = (await native.request(`client-${name}`, 1, { channel: 'c' })).data.code;
       expect(code, why).to.equal('bad_client_event');
     }
   });

@@ -61,11 +61,11 @@ describe('Presence between worker and primary', () => {
     return page.users;
   };
 
-  it('includes all earlier reports of the asking worker in a reply', async () => {
+  it('includes all earlier reports of the querying worker in a reply', async () => {
     one.reporter.report('shop', 'a', 'u', 1);
-    const asked = usersOf(one, 'a');
+    const query = usersOf(one, 'a');
     one.reporter.report('shop', 'a', 'late', 1);
-    expect(await asked).to.deep.equal(['u']);
+    expect(await query).to.deep.equal(['u']);
     expect(await usersOf(one, 'a')).to.deep.equal(['late', 'u']);
   });
 
@@ -73,9 +73,9 @@ describe('Presence between worker and primary', () => {
     for (let n = 0; n < 50; n += 1) {
       // A busy event loop can read the query first.
       two.reporter.report('shop', 'a', `u${n}`, 1);
-      const asked = usersOf(one, 'a');
+      const query = usersOf(one, 'a');
       two.reporter.flush();
-      expect(await asked).to.have.length(n + 1);
+      expect(await query).to.have.length(n + 1);
     }
   });
 
@@ -130,7 +130,7 @@ describe('Presence between worker and primary', () => {
       }
       return [...now].sort();
     };
-    await eventually(() => apply().length === expected.length, 'the events have come');
+    await eventually(() => apply().length === expected.length, 'all events are received');
     expect(apply()).to.deep.equal(expected);
   });
 
@@ -143,7 +143,7 @@ describe('Presence between worker and primary', () => {
     two.reporter.report('shop', '', 'u', 1);
     two.reporter.report('shop', 'a', 'u', 1);
     two.reporter.report('shop', 'a', '', 1);
-    await eventually(() => one.events.length === 2, 'two events have come');
+    await eventually(() => one.events.length === 2, 'two events are received');
     expect(one.events).to.deep.equal([
       { kind: 'online', app: 'shop', user: 'u' },
       { kind: 'counted', app: 'shop', channel: 'a', subscriptions: 2, users: 1 },
@@ -159,8 +159,8 @@ describe('Presence between worker and primary', () => {
   });
 
   it('notifies watchers once of every user that was only on a crashed worker', async () => {
-    two.reporter.report('shop', 'a', 'gone', 1);
-    two.reporter.report('shop', 'a', 'gone', 1);
+    two.reporter.report('shop', 'a', 'left-user', 1);
+    two.reporter.report('shop', 'a', 'left-user', 1);
     two.reporter.report('shop', 'a', 'stays', 1);
     one.reporter.report('shop', 'a', 'stays', 1);
     await usersOf(two, 'a');
@@ -170,7 +170,7 @@ describe('Presence between worker and primary', () => {
     two.reporter.report('shop', 'a', 'ghost', 1);
     two.reporter.flush();
     expect(await usersOf(one, 'a')).to.deep.equal(['stays']);
-    expect(one.events).to.deep.equal([{ kind: 'left', app: 'shop', channel: 'a', user: 'gone' }]);
+    expect(one.events).to.deep.equal([{ kind: 'left', app: 'shop', channel: 'a', user: 'left-user' }]);
   });
 
   it('rejects queries beyond a limit, and queries without a reply in time', async () => {
@@ -186,7 +186,7 @@ describe('Presence between worker and primary', () => {
     expect(await outcomes.at(-1)).to.equal('presence_busy');
     expect(new Set(await Promise.all(outcomes.slice(0, -1)))).to.deep.equal(new Set(['presence_timeout']));
     // A slow machine sends the queries in several ticks, so a few thousand more may be accepted.
-    expect(sent.length, 'queries that are late anyway are not asked').to.be.lessThan(10_000);
+    expect(sent.length, 'late queries are not sent').to.be.lessThan(10_000);
     deaf.close();
   });
 

@@ -20,7 +20,7 @@ describe('docs/api.md', () => {
     ann = await connectClient(gusher.clientUrl('shop', `?token=${token}`));
     await ann.subscribe('orders');
     await ann.subscribe('news');
-    socketId = (await ann.ask('gusher.ping')).socket_id ?? '';
+    socketId = (await ann.request('gusher.ping')).socket_id ?? '';
   });
   after(async () => {
     ann.socket.terminate();

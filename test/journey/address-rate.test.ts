@@ -25,15 +25,15 @@ describe('connect rate limit per client address', () => {
       socket.socket.destroy();
       return socket.received.slice(9, 12);
     };
-    const ask = (client: string): Promise<string[]> =>
+    const connectMany = (client: string): Promise<string[]> =>
       Promise.all(Array.from({ length: 20 }, () => connect(client)));
-    const flood = await ask('203.0.113.5');
+    const flood = await connectMany('203.0.113.5');
     expect(flood.filter((status) => status === '101')).to.have.length.within(5, 15);
     expect(flood).to.include('429');
     // A client can spoof the left part of the list; gusher ignores it.
-    expect(await ask('192.0.2.77, 203.0.113.5')).to.include('429');
+    expect(await connectMany('192.0.2.77, 203.0.113.5')).to.include('429');
     expect(await connect('203.0.113.6')).to.equal('101');
-    expect(new Set(await ask(''))).to.deep.equal(new Set(['101']));
+    expect(new Set(await connectMany(''))).to.deep.equal(new Set(['101']));
     apps.remove();
     expect(await gusher.stop()).to.equal(0);
   });
@@ -89,14 +89,17 @@ describe('connection limit per client address', () => {
     expect(await connectMany(3, '2001:db8::2'), 'the same /64').to.deep.equal(['101', '101', '429']);
   });
 
-  it('frees places when connections close and when their worker dies', async () => {
+  it('frees places when connections close and when their worker exits', async () => {
     await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
     await connectMany(CONNECTIONS_MAX, '203.0.113.5');
     sockets[0]?.socket.destroy();
     await eventually(async () => (await connect('203.0.113.5')) === '101', 'a free place');
     expect(await connect('203.0.113.5')).to.equal('429');
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
-    await eventually(async () => (await connect('203.0.113.5')) === '101', 'places of dead workers are free');
+    await eventually(
+      async () => (await connect('203.0.113.5')) === '101',
+      'the places of the worker are free',
+    );
   });
 
   it('counts loopback if the operator has set the limit', async () => {

@@ -14,7 +14,7 @@ describe('`sid` query parameter of a connect', () => {
 
   it('selects the worker that holds the connection with that id', async () => {
     const first = await connectClient(gusher.clientUrl());
-    const { socket_id: sid } = await first.ask('gusher.ping');
+    const { socket_id: sid } = await first.request('gusher.ping');
     const clients: Client[] = [];
     for (let count = 0; count < 6; count += 1) {
       clients.push(await connectClient(gusher.clientUrl('demo', `?sid=${sid}`)));
@@ -23,14 +23,14 @@ describe('`sid` query parameter of a connect', () => {
     const [one, other] = gusher.workerPids as [number, number];
     const otherClient = await connectClient(gusher.clientUrl());
     process.kill(one, 'SIGKILL');
-    const isGone = ({ socket }: Client): boolean => socket.readyState === socket.CLOSED;
+    const isDisconnected = ({ socket }: Client): boolean => socket.readyState === socket.CLOSED;
     await eventually(
-      () => isGone(first) || isGone(otherClient),
+      () => isDisconnected(first) || isDisconnected(otherClient),
       'the clients of the killed worker are disconnected',
     );
-    const killed = isGone(otherClient) ? [one, other] : [one];
+    const killed = isDisconnected(otherClient) ? [one, other] : [one];
     if (killed.length > 1) process.kill(other, 'SIGKILL');
-    await eventually(() => [first, ...clients].every(isGone), 'all of them are gone');
+    await eventually(() => [first, ...clients].every(isDisconnected), 'all clients are disconnected');
     otherClient.socket.terminate();
     // Without a worker, the clients of the next test are rejected.
     await eventually(() => gusher.workerPids.length === 2 + killed.length, 'the workers are replaced');
@@ -38,7 +38,7 @@ describe('`sid` query parameter of a connect', () => {
 
   it('is ignored if no connection has that id', async () => {
     const client = await connectClient(gusher.clientUrl('demo', '?sid=AAAAAAAAAAAAAAAAAAAA'));
-    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    expect((await client.request('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
   });
 });

@@ -31,7 +31,7 @@ describe('Limits of an app', function () {
   });
 
   async function subscribe(client: Client, channel: string): Promise<string> {
-    const answer = await client.ask('gusher.subscribe', { channel });
+    const answer = await client.request('gusher.subscribe', { channel });
     return (answer.data as { code?: string }).code ?? 'subscribed';
   }
 

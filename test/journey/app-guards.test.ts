@@ -36,7 +36,7 @@ describe('app restrictions', function () {
     return socket;
   }
 
-  const REFUSED: readonly [app: string, headers: Record<string, string>, code: string, close: number][] = [
+  const REJECTED: readonly [app: string, headers: Record<string, string>, code: string, close: number][] = [
     ['origins', { Origin: 'https://evil.example' }, 'origin_refused', 4009],
     ['origins', { Origin: 'null' }, 'origin_refused', 4009],
     ['tls', {}, 'tls_only', 4000],
@@ -47,7 +47,7 @@ describe('app restrictions', function () {
     ['off', {}, 'app_disabled', 4003],
   ];
 
-  for (const [app, headers, code, close] of REFUSED) {
+  for (const [app, headers, code, close] of REJECTED) {
     it(`reject clients of both protocols with ${code} (${JSON.stringify(headers)})`, async () => {
       const native = await connect(`/ws/${app}`, headers);
       expect(await native.answer())
@@ -106,10 +106,10 @@ describe('app restrictions', function () {
     first.socket.destroy();
     await eventually(async () => {
       const again = await connect('/ws/small');
-      const isIn = again.received.startsWith('HTTP/1.1 101');
+      const isAccepted = again.received.startsWith('HTTP/1.1 101');
       again.socket.destroy();
-      return isIn;
-    }, 'the place of the first one');
+      return isAccepted;
+    }, 'a free place');
     second.socket.destroy();
   });
 
@@ -117,7 +117,7 @@ describe('app restrictions', function () {
     await eventually(async () => {
       const response = await fetch(`${gusher.api}/v1/apps`);
       return !(await response.text()).includes('"small"');
-    }, 'the others have gone');
+    }, 'the app is no longer listed');
     const many = await Promise.all(Array.from({ length: 20 }, () => connect('/ws/small')));
     const closed = (socket: RawSocket): boolean =>
       socket.received.includes('connections_full') ||

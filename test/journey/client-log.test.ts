@@ -99,13 +99,13 @@ describe('log lines about clients', () => {
 
   it('report closes after protocol errors and oversized messages', async () => {
     const url = `${gusher.url}/app/${PUSHER_APP.key}`;
-    const [faulty, long] = [await connectPusher(url, PUSHER_APP), await connectPusher(url, PUSHER_APP)];
-    for (let n = 0; n < 3; n += 1) faulty.socket.send('x');
+    const [invalid, long] = [await connectPusher(url, PUSHER_APP), await connectPusher(url, PUSHER_APP)];
+    for (let n = 0; n < 3; n += 1) invalid.socket.send('x');
     long.socket.send('x'.repeat(MESSAGE_MAX_BYTES + 1));
     expect(await line('client_closed', 'too_many_protocol_errors')).to.include({
       closeCode: 4029,
       app: PUSHER_APP.key,
-      connection: faulty.socketId,
+      connection: invalid.socketId,
       address: '127.0.0.1',
     });
     expect(await line('client_closed', 'message_too_long')).to.include({ closeCode: 1009 });

@@ -56,7 +56,7 @@ describe('client events and remotes', () => {
       gusher = await startGusher({ workers: 2, env: { GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath } });
       const remote_url = `http://127.0.0.1:${(backend.address() as AddressInfo).port}/jobs`;
       await api.request('PUT', '/v1/admin/apps/shop', { channels: [], remote_url, client_events: true });
-      await api.request('PUT', '/v1/admin/apps/quiet', { channels: ['*'] });
+      await api.request('PUT', '/v1/admin/apps/muted', { channels: ['*'] });
     });
     after(async () => {
       await stop();
@@ -65,7 +65,7 @@ describe('client events and remotes', () => {
 
     it('posts a granted remote to the backend and replies to the client', async () => {
       const client = await join();
-      const reply = await client.ask('gusher.remote', COMMAND);
+      const reply = await client.request('gusher.remote', COMMAND);
       expect([reply.event, reply.data]).to.deep.equal([
         'gusher.remote_succeeded',
         { remote: 'cmd1', msg: null },
@@ -79,7 +79,7 @@ describe('client events and remotes', () => {
     it('replies with an error code if a remote is not granted or the backend rejects it', async () => {
       const client = await join();
       for (const remote of ['cmd2', 'cmd3', '__proto__']) {
-        const reply = await client.ask('gusher.remote', { ...COMMAND, remote });
+        const reply = await client.request('gusher.remote', { ...COMMAND, remote });
         expect([reply.event, reply.data.remote, reply.data.msg, reply.data.code]).to.deep.equal([
           'gusher.remote_error',
           remote,
@@ -88,11 +88,11 @@ describe('client events and remotes', () => {
         ]);
       }
       status = 500;
-      const failed = await client.ask('gusher.remote', COMMAND);
+      const failed = await client.request('gusher.remote', COMMAND);
       expect([failed.event, failed.data.code]).to.deep.equal(['gusher.remote_error', 'remote_unavailable']);
       status = 204;
       for (const data of [{}, { remote: 'cmd1' }, { ...COMMAND, uid: 7 }]) {
-        expect((await client.ask('gusher.remote', data)).data.code).to.equal('bad_command');
+        expect((await client.request('gusher.remote', data)).data.code).to.equal('bad_command');
       }
     });
 
@@ -134,13 +134,13 @@ describe('client events and remotes', () => {
         ['other-x', 'room', 'unknown_command'],
       ];
       for (const [event, channel, code] of attempts) {
-        const reply = await client.ask(event, {}, { channel, id: 'e1' });
+        const reply = await client.request(event, {}, { channel, id: 'e1' });
         expect([reply.event, reply.id, reply.data.code], code).to.deep.equal(['gusher.error', 'e1', code]);
       }
-      const quiet = await connectClient(gusher.clientUrl('quiet'));
-      clients.push(quiet);
-      await quiet.subscribe('room');
-      const reply = await quiet.ask('client-x', {}, { channel: 'room' });
+      const muted = await connectClient(gusher.clientUrl('muted'));
+      clients.push(muted);
+      await muted.subscribe('room');
+      const reply = await muted.request('client-x', {}, { channel: 'room' });
       expect(reply.data.code).to.equal('client_events_off');
     });
 
@@ -189,7 +189,7 @@ describe('client events and remotes', () => {
       const client = await join();
       const outcomes: string[] = [];
       for (let n = 0; n < 5; n += 1) {
-        const { event, data } = await client.ask('gusher.remote', { ...COMMAND, payload: n });
+        const { event, data } = await client.request('gusher.remote', { ...COMMAND, payload: n });
         outcomes.push(data.code ?? event);
       }
       expect(outcomes).to.deep.equal([
@@ -200,9 +200,9 @@ describe('client events and remotes', () => {
       expect(first).to.match(
         /\{"user_id":"ann","socket_id":"[\w-]{20}","uid":"x","app_key":"shop","data":0\}/,
       );
-      expect((await client.ask('gusher.remote', COMMAND)).event).to.equal('gusher.remote_succeeded');
+      expect((await client.request('gusher.remote', COMMAND)).event).to.equal('gusher.remote_succeeded');
       await redis.kill();
-      expect((await client.ask('gusher.remote', COMMAND)).data.code).to.equal('remote_unavailable');
+      expect((await client.request('gusher.remote', COMMAND)).data.code).to.equal('remote_unavailable');
     });
   });
 });

@@ -71,10 +71,10 @@ describe('Features of gusher.cluster', () => {
   });
 
   it('authenticates a client over HTTP', async () => {
-    const door = new Api(() => host.url.replace('ws:', 'http:'));
+    const publicApi = new Api(() => host.url.replace('ws:', 'http:'));
     const jwt = await sign();
-    expect((await door.form('/auth', { jwt })).json.token).to.be.a('string');
-    expect((await door.post('/v1/auth', { jwt })).json).to.deep.equal({ token: jwt });
+    expect((await publicApi.form('/auth', { jwt })).json.token).to.be.a('string');
+    expect((await publicApi.post('/v1/auth', { jwt })).json).to.deep.equal({ token: jwt });
     expect((await expectError(`${host.url}/ws/TEST?token=x`)).status).to.equal(401);
   });
 
@@ -87,19 +87,19 @@ describe('Features of gusher.cluster', () => {
 
   it('subscribes and unsubscribes', async () => {
     const client = await join();
-    const subscribed = await client.ask('gusher.subscribe', { channel: 'AA' });
+    const subscribed = await client.request('gusher.subscribe', { channel: 'AA' });
     expect(subscribed).to.deep.equal({
       event: 'gusher.subscribe_succeeded',
       socket_id: subscribed.socket_id,
       data: { channel: 'AA' },
     });
-    expect((await client.ask('gusher.subscribe', { channel: 'AA' })).event).to.equal(
+    expect((await client.request('gusher.subscribe', { channel: 'AA' })).event).to.equal(
       'gusher.subscribe_succeeded',
     );
-    expect((await client.ask('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
+    expect((await client.request('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
       'gusher.unsubscribe_succeeded',
     );
-    expect((await client.ask('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
+    expect((await client.request('gusher.unsubscribe', { channel: 'AA' })).event).to.equal(
       'gusher.unsubscribe_succeeded',
     );
   });
@@ -107,12 +107,12 @@ describe('Features of gusher.cluster', () => {
   it('subscribes to several channels with multi_subscribe', async () => {
     const client = await join([], { grants: ['AA', 'BB'] });
     const data = { multi_channel: ['AA', 'BB'] };
-    const reply = await client.ask('gusher.multi_subscribe', data);
+    const reply = await client.request('gusher.multi_subscribe', data);
     expect([reply.event, reply.data.channel]).to.deep.equal([
       'gusher.multi_subscribe_succeeded',
       ['AA', 'BB'],
     ]);
-    const rejected = await client.ask('gusher.multi_subscribe', { multi_channel: ['AA', 'ZZ'] });
+    const rejected = await client.request('gusher.multi_subscribe', { multi_channel: ['AA', 'ZZ'] });
     expect([rejected.event, rejected.data.channel]).to.deep.equal([
       'gusher.multi_subscribe_error',
       ['AA', 'ZZ'],
@@ -124,7 +124,7 @@ describe('Features of gusher.cluster', () => {
     const outcomes: string[] = [];
     for (const channel of ['apple', 'app', 'xapple', 'test', 'tst']) {
       outcomes.push(
-        (await client.ask('gusher.subscribe', { channel })).event.replace('gusher.subscribe_', ''),
+        (await client.request('gusher.subscribe', { channel })).event.replace('gusher.subscribe_', ''),
       );
     }
     expect(outcomes).to.deep.equal(['succeeded', 'error', 'error', 'succeeded', 'error']);
@@ -132,12 +132,12 @@ describe('Features of gusher.cluster', () => {
 
   it('lists the subscriptions with querychannel', async () => {
     const client = await join([], { grants: ['AA', 'app*'] });
-    const { event, data } = await client.ask('gusher.querychannel', {});
+    const { event, data } = await client.request('gusher.querychannel', {});
     expect([event, data]).to.deep.equal(['gusher.querychannel_succeeded', { channels: ['AA', 'app*'] }]);
   });
 
   it('replies to the ping event', async () => {
-    const { event, data, time } = await (await join()).ask('gusher.ping', { a: 1 });
+    const { event, data, time } = await (await join()).request('gusher.ping', { a: 1 });
     expect([event, data]).to.deep.equal(['gusher.pong_succeeded', { a: 1 }]);
     expect(time).to.be.closeTo(Date.now() / 1_000, 60);
   });
@@ -145,7 +145,7 @@ describe('Features of gusher.cluster', () => {
   it('sends a remote to the list of its queue', async () => {
     const client = await join([], { remotes: { cmd1: true } });
     const command = { remote: 'cmd1', uid: 'x', payload: [1] };
-    const { event, data } = await client.ask('gusher.remote', command, { debug: true });
+    const { event, data } = await client.request('gusher.remote', command, { debug: true });
     expect([event, data]).to.deep.equal(['gusher.remote_succeeded', { remote: 'cmd1', msg: null }]);
     expect(await redis.command('LPOP', 'gusher.cluster.TEST@cmd1')).to.contain(
       '"uid":"x","app_key":"TEST","data":[1]}',
@@ -168,7 +168,7 @@ describe('Features of gusher.cluster', () => {
     const far = await join([], { user: 'bob', at: otherHost });
     await api.post(`${TEST}/users/bob/messages`, { data: { x: 1 } });
     for (const client of [near, far]) expect(await client.nextText()).to.equal('{"x":1}');
-    const id = (await far.ask('gusher.ping')).socket_id;
+    const id = (await far.request('gusher.ping')).socket_id;
     await api.post(`${TEST}/sockets/${id}/messages`, { data: 'txt' });
     expect(await far.nextText()).to.equal('"txt"');
   });
@@ -197,7 +197,7 @@ describe('Features of gusher.cluster', () => {
     await api.request('PUT', `${TEST}/users/cid/channels`, { channels: ['other'] });
     expect((await client.next()).event).to.equal('gusher.reloadchannel');
     await api.post(`${TEST}/channels/new/messages`, { event: 'lost' });
-    expect((await client.ask('gusher.querychannel')).data.channels).to.deep.equal(['other']);
+    expect((await client.request('gusher.querychannel')).data.channels).to.deep.equal(['other']);
   });
 
   it('lists and counts channels and users of all hosts', async () => {
@@ -262,9 +262,9 @@ describe('Features of gusher.cluster', () => {
   });
 
   it('isolates apps: no publication, pattern or change of grants affects another app', async () => {
-    const mine = await join(['same'], { app: 'ONE' });
+    const client = await join(['same'], { app: 'ONE' });
     const others = await join(['same'], { app: 'TWO' });
-    const id = (await others.ask('gusher.ping')).socket_id;
+    const id = (await others.request('gusher.ping')).socket_id;
     await api.post('/v1/apps/ONE/channels/same/messages', { event: 'e' });
     await api.post('/v1/apps/ONE/messages', { channel_pattern: '.*', event: 'e' });
     await api.post('/v1/apps/ONE/users/ann/messages', { event: 'e', data: 1 });
@@ -272,9 +272,9 @@ describe('Features of gusher.cluster', () => {
     await api.request('PUT', '/v1/apps/ONE/users/ann/channels', { channels: ['none'] });
     await api.post('/v1/apps/TWO/users/ann/messages', { event: 'marker', data: 1 });
     expect((await others.next()).event).to.equal('marker');
-    expect((await others.ask('gusher.querychannel')).data.channels).to.deep.equal(['*']);
+    expect((await others.request('gusher.querychannel')).data.channels).to.deep.equal(['*']);
     for (const event of ['e', 'e', 'e', 'gusher.reloadchannel'])
-      expect((await mine.next()).event).to.equal(event);
+      expect((await client.next()).event).to.equal(event);
     expect((await api.get('/v1/apps/ONE/channels/same/users')).json).to.deep.equal([]);
   });
 
@@ -314,7 +314,10 @@ describe('Features of gusher.cluster', () => {
     await redis.kill();
     await eventually(async () => !(await isReady(api)) && !(await isReady(otherApi)), 'the loss is noticed');
     await redis.restart();
-    await eventually(async () => (await isReady(api)) && (await isReady(otherApi)), 'both are ready again');
+    await eventually(
+      async () => (await isReady(api)) && (await isReady(otherApi)),
+      'both hosts are ready again',
+    );
     expect((await api.post(`${TEST}/channels/bus/messages`, { event: 'again' })).status).to.equal(200);
     expect((await client.next()).event).to.equal('again');
   });
@@ -323,10 +326,10 @@ describe('Features of gusher.cluster', () => {
     const token = 'a-token-of-sixteen-characters-or-more';
     const guarded = await startGusher({ workers: 1, env: { GUSHER_API_TOKEN: token } });
     try {
-      const [stranger, friend] = [new Api(() => guarded.api), new Api(() => guarded.api, token)];
+      const [anonymous, authenticated] = [new Api(() => guarded.api), new Api(() => guarded.api, token)];
       for (const path of ['/v1/stats', '/v1/apps/demo/users', '/demo/online', '/v1/admin/apps']) {
-        expect((await stranger.get(path)).status, path).to.equal(401);
-        expect((await friend.get(path)).status, path).to.equal(200);
+        expect((await anonymous.get(path)).status, path).to.equal(401);
+        expect((await authenticated.get(path)).status, path).to.equal(200);
       }
     } finally {
       await guarded.stop();

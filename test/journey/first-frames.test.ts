@@ -23,50 +23,50 @@ describe(`First frame of ${CLIENTS} clients`, () => {
 
   for (const perSecond of RATES) {
     it(`gets a reply if sent right after the 101, at ${perSecond} connects/s`, async () => {
-      await comeAndBeAnswered(perSecond, speakAfterUpgrade);
+      await expectReplies(perSecond, sendAfterUpgrade);
     }).timeout(120_000);
 
     it(`gets a reply if sent in the TCP segment of the request, at ${perSecond} connects/s`, async () => {
-      await comeAndBeAnswered(perSecond, speakWithRequest);
+      await expectReplies(perSecond, sendWithRequest);
     }).timeout(120_000);
   }
 
   it('gets a reply or a close while a worker is killed and restarts', async () => {
     const [victim] = gusher.workerPids as [number];
     const killer = setTimeout(() => process.kill(victim, 'SIGKILL'), 100);
-    const outcomes = await come(300, CLIENTS, (port) => speakAfterUpgrade(port).catch(() => 'closed'));
+    const outcomes = await connectClients(300, CLIENTS, (port) =>
+      sendAfterUpgrade(port).catch(() => 'closed'),
+    );
     clearTimeout(killer);
     expect(outcomes.filter((outcome) => outcome !== 'answered' && outcome !== 'closed')).to.deep.equal([]);
     // Only clients of the killed worker may have lost their connection.
     expect(outcomes.filter((outcome) => outcome === 'answered')).to.have.length.above(CLIENTS / 2);
   });
 
-  async function comeAndBeAnswered(
-    perSecond: number,
-    visit: (port: number) => Promise<string>,
-  ): Promise<void> {
-    const outcomes = await come(perSecond, CLIENTS, visit);
+  async function expectReplies(perSecond: number, connect: (port: number) => Promise<string>): Promise<void> {
+    const outcomes = await connectClients(perSecond, CLIENTS, connect);
     expect(outcomes.filter((outcome) => outcome !== 'answered')).to.deep.equal([]);
   }
 
-  async function come(
+  async function connectClients(
     perSecond: number,
     count: number,
-    visit: (port: number) => Promise<string>,
+    connect: (port: number) => Promise<string>,
   ): Promise<string[]> {
     const start = performance.now();
-    const visits: Promise<string>[] = [];
-    while (visits.length < count) {
+    const outcomes: Promise<string>[] = [];
+    while (outcomes.length < count) {
       const due = Math.min(count, Math.ceil(((performance.now() - start) / 1_000) * perSecond));
-      while (visits.length < due) visits.push(within(visit(gusher.port), 'an answer', 30_000).catch(String));
+      while (outcomes.length < due)
+        outcomes.push(within(connect(gusher.port), 'an answer', 30_000).catch(String));
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    return Promise.all(visits);
+    return Promise.all(outcomes);
   }
 });
 
 /** Sends the first frame right after the 101. Rejects if the connection closes without a reply. */
-function speakAfterUpgrade(port: number): Promise<string> {
+function sendAfterUpgrade(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/demo`);
     socket.on('open', () => socket.send(PING));
@@ -80,7 +80,7 @@ function speakAfterUpgrade(port: number): Promise<string> {
 }
 
 /** Sends the first frame in the TCP segment of the request. */
-async function speakWithRequest(port: number): Promise<string> {
+async function sendWithRequest(port: number): Promise<string> {
   const raw = await RawSocket.connect(port);
   raw.send(Buffer.concat([Buffer.from(handshake('/ws/demo')), maskedFrame(PING)]));
   await new Promise<void>((resolve, reject) => {

@@ -41,7 +41,7 @@ describe('Frame flood', function () {
       while (!isOver && performance.now() < deadline) {
         if (flood.socket.writableLength === 0) flood.send(block);
         const start = performance.now();
-        await neighbour.ask('gusher.ping');
+        await neighbour.request('gusher.ping');
         delays.push(performance.now() - start);
         await new Promise((resolve) => setTimeout(resolve, 5));
       }

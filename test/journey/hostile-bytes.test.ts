@@ -22,7 +22,7 @@ describe('Hostile bytes on the public port', () => {
 
   afterEach(async () => {
     const client = await connectClient(gusher.clientUrl());
-    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    expect((await client.request('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => counts().every((count, at) => count <= (atFirst[at] ?? 0)), 'nothing has leaked');
     expect(gusher.workerPids).to.have.lengthOf(2);

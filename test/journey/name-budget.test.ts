@@ -13,7 +13,7 @@ describe('Name budget', () => {
     const join = async (client: Client): Promise<string> => {
       named += 1;
       const channels = Array.from({ length: CHANNELS }, (_, index) => `room-${named}-${index}`);
-      const answer = await client.ask('gusher.multi_subscribe', { multi_channel: channels });
+      const answer = await client.request('gusher.multi_subscribe', { multi_channel: channels });
       return (answer.data as { code?: string }).code ?? 'joined';
     };
     const clients: Client[] = [];
@@ -30,7 +30,7 @@ describe('Name budget', () => {
     if (first === undefined || last === undefined) throw new Error('there are no clients');
     // An existing channel costs nothing, and its subscribers stay.
     const known = { multi_channel: Array.from({ length: CHANNELS }, (_, index) => `room-1-${index}`) };
-    expect((await first.ask('gusher.multi_subscribe', known)).event).to.equal(
+    expect((await first.request('gusher.multi_subscribe', known)).event).to.equal(
       'gusher.multi_subscribe_succeeded',
     );
     for (const client of clients.slice(0, -1)) await client.close();

@@ -33,7 +33,7 @@ describe('Presence API', () => {
     clients.push(client);
     for (const channel of channels) await client.subscribe(channel);
     // A query after this reply includes the connection.
-    await client.ask('gusher.ping');
+    await client.request('gusher.ping');
     return client;
   }
 

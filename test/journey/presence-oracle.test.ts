@@ -31,7 +31,7 @@ const PUSHER = { app: 'shop', id: '77', secret: 's3cr3t' };
 const CHANNELS = ['lounge', HALL, 'room-a', 'room-b', 'room-c', 'zoo'];
 const USERS = ['', 'ann', 'bob', 'cid', 'dan', 'eve', 'fay'];
 const CLIENTS_MAX = 40;
-/** The documented time after which the users of a dead host are removed. */
+/** The documented time after which the users of a killed host are removed. */
 const DEAD_HOST_MS = 10_000;
 
 interface NativeClient extends ModelClient {
@@ -94,7 +94,7 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
     );
   }
 
-  /** Compares the messages of a watcher with the model. A watcher whose worker died receives nothing more. */
+  /** Compares the messages of a watcher with the model. A watcher whose worker was killed receives nothing more. */
   function watcherErrors(watcher: PusherClient | undefined): string[] {
     if (watcher === undefined || !isOpen(watcher)) return [];
     const { members, errors } = membersSeenBy(watcher.texts, HALL);
@@ -112,7 +112,7 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
       const client = await connectPusher(`${host.url}/app/${PUSHER.app}?protocol=7`, credentials);
       watcherCount += 1;
       const member = `watcher-${watcherCount}`;
-      done.push(`${member} comes to host ${hosts.indexOf(host)}`);
+      done.push(`${member} joins host ${hosts.indexOf(host)}`);
       await client.subscribe(HALL, { user_id: member });
       watchers.set(host, client);
       model.clients.push({ client, app: PUSHER.app, user: '', member, channels: new Set([HALL]) });
@@ -130,10 +130,10 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
   async function connect(host: RunningGusher): Promise<NativeClient> {
     const app = random.pick(APPS);
     const user = random.pick(USERS);
-    done.push(`${user || 'nobody'} connects to ${app} at host ${hosts.indexOf(host)}`);
+    done.push(`${user || 'anonymous'} connects to ${app} at host ${hosts.indexOf(host)}`);
     const client = await connectClient(host.clientUrl(app, user === '' ? '' : `?auth=${user}`));
     // The reply proves that the worker has registered the client.
-    await client.ask('gusher.ping', {});
+    await client.request('gusher.ping', {});
     const native = { client, app, user, channels: new Set<string>() };
     model.clients.push(native);
     natives.push(native);
@@ -142,20 +142,20 @@ describe(`Presence compared with a model (seed ${SEED}, ${SECONDS} s)`, () => {
 
   async function subscribe({ client, channels, user }: NativeClient): Promise<void> {
     const channel = random.pick(CHANNELS);
-    done.push(`${user || 'nobody'} subscribes to ${channel}`);
+    done.push(`${user || 'anonymous'} subscribes to ${channel}`);
     await client.subscribe(channel);
     channels.add(channel);
   }
 
   async function unsubscribe({ client, channels, user }: NativeClient): Promise<void> {
     const channel = random.pick(CHANNELS);
-    done.push(`${user || 'nobody'} unsubscribes from ${channel}`);
-    await client.ask('gusher.unsubscribe', { channel });
+    done.push(`${user || 'anonymous'} unsubscribes from ${channel}`);
+    await client.request('gusher.unsubscribe', { channel });
     channels.delete(channel);
   }
 
   async function leave({ client, user }: NativeClient): Promise<void> {
-    done.push(`${user || 'nobody'} leaves`);
+    done.push(`${user || 'anonymous'} leaves`);
     if (random.next() < 0.5) await client.close();
     else client.socket.terminate();
     await within(client.closed, 'the end of a client');

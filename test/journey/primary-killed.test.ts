@@ -23,7 +23,7 @@ describe('Primary process crash', () => {
       'all close frames',
     );
     for (const { code } of closes) expect(code).to.equal(4200);
-    await eventually(() => !workerPids.some(isAlive), 'the workers are gone');
+    await eventually(() => !workerPids.some(isAlive), 'the workers have exited');
     await expectFree(port);
     await expectFree(apiPort);
   });
@@ -44,7 +44,7 @@ describe('Primary process crash', () => {
       'all close frames',
     );
     for (const { code } of closes) expect(code).to.equal(4200);
-    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers have exited');
     rmSync(folder, { recursive: true });
   });
 
@@ -61,7 +61,7 @@ describe('Primary process crash', () => {
       'all close frames',
     );
     for (const { code } of closes) expect(code).to.equal(4200);
-    await eventually(() => !workerPids.some(isAlive), 'the workers are gone');
+    await eventually(() => !workerPids.some(isAlive), 'the workers have exited');
     disconnectAll(subscribers);
   });
 
@@ -71,7 +71,7 @@ describe('Primary process crash', () => {
     process.kill(victim, 'SIGKILL');
     await gusher.logged('worker_exited');
     await killAndForget(gusher);
-    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers have exited');
     await expectFree(gusher.port);
   });
 });
@@ -85,7 +85,7 @@ async function expectFree(port: number): Promise<void> {
   await eventually(async () => {
     const server = createServer();
     const outcome = await new Promise((resolve) => {
-      server.once('error', () => resolve('taken')).listen(port, '127.0.0.1', () => resolve('free'));
+      server.once('error', () => resolve('in use')).listen(port, '127.0.0.1', () => resolve('free'));
     });
     await new Promise((resolve) => server.close(resolve));
     return outcome === 'free';

@@ -26,15 +26,15 @@ describe('HTTP on the public port and the API port', () => {
     apps.remove();
   });
 
-  async function ask(port: number, ...parts: (string | Buffer)[]): Promise<string> {
+  async function send(port: number, ...parts: (string | Buffer)[]): Promise<string> {
     const raw = await RawSocket.connect(port);
     for (const part of parts) raw.send(part);
     return raw.answer(10_000);
   }
 
   /** Returns status line and body, which must be equal on both ports. */
-  async function askBoth(text: string): Promise<{ status: number; head: string; body: string }> {
-    const answers = await Promise.all(ports.map((port) => ask(port, text)));
+  async function sendToBoth(text: string): Promise<{ status: number; head: string; body: string }> {
+    const answers = await Promise.all(ports.map((port) => send(port, text)));
     const [one, other] = answers.map((answer) => {
       const end = answer.indexOf('\r\n\r\n');
       const head = answer.slice(0, end);
@@ -47,15 +47,17 @@ describe('HTTP on the public port and the API port', () => {
   for (const upgrade of ['h2c', 'TLS/1.0', 'h2c, websocket', 'HTTP/3.0, foo', 'websocket']) {
     it(`responds to a request with Upgrade: ${upgrade} (RFC 9110 §7.8)`, async () => {
       const offer = `Host: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: ${upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n`;
-      expect((await askBoth(`GET /up HTTP/1.1\r\n${offer}\r\n`)).body).to.equal('{"status":"ok"}');
-      const body = await askBoth(`POST /apps/app-id/events HTTP/1.1\r\n${offer}Content-Length: 2\r\n\r\n{}`);
+      expect((await sendToBoth(`GET /up HTTP/1.1\r\n${offer}\r\n`)).body).to.equal('{"status":"ok"}');
+      const body = await sendToBoth(
+        `POST /apps/app-id/events HTTP/1.1\r\n${offer}Content-Length: 2\r\n\r\n{}`,
+      );
       expect(body.status).to.equal(401);
     });
   }
 
   it('ignores an upgrade in HTTP/1.0, and accepts websocket within a list', async () => {
     const old = handshake('/ws/demo').replace('HTTP/1.1', 'HTTP/1.0');
-    expect(await ask(gusher.port, old)).to.match(/^HTTP\/1\.1 426 /);
+    expect(await send(gusher.port, old)).to.match(/^HTTP\/1\.1 426 /);
     const raw = await RawSocket.connect(gusher.port);
     raw.send(
       handshake('/ws/demo', 'Sec-WebSocket-Protocol:').replace(
@@ -123,7 +125,7 @@ describe('HTTP on the public port and the API port', () => {
   }
 
   it('accepts absolute targets and uses their authority instead of Host (RFC 9112 §3.2.2)', async () => {
-    const { body } = await askBoth(`GET http://shop.example:80/up?x HTTP/1.1\r\n${CLOSE}\r\n`);
+    const { body } = await sendToBoth(`GET http://shop.example:80/up?x HTTP/1.1\r\n${CLOSE}\r\n`);
     expect(body).to.equal('{"status":"ok"}');
     const raw = await RawSocket.connect(gusher.port);
     raw.send(handshake('http://shop.example/ws/demo'));
@@ -132,32 +134,34 @@ describe('HTTP on the public port and the API port', () => {
   });
 
   it('sends 405 with the allowed methods (RFC 9110 §15.5.6), and 404 for unknown paths', async () => {
-    expect((await askBoth(`POST /up HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n\r\nx`)).head).to.match(
+    expect((await sendToBoth(`POST /up HTTP/1.1\r\n${CLOSE}Content-Length: 1\r\n\r\nx`)).head).to.match(
       /\r\nAllow: GET, HEAD\r\n/,
     );
-    expect((await askBoth(`TRACE /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(405);
-    expect((await askBoth(`PUT /what HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(404);
-    expect(await ask(gusher.port, `DELETE /app/x HTTP/1.1\r\n${CLOSE}\r\n`)).to.match(
+    expect((await sendToBoth(`TRACE /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(405);
+    expect((await sendToBoth(`PUT /what HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(404);
+    expect(await send(gusher.port, `DELETE /app/x HTTP/1.1\r\n${CLOSE}\r\n`)).to.match(
       /^HTTP\/1\.1 405 [\s\S]*\r\nAllow: GET, HEAD\r\n/,
     );
   });
 
   it('sends errors in the format of the path, from every part of gusher', async () => {
-    const large = await askBoth(
+    const large = await sendToBoth(
       `POST /apps/app-id/events HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`,
     );
     expect(large.status).to.equal(413);
     expect(JSON.parse(large.body)).to.have.all.keys('error', 'code');
-    const other = await askBoth(`POST /v1/auth/x HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`);
+    const other = await sendToBoth(`POST /v1/auth/x HTTP/1.1\r\n${CLOSE}Content-Length: 99999999\r\n\r\n`);
     expect(JSON.parse(other.body).error).to.have.all.keys('code', 'message');
   });
 
   it('reports its state to load balancers, and nothing else', async () => {
     for (const path of ['/', '/up', '/healthz']) {
-      expect((await askBoth(`GET ${path} HTTP/1.1\r\n${CLOSE}\r\n`)).body, path).to.equal('{"status":"ok"}');
+      expect((await sendToBoth(`GET ${path} HTTP/1.1\r\n${CLOSE}\r\n`)).body, path).to.equal(
+        '{"status":"ok"}',
+      );
     }
     // The API port also reports the latency of the broker, once it is measured.
-    const text = await ask(gusher.port, `GET /readyz HTTP/1.1\r\n${CLOSE}\r\n`);
+    const text = await send(gusher.port, `GET /readyz HTTP/1.1\r\n${CLOSE}\r\n`);
     expect(text.split('\r\n\r\n')[1]).to.equal('{"status":"ready"}');
   });
 
@@ -165,13 +169,13 @@ describe('HTTP on the public port and the API port', () => {
     const upRequests = 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(31);
     const pipeline = `${upRequests}GET /up HTTP/1.1\r\n${CLOSE}\r\n`;
     for (const port of ports) {
-      expect((await ask(port, pipeline)).match(/HTTP\/1\.1 200 OK/g)).to.have.lengthOf(32);
+      expect((await send(port, pipeline)).match(/HTTP\/1\.1 200 OK/g)).to.have.lengthOf(32);
     }
   });
 
   it('closes a connection that pipelines too many requests, and serves the others', async () => {
-    for (const port of ports) await ask(port, 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(50_000));
-    expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
+    for (const port of ports) await send(port, 'GET /up HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(50_000));
+    expect((await sendToBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
   });
 
   it('logs no error if a client disconnects within a body', async () => {
@@ -185,12 +189,15 @@ describe('HTTP on the public port and the API port', () => {
         }
       }
     }
-    expect((await askBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
+    expect((await sendToBoth(`GET /up HTTP/1.1\r\n${CLOSE}\r\n`)).status).to.equal(200);
   });
 
   it('serves the path of an app whose id is a name', async () => {
     const { key } = PUSHER_APP;
-    const text = await ask(gusher.port, `GET /apps/app-id/channels?auth_key=${key} HTTP/1.1\r\n${CLOSE}\r\n`);
+    const text = await send(
+      gusher.port,
+      `GET /apps/app-id/channels?auth_key=${key} HTTP/1.1\r\n${CLOSE}\r\n`,
+    );
     expect(text).to.contain('"code":"bad_auth_version"');
   });
 });

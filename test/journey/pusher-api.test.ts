@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import type PusherSdk from 'pusher';
@@ -8,6 +7,7 @@ import { Api, type ApiAnswer } from '../support/api.ts';
 import { type Client, connectClient } from '../support/client.ts';
 import { eventually, within } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { IdentityServer } from '../support/identity-server.ts';
 import { AppsFile, PUSHER_APP, pusherSdk, signedTarget } from '../support/pusher-app.ts';
 
 const APP = `/apps/${PUSHER_APP.id}`;
@@ -16,22 +16,15 @@ const EVENT = JSON.stringify({ name: 'e', channel: 'c', data: '{}' });
 describe('Pusher HTTP API', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
-  /** An auth webhook that accepts every client; the credential is the user id. */
-  const door = createServer((request, response) => {
-    request.on('data', (chunk: Buffer) => {
-      const user = new URLSearchParams(chunk.toString()).get('auth');
-      response.end(JSON.stringify({ user_id: user, channels: ['*'] }));
-    });
-  });
+  let identityServer: IdentityServer;
   const clients: Client[] = [];
   const apiPort = new Api(() => gusher.api);
   const publicPort = new Api(() => gusher.url.replace('ws:', 'http:'));
   const ports = { 'the API port': apiPort, 'the public port': publicPort };
 
   before(async () => {
-    door.listen(0, '127.0.0.1');
-    await once(door, 'listening');
-    const url = `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
+    identityServer = await IdentityServer.start();
+    const { url } = identityServer;
     const off = { id: '77', secret: PUSHER_APP.secret, enabled: false };
     apps = new AppsFile({ url }, { off, native: { channels: ['*'] } });
     gusher = await startGusher({
@@ -46,8 +39,7 @@ describe('Pusher HTTP API', () => {
 
   after(async () => {
     for (const client of clients) client.socket.terminate();
-    door.closeAllConnections();
-    door.close();
+    identityServer.stop();
     expect(await gusher.stop()).to.equal(0);
     apps.remove();
     expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
@@ -147,26 +139,26 @@ describe('Pusher HTTP API', () => {
           subscription_count: 1,
           user_count: 1,
         });
-        expect(await get('/channels/nobody-here/stats')).to.deep.equal({
+        expect(await get('/channels/empty/stats')).to.deep.equal({
           occupied: false,
           subscription_count: 0,
         });
-        expect(await get('/channels/nobody-here')).to.deep.equal({ occupied: false });
+        expect(await get('/channels/empty')).to.deep.equal({ occupied: false });
         expect(await get('/channels/presence-list/users')).to.deep.equal({ users: [{ id: 'cid' }] });
         expect(await get('/channels/presence-none/users')).to.deep.equal({ users: [] });
         await client.close();
         await eventually(async () => {
           const { channels } = await get('/channels', { filter_by_prefix: 'list-' });
           return Object.keys(channels).length === 0;
-        }, 'nobody is there');
+        }, 'the channels are empty');
       });
 
       it('closes the connections of a user', async () => {
-        const gone = [await subscriber('dan/ish'), await subscriber('dan/ish')];
+        const terminated = [await subscriber('dan/ish'), await subscriber('dan/ish')];
         const stays = await subscriber('eve', 'still-here');
         const answer = await sdk().terminateUserConnections('dan/ish');
         expect(await answer.text()).to.equal('{}');
-        for (const client of gone) {
+        for (const client of terminated) {
           expect((await within(client.closed, 'the end of a connection')).code).to.equal(4009);
         }
         await sdk().trigger('still-here', 'e', 1);

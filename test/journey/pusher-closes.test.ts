@@ -28,13 +28,16 @@ describe('Pusher close codes', () => {
 
   it('sends 4201 to a client that does not answer pings, and none to one that does', async () => {
     const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '1500' });
-    const [alive, dead] = [await connectPusher(url, PUSHER_APP), new WebSocket(url, { autoPong: false })];
+    const [responsive, unresponsive] = [
+      await connectPusher(url, PUSHER_APP),
+      new WebSocket(url, { autoPong: false }),
+    ];
     const closed = new Promise<number>((resolve) => {
-      dead.on('close', resolve);
+      unresponsive.on('close', resolve);
     });
     expect(await within(closed, 'the close')).to.equal(4201);
-    await alive.expectNothing();
-    await alive.close();
+    await responsive.expectNothing();
+    await responsive.close();
   });
 
   it('sends 4200 to established clients when the server stops, and 4100 to queued ones', async () => {
@@ -89,18 +92,18 @@ describe('Pusher close codes', () => {
     it('sends 4000 after one second to a client without TLS, and none behind a TLS proxy', async () => {
       apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
       const url = await start({});
-      const comes = (proto?: string): Promise<PusherClient> =>
+      const connect = (proto?: string): Promise<PusherClient> =>
         openPusherSocket(
           url,
           PUSHER_APP,
           proto === undefined ? {} : { headers: { 'X-Forwarded-Proto': proto } },
         );
       for (const proto of ['https', 'HTTPS', 'http, https', 'wss']) {
-        await (await comes(proto)).expectData('pusher:connection_established');
+        await (await connect(proto)).expectData('pusher:connection_established');
       }
       const begun = performance.now();
       const plain = await Promise.all(
-        [undefined, 'http', 'https, http', 'nothttps', 'https:'].map((proto) => comes(proto)),
+        [undefined, 'http', 'https, http', 'nothttps', 'https:'].map((proto) => connect(proto)),
       );
       for (const { closed, texts } of plain) {
         expect((await within(closed, 'the close')).code).to.equal(4000);
@@ -121,7 +124,7 @@ describe('Pusher close codes', () => {
         wssPort: 9,
       });
       try {
-        await eventually(() => client.connection.isUsingTLS(), 'it uses TLS');
+        await eventually(() => client.connection.isUsingTLS(), 'the client uses TLS');
       } finally {
         client.disconnect();
       }
@@ -148,20 +151,20 @@ describe('Pusher close codes', () => {
 
   it('sends 4202 to an idle client that answers pings, and none to an active one', async () => {
     const url = await start({ GUSHER_PUSHER_IDLE_TIMEOUT_MS: '4000', GUSHER_HEARTBEAT_INTERVAL_MS: '200' });
-    const [silent, asking, listening] = await Promise.all(
+    const [idle, pinging, subscribed] = await Promise.all(
       Array.from({ length: 3 }, () => connectPusher(url, PUSHER_APP)),
     );
-    await listening?.subscribe('news');
-    const talk = setInterval(() => {
-      asking?.send('pusher:ping', {});
+    await subscribed?.subscribe('news');
+    const traffic = setInterval(() => {
+      pinging?.send('pusher:ping', {});
       void gusher.publish('news', 'tick', {}, key);
     }, 100);
     try {
-      const { code } = await within((silent as PusherClient).closed, 'the close');
+      const { code } = await within((idle as PusherClient).closed, 'the close');
       expect(code).to.equal(4202);
-      for (const client of [asking, listening]) expect(client?.socket.readyState).to.equal(WebSocket.OPEN);
+      for (const client of [pinging, subscribed]) expect(client?.socket.readyState).to.equal(WebSocket.OPEN);
     } finally {
-      clearInterval(talk);
+      clearInterval(traffic);
     }
   });
 });

@@ -90,7 +90,7 @@ describe('Admission queue of Pusher clients', () => {
     url = `${gusher.url}/app/${key}?protocol=7`;
   }
 
-  function come(size: number, isOfBrowser = false): void {
+  function connectHerd(size: number, isOfBrowser = false): void {
     herd = Array.from({ length: size }, () => new HerdMember(url, isOfBrowser));
     for (const member of herd) void member.connect();
   }
@@ -105,20 +105,20 @@ describe('Admission queue of Pusher clients', () => {
     apps.remove();
   });
 
-  const backSince = (since: number) => (): boolean =>
+  const connectedSince = (since: number) => (): boolean =>
     herd.every(({ establishedAt }) => establishedAt > since);
   const timeoutMs = 30_000 + (2 * HERD * 1_000) / PER_SECOND;
 
   it('admits reconnecting clients at the configured rate, each at its first attempt', async function () {
     this.timeout(2 * timeoutMs);
     await start(PER_SECOND);
-    come(HERD);
-    await eventually(backSince(0), 'all clients are connected', timeoutMs);
+    connectHerd(HERD);
+    await eventually(connectedSince(0), 'all clients are connected', timeoutMs);
 
     // Disconnects all clients in one moment, as when a host is lost.
     const droppedAt = performance.now();
     for (const { client } of herd) client?.socket.terminate();
-    await eventually(backSince(droppedAt), 'all are back', timeoutMs);
+    await eventually(connectedSince(droppedAt), 'all clients are connected again', timeoutMs);
 
     const established = herd.map(({ establishedAt }) => establishedAt);
     const authCalls = herd.map(({ authCalledAt }) => authCalledAt);
@@ -142,13 +142,13 @@ describe('Admission queue of Pusher clients', () => {
 
   it('admits at the same rate if browsers limit their first attempt to one second', async () => {
     await start(100);
-    const cameAt = performance.now();
-    come(300, true);
-    await eventually(backSince(0), 'all clients are connected', 20_000);
+    const startedAt = performance.now();
+    connectHerd(300, true);
+    await eventually(connectedSince(0), 'all clients are connected', 20_000);
     expectNoFasterThan(
       100,
       herd.map(({ establishedAt }) => establishedAt),
-      cameAt,
+      startedAt,
     );
     // An abandoned attempt holds no place: a client that waits is admitted at its second attempt.
     expect(Math.max(...herd.map(({ attempts }) => attempts.length))).to.be.at.most(2);
@@ -156,14 +156,14 @@ describe('Admission queue of Pusher clients', () => {
 
   it('rejects clients beyond its capacity at random times, so that they do not return at once', async () => {
     await start(100, { GUSHER_PUSHER_ADMISSION_TIMEOUT_MS: '2000' });
-    const cameAt = performance.now();
+    const startedAt = performance.now();
     // 205 clients can wait 2 s or less. The other 175 are closed with 4100 at random times within 2 s.
-    come(380);
-    await eventually(backSince(0), 'all clients are connected', 20_000);
+    connectHerd(380);
+    await eventually(connectedSince(0), 'all clients are connected', 20_000);
     const again = herd.flatMap(({ attempts }) => attempts.slice(1));
     expect(again.length).to.be.within(1, 180);
     // The delays are random: 88 reconnects a second on average, and 130 are more than six standard deviations above.
-    expectNoFasterThan(130, again, cameAt + 1_000);
+    expectNoFasterThan(130, again, startedAt + 1_000);
   });
 
   it('rejects clients beyond the queue limit at once', async () => {

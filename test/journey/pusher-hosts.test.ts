@@ -140,11 +140,11 @@ describe('Pusher protocol over two hosts', () => {
 
   it('reports client events and cache misses to the webhook', async () => {
     const [one, two] = hosts;
-    const channel = 'presence-talk';
+    const channel = 'presence-events';
     const [ann, bea] = [await connect(one, 'ann'), await connect(two, 'bea')];
-    const [talk, ears] = [await present(ann, channel), await present(bea, channel)];
-    const received = eventOf(ears, 'client-hello');
-    talk.trigger('client-hello', { text: 'hä' });
+    const [sending, receiving] = [await present(ann, channel), await present(bea, channel)];
+    const received = eventOf(receiving, 'client-hello');
+    sending.trigger('client-hello', { text: 'hä' });
     expect(await received).to.deep.equal({ text: 'hä' });
     const isClientEvent = ({ name }: { name: string }): boolean => name === 'client_event';
     await eventually(() => receiver.of(channel).some(isClientEvent), 'the client event is reported');
@@ -185,13 +185,16 @@ describe('Pusher protocol over two hosts', () => {
   });
 
   it('closes the connections of a user on every host', async () => {
-    const gone = await Promise.all(hosts.map((host) => connect(host, 'zoe')));
-    for (const client of gone) client.signin();
-    await eventually(() => gone.every(({ user }) => user.user_data?.id === 'zoe'), 'they are signed in');
+    const terminated = await Promise.all(hosts.map((host) => connect(host, 'zoe')));
+    for (const client of terminated) client.signin();
+    await eventually(
+      () => terminated.every(({ user }) => user.user_data?.id === 'zoe'),
+      'the clients are signed in',
+    );
     await pusherSdk(hosts[0]?.api ?? '').terminateUserConnections('zoe');
     await eventually(
-      () => gone.every(({ connection }) => connection.state === 'disconnected'),
-      'all are ended',
+      () => terminated.every(({ connection }) => connection.state === 'disconnected'),
+      'the clients are disconnected',
     );
   });
 
@@ -215,15 +218,15 @@ describe('Pusher protocol over two hosts', () => {
     await eventually(() => hosts[1]?.workerPids.length === 2 * killed.length, 'the workers are replaced');
   });
 
-  it('reports the members of a stopped host as gone', async () => {
+  it('reports that the members of a stopped host left', async () => {
     const channel = 'presence-stopped';
-    const [one, two] = [await connect(hosts[0], 'stays'), await connect(hosts[1], 'goes')];
+    const [one, two] = [await connect(hosts[0], 'stays'), await connect(hosts[1], 'leaves')];
     await present(one, channel);
     await present(two, channel);
     await receiver.received(channel, 3);
     const stopped = hosts.pop();
     await stopped?.stop();
     await receiver.received(channel, 4);
-    expect(receiver.of(channel).at(-1)).to.deep.equal({ name: 'member_removed', channel, user_id: 'goes' });
+    expect(receiver.of(channel).at(-1)).to.deep.equal({ name: 'member_removed', channel, user_id: 'leaves' });
   });
 });

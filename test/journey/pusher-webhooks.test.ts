@@ -1,13 +1,11 @@
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Client, connectClient } from '../support/client.ts';
 import { eventually } from '../support/deadline.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
+import { IdentityServer } from '../support/identity-server.ts';
 import { AppsFile, PUSHER_APP, pusherSdk } from '../support/pusher-app.ts';
 import { connectPusher } from '../support/pusher-client.ts';
 import { selfSigned } from '../support/self-signed.ts';
@@ -21,31 +19,24 @@ const removed = (channel: string, user: string) => ({ name: 'member_removed', ch
 describe('webhooks for events', () => {
   const receiver = new WebhookReceiver();
   /** A webhook that receives member events only. */
-  const choosy = new WebhookReceiver();
-  /** An auth webhook that accepts every client; the credential is the user id. */
-  const door = createServer((request, response) => {
-    request.on('data', (chunk: Buffer) => {
-      const user = new URLSearchParams(chunk.toString()).get('auth');
-      response.end(JSON.stringify({ user_id: user, channels: ['*'] }));
-    });
-  });
+  const selective = new WebhookReceiver();
+  let identityServer: IdentityServer;
   let gusher: RunningGusher;
   let apps: AppsFile;
 
   before(async () => {
     await receiver.open();
-    await choosy.open();
-    door.listen(0, '127.0.0.1');
-    await once(door, 'listening');
-    const url = `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
+    await selective.open();
+    identityServer = await IdentityServer.start();
+    const { url } = identityServer;
     apps = new AppsFile(
       { url, webhook_url: receiver.url, subscription_count: true },
       {
-        choosy: {
+        selective: {
           url,
           id: '5',
-          secret: 'choosy-secret',
-          webhook_url: choosy.url,
+          secret: 'selective-secret',
+          webhook_url: selective.url,
           webhook_events: ['member_added', 'member_removed'],
         },
       },
@@ -63,10 +54,9 @@ describe('webhooks for events', () => {
 
   after(async () => {
     await gusher.stop();
-    door.closeAllConnections();
-    door.close();
+    identityServer.stop();
     receiver.close();
-    choosy.close();
+    selective.close();
     apps.remove();
   });
 
@@ -78,7 +68,7 @@ describe('webhooks for events', () => {
 
   /** Whether the client's worker was the killed one. */
   const loses = (client: Client): Promise<boolean> =>
-    Promise.race([client.closed.then(() => true), client.ask('gusher.ping', null).then(() => false)]);
+    Promise.race([client.closed.then(() => true), client.request('gusher.ping', null).then(() => false)]);
 
   const counts = (channel: string): unknown[] =>
     receiver
@@ -133,14 +123,14 @@ describe('webhooks for events', () => {
   });
 
   it('send an app only the kinds of events that it selected', async () => {
-    const client = await join('ann', 'presence-chosen', 'choosy');
-    expect(await choosy.received('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
+    const client = await join('ann', 'presence-chosen', 'selective');
+    expect(await selective.received('presence-chosen', 1)).to.deep.equal([added('presence-chosen', 'ann')]);
     await client.close();
-    expect(await choosy.received('presence-chosen', 2)).to.deep.equal([
+    expect(await selective.received('presence-chosen', 2)).to.deep.equal([
       added('presence-chosen', 'ann'),
       removed('presence-chosen', 'ann'),
     ]);
-    expect(choosy.events.every(({ name }) => name.startsWith('member_'))).to.equal(true);
+    expect(selective.events.every(({ name }) => name.startsWith('member_'))).to.equal(true);
   });
 
   it('retry in order if the receiver fails or hangs', async () => {
@@ -186,13 +176,13 @@ describe('webhooks for events', () => {
     const isLost = await Promise.all(clients.map(loses));
     const lost = users.filter((_, n) => isLost[n]);
     expect(lost.length).to.be.within(1, 19);
-    // Half of the clients reconnect within the grace period: no event may report them as gone.
+    // Half of the clients reconnect within the grace period: no event may report that they left.
     const returned = lost.filter((_, n) => n % 2 === 0);
     const back = await Promise.all(returned.map((user) => join(user, channel)));
-    const gone = lost.filter((user) => !returned.includes(user));
+    const missing = lost.filter((user) => !returned.includes(user));
     const isRemoved = (event: object): boolean => 'name' in event && event.name === 'member_removed';
     await eventually(
-      () => transitions(channel).filter(isRemoved).length >= gone.length,
+      () => transitions(channel).filter(isRemoved).length >= missing.length,
       'the lost members are reported',
     );
     for (const client of [...clients, ...back]) if (client.socket.readyState === 1) await client.close();

@@ -57,10 +57,10 @@ describe('Redis outage', () => {
 /** Waits until every worker returns the status; the responding worker is random. */
 function ready(gusher: RunningGusher, status: number): Promise<void> {
   return eventually(async () => {
-    const asked = Array.from({ length: 6 }, () =>
+    const requests = Array.from({ length: 6 }, () =>
       fetch(`${gusher.api}/readyz`, { headers: { Connection: 'close' } }),
     );
-    const answers = await Promise.all(asked);
+    const answers = await Promise.all(requests);
     await Promise.all(answers.map((answer) => answer.text()));
     return answers.every((answer) => answer.status === status);
   }, `readiness is ${status}`);

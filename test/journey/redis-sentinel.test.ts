@@ -34,7 +34,7 @@ describe('Redis with Sentinels', () => {
   });
 
   /** Checks that clients stay connected and receive messages through the new master, which also serves the apps. */
-  async function outlives(end: () => unknown): Promise<void> {
+  async function expectSwitch(end: () => unknown): Promise<void> {
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl('shop'), 'news');
     expect((await gusher.publish('news', 'tick', 'before', 'shop')).status).to.equal(200);
     await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('before')));
@@ -54,24 +54,24 @@ describe('Redis with Sentinels', () => {
     await replica.command('HSET', 'late', 'channels', '["*"]');
     await eventually(
       async () => (await gusher.publish('news', 'tick', 'after', 'shop')).status === 200,
-      'publications are taken again',
+      'publications are accepted',
     );
     await Promise.all(subscribers.map((subscriber) => subscriber.hasReceived('after')));
     for (const { client } of subscribers) expect(client.socket.readyState).to.equal(client.socket.OPEN);
     await eventually(
       async () => (await gusher.publish('news', 'tick', 1, 'late')).status === 200,
-      'apps are looked up',
+      'apps can be read',
     );
     disconnectAll(subscribers);
   }
 
-  it('switches to the new master when the old one dies', () => outlives(() => master.kill()));
+  it('switches to the new master when the old one is killed', () => expectSwitch(() => master.kill()));
 
-  it('switches to the new master when the old one hangs', () => outlives(() => master.signal('SIGSTOP')));
+  it('switches to the new master when the old one hangs', () => expectSwitch(() => master.signal('SIGSTOP')));
 
   it('switches to the new master when the old one is demoted', () =>
-    outlives(() =>
-      // The Sentinel refuses until it knows the state of the replica.
+    expectSwitch(() =>
+      // The Sentinel rejects FAILOVER until it knows the state of the replica.
       eventually(
         async () => (await sentinel.command('SENTINEL', 'FAILOVER', MASTER)).startsWith('+OK'),
         'the Sentinel begins a failover',

@@ -49,7 +49,7 @@ describe('?reject=close of native clients', () => {
       for (const one of raw) one.send(handshake('/ws/no-app?reject=close'));
       await eventually(
         () => raw.every(({ received }) => received.includes('unknown_app')),
-        'all are answered',
+        'all clients have an answer',
       );
       statuses = raw.map(({ received }) => received.slice(0, 'HTTP/1.1 101'.length));
       const rejected = raw.filter((_, index) => statuses[index] === 'HTTP/1.1 101');

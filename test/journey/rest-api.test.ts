@@ -28,7 +28,7 @@ describe('REST API', () => {
   }
 
   async function socketIdOf(client: Client): Promise<string> {
-    return (await client.ask('gusher.ping', null)).socket_id ?? '';
+    return (await client.request('gusher.ping', null)).socket_id ?? '';
   }
 
   it('publishes a batch in order and returns its size', async () => {

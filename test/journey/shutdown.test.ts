@@ -78,7 +78,7 @@ describe('Graceful shutdown', () => {
       expect(await gusher.stop('SIGINT')).to.equal(1);
       const forced = gusher.logs.find((line) => line.event === 'stop_forced');
       expect(forced?.sinceFirstMs).to.be.at.least(1_000);
-      await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+      await eventually(() => !gusher.workerPids.some(isAlive), 'the workers have exited');
       disconnectAll(subscribers);
     });
   });
@@ -114,7 +114,7 @@ describe('Graceful shutdown', () => {
     const [stuck] = gusher.workerPids as [number];
     process.kill(stuck, 'SIGSTOP');
     expect(await gusher.stop()).to.equal(1);
-    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers are gone');
+    await eventually(() => !gusher.workerPids.some(isAlive), 'the workers have exited');
     expect(gusher.logs.at(-1)).to.include({ event: 'stopped', clean: false });
     disconnectAll(subscribers);
   });

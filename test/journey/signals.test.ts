@@ -108,7 +108,7 @@ describe('Signals', () => {
     expect(outcomes).to.deep.equal(['true', 'false']);
   });
 
-  it('refuses to start inside another cluster, with an error message and exit code 2', async () => {
+  it('does not start inside another cluster, with an error message and exit code 2', async () => {
     cluster.setupPrimary({ exec: PROGRAM, args: ['start', '--workers', '1'], silent: true });
     const worker = cluster.fork({ GUSHER_LISTEN: '127.0.0.1:0', GUSHER_API_LISTEN: '127.0.0.1:0' });
     let errorLines = '';

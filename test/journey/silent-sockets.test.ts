@@ -26,13 +26,13 @@ describe('2,000 sockets that never send a byte', () => {
     }
     expect(socketCount(primary) - before).to.be.at.most(CAP + 100);
     const client = await connectClient(gusher.clientUrl());
-    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    expect((await client.request('gusher.ping')).event).to.equal('gusher.pong_succeeded');
 
     const answers = await within(Promise.all(silent.map(({ ended }) => ended)), 'the end of all');
     const received = answers.filter((answer) => answer !== '').map(readErrorResponse);
     expect(received).to.have.length.within(1, CAP);
     for (const error of received) expect(error).to.deep.equal({ status: 408, code: 'request_timeout' });
-    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    expect((await client.request('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     await client.close();
     await eventually(() => socketCount(primary) <= before, 'no socket is left');
     expect(await gusher.stop()).to.equal(0);
@@ -57,7 +57,7 @@ describe('More silent sockets than file descriptors', () => {
       Array.from({ length: OPEN_FILES }, () => RawSocket.connect(gusher.port)),
     );
     const client = await connectClient(gusher.clientUrl());
-    expect((await client.ask('gusher.ping')).event).to.equal('gusher.pong_succeeded');
+    expect((await client.request('gusher.ping')).event).to.equal('gusher.pong_succeeded');
     process.kill(gusher.workerPids[0] as number, 'SIGKILL');
     await eventually(() => gusher.workerPids.length === 3, 'there is a new worker');
     const errors = gusher.logs.filter(({ level }) => level === 'error');

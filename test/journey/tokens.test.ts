@@ -15,7 +15,7 @@ describe('Tokens', () => {
   let folder: string;
   let gusher: RunningGusher;
   const api = new Api(() => gusher.api);
-  const door = new Api(() => gusher.url.replace('ws:', 'http:'));
+  const publicApi = new Api(() => gusher.url.replace('ws:', 'http:'));
   const clients: Client[] = [];
 
   before(async () => {
@@ -52,7 +52,7 @@ describe('Tokens', () => {
 
   it('auth, connect, subscribe, publish: the smoke test of gusher.cluster v3', async () => {
     const jwt = await sign();
-    const { status, json, headers } = await door.post(
+    const { status, json, headers } = await publicApi.post(
       '/v1/auth',
       { jwt },
       { 'Content-Type': 'application/json' },
@@ -71,13 +71,13 @@ describe('Tokens', () => {
       '{"channel":"AA","event":"EVENT","data":{"hi":"there"}}',
     ]);
     expect(await client.nextText()).to.equal('{"channel":"AA","event":"EVENT","data":{"hi":"there"}}');
-    const denied = await client.ask('gusher.subscribe', { channel: 'CC' });
+    const denied = await client.request('gusher.subscribe', { channel: 'CC' });
     expect([denied.event, denied.data.code]).to.deep.equal(['gusher.subscribe_error', 'not_granted']);
   });
 
   it('auth with a form, connect at /ws: as in v1.13', async () => {
     for (const path of ['/auth', '/v1/auth']) {
-      const { status, json } = await door.form(path, { jwt: await sign() });
+      const { status, json } = await publicApi.form(path, { jwt: await sign() });
       expect(status).to.equal(200);
       for (const address of ['/ws/TEST', '/wtf/TEST'])
         await (await connectWith(json.token, address)).subscribe('AA');
@@ -86,10 +86,10 @@ describe('Tokens', () => {
 
   it('auth reads form fields from the query too, as in v1.13; fields of the body take precedence', async () => {
     const jwt = await sign();
-    expect((await door.post(`/auth?jwt=${jwt}`, '')).json).to.deep.equal({ token: jwt });
-    expect((await door.form('/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
-    expect((await door.post('/v1/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
-    expectRejected(await door.post('/auth', ''), 400, 'bad_body');
+    expect((await publicApi.post(`/auth?jwt=${jwt}`, '')).json).to.deep.equal({ token: jwt });
+    expect((await publicApi.form('/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
+    expect((await publicApi.post('/v1/auth?jwt=x', { jwt })).json).to.deep.equal({ token: jwt });
+    expectRejected(await publicApi.post('/auth', ''), 400, 'bad_body');
   });
 
   it('auth accepts a body that arrives after its headers, and in parts', async () => {
@@ -114,7 +114,7 @@ describe('Tokens', () => {
   });
 
   it('auth accepts a CORS preflight from another origin', async () => {
-    const { status, headers } = await door.request('OPTIONS', '/v1/auth', undefined, {
+    const { status, headers } = await publicApi.request('OPTIONS', '/v1/auth', undefined, {
       Origin: 'http://page.example',
       'Access-Control-Request-Method': 'POST',
       'Access-Control-Request-Headers': 'content-type',
@@ -127,17 +127,21 @@ describe('Tokens', () => {
 
   it('auth rejects invalid tokens with a code', async () => {
     const foreign = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
-    expectRejected(await door.post('/v1/auth', { jwt: foreign }), 401, 'token_refused');
+    expectRejected(await publicApi.post('/v1/auth', { jwt: foreign }), 401, 'token_refused');
     expectRejected(
-      await door.post('/v1/auth', { jwt: await sign({}, { expiresIn: -9 }) }),
+      await publicApi.post('/v1/auth', { jwt: await sign({}, { expiresIn: -9 }) }),
       401,
       'token_expired',
     );
-    expectRejected(await door.post('/v1/auth', { jwt: 'x' }), 401, 'token_refused');
-    expectRejected(await door.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
-    expectRejected(await door.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
-    expectRejected(await door.post('/v1/auth', `{"jwt":"${'x'.repeat(40_000)}"}`), 413, 'body_too_large');
-    expectRejected(await door.post('/v1/nothing', {}), 404, 'not_found');
+    expectRejected(await publicApi.post('/v1/auth', { jwt: 'x' }), 401, 'token_refused');
+    expectRejected(await publicApi.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
+    expectRejected(await publicApi.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
+    expectRejected(
+      await publicApi.post('/v1/auth', `{"jwt":"${'x'.repeat(40_000)}"}`),
+      413,
+      'body_too_large',
+    );
+    expectRejected(await publicApi.post('/v1/nothing', {}), 404, 'not_found');
   });
 
   it('rejects a socket before the upgrade', async () => {
@@ -178,7 +182,7 @@ describe('Tokens', () => {
     const client = await connectWith(await sign({}, { expiresIn: 5 }));
     await client.subscribe('AA');
     await client.subscribe('BB');
-    const renewed = await client.ask('gusher.refresh', { token: await sign({ channels: ['B*'] }) });
+    const renewed = await client.request('gusher.refresh', { token: await sign({ channels: ['B*'] }) });
     expect([renewed.event, renewed.data]).to.deep.equal(['gusher.refresh_succeeded', { channels: ['B*'] }]);
     await api.post('/v1/apps/TEST/channels/AA/messages', { event: 'lost' });
     await api.post('/v1/apps/TEST/channels/BB/messages', { event: 'kept' });
@@ -195,7 +199,7 @@ describe('Tokens', () => {
       [await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST', user_id: 'ann' }), 'token_refused'],
     ];
     for (const [token, code] of attempts) {
-      const reply = await client.ask('gusher.refresh', { token }, { id: 7 });
+      const reply = await client.request('gusher.refresh', { token }, { id: 7 });
       expect([reply.event, reply.id, reply.data.code]).to.deep.equal(['gusher.refresh_error', 7, code]);
     }
     await client.subscribe('AA');
@@ -227,10 +231,10 @@ describe('Tokens', () => {
       data: { channels: ['A*'] },
     });
     await api.post('/v1/apps/TEST/channels/CC/messages', { event: 'lost' });
-    const list = await ann.ask('gusher.querychannel', {});
+    const list = await ann.request('gusher.querychannel', {});
     expect(list.data.channels).to.deep.equal(['A*']);
     for (const client of [elsewhere, eve]) {
-      const grants = await client.ask('gusher.querychannel', {});
+      const grants = await client.request('gusher.querychannel', {});
       expect(grants.data.channels).to.deep.equal(['AA', 'BB']);
     }
   });

@@ -121,7 +121,7 @@ describe('Both protocols in one app', () => {
     expect((await removed).id).to.equal('ann');
   });
 
-  it('reports each user that is gone exactly once when a worker is killed, and no other', async () => {
+  it('reports each disconnected user exactly once when a worker is killed, and no other', async () => {
     const room = 'presence-fatal';
     const clients = new Map<string, PusherClient | Client>();
     for (let n = 0; n < 8; n += 1) {
@@ -142,32 +142,37 @@ describe('Both protocols in one app', () => {
     process.kill(victim, 'SIGKILL');
     await gusher.logged('worker_exited');
     const isOpen = ({ socket }: PusherClient | Client): boolean => socket.readyState === socket.OPEN;
-    await eventually(() => [...clients.values(), tab].some((client) => !isOpen(client)), 'clients are gone');
+    await eventually(
+      () => [...clients.values(), tab].some((client) => !isOpen(client)),
+      'some some clients are disconnected',
+    );
     await pusherSdk(gusher.url).trigger(room, 'after', {});
 
     const users = [...clients.keys()];
-    const here = (user: string): boolean =>
+    const isPresent = (user: string): boolean =>
       isOpen(clients.get(user) as Client) || (user === 'p0' && isOpen(tab));
     const survivors = [...clients.values(), tab].filter(
       (client): client is PusherClient => isOpen(client) && 'texts' in client,
     );
-    const gone = (): string[] => users.filter((user) => !here(user)).sort();
+    const disconnected = (): string[] => users.filter((user) => !isPresent(user)).sort();
     for (const survivor of survivors) {
-      await eventually(() => removedIn(survivor).length >= gone().length, 'the leaves are reported');
+      await eventually(() => removedIn(survivor).length >= disconnected().length, 'the leaves are reported');
       await survivor.settle();
-      expect(removedIn(survivor).sort()).to.deep.equal(gone());
+      expect(removedIn(survivor).sort()).to.deep.equal(disconnected());
     }
-    expect(gone().length).to.be.greaterThan(0);
+    expect(disconnected().length).to.be.greaterThan(0);
     const { body } = await usersOf(room);
-    expect(body.users.map((user: { id: string }) => user.id).sort()).to.deep.equal(users.filter(here).sort());
+    expect(body.users.map((user: { id: string }) => user.id).sort()).to.deep.equal(
+      users.filter(isPresent).sort(),
+    );
 
     // A client that connects now gets the same members.
     const late = await pusher();
     const { presence } = await late.subscribe(room, { user_id: 'late' });
-    expect([...presence.ids].sort()).to.deep.equal([...users.filter(here), 'late'].sort());
+    expect([...presence.ids].sort()).to.deep.equal([...users.filter(isPresent), 'late'].sort());
   });
 
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   async function usersOf(channel: string): Promise<{ status: number; body: any }> {
     const response = await pusherSdk(gusher.url).get({ path: `/channels/${channel}/users` });
     return { status: response.status, body: await response.json() };

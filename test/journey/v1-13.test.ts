@@ -22,7 +22,7 @@ describe('API of gusher.cluster v1.13', () => {
     ann = await connectClient(`${gusher.url}/ws/TEST?token=${token}`);
     await ann.subscribe('AA');
     await ann.subscribe('AB');
-    socketId = (await ann.ask('gusher.ping')).socket_id ?? '';
+    socketId = (await ann.request('gusher.ping')).socket_id ?? '';
   });
   after(async () => {
     ann.socket.terminate();

@@ -49,7 +49,7 @@ describe('Auth webhook', () => {
       body: 'auth=t0k%26n+%C3%A9',
     });
     await client.subscribe('room-7');
-    const reply = await client.ask('gusher.subscribe', { channel: 'other' });
+    const reply = await client.request('gusher.subscribe', { channel: 'other' });
     expect(reply.event).to.equal('gusher.subscribe_error');
     await client.close();
   });
@@ -193,7 +193,7 @@ describe('Auth webhook', () => {
     const held: ServerResponse[] = [];
     webhook.answer = (response) => void held.push(response);
     const clients = Array.from({ length: MAX_IN_FLIGHT * 3 }, () => connectClient(connectUrl()));
-    await eventually(() => held.length === MAX_IN_FLIGHT, 'the webhook is asked');
+    await eventually(() => held.length === MAX_IN_FLIGHT, 'the webhook receives the calls');
     webhook.answer = json({ channels: ['news'] });
     for (const response of held) json({ channels: ['news'] })(response);
     for (const client of await Promise.all(clients)) client.socket.terminate();

@@ -45,6 +45,6 @@ describe('Server without free descriptors in any worker', () => {
 });
 
 async function expectAnswers(clients: readonly Client[]): Promise<void> {
-  const replies = await Promise.all(clients.map((client) => client.ask('gusher.ping')));
+  const replies = await Promise.all(clients.map((client) => client.request('gusher.ping')));
   for (const { event } of replies) expect(event).to.equal('gusher.pong_succeeded');
 }

@@ -47,8 +47,8 @@ describe('Worker killed under traffic', () => {
     disconnectAll([...cached, ...back]);
     // The promise is one second; the bound allows for a busy machine.
     expect(replacedMs).to.be.below(10_000);
-    const died = gusher.logs.find((line) => line.event === 'worker_exited');
-    expect(died).to.include({ level: 'error', signal: 'SIGKILL', respawnInMs: 0 });
+    const exit = gusher.logs.find((line) => line.event === 'worker_exited');
+    expect(exit).to.include({ level: 'error', signal: 'SIGKILL', respawnInMs: 0 });
   });
 
   it('serves API requests all the time on the same port', async () => {
@@ -70,10 +70,10 @@ describe('Worker killed under traffic', () => {
       const killed = gusher.workerPids.slice(-2);
       for (const pid of killed) process.kill(pid, 'SIGKILL');
       const clients = await Promise.all(Array.from({ length: 20 }, () => connectClient(gusher.clientUrl())));
-      const replies = await Promise.all(clients.map((client) => client.ask('gusher.ping')));
+      const replies = await Promise.all(clients.map((client) => client.request('gusher.ping')));
       for (const { event } of replies) expect(event).to.equal('gusher.pong_succeeded');
       for (const client of clients) client.socket.terminate();
-      await eventually(() => gusher.workerPids.length === 2 * (round + 1), 'both workers are back');
+      await eventually(() => gusher.workerPids.length === 2 * (round + 1), 'both workers are ready');
     }
   });
 });
@@ -112,7 +112,7 @@ class Traffic {
         return `${data} after ${received[index - 1]}`;
     }
     const missing = this.#accepted.filter((number) => !received.includes(number));
-    return missing.length > 0 ? `${missing} never came` : undefined;
+    return missing.length > 0 ? `${missing} are missing` : undefined;
   }
 
   async #run(): Promise<void> {

@@ -17,10 +17,13 @@ describe('Worker that sends malformed frames', () => {
     const gusher = await startGusher({ workers: 3, env: { NODE_OPTIONS: `--import=${sabotage}` } });
     try {
       const malformed = (): unknown[] => gusher.logs.filter(({ event }) => event === 'ipc_message_malformed');
-      await eventually(() => malformed().length === 2, 'both are found');
+      await eventually(() => malformed().length === 2, 'both malformed frames are logged');
       const killed = (): unknown[] => gusher.logs.filter(({ killReason }) => killReason !== undefined);
-      await eventually(() => killed().length === 2, 'both are ended');
-      await eventually(async () => (await gusher.publish('news', 'e', 0)).status === 200, 'it serves');
+      await eventually(() => killed().length === 2, 'both workers are killed');
+      await eventually(
+        async () => (await gusher.publish('news', 'e', 0)).status === 200,
+        'gusher serves requests',
+      );
       const client = await connectClient(gusher.clientUrl());
       await client.subscribe('news');
       expect((await gusher.publish('news', 'e', 1)).status).to.equal(200);

@@ -22,10 +22,10 @@ describe('Worker with a blocked event loop', () => {
     const clients = await Promise.all(
       Array.from({ length: CLIENTS }, () => within(connectClient(gusher.clientUrl()), 'a connect')),
     );
-    const replies = await Promise.all(clients.map((client) => client.ask('gusher.ping')));
+    const replies = await Promise.all(clients.map((client) => client.request('gusher.ping')));
     for (const { event } of replies) expect(event).to.equal('gusher.pong_succeeded');
-    const died = await gusher.logged('worker_exited');
-    expect(died.killReason).to.match(/^it sent no heartbeat for \d+ ms$/);
+    const exit = await gusher.logged('worker_exited');
+    expect(exit.killReason).to.match(/^it sent no heartbeat for \d+ ms$/);
     expect(isAlive(stuck)).to.equal(false);
     for (const client of clients) client.socket.terminate();
   });

@@ -44,7 +44,7 @@ describe('IdempotencyStore', () => {
     expect(received.slice(1)).to.deep.equal(['1/1 completed A', '1/2 completed A']);
   });
 
-  it('grants the key to the next claim if the request fails or its worker dies', () => {
+  it('grants the key to the next claim if the request fails or its worker exits', () => {
     claim(0, 1);
     claim(1, 1);
     claim(0, 2);
@@ -83,7 +83,7 @@ describe('IdempotencyStore', () => {
     expect(received).to.deep.equal(['0/1 acquired', '1/1 mismatch', '1/2 acquired', '0/2 completed A']);
   });
 
-  it('reserves the key of a worker that died while it executed the request', () => {
+  it('reserves the key of a worker that exited while it executed the request', () => {
     claim(0, 1);
     store.dropWorker(0);
     claim(1, 1, 'k', 'other');

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 
 export interface ApiAnswer {
   readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   readonly json: any;
   readonly text: string;
   readonly headers: Headers;

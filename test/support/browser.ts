@@ -63,7 +63,7 @@ function isProgram(path: string): boolean {
 interface ReceivedEvent {
   readonly channel: string;
   readonly event: string;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   readonly data: any;
   readonly metadata?: { user_id?: string };
 }

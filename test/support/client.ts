@@ -7,7 +7,7 @@ export interface Message {
   readonly socket_id?: string;
   readonly id?: unknown;
   readonly time?: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   readonly data?: any;
 }
 
@@ -64,13 +64,13 @@ export class Client {
   }
 
   /** Sends a command; returns its reply, which must be the next message. */
-  ask(event: string, data?: unknown, more?: object): Promise<Message> {
+  request(event: string, data?: unknown, more?: object): Promise<Message> {
     this.send(event, data, more);
     return this.next();
   }
 
   async subscribe(channel: string): Promise<void> {
-    const reply = await this.ask('gusher.subscribe', { channel });
+    const reply = await this.request('gusher.subscribe', { channel });
     if (reply.event !== 'gusher.subscribe_succeeded') throw new Error(`not subscribed: ${reply.event}`);
   }
 

@@ -11,7 +11,7 @@ export interface Credentials {
 export interface PusherMessage {
   readonly event: string;
   readonly channel?: string;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   readonly data?: any;
   readonly user_id?: unknown;
 }
@@ -86,7 +86,7 @@ export class PusherClient {
   }
 
   /** Like `expect`; returns the parsed JSON of the string in `data`. */
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   async expectData(event: string, channel?: string): Promise<any> {
     const { data } = await this.expect(event, channel);
     if (typeof data !== 'string')
@@ -148,7 +148,7 @@ export class PusherClient {
   }
 
   /** Subscribes; returns the data of the success. Skips messages of other channels. */
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   async subscribe(channel: string, member?: { user_id: unknown; user_info?: unknown }): Promise<any> {
     this.sendSubscribe(channel, member === undefined ? undefined : JSON.stringify(member));
     const { data } = await this.until('pusher_internal:subscription_succeeded', channel);
@@ -156,7 +156,7 @@ export class PusherClient {
   }
 
   /** Signs in; returns the data of the success. */
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   async signIn(user: object): Promise<any> {
     const userData = JSON.stringify(user);
     this.send('pusher:signin', {

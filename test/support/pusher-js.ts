@@ -60,14 +60,14 @@ export function optionsFor(
 }
 
 interface EventSource {
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   bind: (event: string, listener: (data: any) => void) => unknown;
 }
 
 /** Waits for an event of a pusher-js channel, connection or user. */
 export function eventOf(source: EventSource, event: string) {
   return within(
-    // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+    // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
     new Promise<any>((resolve) => {
       source.bind(event, resolve);
     }),

@@ -22,7 +22,7 @@ describe('WebhookClient', () => {
       for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
       received.push({ path: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url === '/hangs') return;
-      if (request.url === '/redirects') response.setHeader('Location', '/taken');
+      if (request.url === '/redirects') response.setHeader('Location', '/accepted');
       const [, status] = /^\/(\d{3})$/.exec(request.url ?? '') ?? [];
       response.statusCode = request.url === '/redirects' ? 302 : Number(status ?? 200);
       if (request.url === '/floods') {
@@ -58,9 +58,9 @@ describe('WebhookClient', () => {
     );
 
   it('sends a signed POST with exactly the headers that SDKs compare', async () => {
-    await deliver('/taken');
+    await deliver('/accepted');
     const { path, headers, body } = received.at(-1) ?? { path: '', headers: {}, body: '' };
-    expect(path).to.equal('/taken');
+    expect(path).to.equal('/accepted');
     expect(headers['content-type']).to.equal('application/json');
     expect(headers['x-pusher-key']).to.equal('k1');
     expect(headers['x-pusher-signature']).to.equal(signatureOf('s3cr3t', '{"é":1}'));
@@ -105,7 +105,7 @@ describe('WebhookClient', () => {
       '[::1]',
       '[::ffff:7f00:1]',
     ]) {
-      const error = await errorOf(deliver('/taken', { allowPrivate: false, host }));
+      const error = await errorOf(deliver('/accepted', { allowPrivate: false, host }));
       expect(error, host).to.contain('private');
     }
     expect(received.length).to.equal(before);

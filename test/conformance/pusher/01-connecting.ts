@@ -29,7 +29,7 @@ describe('Pusher §1: connecting', () => {
     }
   });
 
-  it('gives every connection a unique, unpredictable id', async () => {
+  it('assigns every connection a unique, unpredictable id', async () => {
     const opened = await Promise.all(Array.from({ length: 50 }, () => clients.connect()));
     const ids = opened.map(({ socketId }) => socketId);
     expect(new Set(ids).size).to.equal(ids.length);

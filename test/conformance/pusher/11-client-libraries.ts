@@ -37,26 +37,29 @@ describe('Pusher: existing clients, unmodified', () => {
         await connect({ id: '1', info: { n: 1 } }),
         await connect({ id: '2', info: { n: 2 } }),
       ];
-      const mine = await present(one, name);
-      expect(mine.members.count).to.equal(1);
-      expect(mine.members.me).to.deep.equal({ id: '1', info: { n: 1 } });
-      const [added, removed] = [eventOf(mine, 'pusher:member_added'), eventOf(mine, 'pusher:member_removed')];
-      const theirs = await present(two, name);
+      const channel = await present(one, name);
+      expect(channel.members.count).to.equal(1);
+      expect(channel.members.me).to.deep.equal({ id: '1', info: { n: 1 } });
+      const [added, removed] = [
+        eventOf(channel, 'pusher:member_added'),
+        eventOf(channel, 'pusher:member_removed'),
+      ];
+      const otherChannel = await present(two, name);
       expect(await added).to.deep.equal({ id: '2', info: { n: 2 } });
-      expect(theirs.members.members).to.deep.equal({ 1: { n: 1 }, 2: { n: 2 } });
+      expect(otherChannel.members.members).to.deep.equal({ 1: { n: 1 }, 2: { n: 2 } });
       two.disconnect();
       expect(await removed).to.deep.equal({ id: '2', info: { n: 2 } });
-      expect(mine.members.count).to.equal(1);
+      expect(channel.members.count).to.equal(1);
     });
 
     it('triggers client events with the id of the sender', async () => {
       const name = fresh('presence-');
       const [one, two] = [await connect({ id: '1' }), await connect({ id: '2' })];
-      const [mine, theirs] = [await present(one, name), await present(two, name)];
+      const [channel, otherChannel] = [await present(one, name), await present(two, name)];
       const received = new Promise((resolve) => {
-        theirs.bind('client-hi', (data: unknown, metadata: unknown) => resolve([data, metadata]));
+        otherChannel.bind('client-hi', (data: unknown, metadata: unknown) => resolve([data, metadata]));
       });
-      mine.trigger('client-hi', { n: 1 });
+      channel.trigger('client-hi', { n: 1 });
       expect(await received).to.deep.equal([{ n: 1 }, { user_id: '1' }]);
     });
 
@@ -124,10 +127,10 @@ describe('Pusher: existing clients, unmodified', () => {
       client.signin();
       await success;
       await request('POST', `/users/${id}/terminate_connections`, { body: {} });
-      await eventually(() => client.connection.state === 'disconnected', 'it has given up');
+      await eventually(() => client.connection.state === 'disconnected', 'the client stops reconnecting');
       const lost = new PusherJs('no-such-app', optionsFor(target));
       open.push(lost);
-      await eventually(() => lost.connection.state === 'disconnected', 'it has given up');
+      await eventually(() => lost.connection.state === 'disconnected', 'the client stops reconnecting');
     });
   });
 

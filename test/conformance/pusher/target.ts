@@ -28,13 +28,13 @@ export interface Target extends Credentials {
 
 const SMALL = { key: 'small', secret: 'small-secret' };
 
-/** A call of the app's webhook, as it came. */
+/** A call that the app's webhook received. */
 export interface WebhookCall {
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-/** Every call since the suite began. */
+/** All calls since the start of the suite. */
 export const webhookCalls: WebhookCall[] = [];
 let receiver: Server | undefined;
 
@@ -52,7 +52,7 @@ async function receiveWebhooks(port: number): Promise<void> {
 let own: { gusher: RunningGusher; apps: AppsFile } | undefined;
 let target: Promise<Target> | undefined;
 
-/** The same for all files of the suite. */
+/** Returns the server under test, the same for all files of the suite. */
 export function conformanceTarget(): Promise<Target> {
   target ??= process.env.PUSHER_URL === undefined ? startOwn() : namedTarget(process.env);
   return target;
@@ -122,13 +122,13 @@ async function startOwn(): Promise<Target> {
   };
 }
 
-/** The built program, where it is what is tested. */
+/** Returns the built program if it is the server under test. */
 export async function ownGusher(): Promise<RunningGusher | undefined> {
   await conformanceTarget();
   return own?.gusher;
 }
 
-/** Clients of one test, gone at its end. */
+/** Connects the clients of one test. */
 export class Clients {
   readonly #clients: PusherClient[] = [];
 
@@ -144,7 +144,7 @@ export class Clients {
     return client;
   }
 
-  /** A client at an address of its own, not established yet. */
+  /** Connects to another path, and does not wait for connection_established. */
   async open(path: string, options?: { origin?: string }): Promise<PusherClient> {
     const { url, key, secret } = await conformanceTarget();
     const client = await openPusherSocket(url + path, { key, secret }, options);
@@ -159,11 +159,11 @@ export class Clients {
 
 export interface Answer {
   readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into what it expects to be there
+  // biome-ignore lint/suspicious/noExplicitAny: a test accesses the fields that it expects
   readonly json: any;
 }
 
-/** A signed request to the HTTP API, made by hand: `path` begins behind `/apps/{id}`. */
+/** Sends a signed request to the HTTP API. `path` begins after `/apps/{id}`. */
 export async function request(
   method: 'GET' | 'POST',
   path: string,

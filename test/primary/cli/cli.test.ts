@@ -416,7 +416,7 @@ describe('the command line', () => {
         (await publish('news', 'e', '{"n":\n1.0}')).output,
         (await publish('123', 'gusher.multi_subscribe_succeeded', 'x')).output,
       ];
-      await eventually(() => run.output.split('\n').length > sent.length, 'all was printed');
+      await eventually(() => run.output.split('\n').length > sent.length, 'all messages are printed');
       run.signal('SIGINT');
       expect(await within(run.ended, 'its end')).to.equal(0);
       expect(run.output).to.equal(sent.join(''));
@@ -475,21 +475,21 @@ describe('the command line', () => {
 
   describe('without a running gusher', () => {
     it('reports in one line that another program responds', async () => {
-      const stranger = createTcpServer((socket) => {
+      const otherServer = createTcpServer((socket) => {
         socket.on('error', () => undefined);
         socket.once('data', () => {
           socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
         });
       });
-      stranger.listen(0, '127.0.0.1');
-      await once(stranger, 'listening');
-      const { port } = stranger.address() as AddressInfo;
+      otherServer.listen(0, '127.0.0.1');
+      await once(otherServer, 'listening');
+      const { port } = otherServer.address() as AddressInfo;
       const env = { GUSHER_API_LISTEN: `127.0.0.1:${port}` };
       expect(await gusherProcess(['publish', 'news', 'e'], env)).to.include({
         code: 1,
         errorLines: `gusher: gusher is not reachable at 127.0.0.1:${port} (unexpected_upgrade)\n`,
       });
-      stranger.close();
+      otherServer.close();
     });
 
     it('reports in one line that no program listens', async () => {
@@ -506,10 +506,10 @@ describe('the command line', () => {
     });
 
     it('reports that the response is not from gusher', async () => {
-      const stranger = createServer((_request, response) => response.writeHead(500).end('<html>'));
-      stranger.listen(0, '127.0.0.1');
-      await once(stranger, 'listening');
-      const { port } = stranger.address() as { port: number };
+      const otherServer = createServer((_request, response) => response.writeHead(500).end('<html>'));
+      otherServer.listen(0, '127.0.0.1');
+      await once(otherServer, 'listening');
+      const { port } = otherServer.address() as { port: number };
       try {
         const { code, errors } = await gusher(['publish', 'news', 'e', '--api-listen', `127.0.0.1:${port}`]);
         expect({ code, errors }).to.deep.equal({
@@ -517,7 +517,7 @@ describe('the command line', () => {
           errors: ['not published: the response is not from gusher'],
         });
       } finally {
-        stranger.close();
+        otherServer.close();
       }
     });
   });

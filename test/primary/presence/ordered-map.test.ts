@@ -25,7 +25,7 @@ function churn(
 
 describe('OrderedMap', () => {
   for (const names of [50, 900, 5_000]) {
-    it(`lists ${names} names in order while they come and go`, () => {
+    it(`lists ${names} names in order while names are added and removed`, () => {
       const map = new OrderedMap<number>();
       const truth = new Set<string>();
       for (const bias of [90, 50, 10, 95, 2, 60]) {

@@ -9,7 +9,7 @@ describe('GracePeriod', () => {
     grace.hold('a', 'a left');
     grace.hold('b', 'b left');
     expect(received).to.deep.equal([]);
-    await eventually(() => received.length === 2, 'both are reported');
+    await eventually(() => received.length === 2, 'both departures are reported');
     expect(received).to.deep.equal(['a left', 'b left']);
     expect(grace.cancel('a'), 'a return after that').to.equal(true);
   });
@@ -31,7 +31,7 @@ describe('GracePeriod', () => {
     grace.hold('a', 'first');
     grace.cancel('a');
     grace.hold('a', 'second');
-    await eventually(() => received.length > 0, 'it is reported');
+    await eventually(() => received.length > 0, 'the departure is reported');
     expect(received).to.deep.equal(['second']);
   });
 

@@ -111,7 +111,7 @@ describe('TokenVerifier', () => {
     expect(await outcomeOf(shop, await at({ notBefore: 60 }))).to.equal('token_not_yet_valid');
     expect(await outcomeOf(shop, await at({ notBefore: 2 }))).to.equal('is ann');
     const never = await signToken(OTHER.privateKey, CLAIMS, { expiresIn: -60 });
-    expect(await outcomeOf(shop, never), 'a forged one is not told more').to.equal('token_refused');
+    expect(await outcomeOf(shop, never), 'a forged token gets no more details').to.equal('token_refused');
   });
 
   it('rejects tokens of another app, even if both apps trust the same key', async () => {
@@ -179,8 +179,8 @@ describe('TokenVerifier', () => {
       const two = await signToken(OTHER.privateKey, CLAIMS, { kid: 'two' });
       for (const token of [one, two, one]) expect(await outcomeOf(app, token, tokens)).to.equal('is ann');
       expect(calls).to.equal(1);
-      const stranger = await signToken(keyPairFor('RS256').privateKey, CLAIMS, { kid: 'one' });
-      expect(await outcomeOf(app, stranger, tokens)).to.equal('token_refused');
+      const forged = await signToken(keyPairFor('RS256').privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, forged, tokens)).to.equal('token_refused');
     });
 
     it('verifies tokens with a key that was published later', async () => {
@@ -194,8 +194,8 @@ describe('TokenVerifier', () => {
       expect(await outcomeOf(app, later, tokens)).to.equal('token_refused');
       await publish(['two', OTHER]);
       expect(await outcomeOf(app, later, tokens)).to.equal('is ann');
-      const gone = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
-      expect(await outcomeOf(app, gone, tokens)).to.equal('token_refused');
+      const revoked = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
+      expect(await outcomeOf(app, revoked, tokens)).to.equal('token_refused');
     });
 
     it('does not send a request for each unknown key id', async () => {

@@ -245,7 +245,7 @@ describe('ReceiveQueue', () => {
       receiveAll(connection, '1', '2');
       closeSocket(connection);
       expect(isFinished).to.equal(false);
-      await eventually(() => isFinished, 'it is isFinished');
+      await eventually(() => isFinished, 'the queue is finished');
       await finishCommand();
       expect(received).to.deep.equal(['1']);
     });

@@ -131,7 +131,7 @@ describe('FanOut', () => {
     }
   });
 
-  it('sends a reply before publications that come after it', async () => {
+  it('sends a reply before later publications', async () => {
     const { hub, sendQueue, publish } = makeHub();
     const { connection, transport } = makeConnection();
     hub.add(connection);

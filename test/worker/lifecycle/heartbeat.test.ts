@@ -16,7 +16,7 @@ describe('Heartbeat', () => {
       const connections = Array.from({ length: count }, () => makeConnection().connection);
       const { pinged, closed, stop } = watchedConnection(connections);
       const start = performance.now();
-      await eventually(() => closed.size === count, 'all are closed');
+      await eventually(() => closed.size === count, 'all clients are closed');
       stop();
       for (const connection of connections) {
         const pingedAt = pinged.get(connection) ?? Number.NaN;
@@ -31,13 +31,13 @@ describe('Heartbeat', () => {
   it('neither pings nor closes a client that sends bytes', async () => {
     const { connection, transport } = makeConnection();
     const { pinged, closed, stop } = watchedConnection([connection]);
-    const speaker = setInterval(() => {
+    const traffic = setInterval(() => {
       transport.receivedBytes += 1;
     }, 1);
     const silent = makeConnection().connection;
     const other = watchedConnection([silent]);
     await eventually(() => other.closed.size === 1, 'a silent client is closed');
-    clearInterval(speaker);
+    clearInterval(traffic);
     stop();
     other.stop();
     expect(pinged.size + closed.size).to.equal(0);
@@ -48,7 +48,7 @@ describe('Heartbeat', () => {
     // Four checks of 320 ms at 16 KB/s.
     slow.transport.sentBytes = 4.1 * 0.32 * 16_384;
     const { pinged, closed, stop } = watchedConnection([slow.connection, silent.connection]);
-    await eventually(() => closed.has(silent.connection), 'the one to which nothing was sent is closed');
+    await eventually(() => closed.has(silent.connection), 'the silent client is closed');
     await eventually(() => closed.has(slow.connection), 'the slow one is closed');
     stop();
     const waited = (connection: Connection): number =>

@@ -94,7 +94,7 @@ for (const way of ways) {
       fill();
       for (let n = 0; n < 20; n += 1) write(1_000 + n);
       await everythingArrives();
-      await eventually(() => writer.unsentBytes(target) === 0, 'nothing waits');
+      await eventually(() => writer.unsentBytes(target) === 0, 'all bytes are sent');
       write(10);
       await everythingArrives();
     });
@@ -118,7 +118,7 @@ for (const way of ways) {
       write(1_000);
       expect(writer.unsentBytes(target)).to.equal(MEBIBYTE + 1_001);
       await everythingArrives();
-      await eventually(() => writer.unsentBytes(target) === 0, 'nothing waits');
+      await eventually(() => writer.unsentBytes(target) === 0, 'all bytes are sent');
     });
 
     it('sends unsent bytes before the end of the stream', async () => {

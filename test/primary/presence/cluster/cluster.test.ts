@@ -164,7 +164,7 @@ describe('PresenceCluster', () => {
 
     sentinel.switchTo(replica.port);
     const two = new Host(replica.url);
-    await eventually(() => two.state().includes('a 2 u,v'), 'a host that comes later knows of both');
+    await eventually(() => two.state().includes('a 2 u,v'), 'a later host knows both');
     for (const { cluster } of [one, two]) await cluster.close();
     sentinel.stop();
     await replica.stop();
@@ -208,7 +208,7 @@ describe('PresenceCluster', () => {
       const before = await connections();
       await redis.command('CONFIG', 'SET', 'maxmemory', '1');
       one.report(delta('a', 'u', -1), delta('a', 'v'));
-      await eventually(() => one.logged.length > 0, 'it is logged');
+      await eventually(() => one.logged.length > 0, 'the error is logged');
       const tries = await count('exec');
       await heartbeats(() => one.report(delta('b', 'w')));
       expect((await count('exec')) - tries).to.be.within(1, 4);
@@ -229,8 +229,8 @@ describe('PresenceCluster', () => {
       await agree(one, two, 'of one user');
       await redis.command('REPLICAOF', '127.0.0.1', '1');
       one.report(delta('a', 'u', -1), delta('a', 'v'));
-      await eventually(() => one.logged.length + two.logged.length === 2, 'it is logged');
-      await eventually(async () => (await connections()).length === 4, 'all are connected');
+      await eventually(() => one.logged.length + two.logged.length === 2, 'the error is logged');
+      await eventually(async () => (await connections()).length === 4, 'all connections are open');
       const before = await connections();
       await heartbeats();
       expect(await connections()).to.deep.equal(before);
@@ -249,7 +249,7 @@ describe('PresenceCluster', () => {
       const two = start();
       one.report(delta('', 'u'));
       two.report(delta('', 'v'));
-      await eventually(() => one.state().length + two.state().length === 6, 'they know of each other');
+      await eventually(() => one.state().length + two.state().length === 6, 'the hosts know each other');
       await redis.command('CONFIG', 'SET', 'maxmemory', '1');
       const three = start();
       three.report(delta('', 'w'));
@@ -270,7 +270,7 @@ describe('PresenceCluster', () => {
       await agree(one, two, 'of both users');
       await redis.command('CONFIG', 'SET', 'maxmemory', '1');
       one.report(delta('a', 'u', -1));
-      await eventually(() => one.logged.length > 0, 'it is logged');
+      await eventually(() => one.logged.length > 0, 'the error is logged');
       for (let n = 0; n < 200_001; n += 1) one.report(delta('a', `w${n}`), delta('a', `w${n}`, -1));
       await heartbeats();
       expect(two.state()).to.deep.equal(['0', 'a 2 u,v']);
@@ -304,8 +304,8 @@ describe('PresenceCluster', () => {
       await agree(one, two, 'of one user');
       await redis.command('ACL', 'SETUSER', 'default', '-subscribe');
       await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
-      await eventually(() => one.logged.length > 0, 'it is logged');
-      await eventually(async () => (await connections()).length === 4, 'all are connected');
+      await eventually(() => one.logged.length > 0, 'the error is logged');
+      await eventually(async () => (await connections()).length === 4, 'all connections are open');
       const before = await connections();
       one.report(delta('', 'u', -1), delta('', 'v'));
       const tries = await count('subscribe', 'rejected_calls');
@@ -350,10 +350,10 @@ describe('PresenceCluster', () => {
   it('chooses one owner per channel, the same on all hosts', async () => {
     const one = start();
     const two = start();
-    await eventually(() => one.cluster.isVoter && two.cluster.isVoter, 'both had the time to know the other');
+    await eventually(() => one.cluster.isVoter && two.cluster.isVoter, 'both hosts are voters');
     one.report(delta('', 'one'));
     two.report(delta('', 'two'));
-    await eventually(() => one.state().length + two.state().length === 6, 'both know the other');
+    await eventually(() => one.state().length + two.state().length === 6, 'the hosts know each other');
     one.owned.length = 0;
     two.owned.length = 0;
     for (let n = 0; n < 50; n += 1) {
@@ -363,7 +363,7 @@ describe('PresenceCluster', () => {
     await agree(one, two, 'of 50 channels');
     one.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
     two.report(...Array.from({ length: 50 }, (_, n) => delta(`c${n}`, 'u', -1)));
-    await eventually(() => one.state().length + two.state().length === 6, 'all have left');
+    await eventually(() => one.state().length + two.state().length === 6, 'all users have left');
     const all = [...one.owned, ...two.owned].filter((written) => written.includes(' c'));
     const expected = Array.from({ length: 50 }, (_, n) => [
       `occupied shop c${n}`,
@@ -419,13 +419,14 @@ describe('PresenceCluster', () => {
     const two = start();
     await agree(one, two, 'of one user');
     for (const text of hostile) await redis.command('PUBLISH', 'gusher:presence', text);
-    // A forged host has valid and invalid records. The valid ones count while it is alive.
-    const alive = `gusher:host:{${host}}`;
-    await redis.command('SET', alive, '1', 'EX', '8');
-    for (let chunk = 0; chunk < 32; chunk += 1) await redis.command('HSET', `${alive}:${chunk}`, '', '1');
+    // A forged host has valid and invalid records. The valid ones count while it sends heartbeats.
+    const heartbeatKey = `gusher:host:{${host}}`;
+    await redis.command('SET', heartbeatKey, '1', 'EX', '8');
+    for (let chunk = 0; chunk < 32; chunk += 1)
+      await redis.command('HSET', `${heartbeatKey}:${chunk}`, '', '1');
     await redis.command(
       'HSET',
-      `${alive}:0`,
+      `${heartbeatKey}:0`,
       'shop\na\nfake',
       '1',
       'shop\na\nbad',

@@ -28,7 +28,7 @@ function codeOf(work: () => unknown): string | undefined {
   }
 }
 
-/** A target as an SDK would send it: `signed` is what it signs over, `sent` what stands in the URL. */
+/** A target as an SDK would send it: `signed` is what it signs over, `sent` is the URL. */
 function target(path: { signed: string; sent: string }, query: { signed: string[]; sent: string[] }): string {
   const credentials = [`auth_key=${CREDENTIALS.key}`, `auth_timestamp=${NOW_S}`, 'auth_version=1.0'];
   const text = `GET\n${path.signed}\n${[...credentials, ...query.signed].sort().join('&')}`;

@@ -4,7 +4,7 @@ import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { PusherWorker, WORKER_APP } from '../../../support/pusher-worker.ts';
 
-/** More turns of the event loop than a subscription takes. */
+/** More event-loop turns than a subscription needs. */
 const TURNS = 20;
 
 async function pass(turns: number): Promise<void> {

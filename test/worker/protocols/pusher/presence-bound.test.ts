@@ -105,10 +105,10 @@ describe('the member limit of a presence channel', () => {
     try {
       const { connection, transport } = worker.connect();
       await worker.subscribe(connection, CHANNEL);
-      await eventually(() => textsOf(transport).length === 1, 'it is refused');
+      await eventually(() => textsOf(transport).length === 1, 'the subscription is rejected');
       expect(textsOf(transport)[0]).to.include('ServerError');
       const again = worker.subscribe(connection, CHANNEL);
-      await eventually(() => held.length > 2, 'it tries again');
+      await eventually(() => held.length > 2, 'the client subscribes again');
       worker.deliverToPrimary = setImmediate;
       for (const hand of held) hand();
       await again;
@@ -116,9 +116,9 @@ describe('the member limit of a presence channel', () => {
       expect(textsOf(transport)[1]).to.include('subscription_succeeded');
       const subscriptions = (): number =>
         presence.channel(WORKER_APP.key, CHANNEL)?.counts.subscriptions ?? 0;
-      await eventually(() => subscriptions() === 1, 'it is there once');
+      await eventually(() => subscriptions() === 1, 'the member is counted once');
       worker.leave(connection);
-      await eventually(() => subscriptions() === 0, 'it has left');
+      await eventually(() => subscriptions() === 0, 'the member has left');
       expect(received).to.deep.equal(['joined u', 'left u']);
     } finally {
       worker.close();

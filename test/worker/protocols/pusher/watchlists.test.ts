@@ -13,7 +13,8 @@ describe('Watchlists', () => {
     const unwatched: unknown[] = [];
     const lists = new Watchlists({
       presence: {
-        subscribe: (_query: unknown, take: QueryCallback<never>) => take((answers.shift() ?? 0) as never),
+        subscribe: (_query: unknown, callback: QueryCallback<never>) =>
+          callback((answers.shift() ?? 0) as never),
         unsubscribe: (query) => void unwatched.push(query),
       },
       reply: ({ id }, text) => void received.push(`${id} ${text}`),
