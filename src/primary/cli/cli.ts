@@ -1,6 +1,7 @@
 import yargs from 'yargs';
 import { version } from '../../shared/version.ts';
 import { appsCommand } from './commands/apps.ts';
+import { checkCommand } from './commands/check.ts';
 import { publishCommand } from './commands/publish.ts';
 import { startCommand } from './commands/start.ts';
 import { subscribeCommand } from './commands/subscribe.ts';
@@ -55,6 +56,7 @@ function commandLine(words: readonly string[]) {
       )
       .command(startCommand)
       .command(appsCommand)
+      .command(checkCommand)
       .command(publishCommand)
       .command(subscribeCommand)
       .command(tokenCommand)

@@ -7,8 +7,19 @@ export class CommandFailedError extends Error {}
 /** The command or a setting is invalid: exit code 2. The message has one line per error. */
 export class UsageError extends Error {}
 
+/** A command that printed its result ends with this exit code. */
+export class ExitCodeError extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`exit code ${code}`);
+    this.code = code;
+  }
+}
+
 /** Prints an error to standard error and returns the exit code. */
 export function exitCode(error: unknown): number {
+  if (error instanceof ExitCodeError) return error.code;
   if (error instanceof UsageError) {
     printError(error.message);
     process.stderr.write('\nTry: gusher --help\n');

@@ -40,8 +40,17 @@ function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): s
   return `${about}${facts.length > 0 ? ` (${facts.join('; ')})` : ''} [${env}]`;
 }
 
+/** All errors in the settings of a command. */
+export interface SettingErrors {
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** The settings of a command, which of them were given, and warnings about them. */
-export type LoadedSettings<Name extends SettingName> = Exclude<Resolution<Name>, { errors: unknown }> & {
+export type LoadedSettings<Name extends SettingName = SettingName> = Exclude<
+  Resolution<Name>,
+  { errors: unknown }
+> & {
   readonly warnings: readonly string[];
 };
 
@@ -53,15 +62,25 @@ export function loadSettings<Name extends SettingName>(
   argv: Arguments,
   names: readonly Name[],
 ): LoadedSettings<Name> {
+  const resolution = readSettings(argv, names);
+  if ('errors' in resolution) throw new UsageError(resolution.errors.join('\n'));
+  return resolution;
+}
+
+/** Resolves the settings of a command as `loadSettings` does, and returns all errors. */
+export function readSettings<Name extends SettingName>(
+  argv: Arguments,
+  names: readonly Name[],
+): LoadedSettings<Name> | SettingErrors {
   const file = loadEnvFile(argv[ENV_FILE_FLAG], names);
   const sources = { flags: flagsOf(argv, names), environment: process.env, file: file.values };
   const resolution = resolveSettings(sources, names);
   const errors = [...file.errors, ...('errors' in resolution ? resolution.errors : [])];
-  if ('errors' in resolution || errors.length > 0) throw new UsageError(errors.join('\n'));
+  const unknown = [...file.warnings, ...unknownSettings(process.env, file.values)];
+  if ('errors' in resolution || errors.length > 0) return { errors, warnings: unknown };
   const { settings, given } = resolution;
   const warnings = [
-    ...file.warnings,
-    ...unknownSettings(process.env, file.values),
+    ...unknown,
     ...('redisUrl' in settings ? idleSettings(settings as Pick<Settings, 'redisUrl'>, given) : []),
   ];
   return { ...resolution, warnings };

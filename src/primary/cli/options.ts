@@ -21,3 +21,11 @@ export function wordsAfterDashes({ _: [, ...words] }: Arguments, max = Number.PO
   if (words.length > max) throw new UsageError(`too many arguments: ${words.slice(max).join(' ')}`);
   return words.map(String);
 }
+
+/** Options of commands that print findings. */
+export function reportOptions(): Record<string, Options> {
+  return {
+    json: { type: 'boolean', describe: 'print one JSON object' },
+    strict: { type: 'boolean', describe: 'exit with 3 if there is a warning' },
+  };
+}

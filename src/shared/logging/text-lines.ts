@@ -1,4 +1,4 @@
-import { type Color, type Paint, paintNothing } from '../process/terminal.ts';
+import { type Color, type Paint, paintNothing, withoutControls } from '../process/terminal.ts';
 
 /** Fields of every line, which are not listed as facts. */
 const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'event', 'process', 'pid', 'err']);
@@ -59,8 +59,4 @@ function errorText(err: unknown): string {
   const { stack, message } = err as { stack?: unknown; message?: unknown };
   const lines = String(stack ?? message).split('\n');
   return lines.map((line) => `    ${withoutControls(line)}\n`).join('');
-}
-
-function withoutControls(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, '\ufffd');
 }

@@ -26,3 +26,8 @@ function paintColor(color: Color, text: string): string {
 export function paintNothing(_color: Color, text: string): string {
   return text;
 }
+
+/** Replaces control characters and line separators. Attack: text of a client, which a terminal would execute. */
+export function withoutControls(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, '\ufffd');
+}
