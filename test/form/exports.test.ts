@@ -5,6 +5,7 @@ import { readSources, type SourceFile } from '../support/source-files.ts';
 const FOR_TESTS: readonly string[] = [
   'primary/process/signals.ts isUnderNohup',
   'shared/ipc/pipe-frame.ts TOPIC_MAX_BYTES',
+  'worker/api/openapi/paths/apps.ts APP_FIELD_SCHEMAS',
   'worker/connection/client-socket.ts WS_CLOSE_CODES',
   'worker/handshake/pusher/pusher-path.ts pusherPaths',
   'worker/protocols/pusher/close-codes.ts PUSHER_CLOSE_CODES',

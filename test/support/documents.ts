@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { openApiText } from '../../src/worker/api/openapi/document.ts';
 import { closeCodesTable, errorCodesTable, errorsTable } from './error-documents.ts';
 import { envExample, settingsTable } from './settings-documents.ts';
 
@@ -14,6 +15,7 @@ export interface GeneratedPart {
 
 export const GENERATED: readonly GeneratedPart[] = [
   { path: '.env.example', text: envExample },
+  { path: 'docs/openapi.json', text: openApiText },
   { path: 'docs/settings.md', part: 'settings', text: settingsTable },
   { path: 'PROTOCOL.md', part: 'errors', text: errorsTable },
   { path: 'PROTOCOL.md', part: 'close codes', text: closeCodesTable },

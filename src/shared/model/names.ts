@@ -8,15 +8,15 @@
  * 256 units has at most 768 bytes in UTF-8.
  */
 
-const APP_KEY_MAX_LENGTH = 128;
+export const APP_KEY_MAX_LENGTH = 128;
 export const CHANNEL_MAX_LENGTH = 256;
-const EVENT_MAX_LENGTH = 256;
-const USER_ID_MAX_LENGTH = 256;
-const SOCKET_ID_MAX_LENGTH = 64;
+export const EVENT_MAX_LENGTH = 256;
+export const USER_ID_MAX_LENGTH = 256;
+export const SOCKET_ID_MAX_LENGTH = 64;
 
 const PUBLICATION_ID_MAX_LENGTH = 64;
 
-const APP_KEY = /^[A-Za-z0-9_.~-]+$/;
+export const APP_KEY = /^[A-Za-z0-9_.~-]+$/;
 // C0, DEL and C1 controls, and lone surrogates: unsafe in log lines, terminals or UTF-8.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const LONE_SURROGATE = /\p{Cs}/u;

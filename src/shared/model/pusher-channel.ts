@@ -5,8 +5,8 @@ import { isUserId } from './names.ts';
  * `private-encrypted-`, each also followed by `cache-`, and `cache-` alone.
  */
 
-const CHANNEL_MAX_LENGTH = 200;
-const CHANNEL = /^#?[-a-zA-Z0-9_=@,.;]+$/;
+export const CHANNEL_MAX_LENGTH = 200;
+export const CHANNEL = /^#?[-a-zA-Z0-9_=@,.;]+$/;
 const CACHE = /^(?:private-encrypted-|private-|presence-)?cache-/;
 
 /** The only channels that begin with `#`: messages to a signed-in user. */

@@ -15,7 +15,7 @@ import {
   showRegistered,
 } from './resources/apps.ts';
 import { countChannels, listChannels } from './resources/channels.ts';
-import { health, readiness, showVersion } from './resources/health.ts';
+import { health, readiness, showOpenApi, showVersion } from './resources/health.ts';
 import { listApps, showTotals } from './resources/stats.ts';
 import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
@@ -36,12 +36,10 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
   };
 
   registerHealthRoutes(router, dependencies.readiness);
-  // The version needs no token, but without a token pages of other sites may not read it.
-  router.get(
-    '/version',
-    showVersion(dependencies.version),
-    settings.apiToken === undefined ? authHook : undefined,
-  );
+  // These need no token, but without a token pages of other sites may not read them.
+  const localHook = settings.apiToken === undefined ? authHook : undefined;
+  router.get('/version', showVersion(dependencies.version), localHook);
+  router.get('/openapi.json', showOpenApi(), localHook);
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(dependencies));
   publish('POST', '/v1/apps/:app/messages', publishByPattern(dependencies));

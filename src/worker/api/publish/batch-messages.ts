@@ -9,7 +9,7 @@ import { publishMany } from './publish-many.ts';
 import type { PublishHandler } from './publish-route.ts';
 
 /** Attack: a body of very many short messages, which would occupy this worker. */
-const MESSAGES_MAX = 10_000;
+export const MESSAGES_MAX = 10_000;
 
 /**
  * `POST /v1/apps/{app}/messages/batch` with `[{"channel","event","data"}, …]`: publishes all messages in order, or none if

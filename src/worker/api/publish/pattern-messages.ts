@@ -10,7 +10,7 @@ import { readMessage, withId } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { PublishHandler } from './publish-route.ts';
 
-const PATTERN_MAX_LENGTH = 512;
+export const PATTERN_MAX_LENGTH = 512;
 /**
  * Attack: `(a?){1000}`, a short pattern that compiles to a long program, linear in the name but with a large factor. The
  * length of the pattern times all its counts bounds the size of the program before compilation.

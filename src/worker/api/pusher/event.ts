@@ -5,9 +5,9 @@ import { isName } from '../../../shared/model/names.ts';
 import { isEncryptedChannel, isPusherChannel } from '../../../shared/model/pusher-channel.ts';
 import { type Attribute, attributesOf } from './occupancy.ts';
 
-const EVENT_NAME_MAX_LENGTH = 200;
+export const EVENT_NAME_MAX_LENGTH = 200;
 /** The form of the ids in `connection_established`. */
-const SOCKET_ID = /^\d{1,20}\.\d{1,20}$/;
+export const SOCKET_ID = /^\d{1,20}\.\d{1,20}$/;
 
 /** One event as an SDK sends it. */
 export interface PusherEvent {

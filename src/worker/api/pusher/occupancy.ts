@@ -31,7 +31,7 @@ export async function fetchOccupancy(
 /** An attribute of a channel that `info` may request. */
 export type Attribute = 'subscription_count' | 'user_count' | 'cache';
 
-const ATTRIBUTES: readonly Attribute[] = ['subscription_count', 'user_count', 'cache'];
+export const ATTRIBUTES: readonly Attribute[] = ['subscription_count', 'user_count', 'cache'];
 
 /** Parses `info`: names separated by commas. Ignores unknown names. */
 export function attributesOf(info: unknown): ReadonlySet<Attribute> {

@@ -1,4 +1,5 @@
 import { type Handler, sendJson } from '../http/exchange.ts';
+import { openApiText } from '../openapi/document.ts';
 
 /** The state that `GET /readyz` reports. */
 export interface Readiness {
@@ -23,4 +24,13 @@ export function readiness(state: () => Readiness): Handler {
 export function showVersion(version: string): Handler {
   const json = JSON.stringify({ name: 'gusher', version, node: process.versions.node });
   return ({ response }) => sendJson(response, 200, json);
+}
+
+/** `GET /openapi.json`: returns the description of the API. */
+export function showOpenApi(): Handler {
+  let json: string | undefined;
+  return ({ response }) => {
+    json ??= openApiText();
+    sendJson(response, 200, json);
+  };
 }

@@ -10,7 +10,7 @@ import { findApp } from '../http/find-app.ts';
 import { allPages, parsePageQuery, sendList } from '../http/pagination.ts';
 
 /** Attack: a long list of channels, each of which costs a search. */
-const CHANNELS_MAX = 100;
+export const CHANNELS_MAX = 100;
 
 interface Dependencies {
   readonly apps: AppFinder;
