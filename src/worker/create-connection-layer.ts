@@ -14,6 +14,7 @@ import { ConnectionEvents } from './connection/connection-events.ts';
 import { ReceiveQueue } from './connection/receive-queue.ts';
 import type { HubLayer } from './create-hub.ts';
 import { ConnectionQuota } from './handshake/connection-quota.ts';
+import { GusherHandshake } from './handshake/gusher/gusher-handshake.ts';
 import { createPusherHandshake } from './handshake/pusher/create-pusher-handshake.ts';
 import { UpgradeHandler } from './handshake/upgrade-handler.ts';
 import { WebSocketHandshake } from './handshake/websocket-handshake.ts';
@@ -96,15 +97,14 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     },
   });
   const handshake = new WebSocketHandshake({ messageMaxBytes, compression, unexpected, clientLog });
+  const { authenticator } = auth;
   const common = { apps, handshake, connections, sendQueue, quota, unexpected, clientLog };
   const upgrade = new UpgradeHandler({
-    ...common,
     server,
-    authenticator: auth.authenticator,
-    protocol,
+    handshake,
+    gusherHandshake: new GusherHandshake({ ...common, authenticator, protocol, sockets, expiry }),
     pusherHandshake: createPusherHandshake(settings, { ...common, protocol: pusherProtocol }),
-    sockets,
-    expiry,
+    unexpected,
     limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },
     trustedProxies: settings.trustedProxies,
   });

@@ -8,9 +8,9 @@ import { isAppKey, isChannelName, isEventName } from '../../src/shared/model/nam
 import { verifySignedQuery } from '../../src/worker/api/pusher/signature.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { appKeyOf } from '../../src/worker/auth/token-verifier.ts';
-import { handshakeFor } from '../../src/worker/handshake/handshake-headers.ts';
 import { pusherPaths } from '../../src/worker/handshake/pusher/pusher-path.ts';
 import { readUpgradeRequest } from '../../src/worker/handshake/upgrade-request.ts';
+import { requestForWs } from '../../src/worker/handshake/ws-request.ts';
 import { parseCommand } from '../../src/worker/protocols/gusher/command.ts';
 import { readSources } from '../support/source-files.ts';
 
@@ -73,8 +73,8 @@ const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
   listElements,
   asksForWebSocket: (text) =>
     asksForWebSocket({ httpVersion: '1.1', headers: { upgrade: text, 'sec-websocket-key': text } }),
-  handshakeFor: (text) =>
-    handshakeFor({
+  requestForWs: (text) =>
+    requestForWs({
       headers: { 'sec-websocket-extensions': `permessage-deflate;${text}`, 'sec-websocket-protocol': text },
     }),
   pusherPaths: (text) => {

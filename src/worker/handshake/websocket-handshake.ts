@@ -6,8 +6,8 @@ import { httpErrorResponse } from '../../shared/errors/http-error.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
 import { ClientSocket } from '../connection/client-socket.ts';
-import { handshakeFor } from './handshake-headers.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
+import { requestForWs } from './ws-request.ts';
 
 /** How long a client may take to answer a close frame, in ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -54,7 +54,7 @@ export class WebSocketHandshake {
     onOpen: (client: ClientSocket) => void,
   ): void {
     // ws reads the method, the target and the headers, and keeps nothing of the request.
-    this.#server.handleUpgrade(handshakeFor(request) as IncomingMessage, socket, head, (client) => {
+    this.#server.handleUpgrade(requestForWs(request) as IncomingMessage, socket, head, (client) => {
       client.countFrames();
       try {
         onOpen(client);

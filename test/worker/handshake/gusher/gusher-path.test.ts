@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { appSegmentOf, readCredentials } from '../../../src/worker/handshake/client-path.ts';
-import type { UpgradeRequest } from '../../../src/worker/handshake/upgrade-request.ts';
+import { appSegmentOf, readCredentials } from '../../../../src/worker/handshake/gusher/gusher-path.ts';
+import type { UpgradeRequest } from '../../../../src/worker/handshake/upgrade-request.ts';
 
 function requestFor(url: string, headers: Record<string, string> = {}): UpgradeRequest {
   return {

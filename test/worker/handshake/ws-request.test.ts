@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { handshakeFor } from '../../../src/worker/handshake/handshake-headers.ts';
+import { requestForWs } from '../../../src/worker/handshake/ws-request.ts';
 
-describe('handshakeFor', () => {
+describe('requestForWs', () => {
   const offersIn = (field: string): string | undefined =>
-    handshakeFor({ headers: { upgrade: 'websocket', 'sec-websocket-extensions': field } }).headers[
+    requestForWs({ headers: { upgrade: 'websocket', 'sec-websocket-extensions': field } }).headers[
       'sec-websocket-extensions'
     ];
 
@@ -34,13 +34,13 @@ describe('handshakeFor', () => {
   });
 
   it('removes empty elements of the subprotocols, and other protocols in Upgrade', () => {
-    const { headers } = handshakeFor({
+    const { headers } = requestForWs({
       headers: { upgrade: 'h2c, websocket', 'sec-websocket-protocol': ' ', 'x-other': '1' },
     });
     expect(headers.upgrade).to.equal('websocket');
     expect(headers['sec-websocket-protocol']).to.equal(undefined);
     expect(headers['x-other']).to.equal('1');
-    const other = handshakeFor({ headers: { 'sec-websocket-protocol': 'a,, b' } });
+    const other = requestForWs({ headers: { 'sec-websocket-protocol': 'a,, b' } });
     expect(other.headers['sec-websocket-protocol']).to.equal('a, b');
   });
 });

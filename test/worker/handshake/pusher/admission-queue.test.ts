@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import type { ClientSocket, PendingClientHandler } from '../../../src/worker/connection/client-socket.ts';
-import { AdmissionQueue } from '../../../src/worker/handshake/pusher/admission-queue.ts';
-import { eventually } from '../../support/deadline.ts';
+import type { ClientSocket, PendingClientHandler } from '../../../../src/worker/connection/client-socket.ts';
+import { AdmissionQueue } from '../../../../src/worker/handshake/pusher/admission-queue.ts';
+import { eventually } from '../../../support/deadline.ts';
 
 /** A client socket, as far as the queue uses it. */
 class FakeClient {

@@ -11,7 +11,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * `Upgrade`, empty elements of `Sec-WebSocket-Protocol` (RFC 9110 §5.6.1.2), and offers of permessage-deflate with
  * unknown parameters (RFC 7692 §5.1).
  */
-export function handshakeFor(request: UpgradeRequest): UpgradeRequest {
+export function requestForWs(request: UpgradeRequest): UpgradeRequest {
   const {
     upgrade,
     'sec-websocket-protocol': protocols,

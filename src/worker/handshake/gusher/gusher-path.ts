@@ -1,14 +1,12 @@
-import { GusherError } from '../../shared/errors/catalogue.ts';
-import { percentDecode } from '../../shared/net/percent-encoding.ts';
-import { parseQueryText } from '../../shared/net/query-text.ts';
-import type { Credentials } from '../auth/authenticator.ts';
-import type { UpgradeRequest } from './upgrade-request.ts';
+import { GusherError } from '../../../shared/errors/catalogue.ts';
+import { percentDecode } from '../../../shared/net/percent-encoding.ts';
+import { parseQueryText } from '../../../shared/net/query-text.ts';
+import type { Credentials } from '../../auth/authenticator.ts';
+import { isHandshake, requireHandshake } from '../handshake-fields.ts';
+import type { UpgradeRequest } from '../upgrade-request.ts';
 
 /** The paths of native clients: the one of gusher.cluster and v1.13 with its alias, and the one of v3. */
 const CLIENT_PATHS = [/^\/(?:ws|wtf)\/([^/?]+)\/?(?:\?|$)/, /^\/v1\/apps\/([^/?]+)\/ws\/?(?:\?|$)/];
-
-/** 16 bytes as base64. */
-const HANDSHAKE_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /** The path segment that names the app, still percent-encoded; `undefined` if the path is not of native clients. */
 export function appSegmentOf({ url = '' }: UpgradeRequest): string | undefined {
@@ -43,30 +41,11 @@ export function readCredentials(request: UpgradeRequest): Credentials {
 /** Whether the client asked for a close frame instead of an HTTP error (`?reject=close`), and can receive one. */
 export function requestsCloseFrame(request: UpgradeRequest): boolean {
   return (
-    appSegmentOf(request) !== undefined &&
-    hasHandshakeFields(request) &&
-    hasSupportedVersion(request) &&
-    queryOf(request)?.get('reject') === 'close'
+    appSegmentOf(request) !== undefined && isHandshake(request) && queryOf(request)?.get('reject') === 'close'
   );
-}
-
-/** RFC 6455 §4.2.1, and §4.4 for other versions. Checked before the worker calls the webhook of the app. */
-export function requireHandshake(request: UpgradeRequest): void {
-  if (!hasHandshakeFields(request)) throw new GusherError('bad_request');
-  if (!hasSupportedVersion(request)) throw new GusherError('upgrade_required');
 }
 
 function queryOf({ url = '' }: UpgradeRequest): ReturnType<typeof parseQueryText> {
   const mark = url.indexOf('?');
   return parseQueryText(mark < 0 ? '' : url.slice(mark + 1));
-}
-
-function hasHandshakeFields({ method, headers }: UpgradeRequest): boolean {
-  return (
-    method === 'GET' && headers.host !== undefined && HANDSHAKE_KEY.test(headers['sec-websocket-key'] ?? '')
-  );
-}
-
-function hasSupportedVersion({ headers }: UpgradeRequest): boolean {
-  return headers['sec-websocket-version'] === '13';
 }
