@@ -4,10 +4,12 @@ import { ERRORS } from '../shared/errors/catalogue.ts';
 import { createLog, type Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { redirectConsole } from '../shared/logging/console-lines.ts';
+import { ProcessGaugeReader } from '../shared/metrics/process-gauges.ts';
+import { createStats } from '../shared/metrics/stats.ts';
 import type { Address } from '../shared/net/address.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
-import { createStats } from '../shared/stats.ts';
+import { version } from '../shared/version.ts';
 import { chooseDemo, DemoWatch, demoLines } from './demo-mode.ts';
 import { AddressConnections } from './dispatch/address-connections.ts';
 import { SocketDispatcher } from './dispatch/dispatcher.ts';
@@ -16,6 +18,7 @@ import { SocketQueue } from './dispatch/socket-queue.ts';
 import { AddressLimits } from './listeners/address-limits.ts';
 import { ApiListener } from './listeners/api-listener.ts';
 import { PublicListener } from './listeners/public-listener.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { PresenceCluster } from './presence/cluster/cluster.ts';
 import { PresenceQueryServer } from './presence/query-server.ts';
 import { PresenceRegistry } from './presence/registry.ts';
@@ -81,13 +84,33 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
   const presenceServer = new PresenceQueryServer(registry);
   const cluster = createCluster(settings, registry, log);
   const webhooks = createWebhooks({ settings, demoApp, registry, log });
-  const clientLog = new ClientLog({ log, stats: createStats() });
+  const stats = createStats();
+  const clientLog = new ClientLog({ log, stats });
   const lingeringClose = new LingeringClose({ clientLog, maxSockets: settings.pendingSocketsMax });
   const socketQueue = new SocketQueue({
     settings,
     lingeringClose,
     dispatch: (pendingSocket) => dispatcher.dispatch(pendingSocket),
     unavailableError: (port) => (dispatcher.isFull(port) ? ERRORS.no_descriptors : ERRORS.no_worker),
+  });
+  const gauges = new ProcessGaugeReader();
+  const metrics = new Metrics({
+    stats,
+    readPrimary: async () => ({
+      ...supervisor.state,
+      gauges: await gauges.read(),
+      openFilesLimit: openFilesLimit(),
+      pendingSockets: {
+        head: publicListener.pendingSockets,
+        worker: socketQueue.size,
+        close: lingeringClose.size,
+      },
+      names: { bytes: registry.nameBytes, maxBytes: settings.namesMaxBytes },
+      presence: registry.totals,
+      eventWebhooks: webhooks.stats,
+      eventWebhooksQueued: webhooks.queued,
+      version,
+    }),
   });
   const supervisor = new Supervisor({
     settings,
@@ -97,20 +120,22 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
     presenceServer,
     registry,
     webhooks,
+    metrics,
     log,
     onBrokerServer: (server) => cluster?.follow(server),
+  });
+  const publicListener = new PublicListener({
+    settings,
+    socketQueue,
+    lingeringClose,
+    addressLimits,
+    clientLog,
+    log,
   });
   return {
     socketQueue,
     lingeringClose,
-    publicListener: new PublicListener({
-      settings,
-      socketQueue,
-      lingeringClose,
-      addressLimits,
-      clientLog,
-      log,
-    }),
+    publicListener,
     apiListener: new ApiListener({ settings, socketQueue, log }),
     cluster,
     webhooks,

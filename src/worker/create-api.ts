@@ -7,8 +7,8 @@ import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import type { Stats } from '../shared/metrics/stats.ts';
 import type { Closers } from '../shared/process/closers.ts';
-import type { Stats } from '../shared/stats.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
 import { HttpServer } from './api/http/http-server.ts';
@@ -21,6 +21,7 @@ import type { UpgradeRequest } from './handshake/upgrade-request.ts';
 import { registerUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { IdempotencyClient } from './ipc/idempotency-client.ts';
 import { Readiness } from './lifecycle/readiness.ts';
+import { MetricsClient } from './metrics/metrics-client.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 /**
@@ -51,11 +52,12 @@ export type Api = ReturnType<typeof createApi>;
 export function createApi(options: ApiOptions) {
   const { settings, apps, store, tokens, hubLayer, isUpgrade, pipe, host } = options;
   const { stats, unexpected, clientLog, log } = options;
-  const { broker, publisher, presence, sockets } = hubLayer;
+  const { broker, publisher, pusherPublisher, presence, sockets } = hubLayer;
   const { bodyMaxBytes, pusherPathPrefix } = settings;
   const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
   const readiness = new Readiness({ broker, store, host, log });
   const idempotency = new IdempotencyClient({ send: (message) => pipe.send(message) });
+  const metrics = new MetricsClient({ send: (message) => pipe.send(message) });
 
   const common = { unexpected, errorBodyAt, clientLog, stats };
   const publicRouter: Router = new Router({
@@ -75,10 +77,10 @@ export function createApi(options: ApiOptions) {
     },
   });
   const context = {
-    ...{ settings, stats, log, apps, store, tokens, publisher, presence, idempotency, version },
+    ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics, version },
     readiness: () => readiness.state,
   };
-  const pusherContext = { settings, stats, apps, publisher, presence, cache: broker };
+  const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker };
   registerPublicRoutes(publicRouter, context);
   registerUpgradeRoutes(publicRouter, pusherPathPrefix);
   registerRoutes(apiRouter, context);
@@ -98,6 +100,7 @@ export function createApi(options: ApiOptions) {
     apiServer,
     readiness,
     idempotency,
+    metrics,
     addClosers: (closers: Closers, remainingMs: () => number): void => {
       const timeoutMs = remainingMs();
       closers.add('readiness', () => readiness.close());

@@ -6,10 +6,10 @@ import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import { countError, type Stats } from '../shared/metrics/stats.ts';
 import type { Closers } from '../shared/process/closers.ts';
-import type { Stats } from '../shared/stats.ts';
 import type { Auth } from './auth/create-auth.ts';
-import type { Connection } from './connection/connection.ts';
+import type { Connection, Reply } from './connection/connection.ts';
 import { ConnectionEvents } from './connection/connection-events.ts';
 import { ReceiveQueue } from './connection/receive-queue.ts';
 import type { HubLayer } from './create-hub.ts';
@@ -54,7 +54,6 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     hub,
     sendQueue,
     unexpected,
-    stats,
   });
   const idleTimeout = new IdleTimeout({ afterMs: settings.pusherIdleTimeoutMs, hub, sendQueue, unexpected });
   const expiry = new TokenExpiry({
@@ -64,13 +63,14 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     now: Date.now,
   });
   const remoteSink = createRemoteSink({ settings, log });
-  const reply = (connection: Connection, text: string): void =>
+  const reply: Reply = (connection, text, errorCode) => {
+    if (errorCode !== undefined) countError(stats, 'command', errorCode);
     sendQueue.enqueue(connection, frameText(text));
+  };
   const shared = { settings, apps, hub, receiveQueue, clientEvents, clientLog, reply };
   const protocol = createGusherProtocol({ ...shared, tokens: auth.tokens, expiry, remoteSink });
   const pusherProtocol = createPusherProtocol({
     ...shared,
-    stats,
     broker,
     sendQueue,
     presence,
@@ -82,7 +82,7 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     if (connection.pusher === undefined) sendQueue.close(connection, error);
     else pusherProtocol.closeWithError(connection, error);
   };
-  const quota = new ConnectionQuota({ apps, hub, presence, stats, end: closeWithError });
+  const quota = new ConnectionQuota({ apps, hub, presence, end: closeWithError });
   const frameWriter = new FrameWriter();
   const connections = new ConnectionEvents({
     registry: hub,
@@ -90,6 +90,7 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     sendQueue,
     frameWriter,
     unexpected,
+    stats,
     onRemoved: (connection) => {
       expiry.untrack(connection);
       // The primary routes only by ids of native clients.

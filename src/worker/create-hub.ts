@@ -4,16 +4,17 @@ import type { BrokerStatus } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import type { Stats } from '../shared/metrics/stats.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import type { Closers } from '../shared/process/closers.ts';
-import type { Stats } from '../shared/stats.ts';
 import type { BrokerListener } from './broker/broker.ts';
 import { createBroker } from './broker/create-broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
-import { Publisher } from './broker/publisher.ts';
+import { Publisher, type PublisherOptions } from './broker/publisher.ts';
 import { createFlushCycle } from './flush-cycle.ts';
 import { AppAllowances } from './hub/app-allowances.ts';
+import { AppCounter } from './hub/app-counter.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { ControlHandler } from './hub/control-handler.ts';
 import { Hub } from './hub/hub.ts';
@@ -29,6 +30,8 @@ export interface HostState {
 
 export interface HubOptions {
   readonly settings: Settings;
+  /** Random; the same for all workers of this host. */
+  readonly hostId: string;
   readonly apps: AppRegistry;
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
@@ -41,10 +44,27 @@ export interface HubOptions {
 export type HubLayer = ReturnType<typeof createHub>;
 
 /** Creates the hub with its broker, its presence client, and the queues that lead to clients and to the primary. */
-export function createHub({ settings, apps, pipe, host, stats, unexpected, clientLog, log }: HubOptions) {
+export function createHub({
+  settings,
+  hostId,
+  apps,
+  pipe,
+  host,
+  stats,
+  unexpected,
+  clientLog,
+  log,
+}: HubOptions) {
   const flushCycle = createFlushCycle({ settings, pipe, clientLog, stats });
   const { sendQueue, fanOut, presenceReporter, webhookReporter } = flushCycle;
-  const { broker, relay } = createBroker({ settings, log, stats, pipe, isIdle: () => fanOut.isIdle });
+  const { broker, relay } = createBroker({
+    settings,
+    hostId,
+    log,
+    stats,
+    pipe,
+    isIdle: () => fanOut.isIdle,
+  });
   const presence = new PresenceClient({
     send: (message) => pipe.send(message),
     flushReports: () => presenceReporter.flush(),
@@ -52,22 +72,35 @@ export function createHub({ settings, apps, pipe, host, stats, unexpected, clien
   // Names are rejected until the primary has sent an allowance.
   const names = new NameAllowance(0);
   const appAllowances = createAppAllowances(settings, apps, presence);
-  const hub = new Hub({ broker, fanOut, presence: presenceReporter, names, appAllowances, stats });
-  const publisher = new Publisher({
+  const { metricsAppsMax: max } = settings;
+  const appCounter = max > 0 ? new AppCounter({ stats, max }) : undefined;
+  const hub = new Hub({
     broker,
-    isLive: () => host().live,
-    mayHaveMissed: () => !host().live && !host().stopping,
+    fanOut,
+    presence: presenceReporter,
+    names,
+    appAllowances,
     stats,
-    maxBytes: publicationMaxBytes(settings),
+    appCounter,
   });
+  const publisherOf = (source: PublisherOptions['source']): Publisher =>
+    new Publisher({
+      broker,
+      isLive: () => host().live,
+      mayHaveMissed: () => !host().live && !host().stopping,
+      stats,
+      source,
+      onPublished: appCounter && ((appKey) => appCounter.published(appKey)),
+      maxBytes: publicationMaxBytes(settings),
+    });
   const clientEvents = new ClientEvents({
     apps,
     hub,
-    publisher,
+    publisher: publisherOf('client'),
     report: (appKey, event) => webhookReporter.report(appKey, event),
     perSecond: settings.clientEventsPerSecond,
   });
-  const controlHandler = new ControlHandler({ hub, sendQueue, stats });
+  const controlHandler = new ControlHandler({ hub, sendQueue });
   const sendStatus = (status: BrokerStatus): void => {
     const { server } = broker;
     pipe.send({ type: 'brokerStatus', status, ...(server !== undefined && { server }) });
@@ -79,7 +112,8 @@ export function createHub({ settings, apps, pipe, host, stats, unexpected, clien
     presence,
     names,
     hub,
-    publisher,
+    publisher: publisherOf('api'),
+    pusherPublisher: publisherOf('pusher_api'),
     clientEvents,
     open: (): Promise<void> =>
       broker.open(createBrokerListener({ hub, controlHandler, unexpected, sendStatus })),

@@ -2,8 +2,8 @@ import type { Settings } from '../shared/config/settings.ts';
 import type { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../shared/ipc/messages.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
+import type { Stats } from '../shared/metrics/stats.ts';
 import { FlushScheduler } from '../shared/scheduling/flush-scheduler.ts';
-import type { Stats } from '../shared/stats.ts';
 import { SendQueue } from './connection/send-queue.ts';
 import { FanOut } from './hub/fan-out.ts';
 import { PresenceReporter } from './ipc/presence-reporter.ts';
@@ -40,6 +40,7 @@ export function createFlushCycle({
       () => webhookReporter.flush(),
       () => pipe.flush(),
       () => sendQueue.flush(),
+      () => fanOut.measure(),
     ],
     { windowMs: batchWindowMs },
   );

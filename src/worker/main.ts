@@ -50,12 +50,12 @@ function receive(message: ToWorker): void {
   }
 }
 
-async function start({ settings, slot, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
+async function start({ settings, slot, hostId, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
   const log = createLog(settings, { process: 'worker', slot, pid: process.pid });
   redirectConsole(log);
   exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
-  worker = new Worker({ settings, demoApp, pipe, log });
+  worker = new Worker({ settings, hostId, demoApp, pipe, log });
   try {
     await worker.open();
     pipe.send({ type: 'ready' });

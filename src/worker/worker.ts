@@ -8,9 +8,9 @@ import type { ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
+import { createStats, type Stats } from '../shared/metrics/stats.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
-import { createStats, type Stats } from '../shared/stats.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import { type Api, createApi } from './create-api.ts';
 import { type ConnectionLayer, createConnectionLayer } from './create-connection-layer.ts';
@@ -19,15 +19,16 @@ import { UpgradeFastPath } from './handshake/upgrade-fast-path.ts';
 import type { UpgradeRequest } from './handshake/upgrade-request.ts';
 import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
+import { StatsReporter } from './metrics/stats-reporter.ts';
+import { WorkerGaugeReader } from './metrics/worker-gauges.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
-
-const HEARTBEAT_MS = 500;
 
 type StartMessage = ToWorker & { type: 'start' };
 type WorkerMessage = Exclude<ToWorker, { type: 'start' | 'drain' }>;
 
 export interface WorkerOptions {
   readonly settings: StartMessage['settings'];
+  readonly hostId: StartMessage['hostId'];
   readonly demoApp: StartMessage['demoApp'];
   readonly pipe: WorkerPipe;
   readonly log: Logger;
@@ -45,11 +46,12 @@ export class Worker {
   readonly #api: Api;
   readonly #connectionLayer: ConnectionLayer;
   #host: HostState = { live: false, stopping: false };
-  #heartbeatTimer: NodeJS.Timeout | undefined;
+  #statsReporter: StatsReporter | undefined;
+  readonly #gauges: WorkerGaugeReader;
   #draining: Promise<boolean> | undefined;
 
   constructor(options: WorkerOptions) {
-    const { settings, demoApp, pipe, log } = options;
+    const { settings, hostId, demoApp, pipe, log } = options;
     const stats = this.#stats;
     const unexpected = new UnexpectedErrors({ log, stats });
     const clientLog = new ClientLog({ log, stats });
@@ -61,9 +63,9 @@ export class Worker {
     const store = createAppStore(settings, new InvalidAppLog({ log }).onInvalidApp);
     const allowUnregistered = settings.jwtPublicKey !== undefined;
     const apps = new AppRegistry({ store, demoApp, allowUnregistered, log });
-    const auth = createAuth({ settings, apps, log });
+    const auth = createAuth({ settings, apps, stats, log });
     const common = { settings, apps, stats, unexpected, clientLog, log };
-    const hubLayer = createHub({ ...common, pipe, host });
+    const hubLayer = createHub({ ...common, hostId, pipe, host });
     const { tokens } = auth;
     const api = createApi({ ...common, store, tokens, hubLayer, isUpgrade, pipe, host });
     const { server } = api.publicServer;
@@ -73,16 +75,20 @@ export class Worker {
     this.#apps = apps;
     this.#auth = auth;
     this.#hubLayer = hubLayer;
+    this.#gauges = new WorkerGaugeReader({
+      broker: hubLayer.broker,
+      connections: () => hubLayer.hub.connections(),
+    });
     this.#api = api;
   }
 
   /** Opens the broker, then the API. */
   async open(): Promise<void> {
     const { pipe } = this.#options;
-    this.#heartbeatTimer = setInterval(
-      () => pipe.send({ type: 'heartbeat', stats: this.#stats }),
-      HEARTBEAT_MS,
-    );
+    this.#statsReporter = new StatsReporter({
+      stats: this.#stats,
+      send: (message) => pipe.send(message),
+    });
     await Promise.all([this.#hubLayer.open(), this.#api.readiness.open(), this.#connectionLayer.open()]);
     this.#api.apiServer.open();
   }
@@ -120,6 +126,12 @@ export class Worker {
       case 'demoEnded':
         this.#endDemo();
         break;
+      case 'metricsCollect':
+        void this.#reportMetrics();
+        break;
+      case 'metrics':
+        this.#api.metrics.receive(message);
+        break;
       case 'idempotencyResult':
         this.#api.idempotency.receive(message);
         break;
@@ -135,6 +147,11 @@ export class Worker {
       default:
         message satisfies never;
     }
+  }
+
+  async #reportMetrics(): Promise<void> {
+    const gauges = await this.#gauges.read();
+    this.#options.pipe.send({ type: 'metricsReport', stats: this.#stats, gauges });
   }
 
   #endDemo(): void {
@@ -155,7 +172,8 @@ export class Worker {
       drain({ fanOut, hub, sendQueue, perSecond, timeoutMs: remainingMs() * SHUTDOWN_FRACTIONS.clients });
     const closers = new Closers({ log });
     // Closed in reverse order. The heartbeat is last, so that the primary does not kill a draining worker.
-    closers.add('heartbeat', () => clearInterval(this.#heartbeatTimer));
+    closers.add('heartbeat', () => this.#statsReporter?.close());
+    closers.add('gauges', () => this.#gauges.close());
     this.#connectionLayer.addClosers(closers);
     closers.add('authenticator', () => this.#auth.close());
     closers.add('app store', () => this.#store.close());

@@ -3,9 +3,9 @@ import { Relay } from '../../src/primary/broker/relay.ts';
 import { GusherError } from '../../src/shared/errors/catalogue.ts';
 import { MessagePipe } from '../../src/shared/ipc/message-pipe.ts';
 import type { BrokerStatus, ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
+import { createStats } from '../../src/shared/metrics/stats.ts';
 import type { ControlMessage } from '../../src/shared/model/control-message.ts';
 import { CACHE_TTL_MS, type Publication } from '../../src/shared/model/publication.ts';
-import { createStats } from '../../src/shared/stats.ts';
 import type { Broker } from '../../src/worker/broker/broker.ts';
 import { RedisBroker } from '../../src/worker/broker/redis/redis-broker.ts';
 import { RelayBroker } from '../../src/worker/broker/relay-broker.ts';
@@ -77,7 +77,14 @@ async function relayHost(count: number): Promise<Host> {
 
 async function redisHost(count: number, url: string): Promise<Host> {
   const make = (): Broker =>
-    new RedisBroker({ url, prefix: 'test:', maxBytes: 2 * MEBIBYTE, stats: createStats(), log: silentLog() });
+    new RedisBroker({
+      url,
+      prefix: 'test:',
+      hostId: 'host',
+      maxBytes: 2 * MEBIBYTE,
+      stats: createStats(),
+      log: silentLog(),
+    });
   const members = await openAll(Array.from({ length: count }, make));
   return { members, end: async () => undefined };
 }

@@ -17,6 +17,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['shared/redis/client.ts'],
   re2js: ['worker/api/publish/pattern-messages.ts'],
   pino: ['shared/log.ts'],
+  'prom-client': ['primary/metrics/exposition.ts'],
   valibot: [
     'primary/cli/',
     'primary/presence/',
@@ -46,12 +47,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'primary/cli/': ['primary/primary.ts'],
   'primary/dispatch/': [],
   'primary/listeners/': ['primary/dispatch/'],
+  'primary/metrics/': ['primary/webhooks/delivery-queue.ts'],
   'primary/presence/': [],
   'primary/process/': [],
   'primary/supervisor/': [
     'primary/broker/',
     'primary/dispatch/',
     'primary/idempotency-store.ts',
+    'primary/metrics/',
     'primary/presence/name-budget.ts',
     'primary/presence/query-server.ts',
     'primary/presence/registry.ts',
@@ -66,6 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/ipc/idempotency-client.ts',
     'worker/ipc/presence-client.ts',
     'worker/ipc/socket-reporter.ts',
+    'worker/metrics/metrics-client.ts',
   ],
   'worker/auth/': [],
   'worker/broker/': [],
@@ -101,6 +105,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/hub/hub.ts',
     'worker/websocket/frame.ts',
   ],
+  'worker/metrics/': ['worker/broker/broker.ts', 'worker/connection/connection.ts'],
   'worker/protocols/gusher/': [
     'worker/auth/grants.ts',
     'worker/auth/token-verifier.ts',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { openApiText } from '../../src/worker/api/openapi/document.ts';
 import { closeCodesTable, errorCodesTable, errorsTable } from './error-documents.ts';
+import { metricsTable } from './metrics-documents.ts';
 import { envExample, settingsTable } from './settings-documents.ts';
 
 /** The fix when a document differs from the code. */
@@ -17,6 +18,7 @@ export const GENERATED: readonly GeneratedPart[] = [
   { path: '.env.example', text: envExample },
   { path: 'docs/openapi.json', text: openApiText },
   { path: 'docs/settings.md', part: 'settings', text: settingsTable },
+  { path: 'docs/metrics.md', part: 'metrics', text: metricsTable },
   { path: 'PROTOCOL.md', part: 'errors', text: errorsTable },
   { path: 'PROTOCOL.md', part: 'close codes', text: closeCodesTable },
   { path: 'PROTOCOL.md', part: 'error codes', text: errorCodesTable },

@@ -1,8 +1,8 @@
 import type { PresenceQueryServer } from '../../src/primary/presence/query-server.ts';
 import type { App } from '../../src/shared/apps/app.ts';
 import type { ToPrimary, ToWorker } from '../../src/shared/ipc/messages.ts';
+import { createStats } from '../../src/shared/metrics/stats.ts';
 import { FlushScheduler } from '../../src/shared/scheduling/flush-scheduler.ts';
-import { createStats } from '../../src/shared/stats.ts';
 import { Grants } from '../../src/worker/auth/grants.ts';
 import { Connection } from '../../src/worker/connection/connection.ts';
 import { newSession } from '../../src/worker/connection/pusher-session.ts';

@@ -1,5 +1,5 @@
 import { errorBody } from '../../src/shared/errors/http-error.ts';
-import { createStats } from '../../src/shared/stats.ts';
+import { createStats } from '../../src/shared/metrics/stats.ts';
 import { Router, type RouterOptions } from '../../src/worker/api/http/router.ts';
 import { noUnexpectedErrors } from './unexpected.ts';
 

@@ -15,9 +15,10 @@ export class RecordingTransport implements Transport {
   closedWith: { code: number; reason: string } | undefined;
   terminated = false;
 
-  write(frames: Frames): void {
+  write(frames: Frames): boolean {
     this.frames.push(frames);
     this.writes.push(frames.messages.map(String));
+    return true;
   }
 
   close(code: number, reason: string): void {
@@ -39,7 +40,7 @@ export class RecordingTransport implements Transport {
 
 /** A protocol that ignores every message. */
 export const silentProtocol: WireProtocol = {
-  name: 'silent',
+  name: 'gusher',
   receive: () => undefined,
   encodeFailure: () => 'internal',
   encode: envelopeOf,

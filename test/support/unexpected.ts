@@ -1,5 +1,5 @@
 import { UnexpectedErrors } from '../../src/shared/logging/unexpected-errors.ts';
-import { createStats } from '../../src/shared/stats.ts';
+import { createStats } from '../../src/shared/metrics/stats.ts';
 import { silentLog } from './silent-log.ts';
 
 /** Creates an `UnexpectedErrors` that throws every reported error, so that the test fails. */

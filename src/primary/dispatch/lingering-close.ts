@@ -27,6 +27,11 @@ export class LingeringClose {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
+  /** Rejected sockets that are still open. */
+  get size(): number {
+    return this.#lingering.size;
+  }
+
   reject({ socket, errorBody }: PendingSocket, error: ErrorEntry): void {
     this.#clientLog.connectRejected(error, { address: socket.remoteAddress });
     if (this.#lingering.size >= this.#maxSockets) this.#dropOldest();

@@ -38,6 +38,11 @@ export class SocketQueue {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);
   }
 
+  /** Sockets that wait for a worker. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   /** Enqueues a new socket, or one whose worker died before it accepted the socket. */
   enqueue(pendingSocket: PendingSocket): void {
     const { socket, port } = pendingSocket;

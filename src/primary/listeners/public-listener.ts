@@ -81,6 +81,11 @@ export class PublicListener {
     this.#server = createServer({ allowHalfOpen: true }, this.#onConnection);
   }
 
+  /** Sockets without a complete head. */
+  get pendingSockets(): number {
+    return this.#incomplete.size;
+  }
+
   /** Opens the port and resolves with its address. Rejects with an error that names the setting. */
   open(): Promise<Address> {
     this.#sweeper = setInterval(this.#sweep, SWEEP_MS);

@@ -50,6 +50,8 @@ export class PresenceRegistry {
   /** Replicas of processes that exited, until all their counts are removed. */
   readonly #departing = new Set<PresenceReplica>();
   readonly #apps = new OrderedMap<AppPresence>();
+  #channelCount = 0;
+  #userCount = 0;
   readonly #listeners: PresenceListener[] = [];
   #replication: ReplicationHooks | undefined;
   /** Changes are not reported to webhooks now. */
@@ -82,6 +84,11 @@ export class PresenceRegistry {
 
   setReplication(hooks: ReplicationHooks): void {
     this.#replication = hooks;
+  }
+
+  /** Names on all workers and hosts. Those of exited processes count until they are removed. */
+  get totals(): { apps: number; channels: number; users: number } {
+    return { apps: this.#apps.size, channels: this.#channelCount, users: this.#userCount };
   }
 
   /** Whether this host, of all, reports the events of a channel. It may change at any time. */
@@ -205,6 +212,7 @@ export class PresenceRegistry {
     presence.connections += change;
     if (user === '') return;
     const crossed = addTo(presence.users, user, change);
+    if (crossed !== undefined) this.#userCount += crossed === 'appeared' ? 1 : -1;
     if (crossed === 'appeared') this.#notify('', { kind: 'online', app, user });
     if (crossed === 'vanished') this.#notify('', { kind: 'offline', app, user });
   }
@@ -224,6 +232,7 @@ export class PresenceRegistry {
     for (const listener of this.#listeners) listener.countChanged(app, channel, this.#isOwner(app, channel));
     if (channelPresence.subscriptions > 0) return;
     presence.channels.delete(channel);
+    this.#channelCount -= 1;
     this.#notify(channel, { kind: 'vacated', app, channel });
   }
 
@@ -270,6 +279,7 @@ export class PresenceRegistry {
     if (present !== undefined) return present;
     const channelPresence = new ChannelPresence();
     presence.channels.set(channel, channelPresence);
+    this.#channelCount += 1;
     this.#notify(channel, { kind: 'occupied', app, channel });
     return channelPresence;
   }

@@ -1,26 +1,31 @@
 import cluster from 'node:cluster';
+import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { App } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/log.ts';
+import { type Counts, count } from '../../shared/metrics/stats.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
 import { Relay } from '../broker/relay.ts';
 import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { IdempotencyStore } from '../idempotency-store.ts';
+import type { PrimaryState } from '../metrics/metric.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { NameBudget } from '../presence/name-budget.ts';
 import type { PresenceQueryServer } from '../presence/query-server.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
-import { type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
+import { type KillCause, type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const CHECK_MS = 500;
 /** A check that is later than this was itself delayed (a suspended machine), and proves nothing about the workers. */
 const LATE_CHECK_MS = 3 * CHECK_MS;
 const START_TIMEOUT_MS = 15_000;
+const HOST_ID_BYTES = 6;
 /**
  * A young generation of 2 MB instead of 16. Most objects of a worker die within one turn of the event loop; the others
  * belong to a connection and live long. More space would not save collections, and V8 never returns it.
@@ -35,6 +40,7 @@ export interface SupervisorDependencies {
   readonly presenceServer: PresenceQueryServer;
   readonly registry: Pick<PresenceRegistry, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
+  readonly metrics: Pick<Metrics, 'receive' | 'answer' | 'workerReady' | 'workerExited'>;
   readonly log: Logger;
   /** The workers are connected to a Redis server, and it is not the same as before. */
   readonly onBrokerServer?: (server: string) => void;
@@ -45,6 +51,8 @@ export class Supervisor implements SlotListener {
   readonly #dependencies: SupervisorDependencies;
   readonly #log: Logger;
   readonly #nameBudget: NameBudget;
+  readonly #hostId = randomBytes(HOST_ID_BYTES).toString('base64url');
+  readonly #restartCounts: Counts = {};
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
@@ -83,6 +91,13 @@ export class Supervisor implements SlotListener {
   /** Rejects when gusher must stop; never resolves. */
   get failure(): Promise<never> {
     return this.#failure.promise;
+  }
+
+  /** What the metrics of the primary need. */
+  get state(): Pick<PrimaryState, 'workers' | 'workerRestarts' | 'publicationsDropped'> {
+    const workers = { starting: 0, ready: 0, draining: 0, gone: 0 };
+    for (const { state } of this.#slots) workers[state] += 1;
+    return { workers, workerRestarts: this.#restartCounts, publicationsDropped: this.#relay.dropped };
   }
 
   /** Forks all workers. Resolves when each is ready; rejects as `failure` does. */
@@ -144,7 +159,7 @@ export class Supervisor implements SlotListener {
   }
 
   killAll(reason: string): void {
-    for (const slot of this.#slots) if (slot.state !== 'gone') this.#kill(slot, reason);
+    for (const slot of this.#slots) if (slot.state !== 'gone') this.#kill(slot, 'shutdown', reason);
   }
 
   message(slot: WorkerSlot, message: ToPrimary): void {
@@ -156,7 +171,11 @@ export class Supervisor implements SlotListener {
         this.#failStart(slot, message.reason);
         break;
       case 'heartbeat':
-        slot.stats = message.stats;
+      case 'metricsReport':
+        this.#dependencies.metrics.receive(slot.number, message);
+        break;
+      case 'metricsQuery':
+        void this.#dependencies.metrics.answer(message, (answer) => slot.send(answer));
         break;
       case 'sockets':
         this.#handleSocketReport(slot, message);
@@ -199,7 +218,7 @@ export class Supervisor implements SlotListener {
       { event: 'ipc_message_malformed', slot: slot.number, err: error },
       'worker sent a malformed frame',
     );
-    this.#kill(slot, 'it sent a malformed frame');
+    this.#kill(slot, 'malformed_frame', 'it sent a malformed frame');
   }
 
   exited(slot: WorkerSlot, exit: SlotExit): void {
@@ -207,6 +226,7 @@ export class Supervisor implements SlotListener {
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
     presenceServer.close(slot.processName);
+    this.#dependencies.metrics.workerExited(slot.number);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
     if (!this.#stopping) this.#handleExit(slot, exit);
     // The exit code of a worker that was never ready does not matter.
@@ -218,6 +238,7 @@ export class Supervisor implements SlotListener {
 
   startFailed(slot: WorkerSlot, { message: reason }: Error): void {
     if (this.#stopping) return;
+    count(this.#restartCounts, 'fork_failed');
     const exit = { slot: slot.number, servedMs: undefined, killed: false, startFailed: true };
     this.#replace(slot, exit, {
       event: 'worker_fork_failed',
@@ -234,7 +255,7 @@ export class Supervisor implements SlotListener {
     dispatcher.add(worker);
     if (slot.pipe !== undefined) this.#relay.addWorker(slot.number, slot.pipe);
     presenceServer.open(slot.processName, (message) => slot.send(message));
-    slot.send({ type: 'start', settings, slot: slot.number, demoApp: this.#demoApp });
+    slot.send({ type: 'start', settings, slot: slot.number, hostId: this.#hostId, demoApp: this.#demoApp });
     slot.send(this.#nameBudget.message);
   }
 
@@ -247,6 +268,7 @@ export class Supervisor implements SlotListener {
       { event: 'worker_ready', slot: slot.number, worker: slot.worker.process.pid },
       'worker ready',
     );
+    this.#dependencies.metrics.workerReady(slot.number, (message) => slot.send(message));
     this.#dependencies.dispatcher.open(slot.worker);
     this.#dependencies.socketQueue.flush();
     this.#notifyChange();
@@ -254,7 +276,7 @@ export class Supervisor implements SlotListener {
 
   /** While gusher starts, this stops it. Later, the worker is replaced and the others continue. */
   #failStart(slot: WorkerSlot, reason: string): void {
-    if (this.#everReady) slot.kill(`it could not start: ${reason}`);
+    if (this.#everReady) slot.kill('start_failed', `it could not start: ${reason}`);
     else this.#failure.reject(new Error(reason));
   }
 
@@ -270,10 +292,12 @@ export class Supervisor implements SlotListener {
   }
 
   #handleExit(slot: WorkerSlot, exit: SlotExit): void {
-    const { code, signal, servedMs, killReason } = exit;
+    const { code, signal, servedMs, killReason, killCause } = exit;
     const killed = signal === 'SIGKILL' && killReason === undefined;
     const workerExit = { slot: slot.number, servedMs, killed, startFailed: false };
     const last = signal ?? `exit code ${code}`;
+    const reason = killCause ?? (killed ? 'killed' : signal === null ? 'exit' : 'signal');
+    count(this.#restartCounts, reason);
     this.#replace(slot, workerExit, {
       event: 'worker_exited',
       message: 'worker exited',
@@ -308,12 +332,12 @@ export class Supervisor implements SlotListener {
     this.#restarts.add(timer);
   }
 
-  #kill(slot: WorkerSlot, reason: string): void {
+  #kill(slot: WorkerSlot, cause: KillCause, reason: string): void {
     if (slot.worker !== undefined) {
       this.#dependencies.dispatcher.close(slot.worker, 'public');
       this.#dependencies.dispatcher.close(slot.worker, 'api');
     }
-    slot.kill(reason);
+    slot.kill(cause, reason);
   }
 
   /** Kills workers whose event loop is blocked, or that do not become ready. */
@@ -327,7 +351,8 @@ export class Supervisor implements SlotListener {
       const silentMs = now - slot.lastHeartbeatAt;
       const allowedMs =
         slot.state === 'starting' ? START_TIMEOUT_MS : this.#dependencies.settings.workerLivenessTimeoutMs;
-      if (silentMs > allowedMs) this.#kill(slot, `it sent no heartbeat for ${Math.round(silentMs)} ms`);
+      if (silentMs > allowedMs)
+        this.#kill(slot, 'unresponsive', `it sent no heartbeat for ${Math.round(silentMs)} ms`);
     }
   };
 

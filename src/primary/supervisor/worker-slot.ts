@@ -10,7 +10,6 @@ import {
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
 import { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
-import { createStats, type Stats } from '../../shared/stats.ts';
 import { assertDescriptorsForFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 
@@ -26,7 +25,11 @@ export interface SlotExit {
   readonly servedMs: number | undefined;
   /** Why the primary itself killed it, if it did. */
   readonly killReason: string | undefined;
+  readonly killCause: KillCause | undefined;
 }
+
+/** Why the primary kills a worker. */
+export type KillCause = 'malformed_frame' | 'start_failed' | 'unresponsive' | 'shutdown';
 
 /** Receives the events of a slot. */
 export interface SlotListener {
@@ -49,13 +52,13 @@ export class WorkerSlot {
   brokerStatus: BrokerStatus = 'connecting';
   /** The Redis server to which the worker is connected, if known. */
   server: string | undefined;
-  stats: Stats = createStats();
   /** When the process last sent anything, in ms of `performance.now()`. */
   lastHeartbeatAt = 0;
   #worker: Worker | undefined;
   #pipe: MessagePipe<ToPrimary, ToWorker> | undefined;
   #readyAt: number | undefined;
   #killReason: string | undefined;
+  #killCause: KillCause | undefined;
 
   constructor(number: number, listener: SlotListener) {
     this.number = number;
@@ -83,10 +86,10 @@ export class WorkerSlot {
     this.#worker = worker;
     this.#readyAt = undefined;
     this.#killReason = undefined;
+    this.#killCause = undefined;
     this.state = 'starting';
     this.brokerStatus = 'connecting';
     this.server = undefined;
-    this.stats = createStats();
     this.lastHeartbeatAt = performance.now();
     const pipe = new MessagePipe<ToPrimary, ToWorker>(worker.process.stdio[PIPE_DESCRIPTOR] as Socket, {
       message: (message) => this.#receive(message),
@@ -114,8 +117,10 @@ export class WorkerSlot {
     if (this.state !== 'gone') this.#pipe?.send(message);
   }
 
-  kill(reason: string): void {
+  /** `reason` is for the log. The first call counts. */
+  kill(cause: KillCause, reason: string): void {
     this.#killReason ??= reason;
+    this.#killCause ??= cause;
     this.#worker?.process.kill('SIGKILL');
   }
 
@@ -176,7 +181,8 @@ export class WorkerSlot {
     if (!isDisconnected) worker.process.emit('disconnect');
     const servedMs = this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt;
     this.state = 'gone';
-    this.#listener.exited(this, { code, signal, servedMs, killReason: this.#killReason });
+    const killed = { killReason: this.#killReason, killCause: this.#killCause };
+    this.#listener.exited(this, { code, signal, servedMs, ...killed });
   }
 }
 

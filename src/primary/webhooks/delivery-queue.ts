@@ -24,6 +24,23 @@ export type IsBatched = () => Promise<boolean>;
 /** Delivers a body. Resolves with a short description of the error, if any. */
 export type Deliver = (body: string) => Promise<string | undefined>;
 
+/** Events by what happened to them. */
+export interface EventWebhookStats {
+  delivered: number;
+  /** Once per failed attempt. */
+  retried: number;
+  /** After all retries. */
+  discarded: number;
+  /** Without an attempt: the queue was full, or the app could not be looked up. */
+  dropped: number;
+}
+
+/** One body, and how many events it holds. */
+interface Batch {
+  readonly body: string;
+  readonly events: number;
+}
+
 interface QueuedEvent {
   readonly json: string;
   readonly bytes: number;
@@ -39,6 +56,7 @@ export class DeliveryQueue {
   readonly #deliver: Deliver;
   readonly #isBatched: IsBatched;
   readonly #log: Logger;
+  readonly #stats: EventWebhookStats;
   readonly #retryPolicy: RetryPolicy;
   readonly #queued: QueuedEvent[] = [];
   #queuedBytes = 0;
@@ -55,13 +73,20 @@ export class DeliveryQueue {
     deliver: Deliver;
     isBatched: IsBatched;
     log: Logger;
+    stats: EventWebhookStats;
     retryPolicy?: RetryPolicy;
   }) {
     this.#app = options.app;
     this.#deliver = options.deliver;
     this.#isBatched = options.isBatched;
     this.#log = options.log;
+    this.#stats = options.stats;
     this.#retryPolicy = options.retryPolicy ?? RETRY_POLICY;
+  }
+
+  /** Events that wait for a delivery. */
+  get size(): number {
+    return this.#queued.length;
   }
 
   push(event: WebhookEvent): void {
@@ -107,7 +132,7 @@ export class DeliveryQueue {
     this.#drained = new Deferred();
   };
 
-  #takeBatch(eventsMax: number): string {
+  #takeBatch(eventsMax: number): Batch {
     let count = 0;
     let bytes = 0;
     for (const event of this.#queued) {
@@ -117,24 +142,29 @@ export class DeliveryQueue {
     }
     this.#queuedBytes -= bytes;
     const events = this.#queued.splice(0, count).map(({ json }) => json);
-    return `{"time_ms":${Date.now()},"events":[${events.join(',')}]}`;
+    return { body: `{"time_ms":${Date.now()},"events":[${events.join(',')}]}`, events: count };
   }
 
-  async #deliverBatch(body: string): Promise<void> {
+  async #deliverBatch({ body, events }: Batch): Promise<void> {
     const { firstPauseMs, longestPauseMs, giveUpAfterMs } = this.#retryPolicy;
     const until = performance.now() + giveUpAfterMs;
     for (let attempt = 0; ; attempt += 1) {
       this.#state = 'delivering';
       const error = await this.#deliver(body);
-      if (error === undefined) return;
+      if (error === undefined) {
+        this.#stats.delivered += events;
+        return;
+      }
       const pauseMs = Math.min(firstPauseMs * 2 ** attempt, longestPauseMs);
       if (this.#isFlushing || performance.now() + pauseMs > until) {
+        this.#stats.discarded += events;
         this.#log.error(
           { event: 'webhook_events_discarded', app: this.#app, error },
           'webhook events discarded after retries',
         );
         return;
       }
+      this.#stats.retried += events;
       if (attempt === 0)
         this.#log.warn(
           { event: 'webhook_delivery_failed', app: this.#app, error },
@@ -156,6 +186,7 @@ export class DeliveryQueue {
 
   #countDropped(): void {
     this.#dropped += 1;
+    this.#stats.dropped += 1;
     if (this.#dropped > 1) return;
     this.#log.error({ event: 'webhook_queue_full', app: this.#app }, 'webhook queue full, dropping events');
   }

@@ -9,7 +9,7 @@ import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 import { Closers } from '../../shared/process/closers.ts';
 import type { PresenceListener, PresenceRegistry } from '../presence/registry.ts';
-import { DeliveryQueue } from './delivery-queue.ts';
+import { DeliveryQueue, type EventWebhookStats } from './delivery-queue.ts';
 import { GracePeriod } from './grace-period.ts';
 import type { WebhookSender } from './sender.ts';
 
@@ -57,6 +57,7 @@ export interface WebhooksDependencies {
  * sender. All of that is in the primary, so that the crash of a worker loses no event.
  */
 export class Webhooks implements PresenceListener {
+  readonly stats: EventWebhookStats = { delivered: 0, retried: 0, discarded: 0, dropped: 0 };
   readonly #dependencies: WebhooksDependencies;
   /** Events by app, until the app is looked up. */
   readonly #pending = new Map<string, PendingEvent[]>();
@@ -79,6 +80,13 @@ export class Webhooks implements PresenceListener {
         if (registry.isOwnerOf(change.app, change.event.channel)) this.#send(change);
       },
     });
+  }
+
+  /** Events that wait for a delivery. */
+  get queued(): number {
+    let queued = 0;
+    for (const { size } of this.#queues.values()) queued += size;
+    return queued;
   }
 
   transition(transition: PresenceTransition, isOwner: boolean): void {
@@ -148,6 +156,8 @@ export class Webhooks implements PresenceListener {
       this.#filtering.add(filtered);
     } else if (pending.length < PENDING_MAX) {
       pending.push(pendingEvent);
+    } else {
+      this.stats.dropped += 1;
     }
   }
 
@@ -157,18 +167,20 @@ export class Webhooks implements PresenceListener {
     const app = await this.#findApp(key).catch((error: Error) => this.#logLookupFailure(key, error));
     const pending = this.#pending.get(key) ?? [];
     this.#pending.delete(key);
-    if (app === undefined) return;
+    if (app === 'unavailable') this.stats.dropped += pending.length;
+    if (app === undefined || app === 'unavailable') return;
     for (const pendingEvent of pending) {
       if (pendingEvent.kind === 'report') this.#filterReport(app, pendingEvent.event);
       else this.#filterTransition(app, pendingEvent.transition, pendingEvent.isOwner);
     }
   }
 
-  #logLookupFailure(app: string, error: Error): undefined {
+  #logLookupFailure(app: string, error: Error): 'unavailable' {
     this.#dependencies.log.error(
       { event: 'webhook_app_unavailable', app, reason: error.message },
       'app lookup failed, webhook events dropped',
     );
+    return 'unavailable';
   }
 
   /** Resolves with the app, if it has a webhook for events. Rejects if the store is unavailable. */
@@ -219,7 +231,8 @@ export class Webhooks implements PresenceListener {
 
   async #sendCountsOf(key: string, channels: ReadonlySet<string>): Promise<void> {
     const app = await this.#findApp(key).catch((error: Error) => this.#logLookupFailure(key, error));
-    if (app?.subscription_count !== true) return;
+    if (app === 'unavailable') this.stats.dropped += channels.size;
+    if (app === undefined || app === 'unavailable' || app.subscription_count !== true) return;
     const isWanted = wants(app, 'subscription_count');
     for (const channel of channels) {
       const count = this.#dependencies.registry.channel(key, channel)?.subscriptions ?? 0;
@@ -242,6 +255,7 @@ export class Webhooks implements PresenceListener {
     const queue = new DeliveryQueue({
       app,
       log,
+      stats: this.stats,
       deliver: (body) => this.#deliver(app, body),
       isBatched: () => this.#isBatched(app),
     });

@@ -74,6 +74,15 @@ export const SETTINGS = {
     values: ['auto', 'json', 'text'],
     about: 'Format of log lines. auto writes text to a terminal and JSON elsewhere',
   }),
+  metricsAppsMax: integer({
+    env: 'GUSHER_METRICS_APPS_MAX',
+    unit: 'apps',
+    fallback: 0,
+    min: 0,
+    max: 1_000,
+    about:
+      'Apps with metrics of their own (gusher_app_…) at GET /metrics; the others are counted together as other. 0: none',
+  }),
   headersTimeoutMs: integer({
     env: 'GUSHER_HEADERS_TIMEOUT_MS',
     unit: 'ms',

@@ -323,6 +323,11 @@ export const ERRORS = catalogue({
     reconnect: 'backoff',
   },
   presence_timeout: { message: 'Presence did not answer in time.', http: 503, reconnect: 'backoff' },
+  metrics_unavailable: {
+    message: 'The primary did not return the metrics in time.',
+    http: 503,
+    reconnect: 'backoff',
+  },
   broker_busy: {
     message: 'The broker is overloaded; nothing was published.',
     http: 503,

@@ -1,4 +1,6 @@
 import { isObject } from '../json/is-object.ts';
+import { isGauges, METRICS_FORMATS, type MetricsFormat } from '../metrics/gauges.ts';
+import { isStats } from '../metrics/stats.ts';
 import type { PresenceQuery } from '../model/presence.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import type { ToPrimary } from './messages.ts';
@@ -34,7 +36,9 @@ const QUERY_NAMES: Readonly<Record<PresenceQuery['kind'], readonly string[]>> = 
 const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   ready: () => true,
   fatal: ({ reason }) => isText(reason),
-  heartbeat: ({ stats }) => isObject(stats) && Object.values(stats).every(Number.isFinite),
+  heartbeat: ({ stats }) => stats === undefined || isStats(stats),
+  metricsReport: ({ stats, gauges }) => isStats(stats) && isGauges(gauges),
+  metricsQuery: ({ id, format }) => isWhole(id) && METRICS_FORMATS.includes(format as MetricsFormat),
   sockets: ({ acknowledged, barrier, ended, opened, closed }) =>
     isListOf(acknowledged, isWhole) &&
     isWhole(barrier) &&

@@ -1,5 +1,7 @@
 import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
+import type { BrokerGauges, MetricsFormat, ProcessGauges } from '../metrics/gauges.ts';
+import type { Stats } from '../metrics/stats.ts';
 import type {
   PresenceAnswer,
   PresenceDelta,
@@ -11,7 +13,6 @@ import type {
 } from '../model/presence.ts';
 import type { CachedPublication } from '../model/publication.ts';
 import type { WebhookEvent } from '../model/webhook-event.ts';
-import type { Stats } from '../stats.ts';
 
 /**
  * Messages between the primary and a worker. A `MessagePipe` carries two closed unions, keyed by `type`, and relay frames
@@ -47,8 +48,8 @@ export interface WebhookReport {
 export type BrokerStatus = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
 export type ToWorker =
-  /** The first message, with the configuration of a worker. */
-  | { type: 'start'; settings: Settings; slot: number; demoApp: App | undefined }
+  /** The first message, with the configuration of a worker. `hostId` is random, and the same for all workers. */
+  | { type: 'start'; settings: Settings; slot: number; hostId: string; demoApp: App | undefined }
   /**
    * The state of the host, after each change. `live`: all workers are connected to the broker, and to one server.
    * `server`: the server of the newest connection; connections to other servers must reconnect.
@@ -58,6 +59,10 @@ export type ToWorker =
   | { type: 'names'; bytes: number }
   /** The first app was registered: close the clients of the demo app. */
   | { type: 'demoEnded' }
+  /** Answer with `metricsReport`. */
+  | { type: 'metricsCollect' }
+  /** The answer to the `metricsQuery` with this id. */
+  | { type: 'metrics'; id: number; text: string }
   /** Close all clients within the timeout with a reconnect code, and exit. */
   | { type: 'drain'; timeoutMs: number }
   /** The primary relayed the oldest `count` unconfirmed frames of this worker. */
@@ -85,8 +90,12 @@ export type ToPrimary =
   | { type: 'ready' }
   /** The worker cannot run, and a replacement would fail too. */
   | { type: 'fatal'; reason: string }
-  /** Sent at a fixed interval: proves that the event loop runs. */
-  | { type: 'heartbeat'; stats: Stats }
+  /** Sent at least twice a second: proves that the event loop runs. `stats`: if they changed since the last one. */
+  | { type: 'heartbeat'; stats?: Stats }
+  /** The answer to `metricsCollect`. */
+  | { type: 'metricsReport'; stats: Stats; gauges: ProcessGauges & BrokerGauges }
+  /** Requests the text of `GET /metrics` in this format, summed over all workers. */
+  | { type: 'metricsQuery'; id: number; format: MetricsFormat }
   /**
    * Changes since the last such message: acknowledged handoff ids, the last barrier, the number of ended sockets, and
    * the opened and closed ids that `sid=` may name.

@@ -1,11 +1,8 @@
 import { ERRORS, type ErrorEntry } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
+import { countError, type Stats } from '../metrics/stats.ts';
 import { isAppKey } from '../model/names.ts';
-import type { Stats } from '../stats.ts';
 import { LogThrottle, type ThrottledLevel } from './log-throttle.ts';
-
-/** Errors of a client address that exceeds its limits. */
-const ADDRESS_LIMITS: ReadonlySet<string> = new Set(['too_many_connects', 'too_many_connections']);
 
 const INTERVAL_MS = 10_000;
 const LINES_PER_KEY = 5;
@@ -57,20 +54,19 @@ export class ClientLog {
 
   /** Logs an error before the WebSocket connection opened. */
   connectRejected({ code }: ErrorEntry, facts: ClientFacts): void {
-    this.#stats.connectionsRejected += 1;
-    if (ADDRESS_LIMITS.has(code)) this.#stats.connectionsAddressLimited += 1;
+    countError(this.#stats, 'connect', code);
     this.#write('info', { event: 'connect_rejected', code, ...facts }, 'connect rejected');
   }
 
   /** Logs a socket that was closed without a response, because too many sockets had sent no request. */
   connectDropped(facts: ClientFacts): void {
-    this.#stats.connectionsDropped += 1;
+    this.#stats.socketsDropped += 1;
     this.#write('info', { event: 'connect_dropped', code: 'too_many_sockets', ...facts }, 'socket dropped');
   }
 
   /** Logs a connection that the server closed. */
   clientClosed(error: ErrorEntry, closeCode: number, facts: ClientFacts): void {
-    this.#stats.connectionsClosedByServer += 1;
+    countError(this.#stats, 'close', error.code);
     const level = ORDINARY_CLOSES.has(ERRORS[error.code as keyof typeof ERRORS]) ? 'debug' : 'info';
     this.#write(level, { event: 'client_closed', code: error.code, closeCode, ...facts }, 'client closed');
   }
@@ -80,14 +76,13 @@ export class ClientLog {
     { code, http }: ErrorEntry,
     facts: ClientFacts & { readonly method?: string | undefined },
   ): void {
-    this.#stats.requestsRejected += 1;
+    countError(this.#stats, 'request', code);
     const level = UNAUTHORIZED.has(http) ? 'info' : 'debug';
     this.#write(level, { event: 'request_rejected', code, ...facts }, 'request rejected');
   }
 
   /** Logs a rejected credential on an open connection. */
   authorizationRejected({ code }: ErrorEntry, facts: ClientFacts): void {
-    this.#stats.authorizationsRejected += 1;
     this.#write('info', { event: 'authorization_rejected', code, ...facts }, 'authorization rejected');
   }
 

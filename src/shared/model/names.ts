@@ -66,6 +66,11 @@ export function topicOf(appKey: string, channel: string): string {
   return `${appKey}@${channel}`;
 }
 
+/** Returns the app key of a topic. */
+export function appKeyOf(topic: string): string {
+  return topic.slice(0, topic.indexOf('@'));
+}
+
 /** Returns the channel of a topic. */
 export function channelOf(topic: string): string {
   return topic.slice(topic.indexOf('@') + 1);

@@ -22,6 +22,8 @@ export interface Publication {
   readonly id?: string;
   /** Set by the broker: it stores the message for later subscribers of the cache channel. */
   readonly cached?: true;
+  /** When gusher accepted it, in ms of `hostNow`; `undefined` for a publication of another host or program. */
+  readonly acceptedAt?: number;
 }
 
 /** Time in ms for which a cache channel stores its last publication. */

@@ -2,11 +2,11 @@ import type { AppFinder } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyKeys } from '../ipc/idempotency-client.ts';
 import type { PresenceQueries } from '../ipc/presence-client.ts';
+import type { MetricsSource } from '../metrics/metrics-client.ts';
 import type { Readiness } from './resources/health.ts';
 
 /** The dependencies of the routes of the API. */
@@ -18,8 +18,8 @@ export interface RouteContext {
   readonly presence: PresenceQueries;
   readonly idempotency: IdempotencyKeys;
   readonly readiness: () => Readiness;
+  readonly metrics: MetricsSource;
   readonly version: string;
-  readonly stats: Stats;
   readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
   readonly log: Logger;
 }

@@ -16,6 +16,7 @@ import {
 } from './resources/apps.ts';
 import { countChannels, listChannels } from './resources/channels.ts';
 import { health, readiness, showOpenApi, showVersion } from './resources/health.ts';
+import { showMetrics } from './resources/metrics.ts';
 import { listApps, showTotals } from './resources/stats.ts';
 import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
@@ -40,6 +41,8 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
   const localHook = settings.apiToken === undefined ? authHook : undefined;
   router.get('/version', showVersion(dependencies.version), localHook);
   router.get('/openapi.json', showOpenApi(), localHook);
+
+  router.get('/metrics', showMetrics(dependencies.metrics), authHook);
 
   publish('POST', '/v1/apps/:app/channels/:channel/messages', publishMessage(dependencies));
   publish('POST', '/v1/apps/:app/messages', publishByPattern(dependencies));

@@ -1,6 +1,8 @@
 import * as v from 'valibot';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
+import { observe } from '../../shared/metrics/histogram.ts';
+import { count, type Stats } from '../../shared/metrics/stats.ts';
 import { grant, grantList } from '../../shared/model/grants.ts';
 import {
   type HttpClient,
@@ -17,6 +19,7 @@ const TOO_MANY_REQUESTS = 429;
  * wrong route or a framework in front of the backend, which the operator must correct.
  */
 const REJECTIONS: ReadonlySet<number> = new Set([400, 401, 402, 403, 409, 410, 422]);
+const MS_PER_SECOND = 1_000;
 const HEADERS = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 const channels = v.union([
@@ -33,6 +36,8 @@ const answer = v.object({
   channel: v.optional(v.nullable(channels)),
   remotes: v.optional(v.nullable(remotes)),
 });
+
+type WebhookStats = Pick<Stats, 'authWebhook' | 'authWebhookFailures'>;
 
 /** Why an auth webhook did not identify a client, for the log. */
 export class AuthWebhookError extends Error {
@@ -55,12 +60,27 @@ export class AuthWebhookError extends Error {
  */
 export class AuthWebhook {
   readonly #client: Pick<HttpClient, 'send' | 'close'>;
+  readonly #stats: WebhookStats;
 
-  constructor(options: { client: Pick<HttpClient, 'send' | 'close'> }) {
+  constructor(options: { client: Pick<HttpClient, 'send' | 'close'>; stats: WebhookStats }) {
     this.#client = options.client;
+    this.#stats = options.stats;
   }
 
   async identify(app: string, url: string, auth: string): Promise<Identity> {
+    const startedAt = performance.now();
+    try {
+      return await this.#request(app, url, auth);
+    } catch (error) {
+      const { cause } = error as Error;
+      if (cause instanceof AuthWebhookError) count(this.#stats.authWebhookFailures, cause.reason);
+      throw error;
+    } finally {
+      observe(this.#stats.authWebhook, (performance.now() - startedAt) / MS_PER_SECOND);
+    }
+  }
+
+  async #request(app: string, url: string, auth: string): Promise<Identity> {
     const body = new URLSearchParams({ auth }).toString();
     // A repeat is safe: a client that reconnects presents the same credential again.
     const response = await this.#client

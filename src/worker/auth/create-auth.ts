@@ -2,6 +2,7 @@ import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
 import { FailureLog } from '../../shared/logging/failure-log.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import { HttpClient } from '../../shared/net/http-client.ts';
 import { AuthWebhook } from './auth-webhook.ts';
 import { Authenticator } from './authenticator.ts';
@@ -21,10 +22,12 @@ export interface Auth {
 export function createAuth({
   settings,
   apps,
+  stats,
   log,
 }: {
   settings: Settings;
   apps: AppRegistry;
+  stats: Stats;
   log: Logger;
 }): Auth {
   const failures = new FailureLog({ log });
@@ -35,7 +38,7 @@ export function createAuth({
     responseMaxBytes: WEBHOOK_RESPONSE_MAX_BYTES,
     allowPrivate: true,
   });
-  const webhook = new AuthWebhook({ client });
+  const webhook = new AuthWebhook({ client, stats });
   const keys = new VerificationKeys({ jwtPublicKey: settings.jwtPublicKey });
   const tokens = new TokenVerifier({ keys, clockSkewMs: settings.tokenClockSkewMs, failures });
   const authenticator = new Authenticator({ apps, webhook, failures, tokens });

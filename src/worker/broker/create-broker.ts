@@ -1,13 +1,15 @@
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import { publicationMaxBytes } from '../../shared/model/publication-size.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from './broker.ts';
 import { RedisBroker } from './redis/redis-broker.ts';
 import { type PrimaryPipe, RelayBroker } from './relay-broker.ts';
 
 export interface CreateBrokerOptions {
   readonly settings: Settings;
+  /** Random; the same for all workers of this host. */
+  readonly hostId: string;
   readonly log: Logger;
   readonly stats: Stats;
   /** The pipe of the embedded broker. */
@@ -21,12 +23,19 @@ export function createBroker(options: CreateBrokerOptions): {
   broker: Broker;
   relay: RelayBroker | undefined;
 } {
-  const { settings, log, stats, pipe, isIdle } = options;
+  const { settings, hostId, log, stats, pipe, isIdle } = options;
   const { redisUrl: url, redisPrefix: prefix } = settings;
   if (url === undefined) {
     const relay = new RelayBroker({ pipe, isIdle });
     return { broker: relay, relay };
   }
-  const broker = new RedisBroker({ url, prefix, maxBytes: publicationMaxBytes(settings), log, stats });
+  const broker = new RedisBroker({
+    url,
+    prefix,
+    hostId,
+    maxBytes: publicationMaxBytes(settings),
+    log,
+    stats,
+  });
   return { broker, relay: undefined };
 }

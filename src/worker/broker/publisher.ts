@@ -1,9 +1,10 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { hostNow } from '../../shared/metrics/host-clock.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import { type ControlMessage, isDirectMessage } from '../../shared/model/control-message.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isDeliverable } from '../../shared/model/publication-size.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Broker } from './broker.ts';
 
 export interface PublisherOptions {
@@ -12,7 +13,11 @@ export interface PublisherOptions {
   readonly isLive: () => boolean;
   /** Returns true if a worker of this host may have missed publications. */
   readonly mayHaveMissed: () => boolean;
-  readonly stats: Stats;
+  readonly stats: Pick<Stats, 'publications'>;
+  /** Who publishes through it. */
+  readonly source: 'api' | 'pusher_api' | 'client';
+  /** Called with the app of each accepted publication. */
+  readonly onPublished?: ((appKey: string) => void) | undefined;
   /** See `publicationMaxBytes`. */
   readonly maxBytes: number;
 }
@@ -43,9 +48,12 @@ export class Publisher {
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
     this.#requireLive();
-    await this.#options.broker.publish(topicOf(appKey, publication.channel), publication);
+    const { broker, stats, source, onPublished } = this.#options;
+    const accepted = { ...publication, acceptedAt: hostNow() };
+    await broker.publish(topicOf(appKey, publication.channel), accepted);
     this.#confirmDelivery();
-    this.#options.stats.publicationsAccepted += 1;
+    stats.publications[source] += 1;
+    onPublished?.(appKey);
   }
 
   /** Sends a control message: to all connections of a user, or to one connection. */
@@ -54,6 +62,7 @@ export class Publisher {
     this.#requireLive();
     await this.#options.broker.broadcast(message);
     this.#confirmDelivery();
+    if (isDirectMessage(message)) this.#options.stats.publications.direct += 1;
   }
 
   #requireLive(): void {

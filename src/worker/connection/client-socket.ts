@@ -16,7 +16,8 @@ export interface ClientSocketEvents {
   frame(connection: Connection): void;
   /** A ping. The pong must carry the same `data` (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
-  closed(connection: Connection): void;
+  /** `code` is the close code of the client, or 1006 without a close frame. */
+  closed(connection: Connection, code: number): void;
   /** The client violated RFC 6455: the connection must close with the code of `error`. */
   broken(connection: Connection, error: ErrorEntry): void;
 }
@@ -126,7 +127,7 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
         return true;
       case 'close':
         connection.state = 'closed';
-        events.closed(connection);
+        events.closed(connection, data as number);
         return true;
       default:
         return super.emit(event, data, isBinary);
@@ -180,15 +181,16 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     return this.compressed ? this.bufferedAmount : this.writer.unsentBytes(this);
   }
 
-  write(frames: Frames): void {
+  write(frames: Frames): boolean {
     // No frame may follow a close frame (RFC 6455 §5.5.1), and ws may just have answered one.
-    if (this.readyState !== WebSocket.OPEN) return;
+    if (this.readyState !== WebSocket.OPEN) return false;
     if (frames.messages.length > 0 && this.connection !== undefined) this.connection.hadTraffic = true;
     if (!this.compressed) {
       this.writer.write(this, frames.bytes);
-      return;
+      return true;
     }
     for (const control of frames.controls) this.stream.write(control);
     for (const message of frames.messages) this.send(message, { binary: false });
+    return true;
   }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
+import { countClose, type Stats } from '../../shared/metrics/stats.ts';
 import { framePong } from '../websocket/frame.ts';
 import type { FrameWriter } from '../websocket/frame-writer.ts';
 import type { ClientSocket, ClientSocketEvents } from './client-socket.ts';
@@ -20,6 +21,7 @@ export interface ConnectionEventsDependencies {
   readonly sendQueue: Pick<SendQueue, 'enqueue' | 'close'>;
   readonly frameWriter: FrameWriter;
   readonly unexpected: UnexpectedErrors;
+  readonly stats: Pick<Stats, 'closes'>;
   /** Called after a connection was removed from the registry. */
   readonly onRemoved: (connection: Connection) => void;
 }
@@ -60,14 +62,18 @@ export class ConnectionEvents implements ClientSocketEvents {
   }
 
   /** Commands that were received before the close are executed first. */
-  closed(connection: Connection): void {
+  closed(connection: Connection, code: number): void {
     this.#dependencies.unexpected.run('connection_end', () =>
-      this.#dependencies.receiveQueue.finishThen(connection, () => this.#remove(connection)),
+      this.#dependencies.receiveQueue.finishThen(connection, () => this.#remove(connection, code)),
     );
   }
 
-  #remove(connection: Connection): void {
-    this.#dependencies.registry.remove(connection);
+  #remove(connection: Connection, code: number): void {
+    const { registry, stats } = this.#dependencies;
+    registry.remove(connection);
+    const { closeError, protocol } = connection;
+    if (closeError === undefined) countClose(stats, 'client', code);
+    else countClose(stats, 'server', protocol.closeFrameFor(closeError, connection).code);
     connection.protocol.connectionClosed?.(connection);
     this.#dependencies.onRemoved(connection);
   }

@@ -16,7 +16,8 @@ export interface Transport {
   readonly receivedBytes: number;
   /** Bytes written for the client since it connected, accepted by the system or not. */
   readonly sentBytes: number;
-  write(frames: Frames): void;
+  /** Returns false if it wrote nothing, because a close frame was sent. */
+  write(frames: Frames): boolean;
   /** Sends a close frame after everything written before. The socket closes within a few seconds. */
   close(code: number, reason: string): void;
   /** Destroys the socket without a close frame. */
@@ -114,6 +115,9 @@ export class Connection {
     this.transport = transport;
   }
 }
+
+/** Sends one message, after those enqueued before. Counts `errorCode`, if the message reports that error. */
+export type Reply = (connection: Connection, text: string, errorCode?: string) => void;
 
 export interface InboundMessage {
   readonly data: Buffer;

@@ -1,6 +1,6 @@
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
-import type { Stats } from '../../shared/stats.ts';
+import { countError, type Stats } from '../../shared/metrics/stats.ts';
 import { framePong, frameText } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 import type { SendQueue } from './send-queue.ts';
@@ -51,7 +51,7 @@ export class ReceiveQueue {
 
   /** Receives one message of a client. */
   receive(connection: Connection, data: Buffer, isBinary: boolean): void {
-    this.#stats.framesReceived += 1;
+    this.#stats.messagesReceived += 1;
     if (connection.state === 'closing') {
       this.countFrame(connection);
       return;
@@ -75,7 +75,7 @@ export class ReceiveQueue {
       return;
     }
     if (connection.frames === this.#framesPerSecond + 1) {
-      this.#stats.connectionsThrottled += 1;
+      this.#stats.secondsThrottled += 1;
       this.countProtocolError(connection);
     }
     if (connection.backlog !== undefined) return;
@@ -103,7 +103,6 @@ export class ReceiveQueue {
     }
     connection.protocolErrors += 1;
     if (connection.protocolErrors <= this.#protocolErrorsPerMinute || connection.state !== 'open') return;
-    this.#stats.connectionsTooManyErrors += 1;
     this.#sendQueue.close(connection, ERRORS.too_many_protocol_errors);
   }
 
@@ -153,6 +152,7 @@ export class ReceiveQueue {
     const { appKey, protocol, id } = connection;
     this.#unexpected.report(error, 'command', { app: appKey, protocol: protocol.name, connection: id });
     if (connection.state !== 'open') return;
+    countError(this.#stats, 'command', ERRORS.internal.code);
     this.#unexpected.run('command_answer', () => {
       this.#sendQueue.enqueue(connection, frameText(protocol.encodeFailure(connection, data, isBinary)));
     });

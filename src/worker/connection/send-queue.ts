@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { ClientFacts, ClientLog } from '../../shared/logging/client-log.ts';
-import type { Stats } from '../../shared/stats.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import { type Frames, frameText, joinFrames } from '../websocket/frame.ts';
 import type { Connection } from './connection.ts';
 
@@ -77,12 +77,13 @@ export class SendQueue {
     if (connection.state !== 'open') return;
     const { unsentBytes } = connection.transport;
     if (unsentBytes > 0 && unsentBytes + frames.bytes.length > this.#maxBytes) {
-      this.#stats.connectionsTooSlow += 1;
-      this.#stats.deliveriesDropped += frames.messages.length;
+      this.#stats.deliveriesDropped += frames.deliveries;
       this.#startClose(connection, ERRORS.too_slow);
       return;
     }
-    connection.transport.write(frames);
+    if (!connection.transport.write(frames)) return;
+    this.#stats.deliveries += frames.deliveries;
+    this.#stats.deliveredBytes += frames.bytes.length;
   }
 
   #startClose(connection: Connection, error: ErrorEntry): void {

@@ -2,12 +2,15 @@ import type { ErrorEntry } from '../../shared/errors/catalogue.ts';
 import type { DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 
+/** The protocols of clients, as logs and metrics name them. */
+export type ProtocolName = 'gusher' | 'pusher';
+
 /**
  * A protocol over WebSocket messages: translates messages into commands of the hub, and publications into text. It
  * never uses sockets. `Client` is the connection. It refers to its protocol, so this file cannot import it.
  */
 export interface WireProtocol<Client = never> {
-  readonly name: string;
+  readonly name: ProtocolName;
 
   /**
    * Executes one message of a client. While a returned promise is pending, no other message of the client is passed.

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { ERRORS, type ErrorEntry, GusherError } from '../../shared/errors/catalogue.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { PresenceClient } from '../ipc/presence-client.ts';
@@ -15,7 +14,6 @@ export interface QuotaDependencies {
   readonly apps: Pick<AppRegistry, 'find'>;
   readonly hub: Pick<Hub, 'connections'>;
   readonly presence: Pick<PresenceClient, 'query'>;
-  readonly stats: Stats;
   /** Closes the connection with the error, as its protocol defines it. */
   readonly end: (connection: Connection, error: ErrorEntry) => void;
   readonly correctionMs?: number;
@@ -30,7 +28,6 @@ export class ConnectionQuota {
   readonly #apps: Pick<AppRegistry, 'find'>;
   readonly #hub: Pick<Hub, 'connections'>;
   readonly #presence: Pick<PresenceClient, 'query'>;
-  readonly #stats: Stats;
   readonly #end: (connection: Connection, error: ErrorEntry) => void;
   readonly #timer: NodeJS.Timeout;
   /** Apps with a limit and possibly connections at this worker. True if the last check found a surplus. */
@@ -41,7 +38,6 @@ export class ConnectionQuota {
     this.#apps = options.apps;
     this.#hub = options.hub;
     this.#presence = options.presence;
-    this.#stats = options.stats;
     this.#end = options.end;
     this.#timer = setInterval(this.#tick, options.correctionMs ?? CORRECTION_MS).unref();
   }
@@ -72,7 +68,6 @@ export class ConnectionQuota {
   }
 
   #reject(): never {
-    this.#stats.connectionsOverLimit += 1;
     throw new GusherError('connections_full');
   }
 
@@ -121,7 +116,6 @@ export class ConnectionQuota {
     const share = (surplus * own.length) / counted;
     const count = share >= 1 ? Math.floor(share) : Number(Math.random() < share);
     for (const connection of own.slice(own.length - count)) {
-      this.#stats.connectionsOverLimit += 1;
       this.#end(connection, ERRORS.connections_full);
     }
   }

@@ -1,24 +1,21 @@
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { ControlMessage, DirectMessage, GrantsChange } from '../../shared/model/control-message.ts';
 import { GRANTS_MAX } from '../../shared/model/grants.ts';
-import type { Stats } from '../../shared/stats.ts';
 import { Grants } from '../auth/grants.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendQueue } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
-import { type Frames, frameText } from '../websocket/frame.ts';
+import { type Frames, frameDelivery, frameText } from '../websocket/frame.ts';
 import type { Hub } from './hub.ts';
 
 /** Executes control messages on the connections of this worker that belong to the named app. */
 export class ControlHandler {
   readonly #hub: Hub;
   readonly #sendQueue: SendQueue;
-  readonly #stats: Stats;
 
-  constructor(options: { hub: Hub; sendQueue: SendQueue; stats: Stats }) {
+  constructor(options: { hub: Hub; sendQueue: SendQueue }) {
     this.#hub = options.hub;
     this.#sendQueue = options.sendQueue;
-    this.#stats = options.stats;
   }
 
   execute(message: ControlMessage): void {
@@ -46,15 +43,14 @@ export class ControlHandler {
   }
 
   #send(connections: Iterable<Connection>, message: DirectMessage): void {
-    const framesFor = oncePerProtocol((protocol) => protocol.encodeDirect(message));
+    const framesFor = oncePerProtocol((protocol) => frameDelivery(protocol.encodeDirect(message)));
     for (const connection of connections) {
       this.#sendQueue.enqueue(connection, framesFor(connection.protocol));
-      this.#stats.deliveries += 1;
     }
   }
 
   #changeGrants(change: GrantsChange): void {
-    const framesFor = oncePerProtocol((protocol) => protocol.encodeGrantsChange?.(change) ?? '');
+    const framesFor = oncePerProtocol((protocol) => frameText(protocol.encodeGrantsChange?.(change) ?? ''));
     for (const connection of this.#hub.connectionsOf(change.app, change.user)) {
       if (connection.protocol.encodeGrantsChange === undefined) continue;
       const list = change.mode === 'add' ? [...connection.grants.list, ...change.channels] : change.channels;
@@ -66,10 +62,10 @@ export class ControlHandler {
 }
 
 /** Returns a function that encodes and frames a message only once per protocol. */
-function oncePerProtocol(encode: (protocol: WireProtocol) => string): (protocol: WireProtocol) => Frames {
+function oncePerProtocol(encode: (protocol: WireProtocol) => Frames): (protocol: WireProtocol) => Frames {
   const cache = new Map<WireProtocol, Frames>();
   return (protocol) => {
-    const frames = cache.get(protocol) ?? frameText(encode(protocol));
+    const frames = cache.get(protocol) ?? encode(protocol);
     cache.set(protocol, frames);
     return frames;
   };

@@ -3,9 +3,17 @@ import { type Frames, joinFrames } from '../websocket/frame.ts';
 /** Measured: joining more bytes than this into one write saves no time. */
 const BATCH_BYTES = 64 * 1024;
 
+/** When a publication was accepted, in ms of `hostNow`: by this host, or, if elsewhere, when this worker received it. */
+export interface Acceptance {
+  readonly origin: 'host' | 'elsewhere';
+  readonly at: number;
+}
+
 /** Published frames, and the connections that must not receive them. */
 interface Published<Connection> {
   readonly frames: Frames;
+  /** Of the publications among the frames. */
+  readonly acceptances: readonly Acceptance[];
   except: Set<Connection> | undefined;
 }
 
@@ -21,10 +29,7 @@ export interface DeliverySink<Connection> {
   enqueue(connection: Connection, frames: Frames): void;
 }
 
-export interface AdvanceResult {
-  readonly slots: number;
-  readonly deliveries: number;
-}
+const NONE: readonly Acceptance[] = [];
 
 /**
  * Visits the subscribers of a group in a fixed circular order, and sends each one every batch in progress in a
@@ -41,6 +46,7 @@ export interface AdvanceResult {
  */
 export class DeliveryRing<Connection> {
   readonly #slots: Connection[];
+  readonly #onDelivered: (acceptances: readonly Acceptance[]) => void;
   /** Connections that left. Their slots stay until the ring is dropped. */
   #left: Set<Connection> | undefined = undefined;
   #position = 0;
@@ -51,8 +57,10 @@ export class DeliveryRing<Connection> {
   readonly #waiting: Published<Connection>[] = [];
   #waitingBytes = 0;
 
-  constructor(connections: Iterable<Connection>) {
+  /** `onDelivered` is called after the last subscriber of these publications was served. */
+  constructor(connections: Iterable<Connection>, onDelivered: (acceptances: readonly Acceptance[]) => void) {
     this.#slots = [...connections];
+    this.#onDelivered = onDelivered;
   }
 
   /** Whether every connection has received everything. */
@@ -61,8 +69,12 @@ export class DeliveryRing<Connection> {
   }
 
   /** Adds frames for every connection but `except`. */
-  add(frames: Frames, except: Connection | undefined): void {
-    this.#waiting.push({ frames, except: except === undefined ? undefined : new Set([except]) });
+  add(frames: Frames, except: Connection | undefined, acceptance?: Acceptance): void {
+    this.#waiting.push({
+      frames,
+      acceptances: acceptance === undefined ? NONE : [acceptance],
+      except: except === undefined ? undefined : new Set([except]),
+    });
     this.#waitingBytes += frames.bytes.length;
   }
 
@@ -89,18 +101,20 @@ export class DeliveryRing<Connection> {
     }
   }
 
-  /** Serves at most `maxSlots` slots. With `isAlone`, writes frames now instead of at the end of the turn. */
-  advance(maxSlots: number, sink: DeliverySink<Connection>, isAlone: boolean): AdvanceResult {
+  /**
+   * Serves at most `maxSlots` slots and returns how many it served. With `isAlone`, writes frames now instead of at the end
+   * of the turn.
+   */
+  advance(maxSlots: number, sink: DeliverySink<Connection>, isAlone: boolean): number {
     this.#startBatches();
     let slots = 0;
-    let deliveries = 0;
     for (let [first] = this.#batches; first !== undefined && slots < maxSlots; [first] = this.#batches) {
       const count = Math.min(maxSlots - slots, first.slotsLeft, this.#slots.length - this.#position);
-      deliveries += this.#deliver(this.#position, this.#position + count, sink, isAlone);
+      this.#deliver(this.#position, this.#position + count, sink, isAlone);
       this.#advancePosition(count);
       slots += count;
     }
-    return { slots, deliveries };
+    return slots;
   }
 
   /** Starts as many waiting publications as fit into one write. */
@@ -123,42 +137,40 @@ export class DeliveryRing<Connection> {
     if (count > 0) this.#joinedFrames = undefined;
   }
 
-  /** Sends all batches in progress to the connections of some slots; returns the number of messages. */
-  #deliver(from: number, to: number, sink: DeliverySink<Connection>, isAlone: boolean): number {
-    if (this.#batches.some(({ except }) => except !== undefined)) return this.#deliverApart(from, to, sink);
+  /** Sends all batches in progress to the connections of some slots. */
+  #deliver(from: number, to: number, sink: DeliverySink<Connection>, isAlone: boolean): void {
+    if (this.#batches.some(({ except }) => except !== undefined)) {
+      this.#deliverApart(from, to, sink);
+      return;
+    }
     this.#joinedFrames ??= joinFrames(this.#batches.map(({ frames }) => frames));
     const joined = this.#joinedFrames;
     const left = this.#left;
-    let missing = 0;
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
-      if (left?.has(connection)) missing += 1;
-      else if (isAlone) sink.sendNow(connection, joined);
+      if (left?.has(connection)) continue;
+      if (isAlone) sink.sendNow(connection, joined);
       else sink.enqueue(connection, joined);
     }
-    return (to - from - missing) * joined.messages.length;
   }
 
   /** The same if a batch excludes connections: enqueues the batches one by one, and the send queue joins them. */
-  #deliverApart(from: number, to: number, sink: DeliverySink<Connection>): number {
-    let deliveries = 0;
+  #deliverApart(from: number, to: number, sink: DeliverySink<Connection>): void {
     for (let slot = from; slot < to; slot += 1) {
       const connection = this.#slots[slot] as Connection;
       if (this.#left?.has(connection)) continue;
       for (const { frames, except } of this.#batches) {
-        if (except?.has(connection)) continue;
-        sink.enqueue(connection, frames);
-        deliveries += frames.messages.length;
+        if (except?.has(connection) !== true) sink.enqueue(connection, frames);
       }
     }
-    return deliveries;
   }
 
   #advancePosition(count: number): void {
     this.#position += count;
     if (this.#position === this.#slots.length) this.#position = 0;
     for (const batch of this.#batches) batch.slotsLeft -= count;
-    while (this.#batches[0]?.slotsLeft === 0) {
+    for (let [first] = this.#batches; first?.slotsLeft === 0; [first] = this.#batches) {
+      this.#onDelivered(first.acceptances);
       this.#batches.shift();
       this.#joinedFrames = undefined;
     }
@@ -174,5 +186,13 @@ function coalesce<Connection>(list: readonly Published<Connection>[]): Published
     if (run !== undefined && isForAll) run.push(published);
     else runs.push([published]);
   }
-  return runs.map((run) => ({ frames: joinFrames(run.map(({ frames }) => frames)), except: run[0]?.except }));
+  return runs.map((run) => {
+    const [first] = run;
+    if (run.length === 1 && first !== undefined) return first;
+    return {
+      frames: joinFrames(run.map(({ frames }) => frames)),
+      acceptances: run.flatMap(({ acceptances }) => acceptances),
+      except: first?.except,
+    };
+  });
 }

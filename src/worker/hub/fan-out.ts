@@ -1,15 +1,19 @@
+import { observe } from '../../shared/metrics/histogram.ts';
+import { hostNow } from '../../shared/metrics/host-clock.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import type { Publication } from '../../shared/model/publication.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Channel, SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendQueue } from '../connection/send-queue.ts';
-import { type Frames, frameText } from '../websocket/frame.ts';
-import { DeliveryRing } from './delivery-ring.ts';
+import { frameDelivery, frameText } from '../websocket/frame.ts';
+import { type Acceptance, DeliveryRing } from './delivery-ring.ts';
 
 /** Writes per turn, 2 to 7 µs each: a fan-out delays other work of this worker by at most 1 ms. */
 const WRITES_PER_TURN = 128;
 /** Writes before the next group is served, so that a small channel never waits for a large one. */
 const WRITES_PER_SHARE = 64;
+
+const MS_PER_SECOND = 1_000;
 
 type Group = SubscriberGroup<Connection>;
 
@@ -25,6 +29,8 @@ export class FanOut {
   readonly #scheduleFlush: () => void;
   /** The groups with deliveries in progress, in serving order. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
+  /** The publications delivered in this turn. */
+  readonly #delivered: Acceptance[] = [];
 
   constructor(options: { sendQueue: SendQueue; stats: Stats; scheduleFlush: () => void }) {
     this.#sendQueue = options.sendQueue;
@@ -37,19 +43,25 @@ export class FanOut {
     return this.#rings.size === 0;
   }
 
-  /** Delivers a publication to every subscriber of the channel but `except`. */
-  publish(channel: Channel<Connection>, publication: Publication, except?: Connection): void {
+  /** Delivers a publication to every subscriber of the channel but `except`, and measures the time since its acceptance. */
+  publish(
+    channel: Channel<Connection>,
+    publication: Publication,
+    acceptance: Acceptance,
+    except?: Connection,
+  ): void {
     for (const group of channel.groups) {
       if (group.isPending) continue;
       const isExcluding = except !== undefined && group.connections.has(except);
-      this.#add(group, frameText(group.protocol.encode(publication)), isExcluding ? except : undefined);
+      const frames = frameDelivery(group.protocol.encode(publication));
+      this.#ringOf(group).add(frames, isExcluding ? except : undefined, acceptance);
     }
     this.#scheduleFlush();
   }
 
   /** Delivers a text that is not a publication to one group, in order with publications. */
   announce(group: Group, text: string): void {
-    this.#add(group, frameText(text));
+    this.#ringOf(group).add(frameText(text), undefined);
     this.#scheduleFlush();
   }
 
@@ -70,13 +82,12 @@ export class FanOut {
     this.#rings.get(group)?.leave(connection);
   }
 
-  #add(group: Group, frames: Frames, except?: Connection): void {
-    let ring = this.#rings.get(group);
-    if (ring === undefined) {
-      ring = new DeliveryRing(group.connections);
-      this.#rings.set(group, ring);
-    }
-    ring.add(frames, except);
+  #ringOf(group: Group): DeliveryRing<Connection> {
+    const present = this.#rings.get(group);
+    if (present !== undefined) return present;
+    const ring = new DeliveryRing(group.connections, this.#onDelivered);
+    this.#rings.set(group, ring);
+    return ring;
   }
 
   /** Writes for one turn: a share for each group, round robin. The rest continues in the next turn. */
@@ -85,18 +96,25 @@ export class FanOut {
     for (const [group, ring] of this.#rings) {
       // With several groups, frames are enqueued: the send queue joins those of a client of several channels.
       const isAlone = this.#rings.size === 1;
-      const { slots, deliveries } = ring.advance(
-        Math.min(writes, WRITES_PER_SHARE),
-        this.#sendQueue,
-        isAlone,
-      );
-      writes -= slots;
-      this.#stats.deliveries += deliveries;
+      writes -= ring.advance(Math.min(writes, WRITES_PER_SHARE), this.#sendQueue, isAlone);
       // A map iterates over entries added during the loop: the group is served again after all others.
       this.#rings.delete(group);
       if (!ring.isEmpty) this.#rings.set(group, ring);
       if (writes <= 0) break;
     }
     if (this.#rings.size > 0) this.#scheduleFlush();
+  };
+
+  /** Measures the publications that were delivered to their last subscriber. Call it when the send queue is flushed. */
+  readonly measure = (): void => {
+    if (this.#delivered.length === 0) return;
+    const now = hostNow();
+    const { publishToWrite } = this.#stats;
+    for (const { origin, at } of this.#delivered) observe(publishToWrite[origin], (now - at) / MS_PER_SECOND);
+    this.#delivered.length = 0;
+  };
+
+  readonly #onDelivered = (acceptances: readonly Acceptance[]): void => {
+    this.#delivered.push(...acceptances);
   };
 }

@@ -1,9 +1,10 @@
 import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { hostNow } from '../../shared/metrics/host-clock.ts';
+import type { Stats } from '../../shared/metrics/stats.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
 import { channelCost, userCost } from '../../shared/model/presence.ts';
 import { CACHE_TTL_MS, type Publication } from '../../shared/model/publication.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
 import { Channel, type SubscriberGroup } from '../connection/channel.ts';
@@ -11,6 +12,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { PresenceReporter } from '../ipc/presence-reporter.ts';
 import type { AppAllowances } from './app-allowances.ts';
+import type { AppCounter } from './app-counter.ts';
 import type { FanOut } from './fan-out.ts';
 import { NameAllowance } from './name-allowance.ts';
 import { UserIndex } from './user-index.ts';
@@ -31,6 +33,7 @@ export class Hub {
   readonly #names: NameAllowance;
   readonly #appAllowances: HubAllowances | undefined;
   readonly #stats: Stats;
+  readonly #appCounter: AppCounter | undefined;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
   readonly #users = new UserIndex();
@@ -42,6 +45,7 @@ export class Hub {
     names?: NameAllowance;
     appAllowances?: HubAllowances;
     stats: Stats;
+    appCounter?: AppCounter | undefined;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
@@ -49,6 +53,7 @@ export class Hub {
     this.#names = options.names ?? new NameAllowance(Number.POSITIVE_INFINITY);
     this.#appAllowances = options.appAllowances;
     this.#stats = options.stats;
+    this.#appCounter = options.appCounter;
   }
 
   get size(): number {
@@ -65,14 +70,16 @@ export class Hub {
     this.#users.add(connection);
     this.#names.spend(userCost(connection.userId));
     this.#presence.report(connection.appKey, '', connection.userId, 1);
-    this.#stats.connections += 1;
-    this.#stats.connectionsOpened += 1;
+    this.#stats.connections[connection.protocol.name] += 1;
+    this.#stats.connectionsOpened[connection.protocol.name] += 1;
+    this.#appCounter?.connectionAdded(connection.appKey);
   }
 
   /** Removes a connection and all its subscriptions. */
   remove(connection: Connection): void {
     if (!this.#connections.delete(connection.id)) return;
-    this.#stats.connections -= 1;
+    this.#stats.connections[connection.protocol.name] -= 1;
+    this.#appCounter?.connectionRemoved(connection.appKey);
     this.#users.remove(connection);
     for (const group of connection.subscriptions) this.#leave(connection, group);
     connection.subscriptions.length = 0;
@@ -115,11 +122,9 @@ export class Hub {
     const newChannels = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
     const appError = this.#appAllowances?.error(appKey, newChannels.length, channelNames.length);
     if (appError !== undefined) {
-      this.#stats.subscriptionsOverLimit += 1;
       return appError;
     }
     if (this.#names.admits(newChannels, userId, channelNames.length)) return undefined;
-    this.#stats.namesRejected += 1;
     return 'host_full';
   }
 
@@ -260,7 +265,10 @@ export class Hub {
   deliver(topic: string, publication: Publication): void {
     const channel = this.#channels.get(topic);
     if (channel === undefined) return;
-    this.#stats.publicationsReceived += 1;
+    const { acceptedAt } = publication;
+    const origin = acceptedAt === undefined ? 'elsewhere' : 'host';
+    this.#stats.publicationsReceived[origin] += 1;
+    this.#appCounter?.delivered(channel);
     if (channel.isCache && publication.cached === true) {
       channel.cached = publication;
       channel.cachedUntil = performance.now() + CACHE_TTL_MS;
@@ -269,6 +277,7 @@ export class Hub {
     this.#fanOut.publish(
       channel,
       publication,
+      { origin, at: acceptedAt ?? hostNow() },
       except === undefined ? undefined : this.#connections.get(except),
     );
   }

@@ -1,6 +1,5 @@
 import { ERRORS } from '../../shared/errors/catalogue.ts';
 import type { UnexpectedErrors } from '../../shared/logging/unexpected-errors.ts';
-import type { Stats } from '../../shared/stats.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendQueue } from '../connection/send-queue.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -24,7 +23,6 @@ export class Heartbeat {
   readonly #hub: Hub;
   readonly #sendQueue: SendQueue;
   readonly #unexpected: UnexpectedErrors;
-  readonly #stats: Stats;
   readonly #timer: NodeJS.Timeout;
   #iterator: IterableIterator<Connection>;
   readonly #drainedPerCheck: number;
@@ -35,12 +33,10 @@ export class Heartbeat {
     hub: Hub;
     sendQueue: SendQueue;
     unexpected: UnexpectedErrors;
-    stats: Stats;
   }) {
     this.#hub = options.hub;
     this.#sendQueue = options.sendQueue;
     this.#unexpected = options.unexpected;
-    this.#stats = options.stats;
     this.#drainedPerCheck = (options.intervalMs / 1_000) * SLOWEST_BYTES_PER_SECOND;
     this.#iterator = this.#hub.connections();
     this.#timer = setInterval(this.#tick, options.intervalMs / TICKS_PER_INTERVAL);
@@ -79,7 +75,6 @@ export class Heartbeat {
     } else if (connection.pingChecks > 0) {
       connection.pingChecks -= 1;
     } else {
-      this.#stats.connectionsHeartbeatLost += 1;
       this.#sendQueue.close(connection, ERRORS.heartbeat_lost);
     }
   }

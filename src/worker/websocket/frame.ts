@@ -8,6 +8,8 @@ export interface Frames {
   readonly messages: readonly Buffer[];
   /** The control frames among them, whole: these are never compressed (RFC 7692 §5). */
   readonly controls: readonly Buffer[];
+  /** How many of the messages are deliveries: publications, or messages to a user or a socket. */
+  readonly deliveries: number;
 }
 
 const FIN_AND_TEXT = 0x81;
@@ -17,8 +19,17 @@ const LONGEST_7_BIT = 125;
 const LONGEST_16_BIT = 0xffff;
 const NONE: readonly Buffer[] = [];
 
+/** Frames a publication, or a message to a user or a socket. */
+export function frameDelivery(text: string): Frames {
+  return frame(text, 1);
+}
+
 /** Frames one text message (RFC 6455 §5.2: FIN, opcode 1, unmasked). */
 export function frameText(text: string): Frames {
+  return frame(text, 0);
+}
+
+function frame(text: string, deliveries: number): Frames {
   const length = Buffer.byteLength(text);
   const headLength = length <= LONGEST_7_BIT ? 2 : length <= LONGEST_16_BIT ? 4 : 10;
   const bytes = Buffer.allocUnsafe(headLength + length);
@@ -34,7 +45,7 @@ export function frameText(text: string): Frames {
     bytes.writeUInt32BE(length % 2 ** 32, 6);
   }
   bytes.write(text, headLength, 'utf8');
-  return { bytes, messages: [bytes.subarray(headLength)], controls: NONE };
+  return { bytes, messages: [bytes.subarray(headLength)], controls: NONE, deliveries };
 }
 
 /** Joins frames so that they leave in one write. */
@@ -45,6 +56,7 @@ export function joinFrames(list: readonly Frames[]): Frames {
     bytes: Buffer.concat(list.map((frames) => frames.bytes)),
     messages: list.flatMap((frames) => frames.messages),
     controls: list.flatMap((frames) => frames.controls),
+    deliveries: list.reduce((sum, frames) => sum + frames.deliveries, 0),
   };
 }
 
@@ -58,5 +70,5 @@ export function framePong(payload: Buffer): Frames {
 
 function controlFrame(head: number, payload: Buffer): Frames {
   const bytes = Buffer.concat([Buffer.from([head, payload.length]), payload]);
-  return { bytes, messages: [], controls: [bytes] };
+  return { bytes, messages: [], controls: [bytes], deliveries: 0 };
 }

@@ -1,11 +1,13 @@
 import { expect } from 'chai';
-import { DeliveryQueue } from '../../../src/primary/webhooks/delivery-queue.ts';
+import { DeliveryQueue, type EventWebhookStats } from '../../../src/primary/webhooks/delivery-queue.ts';
 import type { WebhookEvent } from '../../../src/shared/model/webhook-event.ts';
 import { within } from '../../support/deadline.ts';
 import { silentLog } from '../../support/silent-log.ts';
 
 const log = silentLog();
 const RETRY_POLICY = { firstPauseMs: 2, longestPauseMs: 8, giveUpAfterMs: 60 };
+
+const newStats = (): EventWebhookStats => ({ delivered: 0, retried: 0, discarded: 0, dropped: 0 });
 
 const occupied = (channel: string): WebhookEvent => ({ name: 'channel_occupied', channel });
 
@@ -16,10 +18,9 @@ function createQueue(errorOf: (attempt: number) => string | undefined, isBatched
     bodies.push(JSON.parse(body));
     return errorOf(bodies.length);
   };
-  return {
-    queue: new DeliveryQueue({ app: 'k1', deliver, isBatched, log, retryPolicy: RETRY_POLICY }),
-    bodies,
-  };
+  const stats = newStats();
+  const queue = new DeliveryQueue({ app: 'k1', deliver, isBatched, log, stats, retryPolicy: RETRY_POLICY });
+  return { queue, bodies, stats };
 }
 
 describe('DeliveryQueue', () => {
@@ -77,7 +78,7 @@ describe('DeliveryQueue', () => {
 
   it('discards a body after the retry time, and continues with the next', async () => {
     let isUp = false;
-    const { queue, bodies } = createQueue(() => (isUp ? undefined : 'it answered 500'));
+    const { queue, bodies, stats } = createQueue(() => (isUp ? undefined : 'it answered 500'));
     queue.push(occupied('lost'));
     await within(queue.finish(), 'the end of the retries');
     expect(bodies.length).to.be.greaterThan(2);
@@ -85,6 +86,7 @@ describe('DeliveryQueue', () => {
     queue.push(occupied('after'));
     await within(queue.finish(), 'the delivery');
     expect(bodies.at(-1)?.events).to.deep.equal([occupied('after')]);
+    expect(stats).to.include({ delivered: 1, discarded: 1, dropped: 0, retried: bodies.length - 2 });
   });
 
   it('bounds its bytes, and drops further events', async () => {
@@ -93,10 +95,12 @@ describe('DeliveryQueue', () => {
       release = resolve;
     });
     const counts: number[] = [];
+    const stats = newStats();
     const queue = new DeliveryQueue({
       app: 'k1',
       isBatched: async () => true,
       log,
+      stats,
       deliver: (body) => {
         counts.push(body.length);
         return held;
@@ -113,6 +117,8 @@ describe('DeliveryQueue', () => {
     await within(queue.finish(), 'the deliveries');
     const bytes = counts.reduce((sum, count) => sum + count, 0);
     expect(bytes).to.be.within(15_000_000, 17_000_000);
+    expect(stats.delivered + stats.dropped).to.equal(300);
+    expect(stats.dropped).to.be.greaterThan(100);
   });
 
   it('makes one more attempt per body after a flush', async () => {
@@ -127,7 +133,14 @@ describe('DeliveryQueue', () => {
       setImmediate(failed);
       return 'it answered 500';
     };
-    const queue = new DeliveryQueue({ app: 'k1', deliver, isBatched: async () => true, log, retryPolicy });
+    const queue = new DeliveryQueue({
+      app: 'k1',
+      deliver,
+      isBatched: async () => true,
+      log,
+      stats: newStats(),
+      retryPolicy,
+    });
     queue.push(occupied('a'));
     await within(hasFailed, 'the first attempt');
     queue.flush();

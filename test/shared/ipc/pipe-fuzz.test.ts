@@ -4,6 +4,7 @@ import { MessagePipe } from '../../../src/shared/ipc/message-pipe.ts';
 import { isToPrimary } from '../../../src/shared/ipc/message-shapes.ts';
 import { messageFrame, relayFrame, TOPIC_MAX_BYTES } from '../../../src/shared/ipc/pipe-frame.ts';
 import { decodeRelayFrame, encodeRelayFrame, type RelayItem } from '../../../src/shared/ipc/relay-frame.ts';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import { CONTROL_TOPIC } from '../../../src/shared/model/control-message.ts';
 import { eventually } from '../../support/deadline.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
@@ -160,7 +161,9 @@ describe('isToPrimary', () => {
   it('accepts messages of a worker, and nothing else', () => {
     const right = [
       { type: 'ready' },
-      { type: 'heartbeat', stats: { connections: 1 } },
+      { type: 'heartbeat' },
+      { type: 'heartbeat', stats: createStats() },
+      { type: 'metricsQuery', id: 1, format: 'text' },
       { type: 'sockets', acknowledged: [1], barrier: 0, ended: [1], opened: ['a'], closed: [] },
       { type: 'idempotencyCompleted', key: 'k' },
       { type: 'presence', deltas: [{ app: 'a', channel: 'c', user: 'u', change: -1 }] },
@@ -177,8 +180,14 @@ describe('isToPrimary', () => {
       { type: 'toString' },
       { type: '__proto__' },
       { type: 'fatal' },
-      { type: 'heartbeat' },
-      { type: 'heartbeat', stats: { connections: '1' } },
+      { type: 'heartbeat', stats: { connections: 1 } },
+      { type: 'heartbeat', stats: { ...createStats(), deliveries: '1' } },
+      { type: 'heartbeat', stats: { ...createStats(), errors: { 'close too_slow': '1' } } },
+      { type: 'heartbeat', stats: { ...createStats(), authWebhook: { counts: [1], sum: 1 } } },
+      { type: 'heartbeat', stats: { ...createStats(), apps: { '@a': { connections: [] } } } },
+      { type: 'metricsReport', stats: createStats() },
+      { type: 'metricsReport', stats: createStats(), gauges: { memory: 1 } },
+      { type: 'metricsQuery', id: 1, format: 'html' },
       { type: 'sockets', acknowledged: [1] },
       { type: 'sockets', acknowledged: [1], barrier: 0, ended: 1, opened: [], closed: [] },
       { type: 'brokerStatus', status: 'lots' },

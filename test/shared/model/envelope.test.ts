@@ -59,3 +59,22 @@ describe('publicationOfText', () => {
     });
   }
 });
+
+describe('The time of acceptance in an envelope', () => {
+  const publication = { channel: 'c', event: 'e', data: '1', acceptedAt: 123_456_789.123 };
+
+  it('comes back at the host that wrote it', () => {
+    expect(parseEnvelope(envelopeText(publication, 'h-1_x'), 'h-1_x')).to.deep.equal(publication);
+    const withUser = { ...publication, userId: 'ann' };
+    expect(parseEnvelope(envelopeText(withUser, 'h-1_x'), 'h-1_x')).to.deep.equal(withUser);
+  });
+
+  it('is dropped at another host, and if it is invalid', () => {
+    const { acceptedAt: _time, ...bare } = publication;
+    expect(parseEnvelope(envelopeText(publication, 'one'), 'other')).to.deep.equal(bare);
+    for (const stamp of ['7', '"one:1.2.3"', '"one:NaN"', 'null', '{"a":1}']) {
+      const text = `{"channel":"c","event":"e","data":1,"gusher":{"accepted":${stamp}}}`;
+      expect(parseEnvelope(text, 'one'), stamp).to.deep.equal(bare);
+    }
+  });
+});

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ERRORS } from '../../../src/shared/errors/catalogue.ts';
 import { UnexpectedErrors } from '../../../src/shared/logging/unexpected-errors.ts';
-import { createStats } from '../../../src/shared/stats.ts';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { ReceiveQueue } from '../../../src/worker/connection/receive-queue.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';

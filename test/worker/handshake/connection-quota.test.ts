@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { App } from '../../../src/shared/apps/app.ts';
-import { createStats } from '../../../src/shared/stats.ts';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { ConnectionQuota, type QuotaDependencies } from '../../../src/worker/handshake/connection-quota.ts';
 import { eventually } from '../../support/deadline.ts';

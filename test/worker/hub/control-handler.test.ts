@@ -1,7 +1,7 @@
 import { expect } from 'chai';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import { topicOf } from '../../../src/shared/model/names.ts';
 import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
-import { createStats } from '../../../src/shared/stats.ts';
 import { Grants } from '../../../src/worker/auth/grants.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
@@ -20,7 +20,7 @@ function openHub() {
   const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
   const broker = { subscribe: () => Promise.resolve(), unsubscribe: () => undefined };
   const hub = new Hub({ broker, fanOut, presence: { report: () => undefined }, stats });
-  return { hub, control: new ControlHandler({ hub, sendQueue, stats }) };
+  return { hub, control: new ControlHandler({ hub, sendQueue }) };
 }
 
 describe('ControlHandler', () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
-import { DeliveryRing } from '../../../src/worker/hub/delivery-ring.ts';
+import { type Acceptance, DeliveryRing } from '../../../src/worker/hub/delivery-ring.ts';
 import { type Frames, frameText } from '../../../src/worker/websocket/frame.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { makeConnection } from '../../support/transport.ts';
@@ -25,13 +25,15 @@ interface Subscriber {
 /** A ring of subscribers, and everything that happened in it. */
 class Scenario {
   readonly subscribers: Subscriber[] = [];
+  /** The acceptances of publications that every subscriber got. */
+  readonly delivered: Acceptance[] = [];
   readonly #present = new Map<Connection, Subscriber>();
   #ring: DeliveryRing<Connection>;
   #published = 0;
 
   constructor(size: number) {
     for (let n = 0; n < size; n += 1) this.#addSubscriber(false);
-    this.#ring = new DeliveryRing(this.#present.keys());
+    this.#ring = new DeliveryRing(this.#present.keys(), (acceptances) => this.delivered.push(...acceptances));
   }
 
   get present(): Subscriber[] {
@@ -50,7 +52,8 @@ class Scenario {
     const number = this.#published;
     this.#published += 1;
     except?.excepted.add(number);
-    this.#ring.add(frameText(`${number} ${'x'.repeat(bytes)}`), except?.connection);
+    const acceptance = { origin: 'host', at: number } as const;
+    this.#ring.add(frameText(`${number} ${'x'.repeat(bytes)}`), except?.connection, acceptance);
   }
 
   enter({ isFresh }: { isFresh: boolean }): void {
@@ -80,7 +83,7 @@ class Scenario {
       subscriber.writes += 1;
       subscriber.got.push(...frames.messages.map((message) => Number.parseInt(message.toString(), 10)));
     };
-    return this.#ring.advance(maxSlots, { sendNow: deliver, enqueue: deliver }, isAlone).slots;
+    return this.#ring.advance(maxSlots, { sendNow: deliver, enqueue: deliver }, isAlone);
   }
 
   finish(): void {
@@ -88,6 +91,8 @@ class Scenario {
       if (turns > 10_000) throw new Error('the ring never becomes empty');
       this.advance(7);
     }
+    const numbers = this.delivered.map(({ at }) => at).sort((one, other) => one - other);
+    expect(numbers, 'each publication ends once').to.deep.equal([...Array(this.#published).keys()]);
   }
 
   /** Every subscriber got what it must get, once and in order, and nothing else. */

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import type { Publication } from '../../../src/shared/model/publication.ts';
 import { FlushScheduler } from '../../../src/shared/scheduling/flush-scheduler.ts';
-import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
-import { frameText } from '../../../src/worker/websocket/frame.ts';
+import { frameDelivery, frameText } from '../../../src/worker/websocket/frame.ts';
 import {
   makeConnection,
   type RecordingTransport,
@@ -79,7 +79,11 @@ describe('FanOut', () => {
 
   it('encodes a publication once per protocol', async () => {
     let encoded = 0;
-    const other = { ...silentProtocol, name: 'other', encode: () => `{"data":"other ${++encoded}"}` };
+    const other = {
+      ...silentProtocol,
+      name: 'pusher' as const,
+      encode: () => `{"data":"other ${++encoded}"}`,
+    };
     const { join, publish } = makeHub();
     const [a, b, c] = [await join('c'), await join('c', other), await join('c', other)];
     publish('c', 1);
@@ -191,13 +195,13 @@ describe('FanOut', () => {
     expect(brokerCalls).to.deep.equal(['+demo@c']);
     hub.remove(b.connection);
     expect(brokerCalls).to.deep.equal(['+demo@c', '-demo@c']);
-    expect([stats.subscriptions, stats.topics, stats.connections]).to.deep.equal([0, 0, 1]);
+    expect([stats.subscriptions, stats.topics, stats.connections.gusher]).to.deep.equal([0, 0, 1]);
   });
 });
 
 describe('SendQueue', () => {
   const fill = (connection: Connection, sendQueue: SendQueue, length: number): void =>
-    sendQueue.sendNow(connection, frameText('x'.repeat(length)));
+    sendQueue.sendNow(connection, frameDelivery('x'.repeat(length)));
 
   it('closes a client whose unsent bytes would exceed the limit, and counts it', async () => {
     const { sendQueue, stats } = makeHub({ maxBytes: 1_000 });
@@ -208,7 +212,7 @@ describe('SendQueue', () => {
     fill(connection, sendQueue, 500);
     expect(transport.closedWith?.code).to.equal(4101);
     expect(connection.state).to.equal('closing');
-    expect(stats.connectionsTooSlow).to.equal(1);
+    expect(stats.deliveriesDropped).to.equal(1);
     fill(connection, sendQueue, 1);
     expect(transport.writes, 'nothing follows the close frame').to.have.length(1);
   });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { createStats, type Stats } from '../../../src/shared/metrics/stats.ts';
 import type { Publication } from '../../../src/shared/model/publication.ts';
-import { createStats, type Stats } from '../../../src/shared/stats.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import { FanOut } from '../../../src/worker/hub/fan-out.ts';
 import { Hub } from '../../../src/worker/hub/hub.ts';
@@ -67,6 +67,6 @@ describe('Hub', () => {
     expect([...hub.connectionsOf('demo', 'ann')]).to.deep.equal([]);
     expect(brokerCalls).to.deep.equal([]);
     expect([...counts.values()].filter((count) => count !== 0)).to.deep.equal([]);
-    expect([stats.connections, stats.subscriptions, stats.topics]).to.deep.equal([0, 0, 0]);
+    expect([stats.connections.gusher, stats.subscriptions, stats.topics]).to.deep.equal([0, 0, 0]);
   });
 });

@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { createStats } from '../../../src/shared/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import type { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { Hub } from '../../../src/worker/hub/hub.ts';
@@ -78,7 +77,6 @@ function watchedConnection(connections: readonly Connection[]): {
     hub: hub as unknown as Hub,
     sendQueue: sendQueue as unknown as SendQueue,
     unexpected: noUnexpectedErrors(),
-    stats: createStats(),
   });
   return { pinged, closed, stop: () => heartbeat.close() };
 }

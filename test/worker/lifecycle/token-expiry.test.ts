@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createStats } from '../../../src/shared/stats.ts';
+import { createStats } from '../../../src/shared/metrics/stats.ts';
 import type { Connection } from '../../../src/worker/connection/connection.ts';
 import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';

@@ -6,8 +6,8 @@ import type { RequestHead } from '../../../shared/http/request-head.ts';
 import { pathOf, type RequestLimits, requestError, splitTarget } from '../../../shared/http/request-rules.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
+import { count, countError, type Stats } from '../../../shared/metrics/stats.ts';
 import { percentDecode } from '../../../shared/net/percent-encoding.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import { ClientGoneError } from './body.ts';
 import { type Handler, type Params, sendError } from './exchange.ts';
 
@@ -30,7 +30,7 @@ export interface RouterOptions {
   readonly errorBodyAt: (path: string) => ErrorBody;
   /** Returns a more exact error for a path without a route, if one is known. */
   readonly hint?: (path: string) => ErrorCode | undefined;
-  readonly stats: Pick<Stats, 'requestsAborted'>;
+  readonly stats: Pick<Stats, 'errors' | 'requestsAborted' | 'responses'>;
 }
 
 /** Time for which the rest of a rejected body is read, so that the client can read the error. */
@@ -69,7 +69,9 @@ export class Router {
   readonly serve = (request: IncomingMessage, response: ServerResponse): void => {
     response.on('error', ignoreDisconnect);
     response.once('close', () => {
-      if (!response.writableFinished) this.#options.stats.requestsAborted += 1;
+      const { stats } = this.#options;
+      if (response.writableFinished) count(stats.responses, String(response.statusCode));
+      else stats.requestsAborted += 1;
     });
     void this.#serve(request, response);
   };
@@ -129,6 +131,7 @@ export class Router {
     if (error instanceof ClientGoneError || response.destroyed) return;
     if (!(error instanceof GusherError)) {
       this.#options.unexpected.report(error, 'request', { method: request.method });
+      countError(this.#options.stats, 'request', ERRORS.internal.code);
     }
     if (response.headersSent) {
       // The response is incomplete, and the client must be able to detect that.

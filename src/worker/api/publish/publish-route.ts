@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import type { IdempotencyKeys } from '../../ipc/idempotency-client.ts';
 import { readBody } from '../http/body.ts';
 import { type Handler, type Params, sendJson } from '../http/exchange.ts';
@@ -24,25 +23,20 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * request is unknown, the repeat publishes again under the same publication ids, which hosts that have them drop.
  */
 export function publishRoute(
-  dependencies: { idempotency: IdempotencyKeys; stats: Stats; bodyMaxBytes: number },
+  dependencies: { idempotency: IdempotencyKeys; bodyMaxBytes: number },
   publish: PublishHandler,
 ): Handler {
   return async ({ request, response, params }) => {
-    try {
-      const key = keyOf(request);
-      const body = await readBody(request, dependencies.bodyMaxBytes);
-      const query = queryTextOf(request);
-      const scopedKey = `${params.app}\n${key}`;
-      const fingerprint = key === undefined ? '' : fingerprintOf(request, body);
-      const id = hash(`${scopedKey}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
-      const json = await (key === undefined
-        ? publish(params, body, query)
-        : dependencies.idempotency.once(scopedKey, fingerprint, () => publish(params, body, query, id)));
-      sendJson(response, 200, json);
-    } catch (error) {
-      dependencies.stats.publicationsRejected += 1;
-      throw error;
-    }
+    const key = keyOf(request);
+    const body = await readBody(request, dependencies.bodyMaxBytes);
+    const query = queryTextOf(request);
+    const scopedKey = `${params.app}\n${key}`;
+    const fingerprint = key === undefined ? '' : fingerprintOf(request, body);
+    const id = hash(`${scopedKey}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
+    const json = await (key === undefined
+      ? publish(params, body, query)
+      : dependencies.idempotency.once(scopedKey, fingerprint, () => publish(params, body, query, id)));
+    sendJson(response, 200, json);
   };
 }
 

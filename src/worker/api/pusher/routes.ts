@@ -1,6 +1,5 @@
 import type { App } from '../../../shared/apps/app.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import type { ChannelPublisher, ControlSender } from '../../broker/publisher.ts';
 import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import type { Router } from '../http/router.ts';
@@ -17,7 +16,6 @@ export interface PusherApiDependencies {
   readonly publisher: ChannelPublisher & ControlSender;
   readonly presence: PresenceQueries;
   readonly cache: ChannelCache;
-  readonly stats: Stats;
   readonly settings: Pick<
     Settings,
     | 'bodyMaxBytes'
@@ -32,21 +30,11 @@ export interface PusherApiDependencies {
  * Registers the routes of the Pusher HTTP API, the same on both ports. Its requests are signed, and need no API token.
  */
 export function registerPusherRoutes(router: Router, dependencies: PusherApiDependencies): void {
-  const { apps, publisher, presence, cache, settings, stats } = dependencies;
+  const { apps, publisher, presence, cache, settings } = dependencies;
   const limits = { dataMaxBytes: settings.pusherEventMaxBytes, channelsMax: settings.pusherEventChannelsMax };
   const batchMaxEvents = settings.pusherBatchMaxEvents;
   const events = { publisher, presence, limits };
 
-  const countErrors = (resource: SignedHandler): SignedHandler => {
-    return async (exchange) => {
-      try {
-        return await resource(exchange);
-      } catch (error) {
-        stats.publicationsRejected += 1;
-        throw error;
-      }
-    };
-  };
   const on = (method: 'GET' | 'POST', path: string, resource: SignedHandler, status = OK): void => {
     const { bodyMaxBytes, pusherPathPrefix: pathPrefix } = settings;
     const handler = signed({ apps, bodyMaxBytes, pathPrefix }, resource, status);
@@ -54,13 +42,13 @@ export function registerPusherRoutes(router: Router, dependencies: PusherApiDepe
       router.on(method, `${prefix}/apps/:id${path}`, handler);
     }
   };
-  on('POST', '/events', countErrors(publishEvents(events)));
-  on('POST', '/batch_events', countErrors(publishBatch({ ...events, batchMaxEvents })));
+  on('POST', '/events', publishEvents(events));
+  on('POST', '/batch_events', publishBatch({ ...events, batchMaxEvents }));
   on('GET', '/channels', listChannels(presence));
   on('GET', '/channels/:channel', showChannel(presence, cache));
   on('GET', '/channels/:channel/users', listUsers(presence));
   on('GET', '/channels/:channel/stats', showChannelStats(presence));
-  on('POST', '/channels/:channel/events', countErrors(publishToChannel(events)), ACCEPTED);
+  on('POST', '/channels/:channel/events', publishToChannel(events), ACCEPTED);
   on('POST', '/users/*', terminateConnections(publisher));
   on('GET', '/connections', countConnections(presence));
 }

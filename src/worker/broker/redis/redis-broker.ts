@@ -1,6 +1,7 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { BrokerStatus } from '../../../shared/ipc/messages.ts';
 import type { Logger } from '../../../shared/log.ts';
+import type { Stats } from '../../../shared/metrics/stats.ts';
 import {
   CONTROL_TOPIC,
   type ControlMessage,
@@ -13,7 +14,6 @@ import {
   withCacheFlag,
 } from '../../../shared/model/publication.ts';
 import { describeRedisError, isReplyError } from '../../../shared/redis/errors.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import type { Broker, BrokerHealth, BrokerListener } from '../broker.ts';
 import { waitForPong } from './redis-connection.ts';
 import { RedisLink } from './redis-link.ts';
@@ -24,6 +24,8 @@ import { RedisReceiver } from './redis-receiver.ts';
 export interface RedisBrokerOptions {
   readonly url: string;
   readonly prefix: string;
+  /** Random; the same for all workers of this host. */
+  readonly hostId: string;
   /** Maximum size of a publication: see `publicationMaxBytes`. */
   readonly maxBytes: number;
   readonly stats: Stats;
@@ -41,11 +43,13 @@ export class RedisBroker implements Broker {
   readonly #publisher: RedisPublisher;
   readonly #receiver: RedisReceiver;
   readonly #log: RedisLog;
+  readonly #hostId: string;
   #listener: BrokerListener | undefined;
 
-  constructor({ url, prefix, maxBytes, stats, log: logger }: RedisBrokerOptions) {
+  constructor({ url, prefix, hostId, maxBytes, stats, log: logger }: RedisBrokerOptions) {
     const log = new RedisLog(logger);
     this.#log = log;
+    this.#hostId = hostId;
     this.#link = new RedisLink({
       url,
       prefix,
@@ -61,6 +65,7 @@ export class RedisBroker implements Broker {
     this.#receiver = new RedisReceiver({
       client: subscriber,
       prefix,
+      hostId,
       maxBytes,
       echo,
       subscriptions,
@@ -111,7 +116,7 @@ export class RedisBroker implements Broker {
   async publish(topic: string, publication: Publication): Promise<void> {
     this.#requireConnected();
     const whole = withCacheFlag(publication);
-    await this.#publisher.publish(topic, envelopeText(whole), whole.cached);
+    await this.#publisher.publish(topic, envelopeText(whole, this.#hostId), whole.cached);
   }
 
   async broadcast(message: ControlMessage): Promise<void> {

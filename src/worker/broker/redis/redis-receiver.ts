@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
+import type { Stats } from '../../../shared/metrics/stats.ts';
 import { CONTROL_TOPIC, parseControlMessage } from '../../../shared/model/control-message.ts';
 import { parseEnvelope } from '../../../shared/model/envelope.ts';
 import { isAppKey, topicOf } from '../../../shared/model/names.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import { envelopeMaxBytes, isDeliverable } from '../../../shared/model/publication-size.ts';
 import type { Redis } from '../../../shared/redis/client.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import { BACKPUSH_TOPIC, parseBackpush } from '../backpush.ts';
 import type { BrokerListener } from '../broker.ts';
 import type { RedisEcho } from './redis-echo.ts';
@@ -15,6 +15,7 @@ import type { RedisSubscriptions } from './redis-subscriptions.ts';
 export interface RedisReceiverOptions {
   readonly client: Redis;
   readonly prefix: string;
+  readonly hostId: string;
   readonly maxBytes: number;
   readonly echo: RedisEcho;
   readonly subscriptions: Pick<RedisSubscriptions, 'has'>;
@@ -40,7 +41,7 @@ export class RedisReceiver {
   /** Parses an envelope. Returns `undefined` if it is malformed, too large, or of another channel than its topic. */
   parseEnvelope(topic: string, message: Buffer): Publication | undefined {
     const text = this.#decode(message);
-    const publication = text === undefined ? undefined : parseEnvelope(text);
+    const publication = text === undefined ? undefined : parseEnvelope(text, this.#options.hostId);
     const channel = topic.slice(topic.indexOf('@') + 1);
     if (publication?.channel !== channel) return undefined;
     return isDeliverable(publication, this.#options.maxBytes) ? publication : undefined;

@@ -1,7 +1,7 @@
 import type { ErrorCode, ErrorEntry } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
-import type { Connection } from '../../connection/connection.ts';
+import type { Connection, Reply } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
 
 /**
@@ -27,8 +27,7 @@ export interface Command {
 /** The dependencies of the commands. */
 export interface Context {
   readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'limitError'>;
-  /** Sends one message, after those enqueued before. */
-  readonly reply: (connection: Connection, text: string) => void;
+  readonly reply: Reply;
   /** Logs that a token was rejected. */
   readonly authorizationRejected: (connection: Connection, error: ErrorEntry) => void;
   /** Counts a protocol error of a client; too many in a minute end its connection. */

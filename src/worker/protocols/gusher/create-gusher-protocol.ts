@@ -2,7 +2,7 @@ import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
-import type { Connection } from '../../connection/connection.ts';
+import type { Reply } from '../../connection/connection.ts';
 import type { ReceiveQueue } from '../../connection/receive-queue.ts';
 import { factsOf } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
@@ -23,7 +23,7 @@ export function createGusherProtocol(dependencies: {
   clientEvents: ClientEvents;
   remoteSink: RemoteSink;
   clientLog: ClientLog;
-  reply: (connection: Connection, text: string) => void;
+  reply: Reply;
 }): GusherProtocol {
   const { settings, apps, tokens, hub, receiveQueue, expiry, clientEvents, remoteSink, clientLog, reply } =
     dependencies;

@@ -45,7 +45,7 @@ export class GusherProtocol implements WireProtocol {
     const command = text === undefined ? undefined : parseCommand(text);
     const outcome = command === undefined ? 'malformed_frame' : this.#execute(connection, command);
     if (typeof outcome !== 'string') return outcome;
-    this.#context.reply(connection, errorText(connection, command, outcome));
+    this.#context.reply(connection, errorText(connection, command, outcome), outcome);
     this.#context.countProtocolError(connection);
     return undefined;
   }
@@ -104,7 +104,7 @@ export class GusherProtocol implements WireProtocol {
   }
 
   subscriptionRejected(connection: Connection, channelName: string): void {
-    this.#context.reply(connection, lostSubscriptionText(connection, channelName));
+    this.#context.reply(connection, lostSubscriptionText(connection, channelName), 'subscription_refused');
   }
 
   #execute(connection: Connection, command: Command): Promise<void> | ErrorCode | undefined {

@@ -6,7 +6,7 @@ import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { WebhookEvent } from '../../../shared/model/webhook-event.ts';
 import type { Broker } from '../../broker/broker.ts';
-import type { Connection } from '../../connection/connection.ts';
+import type { Connection, Reply } from '../../connection/connection.ts';
 import type { PusherSession } from '../../connection/pusher-session.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { JoinPace } from './presence/join-pace.ts';
@@ -54,7 +54,7 @@ export interface Context {
   /** Passes an event to the webhook of the app. */
   readonly report: (appKey: string, event: WebhookEvent) => void;
   /** Sends one message, after those enqueued before. */
-  readonly reply: (connection: Connection, text: string) => void;
+  readonly reply: Reply;
   /** Logs that a credential was rejected. */
   readonly authorizationRejected: (connection: Connection, error: ErrorEntry, channel?: string) => void;
   readonly limits: Limits;

@@ -1,9 +1,8 @@
 import type { AppRegistry } from '../../../shared/apps/app-registry.ts';
 import type { Settings } from '../../../shared/config/settings.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
-import type { Stats } from '../../../shared/stats.ts';
 import type { Broker } from '../../broker/broker.ts';
-import type { Connection } from '../../connection/connection.ts';
+import type { Reply } from '../../connection/connection.ts';
 import type { ReceiveQueue } from '../../connection/receive-queue.ts';
 import { factsOf, type SendQueue } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
@@ -28,7 +27,6 @@ export function createPusherProtocol({
   clientEvents,
   webhookReporter,
   clientLog,
-  stats,
   reply,
 }: {
   settings: Settings;
@@ -41,8 +39,7 @@ export function createPusherProtocol({
   clientEvents: ClientEvents;
   webhookReporter: WebhookReporter;
   clientLog: ClientLog;
-  stats: Stats;
-  reply: (connection: Connection, text: string) => void;
+  reply: Reply;
 }): PusherProtocol {
   const announce = (appKey: string, channel: string, text: string): void =>
     hub.announce(appKey, channel, protocol, text);
@@ -54,7 +51,6 @@ export function createPusherProtocol({
     joinPace: new JoinPace({
       perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
       perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
-      stats,
     }),
     presence: new PresenceWatch({ presence, announce }),
     counts: new SubscriptionCounts({ presence, announce }),

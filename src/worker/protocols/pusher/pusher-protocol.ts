@@ -95,7 +95,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
 
   subscriptionRejected(connection: Connection, channelName: string): void {
     const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_refused);
-    this.#dependencies.reply(connection, text);
+    this.#dependencies.reply(connection, text, 'subscription_refused');
   }
 
   channelVacated(appKey: string, channelName: string): void {
@@ -151,7 +151,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
 
   #reject(connection: Connection, error: ErrorEntry): void {
     if (connection.state !== 'open') return;
-    this.#dependencies.reply(connection, errorText(error));
+    this.#dependencies.reply(connection, errorText(error), error.code);
     if (error.code === ERRORS.signin_refused.code) {
       this.#dependencies.authorizationRejected(connection, error);
     }

@@ -2,8 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
+import { createStats } from '../../../../src/shared/metrics/stats.ts';
 import type { Publication } from '../../../../src/shared/model/publication.ts';
-import { createStats } from '../../../../src/shared/stats.ts';
 import { RedisBroker } from '../../../../src/worker/broker/redis/redis-broker.ts';
 import { eventually, within } from '../../../support/deadline.ts';
 import { freePort, RedisServer } from '../../../support/redis-server.ts';
@@ -19,7 +19,7 @@ describe('RedisBroker', () => {
   async function open(url = redis.url, log = silentLog()): Promise<void> {
     received = [];
     rejected = [];
-    broker = new RedisBroker({ url, prefix: '', maxBytes: 10_000, stats, log });
+    broker = new RedisBroker({ url, prefix: '', hostId: 'host', maxBytes: 10_000, stats, log });
     await broker.open({
       deliver: (topic, publication) => void received.push({ topic, publication }),
       control: () => undefined,

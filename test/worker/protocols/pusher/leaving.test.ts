@@ -30,7 +30,7 @@ describe('a Pusher client that disconnects during a command', () => {
     await pass(TURNS);
     const { connections, subscriptions, topics } = worker.stats;
     expect({ connections, subscriptions, topics }).to.deep.equal({
-      connections: 0,
+      connections: { gusher: 0, pusher: 0 },
       subscriptions: 0,
       topics: 0,
     });

@@ -16,7 +16,7 @@ function health(id: string, path: string): Operation {
 
 export const SERVICE: OperationGroup = {
   tag: 'Service',
-  description: 'Health, version, and this document.',
+  description: 'Health, metrics, version, and this document.',
   operations: [
     health('healthRoot', '/'),
     health('health', '/healthz'),
@@ -70,6 +70,20 @@ export const SERVICE: OperationGroup = {
       responses: {
         200: { description: 'OpenAPI 3.1.', schema: { type: 'object', required: ['openapi', 'paths'] } },
       },
+    },
+    {
+      method: 'get',
+      path: '/metrics',
+      ports: ['api'],
+      id: 'showMetrics',
+      summary: 'Show the metrics of this host',
+      description:
+        'In the OpenMetrics format if Accept names it, otherwise in the text format of Prometheus.',
+      access: 'token',
+      responses: {
+        200: { description: 'The metrics.', schema: { type: 'string' }, type: 'text/plain' },
+      },
+      errors: ['metrics_unavailable'],
     },
     {
       method: 'get',

@@ -17,6 +17,6 @@ export const clientEvent: CommandHandler = (context, connection, command) => {
   const publication = { channel, event: command.event, data: command.data ?? 'null' };
   return publishFromClient(connection, publication).catch((error: unknown) => {
     if (!(error instanceof GusherError)) throw error;
-    reply(connection, errorText(connection, command, error.code));
+    reply(connection, errorText(connection, command, error.code), error.code);
   });
 };

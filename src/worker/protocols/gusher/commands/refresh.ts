@@ -20,7 +20,7 @@ export const refresh: CommandHandler = (context, connection, command) => {
     (error: unknown) => {
       if (!(error instanceof GusherError)) throw error;
       authorizationRejected(connection, error.entry);
-      reply(connection, commandErrorText(connection, command, [], error.code));
+      reply(connection, commandErrorText(connection, command, [], error.code), error.code);
     },
   );
 };

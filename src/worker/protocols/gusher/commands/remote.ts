@@ -20,7 +20,7 @@ export const remote: CommandHandler = ({ callRemote, reply }, connection, comman
     () => reply(connection, successText(connection, command, members)),
     (error: unknown) => {
       if (!(error instanceof GusherError)) throw error;
-      reply(connection, commandErrorText(connection, command, members, error.code));
+      reply(connection, commandErrorText(connection, command, members, error.code), error.code);
     },
   );
 };

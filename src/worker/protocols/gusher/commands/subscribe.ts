@@ -26,7 +26,7 @@ function join(
   const { hub, reply } = context;
   const errorCode = subscriptionError(context, connection, channels);
   if (errorCode !== undefined) {
-    reply(connection, commandErrorText(connection, command, members, errorCode));
+    reply(connection, commandErrorText(connection, command, members, errorCode), errorCode);
     return undefined;
   }
   const answer = (): undefined => {
@@ -38,7 +38,7 @@ function join(
     if (!(error instanceof GusherError)) throw error;
     for (const channel of newChannels) hub.unsubscribe(connection, channel);
     if (connection.state === 'open')
-      reply(connection, commandErrorText(connection, command, members, error.code));
+      reply(connection, commandErrorText(connection, command, members, error.code), error.code);
   };
   const joining = channels
     .map((channel) => hub.subscribe(connection, channel))
@@ -75,7 +75,7 @@ export const multiSubscribe: CommandHandler = (context, connection, command) => 
   ];
   if (channels.length > 0) return join(context, connection, command, [...new Set(channels)], members);
   // Upstream answers an empty and an absent list with the error reply of the command.
-  context.reply(connection, commandErrorText(connection, command, members, 'bad_command'));
+  context.reply(connection, commandErrorText(connection, command, members, 'bad_command'), 'bad_command');
   return undefined;
 };
 

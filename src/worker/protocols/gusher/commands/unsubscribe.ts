@@ -12,7 +12,7 @@ export const unsubscribe: CommandHandler = ({ hub, reply }, connection, command)
   const members: Members = [['channel', JSON.stringify(channel)]];
   const errorCode = subscriptionError(connection, channel);
   if (errorCode !== undefined) {
-    reply(connection, commandErrorText(connection, command, members, errorCode));
+    reply(connection, commandErrorText(connection, command, members, errorCode), errorCode);
     return undefined;
   }
   hub.unsubscribe(connection, channel);

@@ -34,7 +34,10 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   if (isFirst) context.hub.setUser(connection, user.userId);
   context.reply(connection, signinSuccessText(userData));
   const watchlist = [...new Set(user.watchlist.flatMap((id) => memberIdOf(id) ?? []))];
-  if (watchlist.length > WATCHLIST_MAX) context.reply(connection, errorText(ERRORS.watchlist_too_long));
+  if (watchlist.length > WATCHLIST_MAX) {
+    const error = ERRORS.watchlist_too_long;
+    context.reply(connection, errorText(error), error.code);
+  }
   if (!isFirst || watchlist.length === 0) return undefined;
   // Later commands need not wait for the watchlist.
   void context.watchlists.watch(connection, watchlist.slice(0, WATCHLIST_MAX));

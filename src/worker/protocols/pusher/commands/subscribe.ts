@@ -88,7 +88,7 @@ function sendSubscriptionError(
   const type = TYPES[error.entry.code] ?? 'AuthError';
   if (CREDENTIAL_ERRORS.has(error.code)) context.authorizationRejected(connection, error.entry, channel);
   if (connection.state === 'open') {
-    context.reply(connection, subscriptionErrorText(channel, type, error.entry));
+    context.reply(connection, subscriptionErrorText(channel, type, error.entry), error.code);
   }
 }
 

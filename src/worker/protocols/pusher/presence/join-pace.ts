@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { GusherError } from '../../../../shared/errors/catalogue.ts';
-import type { Stats } from '../../../../shared/stats.ts';
 import type { Connection } from '../../../connection/connection.ts';
 
 /** Burst sizes: a client that connects joins all of its channels, and a channel may regain all of its members. */
@@ -16,18 +15,12 @@ const CHANNELS_MAX = 10_000;
  * delays all later commands of its client. A join that would wait too long is rejected.
  */
 export class JoinPace {
-  readonly #stats: Pick<Stats, 'joinsRejected'>;
   readonly #clientGapMs: number;
   readonly #channelGapMs: number;
   /** By topic: when the joins so far fit the rate (`performance.now()`). The least recently used topic is first. */
   readonly #channels = new Map<string, number>();
 
-  constructor(options: {
-    perClientPerSecond: number;
-    perChannelPerSecond: number;
-    stats: Pick<Stats, 'joinsRejected'>;
-  }) {
-    this.#stats = options.stats;
+  constructor(options: { perClientPerSecond: number; perChannelPerSecond: number }) {
     this.#clientGapMs = 1_000 / options.perClientPerSecond;
     this.#channelGapMs = 1_000 / options.perChannelPerSecond;
   }
@@ -41,10 +34,7 @@ export class JoinPace {
       client - now - CLIENT_BURST * this.#clientGapMs,
       channel - now - CHANNEL_BURST * this.#channelGapMs,
     );
-    if (waitMs > LONGEST_WAIT_MS) {
-      this.#stats.joinsRejected += 1;
-      return Promise.reject(new GusherError('too_many_joins'));
-    }
+    if (waitMs > LONGEST_WAIT_MS) return Promise.reject(new GusherError('too_many_joins'));
     connection.joinsPaidAt = client;
     this.#remember(topic, channel);
     return waitMs > 0 ? pause(waitMs) : undefined;
