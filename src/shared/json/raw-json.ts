@@ -58,6 +58,20 @@ export function stringOf(raw: string | undefined): string | undefined {
   return raw?.charCodeAt(0) === QUOTE ? (JSON.parse(raw) as string) : undefined;
 }
 
+/** Digits are kept as text: beyond 2^53 several integers are the same number in JavaScript. */
+const INTEGER = /^-?[1-9]\d*$/;
+
+/**
+ * Parses an id: a JSON string, or a number, which becomes text. An integer keeps its digits. Returns `undefined` for
+ * JSON of another type, and for a number that JavaScript cannot represent (`1e999`).
+ */
+export function idOf(raw: string | undefined): string | undefined {
+  if (raw === undefined || INTEGER.test(raw)) return raw;
+  const value: unknown = JSON.parse(raw);
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
 // What follows relies on the text being valid JSON.
 
 function skipSpace(text: string, from: number): number {

@@ -16,7 +16,8 @@ export const SOCKET_ID_MAX_LENGTH = 64;
 
 const PUBLICATION_ID_MAX_LENGTH = 64;
 
-export const APP_KEY = /^[A-Za-z0-9_.~-]+$/;
+// Not `.` and `..`: URL parsers remove these segments from paths, even when percent-encoded (RFC 3986 §5.2.4).
+export const APP_KEY = /^(?!\.{1,2}$)[A-Za-z0-9_.~-]+$/;
 // C0, DEL and C1 controls, and lone surrogates: unsafe in log lines, terminals or UTF-8.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 const LONE_SURROGATE = /\p{Cs}/u;

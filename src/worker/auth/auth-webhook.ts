@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { isObject } from '../../shared/json/is-object.ts';
 import { parseJson } from '../../shared/json/parse-json.ts';
 import { observe } from '../../shared/metrics/histogram.ts';
 import { count, type Stats } from '../../shared/metrics/stats.ts';
@@ -10,7 +11,7 @@ import {
   type HttpResponse,
   utf8Text,
 } from '../../shared/net/http-client.ts';
-import { type Identity, remotes, userId } from './identity.ts';
+import { type Identity, remotes, userId, withExactUserId } from './identity.ts';
 
 /** RFC 6585 §4: the backend is busy, and has not checked the credential. */
 const TOO_MANY_REQUESTS = 429;
@@ -111,8 +112,7 @@ function parseResponse({ status, body }: HttpResponse): Identity {
   if (text === undefined) throw unusable('not_utf8', status);
   const value = parseJson(text);
   if (value === undefined) throw unusable('not_json', status);
-  // An array would pass as an object without fields.
-  const parsed = v.safeParse(answer, Array.isArray(value) ? undefined : value);
+  const parsed = v.safeParse(answer, isObject(value) ? withExactUserId(value, text) : undefined);
   if (!parsed.success) throw unusable('invalid_fields', status);
   const { user_id: user, channels: many, channel: single, remotes: granted } = parsed.output;
   const grants = many ?? single;

@@ -1,4 +1,6 @@
 import * as v from 'valibot';
+import { isObject } from '../../shared/json/is-object.ts';
+import { idOf, sliceMembers } from '../../shared/json/raw-json.ts';
 import { isName, isUserId } from '../../shared/model/names.ts';
 
 /** Attack: a long list of remotes, which costs memory per connection. */
@@ -16,21 +18,32 @@ export interface Identity {
   readonly expiresAt: number | undefined;
 }
 
-/** A user id from a backend: a string, or a number that becomes a string. Empty for an anonymous client. */
+/** A user id from a backend, which `withExactUserId` has made text. Empty for an anonymous client. */
 export const userId = v.pipe(
-  v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
+  v.string(),
   v.check((text) => text === '' || isUserId(text)),
 );
 
-/** `{"name": true}`: upstream's form of a list of names. */
+/**
+ * Returns the members of JSON text from a backend, with a numeric `user_id` as the text of its digits: `JSON.parse` would
+ * make one user of 9007199254740992 and 9007199254740993.
+ */
+export function withExactUserId(fields: object, text: string): object {
+  const id = idOf(sliceMembers(text)?.get('user_id'));
+  // Anything else is left for the schema to judge.
+  return id === undefined ? fields : { ...fields, user_id: id };
+}
+
+/**
+ * `{"name": true}`: upstream's form of a list of names. Not `v.record`, which ignores the keys `__proto__`, `prototype`
+ * and `constructor`.
+ */
 export const remotes = v.pipe(
-  v.record(
-    v.pipe(
-      v.string(),
-      v.check((name) => isName(name, REMOTE_NAME_MAX_LENGTH)),
-    ),
-    v.boolean(),
+  v.custom<Record<string, unknown>>(isObject),
+  v.transform((record) => Object.entries(record)),
+  v.maxLength(REMOTES_MAX),
+  v.check((entries) =>
+    entries.every(([name, granted]) => isName(name, REMOTE_NAME_MAX_LENGTH) && typeof granted === 'boolean'),
   ),
-  v.maxEntries(REMOTES_MAX),
-  v.transform((record) => Object.keys(record).filter((name) => record[name])),
+  v.transform((entries) => entries.filter(([, granted]) => granted === true).map(([name]) => name)),
 );

@@ -3,22 +3,22 @@ import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } 
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
+import { isObject } from '../../shared/json/is-object.ts';
+import { sliceMembers } from '../../shared/json/raw-json.ts';
 import type { FailureLog } from '../../shared/logging/failure-log.ts';
 import { grantList } from '../../shared/model/grants.ts';
 import { isAppKey } from '../../shared/model/names.ts';
-import { type Identity, remotes, userId } from './identity.ts';
+import { type Identity, remotes, userId, withExactUserId } from './identity.ts';
 import { KeySetError, type TokenKey, type VerificationKeys } from './verification-keys.ts';
 
 const MS_PER_SECOND = 1_000;
 
 /** The claim `gusher` of upstream (doc/protocal.md of gusher.cluster). */
 const claims = v.object({
-  gusher: v.object({
-    app_key: v.pipe(v.string(), v.check(isAppKey)),
-    user_id: v.optional(v.nullable(userId)),
-    channels: v.optional(v.nullable(grantList)),
-    remotes: v.optional(v.nullable(remotes)),
-  }),
+  app_key: v.pipe(v.string(), v.check(isAppKey)),
+  user_id: v.optional(v.nullable(userId)),
+  channels: v.optional(v.nullable(grantList)),
+  remotes: v.optional(v.nullable(remotes)),
 });
 
 export interface TokenVerifierOptions {
@@ -46,9 +46,7 @@ export class TokenVerifier {
   /** Verifies a token and returns the identity of its bearer. */
   async identify(app: App, token: string): Promise<Identity> {
     const { exp, ...payload } = await this.verify(app, token);
-    const parsed = v.safeParse(claims, payload);
-    if (!parsed.success) throw new GusherError('token_refused');
-    const { gusher } = parsed.output;
+    const gusher = claimsIn(payload, payloadTextOf(token));
     return {
       userId: gusher.user_id ?? '',
       channels: gusher.channels ?? [],
@@ -87,15 +85,28 @@ export class TokenVerifier {
  * (RFC 7519 §7.2), because decoding could map two users to one.
  */
 export function appKeyOf(token: string): string {
-  const [, payload = ''] = token.split('.', 2);
-  if (!isUtf8(Buffer.from(payload, 'base64url'))) throw new GusherError('token_refused');
+  const text = payloadTextOf(token);
   try {
-    const parsed = v.safeParse(claims, decodeJwt(token));
-    if (parsed.success) return parsed.output.gusher.app_key;
+    return claimsIn(decodeJwt(token), text).app_key;
   } catch {
-    // The token is not a JWT.
+    // The token is not a JWT, or its claims are invalid.
+    throw new GusherError('token_refused');
   }
-  throw new GusherError('token_refused');
+}
+
+function payloadTextOf(token: string): string {
+  const [, payload = ''] = token.split('.', 2);
+  const bytes = Buffer.from(payload, 'base64url');
+  if (!isUtf8(bytes)) throw new GusherError('token_refused');
+  return bytes.toString('utf8');
+}
+
+/** Returns the claim `gusher` of a payload and its JSON text. Throws `token_refused` if it is invalid. */
+function claimsIn({ gusher }: JWTPayload, text: string): v.InferOutput<typeof claims> {
+  const raw = sliceMembers(text)?.get('gusher') ?? '';
+  const parsed = v.safeParse(claims, isObject(gusher) ? withExactUserId(gusher, raw) : undefined);
+  if (!parsed.success) throw new GusherError('token_refused');
+  return parsed.output;
 }
 
 /** jwtVerify has two overloads, and TypeScript resolves a union argument to neither. */

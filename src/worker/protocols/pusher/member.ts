@@ -1,19 +1,15 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
-import { sliceMembers } from '../../../shared/json/raw-json.ts';
+import { idOf, sliceMembers } from '../../../shared/json/raw-json.ts';
 import { isName } from '../../../shared/model/names.ts';
 import type { Member } from '../../../shared/model/presence.ts';
 
 /** The limit of hosted Pusher. */
 export const MEMBER_ID_MAX_LENGTH = 128;
 
-/** Digits are kept as text: beyond 2^53 several integers are the same number in JavaScript. */
-const INTEGER = /^-?[1-9]\d*$/;
-
 /** The user id in the JSON of clients and backends. A string and a number with the same text are the same user. */
 export function memberIdOf(json: string): string | undefined {
-  const value: unknown = INTEGER.test(json) ? json : JSON.parse(json);
-  const id = typeof value === 'number' && Number.isFinite(value) ? String(value) : value;
-  return typeof id === 'string' && isName(id, MEMBER_ID_MAX_LENGTH) ? id : undefined;
+  const id = idOf(json);
+  return id !== undefined && isName(id, MEMBER_ID_MAX_LENGTH) ? id : undefined;
 }
 
 /**
