@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { publicKeyOf } from '../crypto/public-key.ts';
 import { grantList } from '../model/grants.ts';
-import { isAppKey } from '../model/names.ts';
+import { hasLoneSurrogate, isAppKey } from '../model/names.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import { normalOrigin } from '../net/origin.ts';
 
@@ -19,14 +19,19 @@ const publicKeyPem = v.pipe(
   v.check((text) => publicKeyOf(text) !== undefined, 'must be a public key in PEM'),
 );
 
-const secretText = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
+const secretText = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(256),
+  v.check((text) => !hasLoneSurrogate(text), 'must be well-formed Unicode'),
+);
 
 /**
  * Ids of Pusher are numbers; other servers also accept names (`app-id`), which migrated apps keep. SDKs send the id in a
  * path.
  */
 const appId = v.pipe(
-  v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
+  v.union([v.string(), v.pipe(v.number(), v.safeInteger(), v.transform(String))]),
   v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'must have 1 to 64 characters of A-Z, a-z, 0-9, _ and -'),
 );
 

@@ -3,7 +3,8 @@ import { domainToASCII } from 'node:url';
 
 /** The `Origin` of pages with an opaque origin (RFC 6454 §7.3). */
 const OPAQUE = 'null';
-const FORM = /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^\s/?#@\\]*)$/;
+// Controls and lone surrogates are excluded, because the URL parser removes or replaces them.
+const FORM = /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^\s\p{Cc}\p{Cs}/?#@\\]*)$/u;
 const HOST_AND_PORT = /^(\[[0-9a-f:.*]*\]|[^:[\]]*)(?::(\d{1,5}))?$/;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
 const HIGHEST_PORT = 65_535;

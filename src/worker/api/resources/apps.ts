@@ -25,9 +25,9 @@ interface Dependencies {
   readonly log: Logger;
 }
 
-/** Fields to set; null removes a field. */
+/** Fields to set; null removes a field. Not `v.record`, which ignores the key `constructor` and others. */
 const changes = v.pipe(
-  v.record(v.string(), v.unknown()),
+  v.custom<Record<string, unknown>>(isObject),
   v.check((given) => Object.keys(given).every(isFieldName)),
 );
 
@@ -108,8 +108,6 @@ function keepRedactedSecret(given: AppChanges, known: App | undefined): AppChang
 function parseChanges(body: string): AppChanges {
   const json = parseJson(body);
   const parsed = v.safeParse(changes, json);
-  // An array would pass as a record without fields.
-  if (Array.isArray(json)) throw invalidFields(['fields']);
   if (!parsed.success) throw invalidFields(unknownFieldsIn(json));
   const given = Object.entries(parsed.output);
   const values = v.safeParse(appFieldsToSet, Object.fromEntries(given.filter(([, value]) => value !== null)));

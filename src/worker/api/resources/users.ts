@@ -7,7 +7,7 @@ import { percentDecode } from '../../../shared/net/percent-encoding.ts';
 import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import { type Handler, sendJson } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
-import { allPages, parsePageQuery, sendList } from '../http/pagination.ts';
+import { allPages, parsePageQuery, queryTextOf, sendList } from '../http/pagination.ts';
 
 /** Attack: a long list of channels, each of which costs a search. */
 export const CHANNELS_MAX = 100;
@@ -83,12 +83,21 @@ async function countAll(fetchPage: UserQuery): Promise<number> {
  * Returns the channels in `channel=`. Splits at commas before decoding, because names may contain encoded commas. Throws
  * for an empty name: a backend that joins an empty list means no user, and must not receive all users.
  */
-function channelsIn({ url = '' }: IncomingMessage): string[] {
-  const lists = [...url.matchAll(/[?&]channel=([^&#]*)/g)];
-  const texts = lists.flatMap(([, list = '']) => list.split(','));
-  const channels = texts.map((text) => requireChannel(percentDecode(text.replaceAll('+', ' '))));
+function channelsIn(request: IncomingMessage): string[] {
+  const pairs = queryTextOf(request).split('&').map(splitPair);
+  const texts = pairs.flatMap(([name, list]) => (decode(name) === 'channel' ? list.split(',') : []));
+  const channels = texts.map((text) => requireChannel(decode(text)));
   if (channels.length > CHANNELS_MAX) throw new GusherError('too_many_channels');
   return [...new Set(channels)];
+}
+
+function splitPair(pair: string): [name: string, value: string] {
+  const at = pair.indexOf('=');
+  return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+function decode(text: string): string | undefined {
+  return percentDecode(text.replaceAll('+', ' '));
 }
 
 function requireChannel(name = ''): string {
