@@ -1,5 +1,6 @@
 import yargs from 'yargs';
 import { version } from '../../shared/version.ts';
+import { requireUtf8 } from './argument-encoding.ts';
 import { appsCommand } from './commands/apps.ts';
 import { checkCommand } from './commands/check.ts';
 import { publishCommand } from './commands/publish.ts';
@@ -14,6 +15,7 @@ const WIDEST = 110;
 /** Runs a command line and returns its exit code. `start` exits the process itself. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   try {
+    requireUtf8(words);
     await commandLine(words).parseAsync();
     return 0;
   } catch (error) {

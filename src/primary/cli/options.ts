@@ -29,3 +29,9 @@ export function reportOptions(): Record<string, Options> {
     strict: { type: 'boolean', describe: 'exit with 3 if there is a warning' },
   };
 }
+
+/** Throws a `UsageError` for a name of a channel or event that the server would reject. */
+export function requireName(argument: string, name: unknown, isValid: (text: string) => boolean): void {
+  if (isValid(String(name))) return;
+  throw new UsageError(`${argument}: must have 1 to 256 characters and no control characters`);
+}

@@ -10,9 +10,21 @@ export function printNote(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Joins JSON into one line. JSON has line breaks only between tokens, never inside strings. */
+/**
+ * Joins JSON into one line, and escapes the control characters that JSON allows in strings. Attack: U+009B in a message
+ * begins an escape sequence of a terminal. JSON has line breaks only between tokens, never inside strings.
+ */
 export function oneLine(json: string): string {
-  return json.replace(/[\r\n]+/g, ' ');
+  return json.replace(/[\r\n]+/g, ' ').replace(/[\u007f-\u009f]/g, escaped);
+}
+
+/** Makes text from another program safe for a terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 const errorResponse = v.object({ error: v.object({ message: v.string() }) });
@@ -20,7 +32,7 @@ const errorResponse = v.object({ error: v.object({ message: v.string() }) });
 /** Returns the message in an error body. */
 export function errorMessageOf(body: string): string {
   try {
-    return v.parse(errorResponse, JSON.parse(body)).error.message;
+    return printable(v.parse(errorResponse, JSON.parse(body)).error.message);
   } catch {
     // Another program responded at that address.
     return 'the response is not from gusher';

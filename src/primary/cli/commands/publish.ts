@@ -1,10 +1,12 @@
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
+import { isChannelName, isEventName } from '../../../shared/model/names.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
 import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts';
 import { CommandFailedError } from '../errors.ts';
 import { loadSettings, settingOptions } from '../load-settings.ts';
-import { textOption, wordsAfterDashes } from '../options.ts';
+import { requireName, textOption, wordsAfterDashes } from '../options.ts';
+
 import { errorMessageOf, oneLine, print } from '../output.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -30,6 +32,8 @@ export const publishCommand: CommandModule = {
       .example("$0 publish news note -- '-- all quiet --'", 'data that begins with a dash')
       .epilogue('Prints the message that subscribers receive. Reads the API token from GUSHER_API_TOKEN.'),
   handler: async (argv) => {
+    requireName('<channel>', argv.channel, isChannelName);
+    requireName('<event>', argv.event, isEventName);
     const { settings } = loadSettings(argv, API_SETTINGS);
     const [afterDashes] = wordsAfterDashes(argv, argv.data === undefined ? 1 : 0);
     const data = String(argv.data ?? afterDashes ?? 'null');

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { WebSocket } from 'ws';
 import { Deferred } from '../../../shared/scheduling/deferred.ts';
 import { CommandFailedError } from '../errors.ts';
-import { errorMessageOf, oneLine, printNote } from '../output.ts';
+import { errorMessageOf, oneLine, printable, printNote } from '../output.ts';
 
 /** Includes the call of the auth webhook. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -70,7 +70,7 @@ export class SubscribeClient {
         break;
       case 'gusher.multi_subscribe_error':
       case 'gusher.error':
-        this.#fail(`not subscribed: ${received.data?.message ?? 'no reason given'}`);
+        this.#fail(`not subscribed: ${printable(received.data?.message ?? 'no reason given')}`);
         break;
       default:
         this.#print(text);
@@ -105,7 +105,7 @@ export class SubscribeClient {
 
   #onClose(code: number, reason: string): void {
     clearInterval(this.#livenessTimer);
-    const suffix = reason === '' ? '' : `: ${reason}`;
+    const suffix = reason === '' ? '' : `: ${printable(reason)}`;
     this.#fail(`the connection was closed (${code}${suffix})`);
   }
 

@@ -2,7 +2,8 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
-import { isAppKey, isUserId } from '../../../shared/model/names.ts';
+import { GRANTS_MAX } from '../../../shared/model/grants.ts';
+import { CHANNEL_MAX_LENGTH, isAppKey, isName, isUserId } from '../../../shared/model/names.ts';
 import { UsageError } from '../errors.ts';
 import { type Arguments, textOption } from '../options.ts';
 import { print, printNote } from '../output.ts';
@@ -57,21 +58,26 @@ function claimsOf({ app, user, channels, remotes }: Arguments): object {
   if (!isAppKey(String(app))) throw new UsageError('--app: must have 1 to 128 letters, digits and _ . ~ -');
   if (user !== '' && !isUserId(String(user)))
     throw new UsageError('--user: must have at most 256 characters and no control characters');
-  const names = namesIn(remotes);
+  const names = namesIn(remotes, '--remotes');
   return {
     app_key: app,
     user_id: user,
-    channels: namesIn(channels),
+    channels: namesIn(channels, '--channels'),
     ...(names.length > 0 && { remotes: Object.fromEntries(names.map((name) => [name, true])) }),
   };
 }
 
-function namesIn(list: unknown): string[] {
+/** Throws a `UsageError` for names that the server would reject in a token. */
+function namesIn(list: unknown, option: string): string[] {
   if (typeof list !== 'string') return [];
-  return list
+  const names = list
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
+  if (names.length <= GRANTS_MAX && names.every((name) => isName(name, CHANNEL_MAX_LENGTH))) return names;
+  throw new UsageError(
+    `${option}: must be at most ${GRANTS_MAX} names of at most ${CHANNEL_MAX_LENGTH} characters, without control characters`,
+  );
 }
 
 function privateKeyIn(path: string): KeyObject {
