@@ -28,9 +28,21 @@ export const ODD_NAMES: readonly string[] = [
   'a\u2028b\u2029c',
   '"',
   ' ',
+  '\ufeff',
+  'a\u202eb\u2066c',
+  '\u200b',
   '😀',
   'F\u{10ffff}',
   '日'.repeat(256),
+];
+
+/** Valid names that JavaScript objects and their libraries treat specially. */
+export const SPECIAL_NAMES: readonly string[] = [
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
 ];
 
 export function hasLoneSurrogate(text: string): boolean {

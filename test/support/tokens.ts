@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +48,13 @@ export async function signToken(
   if (expiresIn !== undefined) token.setExpirationTime(now + expiresIn);
   if (notBefore !== undefined) token.setNotBefore(now + notBefore);
   return token.sign(key);
+}
+
+/** Signs any payload with an Ed25519 key, for payloads that no JWT library creates. */
+export function signPayload(key: KeyObject, payload: string | Buffer): string {
+  const head = Buffer.from('{"alg":"EdDSA"}').toString('base64url');
+  const text = `${head}.${Buffer.from(payload).toString('base64url')}`;
+  return `${text}.${sign(null, Buffer.from(text), key).toString('base64url')}`;
 }
 
 function algorithmOf(key: KeyObject | Uint8Array): string {
