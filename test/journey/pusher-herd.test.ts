@@ -16,7 +16,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /**
  * Reconnects like pusher-js (§3): at once after 42xx, one second later after 41xx and ordinary closes, never after
  * 40xx. It waits 15 s for a reply and then tries again. A browser that has connected within the last half
- * hour limits the first attempt of each series to twice its last connect time plus one second (§1).
+ * hour limits each first attempt: to twice its last connect time plus one second (§1).
  */
 class HerdMember {
   readonly #url: string;

@@ -8,8 +8,8 @@ export const CLIENT_MESSAGE = 'sticky:connection';
 
 /**
  * Chooses the worker of a client with @socket.io/sticky: the worker that `sid` names, otherwise the one with the
- * fewest connections. The library can only pass real sockets on, so this class gives it a stand-in for each socket
- * and notes to which worker it tries to send that. The dispatcher sends the socket itself.
+ * fewest connections. The library can only send sockets, so this class passes it a stand-in for each socket, and
+ * records the worker to which it sends that. The dispatcher sends the socket itself.
  *
  * The request head of a stand-in holds nothing but the `sid`. Attack: a request that the library reads differently.
  */

@@ -29,7 +29,7 @@ const NOT_COUNTED: AddressVerdict = { group: undefined, error: undefined };
 /**
  * Limits the connects per second and the open connections of one client address (IPv6: a /64 network). Trusted
  * proxies never count; their `X-Forwarded-For` or `Forwarded` header names the client. Nearby addresses count only for a
- * limit that the operator has set, because the default must not limit a proxy that is not listed as trusted.
+ * limit that the operator has set: the default must not limit a proxy that is not listed as trusted.
  */
 export class AddressLimits {
   readonly #settings: AddressSettings;

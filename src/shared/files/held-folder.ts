@@ -17,7 +17,7 @@ interface Place {
 }
 
 /**
- * The folder of a file, held open, so that every access is to the same folder even if another process renames it or
+ * The folder of a file, held open. Every access is then to the same folder, even if another process renames it or
  * replaces it by a link. Follows links as the system does. As root, follows only links that only root can have created.
  */
 export class HeldFolder {

@@ -19,7 +19,7 @@ export interface Master {
 
 /**
  * Reconnects clients to the new master as soon as a Sentinel announces a failover. Otherwise a demoted master keeps serving
- * them for up to ten seconds, until a Sentinel closes its connections, and an isolated master keeps serving them forever.
+ * them for up to ten seconds, until a Sentinel closes its connections. An isolated master would keep serving them forever.
  */
 export class SentinelMonitor<Client> {
   readonly #name: string;

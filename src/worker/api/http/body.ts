@@ -17,8 +17,8 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
 }
 
 /**
- * Reads a whole body. Rejects with `body_too_large` as soon as it exceeds `maxBytes`, with `body_timeout` if it does not
- * arrive in time, and with a `ClientGoneError` if the client disconnects.
+ * Reads a whole body. Rejects with `body_too_large` as soon as it exceeds `maxBytes`, and with `body_timeout` if it
+ * does not arrive in time. If the client disconnects, rejects with a `ClientGoneError`.
  */
 export function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -19,8 +19,8 @@ class Echo {
 
 /**
  * Proves that publications reach this worker's own subscriber connection. Redis executes the commands of a connection in
- * order, and delivers to a subscriber in that order. When a message on the worker's own topic arrives, everything that
- * the worker published before it has arrived too, for the topics that it is subscribed to.
+ * order, and delivers to a subscriber in that order. A message on the worker's own topic therefore arrives after
+ * everything that the worker published before, on the topics that it is subscribed to.
  */
 export class RedisEcho {
   /** The topic of this worker's echoes. */
