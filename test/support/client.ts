@@ -15,8 +15,9 @@ export interface Message {
 export class Client {
   readonly socket: WebSocket;
   readonly closed: Promise<{ code: number; reason: string }>;
-  readonly #received: string[] = [];
-  #waiting: ((text: string) => void) | undefined;
+  /** Decoded when it is read, because many tests leave large messages unread. */
+  readonly #received: Buffer[] = [];
+  #waiting: ((message: Buffer) => void) | undefined;
 
   constructor(socket: WebSocket) {
     this.socket = socket;
@@ -24,23 +25,22 @@ export class Client {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
     });
     socket.on('error', () => undefined);
-    socket.on('message', (data) => {
-      const text = data.toString();
+    socket.on('message', (message: Buffer) => {
       const waiting = this.#waiting;
       this.#waiting = undefined;
-      if (waiting === undefined) this.#received.push(text);
-      else waiting(text);
+      if (waiting === undefined) this.#received.push(message);
+      else waiting(message);
     });
   }
 
   /** Waits for the next message; returns its text. */
-  nextText(timeoutMs?: number): Promise<string> {
+  async nextText(timeoutMs?: number): Promise<string> {
     const first = this.#received.shift();
-    if (first !== undefined) return Promise.resolve(first);
-    const next = new Promise<string>((resolve) => {
+    if (first !== undefined) return first.toString();
+    const next = new Promise<Buffer>((resolve) => {
       this.#waiting = resolve;
     });
-    return within(next, 'a message', timeoutMs);
+    return (await within(next, 'a message', timeoutMs)).toString();
   }
 
   async next(timeoutMs?: number): Promise<Message> {
@@ -56,7 +56,7 @@ export class Client {
   async expectNothing(forMs = 200): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, forMs));
     const [first] = this.#received;
-    if (first !== undefined) throw new Error(`expected nothing, got ${first.slice(0, 200)}`);
+    if (first !== undefined) throw new Error(`expected nothing, got ${first.toString().slice(0, 200)}`);
   }
 
   send(event: string, data?: unknown, more: object = {}): void {
