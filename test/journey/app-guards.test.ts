@@ -5,8 +5,7 @@ import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { AppsFile } from '../support/pusher-app.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
-describe('app restrictions', function () {
-  this.timeout(20_000);
+describe('app restrictions', () => {
   const channels = ['*'];
   const apps = new AppsFile(
     {},
@@ -83,7 +82,7 @@ describe('app restrictions', function () {
       ['127.0.0.0/8', '101'],
     ] as const) {
       const env = { GUSHER_APPS_FILE: apps.path, GUSHER_TRUSTED_PROXIES: network };
-      const other = await startGusher({ env });
+      const other = await startGusher({ workers: 1, env });
       for (const headers of [{ 'X-Forwarded-Proto': 'https' }, { Forwarded: 'proto=https' }]) {
         const socket = await RawSocket.connect(other.port);
         socket.send(upgradeHead('/ws/tls', headers as Record<string, string>));
