@@ -8,8 +8,7 @@ import { AppsFile } from '../support/pusher-app.ts';
 const CHANNELS_MAX = 6;
 const SUBSCRIPTIONS_MAX = 8;
 
-describe('Limits of an app', function () {
-  this.timeout(20_000);
+describe('Limits of an app', () => {
   const channels = ['*'];
   const apps = new AppsFile(
     {},

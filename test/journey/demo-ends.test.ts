@@ -5,8 +5,7 @@ import { upgradeHead } from '../support/frames.ts';
 import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { RawSocket } from '../support/raw-socket.ts';
 
-describe('Demo app', function () {
-  this.timeout(20_000);
+describe('Demo app', () => {
   let gusher: RunningGusher;
 
   before(async () => {

@@ -12,8 +12,7 @@ const FLOODS: readonly [what: string, first: Buffer, again: Buffer][] = [
   ['empty messages', Buffer.alloc(0), clientFrame(TEXT)],
 ];
 
-describe('Frame flood', function () {
-  this.timeout(30_000);
+describe('Frame flood', () => {
   let gusher: RunningGusher;
 
   before(async () => {
@@ -63,8 +62,7 @@ describe('Frame flood', function () {
   });
 });
 
-describe('Rejected client', function () {
-  this.timeout(20_000);
+describe('Rejected client', () => {
   /** Shorter than the time that a client has to answer the close. */
   const SOON_MS = 800;
   let gusher: RunningGusher;

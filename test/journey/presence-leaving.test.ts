@@ -34,7 +34,7 @@ describe('Pusher clients that disconnect while they subscribe', () => {
       const sdk = pusherSdk(gusher.api);
       const occupied = async (): Promise<string[]> =>
         Object.keys(JSON.parse(await (await sdk.get({ path: '/channels' })).text()).channels);
-      await eventually(async () => (await occupied()).length === 0, 'no channel is occupied', 5_000);
+      await eventually(async () => (await occupied()).length === 0, 'no channel is occupied');
       const client = await connect();
       for (const channel of ['presence-', 'presence-cache-'].map((kind) => kind + how)) {
         const { presence } = await client.subscribe(channel, { user_id: 'me' });
