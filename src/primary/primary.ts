@@ -25,6 +25,7 @@ import { PresenceRegistry } from './presence/registry.ts';
 import { maxPendingSockets, openFilesLimit } from './process/file-descriptors.ts';
 import { type StopSignals, watchSignals } from './process/signals.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
+import { Tails } from './tails.ts';
 import { createWebhooks } from './webhooks/create-webhooks.ts';
 import type { Webhooks } from './webhooks/webhooks.ts';
 
@@ -84,8 +85,13 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
   const presenceServer = new PresenceQueryServer(registry);
   const cluster = createCluster(settings, registry, log);
   const webhooks = createWebhooks({ settings, demoApp, registry, log });
+  const tails = new Tails({
+    send: (slot, message) => supervisor.send(slot, message),
+    broadcast: (message) => supervisor.broadcast(message),
+    unsentBytes: (slot) => supervisor.unsentBytes(slot),
+  });
   const stats = createStats();
-  const clientLog = new ClientLog({ log, stats });
+  const clientLog = new ClientLog({ log, stats, tap: tails.tap });
   const lingeringClose = new LingeringClose({ clientLog, maxSockets: settings.pendingSocketsMax });
   const socketQueue = new SocketQueue({
     settings,
@@ -112,7 +118,7 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
       version,
     }),
   });
-  const supervisor = new Supervisor({
+  const supervisor: Supervisor = new Supervisor({
     settings,
     demoApp,
     socketQueue,
@@ -121,6 +127,7 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
     registry,
     webhooks,
     metrics,
+    tails,
     log,
     onBrokerServer: (server) => cluster?.follow(server),
   });

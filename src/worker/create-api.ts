@@ -20,6 +20,7 @@ import type { HostState, HubLayer } from './create-hub.ts';
 import type { UpgradeRequest } from './handshake/upgrade-request.ts';
 import { registerUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { IdempotencyClient } from './ipc/idempotency-client.ts';
+import { TailClient } from './ipc/tail-client.ts';
 import { Readiness } from './lifecycle/readiness.ts';
 import { MetricsClient } from './metrics/metrics-client.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
@@ -59,6 +60,8 @@ export function createApi(options: ApiOptions) {
   const idempotency = new IdempotencyClient({ send: (message) => pipe.send(message) });
   const metrics = new MetricsClient({ send: (message) => pipe.send(message) });
 
+  const tails = new TailClient({ send: (message) => pipe.send(message) });
+
   const common = { unexpected, errorBodyAt, clientLog, stats };
   const publicRouter: Router = new Router({
     ...common,
@@ -77,7 +80,7 @@ export function createApi(options: ApiOptions) {
     },
   });
   const context = {
-    ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics, version },
+    ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics, tails, version },
     readiness: () => readiness.state,
   };
   const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker };
@@ -101,10 +104,13 @@ export function createApi(options: ApiOptions) {
     readiness,
     idempotency,
     metrics,
+    tails,
     addClosers: (closers: Closers, remainingMs: () => number): void => {
       const timeoutMs = remainingMs();
       closers.add('readiness', () => readiness.close());
       closers.add('API', () => apiServer.close(remainingMs()), timeoutMs);
+      // A tail is a request that never ends by itself.
+      closers.add('tails', () => tails.close());
       closers.add('public requests', () => publicServer.close(remainingMs()), timeoutMs);
     },
   };

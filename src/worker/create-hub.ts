@@ -8,6 +8,7 @@ import type { Stats } from '../shared/metrics/stats.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import type { Closers } from '../shared/process/closers.ts';
+import type { Recorder } from '../shared/tail/tap.ts';
 import type { BrokerListener } from './broker/broker.ts';
 import { createBroker } from './broker/create-broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
@@ -36,6 +37,7 @@ export interface HubOptions {
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
   readonly stats: Stats;
+  readonly tap: Recorder;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: ClientLog;
   readonly log: Logger;
@@ -51,6 +53,7 @@ export function createHub({
   pipe,
   host,
   stats,
+  tap,
   unexpected,
   clientLog,
   log,
@@ -82,6 +85,7 @@ export function createHub({
     appAllowances,
     stats,
     appCounter,
+    tap,
   });
   const publisherOf = (source: PublisherOptions['source']): Publisher =>
     new Publisher({
@@ -89,6 +93,7 @@ export function createHub({
       isLive: () => host().live,
       mayHaveMissed: () => !host().live && !host().stopping,
       stats,
+      tap,
       source,
       onPublished: appCounter && ((appKey) => appCounter.published(appKey)),
       maxBytes: publicationMaxBytes(settings),

@@ -55,7 +55,7 @@ async function start({ settings, slot, hostId, demoApp }: ToWorker & { type: 'st
   redirectConsole(log);
   exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
-  worker = new Worker({ settings, hostId, demoApp, pipe, log });
+  worker = new Worker({ settings, slot, hostId, demoApp, pipe, log });
   try {
     await worker.open();
     pipe.send({ type: 'ready' });

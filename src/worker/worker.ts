@@ -11,6 +11,7 @@ import { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { createStats, type Stats } from '../shared/metrics/stats.ts';
 import { Closers } from '../shared/process/closers.ts';
 import { SHUTDOWN_FRACTIONS } from '../shared/process/shutdown-budget.ts';
+import { Tap } from '../shared/tail/tap.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import { type Api, createApi } from './create-api.ts';
 import { type ConnectionLayer, createConnectionLayer } from './create-connection-layer.ts';
@@ -27,6 +28,7 @@ type StartMessage = ToWorker & { type: 'start' };
 type WorkerMessage = Exclude<ToWorker, { type: 'start' | 'drain' }>;
 
 export interface WorkerOptions {
+  readonly slot: StartMessage['slot'];
   readonly settings: StartMessage['settings'];
   readonly hostId: StartMessage['hostId'];
   readonly demoApp: StartMessage['demoApp'];
@@ -39,6 +41,7 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #stats: Stats = createStats();
   readonly #unexpected: UnexpectedErrors;
+  readonly #tap: Tap;
   readonly #store: AppStore;
   readonly #apps: AppRegistry;
   readonly #auth: Auth;
@@ -54,18 +57,23 @@ export class Worker {
     const { settings, hostId, demoApp, pipe, log } = options;
     const stats = this.#stats;
     const unexpected = new UnexpectedErrors({ log, stats });
-    const clientLog = new ClientLog({ log, stats });
+    const tap = new Tap({
+      source: { worker: options.slot },
+      send: (batches) => pipe.send({ type: 'tailEntries', batches }),
+    });
+    const clientLog = new ClientLog({ log, stats, tap });
     const host = (): HostState => this.#host;
     const isUpgrade = (request: UpgradeRequest): boolean => this.#connectionLayer.upgrade.isFor(request);
     this.#options = options;
     this.#unexpected = unexpected;
+    this.#tap = tap;
 
     const store = createAppStore(settings, new InvalidAppLog({ log }).onInvalidApp);
     const allowUnregistered = settings.jwtPublicKey !== undefined;
     const apps = new AppRegistry({ store, demoApp, allowUnregistered, log });
     const auth = createAuth({ settings, apps, stats, log });
     const common = { settings, apps, stats, unexpected, clientLog, log };
-    const hubLayer = createHub({ ...common, hostId, pipe, host });
+    const hubLayer = createHub({ ...common, tap, hostId, pipe, host });
     const { tokens } = auth;
     const api = createApi({ ...common, store, tokens, hubLayer, isUpgrade, pipe, host });
     const { server } = api.publicServer;
@@ -131,6 +139,13 @@ export class Worker {
         break;
       case 'metrics':
         this.#api.metrics.receive(message);
+        break;
+      case 'tails':
+        this.#tap.follow(message.tails);
+        break;
+      case 'tailOpened':
+      case 'tailReceived':
+        this.#api.tails.receive(message);
         break;
       case 'idempotencyResult':
         this.#api.idempotency.receive(message);

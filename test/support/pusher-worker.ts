@@ -100,6 +100,7 @@ export class PusherWorker {
       close: (connection, error) => sendQueue.close(connection, error),
       countProtocolError: () => undefined,
       authorizationRejected: () => undefined,
+      subscriptionRejected: () => undefined,
       limits: {
         subscriptionsMax: 100,
         presenceMembersMax: 100,

@@ -6,6 +6,7 @@ import { checkCommand } from './commands/check.ts';
 import { publishCommand } from './commands/publish.ts';
 import { startCommand } from './commands/start.ts';
 import { subscribeCommand } from './commands/subscribe.ts';
+import { tailCommand } from './commands/tail.ts';
 import { tokenCommand } from './commands/token.ts';
 import { exitCode, UsageError } from './errors.ts';
 import { nearestTo } from './suggestion.ts';
@@ -61,6 +62,7 @@ function commandLine(words: readonly string[]) {
       .command(checkCommand)
       .command(publishCommand)
       .command(subscribeCommand)
+      .command(tailCommand)
       .command(tokenCommand)
       .completion('completion', 'print a script that completes commands and options (bash, zsh)')
       .example('$0 start', 'start the server; without configuration it creates a "demo" app')

@@ -17,6 +17,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { NameBudget } from '../presence/name-budget.ts';
 import type { PresenceQueryServer } from '../presence/query-server.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
+import type { Tails } from '../tails.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
 import { type KillCause, type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
@@ -41,6 +42,7 @@ export interface SupervisorDependencies {
   readonly registry: Pick<PresenceRegistry, 'nameBytes'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly metrics: Pick<Metrics, 'receive' | 'answer' | 'workerReady' | 'workerExited'>;
+  readonly tails: Pick<Tails, 'receive' | 'dropWorker' | 'message'>;
   readonly log: Logger;
   /** The workers are connected to a Redis server, and it is not the same as before. */
   readonly onBrokerServer?: (server: string) => void;
@@ -124,6 +126,21 @@ export class Supervisor implements SlotListener {
     ]);
   }
 
+  /** Sends to the worker in a slot. */
+  send(slot: number, message: ToWorker): void {
+    this.#slots[slot]?.send(message);
+  }
+
+  /** Sends to every worker. */
+  broadcast(message: ToWorker): void {
+    for (const slot of this.#slots) slot.send(message);
+  }
+
+  /** Bytes that the worker in a slot has not taken from its pipe. */
+  unsentBytes(slot: number): number {
+    return this.#slots[slot]?.pipe?.unsentBytes ?? 0;
+  }
+
   /** Ends the demo app on every worker. */
   endDemo(): void {
     this.#demoApp = undefined;
@@ -198,6 +215,11 @@ export class Supervisor implements SlotListener {
       case 'webhookReports':
         this.#dependencies.webhooks.report(message.reports);
         break;
+      case 'tailOpen':
+      case 'tailClose':
+      case 'tailEntries':
+        this.#dependencies.tails.receive(slot.number, message);
+        break;
       case 'presence':
       case 'presenceQuery':
       case 'presenceJoin':
@@ -225,6 +247,7 @@ export class Supervisor implements SlotListener {
     const { dispatcher, socketQueue, presenceServer } = this.#dependencies;
     this.#relay.dropWorker(slot.number);
     this.#idempotency.dropWorker(slot.number);
+    this.#dependencies.tails.dropWorker(slot.number);
     presenceServer.close(slot.processName);
     this.#dependencies.metrics.workerExited(slot.number);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
@@ -257,6 +280,8 @@ export class Supervisor implements SlotListener {
     presenceServer.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, hostId: this.#hostId, demoApp: this.#demoApp });
     slot.send(this.#nameBudget.message);
+    const { message: tails } = this.#dependencies.tails;
+    if (tails !== undefined) slot.send(tails);
   }
 
   #handleReady(slot: WorkerSlot): void {

@@ -405,6 +405,17 @@ export const ERRORS = catalogue({
     http: 413,
     reconnect: 'never',
   },
+  too_many_tails: {
+    message: 'At most 8 tails of one host are allowed; close one first.',
+    http: 429,
+    reconnect: 'backoff',
+  },
+  bad_tail: {
+    message:
+      '"app", "channel" and "user" must have 1 to 256 characters, "data" must be 0 to 10000, "seconds" 1 to 86400.',
+    http: 400,
+    reconnect: 'never',
+  },
   too_many_joins: {
     message: 'Too many joins of this channel; retry later.',
     reconnect: 'backoff',

@@ -57,6 +57,9 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
     isWhole(id) && (subscribe === true ? isSubscribable(query) : subscribe === false && isQuery(query)),
   presenceJoin: ({ id, join, query }) => isWhole(id) && isJoin(join) && isSubscribable(query),
   presenceUnsubscribe: ({ query }) => isSubscribable(query),
+  tailOpen: ({ id, filter, dataMaxBytes }) => isWhole(id) && isTailFilter(filter) && isWhole(dataMaxBytes),
+  tailClose: ({ id }) => isWhole(id),
+  tailEntries: ({ batches }) => isListOf(batches, isTailBatch),
 };
 
 /** True if the value is a message of a worker to the primary. */
@@ -102,6 +105,14 @@ function isQuery(value: unknown): boolean {
     (limit === undefined || isWhole(limit)) &&
     (value.kind !== 'usersInAll' || isListOf(channels, isText))
   );
+}
+
+function isTailFilter(value: unknown): boolean {
+  return isObject(value) && [value.app, value.channel, value.user].every(isTextOrNone);
+}
+
+function isTailBatch(value: unknown): boolean {
+  return isObject(value) && isWhole(value.tail) && isListOf(value.lines, isText) && isWhole(value.dropped);
 }
 
 function isSubscribable(value: unknown): boolean {

@@ -13,6 +13,7 @@ import type {
 } from '../model/presence.ts';
 import type { CachedPublication } from '../model/publication.ts';
 import type { WebhookEvent } from '../model/webhook-event.ts';
+import type { Tail, TailBatch, TailFilter } from '../tail/tail.ts';
 
 /**
  * Messages between the primary and a worker. A `MessagePipe` carries two closed unions, keyed by `type`, and relay frames
@@ -83,7 +84,13 @@ export type ToWorker =
    */
   | { type: 'presenceAnswer'; id: number; answer: PresenceAnswer | 'full' }
   /** Changes since the answer in subscribed queries. */
-  | { type: 'presenceEvents'; events: PresenceEvent[] };
+  | { type: 'presenceEvents'; events: PresenceEvent[] }
+  /** All open tails of the host, after each change. */
+  | { type: 'tails'; tails: Tail[] }
+  /** The answer to `tailOpen`; false if too many tails are open. */
+  | { type: 'tailOpened'; id: number; isAccepted: boolean }
+  /** Entries for a tail that this worker serves: JSON texts, and the number of entries left out. */
+  | { type: 'tailReceived'; id: number; lines: readonly string[]; dropped: number };
 
 export type ToPrimary =
   /** The worker accepts sockets. */
@@ -130,4 +137,9 @@ export type ToPrimary =
    * query.
    */
   | { type: 'presenceJoin'; id: number; join: PresenceJoin; query: PresenceQueryOf<'members'> }
-  | { type: 'presenceUnsubscribe'; query: Subscribable };
+  | { type: 'presenceUnsubscribe'; query: Subscribable }
+  /** Opens a tail that this worker serves. */
+  | { type: 'tailOpen'; id: number; filter: TailFilter; dataMaxBytes: number }
+  | { type: 'tailClose'; id: number }
+  /** Entries of this worker. */
+  | { type: 'tailEntries'; batches: TailBatch[] };

@@ -2,6 +2,8 @@ import { ERRORS, type ErrorEntry } from '../errors/catalogue.ts';
 import type { Logger } from '../log.ts';
 import { countError, type Stats } from '../metrics/stats.ts';
 import { isAppKey } from '../model/names.ts';
+import type { RejectedAction } from '../tail/tail.ts';
+import { CLOSED_TAP, type Recorder } from '../tail/tap.ts';
 import { LogThrottle, type ThrottledLevel } from './log-throttle.ts';
 
 const INTERVAL_MS = 10_000;
@@ -40,10 +42,12 @@ const WITHOUT_APP: ReadonlySet<string> = new Set(['unknown_app', 'unknown_app_id
  */
 export class ClientLog {
   readonly #stats: Stats;
+  readonly #tap: Recorder;
   readonly #throttle: LogThrottle;
 
-  constructor(options: { log: Logger; stats: Stats }) {
+  constructor(options: { log: Logger; stats: Stats; tap?: Recorder }) {
     this.#stats = options.stats;
+    this.#tap = options.tap ?? CLOSED_TAP;
     this.#throttle = new LogThrottle({
       log: options.log,
       intervalMs: INTERVAL_MS,
@@ -55,12 +59,14 @@ export class ClientLog {
   /** Logs an error before the WebSocket connection opened. */
   connectRejected({ code }: ErrorEntry, facts: ClientFacts): void {
     countError(this.#stats, 'connect', code);
+    this.#record('connect', code, facts);
     this.#write('info', { event: 'connect_rejected', code, ...facts }, 'connect rejected');
   }
 
   /** Logs a socket that was closed without a response, because too many sockets had sent no request. */
   connectDropped(facts: ClientFacts): void {
     this.#stats.socketsDropped += 1;
+    this.#record('connect', 'too_many_sockets', facts);
     this.#write('info', { event: 'connect_dropped', code: 'too_many_sockets', ...facts }, 'socket dropped');
   }
 
@@ -77,13 +83,27 @@ export class ClientLog {
     facts: ClientFacts & { readonly method?: string | undefined },
   ): void {
     countError(this.#stats, 'request', code);
+    this.#record('request', code, facts);
     const level = UNAUTHORIZED.has(http) ? 'info' : 'debug';
     this.#write(level, { event: 'request_rejected', code, ...facts }, 'request rejected');
   }
 
   /** Logs a rejected credential on an open connection. */
   authorizationRejected({ code }: ErrorEntry, facts: ClientFacts): void {
+    this.#record('authorization', code, facts);
     this.#write('info', { event: 'authorization_rejected', code, ...facts }, 'authorization rejected');
+  }
+
+  /** Shows a rejected subscription to tails. It is no log line, because clients may try many channels. */
+  subscriptionRejected(
+    code: string,
+    facts: () => ClientFacts & { readonly user?: string | undefined },
+  ): void {
+    if (this.#tap.isOpen) this.#record('subscribe', code, facts());
+  }
+
+  #record(action: RejectedAction, code: string, facts: ClientFacts): void {
+    if (this.#tap.isOpen) this.#tap.record({ type: 'rejected', action, code, ...facts });
   }
 
   #write(

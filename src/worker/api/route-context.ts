@@ -6,6 +6,7 @@ import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyKeys } from '../ipc/idempotency-client.ts';
 import type { PresenceQueries } from '../ipc/presence-client.ts';
+import type { TailClient } from '../ipc/tail-client.ts';
 import type { MetricsSource } from '../metrics/metrics-client.ts';
 import type { Readiness } from './resources/health.ts';
 
@@ -17,6 +18,7 @@ export interface RouteContext {
   readonly publisher: Publisher;
   readonly presence: PresenceQueries;
   readonly idempotency: IdempotencyKeys;
+  readonly tails: Pick<TailClient, 'open'>;
   readonly readiness: () => Readiness;
   readonly metrics: MetricsSource;
   readonly version: string;

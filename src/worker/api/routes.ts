@@ -18,6 +18,7 @@ import { countChannels, listChannels } from './resources/channels.ts';
 import { health, readiness, showOpenApi, showVersion } from './resources/health.ts';
 import { showMetrics } from './resources/metrics.ts';
 import { listApps, showTotals } from './resources/stats.ts';
+import { tail } from './resources/tail.ts';
 import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';
@@ -59,6 +60,7 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
   router.get('/v1/apps/:app/users', listUsers(dependencies), authHook);
   router.get('/v1/apps/:app/users/count', countUsers(dependencies), authHook);
   router.get('/v1/apps', listApps(dependencies.presence), authHook);
+  router.get('/v1/tail', tail(dependencies.tails), authHook);
   router.get('/v1/stats', showTotals(dependencies.presence), authHook);
 
   router.get('/v1/admin/apps', listRegistered(dependencies), authHook);

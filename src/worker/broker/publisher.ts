@@ -1,10 +1,15 @@
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { hostNow } from '../../shared/metrics/host-clock.ts';
 import type { Stats } from '../../shared/metrics/stats.ts';
-import { type ControlMessage, isDirectMessage } from '../../shared/model/control-message.ts';
+import {
+  type ControlMessage,
+  type DirectMessage,
+  isDirectMessage,
+} from '../../shared/model/control-message.ts';
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isDeliverable } from '../../shared/model/publication-size.ts';
+import type { Recorder } from '../../shared/tail/tap.ts';
 import type { Broker } from './broker.ts';
 
 export interface PublisherOptions {
@@ -18,6 +23,7 @@ export interface PublisherOptions {
   readonly source: 'api' | 'pusher_api' | 'client';
   /** Called with the app of each accepted publication. */
   readonly onPublished?: ((appKey: string) => void) | undefined;
+  readonly tap: Recorder;
   /** See `publicationMaxBytes`. */
   readonly maxBytes: number;
 }
@@ -48,12 +54,13 @@ export class Publisher {
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
     this.#requireLive();
-    const { broker, stats, source, onPublished } = this.#options;
+    const { broker, stats, source, onPublished, tap } = this.#options;
     const accepted = { ...publication, acceptedAt: hostNow() };
     await broker.publish(topicOf(appKey, publication.channel), accepted);
     this.#confirmDelivery();
     stats.publications[source] += 1;
     onPublished?.(appKey);
+    if (tap.isOpen) tap.record({ type: 'published', app: appKey, ...shownOf(publication) });
   }
 
   /** Sends a control message: to all connections of a user, or to one connection. */
@@ -62,7 +69,10 @@ export class Publisher {
     this.#requireLive();
     await this.#options.broker.broadcast(message);
     this.#confirmDelivery();
-    if (isDirectMessage(message)) this.#options.stats.publications.direct += 1;
+    if (!isDirectMessage(message)) return;
+    const { stats, tap } = this.#options;
+    stats.publications.direct += 1;
+    if (tap.isOpen) tap.record({ type: 'published', ...recipientOf(message) });
   }
 
   #requireLive(): void {
@@ -72,4 +82,15 @@ export class Publisher {
   #confirmDelivery(): void {
     if (this.#options.mayHaveMissed()) throw new GusherError('outcome_unknown');
   }
+}
+
+/** The client that sent an event is its user. */
+function shownOf({ channel, event, data, userId }: Publication) {
+  return { channel, user: userId, event, data };
+}
+
+function recipientOf(message: DirectMessage) {
+  const { app, event, data } = message;
+  const to = message.kind === 'toUser' ? { user: message.user } : { connection: message.socket };
+  return { app, ...to, event, data };
 }

@@ -5,10 +5,12 @@ import { channelOf, topicOf } from '../../shared/model/names.ts';
 import type { Member } from '../../shared/model/presence.ts';
 import { channelCost, userCost } from '../../shared/model/presence.ts';
 import { CACHE_TTL_MS, type Publication } from '../../shared/model/publication.ts';
+import { CLOSED_TAP, type Recorder } from '../../shared/tail/tap.ts';
 import type { Grants } from '../auth/grants.ts';
 import type { Broker } from '../broker/broker.ts';
 import { Channel, type SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
+import { factsOf } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { PresenceReporter } from '../ipc/presence-reporter.ts';
 import type { AppAllowances } from './app-allowances.ts';
@@ -34,6 +36,7 @@ export class Hub {
   readonly #appAllowances: HubAllowances | undefined;
   readonly #stats: Stats;
   readonly #appCounter: AppCounter | undefined;
+  readonly #tap: Recorder;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
   readonly #users = new UserIndex();
@@ -46,6 +49,7 @@ export class Hub {
     appAllowances?: HubAllowances;
     stats: Stats;
     appCounter?: AppCounter | undefined;
+    tap?: Recorder;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
@@ -54,6 +58,7 @@ export class Hub {
     this.#appAllowances = options.appAllowances;
     this.#stats = options.stats;
     this.#appCounter = options.appCounter;
+    this.#tap = options.tap ?? CLOSED_TAP;
   }
 
   get size(): number {
@@ -73,6 +78,7 @@ export class Hub {
     this.#stats.connections[connection.protocol.name] += 1;
     this.#stats.connectionsOpened[connection.protocol.name] += 1;
     this.#appCounter?.connectionAdded(connection.appKey);
+    if (this.#tap.isOpen) this.#tap.record({ type: 'connected', ...shownOf(connection) });
   }
 
   /** Removes a connection and all its subscriptions. */
@@ -84,6 +90,9 @@ export class Hub {
     for (const group of connection.subscriptions) this.#leave(connection, group);
     connection.subscriptions.length = 0;
     this.#presence.report(connection.appKey, '', connection.userId, -1);
+    if (this.#tap.isOpen) {
+      this.#tap.record({ type: 'disconnected', ...shownOf(connection), code: connection.closeError?.code });
+    }
   }
 
   /** Sets the user id after sign-in. Presence channels keep the member id with which the connection joined them. */
@@ -269,6 +278,7 @@ export class Hub {
     const origin = acceptedAt === undefined ? 'elsewhere' : 'host';
     this.#stats.publicationsReceived[origin] += 1;
     this.#appCounter?.delivered(channel);
+    if (this.#tap.isOpen) this.#recordDelivery(channel, publication);
     if (channel.isCache && publication.cached === true) {
       channel.cached = publication;
       channel.cachedUntil = performance.now() + CACHE_TTL_MS;
@@ -280,6 +290,20 @@ export class Hub {
       { origin, at: acceptedAt ?? hostNow() },
       except === undefined ? undefined : this.#connections.get(except),
     );
+  }
+
+  #recordDelivery(
+    { topic, groups }: Channel<Connection>,
+    { channel, event, data, except }: Publication,
+  ): void {
+    const appKey = topic.slice(0, topic.length - channel.length - 1);
+    let subscribers = 0;
+    for (const { connections, isPending } of groups) if (!isPending) subscribers += connections.size;
+    const sender = except === undefined ? undefined : this.#connections.get(except);
+    if (sender !== undefined && this.isSubscribed(sender, channel)) subscribers -= 1;
+    const isFor = (user: string): boolean =>
+      [...this.#users.find(appKey, user)].some((connection) => this.isSubscribed(connection, channel));
+    this.#tap.record({ type: 'delivered', app: appKey, channel, event, subscribers, data }, isFor);
   }
 
   #isRegistered(connection: Connection): boolean {
@@ -341,4 +365,10 @@ export class Hub {
     this.#stats.topics -= 1;
     this.#broker.unsubscribe(channel.topic);
   }
+}
+
+function shownOf(connection: Connection) {
+  const { id, userId, protocol } = connection;
+  const user = userId === '' ? undefined : userId;
+  return { ...factsOf(connection), user, connection: id, protocol: protocol.name };
 }

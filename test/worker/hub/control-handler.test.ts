@@ -34,6 +34,7 @@ describe('ControlHandler', () => {
     reply: () => undefined,
     countProtocolError: () => undefined,
     authorizationRejected: () => undefined,
+    subscriptionRejected: () => undefined,
     refreshToken: () => Promise.resolve(),
     publishFromClient: () => Promise.resolve(),
     callRemote: () => Promise.resolve(),

@@ -1,17 +1,12 @@
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { isChannelName, isEventName } from '../../../shared/model/names.ts';
-import { reachableFromHere } from '../../../shared/net/address.ts';
-import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts';
+import { API_SETTINGS, ApiClient } from '../clients/api-client.ts';
 import { CommandFailedError } from '../errors.ts';
 import { loadSettings, settingOptions } from '../load-settings.ts';
 import { requireName, textOption, wordsAfterDashes } from '../options.ts';
 
 import { errorMessageOf, oneLine, print } from '../output.ts';
-
-const TIMEOUT_MS = 10_000;
-const RESPONSE_MAX_BYTES = 1024 * 1024;
-const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
 /** `gusher publish <channel> <event> [data]`: publishes through the API of a running gusher. */
 export const publishCommand: CommandModule = {
@@ -37,12 +32,8 @@ export const publishCommand: CommandModule = {
     const { settings } = loadSettings(argv, API_SETTINGS);
     const [afterDashes] = wordsAfterDashes(argv, argv.data === undefined ? 1 : 0);
     const data = String(argv.data ?? afterDashes ?? 'null');
-    const response = await post({
-      host: reachableFromHere(settings.apiListen),
-      path: pathOf(String(argv.app), String(argv.channel)),
-      body: bodyOf(String(argv.event), data),
-      token: settings.apiToken,
-    });
+    const path = pathOf(String(argv.app), String(argv.channel));
+    const response = await new ApiClient(settings).post(path, bodyOf(String(argv.event), data));
     if (response.status !== 200)
       throw new CommandFailedError(`not published: ${errorMessageOf(response.body)}`);
     print(oneLine(response.body));
@@ -64,39 +55,5 @@ function isJson(data: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-interface ApiRequest {
-  /** Host and port. */
-  readonly host: string;
-  readonly path: string;
-  readonly body: string;
-  readonly token: string | undefined;
-}
-
-async function post({ host, path, body, token }: ApiRequest): Promise<{ status: number; body: string }> {
-  const client = new HttpClient({
-    timeoutMs: TIMEOUT_MS,
-    requestsMax: 1,
-    requestsPerAppMax: 1,
-    responseMaxBytes: RESPONSE_MAX_BYTES,
-    allowPrivate: true,
-  });
-  const headers = {
-    'Content-Type': 'application/json',
-    ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-  };
-  try {
-    const request = { app: '', url: `http://${host}`, path, headers, body, isRepeatable: false };
-    const response = await client.send(request);
-    return { status: response.status, body: response.body.toString() };
-  } catch (error) {
-    if (!(error instanceof HttpRequestError)) throw error;
-    const { reason, systemCode = reason } = error;
-    const cause = reason === 'timeout' ? `no response within ${TIMEOUT_MS / 1_000} seconds` : systemCode;
-    throw new CommandFailedError(`gusher is not reachable at ${host} (${cause})`);
-  } finally {
-    client.close();
   }
 }

@@ -28,7 +28,7 @@ export const subscribeCommand: CommandModule = {
     const channels = [...(argv.channel as string[]), ...wordsAfterDashes(argv)];
     const signals = ['SIGINT', 'SIGTERM'] as const;
     // Imported here, because the other commands do not need ws.
-    const { SubscribeClient } = await import('./subscribe-client.ts');
+    const { SubscribeClient } = await import('../clients/subscribe-client.ts');
     const client = new SubscribeClient(urlOf(argv), channels);
     for (const signal of signals) process.once(signal, () => client.stop());
     await client.ended;

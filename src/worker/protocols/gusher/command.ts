@@ -30,6 +30,8 @@ export interface Context {
   readonly reply: Reply;
   /** Logs that a token was rejected. */
   readonly authorizationRejected: (connection: Connection, error: ErrorEntry) => void;
+  /** Shows a rejected subscription to tails. */
+  readonly subscriptionRejected: (connection: Connection, code: ErrorCode, channel?: string) => void;
   /** Counts a protocol error of a client; too many in a minute end its connection. */
   readonly countProtocolError: (connection: Connection) => void;
   /** Applies the grants of a new token. Rejects with a `GusherError`. */

@@ -34,6 +34,12 @@ export function createGusherProtocol(dependencies: {
     reply,
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRejected: (connection, error) => clientLog.authorizationRejected(error, factsOf(connection)),
+    subscriptionRejected: (connection, code, channel) =>
+      clientLog.subscriptionRejected(code, () => ({
+        ...factsOf(connection),
+        user: connection.userId || undefined,
+        channel,
+      })),
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
     callRemote: (connection, call) => remotes.call(connection, call),
     refreshToken: (connection, token) => tokenRefresh.refresh(connection, token),

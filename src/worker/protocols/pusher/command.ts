@@ -57,6 +57,8 @@ export interface Context {
   readonly reply: Reply;
   /** Logs that a credential was rejected. */
   readonly authorizationRejected: (connection: Connection, error: ErrorEntry, channel?: string) => void;
+  /** Shows a rejected subscription to tails. */
+  readonly subscriptionRejected: (connection: Connection, code: string, channel: string) => void;
   readonly limits: Limits;
 }
 

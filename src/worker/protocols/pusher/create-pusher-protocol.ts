@@ -61,6 +61,12 @@ export function createPusherProtocol({
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRejected: (connection, error, channel) =>
       clientLog.authorizationRejected(error, { ...factsOf(connection), channel }),
+    subscriptionRejected: (connection, code, channel) =>
+      clientLog.subscriptionRejected(code, () => ({
+        ...factsOf(connection),
+        user: connection.userId || undefined,
+        channel,
+      })),
     limits: {
       subscriptionsMax: settings.subscriptionsMax,
       presenceMembersMax: settings.pusherPresenceMembersMax,

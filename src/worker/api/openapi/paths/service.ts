@@ -1,4 +1,4 @@
-import { type Operation, type OperationGroup, object } from '../operation.ts';
+import { type Operation, type OperationGroup, object, type Parameter } from '../operation.ts';
 
 const BOTH = ['api', 'public'] as const;
 
@@ -14,9 +14,13 @@ function health(id: string, path: string): Operation {
   };
 }
 
+function tailFilter(name: string, description: string): Parameter {
+  return { name, in: 'query', description, schema: { type: 'string', minLength: 1, maxLength: 256 } };
+}
+
 export const SERVICE: OperationGroup = {
   tag: 'Service',
-  description: 'Health, metrics, version, and this document.',
+  description: 'Health, metrics, version, live events, and this document.',
   operations: [
     health('healthRoot', '/'),
     health('health', '/healthz'),
@@ -84,6 +88,38 @@ export const SERVICE: OperationGroup = {
         200: { description: 'The metrics.', schema: { type: 'string' }, type: 'text/plain' },
       },
       errors: ['metrics_unavailable'],
+    },
+    {
+      method: 'get',
+      path: '/v1/tail',
+      ports: ['api'],
+      id: 'tail',
+      summary: 'Follow what happens on this host',
+      description:
+        'Sends one line of JSON for each publication, delivery, connect, disconnect and rejection, until the client closes.',
+      access: 'token',
+      parameters: [
+        tailFilter('app', 'Only this app.'),
+        tailFilter('channel', 'Only this channel. A * at the end stands for any rest.'),
+        tailFilter('user', 'Only this user.'),
+        {
+          name: 'data',
+          in: 'query',
+          description: 'Bytes of the data of a publication to send.',
+          schema: { type: 'integer', minimum: 0, maximum: 10_000, default: 200 },
+        },
+        {
+          name: 'seconds',
+          in: 'query',
+          description: 'Time after which the response ends. Without it, it does not end.',
+          schema: { type: 'integer', minimum: 1, maximum: 86_400 },
+          example: 1,
+        },
+      ],
+      responses: {
+        200: { description: 'The entries.', schema: { type: 'string' }, type: 'application/x-ndjson' },
+      },
+      errors: ['bad_tail', 'too_many_tails'],
     },
     {
       method: 'get',

@@ -26,6 +26,7 @@ function join(
   const { hub, reply } = context;
   const errorCode = subscriptionError(context, connection, channels);
   if (errorCode !== undefined) {
+    context.subscriptionRejected(connection, errorCode, channels[0]);
     reply(connection, commandErrorText(connection, command, members, errorCode), errorCode);
     return undefined;
   }
@@ -37,6 +38,7 @@ function join(
   const reject = (error: unknown): void => {
     if (!(error instanceof GusherError)) throw error;
     for (const channel of newChannels) hub.unsubscribe(connection, channel);
+    context.subscriptionRejected(connection, error.code, newChannels[0]);
     if (connection.state === 'open')
       reply(connection, commandErrorText(connection, command, members, error.code), error.code);
   };

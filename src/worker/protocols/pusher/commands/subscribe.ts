@@ -87,6 +87,7 @@ function sendSubscriptionError(
   if (!(error instanceof GusherError)) throw error;
   const type = TYPES[error.entry.code] ?? 'AuthError';
   if (CREDENTIAL_ERRORS.has(error.code)) context.authorizationRejected(connection, error.entry, channel);
+  else context.subscriptionRejected(connection, error.code, channel);
   if (connection.state === 'open') {
     context.reply(connection, subscriptionErrorText(channel, type, error.entry), error.code);
   }
