@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import type { Settings } from '../shared/config/settings.ts';
@@ -8,6 +9,7 @@ import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../shared/metrics/stats.ts';
+import { isIn, parseNetworks, plainAddress } from '../shared/net/client-address.ts';
 import type { Closers } from '../shared/process/closers.ts';
 import { version } from '../shared/version.ts';
 import { ApiServer } from './api/api-server.ts';
@@ -96,6 +98,7 @@ export function createApi(options: ApiOptions) {
     headersMaxBytes: settings.headersMaxBytes,
     headTimeoutMs: settings.headersTimeoutMs,
     keptMax: KEPT_CONNECTIONS_MAX,
+    closesAfterResponse: trustedProxyCheck(settings.trustedProxies),
   });
   const apiServer = new ApiServer({ sockets, requests: apiRouter, errorBodyAt });
   return {
@@ -114,6 +117,17 @@ export function createApi(options: ApiOptions) {
       closers.add('public requests', () => publicServer.close(remainingMs()), timeoutMs);
     },
   };
+}
+
+/**
+ * Returns a function that recognizes the sockets of trusted proxies. The primary attributes a TCP connection to the client of
+ * its first request. Attack: clients whose requests arrive on a connection that their proxy has used for another client, and
+ * escape the limits of their address. So a proxy must not reuse a connection.
+ */
+function trustedProxyCheck(trustedProxies: string): (socket: Socket) => boolean {
+  if (trustedProxies === '') return () => false;
+  const networks = parseNetworks(trustedProxies);
+  return ({ remoteAddress = '' }) => isIn(networks, plainAddress(remoteAddress));
 }
 
 /** Returns the error of a path that can never have a route. */

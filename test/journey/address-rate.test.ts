@@ -39,6 +39,22 @@ describe('connect rate limit per client address', () => {
   });
 });
 
+describe('a connection of a trusted proxy', () => {
+  it('serves one request, so that each client is counted by its own address', async () => {
+    const gusher = await startGusher({ workers: 1, env: { GUSHER_TRUSTED_PROXIES: '127.0.0.1/32' } });
+    const answerTo = async (localAddress: string): Promise<string> => {
+      const socket = await RawSocket.connect(gusher.port, localAddress);
+      socket.send('GET /ping HTTP/1.1\r\nHost: x\r\n\r\n');
+      await eventually(() => socket.received.includes('pong'), 'an answer');
+      socket.socket.destroy();
+      return socket.received;
+    };
+    expect(await answerTo('127.0.0.1')).to.match(/^connection: close\r$/im);
+    expect(await answerTo('127.0.0.2')).to.match(/^connection: keep-alive\r$/im);
+    expect(await gusher.stop()).to.equal(0);
+  });
+});
+
 describe('connection limit per client address', () => {
   let apps: AppsFile;
   let gusher: RunningGusher;

@@ -19,8 +19,8 @@ export class RawSocket {
     });
   }
 
-  static async connect(port: number): Promise<RawSocket> {
-    const socket = connect(port, '127.0.0.1');
+  static async connect(port: number, localAddress = '127.0.0.1'): Promise<RawSocket> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     const raw = new RawSocket(socket);
     await within(new Promise((resolve) => socket.once('connect', resolve)), `a connection to port ${port}`);
     return raw;

@@ -33,9 +33,12 @@ export interface HttpServerOptions {
   readonly headTimeoutMs: number;
   /** Connections that stay open between requests. With more open connections, each response closes its own. */
   readonly keptMax: number;
+  /** Returns true for a socket that one response closes. */
+  readonly closesAfterResponse?: (socket: Socket) => boolean;
 }
 
 interface Exchanges {
+  readonly closesAfterResponse: boolean;
   /** Received requests. */
   total: number;
   /** Requests without a complete response. */
@@ -104,7 +107,8 @@ export class HttpServer {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    this.#sockets.set(socket, { total: 0, pending: 0, last: undefined });
+    const closesAfterResponse = this.#options.closesAfterResponse?.(socket) ?? false;
+    this.#sockets.set(socket, { closesAfterResponse, total: 0, pending: 0, last: undefined });
     socket.once('close', () => this.#sockets.delete(socket));
   };
 
@@ -118,7 +122,9 @@ export class HttpServer {
         exchanges.pending -= 1;
       });
     }
-    if (this.#closing || this.#sockets.size > this.#options.keptMax) response.shouldKeepAlive = false;
+    const isLast =
+      this.#closing || this.#sockets.size > this.#options.keptMax || exchanges?.closesAfterResponse;
+    if (isLast === true) response.shouldKeepAlive = false;
     this.#options.serve(request, response);
   };
 
