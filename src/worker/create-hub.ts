@@ -1,3 +1,4 @@
+import type { App } from '../shared/apps/app.ts';
 import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { BrokerStatus } from '../shared/ipc/messages.ts';
@@ -5,6 +6,7 @@ import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../shared/metrics/stats.ts';
+import type { Amounts } from '../shared/model/allowance.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import type { Closers } from '../shared/process/closers.ts';
@@ -14,13 +16,14 @@ import { createBroker } from './broker/create-broker.ts';
 import { DuplicateFilter } from './broker/duplicate-filter.ts';
 import { Publisher, type PublisherOptions } from './broker/publisher.ts';
 import { createFlushCycle } from './flush-cycle.ts';
-import { AppAllowances } from './hub/app-allowances.ts';
 import { AppCounter } from './hub/app-counter.ts';
 import { ClientEvents } from './hub/client-events.ts';
 import { ControlHandler } from './hub/control-handler.ts';
 import { Hub } from './hub/hub.ts';
-import { NameAllowance } from './hub/name-allowance.ts';
 import { PresenceClient } from './ipc/presence-client.ts';
+import { AppAllowances } from './limits/app-allowances.ts';
+import { AppRates } from './limits/app-rates.ts';
+import { NameAllowance } from './limits/name-allowance.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 /** Whether every worker of this host is connected to its broker, and whether the host is stopping. */
@@ -74,7 +77,20 @@ export function createHub({
   });
   // Names are rejected until the primary has sent an allowance.
   const names = new NameAllowance(0);
-  const appAllowances = createAppAllowances(settings, apps, presence);
+  const appAllowances = new AppAllowances({
+    readLimits: async (key) => {
+      const app = await apps.find(key).catch(() => apps.remembered(key));
+      return limitsOf(app, settings);
+    },
+    send: (message) => pipe.send(message),
+    flushReports: () => presenceReporter.flush(),
+  });
+  const appRates = new AppRates({
+    defaults: settings,
+    remembered: (key) => apps.remembered(key),
+    send: (message) => pipe.send(message),
+    takeSending: () => fanOut.takeSending(),
+  });
   const { metricsAppsMax: max } = settings;
   const appCounter = max > 0 ? new AppCounter({ stats, max }) : undefined;
   const hub = new Hub({
@@ -96,6 +112,7 @@ export function createHub({
       tap,
       source,
       onPublished: appCounter && ((appKey) => appCounter.published(appKey)),
+      admit: (app, count) => appRates.admitPublications(app, count),
       maxBytes: publicationMaxBytes(settings),
     });
   const clientEvents = new ClientEvents({
@@ -104,6 +121,7 @@ export function createHub({
     publisher: publisherOf('client'),
     report: (appKey, event) => webhookReporter.report(appKey, event),
     perSecond: settings.clientEventsPerSecond,
+    admit: (app) => appRates.admitClientEvent(app),
   });
   const controlHandler = new ControlHandler({ hub, sendQueue });
   const sendStatus = (status: BrokerStatus): void => {
@@ -116,6 +134,8 @@ export function createHub({
     relay,
     presence,
     names,
+    appAllowances,
+    appRates,
     hub,
     publisher: publisherOf('api'),
     pusherPublisher: publisherOf('pusher_api'),
@@ -123,33 +143,22 @@ export function createHub({
     open: (): Promise<void> =>
       broker.open(createBrokerListener({ hub, controlHandler, unexpected, sendStatus })),
     addClosers: (closers: Closers): void => {
-      closers.add('app allowances', () => appAllowances.close());
+      closers.add('app limits', () => {
+        appAllowances.close();
+        appRates.close();
+      });
       closers.add('presence client', () => presence.close());
       closers.add('broker', () => broker.close());
     },
   };
 }
 
-function createAppAllowances(
-  settings: Settings,
-  apps: AppRegistry,
-  presence: Pick<PresenceClient, 'query'>,
-): AppAllowances {
-  return new AppAllowances({
-    limitsOf: (key) => {
-      const app = apps.remembered(key);
-      return {
-        channels: app?.max_channels ?? settings.appChannelsMax,
-        subscriptions: app?.max_subscriptions ?? settings.appSubscriptionsMax,
-      };
-    },
-    count: async (key) => {
-      // Reads the limits again if they may have changed.
-      await apps.find(key);
-      return presence.query({ kind: 'app', app: key });
-    },
-    workers: settings.workers,
-  });
+function limitsOf(app: App | undefined, settings: Settings): Amounts {
+  return {
+    channels: app?.max_channels ?? settings.appChannelsMax,
+    subscriptions: app?.max_subscriptions ?? settings.appSubscriptionsMax,
+    nameBytes: settings.appNamesMaxBytes,
+  };
 }
 
 /** Delivers to the hub. An error of one message must not end every worker of every host. */

@@ -131,6 +131,14 @@ export class Worker {
       case 'names':
         this.#hubLayer.names.renew(message.bytes);
         break;
+      case 'allowanceGrant':
+      case 'allowanceRecall':
+        this.#hubLayer.appAllowances.receive(message);
+        break;
+      case 'rateGrant':
+      case 'bytesOutExceeded':
+        this.#hubLayer.appRates.receive(message);
+        break;
       case 'demoEnded':
         this.#endDemo();
         break;

@@ -7,7 +7,9 @@ const CHANNELS = 200;
 
 describe('Name budget', () => {
   it('rejects channels beyond the budget with a code, and accepts them again after clients left', async () => {
-    const gusher = await startGusher({ workers: 2, env: { GUSHER_NAMES_MAX_BYTES: String(1024 * 1024) } });
+    const bytes = String(1024 * 1024);
+    const env = { GUSHER_NAMES_MAX_BYTES: bytes, GUSHER_APP_NAMES_MAX_BYTES: bytes };
+    const gusher = await startGusher({ workers: 2, env });
     let named = 0;
     const join = async (client: Client): Promise<string> => {
       named += 1;

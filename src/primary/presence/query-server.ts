@@ -3,6 +3,7 @@ import {
   type PresenceEvent,
   type PresenceTransition,
   type Subscribable,
+  subscriptionCost,
   subscriptionKeyOf,
 } from '../../shared/model/presence.ts';
 import { answerQuery } from './queries.ts';
@@ -45,10 +46,20 @@ export class PresenceQueryServer implements PresenceListener {
   readonly #subscribers = new Map<string, Set<QueryClient>>();
   #queries: [client: QueryClient, query: QueryMessage][] = [];
   #flushScheduled = false;
+  /** By app: the cost of the names in subscriptions. */
+  readonly #nameBytes = new Map<string, number>();
 
   constructor(registry: PresenceRegistry) {
     this.#registry = registry;
     registry.addListener(this);
+  }
+
+  /** The cost of the names that workers subscribe to, in one app or in all. */
+  nameBytesOf(app?: string): number {
+    if (app !== undefined) return this.#nameBytes.get(app) ?? 0;
+    let sum = 0;
+    for (const bytes of this.#nameBytes.values()) sum += bytes;
+    return sum;
   }
 
   /** Adds a worker process. `name` must be unique for the life of the primary. */
@@ -128,6 +139,7 @@ export class PresenceQueryServer implements PresenceListener {
 
   #subscribe(client: QueryClient, query: Subscribable): void {
     const key = subscriptionKeyOf(query);
+    if (!client.subscriptions.has(key)) this.#countName(query, 1);
     client.subscriptions.set(key, query);
     const subscribers = this.#subscribers.get(key);
     if (subscribers === undefined) this.#subscribers.set(key, new Set([client]));
@@ -136,11 +148,17 @@ export class PresenceQueryServer implements PresenceListener {
 
   #unsubscribe(client: QueryClient, query: Subscribable): void {
     const key = subscriptionKeyOf(query);
-    client.subscriptions.delete(key);
+    if (client.subscriptions.delete(key)) this.#countName(query, -1);
     client.changedCounts.delete(key);
     const subscribers = this.#subscribers.get(key);
     subscribers?.delete(client);
     if (subscribers?.size === 0) this.#subscribers.delete(key);
+  }
+
+  #countName(query: Subscribable, sign: 1 | -1): void {
+    const bytes = (this.#nameBytes.get(query.app) ?? 0) + sign * subscriptionCost(query);
+    if (bytes > 0) this.#nameBytes.set(query.app, bytes);
+    else this.#nameBytes.delete(query.app);
   }
 
   #notify(key: string, event: PresenceEvent): void {

@@ -102,11 +102,12 @@ export class PresenceRegistry {
 
   /** The cost of the names of all replicas, including those that are being removed. */
   get nameBytes(): number {
-    let bytes = 0;
-    for (const replica of this.#replicas.process.values()) bytes += replica.nameBytes;
-    for (const replica of this.#replicas.host.values()) bytes += replica.nameBytes;
-    for (const replica of this.#departing) bytes += replica.nameBytes;
-    return bytes;
+    return this.#sum(({ nameBytes }) => nameBytes);
+  }
+
+  /** The part of `nameBytes` that belongs to one app. */
+  nameBytesOf(app: string): number {
+    return this.#sum((replica) => replica.nameBytesOf(app));
   }
 
   addReplica(name: string, kind: ReplicaKind): void {
@@ -188,6 +189,14 @@ export class PresenceRegistry {
     for (const replica of this.#departing) {
       for (const extracted of replica.extract(app, channel)) this.#subtract(extracted);
     }
+  }
+
+  #sum(bytesOf: (replica: PresenceReplica) => number): number {
+    let bytes = 0;
+    for (const replica of this.#replicas.process.values()) bytes += bytesOf(replica);
+    for (const replica of this.#replicas.host.values()) bytes += bytesOf(replica);
+    for (const replica of this.#departing) bytes += bytesOf(replica);
+    return bytes;
   }
 
   readonly #subtract = ([app, channel, user, count]: [string, string, string, number]): void => {

@@ -14,7 +14,9 @@ import type { SocketQueue } from '../dispatch/socket-queue.ts';
 import { IdempotencyStore } from '../idempotency-store.ts';
 import type { PrimaryState } from '../metrics/metric.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { NameBudget } from '../presence/name-budget.ts';
+import { AllowanceServer } from '../limits/allowance-server.ts';
+import { NameBudget } from '../limits/name-budget.ts';
+import { RateServer } from '../limits/rate-server.ts';
 import type { PresenceQueryServer } from '../presence/query-server.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
 import type { Tails } from '../tails.ts';
@@ -39,7 +41,7 @@ export interface SupervisorDependencies {
   readonly socketQueue: Pick<SocketQueue, 'enqueue' | 'flush'>;
   readonly dispatcher: SocketDispatcher;
   readonly presenceServer: PresenceQueryServer;
-  readonly registry: Pick<PresenceRegistry, 'nameBytes'>;
+  readonly registry: Pick<PresenceRegistry, 'nameBytes' | 'nameBytesOf' | 'app' | 'channel'>;
   readonly webhooks: Pick<Webhooks, 'report'>;
   readonly metrics: Pick<Metrics, 'receive' | 'answer' | 'workerReady' | 'workerExited'>;
   readonly tails: Pick<Tails, 'receive' | 'dropWorker' | 'message'>;
@@ -55,6 +57,8 @@ export class Supervisor implements SlotListener {
   readonly #nameBudget: NameBudget;
   readonly #hostId = randomBytes(HOST_ID_BYTES).toString('base64url');
   readonly #restartCounts: Counts = {};
+  readonly #allowances: AllowanceServer;
+  readonly #rates: RateServer;
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
@@ -77,14 +81,21 @@ export class Supervisor implements SlotListener {
     this.#demoApp = dependencies.demoApp;
     const send = (slot: number, message: ToWorker): void => this.#slots[slot]?.send(message);
     this.#relay = new Relay({ log: dependencies.log });
+    const { registry, presenceServer } = dependencies;
     this.#nameBudget = new NameBudget({
-      registry: dependencies.registry,
+      nameBytes: () => registry.nameBytes + presenceServer.nameBytesOf(),
       maxBytes: dependencies.settings.namesMaxBytes,
       workers: dependencies.settings.workers,
       send: (message) => {
         for (const slot of this.#slots) slot.send(message);
       },
     });
+    this.#allowances = new AllowanceServer({
+      registry,
+      nameBytesOf: (app) => registry.nameBytesOf(app) + presenceServer.nameBytesOf(app),
+      workers: dependencies.settings.workers,
+    });
+    this.#rates = new RateServer({ workers: dependencies.settings.workers });
     this.#idempotency = new IdempotencyStore({ send });
     // No caller needs to wait for it.
     this.failure.catch(ignoreFailure);
@@ -212,6 +223,14 @@ export class Supervisor implements SlotListener {
       case 'idempotencyCompleted':
         this.#idempotency.receive(slot.number, message);
         break;
+      case 'allowanceRequest':
+      case 'allowanceHeld':
+        this.#allowances.receive(slot.processName, message);
+        break;
+      case 'rateRequest':
+      case 'bytesOut':
+        this.#rates.receive(slot.processName, message);
+        break;
       case 'webhookReports':
         this.#dependencies.webhooks.report(message.reports);
         break;
@@ -250,6 +269,8 @@ export class Supervisor implements SlotListener {
     this.#dependencies.tails.dropWorker(slot.number);
     presenceServer.close(slot.processName);
     this.#dependencies.metrics.workerExited(slot.number);
+    this.#allowances.close(slot.processName);
+    this.#rates.close(slot.processName);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
     if (!this.#stopping) this.#handleExit(slot, exit);
     // The exit code of a worker that was never ready does not matter.
@@ -278,6 +299,8 @@ export class Supervisor implements SlotListener {
     dispatcher.add(worker);
     if (slot.pipe !== undefined) this.#relay.addWorker(slot.number, slot.pipe);
     presenceServer.open(slot.processName, (message) => slot.send(message));
+    this.#allowances.open(slot.processName, (message) => slot.send(message));
+    this.#rates.open(slot.processName, (message) => slot.send(message));
     slot.send({ type: 'start', settings, slot: slot.number, hostId: this.#hostId, demoApp: this.#demoApp });
     slot.send(this.#nameBudget.message);
     const { message: tails } = this.#dependencies.tails;

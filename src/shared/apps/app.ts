@@ -107,6 +107,12 @@ const appFields = v.object({
   max_presence_members: v.exactOptional(limit),
   /** Client events accepted per connection per second. */
   client_events_per_second: v.exactOptional(limit),
+  /** Publications of the API accepted per second, on all workers of a host together. */
+  max_publishes_per_second: v.exactOptional(limit),
+  /** Client events accepted per second, of all connections to a host together. */
+  max_client_events_per_second: v.exactOptional(limit),
+  /** Bytes sent to clients per second, by all workers of a host together. Over it, publications are rejected. */
+  max_bytes_out_per_second: v.exactOptional(limit),
 });
 
 /** The fields that an operator may set. */
@@ -141,6 +147,9 @@ export const APP_FIELD_FORMS: Readonly<Record<keyof AppFields, 'text' | 'list' |
   max_subscriptions: 'number',
   max_presence_members: 'number',
   client_events_per_second: 'number',
+  max_publishes_per_second: 'number',
+  max_client_events_per_second: 'number',
+  max_bytes_out_per_second: 'number',
 };
 
 export const APP_FIELD_NAMES = Object.keys(APP_FIELD_FORMS) as (keyof AppFields)[];

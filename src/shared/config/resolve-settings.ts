@@ -41,6 +41,10 @@ export function resolveSettings(
       errors.push(`${found?.origin} ${(error as Error).message}${shown}`);
     }
   }
+  for (const name of names) {
+    const { derive } = settingOf(name);
+    if (derive !== undefined && !given.has(name) && name in valid) valid[name] = derive(valid);
+  }
   // A rule needs all of its values.
   const rules = RULES.filter((rule) => rule.names.every((name) => name in valid));
   errors.push(...rules.flatMap((rule) => rule.errorOf(valid as Settings) ?? []));

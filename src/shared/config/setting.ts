@@ -20,11 +20,13 @@ export interface Setting<T> {
   /** No log and no error shows the value. */
   readonly secret?: true;
   readonly fallback: T;
+  /** Computes the default from the values of other settings, instead of `fallback`. */
+  readonly derive?: (values: Readonly<Record<string, unknown>>) => T;
   /** Throws an `Error` that states what is expected. */
   readonly parse: (text: string) => T;
 }
 
-type Description = Omit<Setting<unknown>, 'fallback' | 'parse' | 'example' | 'allowed'>;
+type Description = Omit<Setting<unknown>, 'fallback' | 'derive' | 'parse' | 'example' | 'allowed'>;
 
 export function address(description: Description & { fallback: string }): Setting<Address> {
   return {
@@ -36,7 +38,12 @@ export function address(description: Description & { fallback: string }): Settin
 }
 
 export function integer(
-  description: Description & { fallback: number; min: number; max: number },
+  description: Description & {
+    fallback: number;
+    min: number;
+    max: number;
+    derive?: (values: Readonly<Record<string, unknown>>) => number;
+  },
 ): Setting<number> {
   const { min, max, ...rest } = description;
   return {

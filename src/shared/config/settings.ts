@@ -9,6 +9,10 @@ import { address, flag, integer, oneOf, optionalText, publicKeyFile, type Settin
 export const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
 
+/** Memory in the primary for a channel and for a user with short names. */
+const CHANNEL_LEAST_BYTES = 1_200;
+const SUBSCRIPTION_LEAST_BYTES = 400;
+
 /** Every setting of gusher, in the order of the documents. */
 export const SETTINGS = {
   listen: address({
@@ -178,11 +182,23 @@ export const SETTINGS = {
       'Maximum memory in the primary for the names of channels and users of all clients. ' +
       'When full, subscriptions to channels that are new on a worker are rejected (host_full)',
   }),
+  appNamesMaxBytes: integer({
+    env: 'GUSHER_APP_NAMES_MAX_BYTES',
+    unit: 'bytes',
+    fallback: 0,
+    derive: ({ namesMaxBytes }) => Math.floor(Number(namesMaxBytes) / 2),
+    computed: 'half of GUSHER_NAMES_MAX_BYTES',
+    min: KIBIBYTE,
+    max: 1024 * 1024 * MEBIBYTE,
+    about:
+      'Maximum memory in the primary for the names of channels and users of one app, so that other apps keep a share (names_full)',
+  }),
   appChannelsMax: integer({
     env: 'GUSHER_APP_CHANNELS_MAX',
     unit: 'channels',
-    fallback: Math.floor(getHeapStatistics().heap_size_limit / 8 / 1_600),
-    computed: 'fills an eighth of the heap limit of the primary',
+    fallback: 0,
+    derive: fillAppNames(CHANNEL_LEAST_BYTES),
+    computed: 'fills GUSHER_APP_NAMES_MAX_BYTES',
     min: 1,
     max: 1_000_000_000,
     about: 'Maximum channels with a subscriber per app, unless the app has max_channels (channels_full)',
@@ -190,11 +206,39 @@ export const SETTINGS = {
   appSubscriptionsMax: integer({
     env: 'GUSHER_APP_SUBSCRIPTIONS_MAX',
     unit: 'subscriptions',
-    fallback: Math.floor(getHeapStatistics().heap_size_limit / 8 / 800),
-    computed: 'fills an eighth of the heap limit of the primary',
+    fallback: 0,
+    derive: fillAppNames(SUBSCRIPTION_LEAST_BYTES),
+    computed: 'fills GUSHER_APP_NAMES_MAX_BYTES',
     min: 1,
     max: 1_000_000_000,
     about: 'Maximum subscriptions per app, unless the app has max_subscriptions (subscriptions_full)',
+  }),
+  appPublishesPerSecond: integer({
+    env: 'GUSHER_APP_PUBLISHES_PER_SECOND',
+    unit: 'publications/s',
+    fallback: 0,
+    min: 0,
+    max: 1_000_000_000,
+    about:
+      'Publications of the API accepted per app, per second and host, unless the app has max_publishes_per_second (too_many_publishes). 0: no limit',
+  }),
+  appClientEventsPerSecond: integer({
+    env: 'GUSHER_APP_CLIENT_EVENTS_PER_SECOND',
+    unit: 'events/s',
+    fallback: 0,
+    min: 0,
+    max: 1_000_000_000,
+    about:
+      'Client events accepted per app, per second and host, unless the app has max_client_events_per_second (too_many_app_client_events). 0: no limit',
+  }),
+  appBytesOutPerSecond: integer({
+    env: 'GUSHER_APP_BYTES_OUT_PER_SECOND',
+    unit: 'bytes/s',
+    fallback: 0,
+    min: 0,
+    max: 1_000_000_000_000,
+    about:
+      'Bytes of publications sent to the clients of one app, per second and host, unless the app has max_bytes_out_per_second. Over it, its publications are rejected (too_many_bytes_out). 0: no limit',
   }),
   commandsPerSecond: integer({
     env: 'GUSHER_COMMANDS_PER_SECOND',
@@ -493,6 +537,11 @@ export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 /** The definition of a setting, without the type of its value. */
 export function settingOf(name: SettingName): Setting<unknown> {
   return SETTINGS[name];
+}
+
+/** Derives how many of the smallest entries fill the names of an app. */
+function fillAppNames(entryBytes: number): (values: Readonly<Record<string, unknown>>) => number {
+  return ({ appNamesMaxBytes }) => Math.max(1, Math.floor(Number(appNamesMaxBytes) / entryBytes));
 }
 
 /** A client sends the token in an HTTP header. */

@@ -54,6 +54,10 @@ export const ERRORS = catalogue({
     message: 'The app has reached its limit of subscriptions (max_subscriptions); retry later.',
     reconnect: 'backoff',
   },
+  names_full: {
+    message: 'The app has reached its share of the channel and user names of the server; retry later.',
+    reconnect: 'backoff',
+  },
   client_events_off: { message: 'Client events are not enabled for this app.', reconnect: 'never' },
   bad_client_event: {
     message: 'Event name must start with "client-".',
@@ -62,6 +66,10 @@ export const ERRORS = catalogue({
   not_subscribed: { message: 'The client is not subscribed to the channel.', reconnect: 'never' },
   too_many_client_events: {
     message: 'Client event rate limit exceeded; the event was dropped.',
+    reconnect: 'backoff',
+  },
+  too_many_app_client_events: {
+    message: 'The app has reached its limit of client events per second; the event was dropped.',
     reconnect: 'backoff',
   },
   remote_not_granted: {
@@ -167,6 +175,17 @@ export const ERRORS = catalogue({
   },
   too_many_connections: {
     message: 'Connection limit of this client address reached; see GUSHER_ADDRESS_CONNECTIONS_MAX.',
+    http: 429,
+    reconnect: 'backoff',
+  },
+  too_many_publishes: {
+    message:
+      'The app has reached its limit of publications per second (max_publishes_per_second); retry later.',
+    http: 429,
+    reconnect: 'backoff',
+  },
+  too_many_bytes_out: {
+    message: 'The app has sent more bytes than max_bytes_out_per_second allows; retry later.',
     http: 429,
     reconnect: 'backoff',
   },

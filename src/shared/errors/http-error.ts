@@ -6,6 +6,7 @@ export const KNOWN_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', '
 
 const METHOD_NOT_ALLOWED = 405;
 const UPGRADE_REQUIRED = 426;
+const TOO_MANY_REQUESTS = 429;
 const SERVICE_UNAVAILABLE = 503;
 const INTERNAL = 500;
 
@@ -20,6 +21,7 @@ export function errorHeaders({ http }: ErrorEntry): Record<string, string> {
     case UPGRADE_REQUIRED:
       // RFC 9110 §15.5.22 and RFC 6455 §4.4.
       return { Connection: 'upgrade, close', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' };
+    case TOO_MANY_REQUESTS:
     case SERVICE_UNAVAILABLE:
       return { 'Retry-After': '1' };
     default:

@@ -1,6 +1,7 @@
 import { isObject } from '../json/is-object.ts';
 import { isGauges, METRICS_FORMATS, type MetricsFormat } from '../metrics/gauges.ts';
 import { isStats } from '../metrics/stats.ts';
+import { RESOURCES } from '../model/allowance.ts';
 import type { PresenceQuery } from '../model/presence.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
 import type { ToPrimary } from './messages.ts';
@@ -16,6 +17,7 @@ type Check = (value: unknown) => boolean;
 const STATUSES: readonly unknown[] = ['connecting', 'connected', 'disconnected', 'closed'];
 const EVENT_NAMES: readonly unknown[] = WEBHOOK_EVENT_NAMES;
 const SUBSCRIBABLE: readonly unknown[] = ['members', 'channel', 'user'];
+const RATE_KINDS: readonly unknown[] = ['publishes', 'clientEvents'];
 const NONE: readonly string[] = [];
 
 /** Names in a query besides its kind and page. */
@@ -47,6 +49,12 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
     isListOf(closed, isText),
   brokerStatus: ({ status }) => STATUSES.includes(status),
   webhookReports: ({ reports }) => isListOf(reports, isReport),
+  allowanceRequest: ({ app, held, wanted, channels, limits }) =>
+    isText(app) && [held, wanted, limits].every(isAmounts) && isListOf(channels, isText),
+  allowanceHeld: ({ app, held }) => isText(app) && isAmounts(held),
+  rateRequest: ({ app, kind, perSecond, needed, wanted }) =>
+    isText(app) && RATE_KINDS.includes(kind) && [perSecond, needed, wanted].every(isWhole),
+  bytesOut: ({ reports }) => isListOf(reports, isBytesReport),
   relaySubscribe: ({ topics }) => isListOf(topics, isText),
   relayUnsubscribe: ({ topics }) => isListOf(topics, isText),
   relayCacheQuery: ({ id, topic }) => isWhole(id) && isText(topic),
@@ -82,6 +90,14 @@ function isWhole(value: unknown): boolean {
 
 function isListOf(value: unknown, check: Check): boolean {
   return Array.isArray(value) && value.every(check);
+}
+
+function isAmounts(value: unknown): boolean {
+  return isObject(value) && RESOURCES.every((resource) => isWhole(value[resource]));
+}
+
+function isBytesReport(value: unknown): boolean {
+  return isObject(value) && isText(value.app) && isWhole(value.bytes) && isWhole(value.perSecond);
 }
 
 function isReport(value: unknown): boolean {

@@ -2,6 +2,7 @@ import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
 import type { BrokerGauges, MetricsFormat, ProcessGauges } from '../metrics/gauges.ts';
 import type { Stats } from '../metrics/stats.ts';
+import type { Amounts, Resource } from '../model/allowance.ts';
 import type {
   PresenceAnswer,
   PresenceDelta,
@@ -46,6 +47,9 @@ export interface WebhookReport {
   readonly event: WebhookEvent;
 }
 
+/** What the limits of an app per second count. */
+export type RateKind = 'publishes' | 'clientEvents' | 'bytesOut';
+
 export type BrokerStatus = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
 export type ToWorker =
@@ -58,6 +62,18 @@ export type ToWorker =
   | { type: 'host'; live: boolean; stopping: boolean; server?: string }
   /** Bytes of names (channels, users) that this worker may add until the next such message. */
   | { type: 'names'; bytes: number }
+  /**
+   * The answer to the `allowanceRequest` of this worker for the app: what it may add besides what it holds. `known`: the
+   * channels of the request that the app has on other workers, which this worker may add in the same turn. `full`: the first
+   * resource of which the app has less left than requested.
+   */
+  | { type: 'allowanceGrant'; app: string; granted: Amounts; known: string[]; full?: Resource }
+  /** Asks for what this worker holds and does not use. Answered by `allowanceHeld`. */
+  | { type: 'allowanceRecall'; app: string }
+  /** The answer to the `rateRequest` of this worker for the app and kind: 0 if less than `needed` is left. */
+  | { type: 'rateGrant'; app: string; kind: Exclude<RateKind, 'bytesOut'>; granted: number }
+  /** The app has sent more bytes than it may: reject its publications for this time. */
+  | { type: 'bytesOutExceeded'; app: string; forMs: number }
   /** The first app was registered: close the clients of the demo app. */
   | { type: 'demoEnded' }
   /** Answer with `metricsReport`. */
@@ -119,6 +135,34 @@ export type ToPrimary =
   /** `server` identifies the Redis process, if known. */
   | { type: 'brokerStatus'; status: BrokerStatus; server?: string }
   | { type: 'webhookReports'; reports: WebhookReport[] }
+  /**
+   * Asks for `wanted` besides `held`, which this worker may add or has added and not reported. `channels` are the names of
+   * the wanted channels. At most one request per app is in flight.
+   */
+  | {
+      type: 'allowanceRequest';
+      app: string;
+      held: Amounts;
+      wanted: Amounts;
+      channels: string[];
+      limits: Amounts;
+    }
+  /**
+   * Asks for `wanted` publications or client events, of which at least `needed`. At most one request per app and kind is in
+   * flight.
+   */
+  | {
+      type: 'rateRequest';
+      app: string;
+      kind: Exclude<RateKind, 'bytesOut'>;
+      perSecond: number;
+      needed: number;
+      wanted: number;
+    }
+  /** Bytes sent since the last such message, for apps with a limit. */
+  | { type: 'bytesOut'; reports: { app: string; bytes: number; perSecond: number }[] }
+  /** What this worker holds from now on. */
+  | { type: 'allowanceHeld'; app: string; held: Amounts }
   | { type: 'relaySubscribe'; topics: string[] }
   | { type: 'relayUnsubscribe'; topics: string[] }
   /** Requests the stored publication of a cache channel. */

@@ -164,3 +164,8 @@ export function channelCost(channel: string): number {
 export function userCost(user: string): number {
   return user === '' ? 0 : USER_BYTES + BYTES_PER_CHARACTER * user.length;
 }
+
+/** Returns the cost of a subscription to a user, or to the members or counts of a channel, in bytes. */
+export function subscriptionCost(query: Subscribable): number {
+  return userCost(query.kind === 'user' ? query.user : query.channel);
+}

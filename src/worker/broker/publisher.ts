@@ -1,3 +1,4 @@
+import type { App } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { hostNow } from '../../shared/metrics/host-clock.ts';
 import type { Stats } from '../../shared/metrics/stats.ts';
@@ -24,14 +25,16 @@ export interface PublisherOptions {
   /** Called with the app of each accepted publication. */
   readonly onPublished?: ((appKey: string) => void) | undefined;
   readonly tap: Recorder;
+  /** Throws or rejects if the app has reached a limit per second. */
+  readonly admit?: (app: App, count: number) => Promise<void> | undefined;
   /** See `publicationMaxBytes`. */
   readonly maxBytes: number;
 }
 
 /** Publishes to channels. */
-export type ChannelPublisher = Pick<Publisher, 'publish' | 'check'>;
+export type ChannelPublisher = Pick<Publisher, 'publish' | 'check' | 'admit'>;
 /** Sends control messages. */
-export type ControlSender = Pick<Publisher, 'broadcast'>;
+export type ControlSender = Pick<Publisher, 'broadcast' | 'admit'>;
 
 /**
  * The single entry for publications of the API and of clients. It accepts them only while every worker of this host is
@@ -43,6 +46,14 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Call before the first of `count` publications of a request. Rejects with `too_many_publishes` or `too_many_bytes_out`;
+   * then none may be published.
+   */
+  async admit(app: App, count: number): Promise<void> {
+    await this.#options.admit?.(app, count);
   }
 
   /** Throws `publication_too_large` if no client could receive it. `publish` and `broadcast` check it too. */

@@ -1,6 +1,7 @@
 import { channelOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
+import type { AppUsage } from '../limits/app-allowances.ts';
 import type { WireProtocol } from './wire-protocol.ts';
 
 /**
@@ -18,9 +19,14 @@ export class Channel<Subscriber> {
   /** Owned by the hub: the last cached event, valid until `cachedUntil` (`performance.now()`). */
   cached: Publication | undefined = undefined;
   cachedUntil = 0;
+  /** What the app of the channel uses on this worker. */
+  readonly usage: AppUsage | undefined;
+  /** Owned by the hub: the presence reports contain a subscription to it. */
+  isReported = false;
 
-  constructor(topic: string) {
+  constructor(topic: string, usage?: AppUsage) {
     this.topic = topic;
+    this.usage = usage;
     this.isCache = isCacheChannel(channelOf(topic));
   }
 

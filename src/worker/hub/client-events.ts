@@ -1,3 +1,4 @@
+import type { App } from '../../shared/apps/app.ts';
 import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
 import { isChannelName, isEventName } from '../../shared/model/names.ts';
@@ -18,15 +19,21 @@ export class ClientEvents {
   readonly #publisher: Pick<Publisher, 'publish'>;
   readonly #report: (appKey: string, event: WebhookEvent) => void;
   readonly #perSecond: number;
+  readonly #admit: (app: App) => Promise<void> | undefined;
 
-  /** `report` passes an event to the webhook of the app. */
+  /**
+   * `report` passes an event to the webhook of the app. `perSecond` is the limit of one client; `admit` throws or rejects if
+   * the app has reached a limit.
+   */
   constructor(options: {
     apps: Pick<AppRegistry, 'find'>;
     hub: Pick<Hub, 'isSubscribed'>;
     publisher: Pick<Publisher, 'publish'>;
     report: (appKey: string, event: WebhookEvent) => void;
     perSecond: number;
+    admit: (app: App) => Promise<void> | undefined;
   }) {
+    this.#admit = options.admit;
     this.#apps = options.apps;
     this.#hub = options.hub;
     this.#publisher = options.publisher;
@@ -37,7 +44,7 @@ export class ClientEvents {
   /**
    * Publishes an event to all other subscribers of the channel; the sender must be subscribed. In a presence channel
    * the publication carries the member id of the sender. Rejects with a `GusherError`: `client_events_off`,
-   * `bad_client_event`, `bad_channel`, `not_subscribed`, `too_many_client_events`, or an error of the broker.
+   * `bad_client_event`, `bad_channel`, `not_subscribed`, `too_many_client_events`, an error of `admit`, or one of the broker.
    */
   async publish(sender: Connection, { channel, event, data }: Publication): Promise<void> {
     if (!event.startsWith(PREFIX) || !isEventName(event)) throw new GusherError('bad_client_event');
@@ -46,6 +53,7 @@ export class ClientEvents {
     if (app?.client_events !== true) throw new GusherError('client_events_off');
     countEvent(sender, app.client_events_per_second ?? this.#perSecond, performance.now());
     if (!this.#hub.isSubscribed(sender, channel)) throw new GusherError('not_subscribed');
+    await this.#admit(app);
     const publication = { channel, event, data, except: sender.id, fromClient: true } as const;
     const userId = isPresenceChannel(channel) ? memberIdIn(sender, channel) : '';
     await this.#publisher.publish(app.key, { ...publication, ...(userId !== '' && { userId }) });

@@ -5,6 +5,7 @@ import type { Publication } from '../../shared/model/publication.ts';
 import type { Channel, SubscriberGroup } from '../connection/channel.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendQueue } from '../connection/send-queue.ts';
+import type { AppUsage } from '../limits/app-allowances.ts';
 import { frameDelivery, frameText } from '../websocket/frame.ts';
 import { type Acceptance, DeliveryRing } from './delivery-ring.ts';
 
@@ -29,6 +30,8 @@ export class FanOut {
   readonly #scheduleFlush: () => void;
   /** The groups with deliveries in progress, in serving order. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
+  /** Apps with bytes that were not reported yet. */
+  #sending: AppUsage[] = [];
   /** The publications delivered in this turn. */
   readonly #delivered: Acceptance[] = [];
 
@@ -54,9 +57,17 @@ export class FanOut {
       if (group.isPending) continue;
       const isExcluding = except !== undefined && group.connections.has(except);
       const frames = frameDelivery(group.protocol.encode(publication));
+      this.#countBytes(channel.usage, frames.bytes.length * group.connections.size);
       this.#ringOf(group).add(frames, isExcluding ? except : undefined, acceptance);
     }
     this.#scheduleFlush();
+  }
+
+  /** Returns the apps that have published since the last call; the caller resets their `bytesOut`. */
+  takeSending(): readonly AppUsage[] {
+    const sending = this.#sending;
+    this.#sending = [];
+    return sending;
   }
 
   /** Delivers a text that is not a publication to one group, in order with publications. */
@@ -80,6 +91,12 @@ export class FanOut {
   /** Removes a subscriber from all deliveries. */
   leave(group: Group, connection: Connection): void {
     this.#rings.get(group)?.leave(connection);
+  }
+
+  #countBytes(usage: AppUsage | undefined, bytes: number): void {
+    if (usage === undefined || bytes === 0) return;
+    if (usage.bytesOut === 0) this.#sending.push(usage);
+    usage.bytesOut += bytes;
   }
 
   #ringOf(group: Group): DeliveryRing<Connection> {

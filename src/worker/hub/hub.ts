@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
 import { hostNow } from '../../shared/metrics/host-clock.ts';
 import type { Stats } from '../../shared/metrics/stats.ts';
 import { channelOf, topicOf } from '../../shared/model/names.ts';
@@ -13,16 +13,13 @@ import type { Connection } from '../connection/connection.ts';
 import { factsOf } from '../connection/send-queue.ts';
 import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { PresenceReporter } from '../ipc/presence-reporter.ts';
-import type { AppAllowances } from './app-allowances.ts';
+import type { AppAllowances, Demand } from '../limits/app-allowances.ts';
+import { NameAllowance } from '../limits/name-allowance.ts';
 import type { AppCounter } from './app-counter.ts';
 import type { FanOut } from './fan-out.ts';
-import { NameAllowance } from './name-allowance.ts';
 import { UserIndex } from './user-index.ts';
 
-type HubAllowances = Pick<
-  AppAllowances,
-  'error' | 'addChannel' | 'removeChannel' | 'addSubscription' | 'removeSubscription'
->;
+type HubAllowances = Omit<AppAllowances, 'receive' | 'close'>;
 
 /**
  * Keeps the connections of this worker and their subscriptions. Subscribes to a topic at the broker for its first
@@ -124,17 +121,52 @@ export class Hub {
   }
 
   /**
-   * The error if the limits of the app or the name budget of the host do not allow these channels, and the user in
-   * them. Attack: many clients, each within its limits, that subscribe to different channels.
+   * Runs `work`, which subscribes a connection to these channels, as soon as the app may have them; at once if it is known
+   * to. `member` joins them instead of the user of the connection. Throws or rejects with `channels_full`,
+   * `subscriptions_full`, `names_full` or `host_full`. Attack: many clients, each within its limits, that subscribe to
+   * different channels.
    */
-  limitError(channelNames: readonly string[], { appKey, userId }: Connection): ErrorCode | undefined {
-    const newChannels = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
-    const appError = this.#appAllowances?.error(appKey, newChannels.length, channelNames.length);
-    if (appError !== undefined) {
-      return appError;
-    }
-    if (this.#names.admits(newChannels, userId, channelNames.length)) return undefined;
-    return 'host_full';
+  runWithin<Result>(
+    connection: Connection,
+    channelNames: readonly string[],
+    work: () => Result,
+    member?: Member,
+  ): Result | Promise<Awaited<Result>> {
+    const user = member?.user ?? connection.userId;
+    const demand = (): Demand => this.#demandOf(connection, channelNames, user);
+    const runWithinHost = (): Result => {
+      this.#requireHostNames(demand().amounts.nameBytes);
+      return work();
+    };
+    if (this.#appAllowances === undefined) return runWithinHost();
+    return this.#appAllowances.run(connection.appKey, demand, runWithinHost);
+  }
+
+  /** Reserves memory for names in queries. Throws or rejects with `names_full` or `host_full`. */
+  reserveNames(appKey: string, nameBytes: number): Promise<void> | undefined {
+    const reserve = (): undefined => {
+      this.#requireHostNames(nameBytes);
+      this.#names.spend(nameBytes);
+      this.#appAllowances?.addNames(appKey, nameBytes);
+    };
+    const demand = { amounts: { channels: 0, subscriptions: 0, nameBytes }, channels: [] };
+    if (this.#appAllowances === undefined) return reserve();
+    return this.#appAllowances.run(appKey, () => demand, reserve);
+  }
+
+  #requireHostNames(nameBytes: number): void {
+    if (!this.#names.admits(nameBytes)) throw new GusherError('host_full');
+  }
+
+  #demandOf(connection: Connection, channelNames: readonly string[], user: string): Demand {
+    const { appKey } = connection;
+    const channels = channelNames.filter((name) => !this.#channels.has(topicOf(appKey, name)));
+    const subscriptions = channelNames.filter(
+      (name) => this.#subscriptionOf(connection, name) === undefined,
+    ).length;
+    const channelBytes = channels.reduce((sum, name) => sum + channelCost(name), 0);
+    const nameBytes = channelBytes + subscriptions * userCost(user);
+    return { amounts: { channels: channels.length, subscriptions, nameBytes }, channels };
   }
 
   /** A pending subscription does not count. */
@@ -198,6 +230,7 @@ export class Hub {
     connection.subscriptions.splice(connection.subscriptions.indexOf(pending), 1, group);
     pending.connections.delete(connection);
     if (pending.connections.size === 0) pending.channel.removeGroup(pending);
+    this.#markReported(pending.channel);
     return true;
   }
 
@@ -238,9 +271,13 @@ export class Hub {
     // Most clients have one channel, and V8 grows an empty array to 17 slots at the first `push`.
     if (connection.subscriptions.length === 0) connection.subscriptions = [group];
     else connection.subscriptions.push(group);
-    if (!isPending) this.#presence.report(connection.appKey, channelName, connection.userId, 1);
-    this.#names.spend(userCost(connection.userId));
-    this.#appAllowances?.addSubscription(connection.appKey);
+    const nameBytes = userCost(connection.userId);
+    this.#names.spend(nameBytes);
+    if (channel.usage !== undefined) this.#appAllowances?.addSubscription(channel.usage, nameBytes);
+    if (!isPending) {
+      this.#presence.report(connection.appKey, channelName, connection.userId, 1);
+      this.#markReported(channel);
+    }
     this.#stats.subscriptions += 1;
   }
 
@@ -320,10 +357,13 @@ export class Hub {
   #join(appKey: string, topic: string): Channel<Connection> {
     const present = this.#channels.get(topic);
     if (present !== undefined) return present;
-    const channel = new Channel<Connection>(topic);
+    const usage = this.#appAllowances?.usageOf(appKey);
+    const channel = new Channel<Connection>(topic, usage);
+    const channelName = channelOf(topic);
+    const nameBytes = channelCost(channelName);
     this.#channels.set(topic, channel);
-    this.#names.spend(channelCost(channelOf(topic)));
-    this.#appAllowances?.addChannel(appKey);
+    this.#names.spend(nameBytes);
+    if (usage !== undefined) this.#appAllowances?.addChannel(usage, channelName, nameBytes);
     this.#stats.topics += 1;
     const joining = this.#broker.subscribe(topic).then(() => {
       channel.joining = undefined;
@@ -332,6 +372,31 @@ export class Hub {
     joining.catch(() => undefined);
     channel.joining = joining;
     return channel;
+  }
+
+  /** The presence reports contain one more subscription, and the channel. */
+  #markReported(channel: Channel<Connection>): void {
+    if (channel.usage === undefined) return;
+    this.#appAllowances?.subscriptionReported(channel.usage);
+    if (channel.isReported) return;
+    channel.isReported = true;
+    this.#appAllowances?.channelReported(channel.usage);
+  }
+
+  /** One subscription ended, and possibly the channel, or the last subscription that was reported. */
+  #uncount(channel: Channel<Connection>, wasPending: boolean): void {
+    const { usage } = channel;
+    const allowances = this.#appAllowances;
+    if (usage === undefined || allowances === undefined) return;
+    if (wasPending) allowances.subscriptionReported(usage);
+    allowances.removeSubscription(usage);
+    if (channel.groups.length === 0) {
+      if (!channel.isReported) allowances.channelReported(usage);
+      allowances.removeChannel(usage);
+    } else if (channel.isReported && channel.groups.every(({ isPending }) => isPending)) {
+      channel.isReported = false;
+      allowances.channelPending(usage);
+    }
   }
 
   #reportPresence(connection: Connection, change: 1 | -1): void {
@@ -352,16 +417,15 @@ export class Hub {
     connection.members?.delete(channelName);
     group.connections.delete(connection);
     this.#fanOut.leave(group, connection);
-    this.#appAllowances?.removeSubscription(connection.appKey);
     this.#stats.subscriptions -= 1;
+    if (group.connections.size === 0) channel.removeGroup(group);
+    this.#uncount(channel, group.isPending);
     if (group.connections.size > 0) return;
-    channel.removeGroup(group);
     if (!channel.groups.some(({ protocol }) => protocol === group.protocol)) {
       group.protocol.channelVacated?.(connection.appKey, channelName);
     }
     if (channel.groups.length > 0) return;
     this.#channels.delete(channel.topic);
-    this.#appAllowances?.removeChannel(connection.appKey);
     this.#stats.topics -= 1;
     this.#broker.unsubscribe(channel.topic);
   }

@@ -271,11 +271,33 @@ describe('the command line', () => {
         ['--id', 'a b'],
         ['--webhook-events', 'member_added,nonsense'],
         ['--max-connections', 'many'],
+        ['--max-channels', '-1'],
+        ['--max-bytes-out-per-second', '1.5'],
       ];
       for (const [option, value] of wrong) {
         const { code, errors } = await gusher(['apps', 'add', 'shop', '--pusher', option, value]);
         expect([code, errors[0]?.startsWith(`${option}: `)], option).to.deep.equal([2, true]);
       }
+    });
+
+    it('stores the limits of an app', async () => {
+      const limits = {
+        max_connections: 1,
+        max_channels: 2,
+        max_subscriptions: 3,
+        max_presence_members: 4,
+        client_events_per_second: 5,
+        max_publishes_per_second: 0,
+        max_client_events_per_second: 7,
+        max_bytes_out_per_second: 8,
+      };
+      const options = Object.entries(limits).map(
+        ([name, value]) => `--${name.replaceAll('_', '-')}=${value}`,
+      );
+      const { code } = await gusher(['apps', 'add', 'limited', '--channels', '*', ...options]);
+      expect(code).to.equal(0);
+      const { apps } = JSON.parse(readFileSync(join(folder, 'gusher-apps.json'), 'utf8'));
+      expect(apps.limited).to.deep.include(limits);
     });
 
     it('rejects an id of another app', async () => {

@@ -29,7 +29,7 @@ describe('ControlHandler', () => {
       subscribe: () => undefined,
       unsubscribe: () => undefined,
       isSubscribed: () => false,
-      limitError: () => undefined,
+      runWithin: (_connection, _channels, work) => work(),
     },
     reply: () => undefined,
     countProtocolError: () => undefined,

@@ -40,6 +40,9 @@ const PUSHER_FIELDS: ReadonlySet<string> = new Set([
   'max_subscriptions',
   'max_presence_members',
   'client_events_per_second',
+  'max_publishes_per_second',
+  'max_client_events_per_second',
+  'max_bytes_out_per_second',
 ]);
 const onOff = (describe: string) => ({ type: 'string', choices: ['on', 'off'], describe }) as const;
 const KEY = { type: 'string', describe: 'letters, digits and _ . ~ -', demandOption: true } as const;
@@ -85,6 +88,12 @@ const add: CommandModule = {
       .option('max-subscriptions', textOption('subscriptions that the app may have at once, on all hosts'))
       .option('max-presence-members', textOption('maximum users of a presence channel'))
       .option('client-events-per-second', textOption('client events accepted per connection per second'))
+      .option('max-publishes-per-second', textOption('publications of the app accepted per second and host'))
+      .option(
+        'max-client-events-per-second',
+        textOption('client events of the app accepted per second and host'),
+      )
+      .option('max-bytes-out-per-second', textOption('bytes sent to clients of the app per second and host'))
       .option('enabled', { type: 'boolean', describe: 'accept its clients' })
       .option('disabled', { type: 'boolean', describe: 'reject its clients' })
       .conflicts('enabled', 'disabled')

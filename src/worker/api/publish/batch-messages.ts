@@ -28,6 +28,7 @@ export function publishBatch(dependencies: { apps: AppFinder; publisher: Channel
       publisher.check(publication);
       return publication;
     });
+    await publisher.admit(app, publications.length);
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: publications.length });
   };

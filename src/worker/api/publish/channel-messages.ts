@@ -13,11 +13,12 @@ import type { PublishHandler } from './publish-route.ts';
  */
 export function publishMessage(dependencies: {
   apps: AppFinder;
-  publisher: Pick<Publisher, 'publish'>;
+  publisher: Pick<Publisher, 'publish' | 'admit'>;
 }): PublishHandler {
   return async ({ app: key, channel = '' }, body, _query, id) => {
     const app = await findApp(dependencies.apps, key);
     const publication = withId(readMessage(body, channel), id);
+    await dependencies.publisher.admit(app, 1);
     await dependencies.publisher.publish(app.key, publication);
     return envelopeOf(publication);
   };

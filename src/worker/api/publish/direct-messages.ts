@@ -20,6 +20,7 @@ export function publishToUser({ apps, publisher }: Dependencies): PublishHandler
     const app = await findApp(apps, key);
     if (!isUserId(user)) throw new GusherError('bad_user');
     const content = readContent(body);
+    await publisher.admit(app, 1);
     await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content, ...(id && { id }) });
     return echo('user_id', user, content.data);
   };
@@ -31,6 +32,7 @@ export function publishToSocket({ apps, publisher }: Dependencies): PublishHandl
     const app = await findApp(apps, key);
     if (!isSocketId(socket)) throw new GusherError('bad_socket');
     const content = readContent(body);
+    await publisher.admit(app, 1);
     await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content, ...(id && { id }) });
     return echo('socket_id', socket, content.data);
   };

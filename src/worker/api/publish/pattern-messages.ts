@@ -43,6 +43,7 @@ export function publishByPattern({ apps, publisher, presence }: Dependencies): P
     const { event, data } = readMessage(body, 'any');
     const channels = await findChannels(presence, app.key, matches);
     publisher.check({ data });
+    await publisher.admit(app, channels.length);
     const publications = channels.map((channel) => withId({ channel, event, data }, id));
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });

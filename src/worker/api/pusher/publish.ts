@@ -24,6 +24,7 @@ export interface EventDependencies {
 export function publishEvents({ publisher, presence, limits }: EventDependencies): SignedHandler {
   return async ({ app, query, body }) => {
     const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && parseObject(body)) }, limits);
+    await publisher.admit(app, event.channels.length);
     await publishEvent(publisher, app, event);
     if (event.info.size === 0) return '{}';
     const channels = event.channels.map(async (channel) => {
@@ -72,6 +73,7 @@ export function publishBatch(dependencies: EventDependencies & { batchMaxEvents:
       publisher.check(publicationOfText('', event.name, event.data));
       return event;
     });
+    await publisher.admit(app, events.length);
     await allPublished(events.map((event) => publishEvent(publisher, app, event)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
@@ -100,6 +102,7 @@ export function publishToChannel({
       },
       limits,
     );
+    await publisher.admit(app, event.channels.length);
     await publishEvent(publisher, app, event);
     return '{}';
   };

@@ -26,7 +26,8 @@ export interface Command {
 
 /** The dependencies of the commands. */
 export interface Context {
-  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'limitError'>;
+  readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'runWithin'>;
+  /** Sends one message, after those enqueued before. */
   readonly reply: Reply;
   /** Logs that a token was rejected. */
   readonly authorizationRejected: (connection: Connection, error: ErrorEntry) => void;

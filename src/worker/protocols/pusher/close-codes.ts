@@ -12,6 +12,8 @@ export const PUSHER_ERROR_CODES = {
   bad_user_data: 4009,
   signed_in_already: 4009,
   too_many_client_events: 4301,
+  too_many_app_client_events: 4301,
+  too_many_bytes_out: 4301,
   watchlist_too_long: 4302,
 } satisfies Partial<Record<ErrorCode, number>>;
 

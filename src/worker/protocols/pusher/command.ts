@@ -39,7 +39,7 @@ export interface Context {
     | 'activateAs'
     | 'cachedEvent'
     | 'unsubscribe'
-    | 'limitError'
+    | 'runWithin'
     | 'isSubscribed'
     | 'setUser'
   >;

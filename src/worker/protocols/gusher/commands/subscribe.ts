@@ -42,10 +42,24 @@ function join(
     if (connection.state === 'open')
       reply(connection, commandErrorText(connection, command, members, error.code), error.code);
   };
-  const joining = channels
-    .map((channel) => hub.subscribe(connection, channel))
-    .filter((promise) => promise !== undefined);
-  return joining.length === 0 ? answer() : Promise.all(joining).then(answer, reject);
+  const { grants } = connection;
+  const subscribeToAll = (): Promise<void> | undefined => {
+    // A control message may have replaced the grants in the meantime.
+    const isGranted =
+      connection.grants === grants || channels.every((name) => connection.grants.allows(name));
+    if (!isGranted) throw new GusherError('not_granted');
+    const joining = channels
+      .map((channel) => hub.subscribe(connection, channel))
+      .filter((promise) => promise !== undefined);
+    return joining.length === 0 ? answer() : Promise.all(joining).then(answer);
+  };
+  try {
+    const outcome = hub.runWithin(connection, channels, subscribeToAll);
+    return outcome?.catch(reject);
+  } catch (error) {
+    reject(error);
+    return undefined;
+  }
 }
 
 /** Attack: a long list costs a check of every grant for each name. Its length is checked first. */
@@ -59,8 +73,7 @@ function subscriptionError(
   if (!channels.every((channel) => connection.grants.allows(channel))) return 'not_granted';
   const newChannels = channels.filter((channel) => !hub.isSubscribed(connection, channel));
   const subscriptions = connection.subscriptions.length + newChannels.length;
-  if (newChannels.length > 0 && subscriptions > subscriptionsMax) return 'too_many_subscriptions';
-  return newChannels.length === 0 ? undefined : hub.limitError(newChannels, connection);
+  return newChannels.length > 0 && subscriptions > subscriptionsMax ? 'too_many_subscriptions' : undefined;
 }
 
 /**

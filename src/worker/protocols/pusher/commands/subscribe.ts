@@ -31,6 +31,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   host_full: 'LimitReached',
   channels_full: 'LimitReached',
   subscriptions_full: 'LimitReached',
+  names_full: 'LimitReached',
   too_many_joins: 'LimitReached',
   member_too_large: 'LimitReached',
   presence_busy: 'ServerError',
@@ -106,8 +107,6 @@ function authorize(
   if (isNew && connection.subscriptions.length >= limits.subscriptionsMax) {
     throw new GusherError('too_many_subscriptions');
   }
-  const limitError = isNew ? hub.limitError([channel], connection) : undefined;
-  if (limitError !== undefined) throw new GusherError(limitError);
   const authorized = {
     channel,
     member: undefined,
@@ -173,18 +172,20 @@ function enterPlain(
   connection: Connection,
   channel: string,
 ): Promise<void> | undefined {
-  const joining = hub.subscribePendingUntilLive(connection, channel);
-  const answer = (): undefined => {
-    if (joining !== undefined) hub.activate(connection, channel);
-    if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
-  };
-  return joining === undefined ? answer() : joining.then(answer);
+  return hub.runWithin(connection, [channel], () => {
+    const joining = hub.subscribePendingUntilLive(connection, channel);
+    const answer = (): undefined => {
+      if (joining !== undefined) hub.activate(connection, channel);
+      if (connection.state === 'open') reply(connection, subscriptionSucceededText(channel));
+    };
+    return joining === undefined ? answer() : joining.then(answer);
+  });
 }
 
 /** Sends the cached event before any later publication, and none of them twice. */
 async function enterCache(context: Context, connection: Connection, channel: string): Promise<void> {
   const { hub, reply } = context;
-  await hub.subscribePending(connection, channel);
+  await hub.runWithin(connection, [channel], () => hub.subscribePending(connection, channel));
   const cached = await findCached(context, connection, channel);
   hub.activate(connection, channel);
   // A closed connection stays subscribed until its remaining commands are executed.
@@ -238,7 +239,8 @@ async function enterPresence(
   const { appKey: app } = connection;
   const isNew = !hub.isSubscribed(connection, channel);
   if (isNew) await context.joinPace.wait(connection, topicOf(app, channel));
-  if (isNew) await hub.subscribePending(connection, channel);
+  if (isNew)
+    await hub.runWithin(connection, [channel], () => hub.subscribePending(connection, channel), member);
   const cached = await findCached(context, connection, channel);
   if (connection.state !== 'open') return;
   const error = await new Promise<GusherError | undefined>((resolve) => {

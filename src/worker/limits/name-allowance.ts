@@ -1,5 +1,3 @@
-import { channelCost, userCost } from '../../shared/model/presence.ts';
-
 /** Tracks how many bytes of names (channels, users) this worker may still add to those that the primary holds. */
 export class NameAllowance {
   #bytes: number;
@@ -13,10 +11,8 @@ export class NameAllowance {
     this.#bytes = bytes;
   }
 
-  /** Whether the bytes suffice for these new channels, and for `subscriptions` entries of the user. */
-  admits(newChannels: readonly string[], user: string, subscriptions: number): boolean {
-    const channels = newChannels.reduce((sum, channel) => sum + channelCost(channel), 0);
-    return channels + subscriptions * userCost(user) <= this.#bytes;
+  admits(bytes: number): boolean {
+    return bytes <= Math.max(0, this.#bytes);
   }
 
   spend(bytes: number): void {

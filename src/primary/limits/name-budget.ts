@@ -1,5 +1,4 @@
 import type { ToWorker } from '../../shared/ipc/messages.ts';
-import type { PresenceRegistry } from './registry.ts';
 
 const SHARE_MS = 200;
 
@@ -9,20 +8,20 @@ const SHARE_MS = 200;
  * workers share in the next round.
  */
 export class NameBudget {
-  readonly #registry: Pick<PresenceRegistry, 'nameBytes'>;
+  readonly #nameBytes: () => number;
   readonly #maxBytes: number;
   readonly #workers: number;
   readonly #send: (message: ToWorker) => void;
   readonly #timer: NodeJS.Timeout;
 
-  /** `send` sends to every worker. */
+  /** `nameBytes` returns what all names cost now. `send` sends to every worker. */
   constructor(options: {
-    registry: Pick<PresenceRegistry, 'nameBytes'>;
+    nameBytes: () => number;
     maxBytes: number;
     workers: number;
     send: (message: ToWorker) => void;
   }) {
-    this.#registry = options.registry;
+    this.#nameBytes = options.nameBytes;
     this.#maxBytes = options.maxBytes;
     this.#workers = options.workers;
     this.#send = options.send;
@@ -31,7 +30,7 @@ export class NameBudget {
 
   /** How much each worker may add from now on. */
   get message(): ToWorker {
-    const left = Math.max(0, this.#maxBytes - this.#registry.nameBytes);
+    const left = Math.max(0, this.#maxBytes - this.#nameBytes());
     return { type: 'names', bytes: Math.floor(left / this.#workers) };
   }
 
