@@ -236,13 +236,13 @@ function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>
 
 /** The hosts that share a Redis form a cluster. */
 function createCluster(
-  { redisUrl, redisPrefix }: Settings,
+  { redisUrl, redisPrefix, namesMaxBytes }: Settings,
   registry: PresenceRegistry,
   log: Logger,
 ): PresenceCluster | undefined {
   return redisUrl === undefined
     ? undefined
-    : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, registry, log });
+    : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, registry, namesMaxBytes, log });
 }
 
 function announce(log: Logger, settings: Settings & { listen: Address }, demoApp: App | undefined): void {

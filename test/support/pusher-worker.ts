@@ -94,7 +94,7 @@ export class PusherWorker {
       joinPace: { wait: () => undefined },
       presence: new PresenceWatch({ presence, announce }),
       counts: new SubscriptionCounts({ presence, announce }),
-      watchlists: new Watchlists({ presence, reply }),
+      watchlists: new Watchlists({ presence, reply, hub }),
       report: () => undefined,
       reply,
       close: (connection, error) => sendQueue.close(connection, error),

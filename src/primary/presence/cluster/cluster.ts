@@ -17,6 +17,8 @@ const LATE_CHECK_MS = 3 * CHECK_MS;
 const DISCONNECTED_AFTER_MS = 2_000;
 /** Longer than a heartbeat, so that a Redis that accepts some writes does not cause a line for each. */
 const WRITES_RESTORED_AFTER_MS = 3_000;
+/** How far the names of other hosts may exceed the budget of this host, whose clients are rejected from the budget on. */
+const REMOTE_NAMES_FACTOR = 1.5;
 const REPLY_DELAY_MS = 50;
 /** Time after the first hello in which the other hosts have replied and their replicas are read. */
 const SETTLE_MS = 3_000;
@@ -48,16 +50,29 @@ export class PresenceCluster {
   #connection: 'up' | 'lost' = 'up';
   #lastWriteErrorAt = 0;
   #writes: 'working' | 'failing' = 'working';
+  #isTruncated = false;
 
   constructor({
     url,
     prefix,
     registry,
+    namesMaxBytes,
     log,
-  }: { url: string; prefix: string; registry: PresenceRegistry; log: Logger }) {
+  }: {
+    url: string;
+    prefix: string;
+    registry: PresenceRegistry;
+    /** The name budget of this host. */
+    namesMaxBytes: number;
+    log: Logger;
+  }) {
     this.#log = log;
     this.#store = new RedisReplicaStore({ url, prefix });
-    this.#remote = new RemoteReplicas({ registry, store: this.#store });
+    this.#remote = new RemoteReplicas({
+      registry,
+      store: this.#store,
+      namesMaxBytes: namesMaxBytes * REMOTE_NAMES_FACTOR,
+    });
     this.#local = new LocalReplica({
       host: this.#id,
       registry,
@@ -153,12 +168,24 @@ export class PresenceCluster {
       );
     }
     this.#logWriteErrors(now);
+    this.#logTruncation();
     for (const host of this.#remote.evictExpired(now))
       this.#log.warn(
         { event: 'cluster_host_timed_out', host },
         'host timed out, its presence entries removed',
       );
   };
+
+  #logTruncation(): void {
+    const { isTruncated } = this.#remote;
+    if (isTruncated && !this.#isTruncated) {
+      this.#log.warn(
+        { event: 'cluster_names_full' },
+        'presence of other hosts is incomplete: raise GUSHER_NAMES_MAX_BYTES',
+      );
+    }
+    this.#isTruncated = isTruncated;
+  }
 
   #logWriteErrors(now: number): void {
     const { writeError } = this.#local;

@@ -9,8 +9,9 @@ const HOST_TIMEOUT_MS = 7_000;
 const HOSTS_MAX = 64;
 /** Attack: forged users. Per host, and more than a real host can have. */
 const RECORDS_MAX = 2_000_000;
-/** Minimum time between two reads of one replica. */
+/** Minimum time between two reads of one replica, and of one that did not fit into the name budget. */
 const READ_AGAIN_MS = 1_000;
+const READ_TRUNCATED_AGAIN_MS = 30_000;
 
 /** `unread` → `reading` → `known`; a missed delta leads back to `reading`. */
 type HostState = 'unread' | 'reading' | 'known';
@@ -27,6 +28,8 @@ interface RemoteReplica {
   readAt: number;
   /** Number of its records. */
   size: number;
+  /** Records were left out since the last read, because the names of all hosts had reached the budget. */
+  isTruncated: boolean;
   /** Keys with a delta during the read. A delta is newer than what is read. */
   changed: Set<string> | undefined;
 }
@@ -35,6 +38,7 @@ interface RemoteReplica {
 export class RemoteReplicas {
   readonly #registry: PresenceRegistry;
   readonly #store: RedisReplicaStore;
+  readonly #namesMaxBytes: number;
   readonly #hosts = new Map<string, RemoteReplica>();
   #ids: readonly string[] = [];
   #voters: readonly string[] = [];
@@ -42,8 +46,10 @@ export class RemoteReplicas {
   /** While true, entries that are read for the first time are older than this host. */
   #isJoining = true;
 
-  constructor(options: { registry: PresenceRegistry; store: RedisReplicaStore }) {
+  /** `namesMaxBytes`: with more in the registry, no new names of other hosts are accepted. */
+  constructor(options: { registry: PresenceRegistry; store: RedisReplicaStore; namesMaxBytes: number }) {
     this.#registry = options.registry;
+    this.#namesMaxBytes = options.namesMaxBytes;
     this.#store = options.store;
   }
 
@@ -55,6 +61,11 @@ export class RemoteReplicas {
   /** Ids of the other hosts that may own channels. */
   get voters(): readonly string[] {
     return this.#voters;
+  }
+
+  /** Whether records of other hosts are missing, because names had reached the budget. */
+  get isTruncated(): boolean {
+    return [...this.#hosts.values()].some((host) => host.isTruncated);
   }
 
   /** From now on an unknown host is new, and its entries are reported. */
@@ -106,6 +117,7 @@ export class RemoteReplicas {
       lastMessageAt: 0,
       readAt: Number.NEGATIVE_INFINITY,
       size: 0,
+      isTruncated: false,
       changed: undefined,
     };
     this.#hosts.set(id, host);
@@ -136,13 +148,15 @@ export class RemoteReplicas {
    * precedence. A host writes before it publishes, so no change is missed.
    */
   async #read(host: RemoteReplica, now: number): Promise<void> {
-    if (host.state === 'reading' || now - host.readAt < READ_AGAIN_MS) return;
+    const minIntervalMs = host.isTruncated ? READ_TRUNCATED_AGAIN_MS : READ_AGAIN_MS;
+    if (host.state === 'reading' || now - host.readAt < minIntervalMs) return;
     const before = host.state;
     const isSilent = this.#isJoining && before === 'unread';
     const changed = new Set<string>();
     const found = new Set<string>();
     host.state = 'reading';
     host.stale = false;
+    host.isTruncated = false;
     host.changed = changed;
     const onRecords = (records: readonly PresenceRecord[]): void => {
       if (this.#hosts.get(host.id) !== host) return;
@@ -155,14 +169,22 @@ export class RemoteReplicas {
     host.changed = undefined;
     host.readAt = performance.now();
     host.state = isWhole ? 'known' : before;
-    if (!isWhole) host.stale = true;
+    if (!isWhole || host.isTruncated) host.stale = true;
   }
 
   #set(host: RemoteReplica, records: readonly PresenceRecord[], silent = false): void {
     for (const record of records) {
-      if (record.count > 0 && host.size >= RECORDS_MAX) continue;
+      if (record.count > 0 && this.#isFull(host)) {
+        host.isTruncated = true;
+        host.stale = true;
+        continue;
+      }
       host.size += this.#registry.setCount(host.replica, record, silent);
     }
+  }
+
+  #isFull({ size }: RemoteReplica): boolean {
+    return size >= RECORDS_MAX || this.#registry.nameBytes >= this.#namesMaxBytes;
   }
 
   async #sweep(host: RemoteReplica, isObsolete: (key: string) => boolean): Promise<void> {

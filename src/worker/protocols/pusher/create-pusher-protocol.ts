@@ -54,7 +54,7 @@ export function createPusherProtocol({
     }),
     presence: new PresenceWatch({ presence, announce }),
     counts: new SubscriptionCounts({ presence, announce }),
-    watchlists: new Watchlists({ presence, reply }),
+    watchlists: new Watchlists({ presence, reply, hub }),
     report: (appKey, event) => webhookReporter.report(appKey, event),
     reply,
     close: (connection, error) => sendQueue.close(connection, error),

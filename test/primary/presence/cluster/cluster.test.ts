@@ -18,11 +18,11 @@ class Host {
   /** Log messages, with the reason. */
   readonly logged: string[] = [];
 
-  constructor(url: string, prefix = '') {
+  constructor(url: string, prefix = '', namesMaxBytes = 1_000_000_000) {
     const write = ({ reason }: { reason?: string }, text: string): void =>
       void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
     const log = Object.assign(silentLog(), { warn: write, info: write });
-    this.cluster = new PresenceCluster({ url, prefix, registry: this.presence, log });
+    this.cluster = new PresenceCluster({ url, prefix, registry: this.presence, namesMaxBytes, log });
     this.presence.addReplica('w', 'process');
     this.presence.addListener({
       transition: (transition, isOwner) => {
@@ -71,11 +71,20 @@ describe('PresenceCluster', () => {
 
   after(() => redis.stop());
 
-  function start(prefix?: string): Host {
-    const host = new Host(redis.url, prefix);
+  function start(prefix?: string, namesMaxBytes?: number): Host {
+    const host = new Host(redis.url, prefix, namesMaxBytes);
     open.push(host);
     return host;
   }
+
+  it('accepts names of other hosts up to one and a half of its budget, and logs that others are missing', async () => {
+    const [one, other] = [start('full'), start('full', 20_000)];
+    for (let count = 0; count < 60; count += 1) one.report(delta(`room-${count}`, 'ann'));
+    await eventually(() => other.logged.some((text) => text.includes('incomplete')), 'a log line');
+    expect(other.presence.nameBytes).to.be.within(28_000, 32_000);
+    for (let count = 0; count < 60; count += 1) one.report(delta(`room-${count}`, 'ann', -1));
+    await eventually(() => other.presence.nameBytes === 0, 'the names to go');
+  });
 
   async function agree(one: Host, other: Host, what: string): Promise<void> {
     await eventually(

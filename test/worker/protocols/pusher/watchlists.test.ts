@@ -18,6 +18,7 @@ describe('Watchlists', () => {
         unsubscribe: (query) => void unwatched.push(query),
       },
       reply: ({ id }, text) => void received.push(`${id} ${text}`),
+      hub: { reserveNames: () => undefined },
     });
     const [first, second] = [connection('first'), connection('second')];
     await lists.watch(first, ['ann']);
@@ -30,5 +31,28 @@ describe('Watchlists', () => {
     expect(received[2]).to.match(/^second .*offline.*ann/);
     lists.remove(second);
     expect(unwatched).to.have.length(1);
+  });
+
+  it('watches as many users as the limits of names allow, and notifies the client', async () => {
+    const received: string[] = [];
+    let left = 25 * 420;
+    const lists = new Watchlists({
+      presence: {
+        subscribe: (_query: unknown, take: QueryCallback<never>) => take(0 as never),
+        unsubscribe: () => undefined,
+      },
+      reply: (_connection, text) => void received.push(text),
+      hub: {
+        reserveNames: (_app, bytes) => {
+          if (bytes > left) throw new GusherError('names_full');
+          left -= bytes;
+          return undefined;
+        },
+      },
+    });
+    const users = Array.from({ length: 60 }, (_, index) => `u${index + 100}`);
+    await lists.watch({ ...connection('first'), state: 'open' } as Connection, users);
+    expect(received[0]).to.include('share of the channel and user names');
+    expect(received[1]).to.include('u119').and.not.include('u120');
   });
 });

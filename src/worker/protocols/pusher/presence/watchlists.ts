@@ -1,8 +1,10 @@
-import type { PresenceEvent } from '../../../../shared/model/presence.ts';
+import { GusherError } from '../../../../shared/errors/catalogue.ts';
+import { type PresenceEvent, subscriptionCost } from '../../../../shared/model/presence.ts';
 import { Deferred } from '../../../../shared/scheduling/deferred.ts';
 import type { Connection } from '../../../connection/connection.ts';
+import type { Hub } from '../../../hub/hub.ts';
 import type { PresenceClient } from '../../../ipc/presence-client.ts';
-import { watchlistText } from '../messages.ts';
+import { errorText, watchlistText } from '../messages.ts';
 
 /** Concurrent queries for one client. All clients of the worker share the limit of the presence registry. */
 const CONCURRENT_QUERIES = 20;
@@ -22,6 +24,7 @@ interface Watched {
 export class Watchlists {
   readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
   readonly #reply: (connection: Connection, text: string) => void;
+  readonly #hub: Pick<Hub, 'reserveNames'>;
   readonly #watched = new Map<string, Watched>();
   /** The watchlist of each client. */
   readonly #lists = new Map<Connection, Watched[]>();
@@ -31,19 +34,25 @@ export class Watchlists {
   constructor(options: {
     presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
     reply: (connection: Connection, text: string) => void;
+    hub: Pick<Hub, 'reserveNames'>;
   }) {
+    this.#hub = options.hub;
     this.#presence = options.presence;
     this.#reply = options.reply;
   }
 
-  /** Watches these users for the client. Resolves after the first state was sent. */
+  /**
+   * Watches these users for the client, as many as the limits of the app and the host allow. Resolves after the first state
+   * was sent.
+   */
   async watch(connection: Connection, users: readonly string[]): Promise<void> {
     const list: Watched[] = [];
     this.#lists.set(connection, list);
     for (let at = 0; at < users.length && this.#lists.has(connection); at += CONCURRENT_QUERIES) {
-      const batch = users
-        .slice(at, at + CONCURRENT_QUERIES)
-        .map((user) => this.#find(connection.appKey, user));
+      const names = users.slice(at, at + CONCURRENT_QUERIES);
+      if (!(await this.#reserveNames(connection, names))) break;
+      if (!this.#lists.has(connection)) return;
+      const batch = names.map((user) => this.#find(connection.appKey, user));
       for (const watched of batch) watched.watchers.add(connection);
       list.push(...batch);
       await Promise.all(batch.map(({ answered }) => answered.promise));
@@ -75,6 +84,21 @@ export class Watchlists {
     const text = isOnline ? watchlistText([user], []) : watchlistText([], [user]);
     for (const connection of watched.watchers)
       if (this.#notified.has(connection)) this.#reply(connection, text);
+  }
+
+  /** Attack: many clients that watch many users. Returns false, and notifies the client, if the names exceed a limit. */
+  async #reserveNames(connection: Connection, users: readonly string[]): Promise<boolean> {
+    const { appKey: app } = connection;
+    const unwatched = users.filter((user) => !this.#watched.has(keyOf(app, user)));
+    const bytes = unwatched.reduce((sum, user) => sum + subscriptionCost({ kind: 'user', app, user }), 0);
+    try {
+      if (bytes > 0) await this.#hub.reserveNames(app, bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof GusherError)) throw error;
+      if (connection.state === 'open') this.#reply(connection, errorText(error.entry));
+      return false;
+    }
   }
 
   #find(app: string, user: string): Watched {
