@@ -88,7 +88,7 @@ describe('Limits of an app', () => {
     const outcomes: string[] = [];
     for (let round = 0; round < 20 && outcomes.at(-1) !== 'names_full'; round += 1) {
       const names = Array.from({ length: 20 }, (_, index) => `${round}-${index}`.padEnd(256, 'x'));
-      const answer = await greedy.ask('gusher.multi_subscribe', { multi_channel: names });
+      const answer = await greedy.request('gusher.multi_subscribe', { multi_channel: names });
       outcomes.push((answer.data as { code?: string }).code ?? 'subscribed');
     }
     // Half of 1 MiB, of which each channel takes 1,200 bytes and 4 for each of its 256 characters.

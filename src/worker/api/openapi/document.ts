@@ -52,7 +52,7 @@ const DESCRIPTION = `Publishes messages, reads presence, and manages apps. docs/
 
 Every path that answers GET answers HEAD. A path with another method answers 405 (method_not_allowed) with the header Allow;
 an unknown path answers 404 (not_found, api_port_only, public_port_only, version_missing or empty_segment). Bodies are JSON in
-UTF-8; the request's Content-Type is ignored. A response with status 503 has Retry-After.`;
+UTF-8; the request's Content-Type is ignored. A response with status 429 or 503 has Retry-After.`;
 
 /** Returns the OpenAPI 3.1 description of both ports as JSON text. */
 export function openApiText(): string {

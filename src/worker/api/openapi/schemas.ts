@@ -85,6 +85,8 @@ export const APP_ERRORS: readonly ErrorCode[] = [
 export const PRESENCE_ERRORS: readonly ErrorCode[] = ['presence_busy', 'presence_timeout'];
 export const BROKER_ERRORS: readonly ErrorCode[] = [
   'publication_too_large',
+  'too_many_publishes',
+  'too_many_bytes_out',
   'broker_unavailable',
   'broker_refused',
   'broker_busy',

@@ -41,6 +41,9 @@ export const APP_FIELD_SCHEMAS: Readonly<Record<keyof AppFields, Schema>> = {
   max_subscriptions: LIMIT,
   max_presence_members: LIMIT,
   client_events_per_second: LIMIT,
+  max_publishes_per_second: LIMIT,
+  max_client_events_per_second: LIMIT,
+  max_bytes_out_per_second: LIMIT,
 };
 
 const APP_SCHEMA: Schema = {
