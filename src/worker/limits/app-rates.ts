@@ -127,7 +127,8 @@ export class AppRates {
       tokens.available -= count;
       return undefined;
     }
-    if (now < tokens.emptyUntil || tokens.waiters.length >= WAITING_MAX) throw new GusherError(ERROR_OF[kind]);
+    if (now < tokens.emptyUntil || tokens.waiters.length >= WAITING_MAX)
+      throw new GusherError(ERROR_OF[kind]);
     return new Promise((resolve, reject) => {
       tokens.waiters.push({ count, resolve, reject });
       if (tokens.wanted > 0) return;

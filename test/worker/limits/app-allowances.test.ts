@@ -93,7 +93,7 @@ class HostWorker {
   connect(): Connection {
     this.#lastId += 1;
     const identity = { id: `${this.name} ${this.#lastId}`, appKey: APP, userId: `user-${this.#lastId}` };
-    const protocol = { name: 'test' };
+    const protocol = { name: 'gusher' };
     const connection = new Connection(identity, {} as never, protocol as never, {} as never);
     this.hub.add(connection);
     return connection;
