@@ -1,12 +1,12 @@
 import type { App } from '../shared/apps/app.ts';
 import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
+import type { Amounts } from '../shared/ipc/amounts.ts';
 import type { BrokerStatus } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import type { Stats } from '../shared/metrics/stats.ts';
-import type { Amounts } from '../shared/model/allowance.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import type { Closers } from '../shared/process/closers.ts';

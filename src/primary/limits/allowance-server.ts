@@ -1,5 +1,5 @@
+import { type Amounts, add, combine, excess, lacking, NO_AMOUNTS } from '../../shared/ipc/amounts.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
-import { type Amounts, add, combine, excess, lacking, NO_AMOUNTS } from '../../shared/model/allowance.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
 
 /** A worker that does not answer a recall in this time keeps what it holds. */

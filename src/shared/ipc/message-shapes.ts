@@ -1,9 +1,9 @@
 import { isObject } from '../json/is-object.ts';
 import { isGauges, METRICS_FORMATS, type MetricsFormat } from '../metrics/gauges.ts';
 import { isStats } from '../metrics/stats.ts';
-import { RESOURCES } from '../model/allowance.ts';
 import type { PresenceQuery } from '../model/presence.ts';
 import { WEBHOOK_EVENT_NAMES } from '../model/webhook-event.ts';
+import { RESOURCES } from './amounts.ts';
 import type { ToPrimary } from './messages.ts';
 
 /**

@@ -2,7 +2,6 @@ import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
 import type { BrokerGauges, MetricsFormat, ProcessGauges } from '../metrics/gauges.ts';
 import type { Stats } from '../metrics/stats.ts';
-import type { Amounts, Resource } from '../model/allowance.ts';
 import type {
   PresenceAnswer,
   PresenceDelta,
@@ -15,6 +14,7 @@ import type {
 import type { CachedPublication } from '../model/publication.ts';
 import type { WebhookEvent } from '../model/webhook-event.ts';
 import type { Tail, TailBatch, TailFilter } from '../tail/tail.ts';
+import type { Amounts, Resource } from './amounts.ts';
 
 /**
  * Messages between the primary and a worker. A `MessagePipe` carries two closed unions, keyed by `type`, and relay frames

@@ -1,13 +1,6 @@
 import { type ErrorCode, GusherError } from '../../shared/errors/catalogue.ts';
+import { type Amounts, add, excess, lacking, NO_AMOUNTS, type Resource } from '../../shared/ipc/amounts.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
-import {
-  type Amounts,
-  add,
-  excess,
-  lacking,
-  NO_AMOUNTS,
-  type Resource,
-} from '../../shared/model/allowance.ts';
 
 /** A change of the limits takes effect within this time. */
 const LIMITS_FRESH_MS = 500;

@@ -27,6 +27,8 @@ interface Waiter {
 
 /** The tokens of one app and kind. */
 interface Tokens {
+  /** The limit when it was last read. */
+  perSecond: number;
   available: number;
   expireAt: number;
   /** The primary had nothing left; until then it is not asked again. */
@@ -109,9 +111,9 @@ export class AppRates {
       tokens.available -= first.count;
       first.resolve();
     }
-    if (isEmpty) {
-      for (const waiter of waiters.splice(0)) waiter.reject(new GusherError(ERROR_OF[message.kind]));
-    }
+    if (isEmpty) rejectAll(waiters, ERROR_OF[message.kind]);
+    // These came after the request.
+    else if (waiters.length > 0) this.#request(message.app, message.kind, tokens);
   }
 
   #admit(app: App, kind: TokenKind, perSecond: number | undefined, count: number): Promise<void> | undefined {
@@ -122,6 +124,7 @@ export class AppRates {
 
   #take(app: string, kind: TokenKind, perSecond: number, count: number): Promise<void> | undefined {
     const tokens = this.#tokensOf(app, kind);
+    tokens.perSecond = perSecond;
     const now = performance.now();
     if (now < tokens.expireAt && tokens.available >= count && tokens.waiters.length === 0) {
       tokens.available -= count;
@@ -134,11 +137,12 @@ export class AppRates {
       if (tokens.wanted > 0) return;
       tokens.wanted = count;
       // The requests of this turn ask together.
-      queueMicrotask(() => this.#request(app, kind, perSecond, tokens));
+      queueMicrotask(() => this.#request(app, kind, tokens));
     });
   }
 
-  #request(app: string, kind: TokenKind, perSecond: number, tokens: Tokens): void {
+  #request(app: string, kind: TokenKind, tokens: Tokens): void {
+    const { perSecond } = tokens;
     const available = performance.now() < tokens.expireAt ? tokens.available : 0;
     const needed = Math.max(1, (tokens.waiters[0]?.count ?? 0) - available);
     const sum = tokens.waiters.reduce((total, { count }) => total + count, 0);
@@ -150,7 +154,7 @@ export class AppRates {
     const key = keyOf(app, kind);
     const known = this.#tokens.get(key);
     if (known !== undefined) return known;
-    const tokens: Tokens = { available: 0, expireAt: 0, emptyUntil: 0, wanted: 0, waiters: [] };
+    const tokens: Tokens = { perSecond: 0, available: 0, expireAt: 0, emptyUntil: 0, wanted: 0, waiters: [] };
     this.#tokens.set(key, tokens);
     return tokens;
   }

@@ -92,6 +92,15 @@ describe('AppRates', () => {
       .and.at.least(180);
   });
 
+  it('answer everything that arrives while a request is in flight', async () => {
+    const app = { ...DEMO_APP, max_publishes_per_second: 10_000 };
+    const [rates] = start(app, 2) as [AppRates];
+    const first = admit(rates, app, 1);
+    await Promise.resolve();
+    const later = Array.from({ length: 30 }, () => admit(rates, app, 100));
+    expect(new Set(await Promise.all([first, ...later]))).to.deep.equal(new Set(['admitted']));
+  });
+
   it('admit a batch as a whole or not at all, and one above the limit once the bucket is full', async () => {
     const app = { ...DEMO_APP, max_publishes_per_second: 10 };
     const [rates] = start(app, 2) as [AppRates];
