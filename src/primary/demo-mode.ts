@@ -3,7 +3,7 @@ import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
 import { createAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
-import type { Logger } from '../shared/log.ts';
+import type { Logger } from '../shared/logging/log.ts';
 import { formatAddress, isLoopback, parseAddress, reachableFromHere } from '../shared/net/address.ts';
 
 const CHECK_MS = 500;

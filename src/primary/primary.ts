@@ -1,9 +1,9 @@
 import type { App } from '../shared/apps/app.ts';
 import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { ERRORS } from '../shared/errors/catalogue.ts';
-import { createLog, type Logger } from '../shared/log.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
 import { redirectConsole } from '../shared/logging/console-lines.ts';
+import { createLog, type Logger } from '../shared/logging/log.ts';
 import { ProcessGaugeReader } from '../shared/metrics/process-gauges.ts';
 import { createStats } from '../shared/metrics/stats.ts';
 import type { Address } from '../shared/net/address.ts';

@@ -2,8 +2,8 @@ import '../shared/process/child-signals.ts';
 import cluster from 'node:cluster';
 import { MessagePipe } from '../shared/ipc/message-pipe.ts';
 import { PIPE_DESCRIPTOR, type ToPrimary, type ToWorker } from '../shared/ipc/messages.ts';
-import { createLog, type Logger } from '../shared/log.ts';
 import { redirectConsole } from '../shared/logging/console-lines.ts';
+import { createLog, type Logger } from '../shared/logging/log.ts';
 import { countFrames, endReceiversOnce } from './websocket/ws-receiver-patch.ts';
 import { Worker } from './worker.ts';
 

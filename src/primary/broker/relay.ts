@@ -1,7 +1,7 @@
 import type { MessagePipe } from '../../shared/ipc/message-pipe.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import { decodeRelayFrame } from '../../shared/ipc/relay-frame.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { channelOf } from '../../shared/model/names.ts';
 import { isCacheChannel } from '../../shared/model/pusher-channel.ts';
 import { FlushScheduler } from '../../shared/scheduling/flush-scheduler.ts';

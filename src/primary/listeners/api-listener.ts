@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import { createPendingSocket } from '../dispatch/pending-socket.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';

@@ -1,5 +1,5 @@
 import type { Server } from 'node:net';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { type Address, formatAddress } from '../../shared/net/address.ts';
 
 const BACKLOG = 4_096;

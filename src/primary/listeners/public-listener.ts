@@ -10,8 +10,8 @@ import {
   requestError,
   splitTarget,
 } from '../../shared/http/request-rules.ts';
-import type { Logger } from '../../shared/log.ts';
 import type { ClientLog } from '../../shared/logging/client-log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { Address } from '../../shared/net/address.ts';
 import type { LingeringClose } from '../dispatch/lingering-close.ts';
 import { createPendingSocket, type PendingSocket } from '../dispatch/pending-socket.ts';

@@ -1,6 +1,6 @@
 import { fstatSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
 
 /** A terminal and `npm start` both forward Ctrl-C, so two signals within this time count as one. */

@@ -5,7 +5,7 @@ import type { App } from '../../shared/apps/app.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { type Counts, count } from '../../shared/metrics/stats.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
 import { Relay } from '../broker/relay.ts';

@@ -2,7 +2,7 @@ import type { App } from '../../shared/apps/app.ts';
 import { AppRegistry } from '../../shared/apps/app-registry.ts';
 import { createAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
 import { WebhookSender } from './sender.ts';
 import { Webhooks } from './webhooks.ts';

@@ -1,4 +1,4 @@
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
 

@@ -5,7 +5,7 @@ import {
   type ToWebhookSender,
   type WebhookRequest,
 } from '../../shared/ipc/webhook-sender-messages.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { assertDescriptorsForFork } from '../process/file-descriptors.ts';
 import { threadPoolEnvironment } from '../process/thread-pool.ts';
 

@@ -3,7 +3,7 @@ import type { App } from '../../shared/apps/app.ts';
 import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { WebhookReport } from '../../shared/ipc/messages.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { PresenceTransition } from '../../shared/model/presence.ts';
 import { isPresenceChannel } from '../../shared/model/pusher-channel.ts';
 import type { WebhookEvent } from '../../shared/model/webhook-event.ts';

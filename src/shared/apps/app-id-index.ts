@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { GusherError } from '../errors/catalogue.ts';
-import type { Logger } from '../log.ts';
+import type { Logger } from '../logging/log.ts';
 import type { AppStore } from './app-store.ts';
 
 /** Attack: requests with unknown ids. Each read loads all ids; reads take at most this share of the time. */

@@ -1,5 +1,5 @@
 import { GusherError } from '../errors/catalogue.ts';
-import type { Logger } from '../log.ts';
+import type { Logger } from '../logging/log.ts';
 import { isAppKey } from '../model/names.ts';
 import type { App } from './app.ts';
 import { AppIdIndex } from './app-id-index.ts';

@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts';
+import type { Logger } from '../logging/log.ts';
 import { LogThrottle } from '../logging/log-throttle.ts';
 
 const INTERVAL_MS = 600_000;

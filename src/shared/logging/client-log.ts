@@ -1,9 +1,9 @@
 import { ERRORS, type ErrorEntry } from '../errors/catalogue.ts';
-import type { Logger } from '../log.ts';
 import { countError, type Stats } from '../metrics/stats.ts';
 import { isAppKey } from '../model/names.ts';
 import type { RejectedAction } from '../tail/tail.ts';
 import { CLOSED_TAP, type Recorder } from '../tail/tap.ts';
+import type { Logger } from './log.ts';
 import { LogThrottle, type ThrottledLevel } from './log-throttle.ts';
 
 const INTERVAL_MS = 10_000;

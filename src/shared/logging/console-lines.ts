@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts';
+import type { Logger } from './log.ts';
 import { LogThrottle } from './log-throttle.ts';
 
 const INTERVAL_MS = 3_600_000;

@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts';
+import type { Logger } from './log.ts';
 import { LogThrottle } from './log-throttle.ts';
 
 /** A backend that is down fails for every client, but the operator needs one line. */

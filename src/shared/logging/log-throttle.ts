@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts';
+import type { Logger } from './log.ts';
 
 /** Levels of the lines that a throttle writes. */
 export type ThrottledLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -1,4 +1,4 @@
-import { type Color, type Paint, paintNothing, withoutControls } from '../process/terminal.ts';
+import { type Color, type Paint, paintNothing, withoutControls } from './terminal.ts';
 
 /** Fields of every line, which are not listed as facts. */
 const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'event', 'process', 'pid', 'err']);

@@ -1,5 +1,5 @@
-import type { Logger } from '../log.ts';
 import type { Stats } from '../metrics/stats.ts';
+import type { Logger } from './log.ts';
 import { LogThrottle } from './log-throttle.ts';
 
 const INTERVAL_MS = 10_000;

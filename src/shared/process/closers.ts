@@ -1,5 +1,3 @@
-import type { Logger } from '../log.ts';
-
 /** More than any single close needs: commands to Redis give up after two seconds. */
 const TIMEOUT_MS = 5_000;
 
@@ -9,15 +7,20 @@ interface Closer {
   readonly timeoutMs: number;
 }
 
+/** Logs the parts that failed to close. */
+interface ErrorLog {
+  error(facts: object, message: string): void;
+}
+
 /**
  * The parts of a process that must be closed, in the order in which they were opened. Closes them in reverse, one
  * at a time. A part that throws, rejects or does not finish in time is logged, and the others are closed all the same.
  */
 export class Closers {
-  readonly #log: Logger;
+  readonly #log: ErrorLog;
   readonly #closers: Closer[] = [];
 
-  constructor(options: { log: Logger }) {
+  constructor(options: { log: ErrorLog }) {
     this.#log = options.log;
   }
 

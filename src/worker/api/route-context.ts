@@ -1,14 +1,14 @@
 import type { AppFinder } from '../../shared/apps/app-registry.ts';
 import type { AppStore } from '../../shared/apps/app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyKeys } from '../ipc/idempotency-client.ts';
 import type { PresenceQueries } from '../ipc/presence-client.ts';
 import type { TailClient } from '../ipc/tail-client.ts';
 import type { MetricsSource } from '../metrics/metrics-client.ts';
-import type { Readiness } from './resources/health.ts';
+import type { ReadinessState } from './operations/readiness.ts';
 
 /** The dependencies of the routes of the API. */
 export interface RouteContext {
@@ -19,7 +19,7 @@ export interface RouteContext {
   readonly presence: PresenceQueries;
   readonly idempotency: IdempotencyKeys;
   readonly tails: Pick<TailClient, 'open'>;
-  readonly readiness: () => Readiness;
+  readonly readiness: () => ReadinessState;
   readonly metrics: MetricsSource;
   readonly version: string;
   readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;

@@ -2,6 +2,10 @@ import type { HTTPMethod } from 'find-my-way';
 import { bearerAuth } from './http/bearer-auth.ts';
 import type { Router } from './http/router.ts';
 import { ping, registerLegacyRoutes } from './legacy-v1-13.ts';
+import { showOpenApi } from './openapi/show-openapi.ts';
+import { health, readiness, showVersion } from './operations/health.ts';
+import { showMetrics } from './operations/metrics.ts';
+import { tail } from './operations/tail.ts';
 import { publishBatch } from './publish/batch-messages.ts';
 import { publishMessage } from './publish/channel-messages.ts';
 import { publishToSocket, publishToUser } from './publish/direct-messages.ts';
@@ -15,10 +19,7 @@ import {
   showRegistered,
 } from './resources/apps.ts';
 import { countChannels, listChannels } from './resources/channels.ts';
-import { health, readiness, showOpenApi, showVersion } from './resources/health.ts';
-import { showMetrics } from './resources/metrics.ts';
 import { listApps, showTotals } from './resources/stats.ts';
-import { tail } from './resources/tail.ts';
 import { decodeToken, exchangeToken, preflight } from './resources/tokens.ts';
 import { addUserChannel, replaceUserChannels } from './resources/user-grants.ts';
 import { countChannelUsers, countUsers, listChannelUsers, listUsers } from './resources/users.ts';

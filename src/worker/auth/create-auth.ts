@@ -1,7 +1,7 @@
 import type { AppRegistry } from '../../shared/apps/app-registry.ts';
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
 import { FailureLog } from '../../shared/logging/failure-log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { Stats } from '../../shared/metrics/stats.ts';
 import { HttpClient } from '../../shared/net/http-client.ts';
 import { AuthWebhook } from './auth-webhook.ts';

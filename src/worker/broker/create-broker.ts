@@ -1,5 +1,5 @@
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import type { Stats } from '../../shared/metrics/stats.ts';
 import { publicationMaxBytes } from '../../shared/model/publication-size.ts';
 import type { Broker } from './broker.ts';

@@ -5,7 +5,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { PresenceClient } from '../ipc/presence-client.ts';
 
-/** Connections beyond the limit check again after a random delay of at most this. */
+/** Maximum of the random delay before a connection beyond the limit is checked again. */
 const RECHECK_MS = 900;
 /** Check interval for apps with a limit. Longer than hosts take to receive each other's counts. */
 const CORRECTION_MS = 2_000;

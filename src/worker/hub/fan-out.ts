@@ -111,7 +111,7 @@ export class FanOut {
   readonly flush = (): void => {
     let writes = WRITES_PER_TURN;
     for (const [group, ring] of this.#rings) {
-      // With several groups, frames are enqueued: the send queue joins those of a client of several channels.
+      // With several groups, frames are enqueued: the send queue joins the frames of a client in several channels.
       const isAlone = this.#rings.size === 1;
       writes -= ring.advance(Math.min(writes, WRITES_PER_SHARE), this.#sendQueue, isAlone);
       // A map iterates over entries added during the loop: the group is served again after all others.

@@ -1,6 +1,6 @@
 import type { Settings } from '../../shared/config/settings.ts';
-import type { Logger } from '../../shared/log.ts';
 import { FailureLog } from '../../shared/logging/failure-log.ts';
+import type { Logger } from '../../shared/logging/log.ts';
 import { HttpClient } from '../../shared/net/http-client.ts';
 import { HttpSink } from './http-sink.ts';
 import { RedisSink } from './redis-sink.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { painterFor } from '../../../src/shared/logging/terminal.ts';
 import { textOfLogLine } from '../../../src/shared/logging/text-lines.ts';
-import { painterFor } from '../../../src/shared/process/terminal.ts';
 
 const COMMON = { level: 'info', time: '2026-01-31T12:34:56.789Z', process: 'primary', pid: 7 };
 

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import { type Color, type Paint, painterFor, withoutControls } from '../../../shared/process/terminal.ts';
+import { type Color, type Paint, painterFor, withoutControls } from '../../../shared/logging/terminal.ts';
 import { API_SETTINGS, ApiClient } from '../clients/api-client.ts';
 import { loadSettings, settingOptions } from '../load-settings.ts';
 import { type Arguments, textOption } from '../options.ts';

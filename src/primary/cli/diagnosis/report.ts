@@ -1,4 +1,4 @@
-import { type Color, type Paint, painterFor, withoutControls } from '../../../shared/process/terminal.ts';
+import { type Color, type Paint, painterFor, withoutControls } from '../../../shared/logging/terminal.ts';
 import { print } from '../output.ts';
 import { countOf, type Finding, type Severity } from './finding.ts';
 

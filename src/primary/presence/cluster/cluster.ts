@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { fnv1a } from '../../../shared/crypto/fnv1a.ts';
-import type { Logger } from '../../../shared/log.ts';
+import type { Logger } from '../../../shared/logging/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
 import { describeRedisError } from '../../../shared/redis/errors.ts';
 import type { PresenceRegistry } from '../registry.ts';

@@ -13,7 +13,7 @@ import { type AppStore, findAppWithSameId } from '../../../shared/apps/app-store
 import { GusherError, quoted } from '../../../shared/errors/catalogue.ts';
 import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
-import type { Logger } from '../../../shared/log.ts';
+import type { Logger } from '../../../shared/logging/log.ts';
 import { isAppKey } from '../../../shared/model/names.ts';
 import { readBody } from '../http/body.ts';
 import { type Handler, type Params, sendJson } from '../http/exchange.ts';

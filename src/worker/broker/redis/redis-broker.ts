@@ -1,6 +1,6 @@
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { BrokerStatus } from '../../../shared/ipc/messages.ts';
-import type { Logger } from '../../../shared/log.ts';
+import type { Logger } from '../../../shared/logging/log.ts';
 import type { Stats } from '../../../shared/metrics/stats.ts';
 import {
   CONTROL_TOPIC,

@@ -1,4 +1,4 @@
-import type { Logger } from '../../../shared/log.ts';
+import type { Logger } from '../../../shared/logging/log.ts';
 import { LogThrottle } from '../../../shared/logging/log-throttle.ts';
 import { describeRedisError, redisReply, replyErrorCode } from '../../../shared/redis/errors.ts';
 import type { ServerIdentity } from '../../../shared/redis/server-identity.ts';

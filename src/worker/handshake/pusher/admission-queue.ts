@@ -10,10 +10,10 @@ export interface WaitingClient {
 /**
  * Admits clients at a steady rate, in the order in which they connected. A client that connects alone does not wait.
  *
- * After the loss of a server all of its clients reconnect at the same time. Each one causes calls to the auth endpoint
- * of its app. A client waits here if its turn comes before pusher-js would give up waiting: rejected at once,
- * it would reconnect a second later, over and over. All other clients are kept for a random part of that time and then
- * rejected, so that they do not reconnect all at once.
+ * After the loss of a server, all of its clients reconnect at the same time. Each one causes calls to the auth endpoint
+ * of its app. A client waits if its turn comes before pusher-js stops waiting. Rejected immediately, it would reconnect
+ * a second later, again and again. All other clients are rejected after a random part of that time, so that they do not
+ * reconnect together.
  */
 export class AdmissionQueue<Waiting extends WaitingClient> implements PendingClientHandler {
   readonly #queue: TokenBucketQueue<Waiting>;

@@ -49,7 +49,7 @@ export function pusherPaths(pathPrefix: string): { app: RegExp; near: RegExp } {
   };
 }
 
-/** Whether a client may use the protocol version that it names. Without `isStrict` it may name none. */
+/** Returns the error for an unsupported protocol version. Unless `isStrict`, a client may omit its version. */
 export function protocolVersionError(version: string | null, isStrict: boolean): ErrorCode | undefined {
   if (version === null) return isStrict ? 'no_protocol' : undefined;
   if (!/^\d{1,9}$/.test(version)) return 'bad_protocol';

@@ -1,6 +1,6 @@
-import type { AppStore } from '../../shared/apps/app-store.ts';
-import type { Logger } from '../../shared/log.ts';
-import type { Broker } from '../broker/broker.ts';
+import type { AppStore } from '../../../shared/apps/app-store.ts';
+import type { Logger } from '../../../shared/logging/log.ts';
+import type { Broker } from '../../broker/broker.ts';
 
 const CHECK_MS = 1_000;
 const ROUND_TRIP_DIGITS = 2;

@@ -1,9 +1,9 @@
 import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
 import { type Logger, pino } from 'pino';
-import type { Settings } from './config/settings.ts';
-import { textOfLogLine } from './logging/text-lines.ts';
-import { painterFor, paintNothing } from './process/terminal.ts';
+import type { Settings } from '../config/settings.ts';
+import { painterFor, paintNothing } from './terminal.ts';
+import { textOfLogLine } from './text-lines.ts';
 
 export type { Logger } from 'pino';
 

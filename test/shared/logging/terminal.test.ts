@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { painterFor } from '../../../src/shared/process/terminal.ts';
+import { painterFor } from '../../../src/shared/logging/terminal.ts';
 
 describe('painterFor', () => {
   it('paints on a terminal with colors', () => {

@@ -4,10 +4,10 @@ import { openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect } from 'chai';
-import { within } from '../support/deadline.ts';
+import { within } from '../../support/deadline.ts';
 
-const LOG = new URL('../../src/shared/log.js', import.meta.url).href;
-const CONSOLE = new URL('../../src/shared/logging/console-lines.js', import.meta.url).href;
+const LOG = new URL('../../../src/shared/logging/log.js', import.meta.url).href;
+const CONSOLE = new URL('../../../src/shared/logging/console-lines.js', import.meta.url).href;
 
 const read = async (stream: Readable | null): Promise<string> => (stream === null ? '' : text(stream));
 
