@@ -7,9 +7,123 @@ import { connectPusher, openPusherSocket, type PusherClient } from '../support/p
 import { optionsFor, PusherJs } from '../support/pusher-js.ts';
 
 const { key } = PUSHER_APP;
+const SMALL = { key: 'small', id: '1', secret: 'small-secret' };
+const TLS = { key: 'tls', id: '2', secret: 'tls-secret' };
+const AUTHORIZED = { key: 'authorized', id: '3', secret: 'authorized-secret' };
 
-/** Closes of the Pusher protocol (§3) that depend on the state of the server. */
+/** Closes of the Pusher protocol (§3) that depend on the state of a client or on its app. */
 describe('Pusher close codes', () => {
+  const apps = new AppsFile(
+    {},
+    {
+      [SMALL.key]: { ...SMALL, max_connections: 5 },
+      [TLS.key]: { ...TLS, tls_only: true },
+      [AUTHORIZED.key]: { ...AUTHORIZED, authorized_only: true },
+    },
+  );
+  let gusher: RunningGusher;
+
+  before(async () => {
+    gusher = await startGusher({
+      workers: 2,
+      env: {
+        GUSHER_APPS_FILE: apps.path,
+        GUSHER_HEARTBEAT_INTERVAL_MS: '1500',
+        GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS: '6000',
+      },
+    });
+  });
+  after(async () => {
+    await gusher.stop();
+    apps.remove();
+  });
+
+  const urlOf = (app: string): string => `${gusher.url}/app/${app}`;
+
+  it('sends 4201 to a client that does not answer pings, and none to one that does', async () => {
+    const url = urlOf(key);
+    const [responsive, unresponsive] = [
+      await connectPusher(url, PUSHER_APP),
+      new WebSocket(url, { autoPong: false }),
+    ];
+    const closed = new Promise<number>((resolve) => {
+      unresponsive.on('close', resolve);
+    });
+    expect(await within(closed, 'the close')).to.equal(4201);
+    await responsive.expectNothing();
+    await responsive.close();
+  });
+
+  it('sends 4004 beyond the connection limit of an app over all workers', async () => {
+    const url = urlOf(SMALL.key);
+    const clients = await Promise.all(Array.from({ length: 15 }, () => openPusherSocket(url, SMALL)));
+    await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
+    const established = clients.filter(({ texts }) => texts[0]?.includes('connection_established'));
+    // Two clients that leave at the same moment free two places.
+    expect(established.length).to.be.within(4, 5);
+    for (const client of clients.filter((one) => !established.includes(one))) {
+      expect((await within(client.closed, 'the close')).code).to.equal(4004);
+    }
+  });
+
+  describe('for an app that requires TLS', () => {
+    it('sends 4000 after one second to a client without TLS, and none behind a TLS proxy', async () => {
+      const connect = (proto?: string): Promise<PusherClient> =>
+        openPusherSocket(
+          urlOf(TLS.key),
+          TLS,
+          proto === undefined ? {} : { headers: { 'X-Forwarded-Proto': proto } },
+        );
+      for (const proto of ['https', 'HTTPS', 'http, https', 'wss']) {
+        await (await connect(proto)).expectData('pusher:connection_established');
+      }
+      const begun = performance.now();
+      const plain = await Promise.all(
+        [undefined, 'http', 'https, http', 'nothttps', 'https:'].map((proto) => connect(proto)),
+      );
+      for (const { closed, texts } of plain) {
+        expect((await within(closed, 'the close')).code).to.equal(4000);
+        expect(texts.join()).to.contain('4000').and.not.to.contain('connection_established');
+      }
+      // Without the delay, a client that already uses TLS would retry without pause.
+      expect(performance.now() - begun).to.be.greaterThan(900);
+    });
+
+    it('sends 4000, after which pusher-js switches to TLS', async () => {
+      const options = optionsFor({ url: gusher.url, ...TLS });
+      const client = new PusherJs(TLS.key, {
+        ...options,
+        enabledTransports: ['ws', 'wss'],
+        wsHost: 'localhost',
+        wssPort: 9,
+      });
+      try {
+        await eventually(() => client.connection.isUsingTLS(), 'the client uses TLS');
+      } finally {
+        client.disconnect();
+      }
+    });
+  });
+
+  it('sends 4009 to a client that does not authorize in time', async () => {
+    const [idle, publicly, wrongly, privately, present, signedIn] = await Promise.all(
+      Array.from({ length: 6 }, () => connectPusher(urlOf(AUTHORIZED.key), AUTHORIZED)),
+    );
+    await publicly?.subscribe('news');
+    wrongly?.send('pusher:subscribe', { channel: 'private-x', auth: `${AUTHORIZED.key}:nonsense` });
+    await privately?.subscribe('private-x');
+    await present?.subscribe('presence-x', { user_id: 'ann' });
+    await signedIn?.signIn({ id: 'ann' });
+    for (const client of [idle, publicly, wrongly] as PusherClient[]) {
+      expect((await within(client.closed, 'the close')).code).to.equal(4009);
+      expect(client.texts.at(-1)).to.contain('"code":4009');
+    }
+    for (const client of [privately, present, signedIn] as PusherClient[]) await client.settle();
+  });
+});
+
+/** Closes of the Pusher protocol (§3) that depend on the settings of the server. */
+describe('Pusher close codes of a server', () => {
   let gusher: RunningGusher;
   let apps: AppsFile;
 
@@ -25,20 +139,6 @@ describe('Pusher close codes', () => {
     gusher = await startGusher({ workers: 1, env: { GUSHER_APPS_FILE: apps.path, ...env } });
     return `${gusher.url}/app/${key}`;
   }
-
-  it('sends 4201 to a client that does not answer pings, and none to one that does', async () => {
-    const url = await start({ GUSHER_HEARTBEAT_INTERVAL_MS: '1500' });
-    const [responsive, unresponsive] = [
-      await connectPusher(url, PUSHER_APP),
-      new WebSocket(url, { autoPong: false }),
-    ];
-    const closed = new Promise<number>((resolve) => {
-      unresponsive.on('close', resolve);
-    });
-    expect(await within(closed, 'the close')).to.equal(4201);
-    await responsive.expectNothing();
-    await responsive.close();
-  });
 
   it('sends 4200 to established clients when the server stops, and 4100 to queued ones', async () => {
     const url = await start({ GUSHER_PUSHER_CONNECTS_PER_SECOND: '2' });
@@ -66,87 +166,12 @@ describe('Pusher close codes', () => {
     }
   });
 
-  it('sends 4004 beyond the connection limit of an app over all workers', async () => {
-    apps.write({ [key]: { ...PUSHER_APP, max_connections: 5 } });
-    gusher = await startGusher({ workers: 2, env: { GUSHER_APPS_FILE: apps.path } });
-    const url = `${gusher.url}/app/${key}`;
-    const clients = await Promise.all(Array.from({ length: 15 }, () => openPusherSocket(url, PUSHER_APP)));
-    await eventually(() => clients.every(({ texts }) => texts.length > 0), 'each has its answer');
-    const established = clients.filter(({ texts }) => texts[0]?.includes('connection_established'));
-    // Two clients that leave at the same moment free two places.
-    expect(established.length).to.be.within(4, 5);
-    for (const client of clients.filter((one) => !established.includes(one))) {
-      expect((await within(client.closed, 'the close')).code).to.equal(4004);
-    }
-  });
-
   it('sends 4008 in strict mode to a client without a protocol version', async () => {
     const url = await start({ GUSHER_PUSHER_STRICT_PROTOCOL: 'true' });
     const client = await openPusherSocket(url, PUSHER_APP);
     expect((await within(client.closed, 'the close')).code).to.equal(4008);
     const sound = await connectPusher(`${url}?protocol=5`, PUSHER_APP);
     await sound.close();
-  });
-
-  describe('for an app that requires TLS', () => {
-    it('sends 4000 after one second to a client without TLS, and none behind a TLS proxy', async () => {
-      apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
-      const url = await start({});
-      const connect = (proto?: string): Promise<PusherClient> =>
-        openPusherSocket(
-          url,
-          PUSHER_APP,
-          proto === undefined ? {} : { headers: { 'X-Forwarded-Proto': proto } },
-        );
-      for (const proto of ['https', 'HTTPS', 'http, https', 'wss']) {
-        await (await connect(proto)).expectData('pusher:connection_established');
-      }
-      const begun = performance.now();
-      const plain = await Promise.all(
-        [undefined, 'http', 'https, http', 'nothttps', 'https:'].map((proto) => connect(proto)),
-      );
-      for (const { closed, texts } of plain) {
-        expect((await within(closed, 'the close')).code).to.equal(4000);
-        expect(texts.join()).to.contain('4000').and.not.to.contain('connection_established');
-      }
-      // Without the delay, a client that already uses TLS would retry without pause.
-      expect(performance.now() - begun).to.be.greaterThan(900);
-    });
-
-    it('sends 4000, after which pusher-js switches to TLS', async () => {
-      apps.write({ [key]: { ...PUSHER_APP, tls_only: true } });
-      await start({});
-      const options = optionsFor({ url: gusher.url, ...PUSHER_APP });
-      const client = new PusherJs(key, {
-        ...options,
-        enabledTransports: ['ws', 'wss'],
-        wsHost: 'localhost',
-        wssPort: 9,
-      });
-      try {
-        await eventually(() => client.connection.isUsingTLS(), 'the client uses TLS');
-      } finally {
-        client.disconnect();
-      }
-    });
-  });
-
-  it('sends 4009 to a client that does not authorize in time', async () => {
-    apps.write({ [key]: { ...PUSHER_APP, authorized_only: true } });
-    const url = await start({ GUSHER_PUSHER_AUTHORIZATION_TIMEOUT_MS: '6000' });
-    const [idle, publicly, wrongly, privately, present, signedIn] = await Promise.all(
-      Array.from({ length: 6 }, () => connectPusher(url, PUSHER_APP)),
-    );
-    await publicly?.subscribe('news');
-    wrongly?.send('pusher:subscribe', { channel: 'private-x', auth: `${key}:nonsense` });
-    await privately?.subscribe('private-x');
-    await present?.subscribe('presence-x', { user_id: 'ann' });
-    await signedIn?.signIn({ id: 'ann' });
-    for (const client of [idle, publicly, wrongly] as PusherClient[]) {
-      expect((await within(client.closed, 'the close')).code).to.equal(4009);
-      expect(client.texts.at(-1)).to.contain('"code":4009');
-    }
-    for (const client of [privately, present, signedIn] as PusherClient[]) await client.settle();
   });
 
   it('sends 4202 to an idle client that answers pings, and none to an active one', async () => {
