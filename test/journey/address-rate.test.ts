@@ -56,23 +56,29 @@ describe('a connection of a trusted proxy', () => {
 });
 
 describe('connection limit per client address', () => {
-  let apps: AppsFile;
+  const apps = new AppsFile({}, { open: { channels: ['*'] } });
   let gusher: RunningGusher;
   let sockets: RawSocket[];
 
+  before(async () => {
+    gusher = await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
+  });
+
   beforeEach(() => {
-    apps = new AppsFile({}, { open: { channels: ['*'] } });
     sockets = [];
   });
 
-  afterEach(async () => {
+  afterEach(() => {
     for (const { socket } of sockets) socket.destroy();
-    apps.remove();
-    expect(await gusher.stop()).to.equal(0);
   });
 
-  async function start(env: Record<string, string>): Promise<void> {
-    gusher = await startGusher({
+  after(async () => {
+    expect(await gusher.stop()).to.equal(0);
+    apps.remove();
+  });
+
+  function start(env: Record<string, string>): Promise<RunningGusher> {
+    return startGusher({
       workers: 2,
       env: { GUSHER_APPS_FILE: apps.path, GUSHER_ADDRESS_CONNECTIONS_MAX: String(CONNECTIONS_MAX), ...env },
     });
@@ -97,7 +103,6 @@ describe('connection limit per client address', () => {
   const allowed = Array.from({ length: CONNECTIONS_MAX }, () => '101');
 
   it('counts over all workers, and uses the forwarded address behind a trusted proxy', async () => {
-    await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
     expect(await connectMany(CONNECTIONS_MAX + 2, '203.0.113.5')).to.deep.equal([...allowed, '429', '429']);
     expect(sockets.at(-1)?.received).to.include('too_many_connections');
     expect(await connect('203.0.113.6'), 'another address').to.equal('101');
@@ -106,20 +111,20 @@ describe('connection limit per client address', () => {
   });
 
   it('frees places when connections close and when their worker exits', async () => {
-    await start({ GUSHER_TRUSTED_PROXIES: '127.0.0.0/8' });
-    await connectMany(CONNECTIONS_MAX, '203.0.113.5');
+    await connectMany(CONNECTIONS_MAX, '203.0.113.7');
     sockets[0]?.socket.destroy();
-    await eventually(async () => (await connect('203.0.113.5')) === '101', 'a free place');
-    expect(await connect('203.0.113.5')).to.equal('429');
+    await eventually(async () => (await connect('203.0.113.7')) === '101', 'a free place');
+    expect(await connect('203.0.113.7')).to.equal('429');
     for (const pid of gusher.workerPids) process.kill(pid, 'SIGKILL');
     await eventually(
-      async () => (await connect('203.0.113.5')) === '101',
+      async () => (await connect('203.0.113.7')) === '101',
       'the places of the worker are free',
     );
   });
 
   it('counts loopback if the operator has set the limit', async () => {
-    await start({});
+    expect(await gusher.stop()).to.equal(0);
+    gusher = await start({});
     expect(await connectMany(CONNECTIONS_MAX + 1)).to.deep.equal([...allowed, '429']);
   });
 });
