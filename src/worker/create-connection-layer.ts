@@ -8,6 +8,7 @@ import type { Logger } from '../shared/logging/log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
 import { countError, type Stats } from '../shared/metrics/stats.ts';
 import type { Closers } from '../shared/process/closers.ts';
+import type { Recorder } from '../shared/tail/tap.ts';
 import type { Auth } from './auth/create-auth.ts';
 import type { Connection, Reply } from './connection/connection.ts';
 import { ConnectionEvents } from './connection/connection-events.ts';
@@ -35,6 +36,7 @@ export interface ConnectionLayerOptions {
   /** The HTTP server of the public port, which emits `upgrade`. */
   readonly server: Server;
   readonly stats: Stats;
+  readonly tap: Recorder;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: ClientLog;
   readonly log: Logger;
@@ -44,7 +46,7 @@ export type ConnectionLayer = ReturnType<typeof createConnectionLayer>;
 
 /** Creates what turns upgrade requests into connections, and keeps, limits and closes those connections. */
 export function createConnectionLayer(options: ConnectionLayerOptions) {
-  const { settings, apps, auth, hubLayer, server, stats, unexpected, clientLog, log } = options;
+  const { settings, apps, auth, hubLayer, server, stats, tap, unexpected, clientLog, log } = options;
   const { hub, broker, presence, sendQueue, sockets, clientEvents, webhookReporter } = hubLayer;
   const { bodyMaxBytes, messageMaxBytes, compression } = settings;
 
@@ -103,7 +105,7 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
   const upgrade = new UpgradeHandler({
     server,
     handshake,
-    gusherHandshake: new GusherHandshake({ ...common, authenticator, protocol, sockets, expiry }),
+    gusherHandshake: new GusherHandshake({ ...common, tap, authenticator, protocol, sockets, expiry }),
     pusherHandshake: createPusherHandshake(settings, { ...common, protocol: pusherProtocol }),
     unexpected,
     limits: { bodyMaxBytes, bodiless: BODILESS_METHODS },

@@ -77,7 +77,7 @@ export class Worker {
     const { tokens } = auth;
     const api = createApi({ ...common, store, tokens, hubLayer, isUpgrade, pipe, host });
     const { server } = api.publicServer;
-    this.#connectionLayer = createConnectionLayer({ ...common, auth, hubLayer, server });
+    this.#connectionLayer = createConnectionLayer({ ...common, tap, auth, hubLayer, server });
     new SocketReceiver(new UpgradeFastPath(server, isUpgrade), hubLayer.sockets);
     this.#store = store;
     this.#apps = apps;

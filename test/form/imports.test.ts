@@ -28,6 +28,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ],
   ws: [
     'primary/cli/clients/',
+    'primary/cli/diagnosis/network/probe.ts',
     'worker/connection/client-socket.ts',
     'worker/handshake/websocket-handshake.ts',
     'worker/websocket/ws-receiver-patch.ts',

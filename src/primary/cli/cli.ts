@@ -3,6 +3,7 @@ import { version } from '../../shared/version.ts';
 import { requireUtf8 } from './argument-encoding.ts';
 import { appsCommand } from './commands/apps.ts';
 import { checkCommand } from './commands/check.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { publishCommand } from './commands/publish.ts';
 import { startCommand } from './commands/start.ts';
 import { subscribeCommand } from './commands/subscribe.ts';
@@ -60,6 +61,7 @@ function commandLine(words: readonly string[]) {
       .command(startCommand)
       .command(appsCommand)
       .command(checkCommand)
+      .command(doctorCommand)
       .command(publishCommand)
       .command(subscribeCommand)
       .command(tailCommand)

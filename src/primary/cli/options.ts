@@ -35,3 +35,9 @@ export function requireName(argument: string, name: unknown, isValid: (text: str
   if (isValid(String(name))) return;
   throw new UsageError(`${argument}: must have 1 to 256 characters and no control characters`);
 }
+
+/** Returns the value of `--url`. Throws a `UsageError` if it is not a URL of clients. */
+export function checkedUrl(text: string): URL {
+  if (/^wss?:\/\/[^#]+$/.test(text) && URL.canParse(text)) return new URL(text);
+  throw new UsageError('--url must be a ws:// or wss:// URL');
+}

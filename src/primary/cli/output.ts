@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { parseJson } from '../../shared/json/parse-json.ts';
 
 /** Prints one line of a command's result. */
 export function print(line: string): void {
@@ -27,7 +28,7 @@ function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-const errorResponse = v.object({ error: v.object({ message: v.string() }) });
+const errorResponse = v.object({ error: v.object({ code: v.string(), message: v.string() }) });
 
 /** Returns the message in an error body. */
 export function errorMessageOf(body: string): string {
@@ -37,4 +38,10 @@ export function errorMessageOf(body: string): string {
     // Another program responded at that address.
     return 'the response is not from gusher';
   }
+}
+
+/** Returns the code in an error body; `undefined` if the response is not from gusher. */
+export function errorCodeOf(body: string): string | undefined {
+  const parsed = v.safeParse(errorResponse, parseJson(body));
+  return parsed.success ? printable(parsed.output.error.code) : undefined;
 }

@@ -52,6 +52,15 @@ export type TailEntry = Subject &
         readonly code?: string | undefined;
       }
     | {
+        /** The server accepts the request of a native client. */
+        readonly type: 'handshake';
+        readonly address?: string | undefined;
+        readonly userAgent?: string | undefined;
+        /** Whether a header of a proxy names the client, and whether one names the scheme. */
+        readonly hasForwardedFor: boolean;
+        readonly hasForwardedProto: boolean;
+      }
+    | {
         readonly type: 'rejected';
         readonly action: RejectedAction;
         readonly code: string;

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import type { Settings } from '../../../shared/config/settings.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
-import { HttpClient, HttpRequestError } from '../../../shared/net/http-client.ts';
+import { HttpClient, HttpRequestError, type OutboundRequest } from '../../../shared/net/http-client.ts';
 import { CommandFailedError } from '../errors.ts';
 import { errorMessageOf } from '../output.ts';
 
@@ -14,6 +14,11 @@ const SILENCE_MS = 45_000;
 
 /** The settings that lead to the API of a running gusher. */
 export const API_SETTINGS = ['apiListen', 'apiToken'] as const;
+
+interface ApiResponse {
+  readonly status: number;
+  readonly body: string;
+}
 
 /** Calls the API of a gusher on this machine, with the token of its settings. */
 export class ApiClient {
@@ -26,7 +31,16 @@ export class ApiClient {
   }
 
   /** Posts JSON. Rejects with a `CommandFailedError` if gusher does not respond. */
-  async post(path: string, body: string): Promise<{ status: number; body: string }> {
+  post(path: string, body: string): Promise<ApiResponse> {
+    return this.#send(path, { headers: { 'Content-Type': 'application/json', ...this.#headers }, body });
+  }
+
+  /** Rejects like `post`. */
+  get(path: string): Promise<ApiResponse> {
+    return this.#send(path, { headers: this.#headers });
+  }
+
+  async #send(path: string, request: Pick<OutboundRequest, 'headers' | 'body'>): Promise<ApiResponse> {
     const client = new HttpClient({
       timeoutMs: TIMEOUT_MS,
       requestsMax: 1,
@@ -34,10 +48,9 @@ export class ApiClient {
       responseMaxBytes: RESPONSE_MAX_BYTES,
       allowPrivate: true,
     });
-    const headers = { 'Content-Type': 'application/json', ...this.#headers };
     try {
       const url = `http://${this.#host}`;
-      const response = await client.send({ app: '', url, path, headers, body, isRepeatable: false });
+      const response = await client.send({ app: '', url, path, ...request, isRepeatable: false });
       return { status: response.status, body: response.body.toString() };
     } catch (error) {
       if (!(error instanceof HttpRequestError)) throw error;
@@ -61,7 +74,13 @@ export class ApiClient {
     }
     response.socket.setTimeout(SILENCE_MS, () => response.destroy());
     const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
-    for await (const line of lines) if (line !== '') yield line;
+    // The interface repeats errors of the response, also after the caller stopped reading.
+    lines.on('error', () => undefined);
+    try {
+      for await (const line of lines) if (line !== '') yield line;
+    } finally {
+      response.destroy();
+    }
     if (!signal.aborted) throw new CommandFailedError(`gusher at ${this.#host} closed the connection`);
   }
 

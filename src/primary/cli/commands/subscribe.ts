@@ -1,9 +1,8 @@
 import type { CommandModule } from 'yargs';
 import { DEMO_APP } from '../../../shared/apps/app.ts';
 import { reachableFromHere } from '../../../shared/net/address.ts';
-import { UsageError } from '../errors.ts';
 import { loadSettings, settingOptions } from '../load-settings.ts';
-import { type Arguments, textOption, wordsAfterDashes } from '../options.ts';
+import { type Arguments, checkedUrl, textOption, wordsAfterDashes } from '../options.ts';
 
 const LISTEN_SETTINGS = ['listen'] as const;
 
@@ -45,9 +44,4 @@ function urlOf(argv: Arguments): URL {
 function urlOfSettings(argv: Arguments): URL {
   const { settings } = loadSettings(argv, LISTEN_SETTINGS);
   return new URL(`ws://${reachableFromHere(settings.listen)}`);
-}
-
-function checkedUrl(text: string): URL {
-  if (/^wss?:\/\/[^#]+$/.test(text) && URL.canParse(text)) return new URL(text);
-  throw new UsageError('--url must be a ws:// or wss:// URL');
 }

@@ -45,7 +45,8 @@ export async function checkApps(settings: StoreSettings): Promise<Finding[]> {
   }
 }
 
-async function readApps(settings: StoreSettings): Promise<StoredApps> {
+/** Reads the apps of a store. Rejects with a readable message if it is unavailable. */
+export async function readApps(settings: StoreSettings): Promise<StoredApps> {
   const invalid = new Map<string, readonly string[]>();
   const store = createAppStore(settings, (key, fields) => invalid.set(key, fields));
   try {

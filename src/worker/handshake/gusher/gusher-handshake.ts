@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 import { ERRORS, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import type { ClientLog } from '../../../shared/logging/client-log.ts';
 import type { UnexpectedErrors } from '../../../shared/logging/unexpected-errors.ts';
+import type { TailEntry } from '../../../shared/tail/tail.ts';
+import type { Recorder } from '../../../shared/tail/tap.ts';
 import type { Authenticator, AuthResult } from '../../auth/authenticator.ts';
 import { Grants } from '../../auth/grants.ts';
 import type { ClientSocket } from '../../connection/client-socket.ts';
@@ -18,6 +20,8 @@ import type { WebSocketHandshake } from '../websocket-handshake.ts';
 import { newConnectionId } from './connection-id.ts';
 import { appSegmentOf, readCredentials, requestsCloseFrame } from './gusher-path.ts';
 
+const USER_AGENT_MAX_LENGTH = 200;
+
 export interface GusherHandshakeDependencies {
   readonly authenticator: Authenticator;
   readonly protocol: WireProtocol;
@@ -29,6 +33,7 @@ export interface GusherHandshakeDependencies {
   readonly expiry: Pick<TokenExpiry, 'track'>;
   readonly unexpected: UnexpectedErrors;
   readonly clientLog: Pick<ClientLog, 'connectRejected'>;
+  readonly tap: Recorder;
 }
 
 /**
@@ -61,12 +66,13 @@ export class GusherHandshake {
 
   /** Rejects with a `GusherError` if the client may not connect. */
   async handle(request: UpgradeRequest, socket: Socket, head: Buffer): Promise<void> {
-    const { authenticator, quota, handshake } = this.#dependencies;
+    const { authenticator, quota, handshake, tap } = this.#dependencies;
     const credentials = readCredentials(request);
     this.#rejectWhenStopping();
     const authResult = await authenticator.authenticate(credentials);
     await quota.requireRoom(authResult.app.key, authResult.app.max_connections);
     this.#rejectWhenStopping();
+    if (tap.isOpen) tap.record(handshakeEntry(request, socket, authResult));
     handshake.complete(request, socket, head, (client) => this.#openConnection(client, socket, authResult));
   }
 
@@ -115,4 +121,17 @@ export class GusherHandshake {
   #rejectWhenStopping(): void {
     if (this.#stopping) throw new GusherError('server_stopping');
   }
+}
+
+/** Shows an operator what a proxy sent. */
+function handshakeEntry({ headers }: UpgradeRequest, socket: Socket, { app, userId }: AuthResult): TailEntry {
+  return {
+    type: 'handshake',
+    app: app.key,
+    user: userId === '' ? undefined : userId,
+    address: socket.remoteAddress,
+    userAgent: headers['user-agent']?.slice(0, USER_AGENT_MAX_LENGTH),
+    hasForwardedFor: (headers['x-forwarded-for'] ?? headers.forwarded) !== undefined,
+    hasForwardedProto: (headers['x-forwarded-proto'] ?? headers.forwarded) !== undefined,
+  };
 }

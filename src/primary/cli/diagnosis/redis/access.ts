@@ -1,0 +1,26 @@
+import { type Finding, ok, problem, warning } from '../finding.ts';
+import type { RedisFacts } from './facts.ts';
+
+/** Judges the commands that Redis rejected, by name of the key or channel. */
+export function judgeAccess({ rejected, info }: RedisFacts): Finding[] {
+  const check = 'redis access';
+  // A replica rejects every write; its role says why.
+  const relevant = rejected.filter(({ reply }) => !(info.role === 'slave' && reply.startsWith('READONLY')));
+  if (relevant.length === 0)
+    return [ok(check, 'every command that gusher needs is allowed on its keys and channels')];
+  return relevant.map(({ command, name, reply, purpose, isOptional }) => {
+    const subject = name === '' ? command : `${command} ${name}`;
+    const message = `${subject} is rejected: ${reply}; needed for ${purpose}`;
+    const cure = cureOf(command, name, reply);
+    return isOptional ? warning(check, message, cure) : problem(check, message, cure);
+  });
+}
+
+function cureOf(command: string, name: string, reply: string): string {
+  if (reply.startsWith('OOM')) return 'Give Redis more memory (maxmemory).';
+  if (reply.startsWith('MISCONF')) return 'Correct the persistence of Redis: see its log.';
+  if (!reply.startsWith('NOPERM')) return 'See docs/settings.md for the permissions of gusher.';
+  const isChannel = /SUBSCRIBE|PUBLISH/.test(command);
+  const rule = name === '' ? '' : ` ${isChannel ? '&' : '~'}${name}`;
+  return `ACL SETUSER <user> +${command.toLowerCase()}${rule} (docs/settings.md has all permissions)`;
+}
