@@ -2,7 +2,7 @@ import type { App } from '../shared/apps/app.ts';
 import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { Amounts } from '../shared/ipc/amounts.ts';
-import type { BrokerStatus } from '../shared/ipc/messages.ts';
+import type { BrokerStatus, ToWorker } from '../shared/ipc/messages.ts';
 import type { ClientLog } from '../shared/logging/client-log.ts';
 import type { Logger } from '../shared/logging/log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
@@ -26,10 +26,24 @@ import { AppRates } from './limits/app-rates.ts';
 import { NameAllowance } from './limits/name-allowance.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
-/** Whether every worker of this host is connected to its broker, and whether the host is stopping. */
+/** The state of the host, as the primary reported it last. */
 export interface HostState {
+  /** Every worker of this host is connected to its broker. */
   readonly live: boolean;
+  /** Number of ready workers that are connected. */
+  readonly connected: number;
   readonly stopping: boolean;
+  /** How often `live` ended. A publication during which it changed may have missed clients. */
+  readonly outages: number;
+}
+
+export function nextHostState(
+  { live: wasLive, outages }: HostState,
+  { live, connected, stopping }: ToWorker & { type: 'host' },
+): HostState {
+  // While the host stops, its workers close their connections in order.
+  const isOutage = wasLive && !live && !stopping;
+  return { live, connected, stopping, outages: isOutage ? outages + 1 : outages };
 }
 
 export interface HubOptions {
@@ -49,26 +63,13 @@ export interface HubOptions {
 export type HubLayer = ReturnType<typeof createHub>;
 
 /** Creates the hub with its broker, its presence client, and the queues that lead to clients and to the primary. */
-export function createHub({
-  settings,
-  hostId,
-  apps,
-  pipe,
-  host,
-  stats,
-  tap,
-  unexpected,
-  clientLog,
-  log,
-}: HubOptions) {
+export function createHub(options: HubOptions) {
+  const { settings, hostId, apps, pipe, host, stats, tap, unexpected, clientLog, log } = options;
   const flushCycle = createFlushCycle({ settings, pipe, clientLog, stats });
   const { sendQueue, fanOut, presenceReporter, webhookReporter } = flushCycle;
   const { broker, relay } = createBroker({
-    settings,
-    hostId,
-    log,
-    stats,
-    pipe,
+    ...{ settings, hostId, log, stats, pipe },
+    connectedWorkers: () => host().connected,
     isIdle: () => fanOut.isIdle,
   });
   const presence = new PresenceClient({
@@ -106,8 +107,7 @@ export function createHub({
   const publisherOf = (source: PublisherOptions['source']): Publisher =>
     new Publisher({
       broker,
-      isLive: () => host().live,
-      mayHaveMissed: () => !host().live && !host().stopping,
+      host,
       stats,
       tap,
       source,

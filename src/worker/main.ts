@@ -79,7 +79,7 @@ function drainAsOrphan(): void {
   if (isOrphan) return;
   isOrphan = true;
   setTimeout(() => process.exit(0), ORPHAN_DRAIN_MS + ORPHAN_GRACE_MS);
-  worker?.receive({ type: 'host', live: false, stopping: true });
+  worker?.receive({ type: 'host', live: false, connected: 0, stopping: true });
   void drainAndExit(ORPHAN_DRAIN_MS);
 }
 

@@ -15,7 +15,7 @@ import { Tap } from '../shared/tail/tap.ts';
 import { type Auth, createAuth } from './auth/create-auth.ts';
 import { type Api, createApi } from './create-api.ts';
 import { type ConnectionLayer, createConnectionLayer } from './create-connection-layer.ts';
-import { createHub, type HostState, type HubLayer } from './create-hub.ts';
+import { createHub, type HostState, type HubLayer, nextHostState } from './create-hub.ts';
 import { UpgradeFastPath } from './handshake/upgrade-fast-path.ts';
 import type { UpgradeRequest } from './handshake/upgrade-request.ts';
 import { SocketReceiver } from './ipc/socket-receiver.ts';
@@ -48,7 +48,7 @@ export class Worker {
   readonly #hubLayer: HubLayer;
   readonly #api: Api;
   readonly #connectionLayer: ConnectionLayer;
-  #host: HostState = { live: false, stopping: false };
+  #host: HostState = { live: false, connected: 0, stopping: false, outages: 0 };
   #statsReporter: StatsReporter | undefined;
   readonly #gauges: WorkerGaugeReader;
   #draining: Promise<boolean> | undefined;
@@ -125,7 +125,7 @@ export class Worker {
   #receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'host':
-        this.#host = { live: message.live, stopping: message.stopping };
+        this.#host = nextHostState(this.#host, message);
         if (message.server !== undefined) this.#hubLayer.broker.follow(message.server);
         break;
       case 'names':

@@ -78,12 +78,15 @@ async function relayHost(count: number): Promise<Host> {
 async function redisHost(count: number, url: string): Promise<Host> {
   const make = (): Broker =>
     new RedisBroker({
-      url,
-      prefix: 'test:',
-      hostId: 'host',
-      maxBytes: 2 * MEBIBYTE,
-      stats: createStats(),
-      log: silentLog(),
+      ...{
+        url,
+        prefix: 'test:',
+        hostId: 'host',
+        maxBytes: 2 * MEBIBYTE,
+        stats: createStats(),
+        log: silentLog(),
+      },
+      connectedWorkers: () => count,
     });
   const members = await openAll(Array.from({ length: count }, make));
   return { members, end: async () => undefined };

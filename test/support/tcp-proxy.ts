@@ -5,12 +5,17 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpProxy {
   /** The destination port of new connections. */
   port: number;
+  /** Receives what clients write, as it arrives. */
+  onWrite: (bytes: Buffer) => void = () => undefined;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
   private constructor(port: number) {
     this.port = port;
-    this.#server = createServer((socket) => this.#forward(socket, connect(this.port, '127.0.0.1')));
+    this.#server = createServer((socket) => {
+      socket.on('data', (bytes: Buffer) => this.onWrite(bytes));
+      this.#forward(socket, connect(this.port, '127.0.0.1'));
+    });
   }
 
   static async start(port: number): Promise<TcpProxy> {

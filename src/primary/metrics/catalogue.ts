@@ -178,6 +178,14 @@ export const METRICS: readonly Metric[] = [
     })),
   },
   {
+    name: 'gusher_broker_gaps_total',
+    type: 'counter',
+    help: 'Lost subscriber connections to Redis, once per worker. In each gap, the clients of that worker may have missed messages.',
+    labels: [],
+    alert: 'It rises although nobody restarted Redis.',
+    read: single(({ stats }) => stats.brokerGaps),
+  },
+  {
     name: 'gusher_publish_to_write_seconds',
     type: 'histogram',
     help: 'Seconds from the acceptance of a publication until a worker has written it to its last subscriber, once per worker and protocol. origin host: the clock of this host measures all of it, Redis included. origin elsewhere: from the arrival at the worker, because clocks of hosts differ.',

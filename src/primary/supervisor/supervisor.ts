@@ -408,9 +408,9 @@ export class Supervisor implements SlotListener {
     const ready = this.#slots.filter((slot) => slot.state === 'ready');
     const server = this.#server;
     const isOnServer = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
-    const live =
-      ready.length > 0 && ready.every((slot) => slot.brokerStatus === 'connected' && isOnServer(slot));
-    const host = { live, stopping: this.#stopping, ...(server !== undefined && { server }) };
+    const connected = ready.filter((slot) => slot.brokerStatus === 'connected' && isOnServer(slot)).length;
+    const live = connected > 0 && connected === ready.length;
+    const host = { live, connected, stopping: this.#stopping, ...(server !== undefined && { server }) };
     for (const slot of this.#slots) slot.send({ type: 'host', ...host });
   }
 

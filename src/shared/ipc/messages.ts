@@ -57,9 +57,10 @@ export type ToWorker =
   | { type: 'start'; settings: Settings; slot: number; hostId: string; demoApp: App | undefined }
   /**
    * The state of the host, after each change. `live`: all workers are connected to the broker, and to one server.
-   * `server`: the server of the newest connection; connections to other servers must reconnect.
+   * `connected`: the number of ready workers that are connected. `server`: the server of the newest connection;
+   * connections to other servers must reconnect.
    */
-  | { type: 'host'; live: boolean; stopping: boolean; server?: string }
+  | { type: 'host'; live: boolean; connected: number; stopping: boolean; server?: string }
   /** Bytes of names (channels, users) that this worker may add until the next such message. */
   | { type: 'names'; bytes: number }
   /**

@@ -50,6 +50,8 @@ export interface Stats {
   publications: { api: number; pusher_api: number; client: number; direct: number };
   /** Publications received from the broker with subscribers on this worker, by the host that accepted them. */
   publicationsReceived: { host: number; elsewhere: number };
+  /** How often the subscriptions in Redis were lost. In each gap, clients of this worker may have missed messages. */
+  brokerGaps: number;
   /** Malformed messages received from Redis. */
   publicationsMalformed: number;
   /** Messages written to clients, counted per client: publications, and messages to users and sockets. */
@@ -85,6 +87,7 @@ export function createStats(): Stats {
     protocolErrors: 0,
     publications: { api: 0, pusher_api: 0, client: 0, direct: 0 },
     publicationsReceived: { host: 0, elsewhere: 0 },
+    brokerGaps: 0,
     publicationsMalformed: 0,
     deliveries: 0,
     deliveredBytes: 0,

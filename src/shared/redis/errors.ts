@@ -1,4 +1,6 @@
-/** True if Redis was reached and said no. */
+import { hasMessage } from './ioredis-messages.ts';
+
+/** Returns true if the error is an error reply of Redis. */
 export function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
@@ -10,18 +12,17 @@ export function isReplyError(error: unknown): error is Error {
 export function replyErrorCode(error: unknown): string | undefined {
   if (!isReplyError(error)) return undefined;
   const [, atExec] = /^EXECABORT .* because of: (\w+)/.exec(error.message) ?? [];
-  const [first] = (error as { previousErrors?: readonly unknown[] }).previousErrors ?? [];
-  return atExec ?? replyErrorCode(first) ?? error.message.split(' ', 1)[0];
+  return atExec ?? replyErrorCode(firstOf(error)) ?? error.message.split(' ', 1)[0];
 }
 
-/** True if Redis discarded a transaction without executing any command. */
+/** Returns true if Redis discarded a transaction without executing any command. */
 export function isDiscarded(error: unknown): boolean {
   return isReplyError(error) && error.message.startsWith('EXECABORT');
 }
 
-/** True if the error only follows from a connection that was closed before. */
+/** Returns true if the command was rejected because its connection had closed before. */
 export function isStreamClosedError(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+  return hasMessage(error, 'streamNotWritable');
 }
 
 /** The TLS handshake timed out: a port without TLS waits for the end of a command. */
@@ -43,53 +44,91 @@ const REPLY_MAX_LENGTH = 200;
  * quote.
  */
 export function redisReply(error: unknown): string | undefined {
-  const word = replyErrorCode(error);
-  if (word === undefined || !isReplyError(error)) return undefined;
-  const [first] = (error as { previousErrors?: readonly Error[] }).previousErrors ?? [];
-  const text = (first ?? error).message.replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, REPLY_MAX_LENGTH);
-  return PLAIN_REPLIES.has(word) ? text : text.replace(/['"`].*$/, '').trimEnd();
+  const code = replyErrorCode(error);
+  if (code === undefined || !isReplyError(error)) return undefined;
+  const text = (firstOf(error) ?? error).message.replace(/[\p{Cc}\p{Cs}]/gu, ' ').slice(0, REPLY_MAX_LENGTH);
+  return PLAIN_REPLIES.has(code) ? text : text.replace(/['"`].*$/, '').trimEnd();
 }
 
-const NO_CLUSTER = 'this is a node of a Redis Cluster, which gusher cannot use';
+/** Returns the first error of a discarded transaction. */
+function firstOf(error: Error): Error | undefined {
+  const { previousErrors } = error as { previousErrors?: readonly Error[] };
+  return previousErrors?.[0];
+}
+
+const CLUSTER_NODE =
+  'the server is a node of a Redis Cluster, which gusher does not support; use one Redis, or Sentinels';
+const PASSWORD = 'correct the user and the password in GUSHER_REDIS_URL';
+const ADDRESS = 'start Redis, or correct GUSHER_REDIS_URL';
+const MASTER = 'GUSHER_REDIS_URL must lead to the master';
+/** The server is a replica. */
+export const REPLICA_MESSAGE = `Redis is a read-only replica; ${MASTER}`;
+const NO_TLS = 'use redis:// if its port does not use TLS';
+
+/** Problem and cure for each code of an error reply. */
 const MESSAGE_OF_REPLY: ReadonlyMap<string, string> = new Map([
-  ['WRONGPASS', 'Redis refuses the password'],
-  ['NOAUTH', 'Redis refuses the password'],
-  ['MOVED', NO_CLUSTER],
-  ['CLUSTERDOWN', NO_CLUSTER],
-  ['DENIED', 'Redis is in protected mode and refuses clients of other hosts'],
-  ['READONLY', 'Redis is a replica, which takes no writes'],
+  ['BUSY', 'a script blocks Redis; end it with SCRIPT KILL'],
+  ['CLUSTERDOWN', CLUSTER_NODE],
+  [
+    'DENIED',
+    'Redis is in protected mode and rejects clients of other hosts; set a password, or protected-mode no',
+  ],
+  ['LOADING', 'Redis is loading its data; gusher connects when it has finished'],
+  ['MASTERDOWN', `Redis is a replica that has lost its master; ${MASTER}`],
+  ['MISCONF', 'Redis cannot save its data and rejects writes; check its disk and its log'],
+  ['MOVED', CLUSTER_NODE],
+  ['NOAUTH', `Redis requires a password; ${PASSWORD}`],
+  ['NOPERM', 'the ACL of Redis forbids a command, key or channel; docs/settings.md lists what gusher needs'],
+  ['NOREPLICAS', 'Redis has too few replicas and rejects writes; check them, or min-replicas-to-write'],
+  ['OOM', 'Redis has reached maxmemory and rejects writes; raise maxmemory'],
+  ['READONLY', REPLICA_MESSAGE],
+  ['WRONGPASS', `Redis rejects the password; ${PASSWORD}`],
+]);
+
+/** Problem and cure for replies with the general code `ERR`, by the start of their text. */
+const MESSAGE_OF_TEXT: ReadonlyMap<string, string> = new Map([
+  ['ERR DB index is out of range', 'Redis does not have the database of GUSHER_REDIS_URL; raise databases'],
+  ['ERR max number of clients', 'Redis has reached its limit of clients; raise maxclients'],
 ]);
 
 /**
- * Describes a Redis error without secrets. Of unknown error replies only the code is shown, because the rest may repeat
- * input.
+ * Describes a Redis error and its cure without secrets. Of unknown error replies only the code is shown, because the rest
+ * may repeat input.
  */
 export function describeRedisError(error: unknown): string {
-  // A connection that Redis ends in good order has no error.
-  if (!(error instanceof Error)) return 'Redis ended the connection';
+  // When Redis closes a connection in order, no error occurs.
+  if (!(error instanceof Error)) return 'Redis closed the connection';
   if (error instanceof WrongServerError) return error.message;
+  if (isReplyError(error)) return describeReply(error);
+  return describeSentinelError(error) ?? describeConnectionError(error);
+}
+
+function describeReply(error: Error): string {
+  for (const [start, message] of MESSAGE_OF_TEXT) if (error.message.startsWith(start)) return message;
+  const code = replyErrorCode(error) ?? '';
+  return MESSAGE_OF_REPLY.get(code) ?? `Redis returned the error ${code}`;
+}
+
+function describeSentinelError(error: Error): string | undefined {
+  if (!hasMessage(error, 'sentinelsUnreachable')) return undefined;
+  return /WRONGPASS|NOAUTH/.test(error.message)
+    ? 'the Sentinels reject the password; correct it in GUSHER_REDIS_URL'
+    : 'no Sentinel knows the address of the master; check the Sentinels and the name of the master';
+}
+
+function describeConnectionError(error: Error): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (isReplyError(error)) {
-    if (message === 'ERR DB index is out of range') return 'Redis has no such database';
-    if (message.startsWith('ERR max number of clients'))
-      return 'Redis has as many clients as it may have (maxclients)';
-    const word = replyErrorCode(error) ?? '';
-    return MESSAGE_OF_REPLY.get(word) ?? `Redis answers ${word}`;
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') {
+    return `no server listens at the address of Redis; ${ADDRESS}`;
   }
-  if (message.startsWith('All sentinels are unreachable')) {
-    return /WRONGPASS|NOAUTH/.test(message)
-      ? 'the Sentinels refuse the password'
-      : 'no Sentinel names the master';
+  if (hasMessage(error, 'connectionClosed') || hasMessage(error, 'retriesReached')) {
+    return 'Redis closed the connection';
   }
-  if (code === 'ECONNREFUSED' || code === 'ENOENT') return 'nothing listens at the Redis address';
-  if (/^(Connection is closed|Reached the max retries)/.test(message)) return 'Redis ended the connection';
-  if (code === 'TLS_TIMEOUT')
-    return 'Redis does not answer over TLS; use redis:// if its port is without TLS';
-  if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
-    return 'TLS with Redis fails; use redis:// if its port is without TLS';
+  if (code === 'TLS_TIMEOUT') return `Redis did not answer over TLS; ${NO_TLS}`;
+  if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) return `TLS with Redis failed; ${NO_TLS}`;
+  if (hasMessage(error, 'unknownType')) {
+    return 'the server at the address of Redis is no Redis; correct GUSHER_REDIS_URL';
   }
-  if (/^(Unknown RESP type|Protocol error)/.test(message))
-    return 'what answers at the Redis address is not Redis';
-  if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis does not answer';
-  return `Redis is not reachable (${code ?? message})`;
+  if (code === 'ETIMEDOUT' || /timed out$/.test(message)) return 'Redis did not answer in time';
+  return `Redis cannot be reached (${code ?? message}); ${ADDRESS}`;
 }

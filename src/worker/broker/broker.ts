@@ -25,6 +25,10 @@ export interface BrokerHealth {
   readonly reason?: string;
   /** Time from publication to delivery, in ms. */
   readonly roundTripMs?: number;
+  /** Number of workers of all hosts that are connected to the same Redis. */
+  readonly workers?: number;
+  /** How often this worker may have missed publications, because its connection to Redis was lost. */
+  readonly gaps?: number;
 }
 
 /**

@@ -10,6 +10,8 @@ export interface CreateBrokerOptions {
   readonly settings: Settings;
   /** Random; the same for all workers of this host. */
   readonly hostId: string;
+  /** Returns the number of workers of this host that are connected to the broker. */
+  readonly connectedWorkers: () => number;
   readonly log: Logger;
   readonly stats: Stats;
   /** The pipe of the embedded broker. */
@@ -23,19 +25,13 @@ export function createBroker(options: CreateBrokerOptions): {
   broker: Broker;
   relay: RelayBroker | undefined;
 } {
-  const { settings, hostId, log, stats, pipe, isIdle } = options;
+  const { settings, hostId, connectedWorkers, log, stats, pipe, isIdle } = options;
   const { redisUrl: url, redisPrefix: prefix } = settings;
   if (url === undefined) {
     const relay = new RelayBroker({ pipe, isIdle });
     return { broker: relay, relay };
   }
-  const broker = new RedisBroker({
-    url,
-    prefix,
-    hostId,
-    maxBytes: publicationMaxBytes(settings),
-    log,
-    stats,
-  });
+  const maxBytes = publicationMaxBytes(settings);
+  const broker = new RedisBroker({ url, prefix, hostId, connectedWorkers, maxBytes, log, stats });
   return { broker, relay: undefined };
 }

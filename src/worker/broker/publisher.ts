@@ -15,10 +15,11 @@ import type { Broker } from './broker.ts';
 
 export interface PublisherOptions {
   readonly broker: Pick<Broker, 'publish' | 'broadcast'>;
-  /** Returns true while every worker of this host is connected to its broker. */
-  readonly isLive: () => boolean;
-  /** Returns true if a worker of this host may have missed publications. */
-  readonly mayHaveMissed: () => boolean;
+  /**
+   * `live`: every worker of this host is connected to its broker. `outages`: how often that ended; a worker may have
+   * missed publications then, even if all are connected again.
+   */
+  readonly host: () => { readonly live: boolean; readonly outages: number };
   readonly stats: Pick<Stats, 'publications'>;
   /** Who publishes through it. */
   readonly source: 'api' | 'pusher_api' | 'client';
@@ -64,11 +65,11 @@ export class Publisher {
   /** Publishes to the subscribers of a channel. */
   async publish(appKey: string, publication: Publication): Promise<void> {
     this.check(publication);
-    this.#requireLive();
+    const outages = this.#requireLive();
     const { broker, stats, source, onPublished, tap } = this.#options;
     const accepted = { ...publication, acceptedAt: hostNow() };
     await broker.publish(topicOf(appKey, publication.channel), accepted);
-    this.#confirmDelivery();
+    this.#confirmDelivery(outages);
     stats.publications[source] += 1;
     onPublished?.(appKey);
     if (tap.isOpen) tap.record({ type: 'published', app: appKey, ...shownOf(publication) });
@@ -77,21 +78,24 @@ export class Publisher {
   /** Sends a control message: to all connections of a user, or to one connection. */
   async broadcast(message: ControlMessage): Promise<void> {
     if (isDirectMessage(message)) this.check(message);
-    this.#requireLive();
+    const outages = this.#requireLive();
     await this.#options.broker.broadcast(message);
-    this.#confirmDelivery();
+    this.#confirmDelivery(outages);
     if (!isDirectMessage(message)) return;
     const { stats, tap } = this.#options;
     stats.publications.direct += 1;
     if (tap.isOpen) tap.record({ type: 'published', ...recipientOf(message) });
   }
 
-  #requireLive(): void {
-    if (!this.#options.isLive()) throw new GusherError('broker_unavailable');
+  /** Returns the number of outages until now. */
+  #requireLive(): number {
+    const { live, outages } = this.#options.host();
+    if (!live) throw new GusherError('broker_unavailable');
+    return outages;
   }
 
-  #confirmDelivery(): void {
-    if (this.#options.mayHaveMissed()) throw new GusherError('outcome_unknown');
+  #confirmDelivery(outagesBefore: number): void {
+    if (this.#options.host().outages !== outagesBefore) throw new GusherError('outcome_unknown');
   }
 }
 

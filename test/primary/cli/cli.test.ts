@@ -345,7 +345,8 @@ describe('the command line', () => {
       const { code, errorLines } = await gusherProcess(['apps', 'list']);
       expect({ code, errorLines }).to.deep.equal({
         code: 1,
-        errorLines: 'gusher: nothing listens at the Redis address\n',
+        errorLines:
+          'gusher: no server listens at the address of Redis; start Redis, or correct GUSHER_REDIS_URL\n',
       });
     });
 

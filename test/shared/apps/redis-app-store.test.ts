@@ -32,7 +32,7 @@ describe('RedisAppStore, when Redis does not answer', () => {
     process.on('warning', warn);
     const keys = Array.from({ length: 30 }, (_, number) => `shop-${number}`);
     const outcomes = await Promise.all(keys.map((key) => store.load(key).catch((error) => error.message)));
-    expect(new Set(outcomes)).to.deep.equal(new Set(['Redis does not answer']));
+    expect(new Set(outcomes)).to.deep.equal(new Set(['Redis did not answer in time']));
     redis.signal('SIGCONT');
     await eventually(
       () =>

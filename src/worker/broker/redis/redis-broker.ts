@@ -26,6 +26,8 @@ export interface RedisBrokerOptions {
   readonly prefix: string;
   /** Random; the same for all workers of this host. */
   readonly hostId: string;
+  /** Returns the number of workers of this host that are connected to the broker. */
+  readonly connectedWorkers: () => number;
   /** Maximum size of a publication: see `publicationMaxBytes`. */
   readonly maxBytes: number;
   readonly stats: Stats;
@@ -44,16 +46,17 @@ export class RedisBroker implements Broker {
   readonly #receiver: RedisReceiver;
   readonly #log: RedisLog;
   readonly #hostId: string;
+  readonly #stats: Pick<Stats, 'brokerGaps'>;
   #listener: BrokerListener | undefined;
 
-  constructor({ url, prefix, hostId, maxBytes, stats, log: logger }: RedisBrokerOptions) {
-    const log = new RedisLog(logger);
+  constructor(options: RedisBrokerOptions) {
+    const { url, prefix, hostId, connectedWorkers, maxBytes, stats } = options;
+    const log = new RedisLog(options.log);
     this.#log = log;
     this.#hostId = hostId;
+    this.#stats = stats;
     this.#link = new RedisLink({
-      url,
-      prefix,
-      log,
+      ...{ url, prefix, hostId, connectedWorkers, stats, log },
       onStatus: (status) => this.#listener?.statusChanged(status),
       onRefused: (topic) => this.#listener?.subscriptionRejected(topic),
     });
@@ -61,7 +64,10 @@ export class RedisBroker implements Broker {
     const publisher = this.#link.publisher.client;
     const subscriber = this.#link.subscriber.client;
     const onReadOnly = this.#link.leaveReplica;
-    this.#publisher = new RedisPublisher({ publisher, subscriber, prefix, echo, health, log, onReadOnly });
+    const isStalled = (): boolean => this.#link.isStalled;
+    this.#publisher = new RedisPublisher({
+      ...{ publisher, subscriber, prefix, connectedWorkers, echo, health, log, isStalled, onReadOnly },
+    });
     this.#receiver = new RedisReceiver({
       client: subscriber,
       prefix,
@@ -83,12 +89,15 @@ export class RedisBroker implements Broker {
   }
 
   get health(): BrokerHealth {
-    const { status, lastError, health } = this.#link;
-    if (status !== 'connected') return { reason: describeRedisError(lastError) };
-    const { error, roundTripMs } = health;
+    const { status, lastError, knownWorkers, health } = this.#link;
+    const gaps = this.#stats.brokerGaps;
+    if (status !== 'connected') return { reason: describeRedisError(lastError), gaps };
+    const { reason, roundTripMs } = health;
     return {
-      ...(error !== undefined && { reason: describeRedisError(error) }),
+      ...(reason !== undefined && { reason }),
       ...(roundTripMs !== undefined && { roundTripMs }),
+      ...(knownWorkers > 0 && { workers: knownWorkers }),
+      gaps,
     };
   }
 

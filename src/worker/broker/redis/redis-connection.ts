@@ -5,6 +5,9 @@ import type { ServerIdentity } from '../../../shared/redis/server-identity.ts';
 /** A connection without an answer for so long is closed. Longer than a command may take, because Redis may pause. */
 const SILENCE_TIMEOUT_MS = 4_000;
 
+/** Redis has stalled if a PING is unanswered for so long: longer than a check interval. */
+const STALLED_AFTER_MS = 800;
+
 /** One of the two connections to Redis, and the server behind it. */
 export class RedisConnection {
   readonly client: Redis;
@@ -15,6 +18,11 @@ export class RedisConnection {
   constructor(options: { url: string; name: string; onError: (error: Error) => void }) {
     const { url, name, onError } = options;
     this.client = createRedisClient(url, { name, onError });
+  }
+
+  /** True while Redis does not answer. Other connections of this host may be about to give up. */
+  get isStalled(): boolean {
+    return this.#silentSince !== undefined && performance.now() - this.#silentSince > STALLED_AFTER_MS;
   }
 
   /** Resets what is known of the server, after the connection has closed. */

@@ -1,8 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BrokerStatus } from '../../../shared/ipc/messages.ts';
+import type { Stats } from '../../../shared/metrics/stats.ts';
 import { CONTROL_TOPIC } from '../../../shared/model/control-message.ts';
 import { dropConnection, escapePattern, leaveOtherServers, quitRedis } from '../../../shared/redis/client.ts';
-import { isReplyError, replyErrorCode, WrongServerError } from '../../../shared/redis/errors.ts';
+import {
+  isReplyError,
+  REPLICA_MESSAGE,
+  replyErrorCode,
+  WrongServerError,
+} from '../../../shared/redis/errors.ts';
+import { IOREDIS_MESSAGES } from '../../../shared/redis/ioredis-messages.ts';
 import { readServerRole } from '../../../shared/redis/server-identity.ts';
 import { Deferred } from '../../../shared/scheduling/deferred.ts';
 import { BACKPUSH_TOPIC } from '../backpush.ts';
@@ -20,16 +27,37 @@ const CHECKS_PER_MEASUREMENT = 2;
 /** Pause before a connection is made again that would meet the same error. */
 const ERROR_PAUSE_MS = 1_000;
 
-const REPLICA = 'Redis is a replica, which takes no writes';
-const OTHER_SERVER = 'connections lead to different Redis servers';
+/**
+ * Time in which the workers of all hosts reconnect after an outage of Redis. A host that publishes earlier than the
+ * others subscribe would publish messages that they miss.
+ */
+const RECONNECT_TOGETHER_MS = 3_000;
+const RECONNECT_POLL_MS = 50;
+
+const OTHER_SERVER = 'the connections lead to different Redis servers';
 
 export interface RedisLinkOptions {
   readonly url: string;
   readonly prefix: string;
+  readonly hostId: string;
+  /** Returns the number of workers of this host that are connected to the broker. */
+  readonly connectedWorkers: () => number;
+  readonly stats: Pick<Stats, 'brokerGaps'>;
   readonly log: RedisLog;
   readonly onStatus: (status: BrokerStatus) => void;
   /** Redis rejected the subscription to this topic. */
   readonly onRefused: (topic: string) => void;
+}
+
+/**
+ * What the subscriber connection has, and whether the link may connect:
+ * `unsubscribed` (no connection, or one that is not subscribed to every wanted topic) → `subscribed` (waits for the
+ * publisher connection) → `confirming` (both connections lead to one master; Redis confirms that it has every topic) →
+ * `confirmed`. A lost publisher connection leads back to `subscribed`, a lost subscriber connection to `unsubscribed`.
+ * Each change creates a new object, so that an answer of Redis is compared with the state in which it was requested.
+ */
+interface Subscribing {
+  readonly phase: 'unsubscribed' | 'subscribed' | 'confirming' | 'confirmed';
 }
 
 /**
@@ -48,10 +76,8 @@ export class RedisLink {
   readonly #firstAttempt = new Deferred();
   #status: BrokerStatus = 'connecting';
   #lastError: unknown;
-  /** The subscriber connection has requested every topic that was wanted when it was made. */
-  #hasResubscribed = false;
-  /** Identifies the confirmation in progress. */
-  #confirmation: symbol | undefined;
+  #subscribing: Subscribing = { phase: 'unsubscribed' };
+  #knownWorkers = 0;
   #checkTimer: NodeJS.Timeout | undefined;
   #checkedAt = 0;
   #checks = 0;
@@ -59,7 +85,7 @@ export class RedisLink {
   #reconnectedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RedisLinkOptions) {
-    const { url, prefix, log } = options;
+    const { url, prefix, hostId, connectedWorkers, log } = options;
     this.#options = options;
     const onError = (error: Error): void => {
       this.#setError(error);
@@ -76,7 +102,7 @@ export class RedisLink {
       onUnanswered: (error) => this.#drop(this.subscriber, error),
     });
     const publisher = this.publisher.client;
-    this.echo = new RedisEcho({ publisher, prefix });
+    this.echo = new RedisEcho({ publisher, prefix, hostId, connectedWorkers, log });
     this.health = new RedisHealth({ publisher, echo: this.echo, prefix, log });
     this.subscriber.client.on('ready', () => void this.#onSubscriberReady());
     this.subscriber.client.on('close', this.#onSubscriberClose);
@@ -90,12 +116,22 @@ export class RedisLink {
 
   /** True while Redis confirms subscriptions: connected, or about to be. */
   get acceptsSubscriptions(): boolean {
-    return this.#status === 'connected' || this.#confirmation !== undefined;
+    return this.#status === 'connected' || this.#subscribing.phase === 'confirming';
   }
 
   /** The error that disconnected the link, or keeps it disconnected. */
   get lastError(): unknown {
     return this.#lastError;
+  }
+
+  /** Number of workers of all hosts that were connected at the last measurement; 0 if unknown. */
+  get knownWorkers(): number {
+    return this.#knownWorkers;
+  }
+
+  /** True while Redis does not answer on one of the connections. */
+  get isStalled(): boolean {
+    return this.#connections.some(({ isStalled }) => isStalled);
   }
 
   /** The `run_id` of the server. */
@@ -127,7 +163,7 @@ export class RedisLink {
   }
 
   /** Reconnects, because the server has become a replica. */
-  readonly leaveReplica = (): void => this.#reconnect(new WrongServerError(REPLICA));
+  readonly leaveReplica = (): void => this.#reconnect(new WrongServerError(REPLICA_MESSAGE));
 
   /** Resolves when Redis has answered on the subscriber connection; drops the connection if it does not. */
   async settle(): Promise<void> {
@@ -146,15 +182,14 @@ export class RedisLink {
   readonly #updateStatus = (): void => {
     if (this.#status === 'closed') return;
     const { server } = this.publisher;
-    if (this.#hasResubscribed && server !== undefined) {
-      if (!isSameServer(this.subscriber.server?.runId, server.runId)) {
-        this.#reconnect(new WrongServerError(OTHER_SERVER));
-      } else if (this.#status !== 'connected' && this.#confirmation === undefined) void this.#confirm();
-      return;
-    }
-    this.#confirmation = undefined;
-    if (this.#status === 'connected') this.#disconnect();
-    else this.subscriptions.release();
+    const { phase } = this.#subscribing;
+    if (phase === 'unsubscribed' || server === undefined) {
+      if (phase !== 'unsubscribed') this.#subscribing = { phase: 'subscribed' };
+      if (this.#status === 'connected') this.#disconnect();
+      else this.subscriptions.release();
+    } else if (!isSameServer(this.subscriber.server?.runId, server.runId)) {
+      this.#reconnect(new WrongServerError(OTHER_SERVER));
+    } else if (phase === 'subscribed') void this.#confirm();
   };
 
   /**
@@ -162,18 +197,32 @@ export class RedisLink {
    * Redis answers a PING behind those. Subscriptions made during the confirmation wait for an answer.
    */
   async #confirm(): Promise<void> {
-    const confirmation = Symbol('confirmation');
-    this.#confirmation = confirmation;
+    const confirming: Subscribing = { phase: 'confirming' };
+    this.#subscribing = confirming;
     void this.subscriptions.flush();
     const isAnswered = await this.#expectReply(waitForPong(this.subscriber.client));
     if (isAnswered) await this.health.measure();
-    if (this.#confirmation !== confirmation) return;
-    this.#confirmation = undefined;
-    if (!isAnswered) return;
+    if (isAnswered) await this.#waitForOtherWorkers(() => this.#subscribing === confirming);
+    if (this.#subscribing !== confirming) return;
     const { error } = this.health;
     // A Redis that rejects publications may still deliver those of other hosts; a silent Redis does neither.
-    if (error === undefined || isReplyError(error)) this.#setStatus('connected');
-    else this.#reconnect(error);
+    if (isAnswered && (error === undefined || isReplyError(error))) {
+      this.#subscribing = { phase: 'confirmed' };
+      this.#setStatus('connected');
+    } else {
+      this.#subscribing = { phase: 'subscribed' };
+      if (isAnswered) this.#reconnect(error);
+    }
+  }
+
+  /** Waits until as many workers of all hosts are connected as before the outage, three seconds at most. */
+  async #waitForOtherWorkers(isConfirming: () => boolean): Promise<void> {
+    const until = performance.now() + RECONNECT_TOGETHER_MS;
+    while (isConfirming() && performance.now() < until) {
+      const workers = await this.echo.countWorkers();
+      if (workers === undefined || workers >= this.#knownWorkers) return;
+      await pause(RECONNECT_POLL_MS, undefined, { ref: false });
+    }
   }
 
   #disconnect(): void {
@@ -186,7 +235,7 @@ export class RedisLink {
     this.#status = status;
     if (status === 'disconnected') this.#options.log.disconnected(this.#lastError);
     if (status === 'connected') {
-      this.#options.log.connected();
+      this.#options.log.connected(this.#options.stats.brokerGaps);
       this.#lastError = undefined;
       const { server } = this;
       if (server !== undefined) leaveOtherServers(this.#options.url, server);
@@ -219,7 +268,9 @@ export class RedisLink {
 
   readonly #onSubscriberClose = (): void => {
     this.subscriber.reset();
-    this.#hasResubscribed = false;
+    const mayHaveMissed = this.#subscribing.phase !== 'unsubscribed' && this.#status !== 'closed';
+    if (mayHaveMissed) this.#options.stats.brokerGaps += 1;
+    this.#subscribing = { phase: 'unsubscribed' };
     this.subscriptions.reset();
     this.echo.close(new Error('Connection is closed.'));
     this.#updateStatus();
@@ -231,7 +282,7 @@ export class RedisLink {
     const server = await connection.identify();
     if (server === undefined) return false;
     if (server.role === 'replica') {
-      this.#setError(new WrongServerError(REPLICA));
+      this.#setError(new WrongServerError(REPLICA_MESSAGE));
       this.#firstAttempt.resolve();
       // The address may lead to the master soon; an immediate reconnect would find the same replica.
       await pause(ERROR_PAUSE_MS, undefined, { ref: false });
@@ -247,7 +298,7 @@ export class RedisLink {
   #reconnect(reason: unknown): void {
     if (this.#status === 'closed') return;
     this.#setError(reason);
-    this.#confirmation = undefined;
+    if (this.#subscribing.phase !== 'unsubscribed') this.#subscribing = { phase: 'subscribed' };
     if (this.#status === 'connected') this.#disconnect();
     const now = performance.now();
     const waitMs = Math.max(0, this.#reconnectedAt + ERROR_PAUSE_MS - now);
@@ -287,10 +338,15 @@ export class RedisLink {
     this.#checks += 1;
     this.echo.expire(now);
     for (const connection of this.#connections) {
-      if (!connection.checkAlive(now, isLate)) this.#drop(connection, new Error('Command timed out'));
+      if (!connection.checkAlive(now, isLate)) setImmediate(this.#dropIfStalled, connection);
     }
     void this.#checkRole();
     if (this.#status === 'connected' && this.#checks % CHECKS_PER_MEASUREMENT === 0) void this.#measure();
+  };
+
+  /** Bytes that had arrived at the time of the check are read by now. */
+  readonly #dropIfStalled = (connection: RedisConnection): void => {
+    if (connection.isStalled) this.#drop(connection, new Error(IOREDIS_MESSAGES.commandTimedOut));
   };
 
   async #checkRole(): Promise<void> {
@@ -305,11 +361,10 @@ export class RedisLink {
   async #measure(): Promise<void> {
     const { client } = this.publisher;
     const { stream } = client;
-    await this.health.measure();
+    const [workers] = await Promise.all([this.echo.countWorkers(), this.health.measure()]);
+    if (workers !== undefined && this.#status === 'connected') this.#knownWorkers = workers;
     const { error } = this.health;
-    if (!isReplyError(error) || client.stream !== stream) return;
-    if (replyErrorCode(error) === 'READONLY') this.leaveReplica();
-    else this.#options.log.commandRefused('set, publish', this.health.key, error);
+    if (replyErrorCode(error) === 'READONLY' && client.stream === stream) this.leaveReplica();
   }
 
   // Subscriptions
@@ -323,12 +378,26 @@ export class RedisLink {
   async #resubscribe(): Promise<void> {
     const { client } = this.subscriber;
     const { stream } = client;
-    const subscribing = this.#subscribeToOwnTopics().then(() => this.subscriptions.subscribeToAll());
+    const subscribing = this.#subscribeToAll();
     await subscribing.catch((error: unknown) => this.#backOff(error));
     // A newer connection subscribes on its own.
     if (client.stream !== stream) return;
-    this.#hasResubscribed = await this.#expectReply(subscribing);
+    const isSubscribed = await this.#expectReply(subscribing);
+    this.#subscribing = { phase: isSubscribed ? 'subscribed' : 'unsubscribed' };
     this.#updateStatus();
+  }
+
+  /** Subscribes to the counted channels last: each of their subscribers is subscribed to all wanted topics. */
+  async #subscribeToAll(): Promise<void> {
+    this.echo.reset();
+    await this.#subscribeToOwnTopics();
+    await this.subscriptions.subscribeToAll();
+    const channels = this.echo.countedChannels;
+    await this.subscriber.client.subscribe(...channels).catch((error: unknown) => {
+      if (!isReplyError(error)) throw error;
+      this.echo.stopCounting();
+      this.#options.log.commandRefused('subscribe', channels.join(' '), error);
+    });
   }
 
   /** Pauses if Redis rejects the subscriptions: an immediate reconnect would meet the same error. */

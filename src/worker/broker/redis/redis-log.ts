@@ -36,20 +36,21 @@ export class RedisLog {
     this.#logReason(error, { isThrottled: true });
   }
 
-  /** Logs that the connection is restored, if its loss was logged. */
-  connected(): void {
+  /** Logs that the connection is restored, if its loss was logged. `gaps`: subscriber connections lost so far. */
+  connected(gaps: number): void {
     if (this.#reason === undefined) return;
     this.#reason = undefined;
     const outageMs = Math.round(performance.now() - this.#disconnectedAt);
-    this.#log.info({ event: 'redis_connection_restored', outageMs }, 'Redis connection restored');
+    this.#log.info({ event: 'redis_connection_restored', outageMs, gaps }, 'Redis connection restored');
   }
 
   /** Logs an error reply to a command, once a minute for each command and kind of reply. */
   commandRefused(command: string, name: string, error: Error): void {
+    const cure = describeRedisError(error);
     this.#replies.write(`${command} ${replyErrorCode(error)}`, {
       level: 'warn',
-      facts: { event: 'redis_command_refused', command, name, reply: redisReply(error) },
-      message: 'Redis refused a command',
+      facts: { event: 'redis_command_refused', command, name, reply: redisReply(error), cure },
+      message: 'Redis rejected a command',
     });
   }
 
@@ -58,7 +59,7 @@ export class RedisLog {
     this.#replies.write('identity', {
       level: 'warn',
       facts: { event: 'redis_identity_unknown', unknown },
-      message: 'the ACL of Redis forbids ROLE and INFO: a replica is noticed by refused writes only',
+      message: 'the ACL of Redis forbids ROLE and INFO: a replica is noticed by rejected writes only',
     });
   }
 
@@ -76,7 +77,7 @@ export class RedisLog {
     this.#reason = reason;
     const reply = redisReply(error);
     const facts = { event: 'redis_connection_lost', reason, ...(reply !== undefined && { reply }) };
-    const message = 'link to Redis lost';
+    const message = 'Redis connection lost';
     if (isThrottled) this.#reasons.write(reason, { level: 'warn', facts, message });
     else this.#log.warn(facts, message);
   }

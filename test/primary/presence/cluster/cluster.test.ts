@@ -227,7 +227,10 @@ describe('PresenceCluster', () => {
       await agree(one, two, 'the later changes');
       expect(two.state().slice(0, 2)).to.deep.equal(['1', 'a 1 v']);
       await eventually(() => one.logged.length > 1, 'its end is logged');
-      expect(one.logged).to.deep.equal([`${UNWRITTEN}: Redis answers OOM`, WRITTEN]);
+      expect(one.logged).to.deep.equal([
+        `${UNWRITTEN}: Redis has reached maxmemory and rejects writes; raise maxmemory`,
+        WRITTEN,
+      ]);
       expect(two.logged).to.deep.equal([]);
     });
 
@@ -247,7 +250,10 @@ describe('PresenceCluster', () => {
       await redis.command('REPLICAOF', 'NO', 'ONE');
       await agree(one, two, 'the later changes');
       await eventually(() => one.logged.length + two.logged.length === 4, 'its end is logged');
-      const changed = [`${UNWRITTEN}: Redis is a replica, which takes no writes`, WRITTEN];
+      const changed = [
+        `${UNWRITTEN}: Redis is a read-only replica; GUSHER_REDIS_URL must lead to the master`,
+        WRITTEN,
+      ];
       expect([one.logged, two.logged]).to.deep.equal([changed, changed]);
       const three = start();
       await agree(three, one, 'the same as a host that is new');
@@ -326,7 +332,8 @@ describe('PresenceCluster', () => {
       await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
       await eventually(() => two.state().includes('v 1'), 'the later changes arrive');
       await agree(one, two, 'the same');
-      const reason = 'Redis answers NOPERM';
+      const reason =
+        'the ACL of Redis forbids a command, key or channel; docs/settings.md lists what gusher needs';
       expect(one.logged).to.deep.equal([`cluster connection lost: ${reason}`, 'cluster connection restored']);
     });
   });

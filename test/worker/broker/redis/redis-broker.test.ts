@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { GusherError } from '../../../../src/shared/errors/catalogue.ts';
@@ -8,6 +9,7 @@ import { RedisBroker } from '../../../../src/worker/broker/redis/redis-broker.ts
 import { eventually, within } from '../../../support/deadline.ts';
 import { freePort, RedisServer } from '../../../support/redis-server.ts';
 import { silentLog } from '../../../support/silent-log.ts';
+import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 describe('RedisBroker', () => {
   const stats = createStats();
@@ -16,10 +18,17 @@ describe('RedisBroker', () => {
   let rejected: string[];
   let received: { topic: string; publication: Publication }[];
 
+  let connectedWorkers = 1;
+  const createBroker = (url: string, log = silentLog()): RedisBroker =>
+    new RedisBroker({
+      ...{ url, prefix: '', hostId: 'host', maxBytes: 10_000, stats, log },
+      connectedWorkers: () => connectedWorkers,
+    });
+
   async function open(url = redis.url, log = silentLog()): Promise<void> {
     received = [];
     rejected = [];
-    broker = new RedisBroker({ url, prefix: '', hostId: 'host', maxBytes: 10_000, stats, log });
+    broker = createBroker(url, log);
     await broker.open({
       deliver: (topic, publication) => void received.push({ topic, publication }),
       control: () => undefined,
@@ -42,6 +51,13 @@ describe('RedisBroker', () => {
   const publish = (data: string): Promise<string> =>
     broker.publish('demo@news', { channel: 'news', event: 'e', data }).then(() => 'accepted', errorOf);
 
+  /** Closes the newest connection with that name. */
+  async function killNewest(name: 'publisher' | 'subscriber'): Promise<void> {
+    const clients = await redis.command('CLIENT', 'LIST');
+    const ids = [...clients.matchAll(new RegExp(`id=(\\d+) [^\\n]*name=gusher:${name}`, 'g'))];
+    await redis.command('CLIENT', 'KILL', 'ID', String(ids.at(-1)?.[1]));
+  }
+
   beforeEach(async () => {
     redis = await RedisServer.start();
   });
@@ -57,6 +73,90 @@ describe('RedisBroker', () => {
     expect(await publish(`"${'x'.repeat(33 * 1024 * 1024)}"`)).to.equal('publication_too_large');
     expect(await publish('"y"')).to.equal('accepted');
     await eventually(() => received.length === 1, 'the publication arrives');
+  });
+
+  it('sends the publications of one turn and their echo in one write', async () => {
+    const proxy = await TcpProxy.start(redis.port);
+    after(() => proxy.stop());
+    await open(proxy.url);
+    const writes: string[] = [];
+    proxy.onWrite = (bytes) => void writes.push(bytes.toString('latin1'));
+    for (let turn = 0; turn < 10; turn += 1) {
+      const outcomes = await Promise.all([publish(`"${turn}a"`), publish(`"${turn}b"`)]);
+      expect(outcomes).to.deep.equal(['accepted', 'accepted']);
+    }
+    const publishing = writes.filter((text) => text.includes('demo@news'));
+    expect(publishing).to.have.length(10);
+    for (const text of publishing) {
+      expect(text.match(/demo@news/g)).to.have.length(2);
+      expect(text.indexOf('gusher:echo:')).to.be.greaterThan(text.lastIndexOf('demo@news'));
+    }
+  });
+
+  describe('with another worker of its host', () => {
+    let other: RedisBroker;
+
+    beforeEach(async () => {
+      connectedWorkers = 2;
+      await open();
+      other = createBroker(redis.url);
+      const ignore = (): void => undefined;
+      await other.open({
+        deliver: ignore,
+        control: ignore,
+        statusChanged: ignore,
+        subscriptionRejected: ignore,
+      });
+      expect(await publish('1')).to.equal('accepted');
+    });
+
+    afterEach(async () => {
+      connectedWorkers = 1;
+      await other.close();
+    });
+
+    it('rejects with outcome_unknown if Redis has closed the connection of the other worker', async () => {
+      const publishing = killNewest('subscriber').then(() => publish('2'));
+      expect(await publishing).to.equal('outcome_unknown');
+      expect(broker.status).to.equal('connected');
+      await eventually(() => other.status === 'connected', 'the other worker reconnects');
+      expect(await publish('3')).to.equal('accepted');
+    });
+
+    it('acknowledges if the other worker turns out to have exited', async () => {
+      await other.close();
+      const publishing = publish('2');
+      await new Promise(setImmediate);
+      connectedWorkers = 1;
+      expect(await publishing).to.equal('accepted');
+    });
+
+    it('acknowledges without counting workers if the ACL forbids PUBSUB', async () => {
+      await redis.command('ACL', 'SETUSER', 'default', '-pubsub');
+      expect(await publish('2')).to.equal('accepted');
+    });
+  });
+
+  it('publishes after an outage only when the workers of the other hosts are connected again', async () => {
+    // A worker of another host; its connection ends with Redis.
+    const connectWorker = (): void => {
+      const worker = connect(redis.port, '127.0.0.1').on('error', () => undefined);
+      worker.write('SUBSCRIBE gusher:echo:workers\r\n');
+    };
+    connectWorker();
+    await open();
+    await eventually(() => broker.health.workers === 2, 'both are counted');
+    await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() => broker.status === 'disconnected', 'the broker disconnects');
+    await eventually(
+      async () =>
+        /gusher:echo:workers\r\n:1/.test(await redis.command('PUBSUB', 'NUMSUB', 'gusher:echo:workers')),
+      'the broker is subscribed again',
+    );
+    expect(await publish('1')).to.equal('broker_unavailable');
+    connectWorker();
+    await eventually(() => broker.status === 'connected', 'the broker is connected');
+    expect(await publish('2')).to.equal('accepted');
   });
 
   it('delivers an envelope that redis-cli published', async () => {
@@ -176,8 +276,10 @@ describe('RedisBroker', () => {
     await eventually(() => broker.status === 'connected', 'the broker reconnects');
     await killConnection('subscriber');
     await eventually(() => broker.status === 'disconnected', 'the broker disconnects again');
-    expect(reasons.at(-1)).to.equal('Redis ended the connection');
-    expect(reasons).to.include('nothing listens at the Redis address');
+    expect(reasons.at(-1)).to.equal('Redis closed the connection');
+    expect(reasons).to.include(
+      'no server listens at the address of Redis; start Redis, or correct GUSHER_REDIS_URL',
+    );
   });
 
   it('works with a Redis that cannot save and replies MISCONF to PING', async () => {
@@ -215,7 +317,7 @@ describe('RedisBroker', () => {
     expect((await connectionsMade()) - before, 'attempts without a pause').to.be.lessThan(8);
     await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
     await eventually(() => broker.status === 'connected', 'the broker connects');
-    expect(reasons[0]).to.equal('Redis answers NOPERM');
+    expect(reasons[0]).to.match(/^the ACL of Redis forbids a command/);
   });
 
   describe('with an ACL that allows some channels', () => {
@@ -255,7 +357,7 @@ describe('RedisBroker', () => {
       await broker.subscribe('demo@news');
       expect(await publish('1')).to.equal('accepted');
       expect(received).to.have.length(1);
-      expect(broker.health).to.deep.equal({});
+      expect(broker.health.reason).to.equal(undefined);
     });
   });
 
@@ -265,7 +367,8 @@ describe('RedisBroker', () => {
     await open(redis.url, Object.assign(silentLog(), { warn }));
     await redis.command('ACL', 'SETUSER', 'default', '-publish');
     expect([await publish('1'), await publish('2')]).to.deep.equal(['broker_refused', 'broker_refused']);
-    await eventually(() => broker.health.reason === 'Redis answers NOPERM', 'the health has the reason');
+    const reason = /forbids a command.* \(publish gusher:echo:\S+: NOPERM .*'publish'/;
+    await eventually(() => reason.test(broker.health.reason ?? ''), 'the health has the reason');
     const logged = lines.filter(({ command }) => command === 'publish');
     expect(logged).to.have.length(1);
     expect(logged[0]).to.include({ event: 'redis_command_refused', name: 'demo@news' });
@@ -279,7 +382,10 @@ describe('RedisBroker', () => {
     await open();
     expect(broker.health.roundTripMs).to.be.within(0, 2_000);
     await redis.command('CONFIG', 'SET', 'maxmemory', '1');
-    await eventually(() => broker.health.reason === 'Redis answers OOM', 'the health has the reason');
+    await eventually(
+      () => broker.health.reason?.startsWith('Redis has reached maxmemory') === true,
+      'the health has it',
+    );
     expect(await publish('1')).to.equal('accepted');
     const cached = { channel: 'cache-news', event: 'e', data: '1' };
     expect(await broker.publish('demo@cache-news', cached).then(() => 'accepted', errorOf)).to.equal(
@@ -292,7 +398,7 @@ describe('RedisBroker', () => {
     const { reasons, log } = reasonLog();
     await open(redis.url, log);
     await eventually(
-      () => reasons.includes('Redis has as many clients as it may have (maxclients)'),
+      () => reasons.includes('Redis has reached its limit of clients; raise maxclients'),
       'the reason is logged',
     );
     expect(broker.health.reason).to.match(/maxclients/);
