@@ -22,6 +22,7 @@ import { WebSocketHandshake } from './handshake/websocket-handshake.ts';
 import { Heartbeat } from './lifecycle/heartbeat.ts';
 import { IdleTimeout } from './lifecycle/idle-timeout.ts';
 import { TokenExpiry } from './lifecycle/token-expiry.ts';
+import { JoinPace } from './limits/join-pace.ts';
 import { createGusherProtocol } from './protocols/gusher/create-gusher-protocol.ts';
 import { createPusherProtocol } from './protocols/pusher/create-pusher-protocol.ts';
 import { createRemoteSink } from './remote/create-sink.ts';
@@ -69,7 +70,11 @@ export function createConnectionLayer(options: ConnectionLayerOptions) {
     if (errorCode !== undefined) countError(stats, 'command', errorCode);
     sendQueue.enqueue(connection, frameText(text));
   };
-  const shared = { settings, apps, hub, receiveQueue, clientEvents, clientLog, reply };
+  const joinPace = new JoinPace({
+    perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
+    perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
+  });
+  const shared = { settings, apps, hub, receiveQueue, clientEvents, joinPace, clientLog, reply };
   const protocol = createGusherProtocol({ ...shared, tokens: auth.tokens, expiry, remoteSink });
   const pusherProtocol = createPusherProtocol({
     ...shared,

@@ -258,6 +258,15 @@ export const SETTINGS = {
       'Pings, pongs and message fragments processed per client per second, in addition to its commands; ' +
       'excess frames are delayed, and each such second counts as a protocol error',
   }),
+  bytesPerSecond: integer({
+    env: 'GUSHER_CLIENT_BYTES_PER_SECOND',
+    unit: 'bytes/s',
+    fallback: MEBIBYTE,
+    min: KIBIBYTE,
+    max: 1024 * MEBIBYTE,
+    about:
+      'Bytes of messages and frames processed per client per second; what exceeds them is delayed, not dropped. One message may exceed them',
+  }),
   protocolErrorsPerMinute: integer({
     env: 'GUSHER_PROTOCOL_ERRORS_PER_MINUTE',
     unit: 'errors/min',
@@ -420,7 +429,7 @@ export const SETTINGS = {
     min: 1,
     max: 1_000_000,
     about:
-      'Presence channels joined per Pusher client per second; excess joins are delayed. A new client may join 100 at once',
+      'Presence channels joined per client per second, in both protocols; excess joins are delayed, those beyond 5 s rejected (too_many_joins). A new client may join 100 at once',
   }),
   pusherPresenceChannelJoinsPerSecond: integer({
     env: 'GUSHER_PUSHER_PRESENCE_CHANNEL_JOINS_PER_SECOND',

@@ -13,7 +13,7 @@ const EARLY_FRAMES_MAX = 100;
 export interface ClientSocketEvents {
   message(connection: Connection, data: Buffer, isBinary: boolean): void;
   /** A frame that is not a whole message: a ping, a pong, a close, or a fragment other than the last one. */
-  frame(connection: Connection): void;
+  frame(connection: Connection, bytes: number): void;
   /** A ping. The pong must carry the same `data` (RFC 6455 §5.5.3). */
   pinged(connection: Connection, data: Buffer): void;
   /** `code` is the close code of the client, or 1006 without a close frame. */
@@ -149,9 +149,9 @@ export class ClientSocket extends WebSocket implements Transport, WriteTarget, F
     this.pause();
   }
 
-  frameBegan(): void {
+  frameBegan(bytes: number): void {
     if (this.connection === undefined) this.#countEarly();
-    else this.events.frame(this.connection);
+    else this.events.frame(this.connection, bytes);
   }
 
   /**

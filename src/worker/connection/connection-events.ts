@@ -53,8 +53,8 @@ export class ConnectionEvents implements ClientSocketEvents {
       this.#dependencies.sendQueue.enqueue(connection, framePong(data));
   }
 
-  frame(connection: Connection): void {
-    this.#dependencies.receiveQueue.countFrame(connection);
+  frame(connection: Connection, bytes: number): void {
+    this.#dependencies.receiveQueue.countFrame(connection, bytes);
   }
 
   broken(connection: Connection, error: ErrorEntry): void {

@@ -82,6 +82,8 @@ export class Connection {
   commands = 0;
   /** Owned by the receive queue: frames in that second that are not whole messages. */
   frames = 0;
+  /** Owned by the receive queue: bytes of messages and frames in that second. */
+  bytesInSecond = 0;
   /** Owned by the receive queue: the last ping without a pong, while reading is paused. */
   latePing: Buffer | undefined = undefined;
   /** Owned by the receive queue: the current minute, and the protocol errors in it. */

@@ -22,6 +22,7 @@ interface Finishing {
 export class ReceiveQueue {
   readonly #commandsPerSecond: number;
   readonly #framesPerSecond: number;
+  readonly #bytesPerSecond: number;
   readonly #protocolErrorsPerMinute: number;
   readonly #sendQueue: SendQueue;
   readonly #unexpected: UnexpectedErrors;
@@ -35,6 +36,7 @@ export class ReceiveQueue {
   constructor(options: {
     commandsPerSecond: number;
     framesPerSecond: number;
+    bytesPerSecond: number;
     protocolErrorsPerMinute: number;
     sendQueue: SendQueue;
     unexpected: UnexpectedErrors;
@@ -42,6 +44,7 @@ export class ReceiveQueue {
   }) {
     this.#commandsPerSecond = options.commandsPerSecond;
     this.#framesPerSecond = options.framesPerSecond;
+    this.#bytesPerSecond = options.bytesPerSecond;
     this.#protocolErrorsPerMinute = options.protocolErrorsPerMinute;
     this.#sendQueue = options.sendQueue;
     this.#unexpected = options.unexpected;
@@ -53,7 +56,7 @@ export class ReceiveQueue {
   receive(connection: Connection, data: Buffer, isBinary: boolean): void {
     this.#stats.messagesReceived += 1;
     if (connection.state === 'closing') {
-      this.countFrame(connection);
+      this.countFrame(connection, data.length);
       return;
     }
     connection.hadTraffic = true;
@@ -62,13 +65,15 @@ export class ReceiveQueue {
   }
 
   /**
-   * Counts a frame that is not a whole message. Attack: a flood of pings, pongs or fragments. Beyond the rate nothing
+   * Counts a frame that is not a whole message. Attack: a flood of pings, pongs or fragments. Beyond the rates nothing
    * is read from the client until the next second, and each such second counts as one protocol error.
    */
-  countFrame(connection: Connection): void {
+  countFrame(connection: Connection, bytes: number): void {
     this.#beginSecond(connection);
     connection.frames += 1;
-    if (connection.frames <= this.#framesPerSecond) return;
+    connection.bytesInSecond += bytes;
+    const isOverFrames = connection.frames > this.#framesPerSecond;
+    if (!isOverFrames && connection.bytesInSecond <= this.#bytesPerSecond) return;
     if (connection.state !== 'open') {
       // The server has sent a close frame; a flood forfeits the time to answer it.
       if (connection.state === 'closing') connection.transport.terminate();
@@ -128,7 +133,7 @@ export class ReceiveQueue {
   #handle(connection: Connection, data: Buffer, isBinary: boolean): void {
     const isOpen = connection.state === 'open';
     if (!isOpen && !this.#finishing.has(connection)) return;
-    if (!this.#mayProceed(connection)) {
+    if (!this.#mayProceed(connection, data.length)) {
       if (!isOpen) return;
       this.#pauseReading(connection, [{ data, isBinary }]);
       this.#throttled.add(connection);
@@ -158,10 +163,13 @@ export class ReceiveQueue {
     });
   }
 
-  #mayProceed(connection: Connection): boolean {
+  /** A message of any size may begin; the next one waits if it exceeded the rate. */
+  #mayProceed(connection: Connection, bytes: number): boolean {
     this.#beginSecond(connection);
     if (connection.commands >= this.#commandsPerSecond) return false;
+    if (connection.bytesInSecond >= this.#bytesPerSecond) return false;
     connection.commands += 1;
+    connection.bytesInSecond += bytes;
     return true;
   }
 
@@ -176,6 +184,7 @@ export class ReceiveQueue {
     connection.commandSecond = this.#second;
     connection.commands = 0;
     connection.frames = 0;
+    connection.bytesInSecond = 0;
   }
 
   #pauseReading(connection: Connection, first: NonNullable<Connection['backlog']>): void {

@@ -5,13 +5,15 @@ import * as ws from 'ws';
 interface ReceiverState {
   _fin: boolean;
   _opcode: number;
+  _payloadLength: number;
   frameListener?: FrameListener;
   haveLength?(done: unknown): void;
 }
 
 /** Counts the frames of one client that are not whole messages. */
 export interface FrameListener {
-  frameBegan(): void;
+  /** `bytes` is the length of its payload. */
+  frameBegan(bytes: number): void;
 }
 
 const LAST_DATA_OPCODE = 2;
@@ -47,7 +49,7 @@ export function countFrames(): boolean {
   if (Receiver === undefined || haveLength === undefined) return false;
   Receiver.prototype.haveLength = function (this: ReceiverState, done: unknown): void {
     const isMessage = this._fin && this._opcode <= LAST_DATA_OPCODE;
-    if (!isMessage) this.frameListener?.frameBegan();
+    if (!isMessage) this.frameListener?.frameBegan(this._payloadLength);
     haveLength.call(this, done);
   };
   return true;

@@ -35,6 +35,7 @@ describe('ReceiveQueue', () => {
     receiveQueue = new ReceiveQueue({
       commandsPerSecond,
       framesPerSecond: 50,
+      bytesPerSecond: 10_000,
       protocolErrorsPerMinute,
       sendQueue,
       unexpected: noUnexpectedErrors(),
@@ -79,6 +80,7 @@ describe('ReceiveQueue', () => {
       receiveQueue = new ReceiveQueue({
         commandsPerSecond: 1_000,
         framesPerSecond: 50,
+        bytesPerSecond: 10_000,
         protocolErrorsPerMinute: 20,
         sendQueue: sendQueue as unknown as SendQueue,
         unexpected,
@@ -150,18 +152,32 @@ describe('ReceiveQueue', () => {
     makeReceiveQueue();
     const { connection, transport } = makeConnection(slow);
     for (let count = 0; count < 50; count += 1) {
-      receiveQueue.countFrame(connection);
+      receiveQueue.countFrame(connection, 0);
       expect(receiveQueue.defersPong(connection, Buffer.from('early'))).to.equal(false);
     }
     expect(transport.paused).to.equal(false);
     for (const ping of ['a', 'b', 'last']) {
-      receiveQueue.countFrame(connection);
+      receiveQueue.countFrame(connection, 0);
       expect(receiveQueue.defersPong(connection, Buffer.from(ping))).to.equal(true);
     }
     expect(transport.paused).to.equal(true);
     expect(connection.protocolErrors).to.equal(1);
     await eventually(() => !transport.paused, 'the client is read from again');
     expect(connection.pending?.map(({ bytes }) => bytes.toString('latin1', 2))).to.deep.equal(['last']);
+  });
+
+  it('delays messages and fragments beyond the byte rate to the next second, and loses none', async () => {
+    const { slow, received } = slowProtocol(() => false);
+    makeReceiveQueue();
+    const [messages, fragments] = [makeConnection(slow), makeConnection(slow)];
+    const text = (letter: string): Buffer => Buffer.from(letter.repeat(6_000));
+    for (const letter of ['a', 'b', 'c']) receiveQueue.receive(messages.connection, text(letter), false);
+    for (let count = 0; count < 2; count += 1) receiveQueue.countFrame(fragments.connection, 6_000);
+    expect(received.map(([letter]) => letter)).to.deep.equal(['a', 'b']);
+    expect([messages.transport.paused, fragments.transport.paused]).to.deep.equal([true, true]);
+    await eventually(() => received.length === 3, 'the last message');
+    expect(fragments.transport.paused).to.equal(false);
+    expect(fragments.connection.protocolErrors).to.equal(0);
   });
 
   it('terminates a client that floods frames after the close frame', () => {

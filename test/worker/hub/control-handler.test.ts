@@ -31,6 +31,7 @@ describe('ControlHandler', () => {
       isSubscribed: () => false,
       runWithin: (_connection, _channels, work) => work(),
     },
+    joinPace: { wait: () => undefined },
     reply: () => undefined,
     countProtocolError: () => undefined,
     authorizationRejected: () => undefined,

@@ -46,17 +46,26 @@ export class Router {
     ignoreTrailingSlash: true,
   }) as Instance<never>;
 
+  /** The paths of all methods: one look-up shows that a path has no route. */
+  readonly #paths: Instance<never> = findMyWay({
+    maxParamLength: PARAM_MAX_LENGTH,
+    ignoreTrailingSlash: true,
+  }) as Instance<never>;
+  readonly #knownPaths = new Set<string>();
+
   constructor(options: RouterOptions) {
     this.#options = options;
   }
 
   /** Registers a route for GET and HEAD. The path has the syntax of find-my-way. */
   get(path: string, handler: Handler, authHook?: AuthHook): void {
+    this.#addPath(path);
     this.#routes.on(['GET', 'HEAD'], path, noHandler, { handler, authHook } satisfies Route);
   }
 
   /** Registers a route for another method. */
   on(method: HTTPMethod, path: string, handler: Handler, authHook?: AuthHook): void {
+    this.#addPath(path);
     this.#routes.on(method, path, noHandler, { handler, authHook } satisfies Route);
   }
 
@@ -95,9 +104,15 @@ export class Router {
     }
   }
 
-  #find(method: HTTPMethod, path: string) {
+  #addPath(path: string): void {
+    if (this.#knownPaths.has(path)) return;
+    this.#knownPaths.add(path);
+    this.#paths.on('GET', path, noHandler);
+  }
+
+  #find(method: HTTPMethod, path: string, routes = this.#routes) {
     try {
-      return this.#routes.find(method, path) ?? undefined;
+      return routes.find(method, path) ?? undefined;
     } catch {
       // The percent-encoding of the path is malformed.
       return undefined;
@@ -116,7 +131,9 @@ export class Router {
     return new GusherError('method_not_allowed');
   }
 
+  /** Attack: floods of long paths without a route, each of which would need a look-up per method. */
   #methodsAt(path: string): HTTPMethod[] {
+    if (this.#find('GET', path, this.#paths) === undefined) return [];
     return METHODS.filter((method) => this.#find(method, path) !== undefined);
   }
 

@@ -3,6 +3,7 @@ import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
 import type { Publication } from '../../../shared/model/publication.ts';
 import type { Connection, Reply } from '../../connection/connection.ts';
 import type { Hub } from '../../hub/hub.ts';
+import type { JoinPace } from '../../limits/join-pace.ts';
 
 /**
  * One message of a client: `{"event", "id"?, "data"?}`. Ids and data keep the JSON text of the client, so that replies
@@ -27,6 +28,7 @@ export interface Command {
 /** The dependencies of the commands. */
 export interface Context {
   readonly hub: Pick<Hub, 'subscribe' | 'unsubscribe' | 'isSubscribed' | 'runWithin'>;
+  readonly joinPace: Pick<JoinPace, 'wait'>;
   /** Sends one message, after those enqueued before. */
   readonly reply: Reply;
   /** Logs that a token was rejected. */

@@ -8,6 +8,7 @@ import { factsOf } from '../../connection/send-queue.ts';
 import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { TokenExpiry } from '../../lifecycle/token-expiry.ts';
+import type { JoinPace } from '../../limits/join-pace.ts';
 import { type RemoteSink, Remotes } from '../../remote/remotes.ts';
 import { GusherProtocol } from './gusher-protocol.ts';
 import { TokenRefresh } from './token-refresh.ts';
@@ -21,16 +22,29 @@ export function createGusherProtocol(dependencies: {
   receiveQueue: ReceiveQueue;
   expiry: TokenExpiry;
   clientEvents: ClientEvents;
+  joinPace: JoinPace;
   remoteSink: RemoteSink;
   clientLog: ClientLog;
   reply: Reply;
 }): GusherProtocol {
-  const { settings, apps, tokens, hub, receiveQueue, expiry, clientEvents, remoteSink, clientLog, reply } =
-    dependencies;
+  const {
+    settings,
+    apps,
+    tokens,
+    hub,
+    receiveQueue,
+    expiry,
+    clientEvents,
+    joinPace,
+    remoteSink,
+    clientLog,
+    reply,
+  } = dependencies;
   const tokenRefresh = new TokenRefresh({ apps, tokens, hub, expiry });
   const remotes = new Remotes({ apps, sink: remoteSink });
   return new GusherProtocol({
     hub,
+    joinPace,
     reply,
     countProtocolError: (connection) => receiveQueue.countProtocolError(connection),
     authorizationRejected: (connection, error) => clientLog.authorizationRejected(error, factsOf(connection)),

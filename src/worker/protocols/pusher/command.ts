@@ -9,7 +9,7 @@ import type { Broker } from '../../broker/broker.ts';
 import type { Connection, Reply } from '../../connection/connection.ts';
 import type { PusherSession } from '../../connection/pusher-session.ts';
 import type { Hub } from '../../hub/hub.ts';
-import type { JoinPace } from './presence/join-pace.ts';
+import type { JoinPace } from '../../limits/join-pace.ts';
 import type { PresenceWatch } from './presence/presence-watch.ts';
 import type { SubscriptionCounts } from './presence/subscription-counts.ts';
 import type { Watchlists } from './presence/watchlists.ts';

@@ -9,7 +9,7 @@ import type { ClientEvents } from '../../hub/client-events.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { PresenceClient } from '../../ipc/presence-client.ts';
 import type { WebhookReporter } from '../../ipc/webhook-reporter.ts';
-import { JoinPace } from './presence/join-pace.ts';
+import type { JoinPace } from '../../limits/join-pace.ts';
 import { PresenceWatch } from './presence/presence-watch.ts';
 import { SubscriptionCounts } from './presence/subscription-counts.ts';
 import { Watchlists } from './presence/watchlists.ts';
@@ -25,6 +25,7 @@ export function createPusherProtocol({
   receiveQueue,
   presence,
   clientEvents,
+  joinPace,
   webhookReporter,
   clientLog,
   reply,
@@ -37,6 +38,7 @@ export function createPusherProtocol({
   receiveQueue: ReceiveQueue;
   presence: PresenceClient;
   clientEvents: ClientEvents;
+  joinPace: JoinPace;
   webhookReporter: WebhookReporter;
   clientLog: ClientLog;
   reply: Reply;
@@ -48,10 +50,7 @@ export function createPusherProtocol({
     apps,
     broker,
     publishFromClient: (connection, publication) => clientEvents.publish(connection, publication),
-    joinPace: new JoinPace({
-      perClientPerSecond: settings.pusherPresenceJoinsPerSecond,
-      perChannelPerSecond: settings.pusherPresenceChannelJoinsPerSecond,
-    }),
+    joinPace,
     presence: new PresenceWatch({ presence, announce }),
     counts: new SubscriptionCounts({ presence, announce }),
     watchlists: new Watchlists({ presence, reply, hub }),

@@ -35,6 +35,13 @@ describe('SubscriptionCounts', () => {
     counts.close();
   });
 
+  it('announces a burst of changes of a small channel, and then the latest count at intervals', () => {
+    const { counts, received, change } = countLargeChannel();
+    for (let round = 0; round < 200; round += 1) change(round % 2 === 0 ? 9 : 10);
+    expect(received.length).to.be.within(20, 23);
+    counts.close();
+  });
+
   it('announces a delayed count later, but not after it was closed', async () => {
     const [closed, open] = [countLargeChannel(), countLargeChannel()];
     for (const { change } of [closed, open]) change(501);

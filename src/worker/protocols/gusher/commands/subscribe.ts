@@ -1,6 +1,7 @@
 import { type ErrorCode, GusherError } from '../../../../shared/errors/catalogue.ts';
 import { stringOf } from '../../../../shared/json/raw-json.ts';
-import { isChannelName } from '../../../../shared/model/names.ts';
+import { isChannelName, topicOf } from '../../../../shared/model/names.ts';
+import { isPresenceChannel } from '../../../../shared/model/pusher-channel.ts';
 import type { Connection } from '../../../connection/connection.ts';
 import type { Command, CommandHandler, Context } from '../command.ts';
 import { commandErrorText, type Members, successText } from '../replies.ts';
@@ -53,13 +54,34 @@ function join(
       .filter((promise) => promise !== undefined);
     return joining.length === 0 ? answer() : Promise.all(joining).then(answer);
   };
+  const subscribeWithin = (): Promise<void> | undefined =>
+    hub.runWithin(connection, channels, subscribeToAll);
   try {
-    const outcome = hub.runWithin(connection, channels, subscribeToAll);
+    const waiting = paceJoins(context, connection, newChannels);
+    const outcome = waiting === undefined ? subscribeWithin() : waiting.then(subscribeWithin);
     return outcome?.catch(reject);
   } catch (error) {
     reject(error);
     return undefined;
   }
+}
+
+/**
+ * Waits until the client may join the presence channels of the list. Attack: a user that joins and leaves as fast as it can,
+ * which Pusher clients in the channel receive as `member_added` and `member_removed`.
+ */
+function paceJoins(
+  { joinPace }: Context,
+  connection: Connection,
+  channels: readonly string[],
+): Promise<unknown> | undefined {
+  // A client without a user id is not a member.
+  if (connection.userId === '') return undefined;
+  const waiting = channels
+    .filter(isPresenceChannel)
+    .map((channel) => joinPace.wait(connection, topicOf(connection.appKey, channel)))
+    .filter((promise) => promise !== undefined);
+  return waiting.length === 0 ? undefined : Promise.all(waiting);
 }
 
 /** Attack: a long list costs a check of every grant for each name. Its length is checked first. */

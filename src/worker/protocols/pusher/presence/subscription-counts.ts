@@ -4,8 +4,14 @@ import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { subscriptionCountText } from '../messages.ts';
 import type { Announce } from './presence-watch.ts';
 
-/** Up to this many subscribers every change is announced. Beyond, at most one per `LARGE_INTERVAL_MS`. */
+/**
+ * Up to this many subscribers every change is announced, after a burst of `SMALL_BURST` at most one per
+ * `SMALL_INTERVAL_MS`. Attack: a client that subscribes and unsubscribes as fast as it can. Beyond, one per
+ * `LARGE_INTERVAL_MS`.
+ */
 const SMALL_MAX = 100;
+const SMALL_BURST = 20;
+const SMALL_INTERVAL_MS = 250;
 const LARGE_INTERVAL_MS = 5_000;
 const TICK_MS = 500;
 
@@ -14,6 +20,8 @@ interface Counted {
   readonly channel: string;
   count: number;
   sentAt: number;
+  /** When the announcements so far fit the rate (`performance.now()`). */
+  paidAt: number;
   sentCount: number;
 }
 
@@ -34,7 +42,7 @@ export class SubscriptionCounts {
   enter(app: string, channel: string): void {
     const topic = topicOf(app, channel);
     if (this.#counted.has(topic)) return;
-    const counted = { app, channel, count: 0, sentAt: Number.NEGATIVE_INFINITY, sentCount: -1 };
+    const counted = { app, channel, count: 0, sentAt: Number.NEGATIVE_INFINITY, paidAt: 0, sentCount: -1 };
     this.#counted.set(topic, counted);
     this.#presence.subscribe<'channel'>({ kind: 'channel', app, channel }, (answer) => {
       if (this.#counted.get(topic) !== counted) return;
@@ -72,14 +80,17 @@ export class SubscriptionCounts {
     }
   }
 
-  #isDue({ count, sentAt }: Counted): boolean {
-    return count <= SMALL_MAX || performance.now() - sentAt >= LARGE_INTERVAL_MS;
+  #isDue({ count, sentAt, paidAt }: Counted): boolean {
+    const now = performance.now();
+    if (count > SMALL_MAX) return now - sentAt >= LARGE_INTERVAL_MS;
+    return paidAt - now <= SMALL_BURST * SMALL_INTERVAL_MS;
   }
 
   #send(counted: Counted): void {
     this.#delayed.delete(counted);
     if (counted.count === counted.sentCount) return;
     counted.sentAt = performance.now();
+    counted.paidAt = Math.max(counted.sentAt, counted.paidAt) + SMALL_INTERVAL_MS;
     counted.sentCount = counted.count;
     this.#announce(counted.app, counted.channel, subscriptionCountText(counted.channel, counted.count));
   }

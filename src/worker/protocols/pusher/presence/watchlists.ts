@@ -1,7 +1,7 @@
 import { GusherError } from '../../../../shared/errors/catalogue.ts';
 import { type PresenceEvent, subscriptionCost } from '../../../../shared/model/presence.ts';
 import { Deferred } from '../../../../shared/scheduling/deferred.ts';
-import type { Connection } from '../../../connection/connection.ts';
+import type { Connection, Reply } from '../../../connection/connection.ts';
 import type { Hub } from '../../../hub/hub.ts';
 import type { PresenceClient } from '../../../ipc/presence-client.ts';
 import { errorText, watchlistText } from '../messages.ts';
@@ -23,7 +23,7 @@ interface Watched {
 /** Sends signed-in clients which users on their watchlist are online: once after sign-in, and then each change. */
 export class Watchlists {
   readonly #presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
-  readonly #reply: (connection: Connection, text: string) => void;
+  readonly #reply: Reply;
   readonly #hub: Pick<Hub, 'reserveNames'>;
   readonly #watched = new Map<string, Watched>();
   /** The watchlist of each client. */
@@ -33,7 +33,7 @@ export class Watchlists {
 
   constructor(options: {
     presence: Pick<PresenceClient, 'subscribe' | 'unsubscribe'>;
-    reply: (connection: Connection, text: string) => void;
+    reply: Reply;
     hub: Pick<Hub, 'reserveNames'>;
   }) {
     this.#hub = options.hub;
@@ -96,7 +96,7 @@ export class Watchlists {
       return true;
     } catch (error) {
       if (!(error instanceof GusherError)) throw error;
-      if (connection.state === 'open') this.#reply(connection, errorText(error.entry));
+      if (connection.state === 'open') this.#reply(connection, errorText(error.entry), error.code);
       return false;
     }
   }

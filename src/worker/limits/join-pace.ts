@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { GusherError } from '../../../../shared/errors/catalogue.ts';
-import type { Connection } from '../../../connection/connection.ts';
+import { GusherError } from '../../shared/errors/catalogue.ts';
+import type { Connection } from '../connection/connection.ts';
 
 /** Burst sizes: a client that connects joins all of its channels, and a channel may regain all of its members. */
 const CLIENT_BURST = 100;

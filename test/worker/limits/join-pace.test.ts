@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { JoinPace } from '../../../../src/worker/protocols/pusher/presence/join-pace.ts';
-import { makeConnection } from '../../../support/transport.ts';
+import { JoinPace } from '../../../src/worker/limits/join-pace.ts';
+import { makeConnection } from '../../support/transport.ts';
 
 describe('JoinPace', () => {
   it('accepts a hundred joins of a new client at once', () => {
