@@ -119,6 +119,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/hub/client-events.ts',
     'worker/hub/hub.ts',
     'worker/lifecycle/token-expiry.ts',
+    'worker/limits/join-pace.ts',
     'worker/remote/remotes.ts',
   ],
   'worker/protocols/pusher/': [
@@ -128,6 +129,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/hub/hub.ts',
     'worker/ipc/presence-client.ts',
     'worker/ipc/webhook-reporter.ts',
+    'worker/limits/join-pace.ts',
   ],
   'worker/remote/': ['worker/connection/'],
   'worker/websocket/': [],

@@ -1,6 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { GusherError } from '../../shared/errors/catalogue.ts';
-import type { Connection } from '../connection/connection.ts';
+
+/** What the pace keeps of a connection. */
+interface Joiner {
+  /** When its joins so far fit the rate (`performance.now()`). */
+  joinsPaidAt: number;
+}
 
 /** Burst sizes: a client that connects joins all of its channels, and a channel may regain all of its members. */
 const CLIENT_BURST = 100;
@@ -26,7 +31,7 @@ export class JoinPace {
   }
 
   /** Resolves when the client may join; `undefined` if it need not wait. Rejects with `too_many_joins`. */
-  wait(connection: Connection, topic: string): Promise<void> | undefined {
+  wait(connection: Joiner, topic: string): Promise<void> | undefined {
     const now = performance.now();
     const client = Math.max(now, connection.joinsPaidAt) + this.#clientGapMs;
     const channel = Math.max(now, this.#channels.get(topic) ?? 0) + this.#channelGapMs;
