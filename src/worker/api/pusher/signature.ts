@@ -12,6 +12,8 @@ import { percentDecode } from '../../../shared/net/percent-encoding.ts';
 /** Tolerance for the clock of the sender. Bounds the time in which an intercepted request can be replayed. */
 const CLOCK_TOLERANCE_S = 600;
 const VERSION = '1.0';
+/** The only parameter for which SDKs accept an array. */
+const LIST = 'info';
 
 /** The signed parts of a request, as received. */
 export interface SignedRequest {
@@ -124,7 +126,13 @@ function interpretQuery(text: string): Interpretation {
   if (signed.some(({ literal }) => literal.endsWith(']')) || signed.length !== joined.length) {
     texts.push(signedText(signed, 'name'), signedText(signed, 'literal'));
   }
+  if (query.has(LIST)) texts.push(signedText(signed.map(asArray), 'name'));
   return { query, texts: [...new Set(texts)] };
+}
+
+/** The Ruby SDK signs an array as `info[]=a&info[]=b` and sends it as `info=a&info=b`. */
+function asArray(parameter: Parameter): Parameter {
+  return parameter.name === LIST ? { ...parameter, literal: `${LIST}[]` } : parameter;
 }
 
 /** Joins `name=value` of each parameter, decoded, in a stable order by name. */

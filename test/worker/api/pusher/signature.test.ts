@@ -128,6 +128,8 @@ describe('verifySignedQuery, for a list', () => {
 
   const ways: [sdk: string, signed: string[], sent: string[]][] = [
     ['Ruby', ['info[]=user_count&info[]=cache'], ['info%5B%5D=user_count', 'info%5B%5D=cache']],
+    ['Ruby, sent by httpclient', ['info[]=user_count&info[]=cache'], ['info=user_count', 'info=cache']],
+    ['Ruby, one value sent by httpclient', ['info[]=cache'], ['info=cache']],
     ['Ruby, with a value that needs encoding', ['info[]=a b&info[]=c,d'], ['info[]=a%20b', 'info[]=c%2Cd']],
     ['Node and PHP', ['info=user_count,cache'], ['info=user_count%2Ccache']],
     [
