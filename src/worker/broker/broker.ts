@@ -53,7 +53,8 @@ export interface Broker {
   /**
    * Subscribes this worker to a topic. Resolves when publications made afterwards will arrive. While disconnected, it
    * resolves immediately, and the subscription takes effect on reconnect. Rejects with `subscription_refused` if the
-   * broker rejects this topic. The caller subscribes to a topic once, and unsubscribes once.
+   * broker rejects this topic, and with `broker_unavailable` if it does not answer in time. The caller subscribes to a
+   * topic once, and unsubscribes once, also after a rejection.
    */
   subscribe(topic: string): Promise<void>;
 

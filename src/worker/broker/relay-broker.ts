@@ -17,6 +17,8 @@ import type { Broker, BrokerHealth, BrokerListener } from './broker.ts';
 const IN_FLIGHT_MAX_BYTES = 64 * 1024 * 1024;
 
 const MEASURE_INTERVAL_MS = 1_000;
+/** Requests without an answer of the primary for so long are rejected, up to one measurement later. */
+const ANSWER_TIMEOUT_MS = 4_000;
 const ECHO_TIMEOUT_MS = 2_000;
 /** Prefix of the topic on which a worker receives its own measurements, followed by a random id. */
 const ECHO_TOPIC_PREFIX = 'gusher:echo:';
@@ -25,9 +27,14 @@ type Request = Extract<ToPrimary, { type: 'relaySubscribe' | 'relayUnsubscribe' 
 type Answer = Extract<ToWorker, { type: `relay${string}` }>;
 
 /** A publication that the primary has not acknowledged. */
-interface PendingPublication {
+interface PendingPublication extends Pending<void> {
   readonly bytes: number;
-  readonly resolve: () => void;
+}
+
+/** A caller that waits for the primary. */
+interface Pending<T> {
+  readonly sentAt: number;
+  readonly resolve: (result: T) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -51,12 +58,12 @@ export class RelayBroker implements Broker {
   /** Requests, and frames as text. */
   #outgoing: (Request | string)[] = [];
   /** The callers that wait for each `relaySubscribe`, oldest first. */
-  readonly #pendingSubscribes: (() => void)[][] = [];
+  readonly #pendingSubscribes: Pending<void>[][] = [];
   /** Publications that the primary has not acknowledged, oldest first. */
   readonly #publishing: PendingPublication[] = [];
   #inFlightBytes = 0;
   readonly #scheduler: FlushScheduler;
-  readonly #cacheQueries = new Map<number, (cached: CachedPublication | undefined) => void>();
+  readonly #cacheQueries = new Map<number, Pending<CachedPublication | undefined>>();
   #lastId = 0;
   /** The topic on which this worker publishes to itself to measure the round trip. */
   readonly #echoTopic = ECHO_TOPIC_PREFIX + randomBytes(15).toString('base64url');
@@ -98,14 +105,15 @@ export class RelayBroker implements Broker {
   }
 
   subscribe(topic: string): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const pending = { sentAt: performance.now(), resolve, reject };
       const last = this.#lastRequest();
       if (last?.type === 'relaySubscribe') {
         last.topics.push(topic);
-        this.#pendingSubscribes.at(-1)?.push(resolve);
+        this.#pendingSubscribes.at(-1)?.push(pending);
       } else {
         this.#outgoing.push({ type: 'relaySubscribe', topics: [topic] });
-        this.#pendingSubscribes.push([resolve]);
+        this.#pendingSubscribes.push([pending]);
       }
       this.#scheduler.schedule();
     });
@@ -127,9 +135,9 @@ export class RelayBroker implements Broker {
   }
 
   cached(topic: string): Promise<CachedPublication | undefined> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#lastId += 1;
-      this.#cacheQueries.set(this.#lastId, resolve);
+      this.#cacheQueries.set(this.#lastId, { sentAt: performance.now(), resolve, reject });
       this.#outgoing.push({ type: 'relayCacheQuery', id: this.#lastId, topic });
       this.#scheduler.schedule();
     });
@@ -145,11 +153,11 @@ export class RelayBroker implements Broker {
         }
         break;
       case 'relayCached':
-        this.#cacheQueries.get(message.id)?.(message.cached);
+        this.#cacheQueries.get(message.id)?.resolve(message.cached);
         this.#cacheQueries.delete(message.id);
         break;
       case 'relaySubscribed':
-        for (const resolve of this.#pendingSubscribes.shift() ?? []) resolve();
+        for (const { resolve } of this.#pendingSubscribes.shift() ?? []) resolve();
         break;
       default:
         message satisfies never;
@@ -184,11 +192,34 @@ export class RelayBroker implements Broker {
   }
 
   readonly #measure = (): void => {
+    // Behind the answers that have arrived but are not read yet, because this process was late itself.
+    setImmediate(this.#rejectUnanswered);
     if (this.#echoSentAt !== undefined) return;
     this.#echoSentAt = performance.now();
     const publication = { channel: this.#echoTopic, event: ECHO_TOPIC_PREFIX, data: 'null' };
     // `health` reports an echo that does not arrive.
     this.#publish({ kind: 'publication', topic: this.#echoTopic, publication }).catch(() => undefined);
+  };
+
+  /**
+   * Rejects what waited too long. Publications and subscriptions stay in their lists, because the primary answers in
+   * order and may still answer.
+   */
+  readonly #rejectUnanswered = (): void => {
+    const sentBefore = performance.now() - ANSWER_TIMEOUT_MS;
+    for (const { sentAt, reject } of this.#publishing) {
+      if (sentAt > sentBefore) break;
+      reject(new GusherError('outcome_unknown'));
+    }
+    for (const pending of this.#pendingSubscribes) {
+      for (const { sentAt, reject } of pending)
+        if (sentAt <= sentBefore) reject(new GusherError('broker_unavailable'));
+    }
+    for (const [id, { sentAt, reject }] of this.#cacheQueries) {
+      if (sentAt > sentBefore) break;
+      this.#cacheQueries.delete(id);
+      reject(new GusherError('broker_unavailable'));
+    }
   };
 
   /** Resolves when the primary has relayed the item: it then outlives this worker and keeps its place in the order. */
@@ -201,7 +232,7 @@ export class RelayBroker implements Broker {
     }
     this.#inFlightBytes += bytes;
     await new Promise<void>((resolve, reject) => {
-      this.#publishing.push({ bytes, resolve, reject });
+      this.#publishing.push({ bytes, sentAt: performance.now(), resolve, reject });
       this.#outgoing.push(frame);
       this.#scheduler.schedule();
     });

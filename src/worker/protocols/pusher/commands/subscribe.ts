@@ -38,6 +38,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   presence_timeout: 'ServerError',
   apps_unavailable: 'ServerError',
   subscription_refused: 'ServerError',
+  broker_unavailable: 'ServerError',
 };
 
 /** Errors of a credential. These are logged. */
