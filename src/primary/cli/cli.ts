@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import { version } from '../../shared/version.ts';
 import { requireUtf8 } from './argument-encoding.ts';
 import { appsCommand } from './commands/apps.ts';
+import { benchCommand } from './commands/bench.ts';
 import { checkCommand } from './commands/check.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { publishCommand } from './commands/publish.ts';
@@ -66,6 +67,7 @@ function commandLine(words: readonly string[]) {
       .command(subscribeCommand)
       .command(tailCommand)
       .command(tokenCommand)
+      .command(benchCommand)
       .completion('completion', 'print a script that completes commands and options (bash, zsh)')
       .example('$0 start', 'start the server; without configuration it creates a "demo" app')
       .example('$0 subscribe news', 'in a second terminal: print messages published to "news"')

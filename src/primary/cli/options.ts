@@ -9,6 +9,12 @@ export function textOption(describe: string, more: Options = {}): Options {
   return { type: 'string', requiresArg: true, describe, coerce: lastOf, ...more };
 }
 
+/** Creates an option whose text `numberOption` reads. yargs prints no type for it, so the help names it. */
+export function numberTextOption(describe: string, fallback: string): Options {
+  const { type: _, ...untyped } = textOption(`${describe}  [number]`);
+  return { ...untyped, default: fallback, defaultDescription: fallback };
+}
+
 function lastOf(value: unknown): unknown {
   return Array.isArray(value) ? value.at(-1) : value;
 }
@@ -40,4 +46,12 @@ export function requireName(argument: string, name: unknown, isValid: (text: str
 export function checkedUrl(text: string): URL {
   if (/^wss?:\/\/[^#]+$/.test(text) && URL.canParse(text)) return new URL(text);
   throw new UsageError('--url must be a ws:// or wss:// URL');
+}
+
+/** Returns the value of an option that is a whole number. Throws a `UsageError` if it is none, or out of range. */
+export function numberOption(argv: Arguments, name: string, min: number, max: number): number {
+  const text = String(argv[name]);
+  const value = Number(text);
+  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value;
+  throw new UsageError(`--${name} must be a whole number from ${min} to ${max}`);
 }

@@ -10,9 +10,8 @@ import { checkRedis } from '../diagnosis/redis/check-redis.ts';
 import { printReport } from '../diagnosis/report.ts';
 import { checkServer } from '../diagnosis/server.ts';
 import { checkSettings } from '../diagnosis/settings.ts';
-import { UsageError } from '../errors.ts';
 import { readSettings, settingOptions } from '../load-settings.ts';
-import { type Arguments, checkedUrl, reportOptions, textOption } from '../options.ts';
+import { type Arguments, checkedUrl, numberOption, reportOptions, textOption } from '../options.ts';
 import { printNote } from '../output.ts';
 
 /** More than the heartbeat interval, for the time of the network. */
@@ -90,11 +89,6 @@ function urlOf(argv: Arguments): URL {
   return url;
 }
 
-function silenceMsOf({ silence }: Arguments): number | undefined {
-  if (silence === undefined) return undefined;
-  const seconds = Number(silence);
-  if (!/^\d{1,3}$/.test(String(silence)) || seconds > SILENCE_MAX_S) {
-    throw new UsageError(`--silence must be a whole number from 0 to ${SILENCE_MAX_S}`);
-  }
-  return seconds * 1_000;
+function silenceMsOf(argv: Arguments): number | undefined {
+  return argv.silence === undefined ? undefined : numberOption(argv, 'silence', 0, SILENCE_MAX_S) * 1_000;
 }
