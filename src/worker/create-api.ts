@@ -24,6 +24,7 @@ import type { UpgradeRequest } from './handshake/upgrade-request.ts';
 import { registerUpgradeRoutes } from './handshake/upgrade-routes.ts';
 import { IdempotencyClient } from './ipc/idempotency-client.ts';
 import { TailClient } from './ipc/tail-client.ts';
+import { DeliveryReportClient } from './metrics/delivery-report-client.ts';
 import { MetricsClient } from './metrics/metrics-client.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
@@ -61,6 +62,7 @@ export function createApi(options: ApiOptions) {
   const readiness = new Readiness({ broker, store, host, log });
   const idempotency = new IdempotencyClient({ send: (message) => pipe.send(message) });
   const metrics = new MetricsClient({ send: (message) => pipe.send(message) });
+  const deliveryReports = new DeliveryReportClient({ send: (message) => pipe.send(message) });
 
   const tails = new TailClient({ send: (message) => pipe.send(message) });
 
@@ -82,7 +84,8 @@ export function createApi(options: ApiOptions) {
     },
   });
   const context = {
-    ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics, tails, version },
+    ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics },
+    ...{ deliveryReports, tails, version },
     readiness: () => readiness.state,
   };
   const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker };
@@ -108,6 +111,7 @@ export function createApi(options: ApiOptions) {
     idempotency,
     metrics,
     tails,
+    deliveryReports,
     addClosers: (closers: Closers, remainingMs: () => number): void => {
       const timeoutMs = remainingMs();
       closers.add('readiness', () => readiness.close());

@@ -24,6 +24,7 @@ import { PresenceClient } from './ipc/presence-client.ts';
 import { AppAllowances } from './limits/app-allowances.ts';
 import { AppRates } from './limits/app-rates.ts';
 import { NameAllowance } from './limits/name-allowance.ts';
+import { DeliveryTracker } from './metrics/delivery-tracker.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 /** The state of the host, as the primary reported it last. */
@@ -65,7 +66,10 @@ export type HubLayer = ReturnType<typeof createHub>;
 /** Creates the hub with its broker, its presence client, and the queues that lead to clients and to the primary. */
 export function createHub(options: HubOptions) {
   const { settings, hostId, apps, pipe, host, stats, tap, unexpected, clientLog, log } = options;
-  const flushCycle = createFlushCycle({ settings, pipe, clientLog, stats });
+  const flushCycle = createFlushCycle({
+    ...{ settings, pipe, clientLog, stats },
+    onFlushed: () => deliveryTracker.settle(),
+  });
   const { sendQueue, fanOut, presenceReporter, webhookReporter } = flushCycle;
   const { broker, relay } = createBroker({
     ...{ settings, hostId, log, stats, pipe },
@@ -94,7 +98,12 @@ export function createHub(options: HubOptions) {
   });
   const { metricsAppsMax: max } = settings;
   const appCounter = max > 0 ? new AppCounter({ stats, max }) : undefined;
-  const hub = new Hub({
+  const deliveryTracker = new DeliveryTracker({
+    send: (message) => pipe.send(message),
+    isSubscribed: (topic) => hub.hasTopic(topic),
+    arrivesInOrder: relay !== undefined,
+  });
+  const hub: Hub = new Hub({
     broker,
     fanOut,
     presence: presenceReporter,
@@ -103,6 +112,7 @@ export function createHub(options: HubOptions) {
     stats,
     appCounter,
     tap,
+    deliveryTracker,
   });
   const publisherOf = (source: PublisherOptions['source']): Publisher =>
     new Publisher({
@@ -137,6 +147,7 @@ export function createHub(options: HubOptions) {
     appAllowances,
     appRates,
     hub,
+    deliveryTracker,
     publisher: publisherOf('api'),
     pusherPublisher: publisherOf('pusher_api'),
     clientEvents,

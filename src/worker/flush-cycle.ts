@@ -25,11 +25,14 @@ export function createFlushCycle({
   pipe,
   clientLog,
   stats,
+  onFlushed,
 }: {
   settings: Pick<Settings, 'batchWindowMs' | 'sendBufferMaxBytes'>;
   pipe: Pick<MessagePipe<ToWorker, ToPrimary>, 'enqueue' | 'flush'>;
   clientLog: ClientLog;
   stats: Stats;
+  /** Called at the end of each flush. */
+  onFlushed: () => void;
 }): FlushCycle {
   const scheduler: FlushScheduler = new FlushScheduler(
     [
@@ -41,6 +44,7 @@ export function createFlushCycle({
       () => pipe.flush(),
       () => sendQueue.flush(),
       () => fanOut.measure(),
+      () => onFlushed(),
     ],
     { windowMs: batchWindowMs },
   );

@@ -142,6 +142,12 @@ export class Worker {
       case 'demoEnded':
         this.#endDemo();
         break;
+      case 'deliveryReportAsk':
+        this.#hubLayer.deliveryTracker.ask(message.report, message.topic);
+        break;
+      case 'deliveryReport':
+        this.#api.deliveryReports.receive(message);
+        break;
       case 'metricsCollect':
         void this.#reportMetrics();
         break;

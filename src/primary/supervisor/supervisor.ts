@@ -8,6 +8,7 @@ import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/logging/log.ts';
 import { type Counts, count } from '../../shared/metrics/stats.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
+import { DeliveryReports } from '../broker/delivery-reports.ts';
 import { Relay } from '../broker/relay.ts';
 import type { SocketDispatcher } from '../dispatch/dispatcher.ts';
 import type { SocketQueue } from '../dispatch/socket-queue.ts';
@@ -59,6 +60,7 @@ export class Supervisor implements SlotListener {
   readonly #restartCounts: Counts = {};
   readonly #allowances: AllowanceServer;
   readonly #rates: RateServer;
+  readonly #deliveryReports = new DeliveryReports();
   #demoApp: App | undefined;
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
@@ -198,6 +200,12 @@ export class Supervisor implements SlotListener {
       case 'fatal':
         this.#failStart(slot, message.reason);
         break;
+      case 'deliveryReportQuery':
+        this.#deliveryReports.query(message, this.#readySenders(), (answer) => slot.send(answer));
+        break;
+      case 'deliveryReportPart':
+        this.#deliveryReports.receive(slot.number, message);
+        break;
       case 'heartbeat':
       case 'metricsReport':
         this.#dependencies.metrics.receive(slot.number, message);
@@ -290,6 +298,13 @@ export class Supervisor implements SlotListener {
       facts: { reason },
       last: reason,
     });
+  }
+
+  /** The relay is flushed first, so that publications arrive before a question about them. */
+  #readySenders(): Map<number, (message: ToWorker) => void> {
+    this.#relay.flush();
+    const ready = this.#slots.filter(({ state }) => state === 'ready' || state === 'draining');
+    return new Map(ready.map((slot) => [slot.number, (message: ToWorker) => slot.send(message)]));
   }
 
   #startWorker(slot: WorkerSlot): void {

@@ -40,6 +40,8 @@ const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boole
   fatal: ({ reason }) => isText(reason),
   heartbeat: ({ stats }) => stats === undefined || isStats(stats),
   metricsReport: ({ stats, gauges }) => isStats(stats) && isGauges(gauges),
+  deliveryReportQuery: ({ id, report, topic }) => isWhole(id) && isText(report) && isText(topic),
+  deliveryReportPart: ({ report, counts }) => isText(report) && isObject(counts) && isDeliveryCounts(counts),
   metricsQuery: ({ id, format }) => isWhole(id) && METRICS_FORMATS.includes(format as MetricsFormat),
   sockets: ({ acknowledged, barrier, ended, opened, closed }) =>
     isListOf(acknowledged, isWhole) &&
@@ -98,6 +100,10 @@ function isAmounts(value: unknown): boolean {
 
 function isBytesReport(value: unknown): boolean {
   return isObject(value) && isText(value.app) && isWhole(value.bytes) && isWhole(value.perSecond);
+}
+
+function isDeliveryCounts({ subscribers, written, queued, dropped }: Fields): boolean {
+  return [subscribers, written, queued, dropped].every(isWhole);
 }
 
 function isReport(value: unknown): boolean {

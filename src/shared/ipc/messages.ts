@@ -1,5 +1,6 @@
 import type { App } from '../apps/app.ts';
 import type { Settings } from '../config/settings.ts';
+import type { DeliveryCounts, DeliveryReport } from '../metrics/delivery-report.ts';
 import type { BrokerGauges, MetricsFormat, ProcessGauges } from '../metrics/gauges.ts';
 import type { Stats } from '../metrics/stats.ts';
 import type {
@@ -81,6 +82,10 @@ export type ToWorker =
   | { type: 'metricsCollect' }
   /** The answer to the `metricsQuery` with this id. */
   | { type: 'metrics'; id: number; text: string }
+  /** Answer with `deliveryReportPart` when the publication with this report id is delivered. */
+  | { type: 'deliveryReportAsk'; report: string; topic: string }
+  /** The answer to the `deliveryReportQuery` with this id. */
+  | { type: 'deliveryReport'; id: number; report: DeliveryReport }
   /** Close all clients within the timeout with a reconnect code, and exit. */
   | { type: 'drain'; timeoutMs: number }
   /** The primary relayed the oldest `count` unconfirmed frames of this worker. */
@@ -118,6 +123,10 @@ export type ToPrimary =
   | { type: 'heartbeat'; stats?: Stats }
   /** The answer to `metricsCollect`. */
   | { type: 'metricsReport'; stats: Stats; gauges: ProcessGauges & BrokerGauges }
+  /** Requests what all workers did with the publication with this report id. */
+  | { type: 'deliveryReportQuery'; id: number; report: string; topic: string }
+  /** The answer to `deliveryReportAsk`. */
+  | { type: 'deliveryReportPart'; report: string; counts: DeliveryCounts }
   /** Requests the text of `GET /metrics` in this format, summed over all workers. */
   | { type: 'metricsQuery'; id: number; format: MetricsFormat }
   /**

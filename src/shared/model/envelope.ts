@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { sliceMembers, stringOf } from '../json/raw-json.ts';
+import { isReportId } from '../metrics/delivery-report.ts';
 import { isChannelName, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
 
@@ -18,6 +19,7 @@ const extras = v.object({
   userId: v.exactOptional(v.pipe(v.string(), v.check(isUserId))),
   cached: v.exactOptional(v.literal(true)),
   id: v.exactOptional(publicationId),
+  report: v.exactOptional(v.pipe(v.string(), v.check(isReportId))),
   /** See `stampOf`. */
   accepted: v.optional(v.unknown()),
 });

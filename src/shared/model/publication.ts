@@ -24,6 +24,8 @@ export interface Publication {
   readonly cached?: true;
   /** When gusher accepted it, in ms of `hostNow`; `undefined` for a publication of another host or program. */
   readonly acceptedAt?: number;
+  /** Its publisher waits for a delivery report with this id. */
+  readonly report?: string;
 }
 
 /** Time in ms for which a cache channel stores its last publication. */

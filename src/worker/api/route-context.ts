@@ -7,6 +7,7 @@ import type { Publisher } from '../broker/publisher.ts';
 import type { IdempotencyKeys } from '../ipc/idempotency-client.ts';
 import type { PresenceQueries } from '../ipc/presence-client.ts';
 import type { TailClient } from '../ipc/tail-client.ts';
+import type { DeliveryReportSource } from '../metrics/delivery-report-client.ts';
 import type { MetricsSource } from '../metrics/metrics-client.ts';
 import type { ReadinessState } from './operations/readiness.ts';
 
@@ -21,6 +22,7 @@ export interface RouteContext {
   readonly tails: Pick<TailClient, 'open'>;
   readonly readiness: () => ReadinessState;
   readonly metrics: MetricsSource;
+  readonly deliveryReports: DeliveryReportSource;
   readonly version: string;
   readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
   readonly log: Logger;

@@ -4,16 +4,20 @@ import { type Frames, joinFrames } from '../websocket/frame.ts';
 const BATCH_BYTES = 64 * 1024;
 
 /** When a publication was accepted, in ms of `hostNow`: by this host, or, if elsewhere, when this worker received it. */
-export interface Acceptance {
+export interface Acceptance<Connection = never> {
   readonly origin: 'host' | 'elsewhere';
   readonly at: number;
+  /** Receives each connection that was served, for a delivery report. */
+  readonly tracked?: { visit(connection: Connection): void; endGroup(): void } | undefined;
 }
 
 /** Published frames, and the connections that must not receive them. */
 interface Published<Connection> {
   readonly frames: Frames;
   /** Of the publications among the frames. */
-  readonly acceptances: readonly Acceptance[];
+  readonly acceptances: readonly Acceptance<Connection>[];
+  /** Whether any of them is tracked. */
+  readonly isTracked: boolean;
   except: Set<Connection> | undefined;
 }
 
@@ -46,7 +50,7 @@ const NONE: readonly Acceptance[] = [];
  */
 export class DeliveryRing<Connection> {
   readonly #slots: Connection[];
-  readonly #onDelivered: (acceptances: readonly Acceptance[]) => void;
+  readonly #onDelivered: (acceptances: readonly Acceptance<Connection>[]) => void;
   /** Connections that left. Their slots stay until the ring is dropped. */
   #left: Set<Connection> | undefined = undefined;
   #position = 0;
@@ -58,7 +62,10 @@ export class DeliveryRing<Connection> {
   #waitingBytes = 0;
 
   /** `onDelivered` is called after the last subscriber of these publications was served. */
-  constructor(connections: Iterable<Connection>, onDelivered: (acceptances: readonly Acceptance[]) => void) {
+  constructor(
+    connections: Iterable<Connection>,
+    onDelivered: (acceptances: readonly Acceptance<Connection>[]) => void,
+  ) {
     this.#slots = [...connections];
     this.#onDelivered = onDelivered;
   }
@@ -69,10 +76,11 @@ export class DeliveryRing<Connection> {
   }
 
   /** Adds frames for every connection but `except`. */
-  add(frames: Frames, except: Connection | undefined, acceptance?: Acceptance): void {
+  add(frames: Frames, except: Connection | undefined, acceptance?: Acceptance<Connection>): void {
     this.#waiting.push({
       frames,
       acceptances: acceptance === undefined ? NONE : [acceptance],
+      isTracked: acceptance?.tracked !== undefined,
       except: except === undefined ? undefined : new Set([except]),
     });
     this.#waitingBytes += frames.bytes.length;
@@ -111,6 +119,8 @@ export class DeliveryRing<Connection> {
     for (let [first] = this.#batches; first !== undefined && slots < maxSlots; [first] = this.#batches) {
       const count = Math.min(maxSlots - slots, first.slotsLeft, this.#slots.length - this.#position);
       this.#deliver(this.#position, this.#position + count, sink, isAlone);
+      if (this.#batches.some(({ isTracked }) => isTracked))
+        this.#track(this.#position, this.#position + count);
       this.#advancePosition(count);
       slots += count;
     }
@@ -165,6 +175,19 @@ export class DeliveryRing<Connection> {
     }
   }
 
+  /** Passes the connections of some slots to the tracked deliveries among the batches. */
+  #track(from: number, to: number): void {
+    for (const { acceptances, except } of this.#batches) {
+      for (const { tracked } of acceptances) {
+        if (tracked === undefined) continue;
+        for (const connection of this.#slots.slice(from, to)) {
+          const isServed = this.#left?.has(connection) !== true && except?.has(connection) !== true;
+          if (isServed) tracked.visit(connection);
+        }
+      }
+    }
+  }
+
   #advancePosition(count: number): void {
     this.#position += count;
     if (this.#position === this.#slots.length) this.#position = 0;
@@ -192,6 +215,7 @@ function coalesce<Connection>(list: readonly Published<Connection>[]): Published
     return {
       frames: joinFrames(run.map(({ frames }) => frames)),
       acceptances: run.flatMap(({ acceptances }) => acceptances),
+      isTracked: run.some(({ isTracked }) => isTracked),
       except: first?.except,
     };
   });

@@ -33,7 +33,7 @@ export class FanOut {
   /** Apps with bytes that were not reported yet. */
   #sending: AppUsage[] = [];
   /** The publications delivered in this turn. */
-  readonly #delivered: Acceptance[] = [];
+  readonly #delivered: Acceptance<Connection>[] = [];
 
   constructor(options: { sendQueue: SendQueue; stats: Stats; scheduleFlush: () => void }) {
     this.#sendQueue = options.sendQueue;
@@ -50,7 +50,7 @@ export class FanOut {
   publish(
     channel: Channel<Connection>,
     publication: Publication,
-    acceptance: Acceptance,
+    acceptance: Acceptance<Connection>,
     except?: Connection,
   ): void {
     for (const group of channel.groups) {
@@ -131,7 +131,8 @@ export class FanOut {
     this.#delivered.length = 0;
   };
 
-  readonly #onDelivered = (acceptances: readonly Acceptance[]): void => {
+  readonly #onDelivered = (acceptances: readonly Acceptance<Connection>[]): void => {
     this.#delivered.push(...acceptances);
+    for (const { tracked } of acceptances) tracked?.endGroup();
   };
 }

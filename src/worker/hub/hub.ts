@@ -15,6 +15,7 @@ import type { WireProtocol } from '../connection/wire-protocol.ts';
 import type { PresenceReporter } from '../ipc/presence-reporter.ts';
 import type { AppAllowances, Demand } from '../limits/app-allowances.ts';
 import { NameAllowance } from '../limits/name-allowance.ts';
+import type { DeliveryTracker, TrackedDelivery } from '../metrics/delivery-tracker.ts';
 import type { AppCounter } from './app-counter.ts';
 import type { FanOut } from './fan-out.ts';
 import { UserIndex } from './user-index.ts';
@@ -34,6 +35,7 @@ export class Hub {
   readonly #stats: Stats;
   readonly #appCounter: AppCounter | undefined;
   readonly #tap: Recorder;
+  readonly #deliveryTracker: Pick<DeliveryTracker, 'begin'> | undefined;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
   readonly #users = new UserIndex();
@@ -47,6 +49,7 @@ export class Hub {
     stats: Stats;
     appCounter?: AppCounter | undefined;
     tap?: Recorder;
+    deliveryTracker?: Pick<DeliveryTracker, 'begin'>;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
@@ -56,6 +59,7 @@ export class Hub {
     this.#stats = options.stats;
     this.#appCounter = options.appCounter;
     this.#tap = options.tap ?? CLOSED_TAP;
+    this.#deliveryTracker = options.deliveryTracker;
   }
 
   get size(): number {
@@ -307,6 +311,11 @@ export class Hub {
     }
   }
 
+  /** Whether a connection of this worker is subscribed to the topic. */
+  hasTopic(topic: string): boolean {
+    return this.#channels.has(topic);
+  }
+
   /** Delivers a publication to the subscribers of this worker. */
   deliver(topic: string, publication: Publication): void {
     const channel = this.#channels.get(topic);
@@ -324,7 +333,7 @@ export class Hub {
     this.#fanOut.publish(
       channel,
       publication,
-      { origin, at: acceptedAt ?? hostNow() },
+      { origin, at: acceptedAt ?? hostNow(), tracked: this.#track(channel, publication.report) },
       except === undefined ? undefined : this.#connections.get(except),
     );
   }
@@ -341,6 +350,13 @@ export class Hub {
     const isFor = (user: string): boolean =>
       [...this.#users.find(appKey, user)].some((connection) => this.isSubscribed(connection, channel));
     this.#tap.record({ type: 'delivered', app: appKey, channel, event, subscribers, data }, isFor);
+  }
+
+  /** Returns `undefined` if the publisher wants no report. */
+  #track(channel: Channel<Connection>, report: string | undefined): TrackedDelivery | undefined {
+    if (report === undefined) return undefined;
+    const groups = channel.groups.filter(({ isPending }) => !isPending).length;
+    return this.#deliveryTracker?.begin(report, groups);
   }
 
   #isRegistered(connection: Connection): boolean {

@@ -1,27 +1,44 @@
+import { randomBytes } from 'node:crypto';
 import type { AppFinder } from '../../../shared/apps/app-registry.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceMembers, stringOf } from '../../../shared/json/raw-json.ts';
-import { isChannelName, isEventName } from '../../../shared/model/names.ts';
+import { reportJson } from '../../../shared/metrics/delivery-report.ts';
+import { isChannelName, isEventName, topicOf } from '../../../shared/model/names.ts';
 import { envelopeOf, type Publication } from '../../../shared/model/publication.ts';
 import type { Publisher } from '../../broker/publisher.ts';
+import type { DeliveryReportSource } from '../../metrics/delivery-report-client.ts';
 import { findApp } from '../http/find-app.ts';
 import type { PublishHandler } from './publish-route.ts';
 
+const REPORT_ID_BYTES = 9;
+
 /**
  * `POST /v1/apps/{app}/channels/{channel}/messages` with `{"event","data"}`: publishes to one channel. Returns the
- * envelope that its subscribers receive.
+ * envelope that its subscribers receive; with `?report=delivery`, also what the workers of this host did with it.
  */
 export function publishMessage(dependencies: {
   apps: AppFinder;
   publisher: Pick<Publisher, 'publish' | 'admit'>;
+  deliveryReports: DeliveryReportSource;
 }): PublishHandler {
-  return async ({ app: key, channel = '' }, body, _query, id) => {
+  return async ({ app: key, channel = '' }, body, query, id) => {
     const app = await findApp(dependencies.apps, key);
     const publication = withId(readMessage(body, channel), id);
     await dependencies.publisher.admit(app, 1);
-    await dependencies.publisher.publish(app.key, publication);
-    return envelopeOf(publication);
+    if (!wantsReport(query)) {
+      await dependencies.publisher.publish(app.key, publication);
+      return envelopeOf(publication);
+    }
+    const report = randomBytes(REPORT_ID_BYTES).toString('base64url');
+    await dependencies.publisher.publish(app.key, { ...publication, report });
+    const result = await dependencies.deliveryReports.fetch(report, topicOf(app.key, publication.channel));
+    return `${envelopeOf(publication).slice(0, -1)},"report":${reportJson(result)}}`;
   };
+}
+
+/** True for `?report=delivery`. */
+function wantsReport(query: string): boolean {
+  return query !== '' && new URLSearchParams(query).get('report') === 'delivery';
 }
 
 /** Parses `{"channel","event","data"}`; `channel` replaces the one in the text. Throws a `GusherError`. */

@@ -21,6 +21,25 @@ import {
 const CHANNEL_MESSAGE = object({ channel: CHANNEL_SCHEMA, event: EVENT_SCHEMA, data: DATA_SCHEMA }, ['data']);
 const DIRECT_MESSAGE = object({ event: EVENT_SCHEMA, data: DATA_SCHEMA }, ['event', 'data']);
 
+const COUNTS = {
+  subscribers: COUNT_SCHEMA,
+  written: COUNT_SCHEMA,
+  queued: COUNT_SCHEMA,
+  dropped: COUNT_SCHEMA,
+};
+const DELIVERY_REPORT = object({
+  complete: { type: 'boolean' },
+  ...COUNTS,
+  workers: list(object({ worker: COUNT_SCHEMA, ...COUNTS })),
+});
+
+const REPORT: Parameter = {
+  name: 'report',
+  in: 'query',
+  description: 'Wait for the workers of this host, and return what they did with the message.',
+  schema: { const: 'delivery' },
+};
+
 function publishing(
   operation: Pick<Operation, 'id' | 'path' | 'summary' | 'description' | 'responses' | 'body' | 'errors'> & {
     readonly method?: 'put';
@@ -47,13 +66,21 @@ export const PUBLISHING: OperationGroup = {
       id: 'publishToChannel',
       path: '/v1/apps/{app}/channels/{channel}/messages',
       summary: 'Publish to one channel',
-      parameters: [APP, CHANNEL],
+      parameters: [APP, CHANNEL, REPORT],
       body: {
         type: 'application/json',
         schema: object({ event: EVENT_SCHEMA, data: DATA_SCHEMA }, ['data']),
         example: { event: 'paid', data: { id: 17, sum: 9.5 } },
       },
-      responses: { 200: { description: 'The message as subscribers receive it.', schema: CHANNEL_MESSAGE } },
+      responses: {
+        200: {
+          description: 'The message as subscribers receive it, with a report if the query asks for one.',
+          schema: object(
+            { channel: CHANNEL_SCHEMA, event: EVENT_SCHEMA, data: DATA_SCHEMA, report: DELIVERY_REPORT },
+            ['data', 'report'],
+          ),
+        },
+      },
       errors: ['bad_channel', 'bad_event'],
     }),
     publishing({
