@@ -10,8 +10,8 @@ describe('Settings documents', () => {
     expect(pairs.map(([name]) => name)).to.deep.equal(SETTING_NAMES.map((name) => settingOf(name).env));
     const inEffect = resolveSettings({ file: Object.fromEntries(pairs) });
     const untouched = resolveSettings({});
-    expect('settings' in inEffect && inEffect.settings).to.deep.equal(
-      'settings' in untouched && untouched.settings,
+    expect(inEffect.kind === 'valid' && inEffect.settings).to.deep.equal(
+      untouched.kind === 'valid' && untouched.settings,
     );
   });
 });

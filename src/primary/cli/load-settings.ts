@@ -42,14 +42,15 @@ function helpOf({ about, env, allowed, computed, example }: Setting<unknown>): s
 
 /** All errors in the settings of a command. */
 export interface SettingErrors {
+  readonly kind: 'invalid';
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /** The settings of a command, which of them were given, and warnings about them. */
-export type LoadedSettings<Name extends SettingName = SettingName> = Exclude<
+export type LoadedSettings<Name extends SettingName = SettingName> = Extract<
   Resolution<Name>,
-  { errors: unknown }
+  { kind: 'valid' }
 > & {
   readonly warnings: readonly string[];
 };
@@ -63,7 +64,7 @@ export function loadSettings<Name extends SettingName>(
   names: readonly Name[],
 ): LoadedSettings<Name> {
   const resolution = readSettings(argv, names);
-  if ('errors' in resolution) throw new UsageError(resolution.errors.join('\n'));
+  if (resolution.kind === 'invalid') throw new UsageError(resolution.errors.join('\n'));
   return resolution;
 }
 
@@ -75,9 +76,10 @@ export function readSettings<Name extends SettingName>(
   const file = loadEnvFile(argv[ENV_FILE_FLAG], names);
   const sources = { flags: flagsOf(argv, names), environment: process.env, file: file.values };
   const resolution = resolveSettings(sources, names);
-  const errors = [...file.errors, ...('errors' in resolution ? resolution.errors : [])];
+  const errors = [...file.errors, ...(resolution.kind === 'invalid' ? resolution.errors : [])];
   const unknown = [...file.warnings, ...unknownSettings(process.env, file.values)];
-  if ('errors' in resolution || errors.length > 0) return { errors, warnings: unknown };
+  if (resolution.kind === 'invalid' || errors.length > 0)
+    return { kind: 'invalid', errors, warnings: unknown };
   const { settings, given } = resolution;
   const warnings = [
     ...unknown,

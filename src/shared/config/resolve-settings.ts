@@ -10,8 +10,12 @@ export interface SettingSources {
 }
 
 export type Resolution<Name extends SettingName = SettingName> =
-  | { readonly settings: Pick<Settings, Name>; readonly given: ReadonlySet<SettingName> }
-  | { readonly errors: readonly string[] };
+  | {
+      readonly kind: 'valid';
+      readonly settings: Pick<Settings, Name>;
+      readonly given: ReadonlySet<SettingName>;
+    }
+  | { readonly kind: 'invalid'; readonly errors: readonly string[] };
 
 /**
  * Resolves the settings in `names`, by default all: flag > environment > `.env` file > default. In each source the
@@ -48,7 +52,9 @@ export function resolveSettings(
   // A rule needs all of its values.
   const rules = RULES.filter((rule) => rule.names.every((name) => name in valid));
   errors.push(...rules.flatMap((rule) => rule.errorOf(valid as Settings) ?? []));
-  return errors.length > 0 ? { errors } : { settings: valid as Settings, given };
+  return errors.length > 0
+    ? { kind: 'invalid', errors }
+    : { kind: 'valid', settings: valid as Settings, given };
 }
 
 function parseText(setting: Setting<unknown>, text: string): unknown {

@@ -14,7 +14,7 @@ describe('WebhookSender without a process', () => {
   const receiver = new WebhookReceiver();
   let folder: string;
   let sender: WebhookSender;
-  let lines: { msg: string; reason?: string }[];
+  let lines: { event: string; reason?: string }[];
 
   before(async () => {
     await receiver.open();
@@ -55,8 +55,8 @@ describe('WebhookSender without a process', () => {
         expect(error)
           .to.match(/^the webhook sender failed to start: .*/)
           .and.contain(reason);
-      expect(lines.map(({ msg }) => msg)).to.include('webhook sender failed to start');
-      expect(lines.map(({ msg }) => msg)).not.to.include('webhook sender started');
+      expect(lines.map(({ event }) => event)).to.include('webhook_sender_start_failed');
+      expect(lines.map(({ event }) => event)).not.to.include('webhook_sender_started');
       process.execPath = execPath;
       expect(await deliver(name)).to.equal(undefined);
       expect(receiver.of(name)).to.have.lengthOf(1);

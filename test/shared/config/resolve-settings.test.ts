@@ -9,13 +9,13 @@ import {
 
 function settingsOf(sources: SettingSources): Settings {
   const resolution = resolveSettings(sources);
-  if ('errors' in resolution) throw new Error(resolution.errors.join('\n'));
+  if (resolution.kind === 'invalid') throw new Error(resolution.errors.join('\n'));
   return resolution.settings;
 }
 
 function errorsOf(sources: SettingSources): readonly string[] {
   const resolution = resolveSettings(sources);
-  return 'errors' in resolution ? resolution.errors : [];
+  return resolution.kind === 'invalid' ? resolution.errors : [];
 }
 
 describe('resolveSettings', () => {
@@ -59,7 +59,7 @@ describe('resolveSettings', () => {
 
   it('returns which settings were given', () => {
     const resolution = resolveSettings({ flags: { workers: '1' }, file: { PUBLIC_API_ADDR: ':1' } });
-    const given = 'given' in resolution ? [...resolution.given] : [];
+    const given = resolution.kind === 'valid' ? [...resolution.given] : [];
     expect(given.sort()).to.deep.equal(['listen', 'workers'] satisfies SettingName[]);
   });
 
@@ -183,7 +183,7 @@ describe('resolveSettings', () => {
   it('resolves only the settings that a command uses', () => {
     const environment = { GUSHER_WORKERS: 'abc', GUSHER_LISTEN: ':7' };
     const resolution = resolveSettings({ environment }, ['listen']);
-    expect('settings' in resolution && resolution.settings).to.deep.equal({
+    expect(resolution.kind === 'valid' && resolution.settings).to.deep.equal({
       listen: { host: undefined, port: 7 },
     });
   });

@@ -24,7 +24,7 @@ export const checkCommand: CommandModule = {
   handler: async (argv) => {
     const resolution = readSettings(argv, SETTING_NAMES);
     const findings: Finding[] = [...checkSettings(resolution)];
-    if ('settings' in resolution) findings.push(...(await checkApps(resolution.settings)));
+    if (resolution.kind === 'valid') findings.push(...(await checkApps(resolution.settings)));
     printReport(findings, argv.json === true);
     exitWith(findings, argv.strict === true);
   },

@@ -3,12 +3,12 @@ import type { LoadedSettings, SettingErrors } from '../load-settings.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 import { checkPublicKey } from './public-key.ts';
 
-/** Judges the settings of `gusher start`: a finding per error, or per warning. */
+/** Checks the settings of `gusher start`: returns a finding per error, or per warning. */
 export function checkSettings(resolution: LoadedSettings | SettingErrors): Finding[] {
   const findings = resolution.warnings.map((text) =>
     warning('settings', text, 'Correct the name, or remove it.'),
   );
-  if ('errors' in resolution) {
+  if (resolution.kind === 'invalid') {
     return [...resolution.errors.map((error) => problem('settings', error, cureOf(error))), ...findings];
   }
   const { settings, given } = resolution;
