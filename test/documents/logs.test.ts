@@ -63,7 +63,7 @@ describe(LOG_DOCUMENT, () => {
     const severe = rows.filter(({ levels }) =>
       levels.some((level) => ['warn', 'error', 'fatal'].includes(level)),
     );
-    expect(severe.filter(({ cure }) => cure === '').map(({ event }) => event)).to.deep.equal([]);
+    expect(severe.filter(({ fix }) => fix === '').map(({ event }) => event)).to.deep.equal([]);
   });
 
   it('can list every log line, because each log call has an event', () => {

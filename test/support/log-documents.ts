@@ -8,7 +8,7 @@ export interface LogRow {
   readonly levels: readonly string[];
   readonly fields: readonly string[];
   readonly meaning: string;
-  readonly cure: string;
+  readonly fix: string;
 }
 
 /** Fields of every line, which the page names once. */
@@ -19,12 +19,12 @@ export function readLogRows(): LogRow[] {
   const rows = readFileSync(LOG_DOCUMENT, 'utf8').matchAll(
     /^\| `([a-z0-9_]+)` \|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$/gm,
   );
-  return [...rows].map(([, event = '', levels = '', fields = '', meaning = '', cure = '']) => ({
+  return [...rows].map(([, event = '', levels = '', fields = '', meaning = '', fix = '']) => ({
     event,
     levels: levels.split(',').map((level) => level.trim()),
     fields: [...fields.matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
     meaning: meaning.trim(),
-    cure: cure.trim(),
+    fix: fix.trim(),
   }));
 }
 

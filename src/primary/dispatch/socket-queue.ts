@@ -6,7 +6,7 @@ import type { PendingSocket } from './pending-socket.ts';
 const SWEEP_MS = 250;
 
 /**
- * Gives accepted sockets to workers, and queues them while no worker is ready.
+ * Sends accepted sockets to workers, and queues them while no worker is ready.
  *
  * Attack: a flood while no worker is ready. A full queue rejects sockets, and none waits longer than the timeout.
  */

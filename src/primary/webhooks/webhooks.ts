@@ -109,7 +109,7 @@ export class Webhooks implements PresenceListener {
   /**
    * Reports departures that are within the grace period, unless other hosts exist: clients may reconnect there, and
    * those hosts report. Delivers what is queued, with one attempt each, and closes everything after `timeoutMs`. Call it
-   * when all clients are gone.
+   * when all clients are closed.
    */
   async close(timeoutMs: number): Promise<void> {
     const closers = new Closers({ log: this.#dependencies.log });

@@ -17,7 +17,7 @@ type Entries = ReadonlyMap<string, unknown>;
 
 /**
  * Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps, until this process has read
- * one: a file that has disappeared since (a volume that is not mounted) is a fault, and no deletion of all apps.
+ * one: a file that has disappeared since (a volume that is not mounted) is an error, not the deletion of all apps.
  */
 export class FileAppStore implements AppStore {
   readonly #path: string;

@@ -14,7 +14,7 @@ interface ErrorLog {
 
 /**
  * The parts of a process that must be closed, in the order in which they were opened. Closes them in reverse, one
- * at a time. A part that throws, rejects or does not finish in time is logged, and the others are closed all the same.
+ * at a time. A part that throws, rejects or does not finish in time is logged, and the others are still closed.
  */
 export class Closers {
   readonly #log: ErrorLog;

@@ -30,7 +30,7 @@ export const userId = v.pipe(
  */
 export function withExactUserId(fields: object, text: string): object {
   const id = idOf(sliceMembers(text)?.get('user_id'));
-  // Anything else is left for the schema to judge.
+  // The schema checks everything else.
   return id === undefined ? fields : { ...fields, user_id: id };
 }
 

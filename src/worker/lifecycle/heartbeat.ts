@@ -80,7 +80,7 @@ export class Heartbeat {
   }
 
   /**
-   * Estimates how many sent bytes have not arrived yet, because Node cannot tell what the system still holds. A pong
+   * Estimates how many sent bytes have not arrived yet, because Node does not know what the system still buffers. A pong
    * proves that everything before its ping has arrived. Without a pong the slowest link is assumed.
    */
   #estimateUndrained(connection: Connection): void {

@@ -3,7 +3,7 @@ import { type ErrorCode, GusherError } from '../../shared/errors/catalogue.ts';
 import type { RateKind, ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { AppUsage } from './app-allowances.ts';
 
-/** Unused tokens are worthless afterwards, so that a burst cannot use those of minutes. */
+/** Unused tokens expire after this time, so that a burst cannot use the tokens of minutes. */
 const TOKEN_MS = 1_000;
 /** Time for which a worker does not ask again after the primary had nothing left. */
 const EMPTY_MS = 50;

@@ -38,7 +38,7 @@ describe('gusher check', () => {
     expect(readdirSync(folder)).to.deep.equal([]);
   });
 
-  it('reports all errors in settings with their cure, and warnings too', async () => {
+  it('reports all errors in settings with their fix, and warnings too', async () => {
     const { code, output } = await check({
       GUSHER_WORKERS: 'many',
       GUSHER_LOG_FORMAT: 'xml',
@@ -73,7 +73,7 @@ describe('gusher check', () => {
       'app silent: it is not served, because its clients have no way to authenticate',
       'app twin: it has the id 7 of the app other, so its SDKs reach that app',
     ]);
-    for (const finding of findings) if (finding.severity !== 'ok') expect(finding.cure).to.be.a('string');
+    for (const finding of findings) if (finding.severity !== 'ok') expect(finding.fix).to.be.a('string');
   });
 
   const keys: [name: string, pem: () => string, verifies: boolean][] = [
@@ -109,7 +109,7 @@ describe('gusher check', () => {
     expect((await report()).problem).to.equal(1);
     const { findings } = await report({ GUSHER_REDIS_URL: 'redis://127.0.0.1:1' });
     expect(findings.at(-1)?.message).to.match(/^Redis is not readable: /);
-    expect(findings.at(-1)?.cure).to.contain('gusher doctor');
+    expect(findings.at(-1)?.fix).to.contain('gusher doctor');
   });
 
   function rsa(modulusLength: number): string {

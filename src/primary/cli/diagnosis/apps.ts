@@ -24,7 +24,7 @@ interface StoredApps {
   readonly withoutAuth: readonly string[];
 }
 
-/** Reads the apps that `gusher start` would serve, and judges them. */
+/** Reads the apps that `gusher start` would serve, and checks them. */
 export async function checkApps(settings: StoreSettings): Promise<Finding[]> {
   const { redisUrl, appsFile } = settings;
   try {
@@ -37,11 +37,11 @@ export async function checkApps(settings: StoreSettings): Promise<Finding[]> {
     return [...judgeApps(stored, settings), ...judgeMode(appsFile, mode, stored.apps)];
   } catch (error) {
     const place = redisUrl === undefined ? `the file ${appsFile}` : 'Redis';
-    const cure =
+    const fix =
       redisUrl === undefined
         ? 'Correct the file, or name another one with GUSHER_APPS_FILE.'
         : 'Run "gusher doctor", which examines Redis.';
-    return [problem('apps', `${place} is not readable: ${(error as Error).message}`, cure)];
+    return [problem('apps', `${place} is not readable: ${(error as Error).message}`, fix)];
   }
 }
 
@@ -113,7 +113,7 @@ function judgeApp(
 ): Finding[] {
   const check = `app ${app.key}`;
   const findings: Finding[] = [];
-  const warn = (message: string, cure: string): void => void findings.push(warning(check, message, cure));
+  const warn = (message: string, fix: string): void => void findings.push(warning(check, message, fix));
   if (app.jwt_public_key !== undefined) findings.push(checkPublicKey(check, app.jwt_public_key));
   if (!app.enabled)
     warn('it is disabled, so its clients are rejected', `gusher apps add ${app.key} --enabled`);

@@ -10,7 +10,7 @@ export interface Finding {
   readonly severity: Severity;
   readonly message: string;
   /** What to change, with the line to write where one exists. Every warning and problem has one. */
-  readonly cure?: string;
+  readonly fix?: string;
 }
 
 const PROBLEM_EXIT = 1;
@@ -24,12 +24,12 @@ export function skipped(check: string, message: string): Finding {
   return { check, severity: 'skipped', message };
 }
 
-export function warning(check: string, message: string, cure: string): Finding {
-  return { check, severity: 'warning', message, cure };
+export function warning(check: string, message: string, fix: string): Finding {
+  return { check, severity: 'warning', message, fix };
 }
 
-export function problem(check: string, message: string, cure: string): Finding {
-  return { check, severity: 'problem', message, cure };
+export function problem(check: string, message: string, fix: string): Finding {
+  return { check, severity: 'problem', message, fix };
 }
 
 /** Counts the findings of a severity. */

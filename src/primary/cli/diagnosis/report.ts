@@ -10,7 +10,7 @@ const MARKS: Readonly<Record<Severity, readonly [mark: string, color: Color]>> =
 };
 const SEVERITIES: readonly Severity[] = ['problem', 'warning', 'ok', 'skipped'];
 
-/** Prints findings: one line each, the cure below it, and a summary. With `json`, one JSON object. */
+/** Prints findings: one line each, the fix below it, and a summary. With `json`, one JSON object. */
 export function printReport(findings: readonly Finding[], json: boolean, more: object = {}): void {
   if (json) {
     const counts = Object.fromEntries(SEVERITIES.map((severity) => [severity, countOf(severity, findings)]));
@@ -23,10 +23,10 @@ export function printReport(findings: readonly Finding[], json: boolean, more: o
 }
 
 /** Returns the lines of one finding. Attack: control characters in names and replies of other programs. */
-function linesOf({ check, severity, message, cure }: Finding, paint: Paint): string {
+function linesOf({ check, severity, message, fix }: Finding, paint: Paint): string {
   const [mark, color] = MARKS[severity];
   const line = `${paint(color, mark)} ${paint('bold', withoutControls(check))}: ${withoutControls(message)}`;
-  return cure === undefined ? line : `${line}\n    ${paint('cyan', '→')} ${withoutControls(cure)}`;
+  return fix === undefined ? line : `${line}\n    ${paint('cyan', '→')} ${withoutControls(fix)}`;
 }
 
 function summaryOf(findings: readonly Finding[], paint: Paint): string {

@@ -9,7 +9,7 @@ export function checkSettings(resolution: LoadedSettings | SettingErrors): Findi
     warning('settings', text, 'Correct the name, or remove it.'),
   );
   if (resolution.kind === 'invalid') {
-    return [...resolution.errors.map((error) => problem('settings', error, cureOf(error))), ...findings];
+    return [...resolution.errors.map((error) => problem('settings', error, fixOf(error))), ...findings];
   }
   const { settings, given } = resolution;
   if (settings.jwtPublicKey !== undefined) {
@@ -20,7 +20,7 @@ export function checkSettings(resolution: LoadedSettings | SettingErrors): Findi
 }
 
 /** The message begins with the name under which the value was given. */
-function cureOf(error: string): string {
+function fixOf(error: string): string {
   const named = SETTING_NAMES.map(settingOf).find(
     ({ env, flag, aliases = [] }) =>
       [env, ...aliases].some((name) => error.startsWith(`${name} `)) || error.startsWith(`--${flag} `),
