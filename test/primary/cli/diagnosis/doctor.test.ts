@@ -45,12 +45,12 @@ describe('gusher doctor', () => {
     const { ceiling, findings } = await doctor({});
     expect(ceiling.connections).to.be.greaterThan(0);
     expect(ceiling.limits.map(({ name }) => name)).to.include('open files of each worker');
-    for (const { severity, cure } of findings) {
-      if (severity === 'problem' || severity === 'warning') expect(cure).to.be.a('string');
+    for (const { severity, fix } of findings) {
+      if (severity === 'problem' || severity === 'warning') expect(fix).to.be.a('string');
     }
   });
 
-  it('exits with 1 and names the cure if Redis is not reachable, without a password', async () => {
+  it('exits with 1 and names the fix if Redis is not reachable, without a password', async () => {
     const env = { GUSHER_REDIS_URL: 'redis://:s3cr3t@127.0.0.1:1' };
     const { code, output } = await runInProcess(['doctor'], folder, env);
     expect(code).to.equal(1);
@@ -181,7 +181,7 @@ describe('gusher doctor', () => {
         for (const one of [target, socket]) one.on('error', () => undefined);
       });
       const report = await examine(await portOf(proxy));
-      expect(about(report, 'proxy upgrade')[0]?.cure).to.contain('$http_upgrade');
+      expect(about(report, 'proxy upgrade')[0]?.fix).to.contain('$http_upgrade');
     });
 
     it('names a proxy that closes silent connections', async () => {

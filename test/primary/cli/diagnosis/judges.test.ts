@@ -101,7 +101,7 @@ describe('connectionLimits', () => {
     const [finding] = [judgeCeiling(connectionLimits({ ...GOOD, openFiles: 1_024 }, 2))];
     expect(finding).to.deep.include({ severity: 'warning' });
     expect(finding?.message).to.contain('1,920');
-    expect(finding?.cure).to.contain('LimitNOFILE');
+    expect(finding?.fix).to.contain('LimitNOFILE');
     expect(judgeCeiling(connectionLimits(GOOD, 2)).severity).to.equal('ok');
   });
 
@@ -116,11 +116,11 @@ describe('The judges of the machine', () => {
     expect(judgeDescriptors(GOOD).severity).to.equal('ok');
     expect(judgeDescriptors({ ...GOOD, openFiles: 2_000 }).severity).to.equal('warning');
     expect(judgeDescriptors({ ...GOOD, openFiles: 256 }).severity).to.equal('problem');
-    expect(judgeDescriptors({ ...GOOD, fileMax: 1_000 }).cure).to.contain('fs.file-max');
+    expect(judgeDescriptors({ ...GOOD, fileMax: 1_000 }).fix).to.contain('fs.file-max');
   });
 
   it('judge the kernel', () => {
-    expect(judgeBacklog({ ...GOOD, somaxconn: 128 }).cure).to.equal('sysctl net.core.somaxconn=4096');
+    expect(judgeBacklog({ ...GOOD, somaxconn: 128 }).fix).to.equal('sysctl net.core.somaxconn=4096');
     expect(judgePorts({ ...GOOD, ephemeralPorts: { first: 1, last: 100 } }).severity).to.equal('warning');
     expect(judgeConntrack({ ...GOOD, conntrack: { count: 90, max: 100 } }).severity).to.equal('warning');
     expect(judgeTcpMemory({ ...GOOD, tcpMaxBytes: MIB }).severity).to.equal('warning');
@@ -131,7 +131,7 @@ describe('The judges of the machine', () => {
 
   it('judge CPUs and memory against the workers', () => {
     expect(judgeCpus(GOOD, 4).severity).to.equal('ok');
-    expect(judgeCpus({ ...GOOD, cgroup: { cpus: 1.5 } }, 4).cure).to.contain('GUSHER_WORKERS=1');
+    expect(judgeCpus({ ...GOOD, cgroup: { cpus: 1.5 } }, 4).fix).to.contain('GUSHER_WORKERS=1');
     expect(judgeMemory(GOOD, 4).severity).to.equal('ok');
     expect(judgeMemory({ ...GOOD, cgroup: { memoryMaxBytes: 128 * MIB } }, 4).severity).to.equal('problem');
     expect(judgeMemory(HOST, 4).severity).to.equal('skipped');
@@ -190,9 +190,9 @@ describe('The judges of Redis', () => {
     expect(severities(judgeAccess(redis({})))).to.deep.equal(['ok']);
     const [forbidden] = judgeAccess(rejected('NOPERM no access'));
     expect(forbidden?.severity).to.equal('problem');
-    expect(forbidden?.cure).to.contain('+subscribe &gusher:control');
+    expect(forbidden?.fix).to.contain('+subscribe &gusher:control');
     expect(severities(judgeAccess(rejected('NOPERM', true)))).to.deep.equal(['warning']);
-    expect(judgeAccess(rejected('OOM command not allowed'))[0]?.cure).to.contain('maxmemory');
+    expect(judgeAccess(rejected('OOM command not allowed'))[0]?.fix).to.contain('maxmemory');
   });
 });
 
@@ -202,13 +202,13 @@ describe('The judges of a proxy', () => {
 
   it('judge the upgrade', () => {
     expect(judgeUpgrade({ upgrade: open }).severity).to.equal('ok');
-    expect(judgeUpgrade({ upgrade: response(426, 'upgrade_required') }).cure).to.contain('$http_upgrade');
+    expect(judgeUpgrade({ upgrade: response(426, 'upgrade_required') }).fix).to.contain('$http_upgrade');
     expect(judgeUpgrade({ upgrade: response(401, 'unknown_app') }).severity).to.equal('warning');
-    expect(judgeUpgrade({ upgrade: response(502) }).cure).to.contain('GUSHER_LISTEN');
+    expect(judgeUpgrade({ upgrade: response(502) }).fix).to.contain('GUSHER_LISTEN');
     expect(judgeUpgrade({ upgrade: response(404) }).severity).to.equal('problem');
     const failed = (reason: string) => judgeUpgrade({ upgrade: { kind: 'failed', reason } });
-    expect(failed('CERT_HAS_EXPIRED').cure).to.contain('certificate');
-    expect(failed('ECONNREFUSED').cure).to.contain('firewall');
+    expect(failed('CERT_HAS_EXPIRED').fix).to.contain('certificate');
+    expect(failed('ECONNREFUSED').fix).to.contain('firewall');
   });
 
   it('judge buffering and the timeout', () => {
@@ -217,7 +217,7 @@ describe('The judges of a proxy', () => {
     expect(judgeBuffering({ upgrade: open, replyMs: 5_000 }).severity).to.equal('warning');
     const silence = (end: 'ping' | 'time' | 'closed') => ({ upgrade: open, silence: { ms: 20_000, end } });
     expect(judgeSilence(silence('ping')).severity).to.equal('ok');
-    expect(judgeSilence(silence('closed')).cure).to.contain('proxy_read_timeout');
+    expect(judgeSilence(silence('closed')).fix).to.contain('proxy_read_timeout');
     expect(judgeSilence(silence('time')).severity).to.equal('warning');
     expect(judgeSilence({ upgrade: open, silence: undefined }).severity).to.equal('skipped');
   });
@@ -225,7 +225,7 @@ describe('The judges of a proxy', () => {
   it('judge the forwarded headers', () => {
     const arrived = { address: '::ffff:10.0.0.1', hasClient: true, hasScheme: true };
     expect(severities(judgeForwarding(arrived, '10.0.0.0/8'))).to.deep.equal(['ok']);
-    expect(judgeForwarding(arrived, '')[0]?.cure).to.equal('GUSHER_TRUSTED_PROXIES=10.0.0.1');
+    expect(judgeForwarding(arrived, '')[0]?.fix).to.equal('GUSHER_TRUSTED_PROXIES=10.0.0.1');
     expect(severities(judgeForwarding({ ...arrived, hasClient: false }, ''))).to.deep.equal(['warning']);
     expect(severities(judgeForwarding({ ...arrived, hasScheme: false }, '10.0.0.1'))).to.deep.equal([
       'ok',

@@ -47,6 +47,6 @@ export function judgeTcpMemory({ tcpMaxBytes }: HostFacts): Finding {
   if (tcpMaxBytes === undefined) return skipped(check, 'this system does not reveal it');
   const message = `the kernel gives all TCP sockets ${Math.round(tcpMaxBytes / 1024 / 1024)} MB`;
   if (tcpMaxBytes >= TCP_FEW_BYTES) return ok(check, message);
-  const cure = 'sysctl net.ipv4.tcp_mem="65536 131072 262144" (pages of 4 KB)';
-  return warning(check, `${message}; beyond it drops data of slow clients`, cure);
+  const fix = 'sysctl net.ipv4.tcp_mem="65536 131072 262144" (pages of 4 KB)';
+  return warning(check, `${message}; beyond it drops data of slow clients`, fix);
 }

@@ -32,6 +32,6 @@ export function judgeMemory({ memoryBytes, cgroup }: HostFacts, workers: number)
   const message = `${Math.round(bytes / MEBIBYTE)} MB${isLimited ? ' (limit of the control group)' : ''} for 1 primary and ${workers} workers`;
   const needed = (workers + 1) * PROCESS_BYTES;
   if (bytes >= needed) return ok(check, message);
-  const cure = `Give it ${Math.round(needed / MEBIBYTE)} MB (MemoryMax=), or set GUSHER_WORKERS=1.`;
-  return problem(check, `${message}: the system ends processes that need more`, cure);
+  const fix = `Give it ${Math.round(needed / MEBIBYTE)} MB (MemoryMax=), or set GUSHER_WORKERS=1.`;
+  return problem(check, `${message}: the system ends processes that need more`, fix);
 }

@@ -61,29 +61,29 @@ async function resultOf(response: ReturnType<HttpClient['send']>): Promise<Backe
 function judgeWebhook(app: string, result: BackendResult): Finding {
   const check = `auth webhook of ${app}`;
   if ('reason' in result) {
-    const cure = `Start the backend, or correct the URL: gusher apps add ${app} --url …`;
-    return problem(check, `no response: ${result.reason}`, cure);
+    const fix = `Start the backend, or correct the URL: gusher apps add ${app} --url …`;
+    return problem(check, `no response: ${result.reason}`, fix);
   }
   if (!ANSWERS.has(result.status)) {
-    const cure = `Accept POST with the form field "auth", or correct the URL: gusher apps add ${app} --url …`;
-    return problem(check, `it responds with ${result.status}, so every client is rejected`, cure);
+    const fix = `Accept POST with the form field "auth", or correct the URL: gusher apps add ${app} --url …`;
+    return problem(check, `it responds with ${result.status}, so every client is rejected`, fix);
   }
   if (result.status === 200 && /"channels?"\s*:/.test(result.body)) {
-    const cure = 'Check that the backend compares the credential.';
-    return warning(check, 'it accepts a credential that does not exist', cure);
+    const fix = 'Check that the backend compares the credential.';
+    return warning(check, 'it accepts a credential that does not exist', fix);
   }
   return ok(check, `it responds (${result.status})`);
 }
 
 function judgeKeySet(app: string, result: BackendResult): Finding {
   const check = `key set of ${app}`;
-  const cure = `Correct the URL: gusher apps add ${app} --jwks-url …`;
-  if ('reason' in result) return problem(check, `no response: ${result.reason}`, cure);
+  const fix = `Correct the URL: gusher apps add ${app} --jwks-url …`;
+  if ('reason' in result) return problem(check, `no response: ${result.reason}`, fix);
   const keys = parseJson(result.body);
   const list = isObject(keys) && Array.isArray(keys.keys) ? keys.keys : undefined;
   if (result.status !== 200 || list === undefined) {
-    return problem(check, `it responds with ${result.status} and no key set (RFC 7517)`, cure);
+    return problem(check, `it responds with ${result.status} and no key set (RFC 7517)`, fix);
   }
-  if (list.length === 0) return problem(check, 'it has no key, so every token is rejected', cure);
+  if (list.length === 0) return problem(check, 'it has no key, so every token is rejected', fix);
   return ok(check, `${list.length} ${list.length === 1 ? 'key' : 'keys'}`);
 }

@@ -10,7 +10,7 @@ export function judgeClock(check: string, skewMs: number | undefined, toleratedM
   if (skewMs === undefined) return skipped(check, 'its time is not known');
   const size = Math.abs(skewMs);
   const message = `${(size / 1_000).toFixed(1)} s ${skewMs < 0 ? 'behind' : 'ahead of'} the clock of this machine`;
-  const cure = 'Synchronize the clocks (chrony, systemd-timesyncd).';
+  const fix = 'Synchronize the clocks (chrony, systemd-timesyncd).';
   if (size < Math.max(EXACT_MS, toleratedMs)) return ok(check, message);
-  return size < FAR_MS ? warning(check, message, cure) : problem(check, message, cure);
+  return size < FAR_MS ? warning(check, message, fix) : problem(check, message, fix);
 }

@@ -11,12 +11,12 @@ export function judgeAccess({ rejected, info }: RedisFacts): Finding[] {
   return relevant.map(({ command, name, reply, purpose, isOptional }) => {
     const subject = name === '' ? command : `${command} ${name}`;
     const message = `${subject} is rejected: ${reply}; needed for ${purpose}`;
-    const cure = cureOf(command, name, reply);
-    return isOptional ? warning(check, message, cure) : problem(check, message, cure);
+    const fix = fixOf(command, name, reply);
+    return isOptional ? warning(check, message, fix) : problem(check, message, fix);
   });
 }
 
-function cureOf(command: string, name: string, reply: string): string {
+function fixOf(command: string, name: string, reply: string): string {
   if (reply.startsWith('OOM')) return 'Give Redis more memory (maxmemory).';
   if (reply.startsWith('MISCONF')) return 'Correct the persistence of Redis: see its log.';
   if (!reply.startsWith('NOPERM')) return 'See docs/settings.md for the permissions of gusher.';

@@ -26,13 +26,13 @@ export function judgeOutputBuffer({ config }: RedisFacts): Finding {
   const limit = config?.['client-output-buffer-limit'];
   const [, hard, soft, seconds] = /pubsub (\d+) (\d+) (\d+)/.exec(limit ?? '') ?? [];
   if (hard === undefined) return skipped(check, 'CONFIG GET is forbidden or disabled');
-  const cure = 'CONFIG SET client-output-buffer-limit "pubsub 64mb 16mb 60"';
+  const fix = 'CONFIG SET client-output-buffer-limit "pubsub 64mb 16mb 60"';
   if (Number(hard) === 0) {
-    return warning(check, 'a subscriber that does not read can fill the memory of Redis: no limit', cure);
+    return warning(check, 'a subscriber that does not read can fill the memory of Redis: no limit', fix);
   }
   const message = `a subscriber may be ${sizeOf(hard)} behind, or ${sizeOf(soft)} for ${seconds} s`;
   if (Number(hard) >= DEFAULT_HARD_BYTES) return ok(check, message);
-  return warning(check, `${message}: a burst of publications disconnects workers`, cure);
+  return warning(check, `${message}: a burst of publications disconnects workers`, fix);
 }
 
 function sizeOf(bytes: string | undefined): string {

@@ -22,7 +22,7 @@ export async function checkRedis(settings: RedisSettings, appKeys: readonly stri
       judgeClock('redis clock', facts.skewMs, TOLERATED_MS),
     ];
   } catch (error) {
-    const cure = 'Start Redis, or correct GUSHER_REDIS_URL.';
-    return [problem('redis', `it is not reachable: ${(error as Error).message}`, cure)];
+    const fix = 'Start Redis, or correct GUSHER_REDIS_URL.';
+    return [problem('redis', `it is not reachable: ${(error as Error).message}`, fix)];
   }
 }

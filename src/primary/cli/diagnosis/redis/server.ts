@@ -18,8 +18,8 @@ export function judgeServer({ info }: RedisFacts): Finding[] {
     );
   } else findings.push(ok('redis role', 'master'));
   if (cluster === '1') {
-    const cure = 'Use a Redis without cluster mode; GUSHER_REDIS_PREFIX separates installations.';
-    findings.push(problem('redis role', 'it runs in cluster mode, which gusher does not support', cure));
+    const fix = 'Use a Redis without cluster mode; GUSHER_REDIS_PREFIX separates installations.';
+    findings.push(problem('redis role', 'it runs in cluster mode, which gusher does not support', fix));
   }
   if (loading === '1')
     findings.push(

@@ -13,12 +13,12 @@ function judgeEviction({ info }: RedisFacts): Finding {
   const check = 'redis eviction';
   const policy = info.maxmemory_policy ?? 'noeviction';
   if (Number(info.maxmemory ?? 0) === 0) return ok(check, 'there is no maxmemory, so nothing is evicted');
-  const cure = 'CONFIG SET maxmemory-policy noeviction, or use a Redis of its own';
+  const fix = 'CONFIG SET maxmemory-policy noeviction, or use a Redis of its own';
   if (policy.startsWith('allkeys')) {
-    return problem(check, `with ${policy}, Redis removes apps when its memory is full`, cure);
+    return problem(check, `with ${policy}, Redis removes apps when its memory is full`, fix);
   }
   if (policy.startsWith('volatile')) {
-    return warning(check, `with ${policy}, Redis removes presence of hosts when its memory is full`, cure);
+    return warning(check, `with ${policy}, Redis removes presence of hosts when its memory is full`, fix);
   }
   return ok(check, policy);
 }
@@ -29,16 +29,16 @@ function judgeFill({ info }: RedisFacts): Finding {
   if (max === 0) return ok(check, `${info.used_memory_human ?? used} used, no maxmemory`);
   const message = `${Math.round((used / max) * 100)} % of maxmemory are used`;
   if (used < max * NEARLY_FULL) return ok(check, message);
-  const cure = 'CONFIG SET maxmemory to more, or remove keys of other programs';
-  if (used < max) return warning(check, `${message}; when it is full, Redis rejects writes`, cure);
-  return problem(check, `${message}: Redis rejects writes (OOM)`, cure);
+  const fix = 'CONFIG SET maxmemory to more, or remove keys of other programs';
+  if (used < max) return warning(check, `${message}; when it is full, Redis rejects writes`, fix);
+  return problem(check, `${message}: Redis rejects writes (OOM)`, fix);
 }
 
 function judgePersistence({ info, config }: RedisFacts): Finding {
   const check = 'redis persistence';
   if (info.rdb_last_bgsave_status === 'err' || info.aof_last_write_status === 'err') {
-    const cure = 'Free disk space, or correct the permissions of the folder of Redis (CONFIG GET dir).';
-    return problem(check, 'the last save failed, so Redis may reject writes (MISCONF)', cure);
+    const fix = 'Free disk space, or correct the permissions of the folder of Redis (CONFIG GET dir).';
+    return problem(check, 'the last save failed, so Redis may reject writes (MISCONF)', fix);
   }
   const isAppendOnly = info.aof_enabled === '1';
   if (isAppendOnly) return ok(check, 'appendonly yes');
