@@ -29,7 +29,10 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 
 /** Suggests the most similar command or option from the help of the command. */
 async function suggestionFor(message: string, words: readonly string[]): Promise<string> {
-  const [, name = ''] = /^Unknown (?:argument|command): (\S+)$/.exec(message) ?? [];
+  const [, list = ''] = /^Unknown (?:argument|command)s?: (.+)$/.exec(message) ?? [];
+  const names = list.split(', ');
+  // With an unknown command, yargs knows none of its options.
+  const name = names.find((unknown) => unknown === words[0]) ?? names[0] ?? '';
   const at = words.findIndex((word) => nameIn(word) === name);
   if (name === '' || at < 0) return '';
   const isOption = words[at]?.startsWith('-') === true;

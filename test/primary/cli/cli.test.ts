@@ -67,6 +67,8 @@ describe('the command line', () => {
     const typos: [words: string[], meant: string][] = [
       [['strat'], 'start'],
       [['apps', 'lsit'], 'list'],
+      [['doctr', '--url', 'ws://h'], 'doctor'],
+      [['bench', '--conections', '5'], '--connections'],
       [['start', '--wokers', '2'], '--workers'],
       [['start', '--wokers=2'], '--workers'],
       [['apps', 'add', 'shop', '--webhok-url', 'http://h/'], '--webhook-url'],
@@ -77,7 +79,7 @@ describe('the command line', () => {
         const { code, errors } = await gusher(words);
         expect(code).to.equal(2);
         expect(errors).to.have.lengthOf(1);
-        expect(errors[0]).to.match(/^Unknown (argument|command): /);
+        expect(errors[0]).to.match(/^Unknown (argument|command)s?: /);
         expect(errors[0]?.endsWith(`; did you mean ${meant}?`), errors[0]).to.equal(true);
       });
     }
