@@ -192,6 +192,8 @@ describe('The judges of Redis', () => {
     expect(forbidden?.severity).to.equal('problem');
     expect(forbidden?.fix).to.contain('+subscribe &gusher:control');
     expect(severities(judgeAccess(rejected('NOPERM', true)))).to.deep.equal(['warning']);
+    const replica = { ...rejected('READONLY You can not write'), info: { role: 'slave' } };
+    expect(severities(judgeAccess(replica))).to.deep.equal(['skipped']);
     expect(judgeAccess(rejected('OOM command not allowed'))[0]?.fix).to.contain('maxmemory');
   });
 });

@@ -1,4 +1,4 @@
-import { type Finding, ok, problem, warning } from '../finding.ts';
+import { type Finding, ok, problem, skipped, warning } from '../finding.ts';
 import type { RedisFacts } from './facts.ts';
 
 /** Judges the commands that Redis rejected, by name of the key or channel. */
@@ -6,6 +6,9 @@ export function judgeAccess({ rejected, info }: RedisFacts): Finding[] {
   const check = 'redis access';
   // A replica rejects every write; its role says why.
   const relevant = rejected.filter(({ reply }) => !(info.role === 'slave' && reply.startsWith('READONLY')));
+  if (relevant.length < rejected.length && relevant.length === 0) {
+    return [skipped(check, 'a replica rejects every write')];
+  }
   if (relevant.length === 0)
     return [ok(check, 'every command that gusher needs is allowed on its keys and channels')];
   return relevant.map(({ command, name, reply, purpose, isOptional }) => {
