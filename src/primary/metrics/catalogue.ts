@@ -260,7 +260,7 @@ export const METRICS: readonly Metric[] = [
   },
   {
     name: 'gusher_event_loop_delay_seconds',
-    type: 'gauge',
+    type: 'summary',
     help: 'Delay of timers of a worker since the last collection. quantile: 0.5, 0.99, or 1 (the maximum).',
     labels: ['worker', 'quantile'],
     alert: 'quantile="0.99" above 0.1 for minutes.',

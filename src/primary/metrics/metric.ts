@@ -43,7 +43,7 @@ export interface PrimaryState {
 /** The declaration of one metric: what it means, and how it is read. */
 export interface Metric {
   readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary';
   /** Its meaning, with its unit. */
   readonly help: string;
   readonly labels: readonly string[];
