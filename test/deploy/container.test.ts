@@ -103,9 +103,9 @@ function copyLastStage(target: string): void {
     packages: Record<string, { dev?: boolean }>;
   };
   const packages = Object.entries(lock.packages).filter(([path, { dev }]) => path !== '' && dev !== true);
-  for (const [path] of packages.filter(([name]) => existsSync(name))) {
-    cpSync(path, join(target, path), { recursive: true });
-  }
+  const present = packages.map(([path]) => path).filter((path) => existsSync(path));
+  mkdirSync(target);
+  expect(spawnSync('cp', ['-r', '--parents', ...present, target]).status).to.equal(0);
   cpSync(COMPILED, join(target, 'dist/src'), { recursive: true, filter: (path) => !path.endsWith('.map') });
   cpSync('package.json', join(target, 'package.json'));
 }

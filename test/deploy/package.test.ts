@@ -29,7 +29,12 @@ describe('The npm package', function () {
       console.log('skipped: a clean checkout needs git');
       this.skip();
     }
-    for (const path of listed.stdout.trim().split('\n').filter(existsSync)) {
+    // The package has no tests, and without them tsc takes half of the time.
+    const paths = listed.stdout
+      .trim()
+      .split('\n')
+      .filter((path) => !/^(test|bench)\//.test(path));
+    for (const path of paths.filter((one) => existsSync(one))) {
       mkdirSync(dirname(join(checkout, path)), { recursive: true });
       cpSync(path, join(checkout, path));
     }
