@@ -81,7 +81,7 @@ describe('Hostile texts in fields that are no channel, event or user', () => {
         });
         const token = await signToken(keys.privateKey, { app_key: APP, channels: ['*'], remotes });
         const { code } = await expectError(gusher.clientUrl(APP, `?token=${token}`));
-        expect(code, why).to.equal('token_refused');
+        expect(code, why).to.equal('token_rejected');
       }
     });
 
@@ -153,7 +153,7 @@ describe('Hostile texts in fields that are no channel, event or user', () => {
           `{"gusher":{"app_key":"${APP}","channels":["*"],"user_id":${user}}}`,
         );
         const { code } = await expectError(gusher.clientUrl(APP, `?token=${token}`));
-        expect(code, user).to.equal('token_refused');
+        expect(code, user).to.equal('token_rejected');
       }
     });
   });

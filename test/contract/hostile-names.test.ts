@@ -277,7 +277,7 @@ describe('Hostile names', () => {
       ]) {
         const token = await signToken(keys.privateKey, { app_key: PUSHER_APP.key, ...claims });
         const { code } = await expectError(gusher.clientUrl(PUSHER_APP.key, `?token=${token}`));
-        expect(code, why).to.equal('token_refused');
+        expect(code, why).to.equal('token_rejected');
       }
     }
   });
@@ -288,7 +288,7 @@ describe('Hostile names', () => {
       const payload = Buffer.concat(claims.map((part) => Buffer.from(part as string)));
       const token = signPayload(keys.privateKey, payload);
       const { code } = await expectError(gusher.clientUrl(PUSHER_APP.key, `?token=${token}`));
-      expect(code).to.equal('token_refused');
+      expect(code).to.equal('token_rejected');
     }
   });
 

@@ -36,8 +36,8 @@ describe('app restrictions', () => {
   }
 
   const REJECTED: readonly [app: string, headers: Record<string, string>, code: string, close: number][] = [
-    ['origins', { Origin: 'https://evil.example' }, 'origin_refused', 4009],
-    ['origins', { Origin: 'null' }, 'origin_refused', 4009],
+    ['origins', { Origin: 'https://evil.example' }, 'origin_rejected', 4009],
+    ['origins', { Origin: 'null' }, 'origin_rejected', 4009],
     ['tls', {}, 'tls_only', 4000],
     ['tls', { 'X-Forwarded-Proto': 'https, http' }, 'tls_only', 4000],
     ['tls', { Forwarded: 'for=192.0.2.1;proto=http' }, 'tls_only', 4000],

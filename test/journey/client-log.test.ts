@@ -54,7 +54,7 @@ describe('log lines about clients', () => {
       app: 'no-such-app',
       address: '127.0.0.1',
     });
-    expect(await line('connect_rejected', 'token_refused')).to.include({ app: PUSHER_APP.key });
+    expect(await line('connect_rejected', 'token_rejected')).to.include({ app: PUSHER_APP.key });
     expect(await line('connect_rejected', 'no_credential')).to.include({ app: 'closed' });
   });
 
@@ -63,7 +63,7 @@ describe('log lines about clients', () => {
       origin: 'https://evil.example',
     });
     await within(client.closed, 'the close');
-    expect(await line('connect_rejected', 'origin_refused')).to.include({
+    expect(await line('connect_rejected', 'origin_rejected')).to.include({
       app: 'guarded',
       protocol: 'pusher',
     });
@@ -87,7 +87,7 @@ describe('log lines about clients', () => {
       channel: 'private-x',
       connection: client.socketId,
     });
-    await line('authorization_rejected', 'signin_refused');
+    await line('authorization_rejected', 'signin_rejected');
     await client.close();
     const target = signedTarget('GET', `/apps/${PUSHER_APP.id}/channels`, '', { secret: 'another' });
     expect((await fetch(gusher.api + target)).status).to.equal(401);

@@ -127,13 +127,13 @@ describe('Tokens', () => {
 
   it('auth rejects invalid tokens with a code', async () => {
     const foreign = await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST' });
-    expectRejected(await publicApi.post('/v1/auth', { jwt: foreign }), 401, 'token_refused');
+    expectRejected(await publicApi.post('/v1/auth', { jwt: foreign }), 401, 'token_rejected');
     expectRejected(
       await publicApi.post('/v1/auth', { jwt: await sign({}, { expiresIn: -9 }) }),
       401,
       'token_expired',
     );
-    expectRejected(await publicApi.post('/v1/auth', { jwt: 'x' }), 401, 'token_refused');
+    expectRejected(await publicApi.post('/v1/auth', { jwt: 'x' }), 401, 'token_rejected');
     expectRejected(await publicApi.post('/v1/auth', { token: 'x' }), 400, 'bad_body');
     expectRejected(await publicApi.post('/v1/auth', '{"jwt":'), 400, 'bad_body');
     expectRejected(
@@ -151,7 +151,7 @@ describe('Tokens', () => {
       status: 401,
       code: 'token_of_other_app',
     });
-    expect((await expectError(at('/ws/TEST', 'x'))).code).to.equal('token_refused');
+    expect((await expectError(at('/ws/TEST', 'x'))).code).to.equal('token_rejected');
     expect((await expectError(at('/ws/TEST', ''))).code).to.equal('no_credential');
     expect((await expectError(at('/ws/TEST', await sign({}, { expiresIn: -9 })))).code).to.equal(
       'token_expired',
@@ -165,7 +165,7 @@ describe('Tokens', () => {
       200,
       { gusher: { app_key: 'TEST', user_id: 'ann', channels: ['AA', 'BB'], remotes: { go: true } } },
     ]);
-    expectRejected(await api.post('/v1/auth/decode', { jwt: 'x' }), 401, 'token_refused');
+    expectRejected(await api.post('/v1/auth/decode', { jwt: 'x' }), 401, 'token_rejected');
   });
 
   it('notifies a client whose token expires, and closes it after the grace period', async () => {
@@ -196,7 +196,10 @@ describe('Tokens', () => {
     const attempts: [token: string, code: string][] = [
       [await sign({ user_id: 'eve' }), 'token_of_other_user'],
       [await sign({ app_key: 'OTHER' }), 'token_of_other_app'],
-      [await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST', user_id: 'ann' }), 'token_refused'],
+      [
+        await signToken(keyPairFor('RS256').privateKey, { app_key: 'TEST', user_id: 'ann' }),
+        'token_rejected',
+      ],
     ];
     for (const [token, code] of attempts) {
       const reply = await client.request('gusher.refresh', { token }, { id: 7 });

@@ -70,9 +70,9 @@ describe('Auth webhook', () => {
 
   const hang = (): void => undefined;
   for (const [what, answer, status, code] of [
-    ['responds 403', status403, 401, 'auth_refused'],
-    ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_refused'],
-    ['responds 422', (response: ServerResponse) => response.writeHead(422).end(), 401, 'auth_refused'],
+    ['responds 403', status403, 401, 'auth_rejected'],
+    ['grants no channel', json({ user_id: 'u1', channels: [] }), 401, 'auth_rejected'],
+    ['responds 422', (response: ServerResponse) => response.writeHead(422).end(), 401, 'auth_rejected'],
     ...[404, 405, 413, 415, 419, 426].map(
       (status) =>
         [

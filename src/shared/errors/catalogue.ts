@@ -36,7 +36,7 @@ export const ERRORS = catalogue({
     message: 'Subscription limit reached.',
     reconnect: 'never',
   },
-  subscription_refused: {
+  subscription_rejected: {
     message: 'The broker rejected the subscription to this channel.',
     http: 503,
     reconnect: 'backoff',
@@ -126,7 +126,7 @@ export const ERRORS = catalogue({
     http: 401,
     reconnect: 'never',
   },
-  token_refused: { message: 'Invalid token.', http: 401, reconnect: 'never' },
+  token_rejected: { message: 'Invalid token.', http: 401, reconnect: 'never' },
   token_expired: { message: 'The token has expired.', http: 401, close: 4030, reconnect: 'never' },
   token_not_yet_valid: { message: 'The token is not valid yet.', http: 401, reconnect: 'backoff' },
   token_of_other_app: { message: 'The token belongs to another app.', http: 401, reconnect: 'never' },
@@ -147,7 +147,7 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   app_disabled: { message: 'The app is disabled.', http: 403, reconnect: 'never' },
-  auth_refused: { message: 'The auth webhook rejected the credential.', http: 401, reconnect: 'never' },
+  auth_rejected: { message: 'The auth webhook rejected the credential.', http: 401, reconnect: 'never' },
   auth_unusable: {
     message: 'The auth webhook returned an invalid response.',
     http: 502,
@@ -324,7 +324,7 @@ export const ERRORS = catalogue({
     http: 503,
     reconnect: 'backoff',
   },
-  broker_refused: {
+  broker_rejected: {
     message:
       'The broker rejected the message; nothing was published. GET /readyz and the log state the reason.',
     http: 503,
@@ -389,13 +389,13 @@ export const ERRORS = catalogue({
     reconnect: 'never',
   },
   no_protocol: { message: 'Missing protocol version.', close: 4008, reconnect: 'never' },
-  origin_refused: {
+  origin_rejected: {
     message: 'Origin not allowed.',
     http: 403,
     close: 4009,
     reconnect: 'never',
   },
-  signin_refused: { message: 'Invalid sign-in signature.', reconnect: 'never' },
+  signin_rejected: { message: 'Invalid sign-in signature.', reconnect: 'never' },
   bad_user_data: {
     message:
       '"user_data" must be a JSON object with an "id" of 1 to 128 characters without control characters.',

@@ -65,7 +65,7 @@ const MASTER = 'GUSHER_REDIS_URL must lead to the master';
 export const REPLICA_MESSAGE = `Redis is a read-only replica; ${MASTER}`;
 const NO_TLS = 'use redis:// if its port does not use TLS';
 
-/** Problem and cure for each code of an error reply. */
+/** Problem and fix for each code of an error reply. */
 const MESSAGE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['BUSY', 'a script blocks Redis; end it with SCRIPT KILL'],
   ['CLUSTERDOWN', CLUSTER_NODE],
@@ -85,14 +85,14 @@ const MESSAGE_OF_REPLY: ReadonlyMap<string, string> = new Map([
   ['WRONGPASS', `Redis rejects the password; ${PASSWORD}`],
 ]);
 
-/** Problem and cure for replies with the general code `ERR`, by the start of their text. */
+/** Problem and fix for replies with the general code `ERR`, by the start of their text. */
 const MESSAGE_OF_TEXT: ReadonlyMap<string, string> = new Map([
   ['ERR DB index is out of range', 'Redis does not have the database of GUSHER_REDIS_URL; raise databases'],
   ['ERR max number of clients', 'Redis has reached its limit of clients; raise maxclients'],
 ]);
 
 /**
- * Describes a Redis error and its cure without secrets. Of unknown error replies only the code is shown, because the rest
+ * Describes a Redis error and its fix without secrets. Of unknown error replies only the code is shown, because the rest
  * may repeat input.
  */
 export function describeRedisError(error: unknown): string {

@@ -10,12 +10,12 @@ const originLists = new WeakMap<readonly string[], OriginList>();
 
 /**
  * Checks the rules of an app that depend on the request alone, for clients of every protocol. Throws `app_disabled`,
- * `demo_is_local`, `origin_refused` or `tls_only`. `ConnectionQuota` enforces `max_connections`.
+ * `demo_is_local`, `origin_rejected` or `tls_only`. `ConnectionQuota` enforces `max_connections`.
  */
 export function requireAdmissible(app: App, headers: IncomingHttpHeaders): void {
   if (!app.enabled) throw new GusherError('app_disabled');
   if (app.isDemo === true && isForwarded(headers)) throw new GusherError('demo_is_local');
-  if (!isOriginAllowed(app, headers.origin)) throw new GusherError('origin_refused');
+  if (!isOriginAllowed(app, headers.origin)) throw new GusherError('origin_rejected');
   if (app.tls_only === true && !isForwardedTls(headers)) throw new GusherError('tls_only');
 }
 

@@ -56,7 +56,7 @@ export class AuthWebhookError extends Error {
 
 /**
  * Sends the credential of a client to the auth webhook of its app: `POST`, form field `auth`. Rejects with
- * `auth_refused`, `auth_unusable`, `auth_timeout` or `auth_busy`; the cause of the last three is an
+ * `auth_rejected`, `auth_unusable`, `auth_timeout` or `auth_busy`; the cause of the last three is an
  * `AuthWebhookError`.
  */
 export class AuthWebhook {
@@ -106,7 +106,7 @@ function parseResponse({ status, body }: HttpResponse): Identity {
   if (status === TOO_MANY_REQUESTS) {
     throw new GusherError('auth_busy', { cause: new AuthWebhookError('too_many_requests', { status }) });
   }
-  if (REJECTIONS.has(status)) throw new GusherError('auth_refused');
+  if (REJECTIONS.has(status)) throw new GusherError('auth_rejected');
   if (status < 200 || status >= 300) throw unusable('status', status);
   const text = utf8Text(body);
   if (text === undefined) throw unusable('not_utf8', status);
@@ -117,7 +117,7 @@ function parseResponse({ status, body }: HttpResponse): Identity {
   const { user_id: user, channels: many, channel: single, remotes: granted } = parsed.output;
   const grants = many ?? single;
   if (grants === undefined || grants === null) throw unusable('no_channels', status);
-  if (grants.length === 0) throw new GusherError('auth_refused');
+  if (grants.length === 0) throw new GusherError('auth_rejected');
   return { userId: user ?? '', channels: grants, remotes: granted ?? [], expiresAt: undefined };
 }
 

@@ -28,7 +28,7 @@ export interface TokenVerifierOptions {
 }
 
 /**
- * Verifies the tokens of clients: JWTs (RFC 7519) with a claim `gusher`. Rejects with `token_refused`, `token_expired`,
+ * Verifies the tokens of clients: JWTs (RFC 7519) with a claim `gusher`. Rejects with `token_rejected`, `token_expired`,
  * `token_not_yet_valid`, `token_of_other_app` or `keys_unavailable`. Errors contain neither a token nor unverified claims.
  */
 export class TokenVerifier {
@@ -81,7 +81,7 @@ export class TokenVerifier {
 }
 
 /**
- * Returns the app key in an unverified token. Throws `token_refused` if the token has none, or if its payload is not UTF-8
+ * Returns the app key in an unverified token. Throws `token_rejected` if the token has none, or if its payload is not UTF-8
  * (RFC 7519 §7.2), because decoding could map two users to one.
  */
 export function appKeyOf(token: string): string {
@@ -90,22 +90,22 @@ export function appKeyOf(token: string): string {
     return claimsIn(decodeJwt(token), text).app_key;
   } catch {
     // The token is not a JWT, or its claims are invalid.
-    throw new GusherError('token_refused');
+    throw new GusherError('token_rejected');
   }
 }
 
 function payloadTextOf(token: string): string {
   const [, payload = ''] = token.split('.', 2);
   const bytes = Buffer.from(payload, 'base64url');
-  if (!isUtf8(bytes)) throw new GusherError('token_refused');
+  if (!isUtf8(bytes)) throw new GusherError('token_rejected');
   return bytes.toString('utf8');
 }
 
-/** Returns the claim `gusher` of a payload and its JSON text. Throws `token_refused` if it is invalid. */
+/** Returns the claim `gusher` of a payload and its JSON text. Throws `token_rejected` if it is invalid. */
 function claimsIn({ gusher }: JWTPayload, text: string): v.InferOutput<typeof claims> {
   const raw = sliceMembers(text)?.get('gusher') ?? '';
   const parsed = v.safeParse(claims, isObject(gusher) ? withExactUserId(gusher, raw) : undefined);
-  if (!parsed.success) throw new GusherError('token_refused');
+  if (!parsed.success) throw new GusherError('token_rejected');
   return parsed.output;
 }
 
@@ -118,5 +118,5 @@ function toGusherError(error: unknown): GusherError {
   if (error instanceof GusherError) return error;
   if (error instanceof errors.JWTExpired) return new GusherError('token_expired');
   const isEarly = error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf';
-  return new GusherError(isEarly ? 'token_not_yet_valid' : 'token_refused');
+  return new GusherError(isEarly ? 'token_not_yet_valid' : 'token_rejected');
 }

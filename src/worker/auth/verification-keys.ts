@@ -67,12 +67,12 @@ export class VerificationKeys {
     );
   }
 
-  /** Returns the key for a token with this header. Throws `token_refused` if the app has none. */
+  /** Returns the key for a token with this header. Throws `token_rejected` if the app has none. */
   find(app: App, { alg }: Partial<JWTHeaderParameters>): TokenKey {
     if (alg === 'HS256' && usesHs256(app))
       return { key: Buffer.from(app.secret ?? ''), algorithms: ['HS256'] };
     const key = this.#publicKey(app);
-    if (key === undefined) throw new GusherError('token_refused');
+    if (key === undefined) throw new GusherError('token_rejected');
     return { key, algorithms: ASYMMETRIC };
   }
 

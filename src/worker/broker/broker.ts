@@ -52,7 +52,7 @@ export interface Broker {
 
   /**
    * Subscribes this worker to a topic. Resolves when publications made afterwards will arrive. While disconnected, it
-   * resolves immediately, and the subscription takes effect on reconnect. Rejects with `subscription_refused` if the
+   * resolves immediately, and the subscription takes effect on reconnect. Rejects with `subscription_rejected` if the
    * broker rejects this topic, and with `broker_unavailable` if it does not answer in time. The caller subscribes to a
    * topic once, and unsubscribes once, also after a rejection.
    */
@@ -66,7 +66,7 @@ export interface Broker {
    * delivered it here. The broker caches a backend's publication to a cache channel, in the order of delivery.
    *
    * Rejects with a `GusherError`: `broker_unavailable` while disconnected; `broker_busy` if too many bytes are in flight;
-   * `broker_refused` if the broker rejects the publication; `outcome_unknown` if the broker did not answer or the
+   * `broker_rejected` if the broker rejects the publication; `outcome_unknown` if the broker did not answer or the
    * connection was lost, in which case it may have been published.
    */
   publish(topic: string, publication: Publication): Promise<void>;

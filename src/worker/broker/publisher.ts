@@ -40,7 +40,7 @@ export type ControlSender = Pick<Publisher, 'broadcast' | 'admit'>;
 /**
  * The single entry for publications of the API and of clients. It accepts them only while every worker of this host is
  * connected to its broker: an acknowledged publication must reach the clients of all workers. Rejects with
- * `broker_unavailable`, `broker_busy`, `broker_refused` or `outcome_unknown`.
+ * `broker_unavailable`, `broker_busy`, `broker_rejected` or `outcome_unknown`.
  */
 export class Publisher {
   readonly #options: PublisherOptions;

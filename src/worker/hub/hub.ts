@@ -182,7 +182,7 @@ export class Hub {
    * Subscribes a connection. A repeated call, and one for a connection that was removed, changes nothing.
    *
    * Returns `undefined` if the topic is live: the connection receives everything that is published from now on.
-   * Otherwise the promise resolves when that is true. It rejects with `subscription_refused` if the broker rejects
+   * Otherwise the promise resolves when that is true. It rejects with `subscription_rejected` if the broker rejects
    * the topic; then the connection is not subscribed.
    */
   subscribe(connection: Connection, channelName: string): Promise<void> | undefined {

@@ -70,25 +70,25 @@ describe('TokenVerifier', () => {
   });
 
   it('rejects tokens that another key signed, or no key', async () => {
-    expect(await outcomeOf(shop, await signToken(OTHER.privateKey, CLAIMS))).to.equal('token_refused');
+    expect(await outcomeOf(shop, await signToken(OTHER.privateKey, CLAIMS))).to.equal('token_rejected');
     const [, payload] = (await signToken(RSA.privateKey, CLAIMS)).split('.');
     for (const header of [{ alg: 'none' }, { alg: 'None' }, { alg: 'nOnE', typ: 'JWT' }, {}]) {
       const head = Buffer.from(JSON.stringify(header)).toString('base64url');
-      expect(await outcomeOf(shop, `${head}.${payload}.`)).to.equal('token_refused');
+      expect(await outcomeOf(shop, `${head}.${payload}.`)).to.equal('token_rejected');
     }
     const other = Buffer.from(JSON.stringify({ gusher: { ...CLAIMS, user_id: 'eve' } })).toString(
       'base64url',
     );
     const [head, , signature] = (await signToken(RSA.privateKey, CLAIMS)).split('.');
-    expect(await outcomeOf(shop, `${head}.${other}.${signature}`)).to.equal('token_refused');
+    expect(await outcomeOf(shop, `${head}.${other}.${signature}`)).to.equal('token_rejected');
   });
 
   it('rejects tokens signed with the public key as a secret (key confusion)', async () => {
     for (const alg of ['HS256', 'HS384', 'HS512']) {
       const token = await signToken(Buffer.from(RSA.jwtPublicKey), CLAIMS, { alg });
-      expect(await outcomeOf(shop, token), alg).to.equal('token_refused');
+      expect(await outcomeOf(shop, token), alg).to.equal('token_rejected');
       expect(await outcomeOf({ ...shop, secret: 'hush', jwt_hs256: true }, token), alg).to.equal(
-        'token_refused',
+        'token_rejected',
       );
     }
   });
@@ -97,11 +97,11 @@ describe('TokenVerifier', () => {
     const secret = 'a-secret-of-some-length-for-hmac';
     const app: App = { key: 'shop', enabled: true, secret };
     const token = await signToken(Buffer.from(secret), CLAIMS, { alg: 'HS256' });
-    expect(await outcomeOf(app, token)).to.equal('token_refused');
-    expect(await outcomeOf({ ...app, jwt_hs256: false }, token)).to.equal('token_refused');
+    expect(await outcomeOf(app, token)).to.equal('token_rejected');
+    expect(await outcomeOf({ ...app, jwt_hs256: false }, token)).to.equal('token_rejected');
     expect(await outcomeOf({ ...app, jwt_hs256: true }, token)).to.equal('is ann');
     const longer = await signToken(Buffer.from(secret), CLAIMS, { alg: 'HS512' });
-    expect(await outcomeOf({ ...app, jwt_hs256: true }, longer)).to.equal('token_refused');
+    expect(await outcomeOf({ ...app, jwt_hs256: true }, longer)).to.equal('token_rejected');
   });
 
   it('rejects tokens before and after their validity, with a tolerance for clock skew', async () => {
@@ -111,7 +111,7 @@ describe('TokenVerifier', () => {
     expect(await outcomeOf(shop, await at({ notBefore: 60 }))).to.equal('token_not_yet_valid');
     expect(await outcomeOf(shop, await at({ notBefore: 2 }))).to.equal('is ann');
     const never = await signToken(OTHER.privateKey, CLAIMS, { expiresIn: -60 });
-    expect(await outcomeOf(shop, never), 'a forged token gets no more details').to.equal('token_refused');
+    expect(await outcomeOf(shop, never), 'a forged token gets no more details').to.equal('token_rejected');
   });
 
   it('rejects tokens of another app, even if both apps trust the same key', async () => {
@@ -121,7 +121,7 @@ describe('TokenVerifier', () => {
 
   it('rejects malformed tokens and claims out of bounds', async () => {
     for (const text of ['', 'x', 'a.b.c', '..', `${'x'.repeat(10_000)}.y.z`]) {
-      expect(await outcomeOf(shop, text), text).to.equal('token_refused');
+      expect(await outcomeOf(shop, text), text).to.equal('token_rejected');
     }
     const wrong: object[] = [
       { user_id: 'ann' },
@@ -134,17 +134,17 @@ describe('TokenVerifier', () => {
     ];
     for (const claims of wrong) {
       const token = await signToken(RSA.privateKey, claims);
-      expect(await outcomeOf(shop, token), JSON.stringify(claims)).to.equal('token_refused');
+      expect(await outcomeOf(shop, token), JSON.stringify(claims)).to.equal('token_rejected');
     }
   });
 
   it('uses the key of the installation for apps without a key', async () => {
     const plain: App = { key: 'shop', enabled: true };
     const token = await signToken(RSA.privateKey, CLAIMS);
-    expect(await outcomeOf(plain, token)).to.equal('token_refused');
+    expect(await outcomeOf(plain, token)).to.equal('token_rejected');
     expect(await outcomeOf(plain, token, open(RSA.jwtPublicKey))).to.equal('is ann');
     const own: App = { ...plain, jwt_public_key: OTHER.jwtPublicKey };
-    expect(await outcomeOf(own, token, open(RSA.jwtPublicKey))).to.equal('token_refused');
+    expect(await outcomeOf(own, token, open(RSA.jwtPublicKey))).to.equal('token_rejected');
   });
 
   describe('for an app with a JWKS', () => {
@@ -180,7 +180,7 @@ describe('TokenVerifier', () => {
       for (const token of [one, two, one]) expect(await outcomeOf(app, token, tokens)).to.equal('is ann');
       expect(calls).to.equal(1);
       const forged = await signToken(keyPairFor('RS256').privateKey, CLAIMS, { kid: 'one' });
-      expect(await outcomeOf(app, forged, tokens)).to.equal('token_refused');
+      expect(await outcomeOf(app, forged, tokens)).to.equal('token_rejected');
     });
 
     it('verifies tokens with a key that was published later', async () => {
@@ -191,11 +191,11 @@ describe('TokenVerifier', () => {
         failures: { note },
       });
       const later = await signToken(OTHER.privateKey, CLAIMS, { kid: 'two' });
-      expect(await outcomeOf(app, later, tokens)).to.equal('token_refused');
+      expect(await outcomeOf(app, later, tokens)).to.equal('token_rejected');
       await publish(['two', OTHER]);
       expect(await outcomeOf(app, later, tokens)).to.equal('is ann');
       const revoked = await signToken(RSA.privateKey, CLAIMS, { kid: 'one' });
-      expect(await outcomeOf(app, revoked, tokens)).to.equal('token_refused');
+      expect(await outcomeOf(app, revoked, tokens)).to.equal('token_rejected');
     });
 
     it('does not send a request for each unknown key id', async () => {
@@ -203,7 +203,7 @@ describe('TokenVerifier', () => {
       const tokens = open();
       for (let n = 0; n < 10; n += 1) {
         const token = await signToken(RSA.privateKey, CLAIMS, { kid: `none ${n}` });
-        expect(await outcomeOf(app, token, tokens)).to.equal('token_refused');
+        expect(await outcomeOf(app, token, tokens)).to.equal('token_rejected');
       }
       expect(calls).to.equal(1);
     });

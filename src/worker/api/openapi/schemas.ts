@@ -88,7 +88,7 @@ export const BROKER_ERRORS: readonly ErrorCode[] = [
   'too_many_publishes',
   'too_many_bytes_out',
   'broker_unavailable',
-  'broker_refused',
+  'broker_rejected',
   'broker_busy',
   'outcome_unknown',
 ];
@@ -106,7 +106,7 @@ export const TOKEN_ERRORS: readonly ErrorCode[] = [
   'unknown_app',
   'app_disabled',
   'apps_unavailable',
-  'token_refused',
+  'token_rejected',
   'token_expired',
   'token_not_yet_valid',
   'token_of_other_app',

@@ -58,7 +58,7 @@ export class RedisBroker implements Broker {
     this.#link = new RedisLink({
       ...{ url, prefix, hostId, connectedWorkers, stats, log },
       onStatus: (status) => this.#listener?.statusChanged(status),
-      onRefused: (topic) => this.#listener?.subscriptionRejected(topic),
+      onRejected: (topic) => this.#listener?.subscriptionRejected(topic),
     });
     const { echo, health, subscriptions } = this.#link;
     const publisher = this.#link.publisher.client;
@@ -148,8 +148,8 @@ export class RedisBroker implements Broker {
       return publication === undefined || ttlMs <= 0 ? undefined : { publication, ttlMs };
     } catch (error) {
       if (!isReplyError(error)) throw new GusherError('broker_unavailable');
-      this.#log.commandRefused('get', key, error);
-      throw new GusherError('broker_refused');
+      this.#log.commandRejected('get', key, error);
+      throw new GusherError('broker_rejected');
     }
   }
 

@@ -44,7 +44,7 @@ export interface RedisEchoOptions {
   readonly hostId: string;
   /** Returns the number of workers of this host that are connected to the broker. */
   readonly connectedWorkers: () => number;
-  readonly log: Pick<RedisLog, 'commandRefused'>;
+  readonly log: Pick<RedisLog, 'commandRejected'>;
 }
 
 /**
@@ -171,7 +171,7 @@ export class RedisEcho {
     } catch (error) {
       if (!isReplyError(error)) throw error;
       this.stopCounting();
-      this.#options.log.commandRefused('pubsub', channel, error);
+      this.#options.log.commandRejected('pubsub', channel, error);
       return undefined;
     }
   }

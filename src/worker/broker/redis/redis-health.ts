@@ -55,7 +55,7 @@ export class RedisHealth {
     return this.#problem?.error;
   }
 
-  /** The error of the latest measurement, with its cure; an error reply also with the command and what it named. */
+  /** The error of the latest measurement, with its fix; an error reply also with the command and what it named. */
   get reason(): string | undefined {
     if (this.#problem === undefined) return undefined;
     const { command, name, error } = this.#problem;
@@ -72,7 +72,7 @@ export class RedisHealth {
   disableEcho(command: string, error: Error): void {
     if (!this.#canEcho) return;
     this.#canEcho = false;
-    this.#options.log.commandRefused(command, this.#echoChannel, error);
+    this.#options.log.commandRejected(command, this.#echoChannel, error);
   }
 
   /** Measures everything again, because the user of a new connection may have other rights. */
@@ -88,7 +88,7 @@ export class RedisHealth {
     this.#problem = problem;
     if (problem === undefined || !isReplyError(problem.error) || replyErrorCode(problem.error) === 'READONLY')
       return;
-    this.#options.log.commandRefused(problem.command, problem.name, problem.error);
+    this.#options.log.commandRejected(problem.command, problem.name, problem.error);
   }
 
   get #echoChannel(): string {

@@ -46,7 +46,7 @@ export interface RedisLinkOptions {
   readonly log: RedisLog;
   readonly onStatus: (status: BrokerStatus) => void;
   /** Redis rejected the subscription to this topic. */
-  readonly onRefused: (topic: string) => void;
+  readonly onRejected: (topic: string) => void;
 }
 
 /**
@@ -98,7 +98,7 @@ export class RedisLink {
     this.subscriptions = new RedisSubscriptions({
       client: this.subscriber.client,
       prefix,
-      onRefused: this.#onSubscriptionRefused,
+      onRejected: this.#onSubscriptionRejected,
       onUnanswered: (error) => this.#drop(this.subscriber, error),
     });
     const publisher = this.publisher.client;
@@ -369,9 +369,9 @@ export class RedisLink {
 
   // Subscriptions
 
-  readonly #onSubscriptionRefused = (topic: string, error: Error): void => {
-    this.#options.log.commandRefused('subscribe', this.#options.prefix + topic, error);
-    this.#options.onRefused(topic);
+  readonly #onSubscriptionRejected = (topic: string, error: Error): void => {
+    this.#options.log.commandRejected('subscribe', this.#options.prefix + topic, error);
+    this.#options.onRejected(topic);
   };
 
   /** Subscribes a new connection to every wanted topic. */
@@ -396,7 +396,7 @@ export class RedisLink {
     await this.subscriber.client.subscribe(...channels).catch((error: unknown) => {
       if (!isReplyError(error)) throw error;
       this.echo.stopCounting();
-      this.#options.log.commandRefused('subscribe', channels.join(' '), error);
+      this.#options.log.commandRejected('subscribe', channels.join(' '), error);
     });
   }
 
@@ -404,7 +404,7 @@ export class RedisLink {
   async #backOff(error: unknown): Promise<void> {
     if (!isReplyError(error)) return;
     this.#setError(error);
-    this.#options.log.commandRefused('subscribe', this.#options.prefix + CONTROL_TOPIC, error);
+    this.#options.log.commandRejected('subscribe', this.#options.prefix + CONTROL_TOPIC, error);
     this.#firstAttempt.resolve();
     await pause(ERROR_PAUSE_MS, undefined, { ref: false });
   }
@@ -419,12 +419,12 @@ export class RedisLink {
     const channel = prefix + BACKPUSH_TOPIC;
     const pattern = `${escapePattern(channel)}:*`;
     await client.subscribe(prefix + CONTROL_TOPIC);
-    const logRefusal = (command: string, name: string) => (error: unknown) => {
+    const logError = (command: string, name: string) => (error: unknown) => {
       if (!isReplyError(error)) throw error;
-      log.commandRefused(command, name, error);
+      log.commandRejected(command, name, error);
     };
-    await client.subscribe(channel).catch(logRefusal('subscribe', channel));
-    await client.psubscribe(pattern).catch(logRefusal('psubscribe', pattern));
+    await client.subscribe(channel).catch(logError('subscribe', channel));
+    await client.psubscribe(pattern).catch(logError('psubscribe', pattern));
     await client.subscribe(prefix + this.echo.topic).then(
       () => this.echo.open(),
       (error: unknown) => {

@@ -45,11 +45,11 @@ export class RedisLog {
   }
 
   /** Logs an error reply to a command, once a minute for each command and kind of reply. */
-  commandRefused(command: string, name: string, error: Error): void {
-    const cure = describeRedisError(error);
+  commandRejected(command: string, name: string, error: Error): void {
+    const fix = describeRedisError(error);
     this.#replies.write(`${command} ${replyErrorCode(error)}`, {
       level: 'warn',
-      facts: { event: 'redis_command_refused', command, name, reply: redisReply(error), cure },
+      facts: { event: 'redis_command_rejected', command, name, reply: redisReply(error), fix },
       message: 'Redis rejected a command',
     });
   }

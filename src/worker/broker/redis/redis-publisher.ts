@@ -110,13 +110,13 @@ export class RedisPublisher {
     for (const [error] of replies ?? []) if (error !== null) throw error;
   }
 
-  #errorCodeOf(error: unknown, name: string): 'broker_refused' | 'broker_unavailable' | 'outcome_unknown' {
+  #errorCodeOf(error: unknown, name: string): 'broker_rejected' | 'broker_unavailable' | 'outcome_unknown' {
     // The command was never written to the connection.
     if (isStreamClosedError(error)) return 'broker_unavailable';
     if (!isReplyError(error)) return 'outcome_unknown';
-    this.#options.log.commandRefused('publish', name, error);
+    this.#options.log.commandRejected('publish', name, error);
     if (replyErrorCode(error) === 'READONLY') this.#options.onReadOnly();
-    return 'broker_refused';
+    return 'broker_rejected';
   }
 
   async #confirmDelivery(confirming: Promise<number | undefined> | undefined): Promise<void> {

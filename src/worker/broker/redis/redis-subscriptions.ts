@@ -11,14 +11,14 @@ interface PendingSubscription {
   readonly topic: string;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
-  isRefused: boolean;
+  isRejected: boolean;
 }
 
 export interface RedisSubscriptionsOptions {
   readonly client: Redis;
   readonly prefix: string;
   /** Redis rejected the subscription to this topic, and the topic was removed. */
-  readonly onRefused: (topic: string, error: Error) => void;
+  readonly onRejected: (topic: string, error: Error) => void;
   /** Redis did not answer: the connection may be dead. */
   readonly onUnanswered: (error: unknown) => void;
 }
@@ -52,10 +52,12 @@ export class RedisSubscriptions {
     this.#scheduleFlush(topic);
   }
 
-  /** As `add`. Resolves when Redis has answered; rejects with `subscription_refused`. */
+  /** As `add`. Resolves when Redis has answered; rejects with `subscription_rejected`. */
   addAndWait(topic: string): Promise<void> {
     this.add(topic);
-    return new Promise((resolve, reject) => this.#pending.push({ topic, resolve, reject, isRefused: false }));
+    return new Promise((resolve, reject) =>
+      this.#pending.push({ topic, resolve, reject, isRejected: false }),
+    );
   }
 
   delete(topic: string): void {
@@ -106,8 +108,8 @@ export class RedisSubscriptions {
     this.#flushing.add(pending);
     await Promise.all(commands).catch(this.#options.onUnanswered);
     this.#flushing.delete(pending);
-    for (const { isRefused, resolve, reject } of pending) {
-      if (isRefused) reject(new GusherError('subscription_refused'));
+    for (const { isRejected, resolve, reject } of pending) {
+      if (isRejected) reject(new GusherError('subscription_rejected'));
       else resolve();
     }
   }
@@ -136,9 +138,9 @@ export class RedisSubscriptions {
   #reject(topic: string, error: Error): void {
     this.#requested.delete(topic);
     for (const pending of [this.#pending, ...this.#flushing]) {
-      for (const subscription of pending) if (subscription.topic === topic) subscription.isRefused = true;
+      for (const subscription of pending) if (subscription.topic === topic) subscription.isRejected = true;
     }
-    if (this.#wanted.delete(topic)) this.#options.onRefused(topic, error);
+    if (this.#wanted.delete(topic)) this.#options.onRejected(topic, error);
   }
 
   async #unsubscribe(topics: readonly string[]): Promise<void> {

@@ -104,7 +104,7 @@ export class GusherProtocol implements WireProtocol {
   }
 
   subscriptionRejected(connection: Connection, channelName: string): void {
-    this.#context.reply(connection, lostSubscriptionText(connection, channelName), 'subscription_refused');
+    this.#context.reply(connection, lostSubscriptionText(connection, channelName), 'subscription_rejected');
   }
 
   #execute(connection: Connection, command: Command): Promise<void> | ErrorCode | undefined {

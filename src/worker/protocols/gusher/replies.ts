@@ -22,7 +22,7 @@ export function commandErrorText(
 
 /** `gusher.subscribe_error` without a command: the client has lost its subscription. */
 export function lostSubscriptionText(connection: Connection, channel: string): string {
-  const members: Members = [['channel', JSON.stringify(channel)], ...reasonOf('subscription_refused')];
+  const members: Members = [['channel', JSON.stringify(channel)], ...reasonOf('subscription_rejected')];
   return replyText(connection, 'gusher.subscribe_error', undefined, members);
 }
 

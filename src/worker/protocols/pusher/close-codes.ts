@@ -8,7 +8,7 @@ export const PUSHER_CLOSE_CODES = {
 
 /** Codes in a `pusher:error` on a connection that stays open. */
 export const PUSHER_ERROR_CODES = {
-  signin_refused: 4009,
+  signin_rejected: 4009,
   bad_user_data: 4009,
   signed_in_already: 4009,
   too_many_client_events: 4301,

@@ -94,8 +94,8 @@ export class PusherProtocol implements WireProtocol<Connection> {
   }
 
   subscriptionRejected(connection: Connection, channelName: string): void {
-    const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_refused);
-    this.#dependencies.reply(connection, text, 'subscription_refused');
+    const text = subscriptionErrorText(channelName, 'ServerError', ERRORS.subscription_rejected);
+    this.#dependencies.reply(connection, text, 'subscription_rejected');
   }
 
   channelVacated(appKey: string, channelName: string): void {
@@ -152,7 +152,7 @@ export class PusherProtocol implements WireProtocol<Connection> {
   #reject(connection: Connection, error: ErrorEntry): void {
     if (connection.state !== 'open') return;
     this.#dependencies.reply(connection, errorText(error), error.code);
-    if (error.code === ERRORS.signin_refused.code) {
+    if (error.code === ERRORS.signin_rejected.code) {
       this.#dependencies.authorizationRejected(connection, error);
     }
     if (COUNTED_ERRORS.has(error.code)) this.#dependencies.countProtocolError(connection);
@@ -164,7 +164,7 @@ const COUNTED_ERRORS: ReadonlySet<string> = new Set<ErrorCode>([
   'malformed_frame',
   'unknown_command',
   'bad_command',
-  'signin_refused',
+  'signin_rejected',
 ]);
 
 function handlerOf(event: string): CommandHandler | undefined {

@@ -330,12 +330,12 @@ describe('RedisBroker', () => {
       await open();
       const topics = ['demo@open1', 'demo@secret1', 'demo@open2', 'demo@secret2'];
       const outcomes = await Promise.all(topics.map((topic) => outcomeOf(broker.subscribe(topic))));
-      expect(outcomes).to.deep.equal(['ok', 'subscription_refused', 'ok', 'subscription_refused']);
-      expect(await outcomeOf(broker.subscribe('demo@secret3'))).to.equal('subscription_refused');
+      expect(outcomes).to.deep.equal(['ok', 'subscription_rejected', 'ok', 'subscription_rejected']);
+      expect(await outcomeOf(broker.subscribe('demo@secret3'))).to.equal('subscription_rejected');
       expect(broker.status).to.equal('connected');
       await broker.publish('demo@open2', { channel: 'open2', event: 'e', data: '1' });
       expect(received.map(({ topic }) => topic)).to.deep.equal(['demo@open2']);
-      expect(await publish('1')).to.equal('broker_refused');
+      expect(await publish('1')).to.equal('broker_rejected');
       expect(broker.status).to.equal('connected');
     });
 
@@ -366,12 +366,12 @@ describe('RedisBroker', () => {
     const warn = (facts: Record<string, unknown>): void => void lines.push(facts);
     await open(redis.url, Object.assign(silentLog(), { warn }));
     await redis.command('ACL', 'SETUSER', 'default', '-publish');
-    expect([await publish('1'), await publish('2')]).to.deep.equal(['broker_refused', 'broker_refused']);
+    expect([await publish('1'), await publish('2')]).to.deep.equal(['broker_rejected', 'broker_rejected']);
     const reason = /forbids a command.* \(publish gusher:echo:\S+: NOPERM .*'publish'/;
     await eventually(() => reason.test(broker.health.reason ?? ''), 'the health has the reason');
     const logged = lines.filter(({ command }) => command === 'publish');
     expect(logged).to.have.length(1);
-    expect(logged[0]).to.include({ event: 'redis_command_refused', name: 'demo@news' });
+    expect(logged[0]).to.include({ event: 'redis_command_rejected', name: 'demo@news' });
     expect(logged[0]?.reply).to.match(/^NOPERM .*publish/);
     expect(broker.status).to.equal('connected');
     await redis.command('ACL', 'SETUSER', 'default', '+publish');
@@ -389,7 +389,7 @@ describe('RedisBroker', () => {
     expect(await publish('1')).to.equal('accepted');
     const cached = { channel: 'cache-news', event: 'e', data: '1' };
     expect(await broker.publish('demo@cache-news', cached).then(() => 'accepted', errorOf)).to.equal(
-      'broker_refused',
+      'broker_rejected',
     );
   });
 

@@ -23,9 +23,9 @@ export const signin: CommandHandler = async (context, connection, command, sessi
   const { auth, user_data: userData } = fieldsOf(command);
   const app = await appOf(context, connection);
   if (connection.state !== 'open') return undefined;
-  if (typeof userData !== 'string') return 'signin_refused';
+  if (typeof userData !== 'string') return 'signin_rejected';
   const text = userAuthText(connection.id, userData);
-  if (!isAuthorized(app, auth, text)) throw new GusherError('signin_refused', { detail: signingHelp(text) });
+  if (!isAuthorized(app, auth, text)) throw new GusherError('signin_rejected', { detail: signingHelp(text) });
   const user = parseUserData(userData, context.limits.memberInfoMaxBytes);
   if ((session.signedIn ?? user).userId !== user.userId) return 'signed_in_already';
   const isFirst = session.signedIn === undefined;

@@ -37,7 +37,7 @@ const TYPES: Readonly<Partial<Record<string, string>>> = {
   presence_busy: 'ServerError',
   presence_timeout: 'ServerError',
   apps_unavailable: 'ServerError',
-  subscription_refused: 'ServerError',
+  subscription_rejected: 'ServerError',
   broker_unavailable: 'ServerError',
 };
 
