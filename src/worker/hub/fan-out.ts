@@ -9,10 +9,18 @@ import type { AppUsage } from '../limits/app-allowances.ts';
 import { frameDelivery, frameText } from '../websocket/frame.ts';
 import { type Acceptance, DeliveryRing } from './delivery-ring.ts';
 
-/** Writes per turn, 2 to 7 µs each: a fan-out delays other work of this worker by at most 1 ms. */
-const WRITES_PER_TURN = 128;
-/** Writes before the next group is served, so that a small channel never waits for a large one. */
-const WRITES_PER_SHARE = 64;
+/** How long the writes of one turn may delay other work of this worker. A write takes 2 to 35 µs, as the machine is. */
+const TURN_MS = 1;
+/** With more writes, a turn of the event loop costs nothing worth saving. */
+const WRITES_PER_TURN_MAX = 128;
+/** With fewer writes, a turn of the event loop itself would cost more than they do. */
+const WRITES_PER_TURN_MIN = 32;
+/** Weight of the last turn in the estimate of a write. */
+const WEIGHT = 0.25;
+/** Bounds what one turn adds to the estimate: the system may have interrupted the process. */
+const GROWTH_MAX = 2;
+/** Of the writes of a turn, what one group gets before the next: a small channel never waits for a large one. */
+const SHARES = 2;
 
 const MS_PER_SECOND = 1_000;
 
@@ -28,6 +36,12 @@ export class FanOut {
   readonly #sendQueue: SendQueue;
   readonly #stats: Stats;
   readonly #scheduleFlush: () => void;
+  readonly #now: () => number;
+  /** What a write takes: an estimate from the last turns. */
+  #writeMs = TURN_MS / WRITES_PER_TURN_MAX;
+  #turnStartedAt = 0;
+  /** In this turn. */
+  #writes = 0;
   /** The groups with deliveries in progress, in serving order. */
   readonly #rings = new Map<Group, DeliveryRing<Connection>>();
   /** Apps with bytes that were not reported yet. */
@@ -35,10 +49,17 @@ export class FanOut {
   /** The publications delivered in this turn. */
   readonly #delivered: Acceptance<Connection>[] = [];
 
-  constructor(options: { sendQueue: SendQueue; stats: Stats; scheduleFlush: () => void }) {
+  /** `now` is a monotonic clock in ms. */
+  constructor(options: {
+    sendQueue: SendQueue;
+    stats: Stats;
+    scheduleFlush: () => void;
+    now?: () => number;
+  }) {
     this.#sendQueue = options.sendQueue;
     this.#stats = options.stats;
     this.#scheduleFlush = options.scheduleFlush;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Whether every publication was written or enqueued for all of its subscribers. */
@@ -109,27 +130,54 @@ export class FanOut {
 
   /** Writes for one turn: a share for each group, round robin. The rest continues in the next turn. */
   readonly flush = (): void => {
-    let writes = WRITES_PER_TURN;
+    if (this.#rings.size === 0) return;
+    this.#turnStartedAt = this.#now();
+    const allowed = this.#writesPerTurn();
+    const share = Math.ceil(allowed / SHARES);
+    let left = allowed;
     for (const [group, ring] of this.#rings) {
       // With several groups, frames are enqueued: the send queue joins the frames of a client in several channels.
       const isAlone = this.#rings.size === 1;
-      writes -= ring.advance(Math.min(writes, WRITES_PER_SHARE), this.#sendQueue, isAlone);
+      left -= ring.advance(Math.min(left, share), this.#sendQueue, isAlone);
       // A map iterates over entries added during the loop: the group is served again after all others.
       this.#rings.delete(group);
       if (!ring.isEmpty) this.#rings.set(group, ring);
-      if (writes <= 0) break;
+      if (left <= 0) break;
     }
+    this.#writes = allowed - left;
     if (this.#rings.size > 0) this.#scheduleFlush();
   };
 
-  /** Measures the publications that were delivered to their last subscriber. Call it when the send queue is flushed. */
+  #writesPerTurn(): number {
+    const writes = Math.round(TURN_MS / this.#writeMs);
+    return Math.min(Math.max(writes, WRITES_PER_TURN_MIN), WRITES_PER_TURN_MAX);
+  }
+
+  /**
+   * Measures the writes of this turn, and the publications that were delivered to their last subscriber. Call it when the
+   * send queue is flushed.
+   */
   readonly measure = (): void => {
+    this.#measureWrites();
+    this.#measurePublications();
+  };
+
+  /** A turn with few writes shows what else the turn did, not what a write takes. */
+  #measureWrites(): void {
+    const writes = this.#writes;
+    this.#writes = 0;
+    if (writes < WRITES_PER_TURN_MIN) return;
+    const measured = (this.#now() - this.#turnStartedAt) / writes;
+    this.#writeMs += (Math.min(measured, GROWTH_MAX * this.#writeMs) - this.#writeMs) * WEIGHT;
+  }
+
+  #measurePublications(): void {
     if (this.#delivered.length === 0) return;
     const now = hostNow();
     const { publishToWrite } = this.#stats;
     for (const { origin, at } of this.#delivered) observe(publishToWrite[origin], (now - at) / MS_PER_SECOND);
     this.#delivered.length = 0;
-  };
+  }
 
   readonly #onDelivered = (acceptances: readonly Acceptance<Connection>[]): void => {
     this.#delivered.push(...acceptances);

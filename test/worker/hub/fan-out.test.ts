@@ -18,13 +18,19 @@ function publication(channel: string, data: unknown): Publication {
   return { channel, event: 'e', data: JSON.stringify(data) };
 }
 
-function makeHub({ maxBytes = 1_000_000 } = {}) {
+/** With `writeMs`, time passes only by writes: each takes so many ms. */
+function makeHub({ maxBytes = 1_000_000, writeMs = 0 } = {}) {
   const stats = createStats();
   const brokerCalls: string[] = [];
-  const scheduler: FlushScheduler = new FlushScheduler([() => fanOut.flush(), () => sendQueue.flush()]);
+  const scheduler: FlushScheduler = new FlushScheduler([
+    () => fanOut.flush(),
+    () => sendQueue.flush(),
+    () => fanOut.measure(),
+  ]);
   const scheduleFlush = (): void => scheduler.schedule();
   const sendQueue = new SendQueue({ maxBytes, stats, scheduleFlush });
-  const fanOut = new FanOut({ sendQueue, stats, scheduleFlush });
+  const now = (): number => stats.deliveries * writeMs;
+  const fanOut = new FanOut({ sendQueue, stats, scheduleFlush, now });
   const broker = {
     subscribe: async (topic: string) => void brokerCalls.push(`+${topic}`),
     unsubscribe: (topic: string) => void brokerCalls.push(`-${topic}`),
@@ -43,6 +49,9 @@ function makeHub({ maxBytes = 1_000_000 } = {}) {
 
 const dataOf = ({ writes }: RecordingTransport): unknown[] =>
   writes.flat().map((text) => JSON.parse(text).data);
+
+const served = (group: readonly { transport: RecordingTransport }[]): number =>
+  group.reduce((sum, { transport }) => sum + transport.writes.length, 0);
 
 describe('FanOut', () => {
   it('shares one frame among all subscribers', async () => {
@@ -106,6 +115,46 @@ describe('FanOut', () => {
     publish('c', 2);
     for (let turns = 0; turns < 40; turns += 1) await turnEnds();
     for (const { transport } of clients) expect(dataOf(transport)).to.deep.equal([1, 2]);
+  });
+
+  for (const [what, writeMs, writes] of [
+    ['cheap', 0.001, 128],
+    ['expensive', 0.02, 50],
+    ['very expensive', 5, 32],
+  ] as const) {
+    it(`makes at most ${writes} of ${what} writes in a turn, and delivers to all`, async () => {
+      const { join, publish, stats } = makeHub({ writeMs });
+      const clients = await Promise.all(Array.from({ length: 1_500 }, () => join('c')));
+      publish('c', 'first');
+      while (stats.deliveries < 1_500) await turnEnds();
+      publish('c', 'second');
+      const turns: number[] = [];
+      while (stats.deliveries < 3_000) {
+        const before = stats.deliveries;
+        await new Promise(setImmediate);
+        turns.push(stats.deliveries - before);
+      }
+      const last = turns.pop() ?? 0;
+      expect(new Set(turns)).to.deep.equal(new Set([writes]));
+      expect(last).to.be.at.most(writes);
+      for (const { transport } of clients) expect(dataOf(transport)).to.deep.equal(['first', 'second']);
+    });
+  }
+
+  it('gives both of two large channels a share of each turn when writes are expensive', async () => {
+    const { join, publish } = makeHub({ writeMs: 5 });
+    const channels = ['c', 'd'];
+    const groups = await Promise.all(
+      channels.map((channel) => Promise.all(Array.from({ length: 400 }, () => join(channel)))),
+    );
+    for (const channel of channels) publish(channel, 1);
+    await turnEnds();
+    for (const channel of channels) publish(channel, 2);
+    for (let turns = 0; turns < 8; turns += 1) {
+      const before = groups.map(served);
+      await new Promise(setImmediate);
+      for (const [index, group] of groups.entries()) expect(served(group)).to.be.above(before[index] ?? 0);
+    }
   });
 
   it('serves a small channel beside two large ones that fill every turn', async () => {
