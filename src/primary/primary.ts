@@ -83,7 +83,8 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
   const addressLimits = new AddressLimits({ settings, names, connections: addresses });
   const registry = new PresenceRegistry();
   const presenceServer = new PresenceQueryServer(registry);
-  const cluster = createCluster(settings, registry, log);
+  const onProblem = (reason: string | undefined): void => supervisor.setPresenceProblem(reason);
+  const cluster = createCluster(settings, { registry, onProblem, log });
   const webhooks = createWebhooks({ settings, demoApp, registry, log });
   const tails = new Tails({
     send: (slot, message) => supervisor.send(slot, message),
@@ -237,12 +238,11 @@ function limitPendingSockets(settings: Settings, names: ReadonlySet<SettingName>
 /** The hosts that share a Redis form a cluster. */
 function createCluster(
   { redisUrl, redisPrefix, namesMaxBytes }: Settings,
-  registry: PresenceRegistry,
-  log: Logger,
+  options: Pick<ConstructorParameters<typeof PresenceCluster>[0], 'registry' | 'onProblem' | 'log'>,
 ): PresenceCluster | undefined {
   return redisUrl === undefined
     ? undefined
-    : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, registry, namesMaxBytes, log });
+    : new PresenceCluster({ url: redisUrl, prefix: redisPrefix, namesMaxBytes, ...options });
 }
 
 function announce(log: Logger, settings: Settings & { listen: Address }, demoApp: App | undefined): void {

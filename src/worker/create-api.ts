@@ -36,6 +36,7 @@ const KEPT_CONNECTIONS_MAX = 1_024;
 
 export interface ApiOptions {
   readonly settings: Settings;
+  readonly slot: number;
   readonly apps: AppRegistry;
   readonly store: AppStore;
   readonly tokens: TokenVerifier;
@@ -59,7 +60,12 @@ export function createApi(options: ApiOptions) {
   const { broker, publisher, pusherPublisher, presence, sockets } = hubLayer;
   const { bodyMaxBytes, pusherPathPrefix } = settings;
   const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
-  const readiness = new Readiness({ broker, store, host, log });
+  const readiness = new Readiness({
+    ...{ broker, store, host, log },
+    brokerKind: settings.redisUrl === undefined ? 'embedded' : 'redis',
+    slot: options.slot,
+    workers: settings.workers,
+  });
   const idempotency = new IdempotencyClient({ send: (message) => pipe.send(message) });
   const metrics = new MetricsClient({ send: (message) => pipe.send(message) });
   const deliveryReports = new DeliveryReportClient({ send: (message) => pipe.send(message) });
@@ -87,6 +93,7 @@ export function createApi(options: ApiOptions) {
     ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics },
     ...{ deliveryReports, tails, version },
     readiness: () => readiness.state,
+    readinessDetails: () => readiness.details,
   };
   const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker };
   registerPublicRoutes(publicRouter, context);

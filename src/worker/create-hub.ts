@@ -36,15 +36,21 @@ export interface HostState {
   readonly stopping: boolean;
   /** How often `live` ended. A publication during which it changed may have missed clients. */
   readonly outages: number;
+  /** Why presence is not exchanged with other hosts; `undefined` if it is. */
+  readonly presenceProblem?: string;
 }
 
 export function nextHostState(
   { live: wasLive, outages }: HostState,
-  { live, connected, stopping }: ToWorker & { type: 'host' },
+  { live, connected, stopping, presenceProblem }: ToWorker & { type: 'host' },
 ): HostState {
   // While the host stops, its workers close their connections in order.
   const isOutage = wasLive && !live && !stopping;
-  return { live, connected, stopping, outages: isOutage ? outages + 1 : outages };
+  return {
+    ...{ live, connected, stopping },
+    outages: isOutage ? outages + 1 : outages,
+    ...(presenceProblem !== undefined && { presenceProblem }),
+  };
 }
 
 export interface HubOptions {

@@ -75,7 +75,7 @@ export class Worker {
     const common = { settings, apps, stats, unexpected, clientLog, log };
     const hubLayer = createHub({ ...common, tap, hostId, pipe, host });
     const { tokens } = auth;
-    const api = createApi({ ...common, store, tokens, hubLayer, isUpgrade, pipe, host });
+    const api = createApi({ ...common, slot: options.slot, store, tokens, hubLayer, isUpgrade, pipe, host });
     const { server } = api.publicServer;
     this.#connectionLayer = createConnectionLayer({ ...common, tap, auth, hubLayer, server });
     new SocketReceiver(new UpgradeFastPath(server, isUpgrade), hubLayer.sockets);

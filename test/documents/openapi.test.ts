@@ -146,7 +146,7 @@ describe('docs/openapi.json', () => {
       it(`agree on the example in line ${line}: ${method} ${path}`, () => {
         const found = findOperation(document, method, path);
         if (found === undefined) throw new Error(`no operation describes it: ${WHERE}`);
-        const text = answer.replaceAll('{ms}', '1');
+        const text = answer.replaceAll(/\{(ms|slot)\}/g, '1');
         expect(check.responseErrors(found, status, text), 'response').to.deep.equal([]);
         const [content] = Object.values(found.operation.requestBody?.content ?? {});
         const isAccepted = status < 300 && body !== undefined && content !== undefined;

@@ -74,6 +74,7 @@ export class Supervisor implements SlotListener {
   #failed = false;
   /** The Redis server to which a worker connected last. */
   #server: string | undefined;
+  #presenceProblem: string | undefined;
   #nextChange = new Deferred();
   readonly #failure = new Deferred<never>();
 
@@ -158,6 +159,12 @@ export class Supervisor implements SlotListener {
   endDemo(): void {
     this.#demoApp = undefined;
     for (const slot of this.#slots) slot.send({ type: 'demoEnded' });
+  }
+
+  /** Reports to every worker why presence is not exchanged with other hosts; `undefined` if it is. */
+  setPresenceProblem(reason: string | undefined): void {
+    this.#presenceProblem = reason;
+    this.#broadcastHostState();
   }
 
   /** Makes every worker report that it is not ready, and stops restarts. Clients stay connected. */
@@ -425,7 +432,12 @@ export class Supervisor implements SlotListener {
     const isOnServer = (slot: WorkerSlot): boolean => (slot.server ?? server) === server;
     const connected = ready.filter((slot) => slot.brokerStatus === 'connected' && isOnServer(slot)).length;
     const live = connected > 0 && connected === ready.length;
-    const host = { live, connected, stopping: this.#stopping, ...(server !== undefined && { server }) };
+    const presenceProblem = this.#presenceProblem;
+    const host = {
+      ...{ live, connected, stopping: this.#stopping },
+      ...(server !== undefined && { server }),
+      ...(presenceProblem !== undefined && { presenceProblem }),
+    };
     for (const slot of this.#slots) slot.send({ type: 'host', ...host });
   }
 

@@ -59,9 +59,16 @@ export type ToWorker =
   /**
    * The state of the host, after each change. `live`: all workers are connected to the broker, and to one server.
    * `connected`: the number of ready workers that are connected. `server`: the server of the newest connection;
-   * connections to other servers must reconnect.
+   * connections to other servers must reconnect. `presenceProblem`: why presence is not exchanged with other hosts.
    */
-  | { type: 'host'; live: boolean; connected: number; stopping: boolean; server?: string }
+  | {
+      type: 'host';
+      live: boolean;
+      connected: number;
+      stopping: boolean;
+      server?: string;
+      presenceProblem?: string;
+    }
   /** Bytes of names (channels, users) that this worker may add until the next such message. */
   | { type: 'names'; bytes: number }
   /**

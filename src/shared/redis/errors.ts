@@ -50,6 +50,23 @@ export function redisReply(error: unknown): string | undefined {
   return PLAIN_REPLIES.has(code) ? text : text.replace(/['"`].*$/, '').trimEnd();
 }
 
+/** The first argument of these is a user or a password. */
+const COMMANDS_WITH_SECRETS = new Set(['auth', 'hello']);
+
+/**
+ * Returns the command that Redis rejected, the key or channel that it named first, and the reply, for the log. Of a
+ * discarded transaction it is the first rejected command. Returns nothing for other errors.
+ */
+export function refusedCommand(error: unknown): { command?: string; name?: string; reply?: string } {
+  const reply = redisReply(error);
+  if (reply === undefined || !isReplyError(error)) return {};
+  const { command } = (firstOf(error) ?? error) as { command?: { name?: unknown; args?: unknown } };
+  if (typeof command?.name !== 'string') return { reply };
+  const [name] = Array.isArray(command.args) ? (command.args as unknown[]) : [];
+  const isNamed = typeof name === 'string' && !COMMANDS_WITH_SECRETS.has(command.name);
+  return { command: command.name, ...(isNamed && { name: name.slice(0, REPLY_MAX_LENGTH) }), reply };
+}
+
 /** Returns the first error of a discarded transaction. */
 function firstOf(error: Error): Error | undefined {
   const { previousErrors } = error as { previousErrors?: readonly Error[] };

@@ -9,7 +9,7 @@ import type { PresenceQueries } from '../ipc/presence-client.ts';
 import type { TailClient } from '../ipc/tail-client.ts';
 import type { DeliveryReportSource } from '../metrics/delivery-report-client.ts';
 import type { MetricsSource } from '../metrics/metrics-client.ts';
-import type { ReadinessState } from './operations/readiness.ts';
+import type { ReadinessDetails, ReadinessState } from './operations/readiness.ts';
 
 /** The dependencies of the routes of the API. */
 export interface RouteContext {
@@ -21,6 +21,7 @@ export interface RouteContext {
   readonly idempotency: IdempotencyKeys;
   readonly tails: Pick<TailClient, 'open'>;
   readonly readiness: () => ReadinessState;
+  readonly readinessDetails: () => ReadinessDetails;
   readonly metrics: MetricsSource;
   readonly deliveryReports: DeliveryReportSource;
   readonly version: string;

@@ -1,9 +1,10 @@
 import type { HTTPMethod } from 'find-my-way';
 import { bearerAuth } from './http/bearer-auth.ts';
+import type { Handler } from './http/exchange.ts';
 import type { Router } from './http/router.ts';
 import { ping, registerLegacyRoutes } from './legacy-v1-13.ts';
 import { showOpenApi } from './openapi/show-openapi.ts';
-import { health, readiness, showVersion } from './operations/health.ts';
+import { detailedReadiness, health, readiness, showVersion } from './operations/health.ts';
 import { showMetrics } from './operations/metrics.ts';
 import { tail } from './operations/tail.ts';
 import { publishBatch } from './publish/batch-messages.ts';
@@ -38,7 +39,8 @@ export function registerRoutes(router: Router, dependencies: RouteContext): void
     );
   };
 
-  registerHealthRoutes(router, dependencies.readiness);
+  const { readiness: state, readinessDetails: details } = dependencies;
+  registerHealthRoutes(router, detailedReadiness(state, details, authHook));
   // These need no token, but without a token pages of other sites may not read them.
   const localHook = settings.apiToken === undefined ? authHook : undefined;
   router.get('/version', showVersion(dependencies.version), localHook);
@@ -79,7 +81,8 @@ export function registerPublicRoutes(
   router: Router,
   dependencies: Pick<RouteContext, 'apps' | 'tokens' | 'readiness'>,
 ): void {
-  registerHealthRoutes(router, () => ({ ready: dependencies.readiness().ready }));
+  const state = () => ({ ready: dependencies.readiness().ready });
+  registerHealthRoutes(router, readiness(state));
   for (const path of ['/v1/auth', '/auth']) {
     router.on('POST', path, exchangeToken(dependencies));
     router.on('OPTIONS', path, preflight);
@@ -88,7 +91,7 @@ export function registerPublicRoutes(
 }
 
 /** Registers the health checks, also at the paths of other servers. */
-function registerHealthRoutes(router: Router, state: RouteContext['readiness']): void {
+function registerHealthRoutes(router: Router, showReadiness: Handler): void {
   for (const path of ['/', '/healthz', '/up']) router.get(path, health);
-  router.get('/readyz', readiness(state));
+  router.get('/readyz', showReadiness);
 }

@@ -25,6 +25,8 @@ export interface BrokerHealth {
   readonly reason?: string;
   /** Time from publication to delivery, in ms. */
   readonly roundTripMs?: number;
+  /** When that publication was delivered or failed, in ms of `performance.now()`. */
+  readonly measuredAt?: number;
   /** Number of workers of all hosts that are connected to the same Redis. */
   readonly workers?: number;
   /** How often this worker may have missed publications, because its connection to Redis was lost. */

@@ -69,6 +69,7 @@ export class RelayBroker implements Broker {
   readonly #echoTopic = ECHO_TOPIC_PREFIX + randomBytes(15).toString('base64url');
   #echoSentAt: number | undefined;
   #roundTripMs: number | undefined;
+  #measuredAt: number | undefined;
   #measureTimer: NodeJS.Timeout | undefined;
 
   constructor({ pipe, isIdle }: RelayBrokerOptions) {
@@ -85,6 +86,7 @@ export class RelayBroker implements Broker {
     return {
       ...(isLate && { reason: 'the primary does not pass on publications' }),
       ...(this.#roundTripMs !== undefined && { roundTripMs: this.#roundTripMs }),
+      ...(this.#measuredAt !== undefined && { measuredAt: this.#measuredAt }),
     };
   }
 
@@ -167,7 +169,8 @@ export class RelayBroker implements Broker {
   /** Handles a publication or a control message that the primary relays. */
   receiveFrame(topic: string, frame: Buffer): void {
     if (topic === this.#echoTopic) {
-      if (this.#echoSentAt !== undefined) this.#roundTripMs = performance.now() - this.#echoSentAt;
+      this.#measuredAt = performance.now();
+      if (this.#echoSentAt !== undefined) this.#roundTripMs = this.#measuredAt - this.#echoSentAt;
       this.#echoSentAt = undefined;
       return;
     }

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { fnv1a } from '../../../shared/crypto/fnv1a.ts';
 import type { Logger } from '../../../shared/logging/log.ts';
 import { Closers } from '../../../shared/process/closers.ts';
-import { describeRedisError } from '../../../shared/redis/errors.ts';
 import type { PresenceRegistry } from '../registry.ts';
+import { ClusterLog } from './cluster-log.ts';
 import { LocalReplica } from './local-replica.ts';
 import type { ClusterMessage } from './message.ts';
 import { RedisReplicaStore } from './redis-store.ts';
@@ -13,10 +13,6 @@ const HEARTBEAT_MS = 2_000;
 const CHECK_MS = 500;
 /** A check that is later than this was itself delayed, and proves nothing about the other hosts. */
 const LATE_CHECK_MS = 3 * CHECK_MS;
-/** A shorter interruption of the connection is not logged. */
-const DISCONNECTED_AFTER_MS = 2_000;
-/** Longer than a heartbeat, so that a Redis that accepts some writes does not cause a line for each. */
-const WRITES_RESTORED_AFTER_MS = 3_000;
 /** How far the names of other hosts may exceed the budget of this host, whose clients are rejected from the budget on. */
 const REMOTE_NAMES_FACTOR = 1.5;
 const REPLY_DELAY_MS = 50;
@@ -37,6 +33,7 @@ type Membership = 'joining' | 'announced' | 'voter';
 export class PresenceCluster {
   readonly #id = randomBytes(15).toString('base64url');
   readonly #log: Logger;
+  readonly #problems: ClusterLog;
   readonly #store: RedisReplicaStore;
   readonly #local: LocalReplica;
   readonly #remote: RemoteReplicas;
@@ -46,10 +43,6 @@ export class PresenceCluster {
   #heartbeatTimer: NodeJS.Timeout | undefined;
   #checkTimer: NodeJS.Timeout | undefined;
   #checkedAt = 0;
-  #lastLiveAt = 0;
-  #connection: 'up' | 'lost' = 'up';
-  #lastWriteErrorAt = 0;
-  #writes: 'working' | 'failing' = 'working';
   #isTruncated = false;
 
   constructor({
@@ -57,6 +50,7 @@ export class PresenceCluster {
     prefix,
     registry,
     namesMaxBytes,
+    onProblem = ignoreProblem,
     log,
   }: {
     url: string;
@@ -64,9 +58,12 @@ export class PresenceCluster {
     registry: PresenceRegistry;
     /** The name budget of this host. */
     namesMaxBytes: number;
+    /** Receives each new reason why presence is not exchanged, and `undefined` when it is again. */
+    onProblem?: (reason: string | undefined) => void;
     log: Logger;
   }) {
     this.#log = log;
+    this.#problems = new ClusterLog({ log, onProblem });
     this.#store = new RedisReplicaStore({ url, prefix });
     this.#remote = new RemoteReplicas({
       registry,
@@ -93,7 +90,6 @@ export class PresenceCluster {
   /** Connects in the background. An unavailable Redis is no error. */
   open(): void {
     this.#checkedAt = performance.now();
-    this.#lastLiveAt = this.#checkedAt;
     this.#heartbeatTimer = setInterval(this.#sendHeartbeat, HEARTBEAT_MS);
     this.#checkTimer = setInterval(this.#check, CHECK_MS);
     this.#store.open({
@@ -123,9 +119,7 @@ export class PresenceCluster {
 
   #onConnected(isAnother: boolean): void {
     if (isAnother) this.#local.rewrite();
-    if (this.#connection === 'lost')
-      this.#log.info({ event: 'cluster_connection_restored' }, 'cluster connection restored');
-    this.#connection = 'up';
+    this.#problems.connected();
     void this.#local.announce();
     this.#settleTimer ??= setTimeout(() => {
       this.#membership = 'announced';
@@ -158,16 +152,10 @@ export class PresenceCluster {
     const now = performance.now();
     if (now - this.#checkedAt > LATE_CHECK_MS) this.#remote.resetTimers(now);
     this.#checkedAt = now;
-    if (this.#store.isLive) {
-      this.#lastLiveAt = now;
-    } else if (this.#connection === 'up' && now - this.#lastLiveAt > DISCONNECTED_AFTER_MS) {
-      this.#connection = 'lost';
-      this.#log.warn(
-        { event: 'cluster_connection_lost', reason: describeRedisError(this.#store.lastError) },
-        'cluster connection lost',
-      );
-    }
-    this.#logWriteErrors(now);
+    const { isLive, lastError: connectionError } = this.#store;
+    const { writeError } = this.#local;
+    const { readError } = this.#remote;
+    this.#problems.update({ isLive, connectionError, writeError, readError }, now);
     this.#logTruncation();
     for (const host of this.#remote.evictExpired(now))
       this.#log.warn(
@@ -185,22 +173,6 @@ export class PresenceCluster {
       );
     }
     this.#isTruncated = isTruncated;
-  }
-
-  #logWriteErrors(now: number): void {
-    const { writeError } = this.#local;
-    if (writeError !== undefined) {
-      this.#lastWriteErrorAt = now;
-      if (this.#writes === 'failing') return;
-      this.#writes = 'failing';
-      this.#log.warn(
-        { event: 'presence_write_failed', reason: describeRedisError(writeError) },
-        'cannot write presence to Redis',
-      );
-    } else if (this.#writes === 'failing' && now - this.#lastWriteErrorAt > WRITES_RESTORED_AFTER_MS) {
-      this.#writes = 'working';
-      this.#log.info({ event: 'presence_write_restored' }, 'presence writes to Redis restored');
-    }
   }
 
   /**
@@ -223,3 +195,5 @@ function weigh(id: string, app: string, channel: string): number {
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return (hash ^ (hash >>> 12)) >>> 0;
 }
+
+function ignoreProblem(): void {}

@@ -1,3 +1,4 @@
+import { isReplyError } from '../../../shared/redis/errors.ts';
 import { forEachInSlices } from '../../../shared/scheduling/time-slices.ts';
 import type { PresenceRecord, PresenceRegistry } from '../registry.ts';
 import { type ClusterMessage, keyOf } from './message.ts';
@@ -30,6 +31,8 @@ interface RemoteReplica {
   size: number;
   /** Records were left out since the last read, because the names of all hosts had reached the budget. */
   isTruncated: boolean;
+  /** The error reply to the last read; `undefined` if it succeeded. */
+  readError: Error | undefined;
   /** Keys with a delta during the read. A delta is newer than what is read. */
   changed: Set<string> | undefined;
 }
@@ -61,6 +64,12 @@ export class RemoteReplicas {
   /** Ids of the other hosts that may own channels. */
   get voters(): readonly string[] {
     return this.#voters;
+  }
+
+  /** The error reply to the last read of a host, if one failed. */
+  get readError(): Error | undefined {
+    for (const { readError } of this.#hosts.values()) if (readError !== undefined) return readError;
+    return undefined;
   }
 
   /** Whether records of other hosts are missing, because names had reached the budget. */
@@ -118,6 +127,7 @@ export class RemoteReplicas {
       readAt: Number.NEGATIVE_INFINITY,
       size: 0,
       isTruncated: false,
+      readError: undefined,
       changed: undefined,
     };
     this.#hosts.set(id, host);
@@ -164,7 +174,17 @@ export class RemoteReplicas {
       this.#set(host, unchanged, isSilent);
       for (const { app, channel, user } of unchanged) found.add(keyOf(app, channel, user));
     };
-    const isWhole = await this.#store.read(host.id, onRecords).catch(() => false);
+    const isWhole = await this.#store.read(host.id, onRecords).then(
+      (isComplete) => {
+        host.readError = undefined;
+        return isComplete;
+      },
+      (error: unknown) => {
+        // `PresenceCluster` reports connection errors.
+        if (isReplyError(error)) host.readError = error;
+        return false;
+      },
+    );
     if (isWhole) await this.#sweep(host, (key) => !found.has(key) && !changed.has(key));
     host.changed = undefined;
     host.readAt = performance.now();

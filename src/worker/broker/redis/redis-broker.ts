@@ -91,13 +91,15 @@ export class RedisBroker implements Broker {
   get health(): BrokerHealth {
     const { status, lastError, knownWorkers, health } = this.#link;
     const gaps = this.#stats.brokerGaps;
-    if (status !== 'connected') return { reason: describeRedisError(lastError), gaps };
-    const { reason, roundTripMs } = health;
+    const { reason, roundTripMs, measuredAt } = health;
+    const measured = measuredAt === undefined ? {} : { measuredAt };
+    if (status !== 'connected') return { reason: describeRedisError(lastError), gaps, ...measured };
     return {
       ...(reason !== undefined && { reason }),
       ...(roundTripMs !== undefined && { roundTripMs }),
       ...(knownWorkers > 0 && { workers: knownWorkers }),
       gaps,
+      ...measured,
     };
   }
 

@@ -39,6 +39,7 @@ export class RedisHealth {
   #canEcho = true;
   #problem: HealthProblem | undefined;
   #roundTripMs: number | undefined;
+  #measuredAt: number | undefined;
 
   constructor(options: RedisHealthOptions) {
     this.#options = options;
@@ -68,6 +69,11 @@ export class RedisHealth {
     return this.#roundTripMs;
   }
 
+  /** When the latest measurement ended, in ms of `performance.now()`. */
+  get measuredAt(): number | undefined {
+    return this.#measuredAt;
+  }
+
   /** Stops echoes, because the ACL forbids `command` on the echo topic. */
   disableEcho(command: string, error: Error): void {
     if (!this.#canEcho) return;
@@ -86,6 +92,7 @@ export class RedisHealth {
     const [echoProblem, writeProblem] = await Promise.all([this.#measureEcho(), this.#measureWrites()]);
     const problem = echoProblem ?? writeProblem;
     this.#problem = problem;
+    this.#measuredAt = performance.now();
     if (problem === undefined || !isReplyError(problem.error) || replyErrorCode(problem.error) === 'READONLY')
       return;
     this.#options.log.commandRejected(problem.command, problem.name, problem.error);

@@ -18,6 +18,41 @@ function tailFilter(name: string, description: string): Parameter {
   return { name, in: 'query', description, schema: { type: 'string', minLength: 1, maxLength: 256 } };
 }
 
+const MS = { type: 'number', minimum: 0 };
+const COUNT = { type: 'integer', minimum: 0 };
+const REASON = { type: 'string' };
+const CHECKED = { enum: ['ok', 'failed'] };
+const READY = object({ status: { const: 'ready' }, broker_ms: MS }, ['broker_ms']);
+const NOT_READY = object({ status: { const: 'not ready' }, reason: REASON }, ['reason']);
+
+const DETAILS = object(
+  {
+    status: { enum: ['ready', 'not ready'] },
+    reason: REASON,
+    worker: { ...COUNT, description: 'Slot of the worker that answers.' },
+    broker: object(
+      {
+        kind: { enum: ['embedded', 'redis'] },
+        status: { enum: ['connecting', 'connected', 'disconnected', 'closed'] },
+        reason: REASON,
+        broker_ms: { ...MS, description: 'Time of the last message of this worker to itself.' },
+        age_ms: { ...MS, description: 'Time since that message.' },
+        server: { type: 'string', description: 'run_id of Redis.' },
+        workers: { ...COUNT, description: 'Workers of all hosts that are connected to Redis.' },
+        gaps: { ...COUNT, description: 'How often this worker has lost its subscriptions.' },
+      },
+      ['reason', 'broker_ms', 'age_ms', 'server', 'workers', 'gaps'],
+    ),
+    workers: object({ configured: COUNT, connected: COUNT, live: { type: 'boolean' } }),
+    apps: object({ status: CHECKED, reason: REASON, age_ms: MS }, ['reason', 'age_ms']),
+    presence: {
+      ...object({ status: CHECKED, reason: REASON }, ['reason']),
+      description: 'The exchange with other hosts. Only with Redis.',
+    },
+  },
+  ['reason', 'presence'],
+);
+
 export const SERVICE: OperationGroup = {
   tag: 'Service',
   description: 'Health, metrics, version, live events, and this document.',
@@ -31,20 +66,29 @@ export const SERVICE: OperationGroup = {
       ports: BOTH,
       id: 'readiness',
       summary: 'Check that gusher can serve traffic',
-      description: 'The client port returns neither broker_ms nor reason.',
+      description:
+        'The client port returns neither broker_ms nor reason. On the API port, verbose returns the facts behind the answer, and needs the API token.',
       access: 'none',
+      parameters: [
+        {
+          name: 'verbose',
+          in: 'query',
+          description: 'Return the facts behind the answer. Only on the API port; any value.',
+          schema: { type: 'string' },
+          example: 'true',
+        },
+      ],
       responses: {
         200: {
           description: 'Ready. broker_ms is the time of a message through the broker.',
-          schema: object({ status: { const: 'ready' }, broker_ms: { type: 'number', minimum: 0 } }, [
-            'broker_ms',
-          ]),
+          schema: { anyOf: [READY, { ...DETAILS, description: 'With verbose.' }] },
         },
         503: {
           description: 'Not ready, with the reason.',
-          schema: object({ status: { const: 'not ready' }, reason: { type: 'string' } }, ['reason']),
+          schema: { anyOf: [NOT_READY, { ...DETAILS, description: 'With verbose.' }] },
         },
       },
+      errors: ['unauthorized', 'foreign_host', 'foreign_origin'],
     },
     {
       method: 'get',
