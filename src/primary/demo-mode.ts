@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { type App, DEMO_APP } from '../shared/apps/app.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
+import type { AppsFileHistory } from '../shared/apps/apps-file-history.ts';
 import { createAppStore } from '../shared/apps/create-app-store.ts';
 import { SETTINGS, type SettingName, type Settings } from '../shared/config/settings.ts';
 import type { Logger } from '../shared/logging/log.ts';
@@ -16,11 +17,11 @@ const DEMO_LISTEN = parseAddress('127.0.0.1:8000');
 export async function chooseDemo(
   settings: Settings,
   given: ReadonlySet<SettingName>,
-  log: Logger,
+  options: { history: AppsFileHistory; log: Logger },
 ): Promise<{ settings: Settings; demoApp: App | undefined }> {
   const isUnconfigured = !given.has('listen') && settings.redisUrl === undefined;
   const listen = isUnconfigured ? DEMO_LISTEN : settings.listen;
-  if (!isLoopback(listen) || (await mayHaveApps(settings, log))) return { settings, demoApp: undefined };
+  if (!isLoopback(listen) || (await mayHaveApps(settings, options))) return { settings, demoApp: undefined };
   return { settings: { ...settings, listen }, demoApp: DEMO_APP };
 }
 
@@ -35,8 +36,9 @@ export class DemoWatch {
   readonly #timer: NodeJS.Timeout;
   #isChecking = false;
 
-  constructor(options: { settings: Settings; onEnd: () => void; log: Logger }) {
-    this.#store = createAppStore(options.settings);
+  constructor(options: { settings: Settings; history: AppsFileHistory; onEnd: () => void; log: Logger }) {
+    const { settings, history } = options;
+    this.#store = createAppStore(settings, { history });
     this.#onEnd = options.onEnd;
     this.#log = options.log;
     this.#timer = setInterval(() => void this.#check(), CHECK_MS);
@@ -64,8 +66,11 @@ export class DemoWatch {
 }
 
 /** True if the store cannot be read: the demo app would accept every client of a real installation. */
-async function mayHaveApps(settings: Settings, log: Logger): Promise<boolean> {
-  const store = createAppStore(settings);
+async function mayHaveApps(
+  settings: Settings,
+  { history, log }: { history: AppsFileHistory; log: Logger },
+): Promise<boolean> {
+  const store = createAppStore(settings, { history });
   try {
     return (await store.list()).length > 0;
   } catch (error) {

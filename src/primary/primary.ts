@@ -1,4 +1,5 @@
 import type { App } from '../shared/apps/app.ts';
+import { AppsFileHistory } from '../shared/apps/apps-file-history.ts';
 import type { SettingName, Settings } from '../shared/config/settings.ts';
 import { ERRORS } from '../shared/errors/catalogue.ts';
 import { ClientLog } from '../shared/logging/client-log.ts';
@@ -39,6 +40,7 @@ const KILL_GRACE_MS = 10_000;
 interface PrimaryOptions {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
+  readonly appsFileHistory: AppsFileHistory;
   readonly log: Logger;
 }
 
@@ -66,10 +68,14 @@ export async function runPrimary(
   redirectConsole(log);
   exitOnUncaughtException(log);
   for (const warning of warnings) log.warn({ event: 'setting_warning', warning }, 'questionable setting');
-  const { settings: chosen, demoApp } = await chooseDemo(given, names, log);
+  let primary: Primary | undefined;
+  const appsFileHistory = new AppsFileHistory({
+    onFirstRead: () => primary?.supervisor.broadcast({ type: 'appsFileRead' }),
+  });
+  const { settings: chosen, demoApp } = await chooseDemo(given, names, { history: appsFileHistory, log });
   const settings = { ...chosen, pendingSocketsMax: limitPendingSockets(chosen, names, log) };
-  const options = { settings, demoApp, log };
-  const primary = createPrimary(options, names);
+  const options = { settings, demoApp, appsFileHistory, log };
+  primary = createPrimary(options, names);
   const stop = watchSignals({ log });
   const hasFailed = !(await serveUntilStopped(primary, stop, options));
   const isClean = await closePrimary(primary, { stop, hasFailed, ...options });
@@ -77,7 +83,8 @@ export async function runPrimary(
   return isClean && !hasFailed ? 0 : 1;
 }
 
-function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: ReadonlySet<SettingName>): Primary {
+function createPrimary(options: PrimaryOptions, names: ReadonlySet<SettingName>): Primary {
+  const { settings, demoApp, appsFileHistory, log } = options;
   const addresses = new AddressConnections();
   const dispatcher = new SocketDispatcher({ addresses });
   const addressLimits = new AddressLimits({ settings, names, connections: addresses });
@@ -85,7 +92,7 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
   const presenceServer = new PresenceQueryServer(registry);
   const onProblem = (reason: string | undefined): void => supervisor.setPresenceProblem(reason);
   const cluster = createCluster(settings, { registry, onProblem, log });
-  const webhooks = createWebhooks({ settings, demoApp, registry, log });
+  const webhooks = createWebhooks({ settings, demoApp, appsFileHistory, registry, log });
   const tails = new Tails({
     send: (slot, message) => supervisor.send(slot, message),
     broadcast: (message) => supervisor.broadcast(message),
@@ -122,6 +129,7 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
   const supervisor: Supervisor = new Supervisor({
     settings,
     demoApp,
+    appsFileHistory,
     socketQueue,
     dispatcher,
     presenceServer,
@@ -148,7 +156,14 @@ function createPrimary({ settings, demoApp, log }: PrimaryOptions, names: Readon
     cluster,
     webhooks,
     supervisor,
-    demoWatch: demoApp && new DemoWatch({ settings, onEnd: () => supervisor.endDemo(), log }),
+    demoWatch:
+      demoApp &&
+      new DemoWatch({
+        settings,
+        history: appsFileHistory,
+        onEnd: () => supervisor.endDemo(),
+        log,
+      }),
   };
 }
 

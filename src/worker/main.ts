@@ -50,12 +50,13 @@ function receive(message: ToWorker): void {
   }
 }
 
-async function start({ settings, slot, hostId, demoApp }: ToWorker & { type: 'start' }): Promise<void> {
+async function start(message: ToWorker & { type: 'start' }): Promise<void> {
+  const { settings, slot } = message;
   const log = createLog(settings, { process: 'worker', slot, pid: process.pid });
   redirectConsole(log);
   exitOnUncaughtException(log);
   process.title = `gusher: worker ${slot}`;
-  worker = new Worker({ settings, slot, hostId, demoApp, pipe, log });
+  worker = new Worker({ ...message, pipe, log });
   try {
     await worker.open();
     pipe.send({ type: 'ready' });

@@ -1,6 +1,7 @@
 import { DEMO_APP } from '../shared/apps/app.ts';
 import { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
+import { AppsFileHistory } from '../shared/apps/apps-file-history.ts';
 import { createAppStore } from '../shared/apps/create-app-store.ts';
 import { InvalidAppLog } from '../shared/apps/invalid-app-log.ts';
 import { ERRORS } from '../shared/errors/catalogue.ts';
@@ -32,6 +33,7 @@ export interface WorkerOptions {
   readonly settings: StartMessage['settings'];
   readonly hostId: StartMessage['hostId'];
   readonly demoApp: StartMessage['demoApp'];
+  readonly appsFileExisted: StartMessage['appsFileExisted'];
   readonly pipe: WorkerPipe;
   readonly log: Logger;
 }
@@ -42,6 +44,7 @@ export class Worker {
   readonly #stats: Stats = createStats();
   readonly #unexpected: UnexpectedErrors;
   readonly #tap: Tap;
+  readonly #appsFileHistory: AppsFileHistory;
   readonly #store: AppStore;
   readonly #apps: AppRegistry;
   readonly #auth: Auth;
@@ -68,7 +71,14 @@ export class Worker {
     this.#unexpected = unexpected;
     this.#tap = tap;
 
-    const store = createAppStore(settings, new InvalidAppLog({ log }).onInvalidApp);
+    const history = new AppsFileHistory({
+      existed: options.appsFileExisted,
+      onFirstRead: () => pipe.send({ type: 'appsFileRead' }),
+    });
+    const store = createAppStore(settings, {
+      onInvalidApp: new InvalidAppLog({ log }).onInvalidApp,
+      history,
+    });
     const allowUnregistered = settings.jwtPublicKey !== undefined;
     const apps = new AppRegistry({ store, demoApp, allowUnregistered, log });
     const auth = createAuth({ settings, apps, stats, log });
@@ -79,6 +89,7 @@ export class Worker {
     const { server } = api.publicServer;
     this.#connectionLayer = createConnectionLayer({ ...common, tap, auth, hubLayer, server });
     new SocketReceiver(new UpgradeFastPath(server, isUpgrade), hubLayer.sockets);
+    this.#appsFileHistory = history;
     this.#store = store;
     this.#apps = apps;
     this.#auth = auth;
@@ -138,6 +149,9 @@ export class Worker {
       case 'rateGrant':
       case 'bytesOutExceeded':
         this.#hubLayer.appRates.receive(message);
+        break;
+      case 'appsFileRead':
+        this.#appsFileHistory.adopt();
         break;
       case 'demoEnded':
         this.#endDemo();

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import type { AppFields, InvalidAppHandler } from '../../src/shared/apps/app.ts';
 import type { AppStore } from '../../src/shared/apps/app-store.ts';
+import { AppsFileHistory } from '../../src/shared/apps/apps-file-history.ts';
 import { createAppStore } from '../../src/shared/apps/create-app-store.ts';
 import { FileAppStore } from '../../src/shared/apps/file-app-store.ts';
 import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
@@ -219,7 +220,7 @@ describe('App store in a file', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   appStoreContract('a file', (onInvalidApp) =>
-    createAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, onInvalidApp),
+    createAppStore({ redisUrl: undefined, redisPrefix: '', appsFile: path }, { onInvalidApp }),
   );
 
   it('creates the file readable only by its owner', async () => {
@@ -288,6 +289,30 @@ describe('App store in a file', () => {
     expect(await store.list()).to.have.length(2);
   });
 
+  it('reports a missing file that another process has read', async () => {
+    const history = new AppsFileHistory();
+    const store = new FileAppStore(path, undefined, history);
+    expect(await store.list(), 'no process has read a file').to.deep.equal([]);
+    history.adopt();
+    expect(await rejectionOf(store.list())).to.contain('has disappeared');
+    expect(await rejectionOf(store.save('shop', { url: URL }))).to.contain('has disappeared');
+    const next = new FileAppStore(path, undefined, new AppsFileHistory({ existed: true }));
+    expect(await rejectionOf(next.check())).to.contain('has disappeared');
+  });
+
+  it('reports its first read once', async () => {
+    let reads = 0;
+    const history = new AppsFileHistory({ onFirstRead: () => (reads += 1) });
+    const store = new FileAppStore(path, undefined, history);
+    await store.check();
+    expect(reads).to.equal(0);
+    for (const key of ['shop', 'other']) {
+      await store.save(key, { url: URL });
+      await store.check();
+    }
+    expect(reads).to.equal(1);
+  });
+
   it('reads a file with a byte order mark', async () => {
     writeFileSync(path, `\uFEFF${JSON.stringify({ apps: { shop: { url: URL } } })}`);
     const store = new FileAppStore(path);
@@ -352,7 +377,7 @@ describe('App store in Redis', () => {
   after(() => redis.stop());
 
   function open(prefix = '', onInvalidApp?: InvalidAppHandler): AppStore {
-    return createAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' }, onInvalidApp);
+    return createAppStore({ redisUrl: redis.url, redisPrefix: prefix, appsFile: '' }, { onInvalidApp });
   }
 
   appStoreContract('Redis', (onInvalidApp) => open('', onInvalidApp));

@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { App } from '../../shared/apps/app.ts';
+import type { AppsFileHistory } from '../../shared/apps/apps-file-history.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
@@ -39,6 +40,7 @@ const WORKER_HEAP = ['--max-semi-space-size=2'];
 export interface SupervisorDependencies {
   readonly settings: Settings;
   readonly demoApp: App | undefined;
+  readonly appsFileHistory: AppsFileHistory;
   readonly socketQueue: Pick<SocketQueue, 'enqueue' | 'flush'>;
   readonly dispatcher: SocketDispatcher;
   readonly presenceServer: PresenceQueryServer;
@@ -204,6 +206,9 @@ export class Supervisor implements SlotListener {
       case 'ready':
         this.#handleReady(slot);
         break;
+      case 'appsFileRead':
+        this.#dependencies.appsFileHistory.recordRead();
+        break;
       case 'fatal':
         this.#failStart(slot, message.reason);
         break;
@@ -323,7 +328,14 @@ export class Supervisor implements SlotListener {
     presenceServer.open(slot.processName, (message) => slot.send(message));
     this.#allowances.open(slot.processName, (message) => slot.send(message));
     this.#rates.open(slot.processName, (message) => slot.send(message));
-    slot.send({ type: 'start', settings, slot: slot.number, hostId: this.#hostId, demoApp: this.#demoApp });
+    slot.send({
+      type: 'start',
+      settings,
+      slot: slot.number,
+      hostId: this.#hostId,
+      demoApp: this.#demoApp,
+      appsFileExisted: this.#dependencies.appsFileHistory.existed,
+    });
     slot.send(this.#nameBudget.message);
     const { message: tails } = this.#dependencies.tails;
     if (tails !== undefined) slot.send(tails);

@@ -1,5 +1,6 @@
 import type { App } from '../../shared/apps/app.ts';
 import { AppRegistry } from '../../shared/apps/app-registry.ts';
+import type { AppsFileHistory } from '../../shared/apps/apps-file-history.ts';
 import { createAppStore } from '../../shared/apps/create-app-store.ts';
 import type { Settings } from '../../shared/config/settings.ts';
 import type { Logger } from '../../shared/logging/log.ts';
@@ -11,11 +12,12 @@ import { Webhooks } from './webhooks.ts';
 export function createWebhooks(options: {
   settings: Settings;
   demoApp: App | undefined;
+  appsFileHistory: AppsFileHistory;
   registry: PresenceRegistry;
   log: Logger;
 }): Webhooks {
-  const { settings, demoApp, registry, log } = options;
-  const store = createAppStore(settings);
+  const { settings, demoApp, appsFileHistory: history, registry, log } = options;
+  const store = createAppStore(settings, { history });
   const { eventWebhookTimeoutMs: timeoutMs, eventWebhookAllowPrivate: allowPrivate } = settings;
   const sender = new WebhookSender({ timeoutMs, allowPrivate, log });
   const apps = new AppRegistry({ store, demoApp, allowUnregistered: false, log });

@@ -8,6 +8,7 @@ import { isObject } from '../json/is-object.ts';
 import { parseJson } from '../json/parse-json.ts';
 import { type App, type AppChanges, type InvalidAppHandler, parseApp } from './app.ts';
 import { type AppStore, keysById } from './app-store.ts';
+import { AppsFileHistory } from './apps-file-history.ts';
 
 /** Some editors write it; RFC 8259 §8.1 lets a parser ignore it. */
 const BYTE_ORDER_MARK = /^\uFEFF/;
@@ -16,18 +17,20 @@ const BYTE_ORDER_MARK = /^\uFEFF/;
 type Entries = ReadonlyMap<string, unknown>;
 
 /**
- * Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps, until this process has read
+ * Apps in one JSON file: `{"apps": {"my-app": {"url": "http://…"}}}`. No file means no apps, until a process has read
  * one: a file that has disappeared since (a volume that is not mounted) is an error, not the deletion of all apps.
  */
 export class FileAppStore implements AppStore {
   readonly #path: string;
   readonly #onInvalidApp: InvalidAppHandler | undefined;
+  readonly #history: AppsFileHistory;
   /** The entries of the last read, with time and size of the file. */
   #read: { stamp: string; entries: Entries } | undefined;
 
-  constructor(path: string, onInvalidApp?: InvalidAppHandler) {
+  constructor(path: string, onInvalidApp?: InvalidAppHandler, history = new AppsFileHistory()) {
     this.#path = path;
     this.#onInvalidApp = onInvalidApp;
+    this.#history = history;
   }
 
   async load(key: string): Promise<App | undefined> {
@@ -84,8 +87,7 @@ export class FileAppStore implements AppStore {
       try {
         return await withLock(folder, async (isHeld) => {
           const present = await folder.read();
-          if (present === undefined && this.#read !== undefined)
-            throw this.#unwritable(': it has disappeared');
+          if (present === undefined && this.#history.existed) throw this.#unwritable(': it has disappeared');
           const { entries, result } = change(present === undefined ? new Map() : this.#parse(present.bytes));
           if (entries !== undefined) await this.#write(folder, entries, present?.stats, isHeld);
           return result;
@@ -126,13 +128,15 @@ export class FileAppStore implements AppStore {
       const { mtimeMs, size, ino } = stats;
       const stamp = `${mtimeMs} ${size} ${ino}`;
       if (this.#read?.stamp !== stamp) {
-        this.#read = { stamp, entries: this.#parse(await readFile(this.#path)) };
+        const bytes = await readFile(this.#path);
+        this.#history.recordRead();
+        this.#read = { stamp, entries: this.#parse(bytes) };
       }
       return this.#read.entries;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
-      if (code === 'ENOENT' && this.#read === undefined) return new Map();
+      if (code === 'ENOENT' && !this.#history.existed) return new Map();
       if (code === 'ENOENT') throw new Error(`the apps file ${this.#path} has disappeared`);
       throw new Error(`the apps file ${this.#path} cannot be read (${code})`);
     }

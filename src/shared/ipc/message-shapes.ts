@@ -37,6 +37,7 @@ const QUERY_NAMES: Readonly<Record<PresenceQuery['kind'], readonly string[]>> = 
 
 const SHAPES: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   ready: () => true,
+  appsFileRead: () => true,
   fatal: ({ reason }) => isText(reason),
   heartbeat: ({ stats }) => stats === undefined || isStats(stats),
   metricsReport: ({ stats, gauges }) => isStats(stats) && isGauges(gauges),

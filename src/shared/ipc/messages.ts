@@ -54,8 +54,20 @@ export type RateKind = 'publishes' | 'clientEvents' | 'bytesOut';
 export type BrokerStatus = 'connecting' | 'connected' | 'disconnected' | 'closed';
 
 export type ToWorker =
-  /** The first message, with the configuration of a worker. `hostId` is random, and the same for all workers. */
-  | { type: 'start'; settings: Settings; slot: number; hostId: string; demoApp: App | undefined }
+  /**
+   * The first message, with the configuration of a worker. `hostId` is random, and the same for all workers.
+   * `appsFileExisted`: another process has read the apps file.
+   */
+  | {
+      type: 'start';
+      settings: Settings;
+      slot: number;
+      hostId: string;
+      demoApp: App | undefined;
+      appsFileExisted: boolean;
+    }
+  /** Another process has read the apps file, which did not exist before. */
+  | { type: 'appsFileRead' }
   /**
    * The state of the host, after each change. `live`: all workers are connected to the broker, and to one server.
    * `connected`: the number of ready workers that are connected. `server`: the server of the newest connection;
@@ -124,6 +136,8 @@ export type ToWorker =
 export type ToPrimary =
   /** The worker accepts sockets. */
   | { type: 'ready' }
+  /** This worker is the first one that has read the apps file. */
+  | { type: 'appsFileRead' }
   /** The worker cannot run, and a replacement would fail too. */
   | { type: 'fatal'; reason: string }
   /** Sent at least twice a second: proves that the event loop runs. `stats`: if they changed since the last one. */

@@ -202,9 +202,9 @@ async function withStore(
   work: (store: AppStore, place: string) => Promise<void>,
 ): Promise<void> {
   const { settings } = loadSettings(argv, STORE_SETTINGS);
-  const store = createAppStore(settings, (key, fields) =>
-    printNote(`app ${key} ignored: invalid fields: ${fields.join(', ')}`),
-  );
+  const store = createAppStore(settings, {
+    onInvalidApp: (key, fields) => printNote(`app ${key} ignored: invalid fields: ${fields.join(', ')}`),
+  });
   try {
     await work(store, settings.redisUrl === undefined ? settings.appsFile : 'Redis');
   } catch (error) {

@@ -48,7 +48,9 @@ export async function checkApps(settings: StoreSettings): Promise<Finding[]> {
 /** Reads the apps of a store. Rejects with a readable message if it is unavailable. */
 export async function readApps(settings: StoreSettings): Promise<StoredApps> {
   const invalid = new Map<string, readonly string[]>();
-  const store = createAppStore(settings, (key, fields) => invalid.set(key, fields));
+  const store = createAppStore(settings, {
+    onInvalidApp: (key, fields) => void invalid.set(key, fields),
+  });
   try {
     const apps = await store.list();
     return {
