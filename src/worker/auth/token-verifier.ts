@@ -1,5 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { JWTClaimValidationFailed, JWTExpired } from 'jose/errors';
+import { decodeJwt } from 'jose/jwt/decode';
+import { jwtVerify } from 'jose/jwt/verify';
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { GusherError } from '../../shared/errors/catalogue.ts';
@@ -116,7 +120,7 @@ function verifyWith(token: string, key: TokenKey['key'], options: object): Promi
 
 function toGusherError(error: unknown): GusherError {
   if (error instanceof GusherError) return error;
-  if (error instanceof errors.JWTExpired) return new GusherError('token_expired');
-  const isEarly = error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf';
+  if (error instanceof JWTExpired) return new GusherError('token_expired');
+  const isEarly = error instanceof JWTClaimValidationFailed && error.claim === 'nbf';
   return new GusherError(isEarly ? 'token_not_yet_valid' : 'token_rejected');
 }

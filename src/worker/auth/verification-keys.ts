@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { createRemoteJWKSet, customFetch, type JWTHeaderParameters, type JWTVerifyGetKey } from 'jose';
+import type { JWTHeaderParameters, JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, customFetch } from 'jose/jwks/remote';
 import * as v from 'valibot';
 import type { App } from '../../shared/apps/app.ts';
 import { publicKeyOf } from '../../shared/crypto/public-key.ts';

@@ -1,10 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { SETTING_NAMES } from '../../../shared/config/settings.ts';
-import { checkApps } from '../diagnosis/apps.ts';
-import { exitWith, type Finding } from '../diagnosis/finding.ts';
-import { printReport } from '../diagnosis/report.ts';
-import { checkSettings } from '../diagnosis/settings.ts';
-import { readSettings, settingOptions } from '../load-settings.ts';
+import { settingOptions } from '../load-settings.ts';
 import { reportOptions } from '../options.ts';
 
 /** `gusher check`: checks settings, apps and keys without starting anything. */
@@ -22,10 +17,7 @@ export const checkCommand: CommandModule = {
           '2 for a wrong command line, 3 for warnings with --strict.',
       ),
   handler: async (argv) => {
-    const resolution = readSettings(argv, SETTING_NAMES);
-    const findings: Finding[] = [...checkSettings(resolution)];
-    if (resolution.kind === 'valid') findings.push(...(await checkApps(resolution.settings)));
-    printReport(findings, argv.json === true);
-    exitWith(findings, argv.strict === true);
+    const { runCheck } = await import('../diagnosis/run-check.ts');
+    await runCheck(argv);
   },
 };

@@ -44,7 +44,7 @@ export const tokenCommand: CommandModule = {
     const alg = algorithmOf(key);
     const now = Math.floor(Date.now() / 1_000);
     // Imported here, because the other commands do not need jose.
-    const { SignJWT } = await import('jose');
+    const { SignJWT } = await import('jose/jwt/sign');
     const token = new SignJWT({ gusher: claimsOf(argv) })
       .setProtectedHeader({ alg, typ: 'JWT' })
       .setIssuedAt(now)
