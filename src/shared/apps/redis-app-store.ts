@@ -8,7 +8,7 @@ import {
   escapePattern,
   type Redis,
 } from '../redis/client.ts';
-import { describeRedisError, isReplyError, replyErrorCode } from '../redis/errors.ts';
+import { explainRedisError, isReplyError, replyErrorCode } from '../redis/errors.ts';
 import {
   APP_FIELD_FORMS,
   APP_FIELD_NAMES,
@@ -159,7 +159,7 @@ export class RedisAppStore implements AppStore {
       this.#connected = this.#redis.status === 'end' ? undefined : Promise.resolve();
       if (!isReplyError(error)) dropConnection(this.#redis);
       if (isWrongType(error)) throw new Error('the key is taken in Redis by something that is no app');
-      throw new Error(describeRedisError(isReplyError(error) ? error : (this.#lastError ?? error)));
+      throw new Error(explainRedisError(isReplyError(error) ? error : (this.#lastError ?? error)));
     }
   }
 }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { isReplyError, isStreamClosedError, TlsTimeoutError } from './errors.ts';
+import { isReplyError, isReset, isStreamClosedError, TlsTimeoutError } from './errors.ts';
 import { parseRedisAddress, type SentinelAddress } from './redis-url.ts';
 import { type Master, SentinelMonitor } from './sentinel-monitor.ts';
 import { readServerIdentity, type ServerIdentity } from './server-identity.ts';
@@ -40,6 +40,7 @@ export function createRedisClient(
     isRejected = false;
     watchForRejection(client, (rejection) => {
       isRejected = true;
+      rejections.set(url, { rejection, at: performance.now() });
       options.onError(rejection);
     });
   });
@@ -48,7 +49,7 @@ export function createRedisClient(
   });
   client.on('error', (error: Error) => {
     if (isStreamClosedError(error) || isRejected) return;
-    options.onError(hasTlsTimedOut(client, error) ? new TlsTimeoutError(error.message) : error);
+    options.onError(causeOf(error, client, url));
     // SELECT failed because the database does not exist; ioredis would continue with database 0.
     if (isReplyError(error) && client.status !== 'ready') reconnect(client);
   });
@@ -56,6 +57,22 @@ export function createRedisClient(
   client.on('end', () => clientsOf.get(url)?.delete(client));
   if (address.kind === 'sentinel') client.once('ready', () => monitorOf(url, address).follow(client));
   return client;
+}
+
+/** How long a rejection explains why Redis closes further connections of this process. */
+const REJECTION_VALID_MS = 10_000;
+/** The last rejection of a connection, by address. */
+const rejections = new Map<string, { rejection: Error; at: number }>();
+
+/**
+ * Redis rejects a connection and closes it. If it closes before the first commands are written, the system discards the
+ * unread rejection, and the error is a reset. The rejection of another connection states the reason.
+ */
+function causeOf(error: Error, client: Redis, url: string): Error {
+  if (hasTlsTimedOut(client, error)) return new TlsTimeoutError(error.message);
+  const last = rejections.get(url);
+  if (last === undefined || client.status === 'ready' || !isReset(error)) return error;
+  return performance.now() - last.at < REJECTION_VALID_MS ? last.rejection : error;
 }
 
 /** Clients of this process by address. */

@@ -25,6 +25,12 @@ export function isStreamClosedError(error: unknown): boolean {
   return hasMessage(error, 'streamNotWritable');
 }
 
+/** Returns true if the peer closed the connection while this side still wrote. */
+export function isReset(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EPIPE' || code === 'ECONNRESET';
+}
+
 /** The TLS handshake timed out: a port without TLS waits for the end of a command. */
 export class TlsTimeoutError extends Error {
   readonly code = 'TLS_TIMEOUT';
@@ -50,8 +56,8 @@ export function redisReply(error: unknown): string | undefined {
   return PLAIN_REPLIES.has(code) ? text : text.replace(/['"`].*$/, '').trimEnd();
 }
 
-/** The first argument of these is a user or a password. */
-const COMMANDS_WITH_SECRETS = new Set(['auth', 'hello']);
+/** The first argument of these is a user or a password, or a cursor. */
+const COMMANDS_WITHOUT_NAME = new Set(['auth', 'hello', 'scan']);
 
 /**
  * Returns the command that Redis rejected, the key or channel that it named first, and the reply, for the log. Of a
@@ -63,8 +69,16 @@ export function refusedCommand(error: unknown): { command?: string; name?: strin
   const { command } = (firstOf(error) ?? error) as { command?: { name?: unknown; args?: unknown } };
   if (typeof command?.name !== 'string') return { reply };
   const [name] = Array.isArray(command.args) ? (command.args as unknown[]) : [];
-  const isNamed = typeof name === 'string' && !COMMANDS_WITH_SECRETS.has(command.name);
+  const isNamed = typeof name === 'string' && !COMMANDS_WITHOUT_NAME.has(command.name);
   return { command: command.name, ...(isNamed && { name: name.slice(0, REPLY_MAX_LENGTH) }), reply };
+}
+
+/** Problem and fix as `describeRedisError`; of an error reply also the command, its key or channel, and the reply. */
+export function explainRedisError(error: unknown): string {
+  const { command, name, reply } = refusedCommand(error);
+  if (reply === undefined) return describeRedisError(error);
+  const named = [command, name].filter((part) => part !== undefined).join(' ');
+  return `${describeRedisError(error)} (${named === '' ? '' : `${named}: `}${reply})`;
 }
 
 /** Returns the first error of a discarded transaction. */
@@ -141,6 +155,8 @@ function describeConnectionError(error: Error): string {
   if (hasMessage(error, 'connectionClosed') || hasMessage(error, 'retriesReached')) {
     return 'Redis closed the connection';
   }
+  if (isReset(error))
+    return `Redis closed the connection (${code}); check its log, maxclients and protected-mode`;
   if (code === 'TLS_TIMEOUT') return `Redis did not answer over TLS; ${NO_TLS}`;
   if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) return `TLS with Redis failed; ${NO_TLS}`;
   if (hasMessage(error, 'unknownType')) {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import { closeRedis, connectRedis, createRedisClient, type Redis } from '../../../src/shared/redis/client.ts';
 import { eventually } from '../../support/deadline.ts';
@@ -29,6 +31,26 @@ describe('Redis client', () => {
     await eventually(() => errors.length >= 3, 'the client tries again');
     expect(client.status).to.not.equal('ready');
     for (const { message } of errors) expect(message).to.match(/DB index is out of range/);
+  });
+
+  it('reports why Redis closed a connection whose rejection could not be read', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections += 1;
+      socket.on('error', () => undefined);
+      if (connections === 1) socket.end('-ERR max number of clients reached\r\n');
+      else socket.resetAndDestroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    create(`redis://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await connectRedis(client).catch(() => undefined);
+    await eventually(() => connections > 3 && errors.length > 2, 'the client tries again');
+    closeRedis(client);
+    server.close();
+    expect(errors).to.have.length.greaterThan(2);
+    expect(new Set(errors.map(({ message }) => message))).to.deep.equal(
+      new Set(['ERR max number of clients reached']),
+    );
   });
 
   describe('with Sentinels', () => {

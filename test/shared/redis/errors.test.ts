@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { describeRedisError, TlsTimeoutError } from '../../../src/shared/redis/errors.ts';
+import { describeRedisError, explainRedisError, TlsTimeoutError } from '../../../src/shared/redis/errors.ts';
 import { IOREDIS_MESSAGES } from '../../../src/shared/redis/ioredis-messages.ts';
 
 const CLOSED = 'Redis closed the connection';
@@ -68,6 +68,28 @@ describe('describeRedisError', () => {
       else expect(describeRedisError(error)).to.match(description);
     });
   }
+});
+
+describe('explainRedisError', () => {
+  const rejected = (message: string, name: string, ...args: string[]): Error =>
+    Object.assign(new Error(message), { name: 'ReplyError', command: { name, args } });
+
+  it('adds the command, its key and the reply', () => {
+    const error = rejected('OOM command not allowed', 'hset', 'shop', 'secret', 'hush');
+    expect(explainRedisError(error)).to.match(/raise maxmemory \(hset shop: OOM command not allowed\)$/);
+  });
+
+  it('repeats no password', () => {
+    for (const name of ['auth', 'hello'])
+      expect(explainRedisError(rejected('WRONGPASS invalid', name, 'hush'))).to.not.include('hush');
+  });
+
+  it('adds nothing to other errors', () => {
+    const error = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+    expect(explainRedisError(error)).to.equal(
+      'Redis closed the connection (EPIPE); check its log, maxclients and protected-mode',
+    );
+  });
 });
 
 describe('IOREDIS_MESSAGES', () => {

@@ -1,5 +1,5 @@
 import type { Logger } from '../../../shared/logging/log.ts';
-import { describeRedisError, refusedCommand } from '../../../shared/redis/errors.ts';
+import { describeRedisError, explainRedisError, refusedCommand } from '../../../shared/redis/errors.ts';
 
 /** A shorter interruption of the connection is not logged. */
 const DISCONNECTED_AFTER_MS = 2_000;
@@ -43,8 +43,8 @@ export class ClusterLog {
     this.#updateConnection(problems, now);
     this.#updateWrites(problems.writeError, now);
     this.#updateReads(problems.readError, now);
-    const lost = this.#connection === 'lost' ? describeRedisError(problems.connectionError) : undefined;
-    const problem = lost ?? this.#writes.reason ?? this.#reads.reason;
+    const lost = this.#connection === 'lost' ? explainRedisError(problems.connectionError) : undefined;
+    const problem = lost ?? this.#writes.explanation ?? this.#reads.explanation;
     if (problem === this.#problem) return;
     this.#problem = problem;
     this.#onProblem(problem);
@@ -92,8 +92,9 @@ export class ClusterLog {
 
 /** Whether one kind of commands fails. */
 class CommandState {
-  /** Problem and cure of the error that was reported last; `undefined` if the commands work. */
-  reason: string | undefined;
+  /** The error that was reported last; `undefined` if the commands work. */
+  explanation: string | undefined;
+  #reason: string | undefined;
   #lastErrorAt = 0;
 
   /** Returns what to log. A new reason counts as a new failure. */
@@ -101,17 +102,19 @@ class CommandState {
     if (error !== undefined) {
       const reason = describeRedisError(error);
       this.#lastErrorAt = now;
-      if (reason === this.reason) return undefined;
-      this.reason = reason;
+      if (reason === this.#reason) return undefined;
+      this.#reason = reason;
+      this.explanation = explainRedisError(error);
       return 'failed';
     }
-    if (this.reason === undefined || now - this.#lastErrorAt <= RESTORED_AFTER_MS) return undefined;
-    this.reason = undefined;
+    if (this.#reason === undefined || now - this.#lastErrorAt <= RESTORED_AFTER_MS) return undefined;
+    this.#reason = undefined;
+    this.explanation = undefined;
     return 'restored';
   }
 }
 
-/** Problem and cure; of an error reply also the command, its key or channel, and the reply. */
+/** Problem and fix; of an error reply also the command, its key or channel, and the reply. */
 function factsOf(error: unknown): { reason: string; command?: string; name?: string; reply?: string } {
   return { reason: describeRedisError(error), ...refusedCommand(error) };
 }

@@ -13,7 +13,7 @@ import {
   type Publication,
   withCacheFlag,
 } from '../../../shared/model/publication.ts';
-import { describeRedisError, isReplyError } from '../../../shared/redis/errors.ts';
+import { explainRedisError, isReplyError } from '../../../shared/redis/errors.ts';
 import type { Broker, BrokerHealth, BrokerListener } from '../broker.ts';
 import { waitForPong } from './redis-connection.ts';
 import { RedisLink } from './redis-link.ts';
@@ -93,7 +93,7 @@ export class RedisBroker implements Broker {
     const gaps = this.#stats.brokerGaps;
     const { reason, roundTripMs, measuredAt } = health;
     const measured = measuredAt === undefined ? {} : { measuredAt };
-    if (status !== 'connected') return { reason: describeRedisError(lastError), gaps, ...measured };
+    if (status !== 'connected') return { reason: explainRedisError(lastError), gaps, ...measured };
     return {
       ...(reason !== undefined && { reason }),
       ...(roundTripMs !== undefined && { roundTripMs }),
