@@ -39,7 +39,7 @@ describe('Redis client', () => {
       connections += 1;
       socket.on('error', () => undefined);
       if (connections === 1) socket.end('-ERR max number of clients reached\r\n');
-      else socket.resetAndDestroy();
+      else socket.once('data', () => socket.resetAndDestroy());
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     create(`redis://127.0.0.1:${(server.address() as AddressInfo).port}`);
