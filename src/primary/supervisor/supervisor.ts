@@ -7,7 +7,6 @@ import type { Settings } from '../../shared/config/settings.ts';
 import type { ToPrimary, ToWorker } from '../../shared/ipc/messages.ts';
 import type { MalformedFrameError } from '../../shared/ipc/pipe-frame.ts';
 import type { Logger } from '../../shared/logging/log.ts';
-import { type Counts, count } from '../../shared/metrics/stats.ts';
 import { Deferred } from '../../shared/scheduling/deferred.ts';
 import { DeliveryReports } from '../broker/delivery-reports.ts';
 import { Relay } from '../broker/relay.ts';
@@ -23,7 +22,7 @@ import type { PresenceQueryServer } from '../presence/query-server.ts';
 import type { PresenceRegistry } from '../presence/registry.ts';
 import type { Tails } from '../tails.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import { decideRestart, recentExits, type WorkerExit } from './restart-policy.ts';
+import { WorkerRestarts } from './worker-restarts.ts';
 import { type KillCause, type SlotExit, type SlotListener, WorkerSlot } from './worker-slot.ts';
 
 const CHECK_MS = 500;
@@ -31,6 +30,10 @@ const CHECK_MS = 500;
 const LATE_CHECK_MS = 3 * CHECK_MS;
 const START_TIMEOUT_MS = 15_000;
 const HOST_ID_BYTES = 6;
+
+/** `running` → `stopping`: no worker is replaced → `failed`: a worker exited with an error in that time. */
+type SupervisorState = 'running' | 'stopping' | 'failed';
+
 /**
  * A young generation of 2 MB instead of 16. Most objects of a worker die within one turn of the event loop; the others
  * belong to a connection and live long. More space would not save collections, and V8 never returns it.
@@ -59,7 +62,6 @@ export class Supervisor implements SlotListener {
   readonly #log: Logger;
   readonly #nameBudget: NameBudget;
   readonly #hostId = randomBytes(HOST_ID_BYTES).toString('base64url');
-  readonly #restartCounts: Counts = {};
   readonly #allowances: AllowanceServer;
   readonly #rates: RateServer;
   readonly #deliveryReports = new DeliveryReports();
@@ -67,13 +69,11 @@ export class Supervisor implements SlotListener {
   readonly #slots: WorkerSlot[] = [];
   readonly #relay: Relay;
   readonly #idempotency: IdempotencyStore;
-  #exits: WorkerExit[] = [];
-  readonly #restarts = new Set<NodeJS.Timeout>();
+  readonly #restarts: WorkerRestarts;
   #livenessTimer: NodeJS.Timeout | undefined;
   #checkedAt = 0;
   #everReady = false;
-  #stopping = false;
-  #failed = false;
+  #state: SupervisorState = 'running';
   /** The Redis server to which a worker connected last. */
   #server: string | undefined;
   #presenceProblem: string | undefined;
@@ -102,6 +102,14 @@ export class Supervisor implements SlotListener {
     });
     this.#rates = new RateServer({ workers: dependencies.settings.workers });
     this.#idempotency = new IdempotencyStore({ send });
+    this.#restarts = new WorkerRestarts({
+      workers: dependencies.settings.workers,
+      everReady: () => this.#everReady,
+      othersServe: () => this.#slots.some(({ state }) => state === 'ready'),
+      start: (slot) => this.#startWorker(slot),
+      giveUp: (error) => this.#failure.reject(error),
+      log: dependencies.log,
+    });
     // No caller needs to wait for it.
     this.failure.catch(ignoreFailure);
   }
@@ -115,7 +123,7 @@ export class Supervisor implements SlotListener {
   get state(): Pick<PrimaryState, 'workers' | 'workerRestarts' | 'publicationsDropped'> {
     const workers = { starting: 0, ready: 0, draining: 0, gone: 0 };
     for (const { state } of this.#slots) workers[state] += 1;
-    return { workers, workerRestarts: this.#restartCounts, publicationsDropped: this.#relay.dropped };
+    return { workers, workerRestarts: this.#restarts.counts, publicationsDropped: this.#relay.dropped };
   }
 
   /** Forks all workers. Resolves when each is ready; rejects as `failure` does. */
@@ -171,8 +179,8 @@ export class Supervisor implements SlotListener {
 
   /** Makes every worker report that it is not ready, and stops restarts. Clients stay connected. */
   markStopping(): void {
-    this.#stopping = true;
-    for (const timer of this.#restarts) clearTimeout(timer);
+    if (this.#state === 'running') this.#state = 'stopping';
+    this.#restarts.cancel();
     this.#broadcastHostState();
   }
 
@@ -194,7 +202,7 @@ export class Supervisor implements SlotListener {
     clearTimeout(timer);
     clearInterval(this.#livenessTimer);
     this.#nameBudget.close();
-    return isClean && !this.#failed;
+    return isClean && this.#state !== 'failed';
   }
 
   killAll(reason: string): void {
@@ -292,24 +300,17 @@ export class Supervisor implements SlotListener {
     this.#allowances.close(slot.processName);
     this.#rates.close(slot.processName);
     const unacknowledged = slot.worker === undefined ? [] : dispatcher.remove(slot.worker);
-    if (!this.#stopping) this.#handleExit(slot, exit);
+    if (this.#state === 'running') this.#restarts.exited(slot, exit);
     // The exit code of a worker that was never ready does not matter.
-    else if (exit.code !== 0 && exit.servedMs !== undefined) this.#failed = true;
+    else if (exit.code !== 0 && exit.servedMs !== undefined) this.#state = 'failed';
     for (const pendingSocket of unacknowledged) socketQueue.enqueue(pendingSocket);
     this.#broadcastHostState();
     this.#notifyChange();
   }
 
   startFailed(slot: WorkerSlot, { message: reason }: Error): void {
-    if (this.#stopping) return;
-    count(this.#restartCounts, 'fork_failed');
-    const exit = { slot: slot.number, servedMs: undefined, killed: false, startFailed: true };
-    this.#replace(slot, exit, {
-      event: 'worker_fork_failed',
-      message: 'worker failed to start',
-      facts: { reason },
-      last: reason,
-    });
+    if (this.#state !== 'running') return;
+    this.#restarts.startFailed(slot, reason);
   }
 
   /** The relay is flushed first, so that publications arrive before a question about them. */
@@ -373,47 +374,6 @@ export class Supervisor implements SlotListener {
     for (const pendingSocket of lost) this.#dependencies.socketQueue.enqueue(pendingSocket);
   }
 
-  #handleExit(slot: WorkerSlot, exit: SlotExit): void {
-    const { code, signal, servedMs, killReason, killCause } = exit;
-    const killed = signal === 'SIGKILL' && killReason === undefined;
-    const workerExit = { slot: slot.number, servedMs, killed, startFailed: false };
-    const last = signal ?? `exit code ${code}`;
-    const reason = killCause ?? (killed ? 'killed' : signal === null ? 'exit' : 'signal');
-    count(this.#restartCounts, reason);
-    this.#replace(slot, workerExit, {
-      event: 'worker_exited',
-      message: 'worker exited',
-      facts: { code, signal, servedMs, killReason },
-      last,
-    });
-  }
-
-  /** Starts another process in the slot after a delay, or stops gusher. */
-  #replace(
-    slot: WorkerSlot,
-    exit: Omit<WorkerExit, 'at'>,
-    { event, message, facts, last }: { event: string; message: string; facts: object; last: string },
-  ): void {
-    this.#exits = recentExits([...this.#exits, { ...exit, at: performance.now() }]);
-    const { workers } = this.#dependencies.settings;
-    const othersServe = this.#slots.some(({ state }) => state === 'ready');
-    const decision = decideRestart(this.#exits, { workers, everReady: this.#everReady, othersServe });
-    if (decision.kind === 'give up') {
-      this.#log.fatal(
-        { event: 'restarts_given_up', slot: slot.number, policy: decision.reason, ...facts },
-        'giving up',
-      );
-      this.#failure.reject(new Error(`${decision.reason} (last: ${last})`));
-      return;
-    }
-    this.#log.error({ event, slot: slot.number, ...facts, respawnInMs: decision.delayMs }, message);
-    const timer = setTimeout(() => {
-      this.#restarts.delete(timer);
-      this.#startWorker(slot);
-    }, decision.delayMs);
-    this.#restarts.add(timer);
-  }
-
   #kill(slot: WorkerSlot, cause: KillCause, reason: string): void {
     if (slot.worker !== undefined) {
       this.#dependencies.dispatcher.close(slot.worker, 'public');
@@ -446,7 +406,7 @@ export class Supervisor implements SlotListener {
     const live = connected > 0 && connected === ready.length;
     const presenceProblem = this.#presenceProblem;
     const host = {
-      ...{ live, connected, stopping: this.#stopping },
+      ...{ live, connected, stopping: this.#state !== 'running' },
       ...(server !== undefined && { server }),
       ...(presenceProblem !== undefined && { presenceProblem }),
     };

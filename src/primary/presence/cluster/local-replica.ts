@@ -11,8 +11,14 @@ const MESSAGE_LENGTH = 256 * 1024;
 /** Attack: very many changes while Redis accepts none. Beyond this number the whole replica is written again. */
 const CHANGED_MAX = 200_000;
 
-/** `absent` (may be missing in Redis) → `writing` → `complete`; a loss in Redis leads back to `absent`. */
-type ReplicaState = 'absent' | 'writing' | 'complete';
+/**
+ * `absent`: may be missing in Redis → `collecting` the keys of the registry → `writing` them → `complete`. A loss in Redis
+ * leads back to `absent`.
+ */
+type ReplicaState = 'absent' | 'collecting' | 'writing' | 'complete';
+
+/** `idle` → `writing`: scheduled or in progress → `idle`; `closed` forever. */
+type WriterState = 'idle' | 'writing' | 'closed';
 
 /**
  * Writes the presence entries of this host to Redis and publishes their changes to the other hosts. It writes counts, not
@@ -27,11 +33,8 @@ export class LocalReplica {
   #sequence = 0;
   /** Keys whose counts in Redis may be outdated. */
   readonly #changed = new Set<string>();
-  /** Whether all keys of the registry were added to `#changed` since the replica was begun. */
-  #allKeysAdded = false;
-  #isWriting = false;
+  #writer: WriterState = 'idle';
   #timer: NodeJS.Timeout | undefined;
-  #closed = false;
   #writeError: Error | undefined;
 
   constructor(options: {
@@ -67,9 +70,9 @@ export class LocalReplica {
     await this.sendHeartbeat();
   }
 
-  /** Call it periodically. Prolongs the keys of this host, publishes a heartbeat, and repeats failed writes. */
+  /** Call it periodically. Extends the expiry of the keys of this host, publishes a heartbeat, and repeats failed writes. */
   async sendHeartbeat(): Promise<void> {
-    if (this.#closed || !this.#store.isLive) return;
+    if (this.#writer === 'closed' || !this.#store.isLive) return;
     const wasWritten = this.#state !== 'absent';
     try {
       // Sent even if nothing may be written yet: hosts that know this one keep its entries.
@@ -89,7 +92,7 @@ export class LocalReplica {
 
   /** Removes the entries from Redis, and notifies the other hosts. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#writer = 'closed';
     clearTimeout(this.#timer);
     if (!this.#store.isLive) return;
     this.#sequence += 1;
@@ -103,9 +106,9 @@ export class LocalReplica {
   }
 
   #scheduleWrite(): void {
-    if (this.#isWriting || this.#closed) return;
+    if (this.#writer !== 'idle') return;
     if (this.#state === 'complete' && this.#changed.size === 0) return;
-    this.#isWriting = true;
+    this.#writer = 'writing';
     this.#timer = setTimeout(() => void this.#writeAll(), COLLECT_MS);
   }
 
@@ -113,26 +116,26 @@ export class LocalReplica {
     let hasFailed = false;
     try {
       if (this.#state === 'absent') await this.#begin();
-      while (this.#changed.size > 0 && !this.#closed) await this.#writeBatch();
-      if (this.#state === 'writing' && this.#allKeysAdded) await this.#complete();
+      while (this.#changed.size > 0 && this.#writer === 'writing') await this.#writeBatch();
+      if (this.#state === 'writing') await this.#complete();
     } catch (error) {
       // The next heartbeat or connection repeats it.
       this.#recordError(error);
       hasFailed = true;
     }
-    this.#isWriting = false;
+    if (this.#writer === 'writing') this.#writer = 'idle';
     if (!hasFailed) this.#scheduleWrite();
   }
 
   async #begin(): Promise<void> {
     await this.#store.begin(this.#host);
     this.#writeError = undefined;
-    this.#state = 'writing';
-    this.#allKeysAdded = false;
+    this.#state = 'collecting';
     await forEachInSlices(this.#registry.localKeys(), ([app, channel, user]) => {
       this.#changed.add(keyOf(app, channel, user));
     });
-    this.#allKeysAdded = true;
+    // Redis may have lost the replica in the meantime.
+    if (this.#state === 'collecting') this.#state = 'writing';
   }
 
   async #writeBatch(): Promise<void> {
