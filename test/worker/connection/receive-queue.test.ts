@@ -8,7 +8,7 @@ import { SendQueue } from '../../../src/worker/connection/send-queue.ts';
 import type { WireProtocol } from '../../../src/worker/connection/wire-protocol.ts';
 import type { Frames } from '../../../src/worker/websocket/frame.ts';
 import { eventually } from '../../support/deadline.ts';
-import { silentLog } from '../../support/silent-log.ts';
+import { type LogLine, recordingLog } from '../../support/recording-log.ts';
 import { makeConnection, silentProtocol, turnEnds } from '../../support/transport.ts';
 import { noUnexpectedErrors } from '../../support/unexpected.ts';
 
@@ -67,16 +67,16 @@ describe('ReceiveQueue', () => {
 
   describe('after an unexpected error of a command', () => {
     const failure = new Error('a defect');
-    const lines: Record<string, unknown>[] = [];
+    let lines: LogLine[] = [];
 
     function failing(receive: WireProtocol['receive']): { connection: Connection; received: () => string[] } {
-      const error = (facts: Record<string, unknown>): number => lines.push(facts);
-      const unexpected = new UnexpectedErrors({ log: Object.assign(silentLog(), { error }), stats });
+      const recording = recordingLog();
+      lines = recording.lines;
+      const unexpected = new UnexpectedErrors({ log: recording.log, stats });
       const posted: string[] = [];
       const sendQueue = {
         enqueue: (_to: Connection, { messages }: Frames) => posted.push(...messages.map(String)),
       };
-      lines.length = 0;
       receiveQueue = new ReceiveQueue({
         commandsPerSecond: 1_000,
         framesPerSecond: 50,

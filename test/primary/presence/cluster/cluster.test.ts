@@ -5,8 +5,8 @@ import { PresenceRegistry } from '../../../../src/primary/presence/registry.ts';
 import type { PresenceDelta } from '../../../../src/shared/model/presence.ts';
 import { eventually } from '../../../support/deadline.ts';
 import { FakeSentinel } from '../../../support/fake-sentinel.ts';
+import { type LogLine, recordingLog } from '../../../support/recording-log.ts';
 import { RedisServer } from '../../../support/redis-server.ts';
-import { silentLog } from '../../../support/silent-log.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 /** The presence registry of one host with one worker, in this process. */
@@ -15,13 +15,11 @@ class Host {
   readonly cluster: PresenceCluster;
   readonly changed: string[] = [];
   readonly owned: string[] = [];
-  /** Log messages, with the reason. */
-  readonly logged: string[] = [];
+  readonly #lines: LogLine[];
 
   constructor(url: string, prefix = '', namesMaxBytes = 1_000_000_000) {
-    const write = ({ reason }: { reason?: string }, text: string): void =>
-      void this.logged.push(reason === undefined ? text : `${text}: ${reason}`);
-    const log = Object.assign(silentLog(), { warn: write, info: write });
+    const { log, lines } = recordingLog();
+    this.#lines = lines;
     this.cluster = new PresenceCluster({ url, prefix, registry: this.presence, namesMaxBytes, log });
     this.presence.addReplica('w', 'process');
     this.presence.addListener({
@@ -34,6 +32,12 @@ class Host {
       countChanged: () => undefined,
     });
     this.cluster.open();
+  }
+
+  /** Messages of warnings and notes, with the reason. */
+  get logged(): string[] {
+    const shown = this.#lines.filter(({ level }) => level === 'warn' || level === 'info');
+    return shown.map(({ message, reason }) => (reason === undefined ? message : `${message}: ${reason}`));
   }
 
   report(...deltas: PresenceDelta[]): void {

@@ -7,6 +7,7 @@ import { createStats } from '../../../../src/shared/metrics/stats.ts';
 import type { Publication } from '../../../../src/shared/model/publication.ts';
 import { RedisBroker } from '../../../../src/worker/broker/redis/redis-broker.ts';
 import { eventually, within } from '../../../support/deadline.ts';
+import { recordingLog } from '../../../support/recording-log.ts';
 import { freePort, RedisServer } from '../../../support/redis-server.ts';
 import { silentLog } from '../../../support/silent-log.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
@@ -37,13 +38,11 @@ describe('RedisBroker', () => {
     });
   }
 
-  /** A log, and the reasons of its warnings. */
+  /** A log, and the reasons of its warnings so far. */
   function reasonLog() {
-    const reasons: unknown[] = [];
-    const warn = ({ reason }: { reason?: unknown }): void => {
-      if (reason !== undefined) reasons.push(reason);
-    };
-    return { reasons, log: Object.assign(silentLog(), { warn }) };
+    const { log, lines } = recordingLog();
+    const warnings = () => lines.filter(({ level, reason }) => level === 'warn' && reason !== undefined);
+    return { log, reasons: () => warnings().map(({ reason }) => reason) };
   }
 
   const errorOf = (error: unknown): string =>
@@ -191,9 +190,8 @@ describe('RedisBroker', () => {
   });
 
   it('drops, counts and logs malformed messages', async () => {
-    const logged: unknown[] = [];
-    const warn = (_facts: unknown, message: string): unknown => logged.push(message);
-    await open(redis.url, Object.assign(silentLog(), { warn }));
+    const { log, lines } = recordingLog();
+    await open(redis.url, log);
     await broker.subscribe('demo@news');
     const before = stats.publicationsMalformed;
     const malformed = [
@@ -217,7 +215,9 @@ describe('RedisBroker', () => {
     await eventually(() => received.length > 0, 'the valid publication arrives');
     expect(received.map(({ publication }) => publication.event)).to.deep.equal(['valid']);
     expect(stats.publicationsMalformed - before).to.equal(all.length + 1);
-    expect(logged).to.deep.equal(['malformed message from Redis was dropped']);
+    expect(lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).to.deep.equal([
+      'malformed message from Redis was dropped',
+    ]);
   });
 
   it('rejects publications immediately while Redis is down, and restores all subscriptions afterwards', async () => {
@@ -276,8 +276,8 @@ describe('RedisBroker', () => {
     await eventually(() => broker.status === 'connected', 'the broker reconnects');
     await killConnection('subscriber');
     await eventually(() => broker.status === 'disconnected', 'the broker disconnects again');
-    expect(reasons.at(-1)).to.equal('Redis closed the connection');
-    expect(reasons).to.include(
+    expect(reasons().at(-1)).to.equal('Redis closed the connection');
+    expect(reasons()).to.include(
       'no server listens at the address of Redis; start Redis, or correct GUSHER_REDIS_URL',
     );
   });
@@ -298,7 +298,7 @@ describe('RedisBroker', () => {
     expect(await broker.cached('demo@news')).to.equal(undefined);
     // The broker confirms a new connection with a PING.
     await killConnection('subscriber');
-    await eventually(() => reasons.length === 1, 'the reason is logged');
+    await eventually(() => reasons().length === 1, 'the reason is logged');
     await eventually(() => broker.status === 'connected', 'the broker reconnects');
   });
 
@@ -317,7 +317,7 @@ describe('RedisBroker', () => {
     expect((await connectionsMade()) - before, 'attempts without a pause').to.be.lessThan(8);
     await redis.command('ACL', 'SETUSER', 'default', '+subscribe');
     await eventually(() => broker.status === 'connected', 'the broker connects');
-    expect(reasons[0]).to.match(/^the ACL of Redis forbids a command/);
+    expect(reasons()[0]).to.match(/^the ACL of Redis forbids a command/);
   });
 
   describe('with an ACL that allows some channels', () => {
@@ -362,9 +362,8 @@ describe('RedisBroker', () => {
   });
 
   it('logs the reply to a rejected publication once, and stays connected', async () => {
-    const lines: Record<string, unknown>[] = [];
-    const warn = (facts: Record<string, unknown>): void => void lines.push(facts);
-    await open(redis.url, Object.assign(silentLog(), { warn }));
+    const { log, lines } = recordingLog();
+    await open(redis.url, log);
     await redis.command('ACL', 'SETUSER', 'default', '-publish');
     expect([await publish('1'), await publish('2')]).to.deep.equal(['broker_rejected', 'broker_rejected']);
     const reason = /forbids a command.* \(publish gusher:echo:\S+: NOPERM .*'publish'/;
@@ -398,7 +397,7 @@ describe('RedisBroker', () => {
     const { reasons, log } = reasonLog();
     await open(redis.url, log);
     await eventually(
-      () => reasons.includes('Redis has reached its limit of clients; raise maxclients'),
+      () => reasons().includes('Redis has reached its limit of clients; raise maxclients'),
       'the reason is logged',
     );
     expect(broker.health.reason).to.match(/maxclients/);
