@@ -1,14 +1,8 @@
 import type { Socket } from 'node:net';
-import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { AppStore } from '../shared/apps/app-store.ts';
-import type { Settings } from '../shared/config/settings.ts';
 import type { ErrorCode } from '../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBodyAt as errorBodyOf } from '../shared/errors/http-error.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
-import type { ClientLog } from '../shared/logging/client-log.ts';
-import type { Logger } from '../shared/logging/log.ts';
-import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
-import type { Stats } from '../shared/metrics/stats.ts';
 import { isIn, parseNetworks, plainAddress } from '../shared/net/client-address.ts';
 import type { Closers } from '../shared/process/closers.ts';
 import { version } from '../shared/version.ts';
@@ -26,6 +20,7 @@ import { IdempotencyClient } from './ipc/idempotency-client.ts';
 import { TailClient } from './ipc/tail-client.ts';
 import { DeliveryReportClient } from './metrics/delivery-report-client.ts';
 import { MetricsClient } from './metrics/metrics-client.ts';
+import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 /**
@@ -34,10 +29,8 @@ import type { WorkerPipe } from './worker-pipe.ts';
  */
 const KEPT_CONNECTIONS_MAX = 1_024;
 
-export interface ApiOptions {
-  readonly settings: Settings;
+export interface ApiOptions extends WorkerContext {
   readonly slot: number;
-  readonly apps: AppRegistry;
   readonly store: AppStore;
   readonly tokens: TokenVerifier;
   readonly hubLayer: HubLayer;
@@ -45,10 +38,6 @@ export interface ApiOptions {
   readonly isUpgrade: (request: UpgradeRequest) => boolean;
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
-  readonly stats: Stats;
-  readonly unexpected: UnexpectedErrors;
-  readonly clientLog: ClientLog;
-  readonly log: Logger;
 }
 
 export type Api = ReturnType<typeof createApi>;

@@ -1,12 +1,7 @@
 import type { Server } from 'node:http';
-import type { AppRegistry } from '../shared/apps/app-registry.ts';
-import type { Settings } from '../shared/config/settings.ts';
 import type { ErrorEntry } from '../shared/errors/catalogue.ts';
 import { BODILESS_METHODS } from '../shared/http/request-rules.ts';
-import type { ClientLog } from '../shared/logging/client-log.ts';
-import type { Logger } from '../shared/logging/log.ts';
-import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
-import { countError, type Stats } from '../shared/metrics/stats.ts';
+import { countError } from '../shared/metrics/stats.ts';
 import type { Closers } from '../shared/process/closers.ts';
 import type { Recorder } from '../shared/tail/tap.ts';
 import type { Auth } from './auth/create-auth.ts';
@@ -28,19 +23,14 @@ import { createPusherProtocol } from './protocols/pusher/create-pusher-protocol.
 import { createRemoteSink } from './remote/create-sink.ts';
 import { frameText } from './websocket/frame.ts';
 import { FrameWriter } from './websocket/frame-writer.ts';
+import type { WorkerContext } from './worker-context.ts';
 
-export interface ConnectionLayerOptions {
-  readonly settings: Settings;
-  readonly apps: AppRegistry;
+export interface ConnectionLayerOptions extends WorkerContext {
   readonly auth: Auth;
   readonly hubLayer: HubLayer;
   /** The HTTP server of the public port, which emits `upgrade`. */
   readonly server: Server;
-  readonly stats: Stats;
   readonly tap: Recorder;
-  readonly unexpected: UnexpectedErrors;
-  readonly clientLog: ClientLog;
-  readonly log: Logger;
 }
 
 export type ConnectionLayer = ReturnType<typeof createConnectionLayer>;

@@ -1,12 +1,8 @@
 import type { App } from '../shared/apps/app.ts';
-import type { AppRegistry } from '../shared/apps/app-registry.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { Amounts } from '../shared/ipc/amounts.ts';
 import type { BrokerStatus, ToWorker } from '../shared/ipc/messages.ts';
-import type { ClientLog } from '../shared/logging/client-log.ts';
-import type { Logger } from '../shared/logging/log.ts';
 import type { UnexpectedErrors } from '../shared/logging/unexpected-errors.ts';
-import type { Stats } from '../shared/metrics/stats.ts';
 import { CONTROL_TOPIC } from '../shared/model/control-message.ts';
 import { publicationMaxBytes } from '../shared/model/publication-size.ts';
 import type { Closers } from '../shared/process/closers.ts';
@@ -25,6 +21,7 @@ import { AppAllowances } from './limits/app-allowances.ts';
 import { AppRates } from './limits/app-rates.ts';
 import { NameAllowance } from './limits/name-allowance.ts';
 import { DeliveryTracker } from './metrics/delivery-tracker.ts';
+import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 /** The state of the host, as the primary reported it last. */
@@ -53,18 +50,12 @@ export function nextHostState(
   };
 }
 
-export interface HubOptions {
-  readonly settings: Settings;
+export interface HubOptions extends WorkerContext {
   /** Random; the same for all workers of this host. */
   readonly hostId: string;
-  readonly apps: AppRegistry;
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
-  readonly stats: Stats;
   readonly tap: Recorder;
-  readonly unexpected: UnexpectedErrors;
-  readonly clientLog: ClientLog;
-  readonly log: Logger;
 }
 
 export type HubLayer = ReturnType<typeof createHub>;

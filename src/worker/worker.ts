@@ -23,6 +23,7 @@ import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { StatsReporter } from './metrics/stats-reporter.ts';
 import { WorkerGaugeReader } from './metrics/worker-gauges.ts';
+import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
 type StartMessage = ToWorker & { type: 'start' };
@@ -82,12 +83,12 @@ export class Worker {
     const allowUnregistered = settings.jwtPublicKey !== undefined;
     const apps = new AppRegistry({ store, demoApp, allowUnregistered, log });
     const auth = createAuth({ settings, apps, stats, log });
-    const common = { settings, apps, stats, unexpected, clientLog, log };
-    const hubLayer = createHub({ ...common, tap, hostId, pipe, host });
+    const context: WorkerContext = { settings, apps, stats, unexpected, clientLog, log };
+    const hubLayer = createHub({ ...context, tap, hostId, pipe, host });
     const { tokens } = auth;
-    const api = createApi({ ...common, slot: options.slot, store, tokens, hubLayer, isUpgrade, pipe, host });
+    const api = createApi({ ...context, slot: options.slot, store, tokens, hubLayer, isUpgrade, pipe, host });
     const { server } = api.publicServer;
-    this.#connectionLayer = createConnectionLayer({ ...common, tap, auth, hubLayer, server });
+    this.#connectionLayer = createConnectionLayer({ ...context, tap, auth, hubLayer, server });
     new SocketReceiver(new UpgradeFastPath(server, isUpgrade), hubLayer.sockets);
     this.#appsFileHistory = history;
     this.#store = store;
