@@ -12,7 +12,7 @@ const RESPONSE_MAX_BYTES = 1024 * 1024;
 /** The server sends an empty line every 15 seconds. */
 const SILENCE_MS = 45_000;
 
-/** The settings that lead to the API of a running gusher. */
+/** The settings with which a command reaches the API of a running gusher. */
 export const API_SETTINGS = ['apiListen', 'apiToken'] as const;
 
 interface ApiResponse {

@@ -29,12 +29,12 @@ export async function checkApps(settings: StoreSettings): Promise<Finding[]> {
   const { redisUrl, appsFile } = settings;
   try {
     const stored = await readApps(settings);
-    if (redisUrl !== undefined) return judgeApps(stored, settings);
+    if (redisUrl !== undefined) return checkStoredApps(stored, settings);
     const mode = statSync(appsFile, { throwIfNoEntry: false })?.mode;
     if (mode === undefined) {
       return [ok('apps', `${appsFile} does not exist: "gusher start" serves the demo app on loopback`)];
     }
-    return [...judgeApps(stored, settings), ...judgeMode(appsFile, mode, stored.apps)];
+    return [...checkStoredApps(stored, settings), ...checkMode(appsFile, mode, stored.apps)];
   } catch (error) {
     const place = redisUrl === undefined ? `the file ${appsFile}` : 'Redis';
     const fix =
@@ -72,8 +72,8 @@ function keysWithoutAuth(path: string, invalid: ReadonlyMap<string, unknown>): s
     .map(([key]) => key);
 }
 
-/** Judges the apps of a store. */
-function judgeApps(
+/** Checks the apps of a store. */
+function checkStoredApps(
   { apps, invalid, withoutAuth }: StoredApps,
   { redisUrl, appsFile, eventWebhookAllowPrivate }: StoreSettings,
 ): Finding[] {
@@ -94,7 +94,7 @@ function judgeApps(
       ),
     ),
     ...sharedIds(apps),
-    ...apps.flatMap((app) => judgeApp(app, { isRedis: redisUrl !== undefined, eventWebhookAllowPrivate })),
+    ...apps.flatMap((app) => checkApp(app, { isRedis: redisUrl !== undefined, eventWebhookAllowPrivate })),
   ];
   const count = apps.length === 1 ? '1 app is' : `${apps.length} apps are`;
   return [ok('apps', `${count} registered in ${place}`), ...findings];
@@ -109,7 +109,7 @@ function sharedIds(apps: readonly App[]): Finding[] {
   });
 }
 
-function judgeApp(
+function checkApp(
   app: App,
   { isRedis, eventWebhookAllowPrivate }: { isRedis: boolean; eventWebhookAllowPrivate: boolean },
 ): Finding[] {
@@ -163,7 +163,7 @@ function hasPrivateHost(url: string | undefined): boolean {
 }
 
 /** Attack: other users of this machine, who read the secrets of apps. */
-function judgeMode(path: string, mode: number, apps: readonly App[]): Finding[] {
+function checkMode(path: string, mode: number, apps: readonly App[]): Finding[] {
   const hasSecret = apps.some(({ secret }) => secret !== undefined);
   if (!hasSecret || (mode & READABLE_BY_OTHERS) === 0) return [];
   return [warning('apps', `every user of this machine can read the secrets in ${path}`, `chmod o-r ${path}`)];

@@ -6,7 +6,7 @@ const RSA_MIN_BITS = 2_048;
 const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 const CURE = 'Use an RSA key of 2048 bits or more, an EC key (P-256, P-384, P-521), or an Ed25519 key.';
 
-/** Judges a public key (PEM) that verifies tokens. A key that no algorithm accepts would reject every token. */
+/** Checks a public key (PEM) that verifies tokens. A key that no algorithm accepts would reject every token. */
 export function checkPublicKey(check: string, pem: string): Finding {
   const key = publicKeyOf(pem);
   if (key === undefined) return problem(check, 'the public key is not a public key in PEM', CURE);

@@ -72,7 +72,7 @@ function clientsIn(bytes: number, workers: number): number {
 const LOW_CEILING = 10_000;
 
 /** Names the ceiling and what binds it. */
-export function judgeCeiling([lowest]: readonly Limit[]): Finding {
+export function checkCeiling([lowest]: readonly Limit[]): Finding {
   const check = 'ceiling';
   if (lowest === undefined) return ok(check, 'this system does not reveal its limits');
   const message = `about ${lowest.connections.toLocaleString('en')} idle connections; the limit is: ${lowest.name}`;

@@ -2,10 +2,10 @@ import { type Finding, ok, problem, skipped, warning } from '../finding.ts';
 import type { HostFacts } from './facts.ts';
 
 const FEW = 4_096;
-const CURE = 'LimitNOFILE=1048576 in the service (systemd), or ulimit -n 1048576 before the start';
+const FIX = 'LimitNOFILE=1048576 in the service (systemd), or ulimit -n 1048576 before the start';
 
-/** Judges the limits of open files: each connection takes one in its worker. */
-export function judgeDescriptors({ openFiles, nrOpen, fileMax }: HostFacts): Finding {
+/** Checks the limits of open files: each connection takes one in its worker. */
+export function checkDescriptors({ openFiles, nrOpen, fileMax }: HostFacts): Finding {
   const check = 'open files';
   if (openFiles === undefined) return skipped(check, 'this system does not reveal the limit');
   if (fileMax !== undefined && fileMax < openFiles) {
@@ -13,7 +13,7 @@ export function judgeDescriptors({ openFiles, nrOpen, fileMax }: HostFacts): Fin
     return warning(check, message, 'sysctl fs.file-max=2097152');
   }
   const message = `each process that is started here may open ${openFiles} files`;
-  if (openFiles < FEW / 4) return problem(check, message, CURE);
-  if (openFiles < FEW) return warning(check, message, CURE);
+  if (openFiles < FEW / 4) return problem(check, message, FIX);
+  if (openFiles < FEW) return warning(check, message, FIX);
   return ok(check, nrOpen === undefined ? message : `${message}, at most ${nrOpen} (fs.nr_open)`);
 }

@@ -8,8 +8,8 @@ const FEW_PORTS = 20_000;
 const FULL_FRACTION = 0.8;
 const TCP_FEW_BYTES = 128 * 1024 * 1024;
 
-/** Judges the queue of connections that wait for `accept`. */
-export function judgeBacklog({ somaxconn }: HostFacts): Finding {
+/** Checks the queue of connections that wait for `accept`. */
+export function checkBacklog({ somaxconn }: HostFacts): Finding {
   const check = 'somaxconn';
   if (somaxconn === undefined) return skipped(check, 'this system does not reveal it');
   if (somaxconn >= BACKLOG) return ok(check, `${somaxconn} connects can wait to be accepted`);
@@ -17,8 +17,8 @@ export function judgeBacklog({ somaxconn }: HostFacts): Finding {
   return warning(check, message, `sysctl net.core.somaxconn=${BACKLOG}`);
 }
 
-/** Judges the ports of a proxy on this machine: they bound its connections to gusher. */
-export function judgePorts({ ephemeralPorts }: HostFacts): Finding {
+/** Checks the ports of a proxy on this machine: they bound its connections to gusher. */
+export function checkPorts({ ephemeralPorts }: HostFacts): Finding {
   const check = 'ephemeral ports';
   if (ephemeralPorts === undefined) return skipped(check, 'this system does not reveal them');
   const ports = ephemeralPorts.last - ephemeralPorts.first + 1;
@@ -27,8 +27,8 @@ export function judgePorts({ ephemeralPorts }: HostFacts): Finding {
   return warning(check, message, 'sysctl net.ipv4.ip_local_port_range="10240 65535"');
 }
 
-/** Judges the table of tracked connections, where the firewall has one. */
-export function judgeConntrack({ conntrack }: HostFacts): Finding {
+/** Checks the table of tracked connections, where the firewall has one. */
+export function checkConntrack({ conntrack }: HostFacts): Finding {
   const check = 'conntrack';
   if (conntrack === undefined) return skipped(check, 'the firewall tracks no connections here');
   const { count, max } = conntrack;
@@ -41,8 +41,8 @@ export function judgeConntrack({ conntrack }: HostFacts): Finding {
   );
 }
 
-/** Judges the memory for TCP buffers. */
-export function judgeTcpMemory({ tcpMaxBytes }: HostFacts): Finding {
+/** Checks the memory for TCP buffers. */
+export function checkTcpMemory({ tcpMaxBytes }: HostFacts): Finding {
   const check = 'tcp_mem';
   if (tcpMaxBytes === undefined) return skipped(check, 'this system does not reveal it');
   const message = `the kernel gives all TCP sockets ${Math.round(tcpMaxBytes / 1024 / 1024)} MB`;

@@ -6,8 +6,8 @@ const MEBIBYTE = 1024 * 1024;
 /** A primary and a worker without clients, and room for their heaps. */
 const PROCESS_BYTES = 128 * MEBIBYTE;
 
-/** Judges CPUs, affinity and quota against the number of workers. */
-export function judgeCpus({ cpus, cgroup }: HostFacts, workers: number): Finding {
+/** Compares CPUs, affinity and quota with the number of workers. */
+export function checkCpus({ cpus, cgroup }: HostFacts, workers: number): Finding {
   const check = 'cpu';
   const usable = usableCpus(cpus, cgroup);
   const quota = cgroup.cpus === undefined ? '' : `, quota ${cgroup.cpus} CPUs`;
@@ -20,8 +20,8 @@ export function judgeCpus({ cpus, cgroup }: HostFacts, workers: number): Finding
   );
 }
 
-/** Judges the memory that the processes of gusher may use. */
-export function judgeMemory({ memoryBytes, cgroup }: HostFacts, workers: number): Finding {
+/** Checks the memory that the processes of gusher may use. */
+export function checkMemory({ memoryBytes, cgroup }: HostFacts, workers: number): Finding {
   const check = 'memory';
   const bytes = Math.min(
     memoryBytes ?? Number.POSITIVE_INFINITY,

@@ -41,11 +41,11 @@ export async function checkBackends(apps: readonly App[]): Promise<Finding[]> {
 async function callWebhook(client: HttpClient, app: string, url: string): Promise<Finding> {
   const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
   const body = `auth=${PROBE_CREDENTIAL}`;
-  return judgeWebhook(app, await resultOf(client.send({ app, url, headers, body, isRepeatable: false })));
+  return checkWebhook(app, await resultOf(client.send({ app, url, headers, body, isRepeatable: false })));
 }
 
 async function fetchKeys(client: HttpClient, app: string, url: string): Promise<Finding> {
-  return judgeKeySet(app, await resultOf(client.send({ app, url, isRepeatable: false })));
+  return checkKeySet(app, await resultOf(client.send({ app, url, isRepeatable: false })));
 }
 
 async function resultOf(response: ReturnType<HttpClient['send']>): Promise<BackendResult> {
@@ -58,7 +58,7 @@ async function resultOf(response: ReturnType<HttpClient['send']>): Promise<Backe
   }
 }
 
-function judgeWebhook(app: string, result: BackendResult): Finding {
+function checkWebhook(app: string, result: BackendResult): Finding {
   const check = `auth webhook of ${app}`;
   if ('reason' in result) {
     const fix = `Start the backend, or correct the URL: gusher apps add ${app} --url …`;
@@ -75,7 +75,7 @@ function judgeWebhook(app: string, result: BackendResult): Finding {
   return ok(check, `it responds (${result.status})`);
 }
 
-function judgeKeySet(app: string, result: BackendResult): Finding {
+function checkKeySet(app: string, result: BackendResult): Finding {
   const check = `key set of ${app}`;
   const fix = `Correct the URL: gusher apps add ${app} --jwks-url …`;
   if ('reason' in result) return problem(check, `no response: ${result.reason}`, fix);

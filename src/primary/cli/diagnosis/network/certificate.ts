@@ -5,8 +5,8 @@ const DAY_MS = 86_400_000;
 /** Certificates are usually renewed 30 days before they end. */
 const SOON_DAYS = 21;
 
-/** Judges the certificate. One that is not valid has already failed the handshake. */
-export function judgeCertificate(
+/** Checks the certificate. One that is not valid has already failed the handshake. */
+export function checkCertificate(
   { isTls, isLocal, certificateEnd }: Pick<ProxyFacts, 'isTls' | 'isLocal' | 'certificateEnd'>,
   now: number,
 ): Finding {

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Settings } from '../../../../shared/config/settings.ts';
 import { isObject } from '../../../../shared/json/is-object.ts';
 import { parseJson } from '../../../../shared/json/parse-json.ts';
+import { Deferred } from '../../../../shared/scheduling/deferred.ts';
 import { type API_SETTINGS, ApiClient } from '../../clients/api-client.ts';
 import type { Finding } from '../finding.ts';
-import { judgeCertificate } from './certificate.ts';
-import { judgeClock } from './clock.ts';
-import { type Forwarding, judgeForwarding } from './forwarding.ts';
+import { checkCertificate } from './certificate.ts';
+import { checkClock } from './clock.ts';
+import { checkForwarding, type Forwarding } from './forwarding.ts';
 import { probeProxy } from './probe.ts';
-import { judgeBuffering, judgeSilence, judgeUpgrade } from './proxy.ts';
+import { checkBuffering, checkSilence, checkUpgrade } from './proxy.ts';
 
 /** After the connect, for its entry in the tail. */
 const ENTRY_TIMEOUT_MS = 2_000;
@@ -22,7 +23,7 @@ export interface ProxyCheck {
   readonly settings: Pick<Settings, (typeof API_SETTINGS)[number] | 'trustedProxies' | 'tokenClockSkewMs'>;
 }
 
-/** Connects through the proxy in front of gusher, and judges what a client sees and what arrives at gusher. */
+/** Connects through the proxy in front of gusher, and checks what a client sees and what arrives at gusher. */
 export async function checkProxy({ url, app, silenceMs, settings }: ProxyCheck): Promise<Finding[]> {
   const userAgent = `gusher-doctor-${randomBytes(AGENT_ID_BYTES).toString('hex')}`;
   const stop = new AbortController();
@@ -33,12 +34,12 @@ export async function checkProxy({ url, app, silenceMs, settings }: ProxyCheck):
   const forwarding = await arrival.forwarding;
   stop.abort();
   return [
-    judgeUpgrade(facts),
-    judgeBuffering(facts),
-    judgeSilence(facts),
-    ...judgeForwarding(forwarding, settings.trustedProxies),
-    judgeCertificate(facts, Date.now()),
-    judgeClock('server clock', facts.skewMs, settings.tokenClockSkewMs),
+    checkUpgrade(facts),
+    checkBuffering(facts),
+    checkSilence(facts),
+    ...checkForwarding(forwarding, settings.trustedProxies),
+    checkCertificate(facts, Date.now()),
+    checkClock('server clock', facts.skewMs, settings.tokenClockSkewMs),
   ];
 }
 
@@ -47,14 +48,11 @@ function watchArrival(
   api: ApiClient,
   { app, userAgent, signal }: { app: string; userAgent: string; signal: AbortSignal },
 ): { opened: Promise<void>; forwarding: Promise<Forwarding | undefined> } {
-  let markOpened: () => void = () => undefined;
-  const opened = new Promise<void>((resolve) => {
-    markOpened = resolve;
-  });
+  const opened = new Deferred();
   const find = async (): Promise<Forwarding | undefined> => {
     try {
       for await (const line of api.lines(`/v1/tail?data=0&app=${encodeURIComponent(app)}`, signal)) {
-        markOpened();
+        opened.resolve();
         const entry = parseJson(line);
         if (!isObject(entry) || entry.type !== 'handshake' || entry.userAgent !== userAgent) continue;
         const { address, hasForwardedFor, hasForwardedProto } = entry;
@@ -67,9 +65,9 @@ function watchArrival(
     } catch {
       // Another gusher is behind the proxy, or this one runs elsewhere.
     } finally {
-      markOpened();
+      opened.resolve();
     }
     return undefined;
   };
-  return { opened, forwarding: find() };
+  return { opened: opened.promise, forwarding: find() };
 }

@@ -5,8 +5,8 @@ const FAR_MS = 60_000;
 /** `Date` has whole seconds. */
 const EXACT_MS = 1_500;
 
-/** Judges the difference of a clock to that of this machine: tokens and signatures contain times. */
-export function judgeClock(check: string, skewMs: number | undefined, toleratedMs: number): Finding {
+/** Checks the difference of a clock to that of this machine: tokens and signatures contain times. */
+export function checkClock(check: string, skewMs: number | undefined, toleratedMs: number): Finding {
   if (skewMs === undefined) return skipped(check, 'its time is not known');
   const size = Math.abs(skewMs);
   const message = `${(size / 1_000).toFixed(1)} s ${skewMs < 0 ? 'behind' : 'ahead of'} the clock of this machine`;

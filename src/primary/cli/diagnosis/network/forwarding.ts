@@ -11,8 +11,8 @@ export interface Forwarding {
   readonly hasScheme: boolean;
 }
 
-/** Judges the headers. `undefined`: they could not be read. */
-export function judgeForwarding(forwarding: Forwarding | undefined, trustedProxies: string): Finding[] {
+/** Checks the headers. `undefined`: they could not be read. */
+export function checkForwarding(forwarding: Forwarding | undefined, trustedProxies: string): Finding[] {
   const check = 'proxy headers';
   if (forwarding === undefined) {
     return [skipped(check, 'no client connected, or the API of that gusher is not reachable from here')];

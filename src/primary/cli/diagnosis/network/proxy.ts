@@ -9,8 +9,8 @@ const NGINX_TIMEOUT =
   'nginx: proxy_read_timeout 90s; HAProxy: timeout tunnel 1h (all lines: deploy/nginx.conf)';
 const NGINX_BUFFERING = 'nginx: proxy_buffering off;';
 
-/** Judges whether a WebSocket opens through the proxy. */
-export function judgeUpgrade({ upgrade }: Pick<ProxyFacts, 'upgrade'>): Finding {
+/** Checks whether a WebSocket opens through the proxy. */
+export function checkUpgrade({ upgrade }: Pick<ProxyFacts, 'upgrade'>): Finding {
   const check = 'proxy upgrade';
   switch (upgrade.kind) {
     case 'open':
@@ -28,13 +28,13 @@ export function judgeUpgrade({ upgrade }: Pick<ProxyFacts, 'upgrade'>): Finding 
             'Check the URL and the firewall, and start the proxy.',
           );
     case 'response':
-      return judgeResponse(check, upgrade);
+      return checkResponse(check, upgrade);
     default:
       return upgrade satisfies never;
   }
 }
 
-function judgeResponse(check: string, { status, code }: Upgrade & { kind: 'response' }): Finding {
+function checkResponse(check: string, { status, code }: Upgrade & { kind: 'response' }): Finding {
   if (code === 'upgrade_required') {
     return problem(check, 'the proxy removes the Upgrade header, so no WebSocket opens', NGINX_UPGRADE);
   }
@@ -49,8 +49,8 @@ function judgeResponse(check: string, { status, code }: Upgrade & { kind: 'respo
   return problem(check, message, 'Pass /ws and /app to gusher, with the path unchanged.');
 }
 
-/** Judges whether messages arrive at once. */
-export function judgeBuffering({ upgrade, replyMs }: Pick<ProxyFacts, 'upgrade' | 'replyMs'>): Finding {
+/** Checks whether messages arrive at once. */
+export function checkBuffering({ upgrade, replyMs }: Pick<ProxyFacts, 'upgrade' | 'replyMs'>): Finding {
   const check = 'proxy buffering';
   if (upgrade.kind !== 'open') return skipped(check, 'no WebSocket opened');
   if (replyMs === undefined) return problem(check, 'no reply to a message arrived', NGINX_BUFFERING);
@@ -58,8 +58,8 @@ export function judgeBuffering({ upgrade, replyMs }: Pick<ProxyFacts, 'upgrade' 
   return replyMs < SLOW_REPLY_MS ? ok(check, message) : warning(check, message, NGINX_BUFFERING);
 }
 
-/** Judges whether a silent connection stays open until the heartbeat of gusher. */
-export function judgeSilence({ upgrade, silence }: Pick<ProxyFacts, 'upgrade' | 'silence'>): Finding {
+/** Checks whether a silent connection stays open until the heartbeat of gusher. */
+export function checkSilence({ upgrade, silence }: Pick<ProxyFacts, 'upgrade' | 'silence'>): Finding {
   const check = 'proxy timeout';
   if (upgrade.kind !== 'open') return skipped(check, 'no WebSocket opened');
   if (silence === undefined) return skipped(check, 'not tested (--silence 0)');

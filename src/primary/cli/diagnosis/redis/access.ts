@@ -1,10 +1,10 @@
 import { type Finding, ok, problem, skipped, warning } from '../finding.ts';
 import type { RedisFacts } from './facts.ts';
 
-/** Judges the commands that Redis rejected, by name of the key or channel. */
-export function judgeAccess({ rejected, info }: RedisFacts): Finding[] {
+/** Checks the commands that Redis rejected, by name of the key or channel. */
+export function checkAccess({ rejected, info }: RedisFacts): Finding[] {
   const check = 'redis access';
-  // A replica rejects every write; its role says why.
+  // A replica rejects every write; its role is the reason.
   const relevant = rejected.filter(({ reply }) => !(info.role === 'slave' && reply.startsWith('READONLY')));
   if (relevant.length < rejected.length && relevant.length === 0) {
     return [skipped(check, 'a replica rejects every write')];

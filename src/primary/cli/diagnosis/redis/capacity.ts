@@ -8,8 +8,8 @@ const MEBIBYTE = 1024 * 1024;
 /** The default of Redis for subscribers. */
 const DEFAULT_HARD_BYTES = 32 * MEBIBYTE;
 
-/** Judges whether Redis has room for the connections of gusher. */
-export function judgeClients({ info, config }: RedisFacts, workers: number): Finding {
+/** Checks whether Redis has room for the connections of gusher. */
+export function checkClients({ info, config }: RedisFacts, workers: number): Finding {
   const check = 'redis maxclients';
   const max = Number(info.maxclients ?? config?.maxclients ?? Number.NaN);
   const connected = Number(info.connected_clients ?? Number.NaN);
@@ -20,8 +20,8 @@ export function judgeClients({ info, config }: RedisFacts, workers: number): Fin
   return problem(check, message, `CONFIG SET maxclients ${Math.max(10_000, connected + 2 * needed)}`);
 }
 
-/** Judges how far a subscriber may fall behind before Redis disconnects it. */
-export function judgeOutputBuffer({ config }: RedisFacts): Finding {
+/** Checks how far a subscriber may fall behind before Redis disconnects it. */
+export function checkOutputBuffer({ config }: RedisFacts): Finding {
   const check = 'redis output buffer';
   const limit = config?.['client-output-buffer-limit'];
   const [, hard, soft, seconds] = /pubsub (\d+) (\d+) (\d+)/.exec(limit ?? '') ?? [];

@@ -1,25 +1,25 @@
 import { type Finding, problem } from '../finding.ts';
-import { judgeClock } from '../network/clock.ts';
-import { judgeAccess } from './access.ts';
-import { judgeClients, judgeOutputBuffer } from './capacity.ts';
+import { checkClock } from '../network/clock.ts';
+import { checkAccess } from './access.ts';
+import { checkClients, checkOutputBuffer } from './capacity.ts';
 import { type RedisSettings, readRedisFacts } from './facts.ts';
-import { judgeServer } from './server.ts';
-import { judgeStorage } from './storage.ts';
+import { checkRedisServer } from './server.ts';
+import { checkStorage } from './storage.ts';
 
 /** A clock that differs more makes the logs of both hard to compare. */
 const TOLERATED_MS = 5_000;
 
-/** Judges the Redis of the settings. */
+/** Checks the Redis of the settings. */
 export async function checkRedis(settings: RedisSettings, appKeys: readonly string[]): Promise<Finding[]> {
   try {
     const facts = await readRedisFacts(settings, appKeys);
     return [
-      ...judgeServer(facts),
-      ...judgeAccess(facts),
-      judgeClients(facts, settings.workers),
-      judgeOutputBuffer(facts),
-      ...judgeStorage(facts),
-      judgeClock('redis clock', facts.skewMs, TOLERATED_MS),
+      ...checkRedisServer(facts),
+      ...checkAccess(facts),
+      checkClients(facts, settings.workers),
+      checkOutputBuffer(facts),
+      ...checkStorage(facts),
+      checkClock('redis clock', facts.skewMs, TOLERATED_MS),
     ];
   } catch (error) {
     const fix = 'Start Redis, or correct GUSHER_REDIS_URL.';

@@ -5,12 +5,12 @@ const OLDEST = [4, 0] as const;
 /** Redis 6 has ACLs, and versions before it get no corrections. */
 const OLD_MAJOR = 6;
 
-/** Judges version, role and mode of the server. */
-export function judgeServer({ info }: RedisFacts): Finding[] {
+/** Checks version, role and mode of the server. */
+export function checkRedisServer({ info }: RedisFacts): Finding[] {
   const check = 'redis server';
   const { redis_version: version, role, cluster_enabled: cluster, loading } = info;
   if (version === undefined) return [skipped(check, 'the ACL forbids INFO')];
-  const findings: Finding[] = [judgeVersion(check, version)];
+  const findings: Finding[] = [checkVersion(check, version)];
   if (role === 'slave') {
     const message = 'it is a replica, so publishing fails and presence is not written';
     findings.push(
@@ -28,7 +28,7 @@ export function judgeServer({ info }: RedisFacts): Finding[] {
   return findings;
 }
 
-function judgeVersion(check: string, version: string): Finding {
+function checkVersion(check: string, version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const message = `version ${version}`;
   const isTooOld = major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]);

@@ -3,13 +3,13 @@ import type { RedisFacts } from './facts.ts';
 
 const NEARLY_FULL = 0.9;
 
-/** Judges memory, eviction and persistence: with a Redis, the apps are stored in it. */
-export function judgeStorage(facts: RedisFacts): Finding[] {
+/** Checks memory, eviction and persistence: with a Redis, the apps are stored in it. */
+export function checkStorage(facts: RedisFacts): Finding[] {
   if (facts.info.redis_version === undefined) return [skipped('redis memory', 'the ACL forbids INFO')];
-  return [judgeEviction(facts), judgeFill(facts), judgePersistence(facts)];
+  return [checkEviction(facts), checkFill(facts), checkPersistence(facts)];
 }
 
-function judgeEviction({ info }: RedisFacts): Finding {
+function checkEviction({ info }: RedisFacts): Finding {
   const check = 'redis eviction';
   const policy = info.maxmemory_policy ?? 'noeviction';
   if (Number(info.maxmemory ?? 0) === 0) return ok(check, 'there is no maxmemory, so nothing is evicted');
@@ -23,7 +23,7 @@ function judgeEviction({ info }: RedisFacts): Finding {
   return ok(check, policy);
 }
 
-function judgeFill({ info }: RedisFacts): Finding {
+function checkFill({ info }: RedisFacts): Finding {
   const check = 'redis memory';
   const [used, max] = [Number(info.used_memory ?? 0), Number(info.maxmemory ?? 0)];
   if (max === 0) return ok(check, `${info.used_memory_human ?? used} used, no maxmemory`);
@@ -34,7 +34,7 @@ function judgeFill({ info }: RedisFacts): Finding {
   return problem(check, `${message}: Redis rejects writes (OOM)`, fix);
 }
 
-function judgePersistence({ info, config }: RedisFacts): Finding {
+function checkPersistence({ info, config }: RedisFacts): Finding {
   const check = 'redis persistence';
   if (info.rdb_last_bgsave_status === 'err' || info.aof_last_write_status === 'err') {
     const fix = 'Free disk space, or correct the permissions of the folder of Redis (CONFIG GET dir).';
