@@ -11,14 +11,13 @@ import { RedisAppStore } from '../../src/shared/apps/redis-app-store.ts';
 import { Api, type ApiAnswer } from '../support/api.ts';
 import { connectClient, expectError } from '../support/client.ts';
 import { runInProcess } from '../support/command-line.ts';
-import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { HOSTILE_NAMES, hasLoneSurrogate, ODD_NAMES, SPECIAL_NAMES } from '../support/hostile-names.ts';
-import { AppsFile, PUSHER_APP, signedTarget } from '../support/pusher-app.ts';
+import { type HostileTarget, startHostileTarget } from '../support/hostile-target.ts';
+import { PUSHER_APP, signedTarget } from '../support/pusher-app.ts';
 import { connectPusher, type PusherClient } from '../support/pusher-client.ts';
 import { sendRaw } from '../support/raw-http.ts';
 import { RedisServer } from '../support/redis-server.ts';
-import { keyFolder, signPayload, signToken } from '../support/tokens.ts';
-import { WebhookServer } from '../support/webhook-server.ts';
+import { signPayload, signToken } from '../support/tokens.ts';
 
 const { key: APP, id: ID } = PUSHER_APP;
 const PROGRAM = fileURLToPath(new URL('../../src/primary/main.js', import.meta.url));
@@ -26,34 +25,22 @@ const enc = encodeURIComponent;
 /** An argument of a process ends at NUL, and a comma separates names. */
 const AS_ARGUMENTS = HOSTILE_NAMES.filter(([, name]) => !name.includes('\0'));
 const IN_URLS = HOSTILE_NAMES.filter(([, name]) => !hasLoneSurrogate(name));
+
 describe('Hostile texts in fields that are no channel, event or user', () => {
-  let gusher: RunningGusher;
-  let apps: AppsFile;
-  let webhook: WebhookServer;
+  let gusher: HostileTarget['gusher'];
+  let webhook: HostileTarget['webhook'];
+  let keys: HostileTarget['keys'];
+  let stop: HostileTarget['stop'];
   let folder: string;
-  const keys = keyFolder();
   const api = new Api(() => gusher.api);
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'gusher-fields-'));
-    webhook = await WebhookServer.start();
-    apps = new AppsFile({ url: webhook.url, remote_url: webhook.url, channels: ['*'] });
-    gusher = await startGusher({
-      workers: 1,
-      env: {
-        GUSHER_APPS_FILE: apps.path,
-        GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath,
-        GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '1000000',
-      },
-    });
+    ({ gusher, webhook, keys, stop } = await startHostileTarget((url) => ({ remote_url: url })));
   });
 
   after(async () => {
-    expect(await gusher.stop()).to.equal(0);
-    expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
-    apps.remove();
-    keys.remove();
-    webhook.stop();
+    await stop();
     rmSync(folder, { recursive: true, force: true });
   });
 

@@ -11,13 +11,12 @@ import { parseBackpush } from '../../src/worker/broker/backpush.ts';
 import { Api } from '../support/api.ts';
 import { type Client, connectClient, expectError } from '../support/client.ts';
 import { runInProcess } from '../support/command-line.ts';
-import { type RunningGusher, startGusher } from '../support/gusher.ts';
 import { HOSTILE_NAMES, hasLoneSurrogate, ODD_NAMES } from '../support/hostile-names.ts';
-import { AppsFile, PUSHER_APP, signedTarget } from '../support/pusher-app.ts';
+import { type HostileTarget, startHostileTarget } from '../support/hostile-target.ts';
+import { PUSHER_APP, signedTarget } from '../support/pusher-app.ts';
 import { connectPusher, type PusherClient, userAuth } from '../support/pusher-client.ts';
 import { sendRaw } from '../support/raw-http.ts';
-import { keyFolder, signPayload, signToken } from '../support/tokens.ts';
-import { WebhookServer } from '../support/webhook-server.ts';
+import { signPayload, signToken } from '../support/tokens.ts';
 
 const REST = `/v1/apps/${PUSHER_APP.key}`;
 const LEGACY_APP = PUSHER_APP.key;
@@ -26,26 +25,18 @@ const SIGNED = `/apps/${PUSHER_APP.id}`;
 type Answer = readonly [status: number, code: string | undefined];
 
 describe('Hostile names', () => {
-  let gusher: RunningGusher;
-  let apps: AppsFile;
-  let webhook: WebhookServer;
+  let gusher: HostileTarget['gusher'];
+  let webhook: HostileTarget['webhook'];
+  let keys: HostileTarget['keys'];
+  let stop: HostileTarget['stop'];
   let native: Client;
   let pusher: PusherClient;
-  const keys = keyFolder();
   const api = new Api(() => gusher.api);
 
   before(async () => {
-    webhook = await WebhookServer.start();
-    apps = new AppsFile({ url: webhook.url, channels: ['*'], client_events: true });
-    gusher = await startGusher({
-      workers: 1,
-      env: {
-        GUSHER_APPS_FILE: apps.path,
-        GUSHER_JWT_PUBLIC_KEY_FILE: keys.publicPath,
-        GUSHER_PROTOCOL_ERRORS_PER_MINUTE: '1000000',
-        GUSHER_CLIENT_EVENTS_PER_SECOND: '100000',
-      },
-    });
+    ({ gusher, webhook, keys, stop } = await startHostileTarget(() => ({ client_events: true }), {
+      GUSHER_CLIENT_EVENTS_PER_SECOND: '100000',
+    }));
     native = await connectClient(gusher.clientUrl(PUSHER_APP.key));
     pusher = await connectPusher(`${gusher.url}/app/${PUSHER_APP.key}?protocol=7`, PUSHER_APP);
     await pusher.subscribe('private-c');
@@ -54,11 +45,7 @@ describe('Hostile names', () => {
   after(async () => {
     native.socket.terminate();
     pusher.socket.terminate();
-    expect(await gusher.stop()).to.equal(0);
-    expect(gusher.logs.filter(({ level }) => level === 'error' || level === 'fatal')).to.deep.equal([]);
-    apps.remove();
-    keys.remove();
-    webhook.stop();
+    await stop();
   });
 
   /** Names that a URL can contain; another test sends lone surrogates, which are not UTF-8. */
