@@ -116,7 +116,7 @@ describe('compose.yaml', () => {
     expect(gusher.ulimits.nofile).to.be.at.least(1_048_576);
   });
 
-  it('keeps the apps in Redis, whose port nobody outside reaches', () => {
+  it('keeps the apps in Redis, whose port is not published', () => {
     expect(redis.command).to.include('--appendonly');
     expect(redis.volumes).to.deep.equal(['redis:/data']);
     expect(volumes).to.have.keys('redis');

@@ -39,7 +39,7 @@ describe('deploy/gusher.service', () => {
     expect([status, stdout + stderr]).to.deep.equal([0, '']);
   });
 
-  it('leaves little exposed, as docs/security.md states', function () {
+  it('has the exposure that docs/security.md states', function () {
     requireProgram(this, 'systemd-analyze');
     const { stdout } = analyze('security', '--offline=true', UNIT);
     const exposure = Number(/exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1]);

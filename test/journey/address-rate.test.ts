@@ -93,7 +93,7 @@ describe('connection limit per client address', () => {
     return socket.received.slice(9, 12);
   }
 
-  /** Connects one after another: those of one moment may exceed the limit while they are in progress. */
+  /** Connects one after another, because concurrent connects may exceed the limit. */
   async function connectMany(count: number, client?: string): Promise<string[]> {
     const statuses: string[] = [];
     for (let number = 0; number < count; number += 1) statuses.push(await connect(client));

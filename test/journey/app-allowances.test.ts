@@ -40,7 +40,7 @@ describe('Limits of an app', () => {
     return clients;
   }
 
-  it('rejects channels beyond max_channels, and accepts them again after others are left', async () => {
+  it('reject channels beyond max_channels, and accept them again after clients unsubscribed from others', async () => {
     const clients = await connectTo('narrow', 4);
     const [first] = clients;
     if (first === undefined) throw new Error('there are no clients');
@@ -59,7 +59,7 @@ describe('Limits of an app', () => {
     for (const client of [first, other]) await client?.close();
   });
 
-  it('rejects subscriptions beyond max_subscriptions also to one channel', async () => {
+  it('reject subscriptions beyond max_subscriptions, even to one channel', async () => {
     const clients = await connectTo('few', 20);
     const outcomes: string[] = [];
     for (const client of clients) outcomes.push(await subscribe(client, 'room'));
@@ -69,7 +69,7 @@ describe('Limits of an app', () => {
     for (const client of clients) await client.close();
   });
 
-  it('admits the whole limit to clients that subscribe at once on all workers', async () => {
+  it('admit exactly the limit if clients of all workers subscribe at once', async () => {
     const clients = await connectTo('narrow', 12);
     const outcomes = await Promise.all(clients.map((client, index) => subscribe(client, `room-${index}`)));
     const subscribed = outcomes.filter((outcome) => outcome === 'subscribed');
@@ -81,7 +81,7 @@ describe('Limits of an app', () => {
     for (const client of clients) await client.close();
   });
 
-  it('keeps a share of the names for another app', async () => {
+  it('keep a share of the names for another app', async () => {
     const env = { GUSHER_APPS_FILE: apps.path, GUSHER_NAMES_MAX_BYTES: '1048576' };
     const small = await startGusher({ workers: 2, env });
     const greedy = await connectClient(small.clientUrl('free'));
@@ -98,12 +98,15 @@ describe('Limits of an app', () => {
     expect(await small.stop()).to.equal(0);
   });
 
-  it('answers Pusher clients with the limit in subscription_error', async () => {
+  it('are named in the subscription_error of Pusher clients', async () => {
     const [holder] = await connectTo('narrow', 1);
     const pusher = new WebSocket(`ws://127.0.0.1:${gusher.port}/app/narrow?protocol=7`);
     const received: string[] = [];
     pusher.on('message', (data) => received.push(String(data)));
-    await eventually(() => received.some((text) => text.includes('connection_established')), 'a welcome');
+    await eventually(
+      () => received.some((text) => text.includes('connection_established')),
+      'a connection_established',
+    );
     for (let index = 0; index < 30; index += 1) {
       pusher.send(JSON.stringify({ event: 'pusher:subscribe', data: { channel: `room-${index}` } }));
     }

@@ -171,7 +171,7 @@ for (const broker of ['the embedded broker', 'Redis'] as const) {
         return 200;
       },
     };
-    /** How often each client receives a publication, where it is not once. */
+    /** How often each client receives a publication, if not once. */
     const copies: Record<string, number> = { 'signed events of several channels': 2 };
 
     async function signed(path: string, body: object): Promise<number> {

@@ -56,7 +56,7 @@ describe('A delivery report', () => {
         for (const client of clients) expect((await client.next()).data).to.equal(1);
       });
 
-      it('is zero without subscribers, and absent unless it is asked for', async () => {
+      it('is zero without subscribers, and absent unless requested', async () => {
         const { json } = await publish('empty', 1);
         expect(json.report).to.include({ complete: true, subscribers: 0, written: 0 });
         expect((await publish('news', 2, '')).json).to.deep.equal({ channel: 'news', event: 'e', data: 2 });

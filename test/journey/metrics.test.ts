@@ -90,7 +90,7 @@ describe('GET /metrics', () => {
     return latest;
   }
 
-  it('equals the count of the clients', async () => {
+  it('returns the counts that the clients measured', async () => {
     for (let n = 0; n < 50; n += 1) await publish();
     const expected = 50 * counters.length;
     await eventually(() => received() === expected, 'all clients received everything');
@@ -128,7 +128,7 @@ describe('GET /metrics', () => {
     expect(now.value('gusher_worker_restarts_total', { reason: 'killed' })).to.equal(1);
   });
 
-  it('loses only the last moment of a worker that is killed while it delivers', async () => {
+  it('loses only the last counts of a worker that is killed while it delivers', async () => {
     await eventually(() => gusher.workerPids.length === 3, 'the worker is replaced');
     const before = await scrapeNow();
     const stopAt = performance.now() + 700;
@@ -144,7 +144,7 @@ describe('GET /metrics', () => {
     const maxLost = counters.flatMap(({ ticks }) => ticks.filter((at) => at > lastAt - LOST_MS)).length;
     const deliveries = now.value('gusher_deliveries_total');
     expect(deliveries).to.be.greaterThan(before.value('gusher_deliveries_total'));
-    // Written to the system is not yet received, but a killed process loses nothing of that.
+    // Bytes that the system accepted survive the process, even if the client has not received them yet.
     expect(deliveries).to.be.within(received() - maxLost, received());
     expect(now.sum('gusher_connections')).to.equal(0);
   });

@@ -11,7 +11,7 @@ import { disconnectAll, Subscriber } from '../support/subscriber.ts';
 const CLIENTS = 40;
 
 describe('Primary process crash', () => {
-  it('closes the clients with a reconnect code, and leaves no process and no port', async () => {
+  it('closes the clients with a reconnect code, and leaves no process and no open port', async () => {
     const gusher = await startGusher({ workers: 2 });
     const subscribers = await Subscriber.connectMany(CLIENTS, gusher.clientUrl(), 'news');
     const { port, workerPids } = gusher;

@@ -46,7 +46,7 @@ describe('gusher tail', () => {
   const has = (run: Run, matches: (entry: Entry) => boolean, what: string): Promise<void> =>
     eventually(() => entriesOf(run).some(matches), `a tail has ${what}`);
 
-  it('prints what happens on all workers, without secrets', async () => {
+  it('prints the entries of all workers, without secrets', async () => {
     const run = await tail('--json');
     const clients = await Promise.all([1, 2, 3, 4].map(() => connectClient(gusher.clientUrl())));
     for (const client of clients) await client.subscribe('news');
@@ -115,7 +115,7 @@ describe('gusher tail', () => {
     await within(run.ended, 'the end of a tail');
   });
 
-  it('is limited in number, and a closed one makes room', async () => {
+  it('is limited in number, and accepts another after one was closed', async () => {
     const open = (): Promise<Response> =>
       fetch(`${gusher.api}/v1/tail`, {
         headers: { Authorization: `Bearer ${TOKEN}` },
@@ -142,7 +142,7 @@ describe('gusher tail', () => {
     }, 'a tail opens again');
   });
 
-  it('counts what a client that does not read misses, without delaying others', async () => {
+  it('counts the entries that a slow reader misses, without delaying other clients', async () => {
     const { hostname, port } = new URL(gusher.api);
     const socket = connect(Number(port), hostname);
     socket.write(`GET /v1/tail?data=10000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`);

@@ -156,7 +156,7 @@ describe('HeldFolder, when root writes in the folder of another user', () => {
     expect([uid, mode & 0o777]).to.deep.equal([statSync(theirs).uid, 0o600]);
   });
 
-  it('follows a link of root', async function () {
+  it('follows a symbolic link that root owns', async function () {
     if (!isRoot) this.skip();
     const path = join(ours, 'apps.json');
     symlinkSync('secret.json', path);

@@ -48,7 +48,7 @@ describe('Stats', () => {
     expect(stats.closes).to.deep.equal({ 'client other': 100, 'server 4101': 1 });
   });
 
-  it('survive the pipe, whatever the app is called', () => {
+  it('survive the pipe with any app key', () => {
     const stats = createStats();
     stats.apps[appLabel('__proto__')] = { connections: 1, publications: 0, deliveries: 0 };
     const received: unknown = JSON.parse(JSON.stringify(stats));

@@ -63,7 +63,7 @@ describe('publicationOfText', () => {
 describe('The time of acceptance in an envelope', () => {
   const publication = { channel: 'c', event: 'e', data: '1', acceptedAt: 123_456_789.123 };
 
-  it('comes back at the host that wrote it', () => {
+  it('is kept at the host that wrote it', () => {
     expect(parseEnvelope(envelopeText(publication, 'h-1_x'), 'h-1_x')).to.deep.equal(publication);
     const withUser = { ...publication, userId: 'ann' };
     expect(parseEnvelope(envelopeText(withUser, 'h-1_x'), 'h-1_x')).to.deep.equal(withUser);

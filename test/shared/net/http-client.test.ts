@@ -42,7 +42,7 @@ function repeat(bytes: string): Behaviour {
   };
 }
 
-/** Every way in which a request can end: what the receiver does, and what the client makes of it. */
+/** Every way in which a request can end: what the receiver does, and the outcome that the client reports. */
 const ENDINGS: readonly [what: string, behaviour: Behaviour, outcome: string][] = [
   ['a response', write(OK), '200'],
   ['100, then a response', write(`HTTP/1.1 100 Continue\r\n\r\n${OK}`), '200'],

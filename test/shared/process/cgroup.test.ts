@@ -70,7 +70,7 @@ describe('readCgroupLimits', () => {
 });
 
 describe('usableCpus', () => {
-  it('is the affinity without a quota, and the quota rounded down with one', () => {
+  it('equals the affinity mask without a quota, otherwise the quota rounded down', () => {
     expect(usableCpus(8, {})).to.equal(8);
     expect(usableCpus(8, { cpus: 2.5 })).to.equal(2);
     expect(usableCpus(2, { cpus: 6 })).to.equal(2);

@@ -20,7 +20,7 @@ describe('matchesTail', () => {
     expect(matchesTail({ channel: '*' }, {})).to.equal(false);
   });
 
-  it('asks whether a delivery reaches the user', () => {
+  it('matches a delivery if the user is a subscriber', () => {
     const entry = { app: 'shop', channel: 'news' };
     expect(matchesTail({ user: 'ann' }, entry, (user) => user === 'ann')).to.equal(true);
     expect(matchesTail({ user: 'bob' }, entry, (user) => user === 'ann')).to.equal(false);

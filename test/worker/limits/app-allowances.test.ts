@@ -182,7 +182,7 @@ describe('AppAllowances', () => {
     expect(await worker.subscribe(connection, 'd')).to.equal('channels_full');
   });
 
-  it('free what a worker held when its process ends', async () => {
+  it('free the allowances of a worker whose process ends', async () => {
     host = new Host({ subscriptions: 12 }, 3);
     const [one, other] = host.workers as [HostWorker, HostWorker];
     for (let count = 0; count < 4; count += 1) await other.subscribe(other.connect(), 'room');
@@ -213,7 +213,7 @@ describe('AppAllowances', () => {
     expect(host.registry.nameBytesOf(APP)).to.be.at.most(50_000).and.greaterThan(46_000);
   });
 
-  it('never exceed a limit, and reach it, whatever happens on three workers at once', async () => {
+  it('reach a limit and never exceed it, with random changes on three workers at once', async () => {
     const random = new SeededRandom(Number(process.env.SEED ?? 7));
     const below = (max: number): number => random.below(max);
     host = new Host({ channels: 8, subscriptions: 30 }, 3);

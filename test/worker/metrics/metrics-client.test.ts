@@ -4,7 +4,7 @@ import { MetricsClient } from '../../../src/worker/metrics/metrics-client.ts';
 import { within } from '../../support/deadline.ts';
 
 describe('MetricsClient', () => {
-  it('asks the primary once for many scrapes of one format', async () => {
+  it('queries the primary once for many scrapes of one format', async () => {
     const sent: ToPrimary[] = [];
     const client = new MetricsClient({ send: (message) => sent.push(message) });
     const texts = Array.from({ length: 100 }, () => client.text('text'));
