@@ -23,7 +23,7 @@ export const METRICS: readonly Metric[] = [
     type: 'gauge',
     help: 'Open connections of clients, by protocol.',
     labels: ['protocol'],
-    alert: 'It falls by half within minutes, which no restart explains.',
+    alert: 'It falls by half within minutes without a restart.',
     read: each('protocol', ({ stats }) => stats.connections),
   },
   {
@@ -182,7 +182,7 @@ export const METRICS: readonly Metric[] = [
     type: 'counter',
     help: 'Lost subscriber connections to Redis, once per worker. In each gap, the clients of that worker may have missed messages.',
     labels: [],
-    alert: 'It rises although nobody restarted Redis.',
+    alert: 'It rises although Redis was not restarted.',
     read: single(({ stats }) => stats.brokerGaps),
   },
   {
@@ -293,7 +293,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: 'gusher_names_bytes',
     type: 'gauge',
-    help: 'Memory that the names of channels and users of this host count for.',
+    help: 'Memory that gusher counts for the names of channels and users of this host.',
     labels: [],
     alert: 'Above 80 % of gusher_names_limit_bytes.',
     read: single(({ primary }) => primary.names.bytes),

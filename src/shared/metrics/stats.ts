@@ -7,7 +7,7 @@ export type Counts = { [label: string]: number };
 /** Where an error was sent: before the connection, as a reply to a command, as a close, or by the HTTP API. */
 export type ErrorPlace = 'connect' | 'command' | 'close' | 'request';
 
-/** Who ended a connection. `worker`: its worker exited without closing it. */
+/** The side that ended a connection. `worker`: its worker exited without closing it. */
 export type Closer = 'client' | 'server' | 'worker';
 
 /** What one app did on this host. */

@@ -182,7 +182,7 @@ export function connectRedis(client: Redis): Promise<void> {
   });
 }
 
-/** True also if nothing responds at all, which is indistinguishable. */
+/** Also true if nothing responds: both cases look the same. */
 function hasTlsTimedOut({ options, status }: Redis, { message }: Error): boolean {
   return options.tls !== undefined && status === 'connecting' && /timed out$|ETIMEDOUT/.test(message);
 }

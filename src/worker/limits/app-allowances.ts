@@ -101,8 +101,8 @@ export class AppAllowances {
   }
 
   /**
-   * Runs `work`, which may add what `demand` returns: at once if the app has the allowance, or after the primary has granted it, and then
-   * in the turn of the answer. Throws or rejects with `channels_full`, `subscriptions_full` or `names_full`.
+   * Runs `work`, which may add what `demand` returns: at once if the app has the allowance, otherwise in the turn in which
+   * the primary grants it. Throws or rejects with `channels_full`, `subscriptions_full` or `names_full`.
    */
   run<Result>(app: string, demand: () => Demand, work: () => Result): Result | Promise<Awaited<Result>> {
     const usage = this.usageOf(app);

@@ -132,7 +132,7 @@ export class RedisReplicaStore {
   }
 
   /**
-   * Prolongs the keys of a replica, and publishes `message` even if that is rejected. Resolves with false if a key is
+   * Extends the expiry of the keys of a replica, and publishes `message` even if that is rejected. Resolves with false if a key is
    * missing.
    */
   async keepAlive(message: ClusterMessage): Promise<boolean> {
