@@ -271,15 +271,13 @@ describe('RedisBroker', () => {
     const { reasons, log } = reasonLog();
     await open(redis.url, log);
     await redis.kill();
-    await eventually(() => broker.status === 'disconnected', 'the broker disconnects');
+    const noServer = 'no server listens at the address of Redis; start Redis, or correct GUSHER_REDIS_URL';
+    await eventually(() => reasons().includes(noServer), 'a failed attempt to reconnect');
     await redis.restart();
     await eventually(() => broker.status === 'connected', 'the broker reconnects');
     await killConnection('subscriber');
     await eventually(() => broker.status === 'disconnected', 'the broker disconnects again');
     expect(reasons().at(-1)).to.equal('Redis closed the connection');
-    expect(reasons()).to.include(
-      'no server listens at the address of Redis; start Redis, or correct GUSHER_REDIS_URL',
-    );
   });
 
   it('works with a Redis that cannot save and replies MISCONF to PING', async () => {
