@@ -97,6 +97,7 @@ export function createApi(options: ApiOptions) {
     headersMaxBytes: settings.headersMaxBytes,
     headTimeoutMs: settings.headersTimeoutMs,
     keptMax: KEPT_CONNECTIONS_MAX,
+    requestsPerSecond: settings.connectionRequestsPerSecond,
     closesAfterResponse: trustedProxyCheck(settings.trustedProxies),
   });
   const apiServer = new ApiServer({ sockets, requests: apiRouter, errorBodyAt });

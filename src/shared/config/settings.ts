@@ -124,6 +124,16 @@ export const SETTINGS = {
       'Maximum open connections of one client address on the public port, all workers together; further ones get 429. ' +
       'The exemptions are those of GUSHER_ADDRESS_CONNECTS_PER_SECOND',
   }),
+  connectionRequestsPerSecond: integer({
+    env: 'GUSHER_CONNECTION_REQUESTS_PER_SECOND',
+    unit: 'requests/s',
+    fallback: 200,
+    min: 32,
+    max: 1_000_000,
+    about:
+      'HTTP requests accepted per second on one connection of the public port; the next gets 429, and the connection is closed. ' +
+      'Requests with a valid signature of the Pusher HTTP API are not counted',
+  }),
   trustedProxies: text({
     env: 'GUSHER_TRUSTED_PROXIES',
     fallback: '',

@@ -173,6 +173,11 @@ export const ERRORS = catalogue({
     http: 429,
     reconnect: 'backoff',
   },
+  too_many_requests: {
+    message: 'Too many requests per second on this connection; see GUSHER_CONNECTION_REQUESTS_PER_SECOND.',
+    http: 429,
+    reconnect: 'backoff',
+  },
   too_many_connections: {
     message: 'Connection limit of this client address reached; see GUSHER_ADDRESS_CONNECTIONS_MAX.',
     http: 429,

@@ -33,3 +33,15 @@ export function sendError(response: ServerResponse, error: ErrorEntry, body = er
   for (const [name, value] of Object.entries(errorHeaders(error))) response.setHeader(name, value);
   sendJson(response, errorStatus(error), body(error));
 }
+
+const authorized = new WeakSet<IncomingMessage>();
+
+/** Excludes a request from the rate of its connection: it carries the credential of a backend. */
+export function markAuthorized(request: IncomingMessage): void {
+  authorized.add(request);
+}
+
+/** Returns true if the request was marked as authorized. */
+export function isAuthorized(request: IncomingMessage): boolean {
+  return authorized.has(request);
+}

@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ERRORS, type ErrorEntry } from '../../../shared/errors/catalogue.ts';
+import { ERRORS, type ErrorEntry, GusherError } from '../../../shared/errors/catalogue.ts';
 import { type ErrorBody, errorBody, httpErrorResponse } from '../../../shared/errors/http-error.ts';
+import { isAuthorized } from './exchange.ts';
 import { requestClass } from './incoming-request.ts';
 
 /** Time in which a request with its body must arrive. */
@@ -22,9 +23,11 @@ const LINGER_MS = 1_000;
 const TIMEOUT_CHECK_MS = 1_000;
 /** Interval of checks for finished requests during close. */
 const CLOSE_POLL_MS = 20;
+const MS_PER_SECOND = 1_000;
 
 export interface HttpServerOptions {
-  readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Sends the response of a request, or `error` if the request is rejected. */
+  readonly serve: (request: IncomingMessage, response: ServerResponse, error?: GusherError) => void;
   /** Returns true if the server must emit `upgrade` for a request with an `Upgrade` field instead of serving it. */
   readonly isUpgrade?: (request: IncomingMessage) => boolean;
   /** Returns the encoder of errors for a path. */
@@ -33,6 +36,8 @@ export interface HttpServerOptions {
   readonly headTimeoutMs: number;
   /** Connections that stay open between requests. With more open connections, each response closes its own. */
   readonly keptMax: number;
+  /** Requests per second on one connection that are not authorized; by default unlimited. */
+  readonly requestsPerSecond?: number;
   /** Returns true for a socket that one response closes. */
   readonly closesAfterResponse?: (socket: Socket) => boolean;
 }
@@ -41,6 +46,9 @@ interface Exchanges {
   readonly closesAfterResponse: boolean;
   /** Received requests. */
   total: number;
+  /** The second in which requests were last counted, and their number. */
+  second: number;
+  inSecond: number;
   /** Requests without a complete response. */
   pending: number;
   last: { readonly request: IncomingMessage; readonly response: ServerResponse } | undefined;
@@ -108,7 +116,14 @@ export class HttpServer {
 
   readonly #onConnection = (socket: Socket): void => {
     const closesAfterResponse = this.#options.closesAfterResponse?.(socket) ?? false;
-    this.#sockets.set(socket, { closesAfterResponse, total: 0, pending: 0, last: undefined });
+    this.#sockets.set(socket, {
+      closesAfterResponse,
+      total: 0,
+      second: 0,
+      inSecond: 0,
+      pending: 0,
+      last: undefined,
+    });
     socket.once('close', () => this.#sockets.delete(socket));
   };
 
@@ -120,13 +135,27 @@ export class HttpServer {
       exchanges.last = { request, response };
       response.once('close', () => {
         exchanges.pending -= 1;
+        if (isAuthorized(request)) exchanges.inSecond = Math.max(exchanges.inSecond - 1, 0);
       });
     }
     const isLast =
       this.#closing || this.#sockets.size > this.#options.keptMax || exchanges?.closesAfterResponse;
     if (isLast === true) response.shouldKeepAlive = false;
-    this.#options.serve(request, response);
+    this.#options.serve(request, response, this.#rateError(exchanges));
   };
+
+  /** Counts a request. Attack: a flood of small requests on one connection, each of which costs more than a frame. */
+  #rateError(exchanges: Exchanges | undefined): GusherError | undefined {
+    const { requestsPerSecond } = this.#options;
+    if (requestsPerSecond === undefined || exchanges === undefined) return undefined;
+    const second = Math.floor(performance.now() / MS_PER_SECOND);
+    if (exchanges.second !== second) {
+      exchanges.second = second;
+      exchanges.inSecond = 0;
+    }
+    exchanges.inSecond += 1;
+    return exchanges.inSecond > requestsPerSecond ? new GusherError('too_many_requests') : undefined;
+  }
 
   #isSurplus(socket: Socket): boolean {
     return (this.#sockets.get(socket)?.pending ?? 0) >= PIPELINE_MAX;

@@ -74,23 +74,23 @@ export class Router {
     return this.#methodsAt(path).length > 0;
   }
 
-  /** Sends a response to any request. Never throws. */
-  readonly serve = (request: IncomingMessage, response: ServerResponse): void => {
+  /** Sends a response to any request, or `error` to a request that is rejected already. Never throws. */
+  readonly serve = (request: IncomingMessage, response: ServerResponse, error?: GusherError): void => {
     response.on('error', ignoreDisconnect);
     response.once('close', () => {
       const { stats } = this.#options;
       if (response.writableFinished) count(stats.responses, String(response.statusCode));
       else stats.requestsAborted += 1;
     });
-    void this.#serve(request, response);
+    void this.#serve(request, response, error);
   };
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const problem = requestError(headOf(request), this.#options.limits);
+  async #serve(request: IncomingMessage, response: ServerResponse, error?: GusherError): Promise<void> {
+    const problem = error ?? requestError(headOf(request), this.#options.limits);
     if (problem !== undefined) response.shouldKeepAlive = false;
     useOriginForm(request);
     const path = request.url ?? '/';
-    const found = this.#find(request.method as HTTPMethod, path);
+    const found = error === undefined ? this.#find(request.method as HTTPMethod, path) : undefined;
     const route = found?.store as Route | undefined;
     try {
       if (problem !== undefined) throw problem;
@@ -98,9 +98,9 @@ export class Router {
       route.authHook?.(request, response);
       if (request.headers.expect !== undefined) response.writeContinue();
       await route.handler({ request, response, params: found.params });
-    } catch (error) {
-      this.#logError(error, request, found?.params);
-      await this.#reject(error, request, response);
+    } catch (thrown) {
+      this.#logError(thrown, request, found?.params);
+      await this.#reject(thrown, request, response);
     }
   }
 

@@ -31,7 +31,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'server_stopping',
 ];
 /** Errors of any request on the client port. */
-const PUBLIC: readonly ErrorCode[] = ['too_many_connects', 'too_many_connections'];
+const PUBLIC: readonly ErrorCode[] = ['too_many_connects', 'too_many_connections', 'too_many_requests'];
 const ACCESS_ERRORS: Readonly<Record<Operation['access'], readonly ErrorCode[]>> = {
   token: ['unauthorized', 'foreign_host', 'foreign_origin'],
   local: ['foreign_host', 'foreign_origin'],

@@ -5,7 +5,7 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
 import { readBytes } from '../http/body.ts';
-import { type Handler, type Params, sendJson } from '../http/exchange.ts';
+import { type Handler, markAuthorized, type Params, sendJson } from '../http/exchange.ts';
 import { type Query, verifyBodyMd5, verifySignedQuery } from './signature.ts';
 
 /** A request with a valid signature of an app. */
@@ -61,6 +61,7 @@ async function verify(
   const { method = '', url: target = '' } = request;
   const credentials = { key: app.key, secret: app.secret };
   const query = verifySignedQuery({ method, target, pathPrefix, nowMs: Date.now() }, credentials);
+  markAuthorized(request);
   if (!app.enabled) throw new GusherError('app_disabled');
   return { app, query };
 }
