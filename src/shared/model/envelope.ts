@@ -3,6 +3,7 @@ import { sliceMembers, stringOf } from '../json/raw-json.ts';
 import { isReportId } from '../metrics/delivery-report.ts';
 import { isChannelName, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
+import { readTraceContext } from './trace-context.ts';
 
 /** Microseconds. */
 const STAMP_DIGITS = 3;
@@ -22,6 +23,8 @@ const extras = v.object({
   report: v.exactOptional(v.pipe(v.string(), v.check(isReportId))),
   /** See `stampOf`. */
   accepted: v.optional(v.unknown()),
+  /** See `readTraceContext`. */
+  trace: v.optional(v.unknown()),
 });
 
 /** The extra fields of most publications: parsed without a schema. */
@@ -44,8 +47,9 @@ export function parseEnvelope(text: string, hostId?: string): Publication | unde
   if (stamp !== undefined) return withStamp(publication, stamp.slice(1, -1), hostId);
   const parsed = v.safeParse(extras, JSON.parse(raw));
   if (!parsed.success) return undefined;
-  const { accepted, ...rest } = parsed.output;
-  return withStamp({ ...publication, ...rest }, accepted, hostId);
+  const { accepted, trace: received, ...rest } = parsed.output;
+  const trace = readTraceContext(received);
+  return withStamp({ ...publication, ...rest, ...(trace !== undefined && { trace }) }, accepted, hostId);
 }
 
 /**

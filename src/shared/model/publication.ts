@@ -1,6 +1,7 @@
 import { parseJson } from '../json/parse-json.ts';
 import { hasLoneSurrogate } from './names.ts';
 import { isCacheChannel } from './pusher-channel.ts';
+import type { TraceContext } from './trace-context.ts';
 
 /**
  * One message to the subscribers of a channel. Plain data, which crosses process borders unchanged.
@@ -26,6 +27,8 @@ export interface Publication {
   readonly acceptedAt?: number;
   /** Its publisher waits for a delivery report with this id. */
   readonly report?: string;
+  /** The span that it comes from, if its trace is sampled. Clients never receive it. */
+  readonly trace?: TraceContext;
 }
 
 /** Time in ms for which a cache channel stores its last publication. */
