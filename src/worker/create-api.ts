@@ -20,6 +20,7 @@ import { IdempotencyClient } from './ipc/idempotency-client.ts';
 import { TailClient } from './ipc/tail-client.ts';
 import { DeliveryReportClient } from './metrics/delivery-report-client.ts';
 import { MetricsClient } from './metrics/metrics-client.ts';
+import type { Tracer } from './tracing/tracer.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
@@ -38,6 +39,8 @@ export interface ApiOptions extends WorkerContext {
   readonly isUpgrade: (request: UpgradeRequest) => boolean;
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
+  /** `undefined` without tracing. */
+  readonly tracer: Tracer | undefined;
 }
 
 export type Api = ReturnType<typeof createApi>;
@@ -45,7 +48,7 @@ export type Api = ReturnType<typeof createApi>;
 /** Creates the HTTP servers of both ports and their routes. */
 export function createApi(options: ApiOptions) {
   const { settings, apps, store, tokens, hubLayer, isUpgrade, pipe, host } = options;
-  const { stats, unexpected, clientLog, log } = options;
+  const { stats, unexpected, clientLog, tracer, log } = options;
   const { broker, publisher, pusherPublisher, presence, sockets } = hubLayer;
   const { bodyMaxBytes, pusherPathPrefix } = settings;
   const errorBodyAt = (path: string): ErrorBody => errorBodyOf(path, pusherPathPrefix);
@@ -80,11 +83,11 @@ export function createApi(options: ApiOptions) {
   });
   const context = {
     ...{ settings, log, apps, store, tokens, publisher, presence, idempotency, metrics },
-    ...{ deliveryReports, tails, version },
+    ...{ deliveryReports, tails, tracer, version },
     readiness: () => readiness.state,
     readinessDetails: () => readiness.details,
   };
-  const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker };
+  const pusherContext = { settings, apps, publisher: pusherPublisher, presence, cache: broker, tracer };
   registerPublicRoutes(publicRouter, context);
   registerUpgradeRoutes(publicRouter, pusherPathPrefix);
   registerRoutes(apiRouter, context);

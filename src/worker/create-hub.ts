@@ -21,6 +21,7 @@ import { AppAllowances } from './limits/app-allowances.ts';
 import { AppRates } from './limits/app-rates.ts';
 import { NameAllowance } from './limits/name-allowance.ts';
 import { DeliveryTracker } from './metrics/delivery-tracker.ts';
+import type { Tracer } from './tracing/tracer.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
 
@@ -56,13 +57,15 @@ export interface HubOptions extends WorkerContext {
   readonly pipe: WorkerPipe;
   readonly host: () => HostState;
   readonly tap: Recorder;
+  /** `undefined` without tracing. */
+  readonly tracer: Tracer | undefined;
 }
 
 export type HubLayer = ReturnType<typeof createHub>;
 
 /** Creates the hub with its broker, its presence client, and the queues that lead to clients and to the primary. */
 export function createHub(options: HubOptions) {
-  const { settings, hostId, apps, pipe, host, stats, tap, unexpected, clientLog, log } = options;
+  const { settings, hostId, apps, pipe, host, stats, tap, unexpected, clientLog, tracer, log } = options;
   const flushCycle = createFlushCycle({
     ...{ settings, pipe, clientLog, stats },
     onFlushed: () => deliveryTracker.settle(),
@@ -110,6 +113,7 @@ export function createHub(options: HubOptions) {
     appCounter,
     tap,
     deliveryTracker,
+    tracer,
   });
   const publisherOf = (source: PublisherOptions['source']): Publisher =>
     new Publisher({
@@ -121,6 +125,7 @@ export function createHub(options: HubOptions) {
       onPublished: appCounter && ((appKey) => appCounter.published(appKey)),
       admit: (app, count) => appRates.admitPublications(app, count),
       maxBytes: publicationMaxBytes(settings),
+      tracer,
     });
   const clientEvents = new ClientEvents({
     apps,

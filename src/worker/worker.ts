@@ -23,8 +23,12 @@ import { SocketReceiver } from './ipc/socket-receiver.ts';
 import { drain } from './lifecycle/drain.ts';
 import { StatsReporter } from './metrics/stats-reporter.ts';
 import { WorkerGaugeReader } from './metrics/worker-gauges.ts';
+import { Tracer } from './tracing/tracer.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { WorkerPipe } from './worker-pipe.ts';
+
+/** Time in which the SDK must export the last spans. */
+const TRACES_TIMEOUT_MS = 1_000;
 
 type StartMessage = ToWorker & { type: 'start' };
 type WorkerMessage = Exclude<ToWorker, { type: 'start' | 'drain' }>;
@@ -49,6 +53,8 @@ export class Worker {
   readonly #store: AppStore;
   readonly #apps: AppRegistry;
   readonly #auth: Auth;
+  /** `undefined` without tracing. */
+  readonly #tracer: Tracer | undefined;
   readonly #hubLayer: HubLayer;
   readonly #api: Api;
   readonly #connectionLayer: ConnectionLayer;
@@ -84,9 +90,22 @@ export class Worker {
     const apps = new AppRegistry({ store, demoApp, allowUnregistered, log });
     const auth = createAuth({ settings, apps, stats, log });
     const context: WorkerContext = { settings, apps, stats, unexpected, clientLog, log };
-    const hubLayer = createHub({ ...context, tap, hostId, pipe, host });
+    const tracer =
+      settings.tracing === 'on' ? new Tracer({ slot: options.slot, unexpected, log }) : undefined;
+    this.#tracer = tracer;
+    const hubLayer = createHub({ ...context, tap, tracer, hostId, pipe, host });
     const { tokens } = auth;
-    const api = createApi({ ...context, slot: options.slot, store, tokens, hubLayer, isUpgrade, pipe, host });
+    const api = createApi({
+      ...context,
+      tracer,
+      slot: options.slot,
+      store,
+      tokens,
+      hubLayer,
+      isUpgrade,
+      pipe,
+      host,
+    });
     const { server } = api.publicServer;
     this.#connectionLayer = createConnectionLayer({ ...context, tap, auth, hubLayer, server });
     new SocketReceiver(new UpgradeFastPath(server, isUpgrade), hubLayer.sockets);
@@ -109,6 +128,7 @@ export class Worker {
       stats: this.#stats,
       send: (message) => pipe.send(message),
     });
+    await this.#tracer?.open();
     await Promise.all([this.#hubLayer.open(), this.#api.readiness.open(), this.#connectionLayer.open()]);
     this.#api.apiServer.open();
   }
@@ -218,6 +238,7 @@ export class Worker {
     // Closed in reverse order. The heartbeat is last, so that the primary does not kill a draining worker.
     closers.add('heartbeat', () => this.#statsReporter?.close());
     closers.add('gauges', () => this.#gauges.close());
+    closers.add('tracer', () => this.#tracer?.flush(Math.min(TRACES_TIMEOUT_MS, remainingMs() / 2)));
     this.#connectionLayer.addClosers(closers);
     closers.add('authenticator', () => this.#auth.close());
     closers.add('app store', () => this.#store.close());

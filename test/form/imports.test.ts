@@ -10,6 +10,7 @@ const ENTRIES = ['primary/main.ts', 'worker/entry.ts', 'webhook-sender/main.ts']
  * counts as its own process. A new package needs a line here.
  */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
+  '@opentelemetry/api': ['worker/tracing/tracer.ts'],
   '@socket.io/sticky': ['primary/dispatch/sticky-balancer.ts', 'worker/ipc/socket-receiver.ts'],
   dotenv: ['primary/cli/env-file.ts'],
   'find-my-way': ['worker/api/'],
@@ -76,9 +77,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/ipc/tail-client.ts',
     'worker/metrics/delivery-report-client.ts',
     'worker/metrics/metrics-client.ts',
+    'worker/tracing/tracer.ts',
   ],
   'worker/auth/': [],
-  'worker/broker/': [],
+  'worker/broker/': ['worker/tracing/tracer.ts'],
   'worker/connection/': ['worker/auth/grants.ts', 'worker/limits/', 'worker/websocket/'],
   'worker/handshake/': [
     'worker/api/http/router.ts',
@@ -103,6 +105,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/ipc/presence-reporter.ts',
     'worker/limits/',
     'worker/metrics/delivery-tracker.ts',
+    'worker/tracing/tracer.ts',
     'worker/websocket/frame.ts',
   ],
   'worker/ipc/': [],
@@ -134,6 +137,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'worker/limits/join-pace.ts',
   ],
   'worker/remote/': ['worker/connection/'],
+  'worker/tracing/': [],
   'worker/websocket/': [],
 };
 

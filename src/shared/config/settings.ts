@@ -87,6 +87,13 @@ export const SETTINGS = {
     about:
       'Apps with metrics of their own (gusher_app_…) at GET /metrics; the others are counted together as other. 0: none',
   }),
+  tracing: oneOf({
+    env: 'GUSHER_TRACING',
+    fallback: 'off',
+    values: ['off', 'on'],
+    about:
+      'Trace publications with the OpenTelemetry SDK that NODE_OPTIONS=--import loads; docs/tracing.md has an example',
+  }),
   headersTimeoutMs: integer({
     env: 'GUSHER_HEADERS_TIMEOUT_MS',
     unit: 'ms',

@@ -58,50 +58,50 @@ export const ping: Handler = ({ response }) => {
 };
 
 function push(handler: PublishHandler): PublishHandler {
-  return (params, body, query, id) => {
+  return (params, body, query, origin) => {
     const data = requireField(fieldsOf(body, query), 'data');
-    return handler(params, message({ event: params.event }, data), query, id);
+    return handler(params, message({ event: params.event }, data), query, origin);
   };
 }
 
 function pushByPattern(handler: PublishHandler): PublishHandler {
-  return (params, body, query, id) => {
+  return (params, body, query, origin) => {
     const fields = fieldsOf(body, query);
     const { channel_pattern, event } = Object.fromEntries(fields);
-    return handler(params, message({ channel_pattern, event }, requireField(fields, 'data')), query, id);
+    return handler(params, message({ channel_pattern, event }, requireField(fields, 'data')), query, origin);
   };
 }
 
 /** `cap` is the size of the batch in bytes. */
 function pushBatch(handler: PublishHandler): PublishHandler {
-  return async (params, body, query, id) => {
+  return async (params, body, query, origin) => {
     const batch = requireField(fieldsOf(body, query), 'batch_data');
-    const { total } = JSON.parse(await handler(params, batch, query, id)) as { total: number };
+    const { total } = JSON.parse(await handler(params, batch, query, origin)) as { total: number };
     return JSON.stringify({ total, cap: Buffer.byteLength(batch) });
   };
 }
 
 /** Returns `data` as the received text. */
 function pushDirect(handler: PublishHandler, name: string, param: string): PublishHandler {
-  return async (params, body, query, id) => {
+  return async (params, body, query, origin) => {
     const data = fieldsOf(body, query).get('data') ?? '';
-    await handler(params, message({}, data), query, id);
+    await handler(params, message({}, data), query, origin);
     return JSON.stringify({ [name]: params[param], data });
   };
 }
 
 function reload(handler: PublishHandler): PublishHandler {
-  return async (params, body, query, id) => {
+  return async (params, body, query, origin) => {
     const data = requireField(fieldsOf(body, query), 'data');
-    await handler(params, message({}, data, 'channels'), query, id);
+    await handler(params, message({}, data, 'channels'), query, origin);
     return JSON.stringify({ user_id: params.user, data });
   };
 }
 
 function add(handler: PublishHandler): PublishHandler {
-  return (params, body, query, id) => {
+  return (params, body, query, origin) => {
     const channel = requireField(fieldsOf(body, query), 'data');
-    return handler(params, JSON.stringify({ channel }), query, id);
+    return handler(params, JSON.stringify({ channel }), query, origin);
   };
 }
 

@@ -9,6 +9,7 @@ import type { PresenceQueries } from '../ipc/presence-client.ts';
 import type { TailClient } from '../ipc/tail-client.ts';
 import type { DeliveryReportSource } from '../metrics/delivery-report-client.ts';
 import type { MetricsSource } from '../metrics/metrics-client.ts';
+import type { Tracer } from '../tracing/tracer.ts';
 import type { ReadinessDetails, ReadinessState } from './operations/readiness.ts';
 
 /** The dependencies of the routes of the API. */
@@ -24,6 +25,8 @@ export interface RouteContext {
   readonly readinessDetails: () => ReadinessDetails;
   readonly metrics: MetricsSource;
   readonly deliveryReports: DeliveryReportSource;
+  /** `undefined` without tracing. */
+  readonly tracer: Tracer | undefined;
   readonly version: string;
   readonly settings: Pick<Settings, 'bodyMaxBytes' | 'apiToken'>;
   readonly log: Logger;

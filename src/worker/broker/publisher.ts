@@ -10,7 +10,9 @@ import {
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isDeliverable } from '../../shared/model/publication-size.ts';
+import type { TraceContext } from '../../shared/model/trace-context.ts';
 import type { Recorder } from '../../shared/tail/tap.ts';
+import type { BrokerSpan, Tracer } from '../tracing/tracer.ts';
 import type { Broker } from './broker.ts';
 
 export interface PublisherOptions {
@@ -30,6 +32,8 @@ export interface PublisherOptions {
   readonly admit?: (app: App, count: number) => Promise<void> | undefined;
   /** See `publicationMaxBytes`. */
   readonly maxBytes: number;
+  /** `undefined` without tracing. */
+  readonly tracer?: Pick<Tracer, 'startBroker'> | undefined;
 }
 
 /** Publishes to channels. */
@@ -67,20 +71,35 @@ export class Publisher {
     this.check(publication);
     const outages = this.#requireLive();
     const { broker, stats, source, onPublished, tap } = this.#options;
+    const topic = topicOf(appKey, publication.channel);
     const accepted = { ...publication, acceptedAt: hostNow() };
-    await broker.publish(topicOf(appKey, publication.channel), accepted);
-    this.#confirmDelivery(outages);
+    const { trace } = publication;
+    const span = trace && this.#options.tracer?.startBroker(appKey, trace, publication);
+    const sending = broker.publish(topic, span === undefined ? accepted : withTrace(accepted, span.trace));
+    if (span !== undefined) await this.#confirmTraced(sending, outages, span);
+    else {
+      await sending;
+      this.#confirmDelivery(outages);
+    }
     stats.publications[source] += 1;
     onPublished?.(appKey);
     if (tap.isOpen) tap.record({ type: 'published', app: appKey, ...shownOf(publication) });
   }
 
-  /** Sends a control message: to all connections of a user, or to one connection. */
-  async broadcast(message: ControlMessage): Promise<void> {
+  /**
+   * Sends a control message: to all connections of a user, or to one connection. `trace` is the context of the request,
+   * which ends at the broker.
+   */
+  async broadcast(message: ControlMessage, trace?: TraceContext): Promise<void> {
     if (isDirectMessage(message)) this.check(message);
     const outages = this.#requireLive();
-    await this.#options.broker.broadcast(message);
-    this.#confirmDelivery(outages);
+    const span = trace && this.#options.tracer?.startBroker(message.app, trace);
+    const sending = this.#options.broker.broadcast(message);
+    if (span !== undefined) await this.#confirmTraced(sending, outages, span);
+    else {
+      await sending;
+      this.#confirmDelivery(outages);
+    }
     if (!isDirectMessage(message)) return;
     const { stats, tap } = this.#options;
     stats.publications.direct += 1;
@@ -97,6 +116,21 @@ export class Publisher {
   #confirmDelivery(outagesBefore: number): void {
     if (this.#options.host().outages !== outagesBefore) throw new GusherError('outcome_unknown');
   }
+
+  async #confirmTraced(sending: Promise<void>, outagesBefore: number, span: BrokerSpan): Promise<void> {
+    try {
+      await sending;
+      this.#confirmDelivery(outagesBefore);
+      span.end();
+    } catch (error) {
+      span.end(error);
+      throw error;
+    }
+  }
+}
+
+function withTrace({ trace: _request, ...rest }: Publication, trace: TraceContext | undefined): Publication {
+  return trace === undefined ? rest : { ...rest, trace };
 }
 
 /** The client that sent an event is its user. */

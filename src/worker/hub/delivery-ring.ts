@@ -9,6 +9,8 @@ export interface Acceptance<Connection = never> {
   readonly at: number;
   /** Receives each connection that was served, for a delivery report. */
   readonly tracked?: { visit(connection: Connection): void; endGroup(): void } | undefined;
+  /** Its span, if it is traced. */
+  readonly span?: { endGroup(): void } | undefined;
 }
 
 /** Published frames, and the connections that must not receive them. */

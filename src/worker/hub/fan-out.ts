@@ -175,7 +175,10 @@ export class FanOut {
     if (this.#delivered.length === 0) return;
     const now = hostNow();
     const { publishToWrite } = this.#stats;
-    for (const { origin, at } of this.#delivered) observe(publishToWrite[origin], (now - at) / MS_PER_SECOND);
+    for (const { origin, at, span } of this.#delivered) {
+      observe(publishToWrite[origin], (now - at) / MS_PER_SECOND);
+      span?.endGroup();
+    }
     this.#delivered.length = 0;
   }
 

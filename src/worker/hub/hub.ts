@@ -16,6 +16,7 @@ import type { PresenceReporter } from '../ipc/presence-reporter.ts';
 import type { AppAllowances, Demand } from '../limits/app-allowances.ts';
 import { NameAllowance } from '../limits/name-allowance.ts';
 import type { DeliveryTracker, TrackedDelivery } from '../metrics/delivery-tracker.ts';
+import type { Tracer, WriteSpan } from '../tracing/tracer.ts';
 import type { AppCounter } from './app-counter.ts';
 import type { FanOut } from './fan-out.ts';
 import { UserIndex } from './user-index.ts';
@@ -36,6 +37,7 @@ export class Hub {
   readonly #appCounter: AppCounter | undefined;
   readonly #tap: Recorder;
   readonly #deliveryTracker: Pick<DeliveryTracker, 'begin'> | undefined;
+  readonly #tracer: Pick<Tracer, 'startWrite'> | undefined;
   readonly #connections = new Map<string, Connection>();
   readonly #channels = new Map<string, Channel<Connection>>();
   readonly #users = new UserIndex();
@@ -50,6 +52,7 @@ export class Hub {
     appCounter?: AppCounter | undefined;
     tap?: Recorder;
     deliveryTracker?: Pick<DeliveryTracker, 'begin'>;
+    tracer?: Pick<Tracer, 'startWrite'> | undefined;
   }) {
     this.#broker = options.broker;
     this.#fanOut = options.fanOut;
@@ -60,6 +63,7 @@ export class Hub {
     this.#appCounter = options.appCounter;
     this.#tap = options.tap ?? CLOSED_TAP;
     this.#deliveryTracker = options.deliveryTracker;
+    this.#tracer = options.tracer;
   }
 
   get size(): number {
@@ -333,7 +337,12 @@ export class Hub {
     this.#fanOut.publish(
       channel,
       publication,
-      { origin, at: acceptedAt ?? hostNow(), tracked: this.#track(channel, publication.report) },
+      {
+        origin,
+        at: acceptedAt ?? hostNow(),
+        tracked: this.#track(channel, publication.report),
+        span: publication.trace && this.#startSpan(channel, publication),
+      },
       except === undefined ? undefined : this.#connections.get(except),
     );
   }
@@ -342,14 +351,33 @@ export class Hub {
     { topic, groups }: Channel<Connection>,
     { channel, event, data, except }: Publication,
   ): void {
-    const appKey = topic.slice(0, topic.length - channel.length - 1);
-    let subscribers = 0;
-    for (const { connections, isPending } of groups) if (!isPending) subscribers += connections.size;
-    const sender = except === undefined ? undefined : this.#connections.get(except);
-    if (sender !== undefined && this.isSubscribed(sender, channel)) subscribers -= 1;
+    const appKey = appKeyOf(topic, channel);
+    const subscribers = this.#countSubscribers(groups, channel, except);
     const isFor = (user: string): boolean =>
       [...this.#users.find(appKey, user)].some((connection) => this.isSubscribed(connection, channel));
     this.#tap.record({ type: 'delivered', app: appKey, channel, event, subscribers, data }, isFor);
+  }
+
+  #countSubscribers(
+    groups: readonly SubscriberGroup<Connection>[],
+    channelName: string,
+    except: string | undefined,
+  ): number {
+    let subscribers = 0;
+    for (const { connections, isPending } of groups) if (!isPending) subscribers += connections.size;
+    const sender = except === undefined ? undefined : this.#connections.get(except);
+    const isSenderSubscribed = sender !== undefined && this.isSubscribed(sender, channelName);
+    return isSenderSubscribed ? subscribers - 1 : subscribers;
+  }
+
+  /** One span per publication: the groups of this worker end it. */
+  #startSpan({ topic, groups }: Channel<Connection>, publication: Publication): WriteSpan | undefined {
+    return this.#tracer?.startWrite({
+      app: appKeyOf(topic, publication.channel),
+      publication,
+      subscribers: this.#countSubscribers(groups, publication.channel, publication.except),
+      groups: groups.filter(({ isPending }) => !isPending).length,
+    });
   }
 
   /** Returns `undefined` if the publisher wants no report. */
@@ -451,4 +479,8 @@ function shownOf(connection: Connection) {
   const { id, userId, protocol } = connection;
   const user = userId === '' ? undefined : userId;
   return { ...factsOf(connection), user, connection: id, protocol: protocol.name };
+}
+
+function appKeyOf(topic: string, channelName: string): string {
+  return topic.slice(0, topic.length - channelName.length - 1);
 }

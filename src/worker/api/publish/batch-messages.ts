@@ -3,7 +3,7 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { sliceElements } from '../../../shared/json/raw-json.ts';
 import type { ChannelPublisher } from '../../broker/publisher.ts';
 import { findApp } from '../http/find-app.ts';
-import { readMessage, withId } from './channel-messages.ts';
+import { readMessage, withOrigin } from './channel-messages.ts';
 import { mapBatch } from './map-batch.ts';
 import { publishMany } from './publish-many.ts';
 import type { PublishHandler } from './publish-route.ts';
@@ -18,13 +18,13 @@ export const MESSAGES_MAX = 10_000;
  */
 export function publishBatch(dependencies: { apps: AppFinder; publisher: ChannelPublisher }): PublishHandler {
   const { apps, publisher } = dependencies;
-  return async ({ app: key }, body, _query, id) => {
+  return async ({ app: key }, body, _query, origin) => {
     const app = await findApp(apps, key);
     const elements = sliceElements(body);
     if (elements === undefined) throw new GusherError('bad_body');
     if (elements.length > MESSAGES_MAX) throw new GusherError('batch_too_large');
     const publications = mapBatch(elements, (element, index) => {
-      const publication = withId(readMessage(element), id, index);
+      const publication = withOrigin(readMessage(element), origin, index);
       publisher.check(publication);
       return publication;
     });

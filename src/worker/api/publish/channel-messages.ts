@@ -8,7 +8,8 @@ import { envelopeOf, type Publication } from '../../../shared/model/publication.
 import type { Publisher } from '../../broker/publisher.ts';
 import type { DeliveryReportSource } from '../../metrics/delivery-report-client.ts';
 import { findApp } from '../http/find-app.ts';
-import type { PublishHandler } from './publish-route.ts';
+import type { PublishHandler, PublishOrigin } from './publish-route.ts';
+import { withTraceOf } from './traced-request.ts';
 
 const REPORT_ID_BYTES = 9;
 
@@ -21,9 +22,9 @@ export function publishMessage(dependencies: {
   publisher: Pick<Publisher, 'publish' | 'admit'>;
   deliveryReports: DeliveryReportSource;
 }): PublishHandler {
-  return async ({ app: key, channel = '' }, body, query, id) => {
+  return async ({ app: key, channel = '' }, body, query, origin) => {
     const app = await findApp(dependencies.apps, key);
-    const publication = withId(readMessage(body, channel), id);
+    const publication = withOrigin(readMessage(body, channel), origin);
     await dependencies.publisher.admit(app, 1);
     if (!wantsReport(query)) {
       await dependencies.publisher.publish(app.key, publication);
@@ -52,8 +53,13 @@ export function readMessage(text: string, channel?: string): Publication {
   return { channel: name, event, data: members.get('data') ?? 'null' };
 }
 
-/** Adds an id. `index` distinguishes publications of one request to the same channel. */
-export function withId(publication: Publication, id: string | undefined, index?: number): Publication {
-  if (id === undefined) return publication;
-  return { ...publication, id: index === undefined ? id : `${id}:${index}` };
+/** Adds the id and the trace of the request. `index` distinguishes publications of one request to the same channel. */
+export function withOrigin(
+  publication: Publication,
+  { id, span }: PublishOrigin,
+  index?: number,
+): Publication {
+  const traced = withTraceOf(publication, span);
+  if (id === undefined) return traced;
+  return { ...traced, id: index === undefined ? id : `${id}:${index}` };
 }

@@ -16,24 +16,30 @@ interface Dependencies {
  * if the user has none.
  */
 export function publishToUser({ apps, publisher }: Dependencies): PublishHandler {
-  return async ({ app: key, user = '' }, body, _query, id) => {
+  return async ({ app: key, user = '' }, body, _query, { id, span }) => {
     const app = await findApp(apps, key);
     if (!isUserId(user)) throw new GusherError('bad_user');
     const content = readContent(body);
     await publisher.admit(app, 1);
-    await publisher.broadcast({ kind: 'toUser', app: app.key, user, ...content, ...(id && { id }) });
+    await publisher.broadcast(
+      { kind: 'toUser', app: app.key, user, ...content, ...(id && { id }) },
+      span?.nextTrace(),
+    );
     return echo('user_id', user, content.data);
   };
 }
 
 /** `POST /v1/apps/{app}/sockets/{socket}/messages` with `{"data","event"?}`: sends to one connection. */
 export function publishToSocket({ apps, publisher }: Dependencies): PublishHandler {
-  return async ({ app: key, socket = '' }, body, _query, id) => {
+  return async ({ app: key, socket = '' }, body, _query, { id, span }) => {
     const app = await findApp(apps, key);
     if (!isSocketId(socket)) throw new GusherError('bad_socket');
     const content = readContent(body);
     await publisher.admit(app, 1);
-    await publisher.broadcast({ kind: 'toSocket', app: app.key, socket, ...content, ...(id && { id }) });
+    await publisher.broadcast(
+      { kind: 'toSocket', app: app.key, socket, ...content, ...(id && { id }) },
+      span?.nextTrace(),
+    );
     return echo('socket_id', socket, content.data);
   };
 }

@@ -6,7 +6,7 @@ import type { ChannelPublisher } from '../../broker/publisher.ts';
 import type { PresenceQueries } from '../../ipc/presence-client.ts';
 import { findApp } from '../http/find-app.ts';
 import { allPages } from '../http/pagination.ts';
-import { readMessage, withId } from './channel-messages.ts';
+import { readMessage, withOrigin } from './channel-messages.ts';
 import { publishMany } from './publish-many.ts';
 import type { PublishHandler } from './publish-route.ts';
 
@@ -34,7 +34,7 @@ interface Dependencies {
  * All channels are found before the first publication.
  */
 export function publishByPattern({ apps, publisher, presence }: Dependencies): PublishHandler {
-  return async ({ app: key }, body, _query, id) => {
+  return async ({ app: key }, body, _query, origin) => {
     const app = await findApp(apps, key);
     const members = sliceMembers(body);
     if (members === undefined) throw new GusherError('bad_body');
@@ -44,7 +44,7 @@ export function publishByPattern({ apps, publisher, presence }: Dependencies): P
     const channels = await findChannels(presence, app.key, matches);
     publisher.check({ data });
     await publisher.admit(app, channels.length);
-    const publications = channels.map((channel) => withId({ channel, event, data }, id));
+    const publications = channels.map((channel) => withOrigin({ channel, event, data }, origin));
     await publishMany(publisher, app.key, publications);
     return JSON.stringify({ total: channels.length, pattern });
   };

@@ -2,15 +2,30 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import type { IdempotencyKeys } from '../../ipc/idempotency-client.ts';
+import type { PublishSpan, Tracer } from '../../tracing/tracer.ts';
 import { readBody } from '../http/body.ts';
 import { type Handler, type Params, sendJson } from '../http/exchange.ts';
 import { queryTextOf } from '../http/pagination.ts';
+import { endSpan } from './traced-request.ts';
 
-/**
- * Publishes what a request asks for, and returns the JSON text of the response. Publications get `id` if the request has
- * an Idempotency-Key.
- */
-export type PublishHandler = (params: Params, body: string, query: string, id?: string) => Promise<string>;
+/** What the publications of one request have in common. */
+export interface PublishOrigin {
+  /** Set for a request with an Idempotency-Key. */
+  readonly id?: string;
+  /** Set for a traced request. */
+  readonly span?: PublishSpan;
+}
+
+/** Publishes what a request asks for, and returns the JSON text of the response. */
+export type PublishHandler = (
+  params: Params,
+  body: string,
+  query: string,
+  origin: PublishOrigin,
+) => Promise<string>;
+
+const OK = 200;
+const UNTRACED: PublishOrigin = {};
 
 /** 132 bits: no two requests share an id. */
 const PUBLICATION_ID_LENGTH = 22;
@@ -23,20 +38,25 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
  * request is unknown, the repeat publishes again under the same publication ids, which hosts that have them drop.
  */
 export function publishRoute(
-  dependencies: { idempotency: IdempotencyKeys; bodyMaxBytes: number },
+  dependencies: { idempotency: IdempotencyKeys; bodyMaxBytes: number; tracer: Tracer | undefined },
   publish: PublishHandler,
 ): Handler {
+  const { idempotency, bodyMaxBytes, tracer } = dependencies;
   return async ({ request, response, params }) => {
     const key = keyOf(request);
-    const body = await readBody(request, dependencies.bodyMaxBytes);
+    const body = await readBody(request, bodyMaxBytes);
     const query = queryTextOf(request);
-    const scopedKey = `${params.app}\n${key}`;
-    const fingerprint = key === undefined ? '' : fingerprintOf(request, body);
-    const id = hash(`${scopedKey}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
-    const json = await (key === undefined
-      ? publish(params, body, query)
-      : dependencies.idempotency.once(scopedKey, fingerprint, () => publish(params, body, query, id)));
-    sendJson(response, 200, json);
+    const span = tracer?.startPublish(request.headers, params);
+    const publishOnce = async (): Promise<string> => {
+      const common = span === undefined ? UNTRACED : { span };
+      if (key === undefined) return publish(params, body, query, common);
+      const scopedKey = `${params.app}\n${key}`;
+      const fingerprint = fingerprintOf(request, body);
+      const id = hash(`${scopedKey}\n${fingerprint}`).slice(0, PUBLICATION_ID_LENGTH);
+      return idempotency.once(scopedKey, fingerprint, () => publish(params, body, query, { ...common, id }));
+    };
+    const answer = async (): Promise<void> => sendJson(response, OK, await publishOnce());
+    await (span === undefined ? answer() : endSpan(span, OK, answer()));
   };
 }
 

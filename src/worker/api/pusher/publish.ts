@@ -4,8 +4,10 @@ import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { publicationOfText } from '../../../shared/model/publication.ts';
 import type { ChannelPublisher } from '../../broker/publisher.ts';
 import type { PresenceQueries } from '../../ipc/presence-client.ts';
+import type { PublishSpan } from '../../tracing/tracer.ts';
 import { mapBatch } from '../publish/map-batch.ts';
 import { allPublished } from '../publish/publish-many.ts';
+import { withTraceOf } from '../publish/traced-request.ts';
 import { type EventLimits, type PusherEvent, parseEvent } from './event.ts';
 import { fetchOccupancy } from './occupancy.ts';
 import type { Query } from './signature.ts';
@@ -22,10 +24,10 @@ export interface EventDependencies {
  * each channel. The body overrides parameters in the query.
  */
 export function publishEvents({ publisher, presence, limits }: EventDependencies): SignedHandler {
-  return async ({ app, query, body }) => {
+  return async ({ app, query, body, span }) => {
     const event = parseEvent({ ...fieldsOf(query), ...(body.length > 0 && parseObject(body)) }, limits);
     await publisher.admit(app, event.channels.length);
-    await publishEvent(publisher, app, event);
+    await publishEvent(publisher, app, event, span);
     if (event.info.size === 0) return '{}';
     const channels = event.channels.map(async (channel) => {
       return [channel, await fetchOccupancy(presence, app.key, channel, event.info)] as const;
@@ -50,8 +52,11 @@ async function publishEvent(
   publisher: ChannelPublisher,
   app: App,
   { name, channels, data, socketId }: PusherEvent,
+  span: PublishSpan | undefined,
 ): Promise<void> {
-  const publications = channels.map((channel) => publicationOfText(channel, name, data, socketId));
+  const publications = channels.map((channel) =>
+    withTraceOf(publicationOfText(channel, name, data, socketId), span),
+  );
   for (const publication of publications) publisher.check(publication);
   await allPublished(publications.map((publication) => publisher.publish(app.key, publication)));
 }
@@ -63,7 +68,7 @@ async function publishEvent(
 export function publishBatch(dependencies: EventDependencies & { batchMaxEvents: number }): SignedHandler {
   const { publisher, presence, batchMaxEvents } = dependencies;
   const limits = { ...dependencies.limits, channelsMax: 1 };
-  return async ({ app, body }) => {
+  return async ({ app, body, span }) => {
     const { batch } = parseObject(body);
     if (!Array.isArray(batch) || batch.length === 0 || batch.length > batchMaxEvents) {
       throw new GusherError('bad_batch');
@@ -74,7 +79,7 @@ export function publishBatch(dependencies: EventDependencies & { batchMaxEvents:
       return event;
     });
     await publisher.admit(app, events.length);
-    await allPublished(events.map((event) => publishEvent(publisher, app, event)));
+    await allPublished(events.map((event) => publishEvent(publisher, app, event, span)));
     if (events.every(({ info }) => info.size === 0)) return '{}';
     const infos = events.map(({ channels: [channel = ''], info }) =>
       info.size === 0 ? {} : fetchOccupancy(presence, app.key, channel, info),
@@ -91,7 +96,7 @@ export function publishToChannel({
   publisher,
   limits,
 }: Pick<EventDependencies, 'publisher' | 'limits'>): SignedHandler {
-  return async ({ app, params, query, body }) => {
+  return async ({ app, params, query, body, span }) => {
     if (!isUtf8(body)) throw new GusherError('bad_body');
     const event = parseEvent(
       {
@@ -103,7 +108,7 @@ export function publishToChannel({
       limits,
     );
     await publisher.admit(app, event.channels.length);
-    await publishEvent(publisher, app, event);
+    await publishEvent(publisher, app, event, span);
     return '{}';
   };
 }

@@ -4,8 +4,10 @@ import type { App } from '../../../shared/apps/app.ts';
 import { GusherError } from '../../../shared/errors/catalogue.ts';
 import { isObject } from '../../../shared/json/is-object.ts';
 import { parseJson } from '../../../shared/json/parse-json.ts';
+import type { PublishSpan, Tracer } from '../../tracing/tracer.ts';
 import { readBytes } from '../http/body.ts';
 import { type Handler, markAuthorized, type Params, sendJson } from '../http/exchange.ts';
+import { endSpan } from '../publish/traced-request.ts';
 import { type Query, verifyBodyMd5, verifySignedQuery } from './signature.ts';
 
 /** A request with a valid signature of an app. */
@@ -15,6 +17,8 @@ export interface SignedExchange {
   readonly query: Query;
   /** The signed bytes, not parsed. */
   readonly body: Buffer;
+  /** Set for a traced request. */
+  readonly span?: PublishSpan | undefined;
 }
 
 /** Returns the JSON text of a response, or throws a `GusherError`. */
@@ -24,6 +28,8 @@ export interface SignedRouteDependencies {
   readonly apps: { findById(id: string): Promise<App | undefined> };
   readonly bodyMaxBytes: number;
   readonly pathPrefix: string;
+  /** Traces the requests, if it is set. */
+  readonly tracer?: Pick<Tracer, 'startPublish'> | undefined;
 }
 
 /**
@@ -40,7 +46,13 @@ export function signed(
     const { app, query } = await verify(dependencies, request, params);
     const body = await readBytes(request, dependencies.bodyMaxBytes);
     verifyBodyMd5(query, body);
-    sendJson(response, status, await handler({ app, params, query, body }));
+    const span = dependencies.tracer?.startPublish(request.headers, {
+      app: app.key,
+      channel: params.channel,
+    });
+    const answer = async (): Promise<void> =>
+      sendJson(response, status, await handler({ app, params, query, body, span }));
+    await (span === undefined ? answer() : endSpan(span, status, answer()));
   };
 }
 

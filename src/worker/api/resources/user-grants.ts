@@ -6,6 +6,7 @@ import type { GrantsChange } from '../../../shared/model/control-message.ts';
 import { grantList } from '../../../shared/model/grants.ts';
 import { isUserId } from '../../../shared/model/names.ts';
 import type { ControlSender } from '../../broker/publisher.ts';
+import type { PublishSpan } from '../../tracing/tracer.ts';
 import type { Params } from '../http/exchange.ts';
 import { findApp } from '../http/find-app.ts';
 import type { PublishHandler } from '../publish/publish-route.ts';
@@ -23,7 +24,7 @@ const replacement = v.object({ channels: grantList });
  * sends them `gusher.addchannel`.
  */
 export function addUserChannel(dependencies: Dependencies): PublishHandler {
-  return async (params, body, _query, id) => {
+  return async (params, body, _query, { id, span }) => {
     const parsed = v.safeParse(addition, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
     const { channel } = parsed.output;
@@ -34,6 +35,7 @@ export function addUserChannel(dependencies: Dependencies): PublishHandler {
       params,
       { mode: 'add', channels: channels.output, ...(id && { id }) },
       channel,
+      span,
     );
   };
 }
@@ -43,11 +45,11 @@ export function addUserChannel(dependencies: Dependencies): PublishHandler {
  * user, ends their subscriptions to other channels, and sends them `gusher.reloadchannel`.
  */
 export function replaceUserChannels(dependencies: Dependencies): PublishHandler {
-  return async (params, body, _query, id) => {
+  return async (params, body, _query, { id, span }) => {
     const parsed = v.safeParse(replacement, parseJson(body));
     if (!parsed.success) throw new GusherError('bad_body');
     const { channels } = parsed.output;
-    return sendGrants(dependencies, params, { mode: 'replace', channels, ...(id && { id }) }, channels);
+    return sendGrants(dependencies, params, { mode: 'replace', channels, ...(id && { id }) }, channels, span);
   };
 }
 
@@ -56,9 +58,10 @@ async function sendGrants(
   { app: key, user = '' }: Params,
   grants: Pick<GrantsChange, 'mode' | 'channels' | 'id'>,
   echoed: unknown,
+  span: PublishSpan | undefined,
 ): Promise<string> {
   const app = await findApp(apps, key);
   if (!isUserId(user)) throw new GusherError('bad_user');
-  await publisher.broadcast({ kind: 'grants', app: app.key, user, ...grants });
+  await publisher.broadcast({ kind: 'grants', app: app.key, user, ...grants }, span?.nextTrace());
   return JSON.stringify({ user_id: user, data: echoed });
 }
