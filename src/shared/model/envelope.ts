@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import { sliceMembers, stringOf } from '../json/raw-json.ts';
 import { isReportId } from '../metrics/delivery-report.ts';
+import { readTraceContext } from '../tracing/trace-context.ts';
 import { isChannelName, isEventName, isPublicationId, isSocketId, isUserId } from './names.ts';
 import { envelopeOf, type Publication } from './publication.ts';
-import { readTraceContext } from './trace-context.ts';
 
 /** Microseconds. */
 const STAMP_DIGITS = 3;

@@ -1,7 +1,7 @@
 import { parseJson } from '../json/parse-json.ts';
+import type { TraceContext } from '../tracing/trace-context.ts';
 import { hasLoneSurrogate } from './names.ts';
 import { isCacheChannel } from './pusher-channel.ts';
-import type { TraceContext } from './trace-context.ts';
 
 /**
  * One message to the subscribers of a channel. Plain data, which crosses process borders unchanged.

@@ -10,8 +10,8 @@ import {
 import { topicOf } from '../../shared/model/names.ts';
 import type { Publication } from '../../shared/model/publication.ts';
 import { isDeliverable } from '../../shared/model/publication-size.ts';
-import type { TraceContext } from '../../shared/model/trace-context.ts';
 import type { Recorder } from '../../shared/tail/tap.ts';
+import type { TraceContext } from '../../shared/tracing/trace-context.ts';
 import type { BrokerSpan, Tracer } from '../tracing/tracer.ts';
 import type { Broker } from './broker.ts';
 

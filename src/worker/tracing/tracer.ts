@@ -12,7 +12,7 @@ import {
   sampledTraceparent,
   type TraceContext,
   traceContextOf,
-} from '../../shared/model/trace-context.ts';
+} from '../../shared/tracing/trace-context.ts';
 import { version } from '../../shared/version.ts';
 
 /** Attack: a batch of 10,000 messages, each of which would make a span here and in every worker of every host. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { envelopeText, parseEnvelope } from '../../../src/shared/model/envelope.ts';
 import { envelopeOf, type Publication } from '../../../src/shared/model/publication.ts';
-import { parseTraceparent, traceContextOf } from '../../../src/shared/model/trace-context.ts';
+import { parseTraceparent, traceContextOf } from '../../../src/shared/tracing/trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
