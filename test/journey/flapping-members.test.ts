@@ -55,7 +55,8 @@ describe('Members that join and leave as fast as they can', function () {
       const added = neighbour.texts.filter(
         (text) => text.includes('member_added') && text.includes('flapper'),
       ).length;
-      expect(added).to.be.at.most(allowed).and.at.least(1);
+      // A join and a leave that the worker reports together cancel each other out.
+      expect(added).to.be.at.most(allowed);
     }
     const delivered = Promise.all(neighbours.map((neighbour) => neighbour.until('tick', ROOM)));
     expect((await gusher.publish(ROOM, 'tick', 1, key)).status).to.equal(200);
