@@ -35,6 +35,10 @@ describe('shownData', () => {
     ['{"api-key":"x"}', '{"api-key":"***"}'],
     [JSON.stringify(JSON.stringify({ secret: 'a"b\\', n: 1 })), '"{\\"secret\\":\\"***\\",\\"n\\":1}"'],
     ['{"keyword":"abc"}', '{"keyword":"abc"}'],
+    ['{"auth":"a:b","author":"ann"}', '{"auth":"***","author":"ann"}'],
+    ['{"auth_signature":"00ff"}', '{"auth_signature":"***"}'],
+    ['"http://x/?auth=abc&n=1&access_token=t#top"', '"http://x/?auth=***&n=1&access_token=***#top"'],
+    ['"Authorization: Bearer abcdefgh.ijkl"', '"Authorization: Bearer ***"'],
   ];
   for (const [data, shown] of hidden) {
     it(`shows ${data} as ${shown}`, () => {
@@ -49,7 +53,16 @@ describe('shownData', () => {
   });
 
   it('takes linear time', () => {
-    for (const part of ['"token', '\\"token', '"token":"\\\\', '\\\\"', '"a"']) {
+    for (const part of [
+      '"token',
+      '\\"token',
+      '"token":"\\\\',
+      '\\\\"',
+      '"a"',
+      '?auth',
+      '&token=',
+      'Bearer ',
+    ]) {
       const started = performance.now();
       shownData(part.repeat(100_000), 1_000_000);
       expect(performance.now() - started, part).to.be.lessThan(2_000);
