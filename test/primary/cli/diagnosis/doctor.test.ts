@@ -64,12 +64,18 @@ describe('gusher doctor', () => {
       call.resume();
       if (path === '/keys') response.end('{"keys":[{"kty":"OKP"}]}');
       else if (path === '/all') response.end('{"channels":["*"]}');
+      else if (path === '/none') response.end('{"channels":[]}');
+      else if (path === '/page') response.end('<html>"channels":</html>');
+      else if (path === '/user') response.end('{"user_id":"ann"}');
       else response.writeHead(path === '/auth' ? 401 : 404).end('{}');
     });
     const base = `http://127.0.0.1:${await portOf(backend)}`;
     const apps = {
       good: { url: `${base}/auth`, jwks_url: `${base}/keys` },
       open: { url: `${base}/all` },
+      none: { url: `${base}/none` },
+      page: { url: `${base}/page` },
+      user: { url: `${base}/user` },
       wrong: { url: `${base}/nowhere`, jwks_url: `${base}/all` },
       down: { url: 'http://127.0.0.1:1/' },
     };
@@ -79,6 +85,9 @@ describe('gusher doctor', () => {
     expect(severity('auth webhook of good')).to.equal('ok');
     expect(severity('key set of good')).to.equal('ok');
     expect(severity('auth webhook of open')).to.equal('warning');
+    expect(severity('auth webhook of none')).to.equal('ok');
+    expect(severity('auth webhook of page')).to.equal('problem');
+    expect(severity('auth webhook of user')).to.equal('problem');
     expect(severity('auth webhook of wrong')).to.equal('problem');
     expect(severity('key set of wrong')).to.equal('problem');
     expect(severity('auth webhook of down')).to.equal('problem');

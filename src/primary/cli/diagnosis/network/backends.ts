@@ -1,6 +1,8 @@
+import * as v from 'valibot';
 import type { App } from '../../../../shared/apps/app.ts';
 import { isObject } from '../../../../shared/json/is-object.ts';
 import { parseJson } from '../../../../shared/json/parse-json.ts';
+import { grantList } from '../../../../shared/model/grants.ts';
 import { HttpClient, HttpRequestError } from '../../../../shared/net/http-client.ts';
 import { type Finding, ok, problem, warning } from '../finding.ts';
 
@@ -68,11 +70,27 @@ function checkWebhook(app: string, result: BackendResult): Finding {
     const fix = `Accept POST with the form field "auth", or correct the URL: gusher apps add ${app} --url …`;
     return problem(check, `it responds with ${result.status}, so every client is rejected`, fix);
   }
-  if (result.status === 200 && /"channels?"\s*:/.test(result.body)) {
-    const fix = 'Check that the backend compares the credential.';
-    return warning(check, 'it accepts a credential that does not exist', fix);
+  return result.status === 200
+    ? checkGrants(check, result.body)
+    : ok(check, `it responds (${result.status})`);
+}
+
+/** The body must have what a worker requires of an accepted credential. An empty list rejects the credential. */
+function checkGrants(check: string, body: string): Finding {
+  const value = parseJson(body);
+  const grants = isObject(value) ? (value.channels ?? value.channel) : undefined;
+  if (!v.is(grantList, grants)) {
+    const fix =
+      'Respond with 403 to reject a credential, and to accept it with {"user_id":"…","channels":["…"]}.';
+    return problem(
+      check,
+      'it responds with 200 without JSON that lists "channels", so no client connects',
+      fix,
+    );
   }
-  return ok(check, `it responds (${result.status})`);
+  if (grants.length === 0) return ok(check, 'it rejects a credential that does not exist');
+  const fix = 'Check that the backend compares the credential.';
+  return warning(check, 'it accepts a credential that does not exist', fix);
 }
 
 function checkKeySet(app: string, result: BackendResult): Finding {
