@@ -115,7 +115,7 @@ export class RedisHealth {
     }
   }
 
-  /** Without an echo: publishes where nobody subscribes. The ACL may forbid that channel, but not the command. */
+  /** Without an echo: publishes to a channel without subscribers. The ACL may forbid that channel, but not the command. */
   async #measurePublish(): Promise<HealthProblem | undefined> {
     const name = this.#echoChannel;
     try {

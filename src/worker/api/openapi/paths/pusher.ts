@@ -243,7 +243,7 @@ export const PUSHER: OperationGroup = {
           description: 'User id.',
           schema: TEXT,
           required: true,
-          example: 'nobody',
+          example: 'an-absent-user',
         },
       ],
       responses: { 200: { description: 'Sent.', schema: EMPTY } },
